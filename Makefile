@@ -1,0 +1,37 @@
+# make demo   sets everything up and trains a policy over ROS 2
+# make test   sets everything up and passes the tests
+# Both do only what has not been done yet.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := env OPENBLAS_NUM_THREADS=1 $(BIN)/python
+
+.PHONY: help setup setup-test demo test bench lint clean
+
+help:
+	@sed -n 's/^# make/make/p' Makefile
+
+setup:
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
+
+setup-test:
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh test
+
+demo: setup
+	@$(BIN)/nrl demo
+
+lint: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/mypy --strict nrl_ros/core
+
+# Fast tests first, then those with real nodes, then long ones; one run, one count.
+test: lint
+	$(RUN) -m pytest tests/unit tests/launch tests/ros tests/slow
+
+bench: setup-test
+	$(RUN) benchmarks/ros_loop.py --json build/ros_loop.json
+
+clean:
+	rm -rf build $(VENV) nrl_ros/msg nrl_ros/srv nrl_ros/*.so nrl_ros/core/*.so \
+		nrl_ros/interfaces.sha256

@@ -1,0 +1,59 @@
+"""Start an environment; a learner needs to know nothing of it beforehand."""
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterFile
+from launch_ros.substitutions import FindPackageShare
+
+
+def generate_launch_description() -> LaunchDescription:
+    """The environment; starts by itself unless its parameter `autostart` is false."""
+    params_file = LaunchConfiguration('params_file')
+    overrides_file = LaunchConfiguration('overrides_file')
+    task_file = PathJoinSubstitution(
+        [FindPackageShare('nrl_ros'), 'config', LaunchConfiguration('task')]
+    )
+    arguments = [
+        DeclareLaunchArgument(
+            'task',
+            default_value='reaching',
+            choices=['cartpole', 'acrobot', 'reaching'],
+            description='Task whose configuration is taken',
+        ),
+        DeclareLaunchArgument(
+            'params_file',
+            default_value=[task_file, '.yaml'],
+            description='Parameters of the nodes; the default is the file of the task',
+        ),
+        DeclareLaunchArgument(
+            'overrides_file',
+            default_value=params_file,
+            description='Parameters read after params_file, so that these win; by default none',
+        ),
+        DeclareLaunchArgument('namespace', default_value='', description='Namespace of the nodes'),
+        DeclareLaunchArgument(
+            'log_level',
+            default_value='info',
+            choices=['debug', 'info', 'warn', 'error', 'fatal'],
+            description='Least severity that is logged',
+        ),
+        DeclareLaunchArgument(
+            'node_name',
+            default_value='environment',
+            description='Name of the node and of its section in the parameter files',
+        ),
+    ]
+    node = Node(
+        package='nrl_ros',
+        executable='environment',
+        name=LaunchConfiguration('node_name'),
+        namespace=LaunchConfiguration('namespace'),
+        parameters=[
+            ParameterFile(file, allow_substs=True) for file in (params_file, overrides_file)
+        ],
+        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        output='screen',
+    )
+    return LaunchDescription([*arguments, node])

@@ -1,0 +1,1 @@
+"""The command ``nrl``: train, evaluate, plot and inspect without launch files."""

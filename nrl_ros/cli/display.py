@@ -1,0 +1,206 @@
+"""Live progress: a panel in a terminal, a line a second elsewhere, or nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Protocol
+
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from nrl_ros.cli.progress import Progress
+
+_BARS = '▁▂▃▄▅▆▇█'
+_SPARK_WIDTH = 40
+_LINE_PERIOD_S = 1.0
+
+
+class Display(Protocol):
+    """Shows a progress object again and again."""
+
+    def __enter__(self) -> Display:
+        """Take the screen."""
+        ...
+
+    def __exit__(self, *_: object) -> None:
+        """Give the screen back."""
+        ...
+
+    def show(self, progress: Progress, wall_time_s: float) -> None:
+        """Show the newest figures."""
+        ...
+
+
+def make_display(console: Console, title: str, *, quiet: bool, plain: bool) -> Display:
+    """The display that fits where the output goes."""
+    if quiet:
+        return Silent()
+    if plain or not console.is_terminal:
+        return Lines(console)
+    return LivePanel(console, title)
+
+
+class Silent:
+    """Shows nothing."""
+
+    def __enter__(self) -> Silent:
+        """Do nothing."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def show(self, progress: Progress, wall_time_s: float) -> None:
+        """Show nothing."""
+
+
+class Lines:
+    """One line a second, for logs.
+
+    Args:
+        console: where to write.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._last = -_LINE_PERIOD_S
+
+    def __enter__(self) -> Lines:
+        """Do nothing."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Do nothing."""
+
+    def show(self, progress: Progress, wall_time_s: float) -> None:
+        """Write a line when the last one is a second old."""
+        if wall_time_s - self._last < _LINE_PERIOD_S:
+            return
+        self._last = wall_time_s
+        self._console.print(line_of(progress, wall_time_s), highlight=False, soft_wrap=True)
+
+
+class LivePanel:
+    """A panel that is redrawn in place.
+
+    Args:
+        console: a terminal.
+        title: of the panel.
+    """
+
+    def __init__(self, console: Console, title: str) -> None:
+        self._title = title
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+        self._last = 0.0
+
+    def __enter__(self) -> LivePanel:
+        """Take the screen."""
+        self._live.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave the last panel on the screen."""
+        self._live.__exit__(None, None, None)
+
+    def show(self, progress: Progress, wall_time_s: float) -> None:
+        """Redraw about four times a second."""
+        now = time.monotonic()
+        if now - self._last < 0.25:
+            return
+        self._last = now
+        self._live.update(panel_of(progress, wall_time_s, self._title), refresh=True)
+
+
+def line_of(progress: Progress, wall_time_s: float) -> str:
+    """The figures in one line."""
+    share = '' if math.isnan(progress.share_done) else f' {100 * progress.share_done:3.0f} %'
+    parts = [
+        f'{wall_time_s:6.1f} s{share}',
+        f'steps {progress.steps:,}',
+        f'{progress.steps_per_second:,.0f}/s',
+        f'episodes {progress.episodes:,}',
+        f'return {number(progress.mean_return)}',
+        f'|RPE| {number(progress.mean_absolute_rpe)}',
+        f'baseline {number(progress.baseline)}',
+        f'|W| {number(progress.weight_norm)}',
+    ]
+    parts += [f'{name} {value:,}' for name, value in progress.groups.items() if value]
+    return '  '.join(parts)
+
+
+def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableType:
+    """The figures as a panel."""
+    grid = Table.grid(padding=(0, 2))
+    grid.add_column(style='dim', justify='right')
+    grid.add_column(min_width=14)
+    grid.add_column(style='dim', justify='right')
+    grid.add_column(min_width=14)
+    busy = '–' if math.isnan(progress.busy_share) else f'{100 * progress.busy_share:.0f} %'
+    grid.add_row('steps', f'{progress.steps:,}', 'speed', f'{progress.steps_per_second:,.0f} /s')
+    grid.add_row('episodes', f'{progress.episodes:,}', 'time', _clock(wall_time_s))
+    grid.add_row(
+        'mean |RPE|', number(progress.mean_absolute_rpe), 'baseline', number(progress.baseline)
+    )
+    grid.add_row('weight norm', number(progress.weight_norm), 'learner busy', busy)
+    outer = Table.grid(padding=(0, 0))
+    outer.add_row(_bar(progress, wall_time_s))
+    outer.add_row(grid)
+    curve = Text.assemble(
+        ('return ', 'dim'),
+        (f'{number(progress.mean_return):>8} ', 'bold green'),
+        (sparkline([value for _, value in progress.curve]), 'green'),
+        (' mean of 100 episodes', 'dim'),
+    )
+    outer.add_row(curve)
+    trouble = {name: value for name, value in progress.groups.items() if value}
+    if trouble:
+        text = '   '.join(f'{name} {value:,}' for name, value in trouble.items())
+        outer.add_row(Text(text, style='yellow'))
+    return Panel(outer, title=title, title_align='left', border_style='cyan', expand=False)
+
+
+def _bar(progress: Progress, wall_time_s: float) -> RenderableType:
+    share = progress.share_done
+    if math.isnan(share):
+        return Text('until Ctrl+C', style='dim')
+    row = Table.grid(padding=(0, 1))
+    left = _clock(wall_time_s / share - wall_time_s) if share > 0.01 else '–'
+    row.add_row(
+        ProgressBar(total=1.0, completed=share, width=48),
+        f'{100 * share:3.0f} %',
+        Text(f'{left} left', style='dim'),
+    )
+    return row
+
+
+def sparkline(values: list[float], width: int = _SPARK_WIDTH) -> str:
+    """A curve as a row of blocks, from its lowest to its highest value."""
+    values = [value for value in values if not math.isnan(value)]
+    if not values:
+        return ''
+    if len(values) > width:
+        edges = [round(index * len(values) / width) for index in range(width + 1)]
+        groups = [values[a:b] for a, b in zip(edges, edges[1:], strict=False)]
+        values = [sum(group) / len(group) for group in groups]
+    low, high = min(values), max(values)
+    span = (high - low) or 1.0
+    return ''.join(_BARS[int((value - low) / span * (len(_BARS) - 1))] for value in values)
+
+
+def number(value: float) -> str:
+    """A figure as a person reads it; a dash for none."""
+    if math.isnan(value):
+        return '–'
+    if abs(value) >= 100.0:
+        return f'{value:,.1f}'
+    return f'{value:.3g}'
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(int(seconds), 60)
+    return f'{minutes}:{rest:02d}'

@@ -1,0 +1,254 @@
+"""The command ``nrl``. What a command needs is imported when it runs, so that help is quick."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from nrl_ros import __version__
+from nrl_ros.core.errors import ConfigError, NrlError
+
+app = typer.Typer(
+    help='Online learning by noise and reward, without backpropagation, over ROS 2.',
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode='rich',
+)
+
+_TRAIN_HELP = """Train a task over ROS 2: starts learner, neuromodulator and environment, shows
+progress, stops cleanly, and leaves a run folder with settings, metrics, checkpoints and a picture.
+
+Without --domain-id and ROS_DOMAIN_ID each run takes a free ROS domain of its own (1 to 101, from
+its process id), so that two runs on one machine do not meet; it is shown at the start.
+"""
+
+Episodes = Annotated[int, typer.Option(help='Greedy episodes', min=1)]
+
+
+@contextmanager
+def _errors() -> Iterator[Console]:
+    """One clear line for every error that is meant for the user."""
+    errors = Console(stderr=True)
+    try:
+        yield errors
+    except ConfigError as error:
+        _fail(errors, error, 2)
+    except NrlError as error:
+        _fail(errors, error, 1)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.startswith('nrl_ros'):
+            raise
+        _fail(errors, f'{error}; `nrl doctor` says what is missing and how to mend it', 1)
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _fail(errors: Console, error: object, code: int) -> None:
+    errors.print(f'[bold red]error:[/] {escape(str(error))}', highlight=False, soft_wrap=True)
+    raise typer.Exit(code) from None
+
+
+@app.command(help=_TRAIN_HELP)
+def train(  # noqa: PLR0913 - one argument per option
+    task: Annotated[
+        str | None, typer.Argument(help='cartpole, acrobot, reaching, or any file of config/')
+    ] = None,
+    config: Annotated[
+        Path | None, typer.Option(help='Parameter file to take instead of the task\'s')
+    ] = None,
+    instances: Annotated[
+        int | None, typer.Option(help='Parallel instances of the environment', min=1)
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help='Of weights, noise, actions and environment', min=0)
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help='Environment steps of all instances; 0: no limit', min=0)
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option('--set', help='Any setting, as learner.plasticity.learning_rate=0.01'),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help='Folder of the run; default: runs/TASK-DATE-sSEED')
+    ] = None,
+    compose: Annotated[bool, typer.Option('--compose', help='All nodes in one process')] = False,
+    namespace: Annotated[str, typer.Option(help='ROS namespace of the nodes')] = '',
+    resume: Annotated[
+        Path | None, typer.Option(help='Run folder to take up from its newest checkpoint')
+    ] = None,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            '--exact',
+            help='With --resume: from the newest checkpoint that has the environment\'s state too, '
+            'so that in lockstep the run goes on bit for bit',
+        ),
+    ] = False,
+    episodes: Annotated[
+        int, typer.Option(help='Greedy episodes before and after; 0: none', min=0)
+    ] = 50,
+    quiet: Annotated[bool, typer.Option('--quiet', help='Show only the result')] = False,
+    plain: Annotated[bool, typer.Option('--plain', help='A line a second, no panel')] = False,
+    domain: Annotated[
+        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
+    ] = None,
+) -> None:
+    """Train a task."""
+    with _errors():
+        from nrl_ros.cli.plan import TrainOptions
+        from nrl_ros.cli.train import train as run
+
+        options = TrainOptions(
+            task=task,
+            config=config,
+            instances=instances,
+            seed=seed,
+            steps=steps,
+            overrides=tuple(overrides or ()),
+            out=out,
+            compose=compose,
+            namespace=namespace,
+            resume=resume,
+            exact=exact,
+            domain=domain,
+            episodes=episodes,
+            quiet=quiet,
+            plain=plain,
+        )
+        raise typer.Exit(run(options, Console()))
+
+
+@app.command()
+def demo(
+    seed: Annotated[int, typer.Option(help='Of everything random', min=0)] = 0,
+    out: Annotated[Path | None, typer.Option(help='Folder of the run')] = None,
+    plain: Annotated[bool, typer.Option('--plain', help='A line a second, no panel')] = False,
+) -> None:
+    """Train the reaching task over ROS 2 for about a minute, and show what was learned."""
+    with _errors():
+        from nrl_ros.cli.plan import TrainOptions
+        from nrl_ros.cli.train import train as run
+
+        options = TrainOptions(task='reaching', seed=seed, out=out, plain=plain)
+        raise typer.Exit(run(options, Console()))
+
+
+@app.command(name='eval')
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar='RUN', help='Run folder')],
+    episodes: Episodes = 50,
+    seed: Annotated[
+        int | None, typer.Option(help='Of the environment; default: as at the end of nrl train')
+    ] = None,
+    untrained: Annotated[
+        bool, typer.Option('--untrained', help='The weights that training started from')
+    ] = False,
+) -> None:
+    """Evaluate the newest checkpoint of a run: greedy, without noise, without learning."""
+    with _errors() as errors:
+        from nrl_ros.cli import config
+        from nrl_ros.cli.evaluate import SEED_OFFSET
+        from nrl_ros.cli.evaluate import evaluate as run
+        from nrl_ros.cli.runs import newest, open_run
+
+        opened = open_run(folder)
+        settings = config.resolve(opened.config)
+
+        def skipped(error: NrlError) -> None:
+            errors.print(f'[yellow]warning:[/] {escape(str(error))}', soft_wrap=True)
+
+        checkpoint = None
+        if not untrained:
+            checkpoint = newest(opened, settings.environment.agent, skipped=skipped).learner
+        where = settings.environment.seed + SEED_OFFSET if seed is None else seed
+        score = run(settings, checkpoint, episodes=episodes, seed=where)
+        what = 'untrained' if checkpoint is None else checkpoint.name
+        Console().print(
+            f'{opened.task}, {what}: return [bold]{score}[/] (mean ± standard deviation of '
+            f'{score.episodes} greedy episodes), min {score.min:,.1f}, max {score.max:,.1f}',
+            highlight=False,
+            soft_wrap=True,
+        )
+
+
+@app.command()
+def plot(
+    folders: Annotated[list[Path], typer.Argument(metavar='RUN...', help='Run folders')],
+    out: Annotated[
+        Path | None, typer.Option(help='Picture; default: in the run, or learning_curves.png')
+    ] = None,
+) -> None:
+    """Draw learning curves; several runs of one task become their mean and spread."""
+    with _errors():
+        from nrl_ros.cli.plot import plot_runs
+        from nrl_ros.cli.runs import open_run
+
+        runs = [open_run(folder) for folder in folders]
+        target = out or (runs[0].picture if len(runs) == 1 else Path('learning_curves.png'))
+        plot_runs(runs, target)
+        Console().print(f'{target}', highlight=False, soft_wrap=True)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what of ROS, messages, middleware and packages is present, and how to mend the rest."""
+    with _errors():
+        from nrl_ros.doctor import run
+
+        checks = run()
+        table = Table(box=None, pad_edge=False)
+        for column in ('', 'check', 'found', 'how to mend it'):
+            table.add_column(column, overflow='fold')
+        missing = False
+        for check in checks:
+            required = bool(getattr(check, 'required', True))
+            missing |= required and not check.ok
+            mark = '[green]ok[/]' if check.ok else '[red]no[/]' if required else '[yellow]–[/]'
+            remedy = '' if check.ok else escape(check.remedy)
+            table.add_row(mark, escape(check.name), escape(check.detail), remedy)
+        Console().print(table, highlight=False)
+        raise typer.Exit(1 if missing else 0)
+
+
+@app.command()
+def params(
+    node: Annotated[
+        str | None, typer.Argument(help='learner, environment or neuromodulator; default: all')
+    ] = None,
+    markdown: Annotated[
+        bool, typer.Option('--markdown', help='As docs/parameters.md has it')
+    ] = False,
+) -> None:
+    """Print the settings of the nodes: name, type, default, range, and meaning."""
+    with _errors():
+        from nrl_ros.cli import reference
+        from nrl_ros.cli.config import MODELS
+
+        if markdown:
+            typer.echo(reference.markdown(), nl=False)
+            return
+        if node is not None and node not in MODELS:
+            raise ConfigError(f'unknown node {node!r}, known are {", ".join(MODELS)}')
+        console = Console()
+        for name, model in MODELS.items():
+            if node in (None, name):
+                console.print(reference.table(name, model), highlight=False)
+
+
+@app.command()
+def version() -> None:
+    """Print the version."""
+    typer.echo(__version__)
+
+
+if __name__ == '__main__':
+    app()

@@ -1,0 +1,110 @@
+"""Tables of a run: one row per finished episode, and the figures of all nodes over time."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nrl_ros.cli.runs import Run, RunError
+
+METRICS = (
+    'total_steps',
+    'wall_time_s',
+    'agent',
+    'instance',
+    'episode',
+    'length',
+    'ending',
+    'return',
+)
+ENDINGS = ('none', 'terminated', 'truncated', 'aborted')
+
+
+class EpisodeRow(NamedTuple):
+    """One finished episode, as in ``metrics.csv``."""
+
+    total_steps: int
+    wall_time_s: float
+    agent: str
+    instance: int
+    episode: int
+    length: int
+    ending: str
+    episode_return: float
+
+
+def read_metrics(run: Run) -> list[EpisodeRow]:
+    """All finished episodes.
+
+    Raises:
+        RunError: the file is missing, or a row of it is damaged.
+    """
+    if not run.metrics.is_file():
+        raise RunError(f'{run.folder} has no metrics.csv: no episode was recorded')
+    rows: list[EpisodeRow] = []
+    with run.metrics.open(newline='', encoding='utf-8') as file:
+        lines = csv.reader(file)
+        if tuple(next(lines, ())) != METRICS:
+            raise RunError(f'{run.metrics} is damaged: expected the columns {", ".join(METRICS)}')
+        for number, line in enumerate(lines, start=2):
+            try:
+                steps, wall, agent, instance, episode, length, ending, value = line
+                rows.append(
+                    EpisodeRow(
+                        int(steps),
+                        float(wall),
+                        agent,
+                        int(instance),
+                        int(episode),
+                        int(length),
+                        ending,
+                        float(value),
+                    )
+                )
+            except ValueError as error:
+                raise RunError(f'{run.metrics}, line {number} is damaged: {line}') from error
+    return rows
+
+
+def write_metrics(run: Run, rows: Iterable[EpisodeRow]) -> None:
+    """Replace all rows, as when a run is taken up from an earlier point."""
+    with run.metrics.open('w', newline='', encoding='utf-8') as file:
+        table = csv.writer(file)
+        table.writerow(METRICS)
+        table.writerows(rows)
+
+
+def last_steps(run: Run) -> int:
+    """Environment steps that a run had done when it was last heard of; 0 when it never was."""
+    if not run.progress.is_file():
+        return 0
+    with run.progress.open(newline='', encoding='utf-8') as file:
+        steps = [row.get('steps') or '0' for row in csv.DictReader(file)]
+    return int(steps[-1]) if steps and steps[-1].isdigit() else 0
+
+
+class Table:
+    """A CSV file that grows; the header is written when the file is new.
+
+    Args:
+        path: the file.
+        columns: its header.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        fresh = not path.exists() or path.stat().st_size == 0
+        self._file = path.open('a', newline='', encoding='utf-8')
+        self._writer = csv.writer(self._file)
+        if fresh:
+            self._writer.writerow(columns)
+
+    def add(self, rows: Iterable[Sequence[Any]]) -> None:
+        """Append rows and hand them to the system."""
+        self._writer.writerows(rows)
+        self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -1,0 +1,243 @@
+"""What a training is to do: a new run, or one taken up again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nrl_ros.cli import config
+from nrl_ros.cli.config import RunSettings
+from nrl_ros.cli.metrics import last_steps, read_metrics, write_metrics
+from nrl_ros.cli.runs import (
+    Run,
+    RunError,
+    Saved,
+    create_run,
+    newest,
+    open_run,
+    saved_states,
+    versions,
+    write_json,
+)
+from nrl_ros.core.errors import ConfigError
+from nrl_ros.storage.checkpoint import read_checkpoint
+
+Warn = Callable[[str], None]
+
+_LEFT_BEHIND = 'left_behind'
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """What the command line says; None where it says nothing.
+
+    Attributes:
+        task: name of a task file.
+        config: a file instead of the task's.
+        instances: parallel instances of the environment.
+        seed: of the learner and the environment.
+        steps: environment steps of all instances, earlier ones included.
+        overrides: ``NODE.NAME=VALUE``.
+        out: folder of the run itself.
+        root: folder that run folders are made in.
+        compose: one process for all nodes.
+        namespace: ROS namespace; empty: none.
+        resume: run folder to take up again.
+        exact: take up only where the environment's state was saved too.
+        domain: ROS domain.
+        episodes: greedy episodes before and after; 0: none.
+        quiet: show nothing but the result.
+        plain: lines instead of a panel.
+    """
+
+    task: str | None = None
+    config: Path | None = None
+    instances: int | None = None
+    seed: int | None = None
+    steps: int | None = None
+    overrides: tuple[str, ...] = ()
+    out: Path | None = None
+    root: Path = Path('runs')
+    compose: bool = False
+    namespace: str = ''
+    resume: Path | None = None
+    exact: bool = False
+    domain: int | None = None
+    episodes: int = 50
+    quiet: bool = False
+    plain: bool = False
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training that is ready to start.
+
+    Attributes:
+        run: its folder, with the configuration written.
+        task: name of the task.
+        settings: checked, the limits of the whole run among them.
+        params: parameter files for the nodes, later ones winning.
+        earlier_steps: steps done before and not counted by the environment.
+        start: checkpoint that the learner starts from.
+        resumed: the checkpoint of this run that is taken up.
+    """
+
+    run: Run
+    task: str
+    settings: RunSettings
+    params: list[Path]
+    earlier_steps: int = 0
+    start: Path | None = None
+    resumed: Saved | None = None
+
+
+def make_plan(options: TrainOptions, warn: Warn) -> Plan:
+    """Find, check and write everything that a training needs.
+
+    Args:
+        options: what is wanted.
+        warn: told of what does not stop the training.
+
+    Raises:
+        NrlError: something is wrong, nothing was started.
+    """
+    return _new(options) if options.resume is None else _resumed(options, options.resume, warn)
+
+
+def _new(options: TrainOptions) -> Plan:
+    if options.task is None and options.config is None:
+        raise ConfigError('name a task, as in `nrl train cartpole`, or a file with --config')
+    path = options.config or config.find_config(str(options.task))
+    task = options.task or path.stem
+    # Checked before the run folder is made, so that a typing error leaves nothing behind.
+    checked = config.resolve(path, options.overrides, _wanted(options))
+    run = create_run(options.root, task, checked.learner.seed, folder=options.out)
+    settings = config.resolve(path, options.overrides, _wanted(options, run))
+    _write_config(run, settings, f'{task}, from {path}')
+    write_json(run.folder / 'versions.json', versions())
+    load = settings.learner.checkpoint.load
+    start = Path(load) if load else None
+    return Plan(run, task, settings, [run.config, _write_start(run, {})], start=start)
+
+
+def _wanted(options: TrainOptions, run: Run | None = None) -> dict[str, config.Flat]:
+    """Settings that the command line decides."""
+    learner: config.Flat = {'autostart': True}
+    environment: config.Flat = {'autostart': True, 'stop.exit': True}
+    if options.seed is not None:
+        learner['seed'] = environment['seed'] = options.seed
+    if options.instances is not None:
+        environment['bridge.instances'] = options.instances
+    if options.steps is not None:
+        environment['stop.steps'] = options.steps
+    if run is not None:
+        learner['checkpoint.folder'] = environment['checkpoint.folder'] = str(run.checkpoints)
+    return {
+        'learner': learner,
+        'environment': environment,
+        'neuromodulator': {'autostart': True},
+    }
+
+
+def _write_config(run: Run, settings: RunSettings, origin: str) -> None:
+    comment = (
+        f'Resolved settings of {run.folder.name}: {origin}.\n'
+        'Every setting is here, defaults included. For `nrl train --config`, or '
+        '`ros2 launch nrl_ros train.launch.py params_file:=...`.'
+    )
+    run.config.write_text(config.to_yaml(settings, comment=comment), encoding='utf-8')
+
+
+def _write_start(run: Run, nodes: Mapping[str, Any]) -> Path:
+    """Write what this one start adds to the run's settings; the environment waits to be told."""
+    merged = {name: dict(values) for name, values in nodes.items()}
+    merged.setdefault('environment', {})['autostart'] = False
+    data = {f'/**/{name}': {'ros__parameters': values} for name, values in merged.items()}
+    path = run.folder / 'start.yaml'
+    head = '# What the newest start of this run added to config.yaml; written by nrl train.\n'
+    path.write_text(head + yaml.safe_dump(data, sort_keys=False), encoding='utf-8')
+    return path
+
+
+# ------------------------------------------------------------------- resume
+
+
+def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
+    for name in ('config', 'seed', 'out'):
+        if getattr(options, name) is not None:
+            raise ConfigError(f'--{name} cannot be given with --resume: the run has its own')
+    run = open_run(folder)
+    if options.task not in (None, run.task):
+        raise ConfigError(f'{folder} is a run of {run.task!r}, received {options.task!r}')
+    settings = config.resolve(run.config, options.overrides, _wanted(options, run))
+    agent = settings.environment.agent
+    saved = newest(run, agent, exact=options.exact, skipped=lambda error: warn(str(error)))
+    earlier, counted = _steps_done(run, saved)
+    target = settings.environment.stop.steps
+    if target and earlier >= target:
+        raise RunError(
+            f'{run.folder.name} already has {earlier:,} of {target:,} steps; '
+            'say how many it shall have in all with --steps'
+        )
+    if saved.environment is None:
+        warn(
+            f'checkpoint {saved.number} has no state of the environment: its episodes start anew, '
+            'learning goes on'
+        )
+    _leave_behind(run, agent, saved.number)
+    _trim_metrics(run, earlier)
+    _write_config(run, settings, f'resumed from checkpoint {saved.number}')
+    remaining = target if counted or not target else target - earlier
+    start = _write_start(run, _from_checkpoint(saved, remaining))
+    return Plan(
+        run,
+        run.task,
+        settings,
+        [run.config, start],
+        earlier_steps=0 if counted else earlier,
+        start=saved.learner,
+        resumed=saved,
+    )
+
+
+def _steps_done(run: Run, saved: Saved) -> tuple[int, bool]:
+    """Steps done up to a checkpoint, and whether the environment goes on counting from there."""
+    if saved.environment is not None:
+        return int(read_checkpoint(saved.environment, 'environment')['totals'][0]), True
+    # The learner also counts the steps that only reset an instance, so this is an upper bound.
+    bound = int(read_checkpoint(saved.learner, 'learner')['totals'][1])
+    return min(bound, last_steps(run)), False
+
+
+def _leave_behind(run: Run, agent: str, number: int) -> None:
+    """Move checkpoints newer than the one that is taken up out of the way of new ones."""
+    for state in saved_states(run, agent):
+        for path in (state.learner, state.environment):
+            if state.number > number and path is not None:
+                folder = run.checkpoints / _LEFT_BEHIND
+                folder.mkdir(exist_ok=True)
+                path.replace(folder / path.name)
+
+
+def _trim_metrics(run: Run, steps: int) -> None:
+    """Drop episodes that end after the checkpoint: they will happen again."""
+    if run.metrics.is_file():
+        rows = read_metrics(run)
+        kept = [row for row in rows if row.total_steps <= steps]
+        if len(kept) != len(rows):
+            write_metrics(run, kept)
+
+
+def _from_checkpoint(saved: Saved, remaining: int) -> dict[str, Any]:
+    environment: dict[str, Any] = {'stop': {'steps': remaining}}
+    if saved.environment is not None:
+        environment['checkpoint'] = {'load': str(saved.environment)}
+    return {
+        'learner': {'checkpoint': {'load': str(saved.learner)}},
+        'neuromodulator': {'load': str(saved.learner)},
+        'environment': environment,
+    }

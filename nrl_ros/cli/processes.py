@@ -1,0 +1,195 @@
+"""The nodes as processes: started with one file of settings, watched, stopped in order."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from nrl_ros.core.errors import NrlError
+
+_GRACE_S = 5.0
+_LAST_LINES = 15
+_PR_SET_PDEATHSIG = 1
+
+# Domains above 101 share their ports with outgoing connections on Linux.
+_DOMAINS = 101
+_FIRST_PORT = 7400
+_PORTS_PER_DOMAIN = 250
+
+COMPOSED = 'app'
+MODULES = {
+    'learner': 'nrl_ros.nodes.learner',
+    'neuromodulator': 'nrl_ros.nodes.neuromodulator',
+    'environment': 'nrl_ros.nodes.environment',
+    COMPOSED: 'nrl_ros.app',
+}
+
+
+class ProcessError(NrlError):
+    """A node ended that should still run."""
+
+
+@dataclass(frozen=True)
+class Started:
+    """One running node process."""
+
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+class Processes:
+    """The node processes of one run.
+
+    Args:
+        params: parameter files, later ones winning.
+        log: folder for the nodes' output.
+        namespace: ROS namespace of all nodes; empty: none.
+        environment: environment variables of the processes.
+    """
+
+    def __init__(
+        self,
+        params: Sequence[Path],
+        log: Path,
+        *,
+        namespace: str,
+        environment: Mapping[str, str],
+    ) -> None:
+        arguments = ['--ros-args']
+        for file in params:
+            arguments += ['--params-file', str(file)]
+        if namespace:
+            arguments += ['-r', f'__ns:={absolute_namespace(namespace)}']
+        self._arguments = arguments
+        self._log = log
+        self._environment = dict(environment)
+        self._started: list[Started] = []
+
+    def start(self, name: str) -> None:
+        """Start one of MODULES; processes are stopped in the opposite order."""
+        command = [sys.executable, '-m', MODULES[name], *self._arguments]
+        self._started.append(
+            _start(name, command, self._log / f'{name}.log', self._environment)
+        )
+
+    def ended(self) -> dict[str, int]:
+        """Exit codes of the processes that have ended."""
+        codes = {one.name: one.process.poll() for one in self._started}
+        return {name: code for name, code in codes.items() if code is not None}
+
+    def last_lines(self, name: str) -> str:
+        """The end of a node's output."""
+        log = next(one.log for one in self._started if one.name == name)
+        try:
+            lines = log.read_text(encoding='utf-8', errors='replace').splitlines()
+        except OSError:
+            return ''
+        return '\n'.join(lines[-_LAST_LINES:])
+
+    def stop(self, names: Sequence[str] | None = None, *, grace_s: float = _GRACE_S) -> list[str]:
+        """Ask processes to end, and kill those that do not within the grace time.
+
+        Args:
+            names: which; None: all.
+            grace_s: time they have [s].
+
+        Returns:
+            Names of those that had to be killed.
+        """
+        chosen = [one for one in reversed(self._started) if names is None or one.name in names]
+        for one in chosen:
+            if one.process.poll() is None:
+                one.process.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + grace_s
+        killed = []
+        for one in chosen:
+            try:
+                one.process.wait(max(deadline - time.monotonic(), 0.0))
+            except subprocess.TimeoutExpired:
+                one.process.kill()
+                one.process.wait()
+                killed.append(one.name)
+        return killed
+
+
+def _start(
+    name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]
+) -> Started:
+    with log.open('ab') as output:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=dict(environment),
+            # Ctrl+C in the terminal reaches the command alone, which then stops the nodes in order.
+            start_new_session=True,
+            preexec_fn=_end_with_parent if sys.platform == 'linux' else None,  # noqa: PLW1509
+        )
+    return Started(name, process, log)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel stop the node when the command that started it is gone, however it went."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def node_environment(domain: int) -> dict[str, str]:
+    """Variables of the nodes: one thread each, this machine only unless told otherwise."""
+    result = dict(os.environ)
+    for name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+        result.setdefault(name, '1')
+    result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    result['ROS_DOMAIN_ID'] = str(domain)
+    result['PYTHONUNBUFFERED'] = '1'
+    return result
+
+
+def choose_domain(wanted: int | None) -> int:
+    """The ROS domain of a run.
+
+    The one asked for, else ROS_DOMAIN_ID, else one between 1 and 101 that follows from the process
+    id and whose discovery port nobody uses, so that two users of one machine do not meet.
+
+    Raises:
+        ProcessError: ROS_DOMAIN_ID is not a number.
+    """
+    if wanted is not None:
+        return wanted
+    given = os.environ.get('ROS_DOMAIN_ID', '').strip()
+    if given:
+        if not given.isdigit():
+            raise ProcessError(f'ROS_DOMAIN_ID must be a number from 0 to 232, received {given!r}')
+        return int(given)
+    taken = _udp_ports()
+    start = os.getpid() % _DOMAINS
+    for offset in range(_DOMAINS):
+        domain = 1 + (start + offset) % _DOMAINS
+        if _FIRST_PORT + _PORTS_PER_DOMAIN * domain not in taken:
+            return domain
+    return 1 + start
+
+
+def _udp_ports() -> set[int]:
+    """Local UDP ports in use, where the system tells."""
+    ports: set[int] = set()
+    for table in ('/proc/net/udp', '/proc/net/udp6'):
+        try:
+            lines = Path(table).read_text(encoding='ascii').splitlines()[1:]
+        except OSError:
+            continue
+        ports |= {int(line.split()[1].rsplit(':', 1)[1], 16) for line in lines}
+    return ports
+
+
+def absolute_namespace(namespace: str) -> str:
+    """A namespace with its leading slash; empty stays empty."""
+    return f'/{namespace.strip("/")}' if namespace.strip('/') else ''

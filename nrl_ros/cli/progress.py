@@ -1,0 +1,136 @@
+"""What is known of a running training: plain numbers, fed by the monitor, shown by the display."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+_RECENT = 100
+_CURVE_POINTS = 600
+
+PROGRESS = (
+    'wall_time_s',
+    'steps',
+    'episodes',
+    'steps_per_second',
+    'mean_return',
+    'mean_absolute_rpe',
+    'baseline',
+    'weight_norm',
+    'learning_rate',
+    'busy_share',
+    'late',
+    'missing',
+    'dropped',
+    'duplicate',
+    'released',
+)
+
+# Shown under one name: what a counter of a node means for a person who watches.
+_GROUPS = {
+    'late': ('late_',),
+    'missing': ('missing_',),
+    'duplicate': ('duplicate_',),
+    'released': ('released_',),
+    'dropped': ('dropped_', 'lost_', 'invalid_rewards', 'rejected_', 'incompatible_qos'),
+}
+
+
+def group_counters(counters: Mapping[str, int]) -> dict[str, int]:
+    """Sums of counters under the few names that are shown."""
+    groups = dict.fromkeys(_GROUPS, 0)
+    for name, value in counters.items():
+        for group, starts in _GROUPS.items():
+            if name.startswith(starts):
+                groups[group] += value
+    return groups
+
+
+@dataclass
+class Progress:
+    """Newest figures of one run.
+
+    Attributes:
+        target_steps: environment steps after which the run is done; 0: not limited by steps.
+        target_episodes: the same for episodes.
+        earlier_steps: steps done before, when the environment counts from 0 again after a resume.
+        curve: total steps and mean return of the last 100 episodes, thinned out.
+        counters: by node, then by name.
+    """
+
+    target_steps: int = 0
+    target_episodes: int = 0
+    earlier_steps: int = 0
+    steps: int = 0
+    episodes: int = 0
+    steps_per_second: float = 0.0
+    mean_absolute_rpe: float = math.nan
+    baseline: float = math.nan
+    weight_norm: float = math.nan
+    learning_rate: float = math.nan
+    noise_sigma: float = math.nan
+    busy_share: float = math.nan
+    finished: bool = False
+    learner_heard: int = 0
+    curve: list[tuple[int, float]] = field(default_factory=list)
+    counters: dict[str, dict[str, int]] = field(default_factory=dict)
+    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    _stride: int = 1
+    _offered: int = 0
+
+    @property
+    def mean_return(self) -> float:
+        """Of the last 100 episodes; NaN before the first."""
+        return sum(self._recent) / len(self._recent) if self._recent else math.nan
+
+    @property
+    def share_done(self) -> float:
+        """How much of the run is done, 0 to 1; NaN without limits."""
+        shares = [
+            done / target
+            for done, target in (
+                (self.steps, self.target_steps),
+                (self.episodes, self.target_episodes),
+            )
+            if target
+        ]
+        return min(max(shares), 1.0) if shares else math.nan
+
+    @property
+    def groups(self) -> dict[str, int]:
+        """Counters of all nodes under the few names that are shown."""
+        total = dict.fromkeys(_GROUPS, 0)
+        for counters in self.counters.values():
+            for name, value in group_counters(counters).items():
+                total[name] += value
+        return total
+
+    def add_returns(self, total_steps: int, returns: list[float]) -> None:
+        """Take finished episodes in."""
+        if not returns:
+            return
+        self._recent.extend(returns)
+        self._offered += 1
+        if self._offered % self._stride:
+            return
+        self.curve.append((total_steps, self.mean_return))
+        if len(self.curve) >= _CURVE_POINTS:
+            # Keep every second point, and from now on take only every second one.
+            self.curve = self.curve[::2]
+            self._stride *= 2
+
+    def row(self, wall_time_s: float) -> list[float | int | str]:
+        """Values of PROGRESS."""
+        figures = (
+            self.steps_per_second,
+            self.mean_return,
+            self.mean_absolute_rpe,
+            self.baseline,
+            self.weight_norm,
+            self.learning_rate,
+            self.busy_share,
+        )
+        shown = ['' if math.isnan(value) else f'{value:.6g}' for value in figures]
+        return [f'{wall_time_s:.2f}', self.steps, self.episodes, *shown, *self.groups.values()]

@@ -1,0 +1,139 @@
+"""The settings reference, made from the schema models."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple, get_args, get_origin
+
+import annotated_types
+from pydantic.fields import FieldInfo
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from nrl_ros.cli.config import MODELS
+from nrl_ros.schema.base import Settings
+
+_INTRODUCTION = """# Parameters
+
+Made by `nrl params --markdown`; do not edit. Every setting of the three nodes, as in the files of
+`config/`, `--set NODE.NAME=VALUE`, and `ros2 param`. *Live* ones may change while the node runs,
+the others are read when it is configured. An unknown name or a value out of range stops the node
+before it starts, with the names that were meant.
+"""
+
+
+class Parameter(NamedTuple):
+    """One setting as a person reads about it."""
+
+    name: str
+    kind: str
+    default: str
+    allowed: str
+    live: bool
+    description: str
+
+
+def parameters(model: type[Settings], prefix: str = '') -> list[Parameter]:
+    """All settings of a model in order of declaration."""
+    found: list[Parameter] = []
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            found += parameters(inner, f'{prefix}{name}.')
+            continue
+        extra = field.json_schema_extra
+        is_live = isinstance(extra, dict) and bool(extra.get('live'))
+        dotted = prefix + name
+        if get_origin(inner) is dict:
+            dotted += '.NAME'
+        found.append(
+            Parameter(
+                dotted,
+                _kind(inner),
+                _value(field.default),
+                _allowed(field),
+                is_live,
+                field.description or '',
+            )
+        )
+    return found
+
+
+def markdown() -> str:
+    """The reference of all nodes as a page."""
+    parts = [_INTRODUCTION]
+    for node, model in MODELS.items():
+        parts.append(f'## {node}\n\n{(model.__doc__ or "").strip()}\n')
+        lines = [
+            '| Name | Type | Default | Allowed | Live | Meaning |',
+            '| --- | --- | --- | --- | --- | --- |',
+        ]
+        for one in parameters(model):
+            cells = (
+                f'`{one.name}`',
+                one.kind,
+                f'`{one.default}`',
+                one.allowed,
+                'yes' if one.live else '',
+                one.description,
+            )
+            lines.append('| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |')
+        parts.append('\n'.join(lines) + '\n')
+    return '\n'.join(parts)
+
+
+def _kind(annotation: Any) -> str:
+    origin = get_origin(annotation)
+    if origin is Literal:
+        return 'text'
+    if origin is tuple:
+        return f'list of {_kind(get_args(annotation)[0])}'
+    if origin is dict:
+        return 'any'
+    names = {bool: 'yes or no', int: 'whole number', float: 'number', str: 'text'}
+    return names.get(annotation, str(annotation))
+
+
+def _value(default: Any) -> str:
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, tuple):
+        return str(list(default))
+    if isinstance(default, str):
+        return default or "''"
+    return f'{default:g}' if isinstance(default, float) else str(default)
+
+
+def _allowed(field: FieldInfo) -> str:
+    """Choices or range in words and signs."""
+    if get_origin(field.annotation) is Literal:
+        return ', '.join(str(choice) for choice in get_args(field.annotation))
+    signs = {
+        annotated_types.Ge: ('≥', 'ge'),
+        annotated_types.Gt: ('>', 'gt'),
+        annotated_types.Le: ('≤', 'le'),
+        annotated_types.Lt: ('<', 'lt'),
+    }
+    found = []
+    for limit in field.metadata:
+        for kind, (sign, attribute) in signs.items():
+            if isinstance(limit, kind):
+                found.append(f'{sign} {getattr(limit, attribute):g}')
+        pattern = getattr(limit, 'pattern', None)
+        if pattern:
+            found.append(f'`{pattern}`')
+    return ', '.join(found)
+
+
+def table(node: str, model: type[Settings]) -> Table:
+    """The reference of one node for a terminal."""
+    result = Table(title=node, title_justify='left', box=box.SIMPLE_HEAD, pad_edge=False)
+    result.add_column('name', style='bold', overflow='fold')
+    for column in ('default', 'allowed', 'live', 'meaning'):
+        result.add_column(column, overflow='fold')
+    for one in parameters(model):
+        allowed = one.allowed or one.kind
+        live = 'live' if one.live else ''
+        cells = (one.name, one.default, allowed, live, one.description)
+        result.add_row(*(escape(cell) for cell in cells))
+    return result

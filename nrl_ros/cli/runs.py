@@ -1,0 +1,228 @@
+"""Run folders: where they lie, what is in them, and how they are read and written."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nrl_ros import __version__
+from nrl_ros.core.errors import CheckpointError, NrlError
+from nrl_ros.storage.checkpoint import SUFFIX, read_checkpoint
+
+_PACKAGES = ('numpy', 'pydantic', 'msgpack', 'gymnasium', 'typer', 'rich', 'rclpy', 'ros-rclpy')
+
+
+class RunError(NrlError):
+    """A run folder is missing, damaged, or does not hold what is asked for."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder.
+
+    Attributes:
+        folder: absolute path.
+    """
+
+    folder: Path
+
+    @property
+    def config(self) -> Path:
+        """Resolved settings in ROS parameter format."""
+        return self.folder / 'config.yaml'
+
+    @property
+    def metrics(self) -> Path:
+        """One row per finished episode."""
+        return self.folder / 'metrics.csv'
+
+    @property
+    def progress(self) -> Path:
+        """Figures of all nodes, about twice a second."""
+        return self.folder / 'progress.csv'
+
+    @property
+    def summary(self) -> Path:
+        """Result of the run."""
+        return self.folder / 'summary.json'
+
+    @property
+    def picture(self) -> Path:
+        """Learning curve."""
+        return self.folder / 'learning_curve.png'
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of checkpoints."""
+        return self.folder / 'checkpoints'
+
+    @property
+    def log(self) -> Path:
+        """Folder of the nodes' output."""
+        return self.folder / 'log'
+
+    def read_summary(self) -> dict[str, Any]:
+        """The summary; empty when the run has none (still running, or killed).
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        if not self.summary.is_file():
+            return {}
+        try:
+            return dict(json.loads(self.summary.read_text(encoding='utf-8')))
+        except (ValueError, TypeError) as error:
+            raise RunError(f'{self.summary} is damaged: {error}') from error
+
+    def write_summary(self, data: Mapping[str, Any]) -> None:
+        """Write the summary in one piece."""
+        write_json(self.summary, data)
+
+    @property
+    def task(self) -> str:
+        """Name of the task, as the folder's name says where there is no summary."""
+        task = self.read_summary().get('task')
+        return str(task) if task else re.sub(r'-\d{8}-\d{6}.*$', '', self.folder.name)
+
+
+def create_run(root: Path, task: str, seed: int, *, folder: Path | None = None) -> Run:
+    """Make an empty run folder: ``root/<task>-<YYYYmmdd-HHMMSS>-s<seed>``, or ``folder`` itself.
+
+    Raises:
+        RunError: the folder cannot be made, or already holds a run.
+    """
+    if folder is None:
+        base = root / f'{task}-{time.strftime("%Y%m%d-%H%M%S")}-s{seed}'
+        folder, number = base, 1
+        while folder.exists():
+            number += 1
+            folder = base.with_name(f'{base.name}-{number}')
+    run = Run(folder.resolve())
+    if run.config.exists():
+        raise RunError(f'{folder} already holds a run; choose another folder or --resume it')
+    try:
+        for part in (run.checkpoints, run.log):
+            part.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RunError(f'cannot make the run folder {folder}: {error.strerror}') from error
+    return run
+
+
+def open_run(folder: Path) -> Run:
+    """An existing run folder.
+
+    Raises:
+        RunError: it does not exist or is not a run folder.
+    """
+    if not folder.is_dir():
+        raise RunError(f'there is no run folder {folder}')
+    run = Run(folder.resolve())
+    if not run.config.is_file():
+        raise RunError(f'{folder} is not a run folder: it has no config.yaml')
+    return run
+
+
+class Saved(NamedTuple):
+    """Checkpoint files of one moment; the environment's may be missing."""
+
+    number: int
+    learner: Path
+    environment: Path | None
+
+
+def saved_states(run: Run, agent: str) -> list[Saved]:
+    """Checkpoints of the learner, oldest first, each with its environment where there is one."""
+    learners = _numbered(run.checkpoints, 'learner')
+    environments = _numbered(run.checkpoints, f'environment_{agent}')
+    return [Saved(n, path, environments.get(n)) for n, path in sorted(learners.items())]
+
+
+def newest(
+    run: Run,
+    agent: str,
+    *,
+    exact: bool = False,
+    skipped: Callable[[CheckpointError], None] | None = None,
+) -> Saved:
+    """The newest checkpoint that can be read.
+
+    Args:
+        run: the run.
+        agent: name of its agent.
+        exact: only those that hold the state of the environment too.
+        skipped: told of each newer one that is damaged.
+
+    Raises:
+        RunError: there is none.
+    """
+    for state in reversed(saved_states(run, agent)):
+        try:
+            read_checkpoint(state.learner, 'learner')
+            if state.environment is not None:
+                read_checkpoint(state.environment, 'environment')
+        except CheckpointError as error:
+            if skipped is not None:
+                skipped(error)
+            continue
+        if state.environment is not None or not exact:
+            return state
+    what = 'checkpoint with the state of the environment' if exact else 'readable checkpoint'
+    raise RunError(f'{run.checkpoints} has no {what}: nothing to load')
+
+
+def _numbered(folder: Path, name: str) -> dict[int, Path]:
+    pattern = re.compile(rf'{re.escape(name)}_(\d+){re.escape(SUFFIX)}')
+    found = {}
+    for path in folder.glob(f'{name}_*{SUFFIX}'):
+        match = pattern.fullmatch(path.name)
+        if match:
+            found[int(match[1])] = path
+    return found
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    temporary.write_text(json.dumps(data, indent=2) + '\n', encoding='utf-8')
+    temporary.replace(path)
+
+
+def versions() -> dict[str, Any]:
+    """What the run was made with."""
+    found: dict[str, Any] = {'nrl_ros': __version__, 'python': platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    for name in ('ROS_DISTRO', 'RMW_IMPLEMENTATION'):
+        found[name] = os.environ.get(name, '')
+    found |= {'platform': platform.platform(), 'cores': os.cpu_count(), 'command': sys.argv}
+    found['commit'] = _commit()
+    return found
+
+
+def _commit() -> str:
+    """Commit of the checkout that the code lies in; empty when it lies in none."""
+    here = Path(__file__).resolve().parent
+    try:
+        done = subprocess.run(
+            ['git', '-C', str(here), 'rev-parse', '--short', 'HEAD'],
+            capture_output=True,
+            text=True,
+            timeout=5,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ''
+    return done.stdout.strip() if done.returncode == 0 else ''

@@ -1,0 +1,185 @@
+"""The command ``nrl train``: makes a plan, has the nodes run, and says what came of it."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+from pathlib import Path
+
+import rclpy
+from rclpy.signals import SignalHandlerOptions
+from rich.console import Console
+from rich.markup import escape
+
+from nrl_ros.cli.display import make_display, number
+from nrl_ros.cli.evaluate import SEED_OFFSET, Score, evaluate
+from nrl_ros.cli.metrics import METRICS, Table
+from nrl_ros.cli.monitor import Monitor
+from nrl_ros.cli.plan import Plan, TrainOptions, make_plan
+from nrl_ros.cli.processes import absolute_namespace, choose_domain, node_environment
+from nrl_ros.cli.progress import PROGRESS, Progress
+from nrl_ros.cli.runs import newest
+from nrl_ros.cli.watch import Outcome, Signals, Watch
+from nrl_ros.core.errors import NrlError
+
+# Nothing worth measuring, or no time to.
+_UNFIT = (1, 128 + signal.SIGTERM)
+
+
+def train(options: TrainOptions, console: Console) -> int:
+    """Train, and leave a run folder.
+
+    Returns:
+        Exit code: 0, 1 when a node failed, 130 or 143 when interrupted before the set limit.
+
+    Raises:
+        NrlError: it could not be started.
+    """
+    plan = make_plan(options, lambda text: console.print(f'[yellow]warning:[/] {text}'))
+    domain = choose_domain(options.domain)
+    os.environ.update(node_environment(domain))
+    say = Console(quiet=True) if options.quiet else console
+    say.print(f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={domain}', soft_wrap=True)
+    before = _score(plan, options, plan.start if plan.resumed is None else None)
+    if before is not None:
+        say.print(f'untrained policy: {before} ({before.episodes} greedy episodes)')
+    progress = _progress(plan)
+    outcome = _run_nodes(plan, options, progress, console)
+    after = None
+    last = None if outcome.code in _UNFIT else _last_checkpoint(plan, console)
+    if last is not None:
+        after = _score(plan, options, last)
+    _write_summary(plan, progress, outcome, before, after)
+    _draw(plan, console)
+    _report(plan, outcome, progress, console)
+    _report_scores(before, after, console)
+    return outcome.code
+
+
+def _progress(plan: Plan) -> Progress:
+    stop = plan.settings.environment.stop
+    return Progress(
+        target_steps=stop.steps, target_episodes=stop.episodes, earlier_steps=plan.earlier_steps
+    )
+
+
+def _run_nodes(
+    plan: Plan, options: TrainOptions, progress: Progress, console: Console
+) -> Outcome:
+    episodes, figures = Table(plan.run.metrics, METRICS), Table(plan.run.progress, PROGRESS)
+    settings = plan.settings
+    title = (
+        f'[bold]nrl train {plan.task}[/] · seed {settings.learner.seed} · '
+        f'{settings.environment.bridge.instances} instances'
+    )
+    display = make_display(console, title, quiet=options.quiet, plain=options.plain)
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        with Signals() as signals, display:
+            monitor = Monitor(
+                settings.environment.agent,
+                progress,
+                episodes.add,
+                namespace=absolute_namespace(options.namespace) or None,
+                use_global_arguments=False,
+            )
+            watch = Watch(monitor, progress, figures, display, signals)
+            return watch.run(plan, options)
+    finally:
+        rclpy.try_shutdown()
+        episodes.close()
+        figures.close()
+
+
+# ------------------------------------------------------------------ result
+
+
+def _score(plan: Plan, options: TrainOptions, checkpoint: Path | None) -> Score | None:
+    if options.episodes < 1:
+        return None
+    seed = plan.settings.environment.seed + SEED_OFFSET
+    return evaluate(plan.settings, checkpoint, episodes=options.episodes, seed=seed)
+
+
+def _last_checkpoint(plan: Plan, console: Console) -> Path | None:
+
+    def skipped(error: NrlError) -> None:
+        console.print(f'[yellow]warning:[/] {escape(str(error))}', soft_wrap=True)
+
+    try:
+        return newest(plan.run, plan.settings.environment.agent, skipped=skipped).learner
+    except NrlError as error:
+        skipped(error)
+        return None
+
+
+def _write_summary(
+    plan: Plan,
+    progress: Progress,
+    outcome: Outcome,
+    before: Score | None,
+    after: Score | None,
+) -> None:
+    settings = plan.settings
+    mean_return = progress.mean_return
+    speed = (progress.steps - plan.earlier_steps) / max(outcome.training_s, 1e-9)
+    plan.run.write_summary(
+        {
+            'task': plan.task,
+            'ended': outcome.ended,
+            'reason': outcome.reason,
+            'seed': settings.learner.seed,
+            'instances': settings.environment.bridge.instances,
+            'steps': progress.steps,
+            'episodes': progress.episodes,
+            'seconds': round(outcome.seconds, 2),
+            'training_seconds': round(outcome.training_s, 2),
+            'steps_per_second': round(speed, 1),
+            'untrained': None if before is None else before.data(),
+            'trained': None if after is None else after.data(),
+            'mean_return_last_100': None if math.isnan(mean_return) else mean_return,
+            'resumed_from': None if plan.resumed is None else plan.resumed.number,
+            'counters': progress.counters,
+        }
+    )
+
+
+def _draw(plan: Plan, console: Console) -> None:
+    from nrl_ros.cli.plot import plot_runs
+
+    try:
+        plot_runs([plan.run], plan.run.picture)
+    except NrlError as error:
+        console.print(f'[yellow]warning:[/] no learning curve: {error}')
+
+
+def _report(plan: Plan, outcome: Outcome, progress: Progress, console: Console) -> None:
+    if outcome.ended == 'failed':
+        console.print(f'[bold red]failed:[/] {escape(outcome.reason)}', highlight=False)
+        console.print(f'logs: {plan.run.log}', soft_wrap=True)
+        return
+    speed = (progress.steps - plan.earlier_steps) / max(outcome.training_s, 1e-9)
+    console.print(
+        f'{outcome.ended}: {progress.steps:,} steps, {progress.episodes:,} episodes in '
+        f'{outcome.training_s:.1f} s ({speed:,.0f} steps/s), '
+        f'return of the last 100 episodes {number(progress.mean_return)}',
+        highlight=False,
+        soft_wrap=True,
+    )
+    counts = [f'{name} {value:,}' for name, value in outcome.trouble.items() if value]
+    if counts:
+        console.print(f'counted: {", ".join(counts)}', style='yellow', highlight=False)
+    if plan.run.picture.is_file():
+        console.print(f'learning curve: {plan.run.picture}', soft_wrap=True, highlight=False)
+
+
+def _report_scores(before: Score | None, after: Score | None, console: Console) -> None:
+    if before is None or after is None:
+        return
+    console.print(
+        f'untrained [bold]{before}[/] → trained [bold green]{after}[/] '
+        f'({after.episodes} greedy episodes each)',
+        highlight=False,
+        soft_wrap=True,
+    )

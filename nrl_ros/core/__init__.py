@@ -1,0 +1,1 @@
+"""The science: no ROS, no files, no clock."""

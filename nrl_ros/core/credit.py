@@ -1,0 +1,264 @@
+"""Credit windows: which trace a reward-prediction error belongs to, however late it comes.
+
+Each instance has one trace in the store, that of its newest window with recorded steps. A window is
+
+* open while states of it arrive; an RPE that names it is held until the state that closes it;
+* closed once a state names a higher window; its trace then waits in place for its RPE;
+* late when new steps have to be recorded first: its trace is detached and kept aside;
+* done when it was learned from, aborted or released. An RPE for it is a duplicate.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.core.errors import ProtocolError
+from nrl_ros.core.traces import DetachedTrace, TraceStore
+from nrl_ros.core.types import Ending, Phase, StateBatch
+
+Array = NDArray[Any]
+
+_NO_WINDOW = -1
+# Comparing arrays with plain integers is several times faster than with enumerations.
+_FIRST, _LAST, _ABORTED = int(Phase.FIRST), int(Phase.LAST), int(Ending.ABORTED)
+
+
+class Creditable(NamedTuple):
+    """Traces that may be learned from now."""
+
+    instances: Array
+    rpe: Array
+    late: list[tuple[DetachedTrace, float]]
+
+
+class CreditWindows:
+    """Joins the traces of one agent with their reward-prediction errors.
+
+    Args:
+        store: traces of the agent's B instances.
+        instances: B.
+        counters: where windows and signals are counted, by name.
+        max_late: detached traces kept for each instance; the oldest is released beyond that.
+    """
+
+    def __init__(
+        self, store: TraceStore, instances: int, counters: Counter[str], *, max_late: int
+    ) -> None:
+        self.store = store
+        self._counters = counters
+        self._max_late = max_late
+        self._has_rows = np.zeros(instances, np.bool_)
+        self._closed = np.zeros(instances, np.bool_)
+        self._fresh = np.zeros(instances, np.bool_)
+        self._window = np.full(instances, _NO_WINDOW, np.int64)
+        self._done = np.full(instances, _NO_WINDOW, np.int64)
+        self._held = np.zeros(instances, np.bool_)
+        self._held_rpe = np.zeros(instances)
+        self._late: dict[tuple[int, int], DetachedTrace] = {}
+
+    @property
+    def waiting(self) -> int:
+        """Closed windows whose trace waits in place for its RPE."""
+        return int(np.count_nonzero(self._closed))
+
+    @property
+    def open_count(self) -> int:
+        """Windows with a trace, open, closed or late."""
+        return int(np.count_nonzero(self._has_rows)) + len(self._late)
+
+    def check(self, state: StateBatch) -> None:
+        """Refuse a state whose windows run backwards.
+
+        Raises:
+            ProtocolError: naming the instance and both windows.
+        """
+        backwards = state.window < self._window
+        backwards |= self._closed & (state.window == self._window)
+        if backwards.any():
+            first = int(np.flatnonzero(backwards)[0])
+            raise ProtocolError(
+                f'agent {state.agent!r}, instance {first}: window {int(state.window[first])} '
+                f'follows window {int(self._window[first])}; windows only grow'
+            )
+
+    def observe(self, state: StateBatch) -> Creditable | None:
+        """Close the windows that a state says are over.
+
+        Returns:
+            Traces whose RPE had come before, None when there are none.
+        """
+        if not state.applied.all():
+            self._retract(state)
+        newly = self._has_rows & (state.window != self._window)
+        newly &= ~self._closed
+        if not newly.any():
+            return None
+        index = np.flatnonzero(newly)
+        aborted = state.ending[index] == _ABORTED
+        if aborted.any():
+            self._drop(index[aborted], 'aborted_windows')
+            index = index[~aborted]
+        held = self._held[index]
+        self._closed[index[~held]] = True
+        if not held.any():
+            return None
+        index = index[held]
+        rpe = self._held_rpe[index]
+        self._finish(index)
+        return Creditable(index, rpe, [])
+
+    def forget_newest(self) -> None:
+        """A state was lost: whether the newest recorded actions were applied is not known."""
+        self._fresh = np.zeros_like(self._fresh)
+
+    def _retract(self, state: StateBatch) -> None:
+        index = np.flatnonzero((state.applied == 0) & self._fresh & self._has_rows & ~self._closed)
+        # A first state follows no action of the learner.
+        index = index[state.phase[index] != _FIRST]
+        self.store.retract(index)
+        self._counters['unapplied_steps'] += len(index)
+
+    def reinforce(self, instance: Array, window: Array, rpe: Array) -> Creditable | None:
+        """Find the traces of RPEs; those for an open window are held.
+
+        Args:
+            instance: [K] each at most once.
+            window: [K].
+            rpe: [K].
+
+        Returns:
+            Traces that may be learned from now, None when there are none.
+        """
+        if not len(instance):
+            return None
+        match = self._has_rows[instance] & (self._window[instance] == window)
+        ready = match & self._closed[instance]
+        if ready.all():
+            self._finish(instance)
+            return Creditable(instance, rpe, [])
+        late: list[tuple[DetachedTrace, float]] = []
+        for entry in np.flatnonzero(~ready).tolist():
+            who, which = int(instance[entry]), int(window[entry])
+            if match[entry]:
+                self._hold(who, float(rpe[entry]))
+            elif (who, which) in self._late:
+                late.append((self._late.pop((who, which)), float(rpe[entry])))
+                self._done[who] = max(self._done[who], which)
+                self._counters['late_rpes'] += 1
+            elif which <= self._done[who]:
+                self._counters['duplicate_rpes'] += 1
+            else:
+                self._counters['unknown_window_rpes'] += 1
+        index = instance[ready]
+        if len(index):
+            self._finish(index)
+        if not len(index) and not late:
+            return None
+        return Creditable(index, rpe[ready], late)
+
+    def _hold(self, instance: int, rpe: float) -> None:
+        if self._held[instance]:
+            self._counters['duplicate_rpes'] += 1
+            return
+        self._held[instance] = True
+        self._held_rpe[instance] = rpe
+
+    def _finish(self, index: Array) -> None:
+        """Mark windows as done; whoever learns from their traces clears them."""
+        self._done[index] = self._window[index]
+        self._has_rows[index] = False
+        self._closed[index] = False
+        self._held[index] = False
+
+    def _drop(self, index: Array, counter: str) -> None:
+        self._finish(index)
+        self.store.clear(index)
+        self._counters[counter] += len(index)
+
+    def record(self, post: Array, pre: Array, state: StateBatch) -> None:
+        """Add one step of the instances that act (all but those at an episode's end).
+
+        Args:
+            post: [K, B, N] postsynaptic rows.
+            pre: [K, B, M] presynaptic rows.
+            state: the state acted upon.
+        """
+        acting = state.phase != _LAST
+        if self._closed.any():
+            self._set_aside(np.flatnonzero(self._closed & acting))
+        if acting.all():
+            self.store.record(post, pre, None)
+            self._has_rows[:] = True
+            self._window[:] = state.window
+        else:
+            index = np.flatnonzero(acting)
+            if len(index):
+                self.store.record(post, pre, index)
+            self._has_rows[index] = True
+            self._window[index] = state.window[index]
+        self._fresh = acting
+
+    def _set_aside(self, index: Array) -> None:
+        for instance in index.tolist():
+            key = (instance, int(self._window[instance]))
+            self._late[key] = self.store.detach(instance)
+            mine = [other for other in self._late if other[0] == instance]
+            if len(mine) > self._max_late:
+                self._release_late(mine[0])
+        self._has_rows[index] = False
+        self._closed[index] = False
+
+    def _release_late(self, key: tuple[int, int]) -> None:
+        del self._late[key]
+        self._done[key[0]] = max(self._done[key[0]], key[1])
+        self._counters['released_windows'] += 1
+
+    def release_waiting(self) -> int:
+        """Give up the closed windows whose RPE has not come."""
+        index = np.flatnonzero(self._closed)
+        self._drop(index, 'released_windows')
+        return len(index)
+
+    def release_all(self) -> int:
+        """Give up every window: the agent left, or learning stopped."""
+        count = self.open_count
+        index = np.flatnonzero(self._has_rows)
+        self._drop(index, 'released_windows')
+        for key in list(self._late):
+            self._release_late(key)
+        self._fresh[:] = False
+        return count
+
+    def snapshot(self) -> dict[str, Any]:
+        """Windows and traces as plain data."""
+        arrays = ('_has_rows', '_closed', '_fresh', '_window', '_done', '_held', '_held_rpe')
+        return {
+            'arrays': {name[1:]: getattr(self, name).copy() for name in arrays},
+            'late': [
+                {
+                    'instance': instance,
+                    'window': window,
+                    'dense': trace.dense,
+                    'post': trace.post,
+                    'pre': trace.pre,
+                }
+                for (instance, window), trace in self._late.items()
+            ],
+            'store': self.store.snapshot(),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot of an agent of the same size."""
+        for name, value in snapshot['arrays'].items():
+            getattr(self, f'_{name}')[...] = value
+        self._late = {
+            (item['instance'], item['window']): DetachedTrace(
+                item['dense'], item['post'], item['pre']
+            )
+            for item in snapshot['late']
+        }
+        self.store.restore(snapshot['store'])

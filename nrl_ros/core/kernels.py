@@ -1,0 +1,290 @@
+"""The compiled step, where it is built: the same arithmetic as the numpy path in one call.
+
+``native/kernel.c`` is built with the messages, or by ``pip install``. Without it everything works
+in numpy, slower and with other last bits; ``NRL_KERNEL=numpy`` asks for that. It pays for small
+networks, whose time goes into calls; for large ones numpy's matrix products are the better choice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.core.network import Network, NetworkSpec
+
+Array = NDArray[Any]
+
+_VERSION = 1
+_FUNCTIONS = (
+    'nrl_forward',
+    'nrl_softmax',
+    'nrl_eligibility',
+    'nrl_accumulate',
+    'nrl_dense',
+    'nrl_normal',
+)
+# Weights beyond which numpy's matrix products win over plain loops; see docs/performance.md.
+_LARGEST = 20_000
+
+
+def _load() -> ctypes.CDLL | None:
+    if os.environ.get('NRL_KERNEL', 'auto') == 'numpy':
+        return None
+    try:
+        library = ctypes.CDLL(str(Path(__file__).with_name('libnrl_kernel.so')))
+        library.nrl_kernel_version.restype = ctypes.c_int32
+        if library.nrl_kernel_version() != _VERSION:
+            return None
+    except (OSError, AttributeError):
+        return None
+    library.nrl_work_size.restype = ctypes.c_int64
+    for name in _FUNCTIONS:
+        getattr(library, name).restype = None
+    return library
+
+
+_LIBRARY = _load()
+
+
+def available() -> bool:
+    """Whether the compiled step was found."""
+    return _LIBRARY is not None
+
+
+def suits(network: Network) -> bool:
+    """Whether the compiled step is there and pays for this network."""
+    weights = sum(n_out * n_in for n_out, n_in in network.spec.shapes)
+    return _LIBRARY is not None and network.dtype == np.float32 and weights <= _LARGEST
+
+
+def _pointer(array: Array) -> ctypes.c_void_p:
+    return ctypes.c_void_p(array.__array_interface__['data'][0])
+
+
+def _long(value: int) -> ctypes.c_int64:
+    return ctypes.c_int64(value)
+
+
+class NativePasses:
+    """``network.Passes`` with the compiled step; see there.
+
+    Args:
+        network: whose weights are used; its arrays must stay the same ones.
+        instances: B.
+        samples: K, noisy passes per clean one; 0 for acting without noise.
+    """
+
+    def __init__(self, network: Network, instances: int, samples: int) -> None:
+        assert _LIBRARY is not None
+        spec = network.spec
+        self._call = _LIBRARY.nrl_forward
+        sizes = np.array([spec.inputs, *spec.hidden, spec.outputs], np.int64)
+        layers, bias = len(spec.shapes), int(spec.bias)
+        rows = instances * (1 + samples)
+        work = _LIBRARY.nrl_work_size(_long(layers), _pointer(sizes), _long(bias), _long(rows))
+        self._observation = np.zeros((instances, spec.inputs), np.float32)
+        self._z = np.zeros((1 + samples, instances, spec.outputs), np.float32)
+        self._pre = np.zeros((instances * samples, spec.input_components), np.float32)
+        weights = (ctypes.c_void_p * layers)(*[w.ctypes.data for w in network.weights])
+        # Pointers keep nothing alive.
+        self._keep = (network, sizes, weights, np.zeros(work, np.float32))
+        self._before = (
+            _long(layers),
+            _pointer(sizes),
+            _long(bias),
+            weights,
+            ctypes.c_float(spec.leak),
+        )
+        self._batch = (_long(instances), _long(samples), _pointer(self._observation))
+        self._after = (_pointer(self._z), _pointer(self._pre), _pointer(self._keep[3]))
+
+    def run(self, observation: Array, unit_noise: Array | None, sigma: float) -> Array:
+        """Outputs [1 + K, B, n]; entry 0 is the clean pass. Valid until the next call."""
+        self._observation[...] = observation
+        noise = None if unit_noise is None else _pointer(unit_noise)
+        self._call(*self._before, ctypes.c_float(sigma), *self._batch, noise, *self._after)
+        return self._z
+
+    def presynaptic(self) -> Array:
+        """Inputs of every layer in the noisy passes [K * B, M], of the last ``run``."""
+        return self._pre
+
+
+class NativeSoftmax:
+    """Draw and impact of softmax policies in one call.
+
+    Args:
+        sizes: choices of each component.
+        instances: B.
+        samples: K.
+    """
+
+    def __init__(self, sizes: tuple[int, ...], instances: int, samples: int) -> None:
+        assert _LIBRARY is not None
+        self._call = _LIBRARY.nrl_softmax
+        self._sizes = np.array(sizes, np.int64)
+        self._shape = (instances, len(sizes))
+        self._impact = np.zeros((samples, instances))
+        self._before = (
+            _long(len(sizes)),
+            _pointer(self._sizes),
+            _long(instances),
+            _long(samples),
+        )
+        self._impact_pointer = _pointer(self._impact)
+
+    def draw(self, z: Array, generator: np.random.Generator, source: int) -> tuple[Array, Array]:
+        """Choice [B, A] drawn from pass ``source`` of z [1 + K, B, n], and its impact [K, B]."""
+        uniform = generator.random(self._shape, dtype=np.float32)
+        choice = np.empty(self._shape, np.int32)
+        self._call(
+            *self._before,
+            _long(source),
+            _pointer(z),
+            _pointer(uniform),
+            _pointer(choice),
+            self._impact_pointer,
+        )
+        return choice, self._impact
+
+
+class NativeEligibility:
+    """Postsynaptic rows in one call.
+
+    Args:
+        ends: where each group of components ends over which the norm of the noise runs.
+        rows: K * B.
+    """
+
+    def __init__(self, ends: list[int], rows: int) -> None:
+        assert _LIBRARY is not None
+        self._call = _LIBRARY.nrl_eligibility
+        self._ends = np.array(ends, np.int64)
+        self._post = np.zeros((rows, ends[-1]), np.float32)
+        self._before = (_long(rows), _long(ends[-1]), _long(len(ends)), _pointer(self._ends))
+        self._post_pointer = _pointer(self._post)
+
+    def rows(self, unit_noise: Array, impact: Array, scale: float) -> Array:
+        """``scale * rho z / |z|^2`` [K * B, N]; valid until the next call."""
+        self._call(
+            *self._before,
+            ctypes.c_double(scale),
+            _pointer(unit_noise),
+            _pointer(impact),
+            self._post_pointer,
+        )
+        return self._post
+
+
+class NativeDense:
+    """Dense traces of B instances in one array.
+
+    Args:
+        spec: sizes of the network.
+        instances: B.
+        samples: K.
+        trace: [B, W], float32, all weights of all layers side by side.
+        post: [K, B, N].
+        pre: [K, B, M].
+    """
+
+    def __init__(
+        self,
+        spec: NetworkSpec,
+        instances: int,
+        samples: int,
+        *,
+        trace: Array,
+        post: Array,
+        pre: Array,
+    ) -> None:
+        assert _LIBRARY is not None
+        self._call = _LIBRARY.nrl_dense
+        sizes = np.array([spec.inputs, *spec.hidden, spec.outputs], np.int64)
+        # Pointers keep nothing alive.
+        self._keep = (sizes, trace, post, pre)
+        self._before = (
+            _long(len(spec.shapes)),
+            _pointer(sizes),
+            _long(int(spec.bias)),
+            _long(instances),
+            _long(samples),
+        )
+        self._after = (_pointer(post), _pointer(pre), _pointer(trace))
+
+    def record(self, decay: float, post: Array, pre: Array, active: Array | None) -> None:
+        """``e <- decay e + post preT`` with the rows of the step before, then keep the new rows.
+
+        Args:
+            decay: d.
+            post: new rows [K, B, N], contiguous.
+            pre: new rows [K, B, M], contiguous.
+            active: uint8 [B], instances to touch; None: all.
+        """
+        self._call(
+            *self._before,
+            ctypes.c_float(decay),
+            *self._after,
+            _pointer(post),
+            _pointer(pre),
+            None if active is None else _pointer(active),
+        )
+
+
+def normal(state: Array, out: Array) -> None:
+    """Fill ``out`` with standard normal numbers.
+
+    Args:
+        state: uint32 [64], advanced; not all zero.
+        out: float32, contiguous.
+    """
+    assert _LIBRARY is not None
+    _LIBRARY.nrl_normal(_pointer(state), _long(out.size), _pointer(out))
+
+
+def accumulate(
+    total: Array,
+    rows: Array,
+    weight: Array,
+    post: Array,
+    pre: Array,
+    *,
+    at_post: int,
+    at_pre: int,
+) -> None:
+    """``total += sum_r weight_r post_r preT_r`` for one layer, rows taken out of large buffers.
+
+    Args:
+        total: [out, in], float32.
+        rows: int64 [r], indices of rows.
+        weight: float32 [r].
+        post: [., N], float32, contiguous.
+        pre: [., M], float32, contiguous.
+        at_post: where the layer's neurons start among N.
+        at_pre: where the layer's inputs start among M.
+    """
+    assert _LIBRARY is not None
+    n_out, n_in = total.shape
+    turned = not (n_in >= n_out or n_in >= 16)
+    target = np.zeros((n_in, n_out), np.float32) if turned else total
+    _LIBRARY.nrl_accumulate(
+        _long(len(rows)),
+        _pointer(rows),
+        _pointer(weight),
+        _pointer(post),
+        _long(post.shape[1]),
+        _long(at_post),
+        _pointer(pre),
+        _long(pre.shape[1]),
+        _long(at_pre),
+        _long(n_out),
+        _long(n_in),
+        _pointer(target),
+    )
+    if turned:
+        total += target.T

@@ -1,0 +1,51 @@
+"""The whole cycle in one process, without ROS: what the distributed run must equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nrl_ros.core.episodes import Advance, Episodes
+from nrl_ros.core.learner import Learner
+from nrl_ros.core.neuromodulator import Neuromodulator
+from nrl_ros.core.types import ActionBatch, RewardBatch, RpeBatch, StateBatch
+
+
+def answer(
+    learner: Learner, neuromodulator: Neuromodulator, state: StateBatch, reward: RewardBatch | None
+) -> tuple[ActionBatch, RpeBatch | None]:
+    """Let RPEs of closed windows change the weights, then act.
+
+    A window whose reward was refused is released, as it is over ROS 2 after a time-out.
+    """
+    rpe = None if reward is None else neuromodulator.evaluate(reward)
+    action = learner.receive(state)
+    if rpe is not None:
+        acted = learner.reinforce(rpe)
+        action = acted if action is None else action
+    if action is None:
+        action = learner.release_waiting(state.agent)
+    assert action is not None
+    return action, rpe
+
+
+def run(
+    episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator, *, seed: int
+) -> Iterator[Advance]:
+    """Step for ever in lockstep.
+
+    Args:
+        episodes: the environment's side.
+        learner: acts and learns.
+        neuromodulator: turns rewards into RPEs.
+        seed: of the environment.
+
+    Yields:
+        What each step gave, before it is acted upon.
+    """
+    learner.join(episodes.info)
+    state, reward = episodes.begin(seed), None
+    while True:
+        action, _ = answer(learner, neuromodulator, state, reward)
+        advance = episodes.advance(action.action)
+        yield advance
+        state, reward = advance.state, advance.reward

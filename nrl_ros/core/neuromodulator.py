@@ -1,0 +1,197 @@
+"""Reward-prediction error: how much better a reward is than what its instance is used to."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
+from nrl_ros.core.types import RewardBatch, RpeBatch
+
+
+@dataclass(frozen=True)
+class RpeSettings:
+    """How rewards become reward-prediction errors.
+
+    Attributes:
+        rate: lambda, step of the running average, in (0, 1] (authors: 0.66).
+        scale: 'none', or 'absolute_reward': ``delta / |r|``, delta itself where r is 0 (authors: on
+            the Gym tasks).
+        order: 'before': delta is taken before the average moves (authors); 'after': after it.
+    """
+
+    rate: float = 0.66
+    scale: str = 'none'
+    order: str = 'before'
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not (math.isfinite(self.rate) and 0.0 < self.rate <= 1.0):
+            raise ConfigError(f'rate must be in (0, 1], received {self.rate}')
+        if self.scale not in ('none', 'absolute_reward'):
+            raise ConfigError(f"scale must be 'none' or 'absolute_reward', received {self.scale!r}")
+        if self.order not in ('before', 'after'):
+            raise ConfigError(f"order must be 'before' or 'after', received {self.order!r}")
+
+
+@dataclass
+class _Agent:
+    session: int
+    baseline: NDArray[np.float64]
+    known: NDArray[np.bool_]
+    last_window: NDArray[np.int64]
+    last_answer: RpeBatch | None = None
+
+
+class Neuromodulator:
+    """Keeps a running-average reward for each instance of each agent.
+
+    ``delta = r - r_mean; r_mean <- r_mean + rate (r - r_mean)``; the first reward sets the average,
+    so the first delta is 0 (paper, eq. for the RPE; order and scaling as its authors' program).
+
+    Attributes:
+        settings: may be replaced while running.
+        counters: duplicates, invalid rewards and the like, by name.
+    """
+
+    def __init__(self, settings: RpeSettings) -> None:
+        self.settings = settings
+        self.counters: Counter[str] = Counter(
+            {'rewards': 0, 'duplicate_rewards': 0, 'invalid_rewards': 0, 'invalid_messages': 0}
+        )
+        self._agents: dict[str, _Agent] = {}
+        self._restored: dict[str, Any] = {}
+
+    def evaluate(self, reward: RewardBatch) -> RpeBatch | None:
+        """Turn rewards into reward-prediction errors.
+
+        A message seen before gets the same answer again; single rewards that are not finite or
+        whose window was rewarded before are left out and counted.
+
+        Returns:
+            One entry for each valid reward, or None when there is none.
+
+        Raises:
+            ShapeError: arrays of unequal length.
+            InvalidValueError: an instance does not exist or is named twice.
+            ProtocolError: the agent changed its number of instances within a session.
+        """
+        try:
+            self._check(reward)
+            agent = self._agent(reward)
+        except (ShapeError, InvalidValueError, ProtocolError):
+            self.counters['invalid_messages'] += 1
+            raise
+        last = agent.last_answer
+        if last is not None and last.sequence == reward.sequence:
+            self.counters['duplicate_rewards'] += len(reward.instance)
+            return last
+        reward = self._valid_part(reward, agent)
+        if not len(reward.instance):
+            return None
+        answer = self._answer(reward, agent)
+        agent.last_answer = answer
+        self.counters['rewards'] += len(reward.instance)
+        return answer
+
+    def _answer(self, reward: RewardBatch, agent: _Agent) -> RpeBatch:
+        index, value = reward.instance, reward.value
+        before = np.where(agent.known[index], agent.baseline[index], value)
+        after = before + self.settings.rate * (value - before)
+        rpe = value - (before if self.settings.order == 'before' else after)
+        if self.settings.scale == 'absolute_reward':
+            size = np.abs(value)
+            rpe = rpe / np.where(size > 0.0, size, 1.0)
+        agent.baseline[index] = after
+        agent.known[index] = True
+        agent.last_window[index] = reward.window
+        return RpeBatch(
+            reward.agent,
+            reward.session,
+            reward.sequence,
+            reward.instances,
+            reward.instance,
+            reward.episode,
+            reward.step,
+            reward.window,
+            value,
+            after,
+            rpe,
+            reward.stamp_ns,
+        )
+
+    def _check(self, reward: RewardBatch) -> None:
+        count = len(reward.instance)
+        lengths = {
+            name: len(getattr(reward, name)) for name in ('episode', 'step', 'window', 'value')
+        }
+        if any(length != count for length in lengths.values()):
+            raise ShapeError(
+                f'reward of {reward.agent!r}: expected {count} values as in instance, '
+                f'received {lengths}'
+            )
+        if count and int(reward.instance.max()) >= reward.instances:
+            raise InvalidValueError(
+                f'reward of {reward.agent!r}: instance {int(reward.instance.max())} does not '
+                f'exist, expected less than {reward.instances}'
+            )
+        if count > 1 and np.any(np.diff(reward.instance.astype(np.int64)) <= 0):
+            raise InvalidValueError(
+                f'reward of {reward.agent!r}: instances must be in rising order, each at most once'
+            )
+
+    def _valid_part(self, reward: RewardBatch, agent: _Agent) -> RewardBatch:
+        finite = np.isfinite(reward.value)
+        fresh = reward.window.astype(np.int64) > agent.last_window[reward.instance]
+        keep = finite & fresh
+        if keep.all():
+            return reward
+        self.counters['invalid_rewards'] += int((~finite).sum())
+        self.counters['duplicate_rewards'] += int((finite & ~fresh).sum())
+        parts = ('instance', 'episode', 'step', 'window', 'value')
+        return replace(reward, **{name: getattr(reward, name)[keep] for name in parts})
+
+    def _agent(self, reward: RewardBatch) -> _Agent:
+        agent = self._agents.get(reward.agent)
+        count = reward.instances
+        if agent is not None and agent.session == reward.session:
+            if len(agent.baseline) != count:
+                raise ProtocolError(
+                    f'agent {reward.agent!r} has {len(agent.baseline)} instances, '
+                    f'its reward says {count}'
+                )
+            return agent
+        if agent is not None and len(agent.baseline) == count:
+            # The environment was restarted: its rewards are still the same kind of reward.
+            baseline, known = agent.baseline, agent.known
+        else:
+            baseline, known = np.zeros(count), np.zeros(count, np.bool_)
+            restored = self._restored.pop(reward.agent, None)
+            if restored is not None and len(restored['baseline']) == count:
+                baseline[:] = restored['baseline']
+                known[:] = restored['known']
+        fresh = _Agent(reward.session, baseline, known, np.full(count, -1, np.int64))
+        self._agents[reward.agent] = fresh
+        return fresh
+
+    @property
+    def mean_baseline(self) -> float:
+        """Mean over all instances that have one; NaN when none has."""
+        known = [agent.baseline[agent.known] for agent in self._agents.values()]
+        values = np.concatenate(known) if known else np.zeros(0)
+        return float(values.mean()) if len(values) else math.nan
+
+    def restore(self, baselines: dict[str, Any]) -> None:
+        """Start from saved averages.
+
+        Args:
+            baselines: by agent, ``baseline`` [B] and ``known`` [B], as the learner's checkpoint
+                has them.
+        """
+        self._agents.clear()
+        self._restored = dict(baselines)

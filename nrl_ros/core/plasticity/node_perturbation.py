@@ -1,0 +1,92 @@
+"""Noise-based reward-modulated learning: the eligibility of noise in the neurons."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.network import NetworkSpec
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class NodePerturbation:
+    """Eligibility ``e_l <- e_l + rho xi_l / |xi|^2 x_{l-1}T`` of noise xi with impact rho.
+
+    ``rho = log pi~(a|s) - log pi(a|s)`` compares the noisy with the clean policy at the action
+    taken. To first order in sigma, ``E[N rho xi / |xi|^2]`` is the gradient of ``log pi(a|s)`` with
+    respect to the pre-activations, for any noise with independent, alike, symmetric components.
+
+    Attributes:
+        sigma: standard deviation of the noise [1], positive.
+        norm: run the norm over all noise of the 'network', or of each 'layer' by itself.
+        step_scale: factor c of the update: 'one', 'noise_dimensions' (what the norm ran over, which
+            makes it an unbiased gradient) or 'layer_width' (the authors' choice).
+        samples: K, noisy passes whose eligibilities are averaged.
+
+    References:
+        Garcia Fernandez, Ahmad, van Gerven, "Noise-based reward-modulated learning",
+        arXiv 2503.23972, section 3.
+    """
+
+    sigma: float = 1e-3
+    norm: str = 'network'
+    step_scale: str = 'noise_dimensions'
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not (math.isfinite(self.sigma) and self.sigma > 0.0):
+            raise ConfigError(f'sigma must be a positive number, received {self.sigma}')
+        if self.norm not in ('network', 'layer'):
+            raise ConfigError(f"norm must be 'network' or 'layer', received {self.norm!r}")
+        if self.step_scale not in ('one', 'noise_dimensions', 'layer_width'):
+            raise ConfigError(
+                "step_scale must be 'one', 'noise_dimensions' or 'layer_width', "
+                f'received {self.step_scale!r}'
+            )
+        if self.samples < 1:
+            raise ConfigError(f'samples must be at least 1, received {self.samples}')
+
+    def scales(self, spec: NetworkSpec) -> list[float]:
+        """Factor c of each layer's update."""
+        widths = [float(n_out) for n_out, _ in spec.shapes]
+        if self.step_scale == 'one':
+            return [1.0] * len(widths)
+        if self.step_scale == 'layer_width' or self.norm == 'layer':
+            return widths
+        return [float(spec.noise_components)] * len(widths)
+
+    def norm_ends(self, spec: NetworkSpec) -> list[int]:
+        """Where each group of noise components ends over which the norm runs."""
+        if self.norm == 'network':
+            return [spec.noise_components]
+        return [where.stop for where in spec.noise_slices]
+
+    def postsynaptic_(self, unit_noise: Array, impact: Array, spec: NetworkSpec) -> Array:
+        """Rows ``rho xi / |xi|^2 / K`` of the trace, written over the noise.
+
+        Args:
+            unit_noise: z = xi / sigma, [K, B, N]; overwritten.
+            impact: rho, [K, B].
+            spec: sizes of the network.
+
+        Returns:
+            The same array [K, B, N].
+        """
+        factor = impact / (self.sigma * self.samples)
+        if self.norm == 'network':
+            square = np.einsum('kbn,kbn->kb', unit_noise, unit_noise)
+            unit_noise *= (factor / square)[..., None]
+            return unit_noise
+        for where in spec.noise_slices:
+            part = unit_noise[..., where]
+            square = np.einsum('kbn,kbn->kb', part, part)
+            part *= (factor / square)[..., None]
+        return unit_noise

@@ -1,0 +1,1 @@
+"""The three nodes: thin shells around the core."""

@@ -1,0 +1,290 @@
+"""An environment node: steps a bridge, publishes its states and rewards, applies the actions."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections import deque
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from std_srvs.srv import SetBool
+
+from nrl_ros.core.episodes import Advance, EpisodeEnds, Episodes
+from nrl_ros.core.errors import ConfigError, NrlError, ProtocolError
+from nrl_ros.core.interfaces import Environment
+from nrl_ros.core.types import ActionBatch, ActionKind, AgentInfo, StateBatch
+from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
+from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.lifecycle import main as run_node
+from nrl_ros.schema.environment import EnvironmentNodeSettings
+from nrl_ros.storage.checkpoint import (
+    checkpoint_path,
+    prune_checkpoints,
+    read_checkpoint,
+    write_checkpoint,
+)
+from sim_bridge.registry import make_bridge
+
+_RECENT_EPISODES = 100
+
+
+class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
+    """Publishes ``env_info``, ``state``, ``reward``, ``episodes``; subscribes to ``action``.
+
+    In lockstep a state waits for its action, however long; it is sent again every ``resend_period_s``.
+    In real time a timer on the steady clock steps the environment: an action that comes after its
+    period is counted and not applied, the last one in time is held, and the learner is told so.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(names.ENVIRONMENT, EnvironmentNodeSettings, **options)
+        self._bridge: Environment | None = None
+        self._paused = False
+
+    # ----------------------------------------------------------- lifecycle
+
+    def configure(self) -> None:
+        """Make the bridge and the topics."""
+        settings = self.settings
+        self._bridge = make_bridge(
+            settings.bridge.name, settings.bridge.instances, dict(settings.bridge.options)
+        )
+        self._lockstep = settings.mode == 'lockstep'
+        self._period_s = settings.control_period_s or self._bridge.spec.control_period_s
+        if not self._lockstep and self._period_s <= 0.0:
+            raise ConfigError(
+                f'control_period_s must be positive in real time: the bridge '
+                f'{settings.bridge.name!r} has none of its own'
+            )
+        self._info = self.publisher(EnvInfo, names.ENV_INFO, qos.latched())
+        self._state = self.publisher(EnvState, names.STATE, qos.step())
+        self._reward = self.publisher(Reward, names.REWARD, qos.event())
+        self._report = self.publisher(EpisodeReport, names.EPISODES, qos.event())
+        self._status = self.publisher(EnvStatus, names.ENV_STATUS, qos.latched())
+        self.subscription(Action, names.ACTION, qos.step(), self._on_action, raw=True)
+        self.create_service(SetBool, names.PAUSE, self._on_pause)
+        self.periodic(settings.status_period_s, self._publish_status)
+        self.periodic(settings.report_period_s, self._publish_report)
+        if self._lockstep:
+            self.periodic(settings.resend_period_s, self._resend)
+        else:
+            self.periodic(self._period_s, self._tick)
+
+    def activate(self) -> None:
+        """Start a session: reset or restore, introduce the agent, publish the first state."""
+        assert self._bridge is not None
+        settings = self.settings
+        self._episodes = Episodes(
+            self._bridge,
+            agent=settings.agent,
+            session=int.from_bytes(os.urandom(8), 'little'),
+            lockstep=self._lockstep,
+            delivery=settings.reward.core(),
+            delivery_steps=settings.reward.steps,
+        )
+        if settings.checkpoint.load:
+            saved = read_checkpoint(Path(settings.checkpoint.load), 'environment')
+            state = self._episodes.restore(saved, self.now_ns())
+        else:
+            state = self._episodes.begin(settings.seed, self.now_ns())
+        self._finished = False
+        self._pending_action: ActionBatch | None = None
+        self._held = safe_action(self._episodes.info)
+        self._ends: list[EpisodeEnds] = []
+        self._recent: deque[float] = deque(maxlen=_RECENT_EPISODES)
+        self._reward_sent: Any = None
+        self._rate = (time.monotonic(), self._episodes.total_steps)
+        self._info.publish(conversion.info_to_msg(self._episodes.info, self.now_ns()))
+        self._send(state)
+
+    def deactivate(self) -> None:
+        """Leave: nothing is stepped any more, the learner releases the open windows."""
+        info = self._episodes.info
+        self._publish_report()
+        self._publish_status(active=False)
+        gone = AgentInfo(
+            info.agent,
+            info.session,
+            info.spec,
+            info.lockstep,
+            info.delivery,
+            info.delivery_steps,
+            active=False,
+        )
+        self._info.publish(conversion.info_to_msg(gone, self.now_ns()))
+
+    def cleanup(self) -> None:
+        """Close the bridge."""
+        if self._bridge is not None:
+            self._bridge.close()
+            self._bridge = None
+
+    # ------------------------------------------------------------- stepping
+
+    def _on_action(self, data: bytes) -> None:
+        info = self._episodes.info
+        action = conversion.action_from_wire(data, info.spec.action)
+        if action.agent != info.agent:
+            return
+        if action.session != info.session:
+            raise ProtocolError(
+                f'action of session {action.session:#x}, expected {info.session:#x}: '
+                'it was sent before a restart'
+            )
+        if action.sequence != self._sent.sequence:
+            self.counters['duplicate_actions' if self._lockstep else 'late_actions'] += 1
+            return
+        if not self._lockstep or self._paused:
+            self._pending_action = action
+        elif not self._finished:
+            self._step(action)
+
+    def _step(self, action: ActionBatch) -> None:
+        """Lockstep: apply the action of the state that was sent."""
+        if action.checkpoint:
+            self._save(action.checkpoint)
+        self._publish(self._episodes.advance(action.action, stamp_ns=self.now_ns()))
+
+    def _tick(self) -> None:
+        """Real time: apply what has come, or hold what is safe."""
+        if self._paused or self._finished:
+            return
+        action, self._pending_action = self._pending_action, None
+        applied = None
+        if action is None:
+            self.counters['missing_actions'] += 1
+            applied = np.zeros(len(self._held), np.uint8)
+        else:
+            self._held = action.action
+        self._publish(
+            self._episodes.advance(self._held, applied=applied, stamp_ns=self.now_ns())
+        )
+
+    def _publish(self, advance: Advance) -> None:
+        # The reward goes first: its way, through the neuromodulator, is longer.
+        self._reward_sent = None
+        if advance.reward is not None:
+            self._reward_sent = conversion.reward_to_wire(advance.reward)
+            self._reward.publish(self._reward_sent)
+        self._send(advance.state)
+        if advance.ends is not None:
+            self._ends.append(advance.ends)
+        stop = self.settings.stop
+        episodes = self._episodes
+        if (stop.steps and episodes.total_steps >= stop.steps) or (
+            stop.episodes and episodes.total_episodes >= stop.episodes
+        ):
+            self._finish()
+
+    def _send(self, state: StateBatch) -> None:
+        self._sent = state
+        self._sent_message = conversion.state_to_wire(state)
+        self._sent_at = time.monotonic()
+        self._state.publish(self._sent_message)
+
+    def _resend(self) -> None:
+        """No answer: the learner may have been away, or a message was lost."""
+        if self._paused or self._finished:
+            return
+        if time.monotonic() - self._sent_at < self.settings.resend_period_s:
+            return
+        self.counters['resent_states'] += 1
+        if self._reward_sent is not None:
+            self._reward.publish(self._reward_sent)
+        self._state.publish(self._sent_message)
+        self._sent_at = time.monotonic()
+
+    def _finish(self) -> None:
+        self._finished = True
+        self._publish_report()
+        self._publish_status()
+        self.get_logger().info(
+            f'done: {self._episodes.total_steps} steps, {self._episodes.total_episodes} episodes'
+        )
+        if self.settings.stop.exit:
+            self.exit_requested = True
+
+    def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._paused = request.data
+        response.success = True
+        response.message = 'paused' if request.data else 'running'
+        if not request.data and self._lockstep and self._pending_action is not None:
+            action, self._pending_action = self._pending_action, None
+            self._step(action)
+        return response
+
+    # ---------------------------------------------------------- checkpoints
+
+    def _save(self, number: int) -> None:
+        """Save the environment under the number of the learner's checkpoint."""
+        settings = self.settings.checkpoint
+        if not settings.folder:
+            return
+        snapshot = self._episodes.snapshot()
+        if snapshot is None:
+            return
+        kind = f'environment_{self.settings.agent}'
+        try:
+            folder = Path(settings.folder)
+            folder.mkdir(parents=True, exist_ok=True)
+            write_checkpoint(checkpoint_path(folder, kind, number), 'environment', snapshot)
+            prune_checkpoints(folder, kind, settings.keep)
+        except (NrlError, OSError) as error:
+            self.get_logger().error(f'environment state not written: {error}')
+
+    # --------------------------------------------------------------- status
+
+    def _publish_report(self) -> None:
+        if not self._ends:
+            return
+        ends, self._ends = self._ends, []
+        message = conversion.report_to_msg(self._episodes.info, ends, self.now_ns())
+        self._recent.extend(message.episode_return)
+        self._report.publish(message)
+
+    def _publish_status(self, *, active: bool = True) -> None:
+        episodes = self._episodes
+        now = time.monotonic()
+        then, steps = self._rate
+        self._rate = (now, episodes.total_steps)
+        shown = ('late_actions', 'missing_actions', 'resent_states')
+        others = {name: value for name, value in self.counters.items() if name not in shown}
+        message = EnvStatus(
+            agent=episodes.info.agent,
+            session=episodes.info.session,
+            active=active,
+            finished=self._finished,
+            steps=episodes.total_steps,
+            episodes=episodes.total_episodes,
+            aborted=episodes.aborted,
+            steps_per_second=(episodes.total_steps - steps) / max(now - then, 1e-9),
+            mean_return=float(np.mean(self._recent)) if self._recent else math.nan,
+            counter_name=list(others),
+            counter_value=list(others.values()),
+            **{name: self.counters[name] for name in shown},
+        )
+        conversion.set_stamp(message.header.stamp, self.now_ns())
+        self._status.publish(message)
+
+
+def safe_action(info: AgentInfo) -> NDArray[Any]:
+    """What is applied before the first action: the middle of the range, or choice 0."""
+    space, batch = info.spec.action, info.spec.instances
+    if space.kind == ActionKind.CONTINUOUS:
+        middle = (np.asarray(space.low) + np.asarray(space.high)) / 2.0
+        return np.tile(middle.astype(np.float32), (batch, 1))
+    return np.zeros((batch, space.components), np.int32)
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node(EnvironmentNode)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

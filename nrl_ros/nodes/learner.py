@@ -1,0 +1,304 @@
+"""The learner node: acts on states, learns from broadcast reward-prediction errors."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+from std_srvs.srv import SetBool
+
+from nrl_ros.core.errors import NrlError
+from nrl_ros.core.learner import Learner
+from nrl_ros.core.types import ActionBatch
+from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros.interfaces import (
+    Action,
+    EnvInfo,
+    EnvState,
+    GetLearnerState,
+    LearnerStatus,
+    LoadCheckpoint,
+    Neuromodulation,
+    SaveCheckpoint,
+)
+from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.lifecycle import main as run_node
+from nrl_ros.schema.learner import LearnerNodeSettings
+from nrl_ros.storage.checkpoint import (
+    checkpoint_path,
+    prune_checkpoints,
+    read_checkpoint,
+    write_checkpoint,
+)
+
+
+class LearnerNode(NrlNode[LearnerNodeSettings]):
+    """Subscribes to ``env_info``, ``state``, ``neuromodulation``; publishes ``action``."""
+
+    def __init__(self, **options: Any) -> None:
+        self._core: Learner | None = None
+        super().__init__(names.LEARNER, LearnerNodeSettings, **options)
+        self._checkpoint_number = 0
+        self._save_due = False
+        self._busy_s = 0.0
+        self._waiting_since: dict[str, float] = {}
+
+    # ----------------------------------------------------------- lifecycle
+
+    def configure(self) -> None:
+        """Build the core and the topics; load a checkpoint where one is named."""
+        settings = self.settings
+        self._core = Learner(settings.core())
+        self._core.at_boundary = self._save_if_due
+        if settings.checkpoint.load:
+            self._load(Path(settings.checkpoint.load))
+        self._core.evaluating = settings.evaluate
+        self._action = self.publisher(Action, names.ACTION, qos.step())
+        self._status = self.publisher(LearnerStatus, names.LEARNER_STATUS, qos.latched())
+        self.subscription(EnvInfo, names.ENV_INFO, qos.latched(64), self._on_info)
+        self.subscription(
+            Neuromodulation,
+            names.NEUROMODULATION,
+            qos.event(),
+            self._on_neuromodulation,
+            raw=True,
+        )
+        self.subscription(EnvState, names.STATE, qos.step(), self._on_state, raw=True)
+        self.create_service(SaveCheckpoint, names.SAVE_CHECKPOINT, self._on_save)
+        self.create_service(LoadCheckpoint, names.LOAD_CHECKPOINT, self._on_load)
+        self.create_service(SetBool, names.FREEZE, self._on_freeze)
+        self.create_service(SetBool, names.EVALUATE, self._on_evaluate)
+        self.create_service(GetLearnerState, names.GET_STATE, self._on_get_state)
+        self._last_status = (time.monotonic(), 0.0, 0)
+        self._last_save = time.monotonic()
+        self.periodic(settings.status_period_s, self._publish_status)
+        self.periodic(min(settings.credit.rpe_timeout_s / 4.0, 0.5), self._watch)
+
+    def settings_changed(self, settings: LearnerNodeSettings) -> None:
+        """Take learning rate, noise and mode over."""
+        if self._core is None:
+            return
+        self._core.set_learning_rate(settings.plasticity.learning_rate)
+        self._core.set_sigma(settings.noise.sigma)
+        if settings.evaluate != self._core.evaluating:
+            self._core.evaluating = settings.evaluate
+
+    def deactivate(self) -> None:
+        """Save what was learned and say the last figures."""
+        assert self._core is not None
+        if self.settings.checkpoint.folder and self._core.states:
+            self._save(self._next_path())
+        self._publish_status()
+
+    def idle(self) -> None:
+        """Draw noise ahead."""
+        if self._core is not None and self.active:
+            self._core.prepare()
+
+    # -------------------------------------------------------------- topics
+
+    def _on_info(self, message: EnvInfo) -> None:
+        assert self._core is not None
+        info = conversion.info_from_msg(message)
+        if info.active:
+            self._core.join(info)
+            self.get_logger().info(
+                f'agent {info.agent!r} joined: {info.spec.instances} instances, '
+                f'{info.spec.observation_size} observations, {info.spec.action.kind.name.lower()} '
+                f'actions {info.spec.action.sizes}'
+            )
+            return
+        known = self._core.agents.get(info.agent)
+        if known is not None and known.session == info.session:
+            released = self._core.leave(info.agent)
+            self.get_logger().info(f'agent {info.agent!r} left, {released} open windows released')
+
+    def _on_state(self, data: bytes) -> None:
+        assert self._core is not None
+        start = time.perf_counter()
+        state = conversion.state_from_wire(data)
+        action = self._core.receive(state)
+        if action is not None:
+            self._answer(action)
+        else:
+            self._waiting_since.setdefault(state.agent, time.monotonic())
+        self._busy_s += time.perf_counter() - start
+
+    def _on_neuromodulation(self, data: bytes) -> None:
+        assert self._core is not None
+        start = time.perf_counter()
+        action = self._core.reinforce(conversion.rpe_from_wire(data))
+        if action is not None:
+            self._answer(action)
+        self._busy_s += time.perf_counter() - start
+
+    def _answer(self, action: ActionBatch) -> None:
+        self._action.publish(conversion.action_to_wire(action))
+        if self._waiting_since:
+            self._waiting_since.pop(action.agent, None)
+
+    def _watch(self) -> None:
+        """Give up RPEs that do not come; decide when to save."""
+        assert self._core is not None
+        now, settings = time.monotonic(), self.settings
+        for agent, since in list(self._waiting_since.items()):
+            if self._core.awaiting(agent) is None:
+                del self._waiting_since[agent]
+            elif now - since > settings.credit.rpe_timeout_s:
+                self.get_logger().warning(
+                    f'agent {agent!r}: no reward-prediction error within '
+                    f'{settings.credit.rpe_timeout_s} s, its windows are released without '
+                    'learning; is the neuromodulator running?'
+                )
+                action = self._core.release_waiting(agent)
+                if action is not None:
+                    self._answer(action)
+        checkpoint = settings.checkpoint
+        if checkpoint.folder and 0.0 < checkpoint.period_s <= now - self._last_save:
+            self._save_due = True
+            self._last_save = now
+
+    # ---------------------------------------------------------- checkpoints
+
+    def _next_path(self) -> Path:
+        self._checkpoint_number += 1
+        return checkpoint_path(
+            Path(self.settings.checkpoint.folder), 'learner', self._checkpoint_number
+        )
+
+    def _save_if_due(self) -> int:
+        """Save between applying RPEs and acting; the number tells the environment to do so too."""
+        if not self._save_due:
+            return 0
+        self._save_due = False
+        try:
+            self._save(self._next_path())
+        except NrlError as error:
+            self.get_logger().error(f'checkpoint not written: {error}')
+            return 0
+        return self._checkpoint_number
+
+    def _save(self, path: Path) -> None:
+        assert self._core is not None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        data = self._core.snapshot() | {'number': self._checkpoint_number}
+        write_checkpoint(path, 'learner', data)
+        if self.settings.checkpoint.folder:
+            folder = Path(self.settings.checkpoint.folder)
+            prune_checkpoints(folder, 'learner', self.settings.checkpoint.keep)
+
+    def _load(self, path: Path) -> None:
+        assert self._core is not None
+        data = read_checkpoint(path, 'learner')
+        self._core.restore(data)
+        self._checkpoint_number = max(self._checkpoint_number, int(data['number']))
+
+    # ------------------------------------------------------------- services
+
+    def _on_save(
+        self, request: SaveCheckpoint.Request, response: SaveCheckpoint.Response
+    ) -> SaveCheckpoint.Response:
+        try:
+            if not request.path and not self.settings.checkpoint.folder:
+                raise NrlError('no path given and checkpoint.folder is not set')
+            path = Path(request.path) if request.path else self._next_path()
+            self._save(path)
+            response.success, response.message = True, str(path)
+        except (NrlError, OSError) as error:
+            response.success, response.message = False, str(error)
+        return response
+
+    def _on_load(
+        self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
+    ) -> LoadCheckpoint.Response:
+        try:
+            self._load(Path(request.path))
+            response.success, response.message = True, f'loaded {request.path}'
+        except NrlError as error:
+            response.success, response.message = False, str(error)
+        return response
+
+    def _on_freeze(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        assert self._core is not None
+        self._core.frozen = request.data
+        self._release_pending()
+        response.success = True
+        response.message = 'frozen' if request.data else 'learning'
+        return response
+
+    def _on_evaluate(
+        self, request: SetBool.Request, response: SetBool.Response
+    ) -> SetBool.Response:
+        assert self._core is not None
+        self._core.evaluating = request.data
+        self._release_pending()
+        response.success = True
+        response.message = 'greedy, without noise or learning' if request.data else 'learning'
+        return response
+
+    def _release_pending(self) -> None:
+        """A state that waited for an RPE need not wait any longer."""
+        assert self._core is not None
+        for agent in self._core.agents:
+            action = self._core.release_waiting(agent)
+            if action is not None:
+                self._answer(action)
+
+    def _on_get_state(
+        self, _request: GetLearnerState.Request, response: GetLearnerState.Response
+    ) -> GetLearnerState.Response:
+        response.status = self._make_status()
+        response.settings = yaml.safe_dump(self.settings.model_dump(mode='json'), sort_keys=False)
+        return response
+
+    # --------------------------------------------------------------- status
+
+    def _make_status(self) -> LearnerStatus:
+        assert self._core is not None
+        core = self._core
+        now = time.monotonic()
+        then, rpe_sum, learned = self._last_status
+        windows = core.windows_learned - learned
+        mean_rpe = (core.absolute_rpe_sum - rpe_sum) / windows if windows else math.nan
+        counters = core.counters + self.counters
+        message = LearnerStatus(
+            states=core.states,
+            steps=core.steps,
+            updates=core.updates,
+            windows_learned=core.windows_learned,
+            windows_open=core.windows_open,
+            frozen=core.frozen,
+            evaluating=core.evaluating,
+            learning_rate=core.settings.learning_rate,
+            noise_sigma=core.settings.rule.sigma,
+            mean_absolute_rpe=mean_rpe,
+            weight_norm=core.weight_norm,
+            busy_share=float(np.clip(self._busy_s / max(now - then, 1e-9), 0.0, 1.0)),
+            agent=list(core.agents),
+            counter_name=list(counters),
+            counter_value=list(counters.values()),
+        )
+        conversion.set_stamp(message.header.stamp, self.now_ns())
+        return message
+
+    def _publish_status(self) -> None:
+        assert self._core is not None
+        self._status.publish(self._make_status())
+        self._busy_s = 0.0
+        core = self._core
+        self._last_status = (time.monotonic(), core.absolute_rpe_sum, core.windows_learned)
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node(LearnerNode)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,94 @@
+"""The neuromodulator node: turns rewards into reward-prediction errors and broadcasts them."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nrl_ros.core.neuromodulator import Neuromodulator
+from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros.interfaces import Neuromodulation, NeuromodulatorStatus, Reward
+from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.lifecycle import main as run_node
+from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.storage.checkpoint import read_checkpoint
+
+
+class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
+    """Subscribes to ``reward``, publishes ``neuromodulation`` and ``neuromodulator_status``."""
+
+    def __init__(self, **options: Any) -> None:
+        self._core: Neuromodulator | None = None
+        super().__init__(names.NEUROMODULATOR, NeuromodulatorNodeSettings, **options)
+        self._rpes: list[np.ndarray[Any, Any]] = []
+
+    def configure(self) -> None:
+        """Build the core and the topics."""
+        self._core = Neuromodulator(self.settings.core())
+        if self.settings.load:
+            saved = read_checkpoint(Path(self.settings.load), 'learner')
+            self._core.restore(
+                {
+                    name: {'baseline': agent['baseline'], 'known': agent['baseline_known']}
+                    for name, agent in saved['agents'].items()
+                }
+            )
+        self._rpe = self.publisher(Neuromodulation, names.NEUROMODULATION, qos.event())
+        self._status = self.publisher(
+            NeuromodulatorStatus, names.NEUROMODULATOR_STATUS, qos.latched()
+        )
+        self.subscription(Reward, names.REWARD, qos.event(), self._on_reward, raw=True)
+        self.periodic(self.settings.status_period_s, self._publish_status)
+
+    def settings_changed(self, settings: NeuromodulatorNodeSettings) -> None:
+        """Take a new rate over."""
+        if self._core is not None:
+            self._core.settings = replace(self._core.settings, rate=settings.rpe.rate)
+
+    def _on_reward(self, data: bytes) -> None:
+        assert self._core is not None
+        reward = conversion.reward_from_wire(data)
+        refused = self._core.counters['invalid_rewards']
+        rpe = self._core.evaluate(reward)
+        if rpe is not None:
+            self._rpe.publish(conversion.rpe_to_wire(rpe))
+            self._rpes.append(rpe.rpe)
+        if self._core.counters['invalid_rewards'] != refused:
+            self.get_logger().error(
+                f'reward of {reward.agent!r} at state {reward.sequence}: received '
+                f'{reward.value.tolist()}, expected finite numbers; those windows do not train',
+                throttle_duration_sec=2.0,
+            )
+
+    def _publish_status(self) -> None:
+        assert self._core is not None
+        rpes = np.concatenate(self._rpes) if self._rpes else np.full(1, math.nan)
+        self._rpes.clear()
+        counters = self._core.counters + self.counters
+        message = NeuromodulatorStatus(
+            rewards=self._core.counters['rewards'],
+            mean_baseline=self._core.mean_baseline,
+            mean_rpe=float(rpes.mean()),
+            mean_absolute_rpe=float(np.abs(rpes).mean()),
+            counter_name=list(counters),
+            counter_value=list(counters.values()),
+        )
+        conversion.set_stamp(message.header.stamp, self.now_ns())
+        self._status.publish(message)
+
+    def deactivate(self) -> None:
+        """Say the last figures."""
+        self._publish_status()
+
+
+def main() -> int:
+    """Run the node."""
+    return run_node(NeuromodulatorNode)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

@@ -1,0 +1,138 @@
+"""A single-threaded executor that takes messages and timers without rclpy's task machinery.
+
+rclpy's SingleThreadedExecutor builds its wait set, a task, and a coroutine anew for every callback: about
+50 us a message, as much as the middleware itself, and more with every service and event handler of
+the node. This one waits for subscriptions, timers and guard conditions alone, keeps their list, and calls
+plain callbacks directly. Services, clients and events are looked after by rclpy a few times a second.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.executors import (
+    ShutdownException,
+    SingleThreadedExecutor,
+    TimeoutException,
+)
+from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
+from rclpy.node import Node
+
+# Longest wait for a service or event, and for Python to see a signal.
+_SLOW_PERIOD_NS = 40_000_000
+# Slow callbacks handled in one go, so that a flood of calls cannot starve the step path.
+_SLOW_BATCH = 16
+
+
+class StepExecutor(SingleThreadedExecutor):
+    """Spins one node; callbacks of its subscriptions and timers must be plain functions.
+
+    Args:
+        node: the node to spin.
+        idle: called whenever all that is ready has been handled, before waiting again.
+    """
+
+    def __init__(self, node: Node, idle: Callable[[], None] | None = None) -> None:
+        super().__init__(context=node.context)
+        self._only = node
+        self._idle = idle
+        self._stale = True
+        self._slow_due_ns = 0
+        self.stop_requested = False
+        self.add_node(node)
+
+    def wake(self) -> None:
+        """Look at the node's entities again: some were added or removed."""
+        self._stale = True
+        super().wake()
+
+    def stop(self) -> None:
+        """Let ``run`` return; callable from signal handlers and callbacks."""
+        self.stop_requested = True
+
+    def run(self, done: Callable[[], bool] = lambda: False) -> None:
+        """Spin until ``stop`` is called, ``done`` holds, or the context is shut down."""
+        while not (self.stop_requested or done()) and self.context.ok():
+            self.run_once()
+
+    def _collect(self) -> None:
+        node = self._only
+        self._stale = False
+        self._subscriptions = {sub.handle.pointer: sub for sub in node.subscriptions}
+        self._hot = [sub for sub in node.subscriptions if sub.raw]
+        self._timers = {timer.handle.pointer: timer for timer in node.timers}
+        guards = [*node.guards, *(guard for guard in (self._guard, self._sigint_gc) if guard)]
+        self._guards = [guard.handle for guard in guards]
+        self._wait_set = _rclpy.WaitSet(
+            len(self._subscriptions),
+            len(self._guards),
+            len(self._timers),
+            0,
+            0,
+            0,
+            self.context.handle,
+        )
+
+    def run_once(self) -> None:
+        """Wait a moment and handle everything that is ready."""
+        if self._stale:
+            self._collect()
+        if self._polled() and time.monotonic_ns() < self._slow_due_ns:
+            return
+        wait_set = self._wait_set
+        wait_set.clear_entities()
+        for subscription in self._subscriptions.values():
+            wait_set.add_subscription(subscription.handle)
+        for timer in self._timers.values():
+            wait_set.add_timer(timer.handle)
+        for guard in self._guards:
+            wait_set.add_guard_condition(guard)
+        wait_set.wait(_SLOW_PERIOD_NS)
+        for pointer in wait_set.get_ready_entities('subscription'):
+            subscription = self._subscriptions.get(pointer)
+            if subscription is not None:
+                _take(subscription)
+        for pointer in wait_set.get_ready_entities('timer'):
+            timer = self._timers.get(pointer)
+            if timer is not None and timer.handle.is_timer_ready():
+                _call_timer(timer.handle)
+                timer.callback()
+        now = time.monotonic_ns()
+        if now >= self._slow_due_ns:
+            self._handle_slow()
+            self._slow_due_ns = now + _SLOW_PERIOD_NS
+        if self._idle is not None and not self.stop_requested:
+            self._idle()
+
+    def _polled(self) -> bool:
+        """Take what has come on the step path meanwhile: asking costs far less than waiting."""
+        taken = False
+        for subscription in self._hot:
+            taken |= _take(subscription)
+        return taken
+
+    def _handle_slow(self) -> None:
+        """Services, clients, events and guard conditions, by rclpy's own means."""
+        for _ in range(_SLOW_BATCH):
+            try:
+                handler, _entity, _node = self.wait_for_ready_callbacks(timeout_sec=0.0)
+            except (TimeoutException, ShutdownException):
+                return
+            handler()
+            handler.result()  # Raises what the callback raised.
+
+
+def _take(subscription: Any) -> bool:
+    taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
+    if taken is None:
+        return False
+    subscription.callback(taken[0])
+    return True
+
+
+def _call_timer(handle: Any) -> None:
+    # Named differently in Kilted and in Jazzy.
+    call = getattr(handle, 'call_timer_with_info', None) or handle.call_timer
+    call()

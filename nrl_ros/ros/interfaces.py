@@ -1,0 +1,40 @@
+"""The only import of the generated messages, with an error text that tells how to build them."""
+
+from __future__ import annotations
+
+from nrl_ros.core.errors import NrlError
+
+try:
+    from nrl_ros.msg import (
+        Action,
+        EnvInfo,
+        EnvState,
+        EnvStatus,
+        EpisodeReport,
+        LearnerStatus,
+        Neuromodulation,
+        NeuromodulatorStatus,
+        Reward,
+    )
+    from nrl_ros.srv import GetLearnerState, LoadCheckpoint, SaveCheckpoint
+except ImportError as error:
+    raise NrlError(
+        f'the messages of nrl_ros cannot be imported ({error}); build them with `make setup` in a '
+        'checkout, `pip install .` in a virtual environment with the ROS wheels, or `colcon build` '
+        'in a workspace, then source its install/setup.bash; `nrl doctor` says what is missing'
+    ) from error
+
+__all__ = [
+    'Action',
+    'EnvInfo',
+    'EnvState',
+    'EnvStatus',
+    'EpisodeReport',
+    'GetLearnerState',
+    'LearnerStatus',
+    'LoadCheckpoint',
+    'Neuromodulation',
+    'NeuromodulatorStatus',
+    'Reward',
+    'SaveCheckpoint',
+]

@@ -1,0 +1,274 @@
+"""What the three nodes share: lifecycle with logged transitions, parameters, QoS events, a main loop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import rclpy
+from rclpy.clock import Clock, ClockType
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.publisher import Publisher
+from rclpy.qos import QoSProfile
+from rclpy.signals import SignalHandlerOptions
+from rclpy.timer import Timer
+
+from nrl_ros.core.errors import NrlError
+from nrl_ros.ros.executor import StepExecutor
+from nrl_ros.ros.parameters import NodeParameters
+from nrl_ros.schema.base import Settings
+
+Model = TypeVar('Model', bound=Settings)
+
+_WARN_PERIOD_S = 2.0
+
+
+class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
+    """A lifecycle node around an object of the core.
+
+    Subclasses override ``configure``, ``activate``, ``deactivate`` and ``cleanup``; what these raise as
+    NrlError is logged and fails the transition. Callbacks are gated by ``active``.
+
+    Args:
+        name: node name.
+        model: settings model.
+        options: passed to rclpy's node (namespace, context, parameter_overrides ...).
+    """
+
+    def __init__(self, name: str, model: type[Model], **options: Any) -> None:
+        super().__init__(name, **options)
+        self.counters: Counter[str] = Counter()
+        self.active = False
+        self.exit_requested = False
+        self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
+        self._node_settings = NodeParameters(self, model, self.settings_changed)
+        self._last_warning: dict[str, float] = {}
+
+    @property
+    def settings(self) -> Model:
+        """Settings in force."""
+        return self._node_settings.settings
+
+    # ------------------------------------------------------- for subclasses
+
+    def settings_changed(self, settings: Model) -> None:
+        """Take live settings over; raise an NrlError to refuse them."""
+
+    def configure(self) -> None:
+        """Build everything from the settings."""
+
+    def activate(self) -> None:
+        """Start publishing."""
+
+    def deactivate(self) -> None:
+        """Stop publishing; nothing may move any more."""
+
+    def cleanup(self) -> None:
+        """Release everything."""
+
+    def idle(self) -> None:
+        """Do what can be done ahead while nothing is to be handled."""
+
+    # ------------------------------------------------------------- lifecycle
+
+    def _transition(
+        self, name: str, action: Callable[[], None], state: LifecycleState
+    ) -> TransitionCallbackReturn:
+        try:
+            action()
+        except NrlError as error:
+            self.get_logger().error(f'cannot {name}: {error}')
+            return TransitionCallbackReturn.FAILURE
+        except Exception as error:  # noqa: BLE001 - rclpy would swallow it unseen
+            self.get_logger().error(f'cannot {name}: {type(error).__name__}: {error}')
+            return TransitionCallbackReturn.ERROR
+        return TransitionCallbackReturn.SUCCESS
+
+    def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Build."""
+        return self._transition('configure', self.configure, state)
+
+    def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Arm."""
+        super().on_activate(state)
+        self.active = True
+        result = self._transition('activate', self.activate, state)
+        self.active = result == TransitionCallbackReturn.SUCCESS
+        return result
+
+    def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Disarm."""
+        super().on_deactivate(state)
+        result = self._transition('deactivate', self.deactivate, state)
+        self.active = False
+        return result
+
+    def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Release."""
+        return self._transition('clean up', self.cleanup, state)
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Disarm where needed and release."""
+        if self.active:
+            self._transition('deactivate', self.deactivate, state)
+            self.active = False
+        return self._transition('shut down', self.cleanup, state)
+
+    def start(self) -> bool:
+        """Configure and activate, as the autostart parameter says.
+
+        Returns:
+            False when a transition failed.
+        """
+        if not getattr(self.settings, 'autostart', True):
+            return True
+        for trigger in (self.trigger_configure, self.trigger_activate):
+            if trigger() != TransitionCallbackReturn.SUCCESS:
+                return False
+        return True
+
+    def stop(self) -> None:
+        """Leave in order: deactivate and release, whatever the state."""
+        if self.active:
+            self.trigger_deactivate()
+        self.trigger_shutdown()
+
+    # ------------------------------------------------------------------ topics
+
+    def publisher(self, kind: type, topic: str, qos: QoSProfile) -> Publisher[Any]:
+        """A publisher whose incompatible-QoS events are errors naming both sides."""
+
+        def incompatible(event: Any) -> None:
+            self._incompatible(topic, event, 'subscription')
+
+        return self.create_publisher(
+            kind, topic, qos, event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible)
+        )
+
+    def subscription(
+        self,
+        kind: type,
+        topic: str,
+        qos: QoSProfile,
+        callback: Callable[[Any], None],
+        *,
+        raw: bool = False,
+    ) -> None:
+        """A subscription that is silent while the node is inactive.
+
+        An NrlError of the callback is logged, throttled, and counted by its type; the message is
+        dropped. With ``raw`` the callback gets the bytes of the message.
+        """
+
+        def incompatible(event: Any) -> None:
+            self._incompatible(topic, event, 'publisher')
+
+        def guarded(message: Any) -> None:
+            if not self.active:
+                return
+            try:
+                callback(message)
+            except NrlError as error:
+                self.dropped(error)
+
+        self.create_subscription(
+            kind,
+            topic,
+            guarded,
+            qos,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
+            raw=raw,
+        )
+
+    def dropped(self, error: NrlError) -> None:
+        """Count a refused message and say why, at most every two seconds per kind of error."""
+        kind = type(error).__name__
+        self.counters[f'dropped_{kind}'] += 1
+        now = time.monotonic()
+        if now - self._last_warning.get(kind, -_WARN_PERIOD_S) >= _WARN_PERIOD_S:
+            self._last_warning[kind] = now
+            self.get_logger().warning(f'dropped: {error}')
+
+    def _incompatible(self, topic: str, event: Any, other: str) -> None:
+        self.counters['incompatible_qos'] += 1
+        topic_name = self.resolve_topic_name(topic)
+        infos = (
+            self.get_publishers_info_by_topic(topic_name)
+            if other == 'publisher'
+            else self.get_subscriptions_info_by_topic(topic_name)
+        )
+        others = [
+            f'{info.node_namespace.rstrip("/")}/{info.node_name} '
+            f'({info.qos_profile.reliability.name}, {info.qos_profile.durability.name})'
+            for info in infos
+        ]
+        self.get_logger().error(
+            f'incompatible QoS on {topic_name}: {self.get_fully_qualified_name()} cannot talk to a '
+            f'{other} there because of {event.last_policy_kind!s}; {other}s: '
+            f'{", ".join(others) or "none any more"}; use the profiles of nrl_ros.ros.qos'
+        )
+
+    def periodic(self, period_s: float, callback: Callable[[], None]) -> Timer:
+        """A timer on the steady clock, silent while the node is inactive."""
+
+        def gated() -> None:
+            if self.active:
+                callback()
+
+        return self.create_timer(period_s, gated, clock=self.steady_clock)
+
+    def now_ns(self) -> int:
+        """Time of the node's clock [ns], simulated time included."""
+        return int(self.get_clock().now().nanoseconds)
+
+
+def main(make: Callable[[], NrlNode[Any]], argv: list[str] | None = None) -> int:
+    """Run one node until it is done or told to stop by SIGINT or SIGTERM.
+
+    Returns:
+        Exit code: 0, or 1 when the node could not be started (the reason is on stderr).
+    """
+    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        try:
+            node = make()
+        except NrlError as error:
+            sys.stderr.write(f'error: {error}\n')
+            return 1
+        return _spin(node)
+    finally:
+        rclpy.try_shutdown()
+
+
+def _spin(node: NrlNode[Any]) -> int:
+    executor = StepExecutor(node, node.idle)
+
+    def stop(_signal: int, _frame: Any) -> None:
+        executor.stop()
+
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, stop)
+    try:
+        if not node.start():
+            return 1
+        executor.run(lambda: node.exit_requested)
+        node.stop()
+        return 0
+    finally:
+        executor.shutdown(timeout_sec=1.0)
+        node.destroy_node()
+
+
+def one_thread() -> None:
+    """Keep BLAS on one thread: three processes share the cores, and results stay the same bits.
+
+    Has an effect only before numpy is imported, so entry points set it first.
+    """
+    for name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+        os.environ.setdefault(name, '1')

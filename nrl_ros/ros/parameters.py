@@ -1,0 +1,149 @@
+"""Settings models as ROS parameters: declared with type, range and description, checked by the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import annotated_types
+from pydantic.fields import FieldInfo
+from rcl_interfaces.msg import (
+    FloatingPointRange,
+    IntegerRange,
+    ParameterDescriptor,
+    SetParametersResult,
+)
+from rclpy.node import Node
+from rclpy.parameter import Parameter
+
+from nrl_ros.core.errors import ConfigError, NrlError
+from nrl_ros.schema.base import Settings, flatten, load
+
+Model = TypeVar('Model', bound=Settings)
+
+# What rclpy itself declares or takes as overrides.
+_FOREIGN = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
+_LARGE_INTEGER = 2**63 - 1
+_LARGE_FLOAT = 1.7e308
+
+
+class NodeParameters(Generic[Model]):
+    """The settings of one node, as its ROS parameters say.
+
+    Declares all settings when made, from the overrides of the node. Fields marked live may change while
+    the node runs; the others are read-only once it is configured.
+
+    Args:
+        node: the node.
+        model: its settings model.
+        changed: called with the new settings before a live change is accepted; may refuse it by raising
+            an NrlError.
+
+    Raises:
+        ConfigError: an override is unknown or invalid, naming each.
+    """
+
+    def __init__(
+        self, node: Node, model: type[Model], changed: Callable[[Model], None]
+    ) -> None:
+        self._node = node
+        self._model = model
+        self._changed = changed
+        overrides = {
+            name: _plain(parameter.value)
+            for name, parameter in node._parameter_overrides.items()
+            if not name.startswith(_FOREIGN)
+        }
+        self.settings = load(model, overrides, source=f'parameters of {node.get_name()}')
+        self._live: set[str] = set()
+        fields = _fields(model)
+        for name, value in flatten(self.settings).items():
+            self._declare(name, value, fields.get(name))
+        node.add_on_set_parameters_callback(self._on_set)
+
+    def _declare(self, name: str, value: Any, field: FieldInfo | None) -> None:
+        extra = field.json_schema_extra if field is not None else None
+        if isinstance(extra, dict) and extra.get('live'):
+            self._live.add(name)
+        # A whole number must do where a real one is meant, so the model checks the type.
+        descriptor = ParameterDescriptor(
+            description=_describe(field), read_only=name not in self._live, dynamic_typing=True
+        )
+        if field is not None:
+            _set_range(descriptor, field, value)
+        self._node.declare_parameter(name, value, descriptor, ignore_override=True)
+
+    def _on_set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+        mine = [p for p in parameters if not p.name.startswith(_FOREIGN)]
+        if not mine:
+            return SetParametersResult(successful=True)
+        flat = flatten(self.settings) | {p.name: _plain(p.value) for p in mine}
+        try:
+            settings = load(self._model, flat, source='parameters')
+            self._changed(settings)
+        except NrlError as error:
+            return SetParametersResult(successful=False, reason=str(error))
+        self.settings = settings
+        return SetParametersResult(successful=True)
+
+
+def _plain(value: Any) -> Any:
+    """A parameter's value without array types."""
+    return list(value) if hasattr(value, 'tolist') and not isinstance(value, bytes) else value
+
+
+def _fields(model: type[Settings], prefix: str = '') -> dict[str, FieldInfo]:
+    fields: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            fields |= _fields(inner, f'{prefix}{name}.')
+        else:
+            fields[prefix + name] = field
+    return fields
+
+
+def _describe(field: FieldInfo | None) -> str:
+    if field is None:
+        return 'Option of the bridge'
+    text = field.description or ''
+    choices = getattr(field.annotation, '__args__', ())
+    if choices and all(isinstance(choice, str) for choice in choices):
+        text += f' ({", ".join(choices)})'
+    return text
+
+
+def _set_range(descriptor: ParameterDescriptor, field: FieldInfo, value: Any) -> None:
+    low, high = None, None
+    for limit in field.metadata:
+        if isinstance(limit, annotated_types.Ge):
+            low = limit.ge
+        elif isinstance(limit, annotated_types.Gt):
+            low = limit.gt
+        elif isinstance(limit, annotated_types.Le):
+            high = limit.le
+        elif isinstance(limit, annotated_types.Lt):
+            high = limit.lt
+    if (low is None and high is None) or isinstance(value, bool):
+        return
+    if isinstance(value, int):
+        descriptor.integer_range = [
+            IntegerRange(
+                from_value=0 if low is None else int(low),  # type: ignore[call-overload]
+                to_value=_LARGE_INTEGER if high is None else int(high),  # type: ignore[call-overload]
+                step=0,
+            )
+        ]
+    elif isinstance(value, float):
+        descriptor.floating_point_range = [
+            FloatingPointRange(
+                from_value=-_LARGE_FLOAT if low is None else float(low),  # type: ignore[arg-type]
+                to_value=_LARGE_FLOAT if high is None else float(high),  # type: ignore[arg-type]
+                step=0.0,
+            )
+        ]
+
+
+def settings_error(error: ConfigError) -> str:
+    """One line for a person."""
+    return str(error).replace('\n', ' ')

@@ -1,0 +1,1 @@
+"""Settings: one pydantic model per node, checked before anything is built."""

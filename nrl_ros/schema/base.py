@@ -1,0 +1,79 @@
+"""What all settings models share: frozen, no unknown keys, errors that say how to mend them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nrl_ros.core.errors import ConfigError
+
+Model = TypeVar('Model', bound=BaseModel)
+
+
+class Settings(BaseModel):
+    """Base of every settings model."""
+
+    model_config = ConfigDict(extra='forbid', frozen=True)
+
+
+def live(default: Any, description: str, **limits: Any) -> Any:
+    """A field that may change while the node runs."""
+    return Field(default, description=description, json_schema_extra={'live': True}, **limits)
+
+
+def flatten(model: BaseModel, prefix: str = '') -> dict[str, Any]:
+    """Dotted names and plain values of all settings, in order of declaration."""
+    flat: dict[str, Any] = {}
+    for name in type(model).model_fields:
+        value = getattr(model, name)
+        if isinstance(value, BaseModel):
+            flat |= flatten(value, f'{prefix}{name}.')
+        elif isinstance(value, dict):
+            flat |= {f'{prefix}{name}.{key}': item for key, item in value.items()}
+        else:
+            flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The opposite of flatten: dotted names to nested dictionaries."""
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *groups, last = name.split('.')
+        target = nested
+        for group in groups:
+            target = target.setdefault(group, {})
+        target[last] = value
+    return nested
+
+
+def load(model: type[Model], flat: Mapping[str, Any], *, source: str) -> Model:
+    """Check dotted settings against a model.
+
+    Args:
+        model: the settings model.
+        flat: dotted names and values.
+        source: where they came from, for the error text.
+
+    Raises:
+        ConfigError: naming every faulty key, what was received, and what is expected.
+    """
+    try:
+        return model.model_validate(nest(flat))
+    except ValidationError as error:
+        known = list(flatten(model()))
+        lines = [_explain(item, known) for item in error.errors()]
+        raise ConfigError(f'{source}: ' + '; '.join(lines)) from None
+
+
+def _explain(item: Any, known: list[str]) -> str:
+    name = '.'.join(str(part) for part in item['loc'])
+    if item['type'] == 'extra_forbidden':
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        hint = f', did you mean {close[0]!r}?' if close else f', known are {", ".join(known)}'
+        return f'unknown parameter {name!r}{hint}'
+    received = '' if item['type'] == 'missing' else f' (received {item["input"]!r})'
+    return f'{name or "settings"}: {item["msg"]}{received}'

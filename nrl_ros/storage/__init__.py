@@ -1,0 +1,1 @@
+"""Checkpoints as files: msgpack with a versioned header, written atomically, never unpickled."""

@@ -1,0 +1,115 @@
+"""Builds the messages and the compiled kernel with CMake, and puts them where Python finds them.
+
+``setup.py`` calls this for wheels; ``make setup`` calls it as a program to build in place: the
+generated modules then lie, ignored by git, inside the checkout's own ``nrl_ros/``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+STAMP = 'interfaces.sha256'
+
+
+def digest(root: Path = ROOT) -> str:
+    """Fingerprint of everything that decides the result."""
+    parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
+    parts += [root / 'CMakeLists.txt', root / 'package.xml', root / 'nrl_ros/core/native/kernel.c']
+    state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}'.encode())
+    for part in parts:
+        state.update(part.name.encode() + b'\0' + part.read_bytes())
+    return state.hexdigest()
+
+
+def build(build_folder: Path, stage: Path) -> Path:
+    """Configure, compile, and install into ``stage``.
+
+    Returns:
+        The folder in ``stage`` that holds the generated Python package.
+
+    Raises:
+        SystemExit: CMake failed; its output is shown.
+    """
+    prefixes = [sys.prefix]
+    environment = dict(os.environ)
+    for name in ('AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH'):
+        known = [part for part in environment.get(name, '').split(os.pathsep) if part]
+        environment[name] = os.pathsep.join([*known, *prefixes])
+    environment['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), environment['PATH']])
+    generator = ['-G', 'Ninja'] if shutil.which('ninja', path=environment['PATH']) else []
+    commands = [
+        ['cmake', '-S', str(ROOT), '-B', str(build_folder), *generator]
+        + [f'-DCMAKE_INSTALL_PREFIX={stage}', f'-DPython3_EXECUTABLE={sys.executable}']
+        + ['-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF'],
+        ['cmake', '--build', str(build_folder), '--parallel', str(os.cpu_count() or 1)],
+        ['cmake', '--install', str(build_folder)],
+    ]
+    shutil.rmtree(stage, ignore_errors=True)
+    for command in commands:
+        done = subprocess.run(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        if done.returncode:
+            sys.stderr.write(done.stdout[-8000:])
+            raise SystemExit(
+                f'error: {" ".join(command[:2])} failed, see above; needed are a C++ compiler '
+                '(Debian and Ubuntu: apt install g++) and the build packages of '
+                'requirements/build.txt in this environment'
+            )
+    found = sorted(stage.glob('**/nrl_ros/msg/__init__.py'))
+    if not found:
+        raise SystemExit(f'error: CMake installed no messages below {stage}')
+    return found[0].parent.parent
+
+
+def copy_package(generated: Path, package: Path) -> None:
+    """Copy the generated modules and libraries into a ``nrl_ros`` folder."""
+    for name in ('msg', 'srv'):
+        shutil.rmtree(package / name, ignore_errors=True)
+        shutil.copytree(generated / name, package / name)
+    for library in generated.glob('*.so'):
+        shutil.copy2(library, package / library.name)
+    (package / 'core').mkdir(parents=True, exist_ok=True)
+    shutil.copy2(generated / 'core/libnrl_kernel.so', package / 'core/libnrl_kernel.so')
+    (package / STAMP).write_text(digest() + '\n')
+
+
+def prefix_files(stage: Path) -> list[tuple[str, list[str]]]:
+    """What belongs into the prefix beside the Python package: libraries, index, launch, config."""
+    folders: dict[str, list[str]] = {}
+    for top in ('lib', 'share'):
+        for path in sorted((stage / top).rglob('*')):
+            inside = path.relative_to(stage)
+            if path.is_file() and not any('python' in part for part in inside.parts):
+                folders.setdefault(str(inside.parent), []).append(str(path))
+    return sorted(folders.items())
+
+
+def main() -> int:
+    """Build in place, unless nothing changed."""
+    package = ROOT / 'nrl_ros'
+    stamp = package / STAMP
+    if stamp.exists() and stamp.read_text().strip() == digest():
+        return 0
+    sys.stdout.write('building messages and kernel (once, about a minute)\n')
+    sys.stdout.flush()
+    stage = ROOT / 'build/stage'
+    stamp.unlink(missing_ok=True)
+    generated = build(ROOT / 'build/cmake', stage)
+    prefix = Path(sys.prefix)
+    for folder, files in prefix_files(stage):
+        (prefix / folder).mkdir(parents=True, exist_ok=True)
+        for file in files:
+            shutil.copy2(file, prefix / folder / Path(file).name)
+    copy_package(generated, package)
+    return 0
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

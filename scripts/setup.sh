@@ -1,0 +1,77 @@
+#!/bin/sh
+# Makes the virtual environment: ROS 2 from PyPI wheels, what the project needs, its messages.
+# With the argument "test" also what the tests need. Does only what has not been done.
+set -eu
+
+PYTHON=${PYTHON:-python3}
+VENV=${VENV:-.venv}
+cd "$(dirname "$0")/.."
+
+fail() {
+  printf 'error: %s\n' "$1" >&2
+  exit 1
+}
+
+need() {
+  command -v "$1" >/dev/null 2>&1 || fail "$1 is missing; on Debian and Ubuntu: sudo apt install $2"
+}
+
+need "$PYTHON" python3
+"$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' ||
+  fail "Python 3.10 to 3.14 is needed, $("$PYTHON" --version 2>&1) was found; set PYTHON=python3.12, say"
+"$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ||
+  fail "venv is missing; on Debian and Ubuntu: sudo apt install python3-venv"
+need c++ g++
+need cc gcc
+"$PYTHON" -c 'import os, sysconfig as s
+path = os.path.join(s.get_paths()["include"], "Python.h")
+raise SystemExit(not os.path.exists(path))' ||
+  fail "Python.h is missing; on Debian and Ubuntu: sudo apt install python3-dev"
+if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
+  fail "ROS 2 wheels exist for x86-64 Linux only; here, install ROS 2 Jazzy or Kilted and use colcon build (README.md)"
+fi
+
+# ------------------------------------------------------------------ packages
+mkdir -p "$VENV"
+wanted=$(cat setup.py requirements/*.txt scripts/setup.sh | cksum)
+stamp="$VENV/.packages"
+if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
+  echo 'setting up the virtual environment (once, a minute or two)'
+  [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
+  pip="$VENV/bin/python -m pip --disable-pip-version-check --quiet"
+  $pip install --upgrade pip
+  $pip install -r requirements/build.txt -r requirements/kilted.txt -r requirements/run.txt
+  echo "$wanted" >"$stamp"
+  rm -f "$VENV/.test-packages"
+fi
+
+# A folder on the path and one command: the checkout is the installed package.
+site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
+pwd >"$site/nrl_ros_checkout.pth"
+cat >"$VENV/bin/nrl" <<END
+#!$(pwd)/$VENV/bin/python
+from nrl_ros.cli.main import app
+
+app()
+END
+chmod +x "$VENV/bin/nrl"
+
+# ------------------------------------------------------------------ messages
+"$VENV/bin/python" scripts/build_interfaces.py
+
+# --------------------------------------------------------------------- tests
+if [ "${1:-}" = test ] && [ ! -e "$VENV/.test-packages" ]; then
+  echo 'installing what the tests need (once)'
+  pip="$VENV/bin/python -m pip --disable-pip-version-check --quiet"
+  $pip install -r requirements/test.txt
+  # Only tests use torch, to check gradients; the build without CUDA is ten times smaller.
+  cpu=https://download.pytorch.org/whl/cpu
+  if "$VENV/bin/python" -c "import urllib.request as u; u.urlopen('$cpu/torch/', timeout=5)" \
+    2>/dev/null; then
+    $pip install torch==2.13.0 --index-url "$cpu" --extra-index-url https://pypi.org/simple ||
+      $pip install torch==2.13.0
+  else
+    $pip install torch==2.13.0
+  fi
+  : >"$VENV/.test-packages"
+fi

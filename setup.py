@@ -1,0 +1,76 @@
+"""``pip install .``: the code, the generated messages, and what belongs into the ROS prefix.
+
+The virtual environment must hold the ROS wheels (requirements/) or see an installed ROS 2; install with
+``pip install --no-build-isolation .`` so that they are visible to the build.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+from setuptools import Distribution, setup
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT / 'scripts'))
+
+import build_interfaces  # noqa: E402
+
+VERSION = re.search(r"__version__ = '(.+)'", (ROOT / 'nrl_ros/__init__.py').read_text()).group(1)
+
+
+class BuildWithInterfaces(build_py):
+    """Adds what CMake makes to the package; in place when the installation is editable."""
+
+    def run(self) -> None:
+        """Build the messages first."""
+        super().run()
+        if self.editable_mode:
+            build_interfaces.main()
+            return
+        stage = ROOT / 'build/stage'
+        generated = build_interfaces.build(ROOT / 'build/cmake', stage)
+        build_interfaces.copy_package(generated, Path(self.build_lib) / 'nrl_ros')
+        self.distribution.data_files.extend(build_interfaces.prefix_files(stage))
+
+
+class BinaryDistribution(Distribution):
+    """The wheel holds compiled libraries."""
+
+    def has_ext_modules(self) -> bool:
+        """Mark it as such."""
+        return True
+
+
+setup(
+    name='nrl_ros',
+    version=VERSION,
+    description='Online learning by noise and reward over ROS 2, without backpropagation',
+    license='Apache-2.0',
+    python_requires='>=3.10',
+    packages=[
+        'nrl_ros',
+        'nrl_ros.cli',
+        'nrl_ros.core',
+        'nrl_ros.core.plasticity',
+        'nrl_ros.nodes',
+        'nrl_ros.ros',
+        'nrl_ros.schema',
+        'nrl_ros.storage',
+        'sim_bridge',
+    ],
+    package_data={'nrl_ros': ['py.typed']},
+    data_files=[],
+    install_requires=(ROOT / 'requirements/run.txt').read_text().split(),
+    extras_require={
+        'ros': (ROOT / 'requirements/kilted.txt').read_text().split(),
+        'ros-jazzy': (ROOT / 'requirements/jazzy.txt').read_text().split(),
+        'torch': ['torch>=2.2'],
+        'test': ['hypothesis', 'mypy', 'pytest', 'ruff'],
+    },
+    entry_points={'console_scripts': ['nrl = nrl_ros.cli.main:app']},
+    cmdclass={'build_py': BuildWithInterfaces},
+    distclass=BinaryDistribution,
+)

@@ -1,0 +1,242 @@
+"""Checkpoint files: whole or not at all, found again, and kept few."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import same
+
+from nrl_ros.core.errors import CheckpointError
+from nrl_ros.storage import checkpoint
+from nrl_ros.storage.checkpoint import (
+    checkpoint_path,
+    latest_checkpoint,
+    prune_checkpoints,
+    read_checkpoint,
+    write_checkpoint,
+)
+
+DATA = {'weights': [np.arange(6.0)], 'number': 3}
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_is_written_is_read_and_nothing_else_is_left(tmp_path: Path) -> None:
+    path = checkpoint_path(tmp_path, 'learner', 12)
+    assert path == tmp_path / 'learner_00000012.nrl'
+    write_checkpoint(path, 'learner', DATA)
+    assert same(read_checkpoint(path, 'learner'), DATA)
+    assert files(tmp_path) == ['learner_00000012.nrl']
+
+
+def test_a_missing_folder_is_made_and_an_old_file_replaced(tmp_path: Path) -> None:
+    path = tmp_path / 'run' / 'checkpoints' / 'x.nrl'
+    write_checkpoint(path, 'learner', {'a': 1})
+    write_checkpoint(path, 'learner', {'a': 2})
+    assert read_checkpoint(path, 'learner') == {'a': 2}
+
+
+@pytest.mark.parametrize(
+    ('name', 'expected'),
+    [
+        ('environment_cartpole', 'environment_cartpole_00000001.nrl'),
+        ('environment_/arm_0/left arm', 'environment_-arm_0-left-arm_00000001.nrl'),
+        ('../../etc', '-..-etc_00000001.nrl'),
+        ('', '-_00000001.nrl'),
+    ],
+)
+def test_any_name_stays_within_the_folder(tmp_path: Path, name: str, expected: str) -> None:
+    assert checkpoint_path(tmp_path, name, 1) == tmp_path / expected
+
+
+def test_negative_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match='-1'):
+        checkpoint_path(tmp_path, 'learner', -1)
+
+
+@pytest.mark.parametrize('step', ['write', 'fsync', 'replace'])
+@pytest.mark.parametrize('number', [errno.ENOSPC, errno.EIO, errno.EACCES])
+def test_a_failure_leaves_the_old_file_and_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, number: int
+) -> None:
+    path = tmp_path / 'x.nrl'
+    write_checkpoint(path, 'learner', {'a': 1})
+
+    def fail(*arguments: Any) -> None:
+        raise OSError(number, os.strerror(number))
+
+    if step == 'write':
+        real = checkpoint._write_synced
+
+        def half(where: Path, raw: bytes) -> None:
+            real(where, raw[: len(raw) // 2])
+            fail()
+
+        monkeypatch.setattr(checkpoint, '_write_synced', half)
+    else:
+        monkeypatch.setattr(os, step, fail)
+    with pytest.raises(CheckpointError, match=os.strerror(number)) as caught:
+        write_checkpoint(path, 'learner', {'a': 2})
+    assert str(path) in str(caught.value)
+    if number == errno.ENOSPC:
+        assert 'free some space' in str(caught.value)
+    monkeypatch.undo()
+    assert files(tmp_path) == ['x.nrl']
+    assert read_checkpoint(path, 'learner') == {'a': 1}
+
+
+def test_data_that_cannot_be_saved_touches_no_file(tmp_path: Path) -> None:
+    path = tmp_path / 'sub' / 'x.nrl'
+    with pytest.raises(CheckpointError, match=r'data\.a'):
+        write_checkpoint(path, 'learner', {'a': object()})
+    assert files(tmp_path) == []
+
+
+def test_an_interrupt_while_writing_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, 'fsync', interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_checkpoint(tmp_path / 'x.nrl', 'learner', DATA)
+    assert files(tmp_path) == []
+
+
+def test_file_and_folder_are_synced_in_this_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+    real_sync, real_replace = os.fsync, os.replace
+
+    def sync(descriptor: int) -> None:
+        target = os.readlink(f'/proc/self/fd/{descriptor}')
+        seen.append('folder' if target == str(tmp_path) else 'file')
+        real_sync(descriptor)
+
+    def replace(source: Path, target: Path) -> None:
+        assert source.parent == target.parent
+        seen.append('replace')
+        real_replace(source, target)
+
+    monkeypatch.setattr(os, 'fsync', sync)
+    monkeypatch.setattr(os, 'replace', replace)
+    write_checkpoint(tmp_path / 'x.nrl', 'learner', DATA)
+    assert seen == ['file', 'replace', 'folder']
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(CheckpointError, match='cannot be written'):
+        write_checkpoint(tmp_path / 'file' / 'x.nrl', 'learner', DATA)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may do everything')
+def test_a_lack_of_rights_says_how_to_mend_it(tmp_path: Path) -> None:
+    folder = tmp_path / 'locked'
+    folder.mkdir(mode=0o500)
+    with pytest.raises(CheckpointError, match='give this user the right'):
+        write_checkpoint(folder / 'x.nrl', 'learner', DATA)
+    path = tmp_path / 'x.nrl'
+    write_checkpoint(path, 'learner', DATA)
+    path.chmod(0)
+    with pytest.raises(CheckpointError, match='give this user the right'):
+        read_checkpoint(path, 'learner')
+
+
+def test_a_missing_file_says_what_is_there_instead(tmp_path: Path) -> None:
+    path = tmp_path / 'learner_00000009.nrl'
+    with pytest.raises(CheckpointError, match='there are no checkpoints in'):
+        read_checkpoint(path, 'learner')
+    for number in range(12):
+        write_checkpoint(checkpoint_path(tmp_path, 'arm', number), 'learner', {})
+    with pytest.raises(CheckpointError, match='does not exist') as caught:
+        read_checkpoint(path, 'learner')
+    text = str(caught.value)
+    assert str(path) in text and 'arm_00000011.nrl and 2 more' in text
+    with pytest.raises(CheckpointError, match='cannot be listed'):
+        read_checkpoint(tmp_path / 'no' / 'x.nrl', 'learner')
+
+
+def test_a_folder_says_what_is_in_it(tmp_path: Path) -> None:
+    write_checkpoint(tmp_path / 'a.nrl', 'learner', {})
+    with pytest.raises(CheckpointError, match=r'is a folder.*a\.nrl'):
+        read_checkpoint(tmp_path, 'learner')
+
+
+@pytest.mark.parametrize('raw', [b'', b'not a checkpoint', b'NRL1'])
+def test_damage_is_reported_with_the_file(tmp_path: Path, raw: bytes) -> None:
+    path = tmp_path / 'x.nrl'
+    path.write_bytes(raw)
+    with pytest.raises(CheckpointError, match=str(path)):
+        read_checkpoint(path, 'learner')
+
+
+def test_another_kind_is_refused_with_the_file(tmp_path: Path) -> None:
+    path = tmp_path / 'x.nrl'
+    write_checkpoint(path, 'environment', {})
+    with pytest.raises(CheckpointError, match=r"x\.nrl.*'environment', expected 'learner'"):
+        read_checkpoint(path, 'learner')
+
+
+def test_a_file_that_is_far_too_large_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / 'x.nrl'
+    with path.open('wb') as file:
+        file.truncate(2**33)
+    with pytest.raises(CheckpointError, match='not a checkpoint'):
+        read_checkpoint(path, 'learner')
+
+
+def test_the_newest_readable_one_is_found_and_others_reported(tmp_path: Path) -> None:
+    assert latest_checkpoint(tmp_path, 'learner') is None
+    assert latest_checkpoint(tmp_path / 'missing', 'learner') is None
+    for number in (2, 10, 9):
+        write_checkpoint(checkpoint_path(tmp_path, 'learner', number), 'learner', {})
+    write_checkpoint(checkpoint_path(tmp_path, 'learner_b', 50), 'learner', {})
+    (tmp_path / 'learner_99.nrl').write_bytes(b'of another naming')
+    assert latest_checkpoint(tmp_path, 'learner') == checkpoint_path(tmp_path, 'learner', 10)
+    damaged = checkpoint_path(tmp_path, 'learner', 123_456_789)
+    damaged.write_bytes(b'NRL1 cut off')
+    other = checkpoint_path(tmp_path, 'learner', 11)
+    write_checkpoint(other, 'environment', {})
+    skipped: list[tuple[Path, str]] = []
+    found = latest_checkpoint(
+        tmp_path, 'learner', skipped=lambda path, error: skipped.append((path, str(error)))
+    )
+    assert found == checkpoint_path(tmp_path, 'learner', 10)
+    assert [path for path, _ in skipped] == [damaged, other]
+    assert all(str(path) in text for path, text in skipped)
+
+
+def test_the_kind_may_differ_from_the_name(tmp_path: Path) -> None:
+    path = checkpoint_path(tmp_path, 'environment_arm/0', 1)
+    write_checkpoint(path, 'environment', {})
+    assert latest_checkpoint(tmp_path, 'environment_arm/0', 'environment') == path
+    assert latest_checkpoint(tmp_path, 'environment_arm/0') is None
+
+
+def test_pruning_keeps_the_newest_and_what_is_not_its_own(tmp_path: Path) -> None:
+    for number in (99_999_998, 99_999_999, 100_000_000, 3):
+        write_checkpoint(checkpoint_path(tmp_path, 'learner', number), 'learner', {})
+    mine = ['learner_x_00000001.nrl', 'learner_1.nrl', 'learner_00000001.nrl.bak', 'notes.txt']
+    for name in mine:
+        (tmp_path / name).write_text('')
+    gone = prune_checkpoints(tmp_path, 'learner', 2)
+    assert [path.name for path in gone] == ['learner_00000003.nrl', 'learner_99999998.nrl']
+    assert files(tmp_path) == sorted([*mine, 'learner_99999999.nrl', 'learner_100000000.nrl'])
+    assert prune_checkpoints(tmp_path, 'learner', 2) == []
+    assert prune_checkpoints(tmp_path / 'missing', 'learner', 2) == []
+
+
+@pytest.mark.parametrize('keep', [0, -1])
+def test_keeping_none_is_refused(tmp_path: Path, keep: int) -> None:
+    with pytest.raises(CheckpointError, match=str(keep)):
+        prune_checkpoints(tmp_path, 'learner', keep)

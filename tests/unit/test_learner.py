@@ -1,0 +1,629 @@
+"""The learner as its nodes use it: what it refuses, what it leaves alone, and how it continues."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import feed, info_of, learner_of, message_flow, rpe_of, same, state_of
+
+from nrl_ros.core.errors import (
+    CheckpointError,
+    ConfigError,
+    InvalidValueError,
+    NrlError,
+    ProtocolError,
+    ShapeError,
+)
+from nrl_ros.core.learner import Learner, LearnerSettings
+from nrl_ros.core.plasticity import NodePerturbation
+from nrl_ros.core.types import ActionSpace, Phase, RpeBatch, StateBatch
+from nrl_ros.storage.codec import decode, encode
+
+PRECISIONS = ['float32', 'float64']
+
+
+def equal(one: Learner, other: Learner) -> bool:
+    return same(one.weights, other.weights)
+
+
+# ------------------------------------------------------------------ bad input
+
+
+def bad_states(info: Any) -> dict[str, tuple[StateBatch, type[NrlError], str]]:
+    good = state_of(info, 5)
+    nan = good.observation.copy()
+    nan[1, 2] = np.nan
+    infinite = good.observation.copy()
+    infinite[0, 0] = np.inf
+    return {
+        'nan': (replace(good, observation=nan), InvalidValueError, 'instance 1'),
+        'infinite': (replace(good, observation=infinite), InvalidValueError, 'instance 0'),
+        'size': (replace(good, observation=nan[:, :2]), ShapeError, r'\(2, 3\)'),
+        'instances': (replace(good, observation=nan[:1]), ShapeError, r'\(2, 3\)'),
+        'flat': (replace(good, observation=nan.ravel()), ShapeError, r'\(2, 3\)'),
+        'window': (replace(good, window=good.window[:1]), ShapeError, 'window'),
+        'phase': (replace(good, phase=good.phase[:1]), ShapeError, 'phase'),
+        'agent': (replace(good, agent='b'), ProtocolError, "unknown agent 'b'"),
+        'session': (replace(good, session=8), ProtocolError, '0x8'),
+    }
+
+
+@pytest.mark.parametrize(
+    ('name', 'counter'),
+    [
+        ('nan', 'invalid_states'),
+        ('infinite', 'invalid_states'),
+        ('size', 'invalid_states'),
+        ('instances', 'invalid_states'),
+        ('flat', 'invalid_states'),
+        ('window', 'invalid_states'),
+        ('phase', 'invalid_states'),
+        ('agent', 'unknown_agent_messages'),
+        ('session', 'wrong_session_messages'),
+    ],
+)
+def test_bad_states_are_refused_counted_and_change_nothing(name: str, counter: str) -> None:
+    info = info_of(2)
+    learner, twin = learner_of(info), learner_of(info)
+    for one in (learner, twin):
+        one.receive(state_of(info, 0))
+    state, error, text = bad_states(info)[name]
+    with pytest.raises(error, match=text):
+        learner.receive(state)
+    assert +learner.counters == {counter: 1}
+    flow = message_flow(info, steps=20, seed=1)[1:]
+    assert same(feed(learner, flow), feed(twin, flow))
+    assert equal(learner, twin)
+
+
+@pytest.mark.parametrize(
+    ('change', 'error', 'counter'),
+    [
+        ({'rpe': np.array([np.nan, 1.0])}, InvalidValueError, 'invalid_rpes'),
+        ({'rpe': np.array([1.0, np.inf])}, InvalidValueError, 'invalid_rpes'),
+        ({'baseline': np.array([1.0, np.nan])}, InvalidValueError, 'invalid_rpes'),
+        ({'rpe': np.ones(1)}, ShapeError, 'invalid_rpes'),
+        ({'window': np.ones(3, np.uint32)}, ShapeError, 'invalid_rpes'),
+        ({'instance': np.array([0, 2], np.uint32)}, InvalidValueError, 'invalid_rpes'),
+        ({'instance': np.array([1, 1], np.uint32)}, InvalidValueError, 'invalid_rpes'),
+        ({'agent': 'b'}, ProtocolError, 'unknown_agent_messages'),
+        ({'session': 8}, ProtocolError, 'wrong_session_messages'),
+    ],
+)
+def test_bad_rpes_are_refused_counted_and_change_nothing(
+    change: dict[str, Any], error: type, counter: str
+) -> None:
+    info = info_of(2)
+    learner, twin = learner_of(info), learner_of(info)
+    good = rpe_of(info, 1, [0, 1], [0, 0], [0.5, -0.5])
+    for one in (learner, twin):
+        one.receive(state_of(info, 0))
+        one.receive(state_of(info, 1, window=1))
+    with pytest.raises(error):
+        learner.reinforce(replace(good, **change))
+    assert +learner.counters == {counter: 1}
+    assert same(learner.baselines(), twin.baselines())
+    for one in (learner, twin):
+        one.reinforce(good)
+    assert equal(learner, twin) and learner.updates == 1
+
+
+def test_an_empty_rpe_changes_nothing() -> None:
+    info = info_of(2)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    empty = rpe_of(info, 0, np.zeros(0, np.uint32), np.zeros(0), np.zeros(0))
+    assert learner.reinforce(empty) is None
+    assert learner.updates == 0
+
+
+@pytest.mark.parametrize('lockstep', [False, True])
+def test_a_state_seen_before_gets_the_same_answer_and_changes_nothing(lockstep: bool) -> None:
+    info = info_of(2, lockstep=lockstep)
+    learner, twin = learner_of(info), learner_of(info)
+    state = state_of(info, 0)
+    first = learner.receive(state)
+    assert learner.receive(state) is first and learner.receive(state) is first
+    twin.receive(state)
+    assert learner.counters['duplicate_states'] == 2
+    flow = message_flow(info, steps=20, seed=1)[1:]
+    for message in flow:
+        for one, times in ((learner, 2), (twin, 1)):
+            for _ in range(times):
+                if isinstance(message, StateBatch):
+                    one.receive(message)
+                else:
+                    one.reinforce(message)
+    assert equal(learner, twin)
+    assert learner.windows_learned == twin.windows_learned
+
+
+def test_a_state_out_of_order_is_refused_and_lost_ones_are_counted() -> None:
+    info = info_of(2)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    learner.receive(state_of(info, 4))
+    assert learner.counters['lost_states'] == 3
+    with pytest.raises(ProtocolError, match='state 2 came after state 4'):
+        learner.receive(state_of(info, 2))
+    assert learner.counters['out_of_order_states'] == 1
+
+
+def test_after_a_lost_state_no_older_step_is_taken_back() -> None:
+    """The flag of the newest state speaks of the lost state's step, not of the one before."""
+    info = info_of(1)
+    learners = [learner_of(info) for _ in range(2)]
+    for learner, applied in zip(learners, (0, 1), strict=True):
+        learner.receive(state_of(info, 0))
+        learner.receive(state_of(info, 2, window=1, applied=applied))
+        learner.reinforce(rpe_of(info, 0, 0, 0, 1.0))
+    assert equal(*learners) and learners[0].windows_learned == 1
+    assert learners[0].counters['unapplied_steps'] == 0
+
+
+# -------------------------------------------------------------------- joining
+
+
+@pytest.mark.parametrize(
+    'other',
+    [
+        info_of(2, agent='b', observations=4),
+        info_of(2, agent='b', action=ActionSpace.discrete(3)),
+        info_of(2, agent='b', action=ActionSpace.multi_discrete((2,))),
+        info_of(2, agent='b', action=ActionSpace.continuous((0.0,), (1.0,))),
+    ],
+)
+def test_a_second_agent_of_other_spaces_is_refused_and_the_first_goes_on(other: Any) -> None:
+    info = info_of(2)
+    learner = learner_of(info)
+    with pytest.raises(ShapeError, match='another learner'):
+        learner.join(other)
+    assert list(learner.agents) == ['a']
+    assert learner.receive(state_of(info, 0)) is not None
+
+
+def test_agents_that_join_and_leave_do_not_change_the_numbers_of_another() -> None:
+    """With a step size of zero, since they do share the weights."""
+    info, other = info_of(2), info_of(3, agent='b')
+    alone = learner_of(info, learning_rate=0.0)
+    together = learner_of(info, learning_rate=0.0)
+    flow = message_flow(info, steps=30, seed=3)
+    visit = message_flow(other, steps=10, seed=4)
+    actions = feed(together, flow[:15])
+    together.join(other)
+    for mine, theirs in zip(flow[15:25], visit, strict=False):
+        feed(together, [theirs])
+        actions += feed(together, [mine])
+    together.leave('b')
+    actions += feed(together, flow[25:])
+    assert same(feed(alone, flow), actions)
+
+
+def test_an_agent_that_leaves_releases_its_windows() -> None:
+    info = info_of(3)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    learner.receive(state_of(info, 1, window=1))
+    assert learner.windows_open == 6
+    assert learner.leave('a') == 6
+    assert learner.windows_open == 0 and learner.counters['released_windows'] == 6
+    assert learner.leave('a') == 0
+    with pytest.raises(ProtocolError):
+        learner.receive(state_of(info, 2))
+
+
+def test_a_new_session_starts_with_empty_traces_and_the_old_weights() -> None:
+    info = info_of(2)
+    learner = learner_of(info)
+    feed(learner, message_flow(info, steps=20, seed=0))
+    weights = learner.weights
+    again = replace(info, session=8)
+    learner.join(again)
+    assert learner.windows_open == 0 and same(learner.weights, weights)
+    assert learner.receive(state_of(again, 0)) is not None
+    with pytest.raises(ProtocolError, match='before a restart'):
+        learner.receive(state_of(info, 21))
+
+
+def test_joining_twice_changes_nothing() -> None:
+    info = info_of(2)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    learner.join(info_of(2))
+    assert learner.windows_open == 2
+
+
+# ------------------------------------------------------------------- lockstep
+
+
+def test_in_lockstep_a_closing_state_waits_for_its_rpe() -> None:
+    info = info_of(2, lockstep=True)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    closing = state_of(info, 1, window=[1, 1])
+    assert learner.receive(closing) is None
+    assert learner.awaiting('a') is closing
+    assert learner.receive(closing) is None
+    assert learner.reinforce(rpe_of(info, 1, 0, 0, 0.5)) is None
+    answer = learner.reinforce(rpe_of(info, 2, 1, 0, 0.5))
+    assert answer is not None and answer.sequence == 1
+    assert learner.awaiting('a') is None
+
+
+def test_in_lockstep_an_rpe_in_time_makes_no_state_wait() -> None:
+    info = info_of(1, lockstep=True)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    learner.reinforce(rpe_of(info, 1, 0, 0, 0.5))
+    assert learner.receive(state_of(info, 1, window=1)) is not None
+    assert learner.windows_learned == 1
+
+
+def test_waiting_can_be_given_up() -> None:
+    info = info_of(2, lockstep=True)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    learner.receive(state_of(info, 1, window=1))
+    answer = learner.release_waiting('a')
+    assert answer is not None and answer.sequence == 1
+    assert learner.counters['released_windows'] == 2
+    assert learner.release_waiting('a') is None and learner.release_waiting('b') is None
+
+
+@pytest.mark.parametrize('switch', ['frozen', 'evaluating'])
+def test_a_state_that_waits_is_answered_after_learning_was_switched_off(switch: str) -> None:
+    info = info_of(1, lockstep=True)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    assert learner.receive(state_of(info, 1, window=1)) is None
+    setattr(learner, switch, True)
+    answer = learner.reinforce(rpe_of(info, 1, 0, 0, 0.5))
+    assert answer is not None and answer.sequence == 1
+    assert learner.updates == 0
+
+
+# -------------------------------------------------------- freezing, evaluating
+
+
+@pytest.mark.parametrize('switch', ['frozen', 'evaluating'])
+@pytest.mark.parametrize('precision', PRECISIONS)
+def test_without_learning_no_weight_changes(switch: str, precision: str) -> None:
+    info = info_of(3)
+    learner = learner_of(info, precision=precision)
+    flow = message_flow(info, steps=60, seed=2)
+    feed(learner, flow[:30])
+    weights = learner.weights
+    setattr(learner, switch, True)
+    assert not learner.learning and learner.windows_open == 0
+    feed(learner, flow[30:])
+    assert same(learner.weights, weights)
+    assert learner.counters['ignored_rpes'] > 0 and learner.windows_open == 0
+    setattr(learner, switch, False)
+    later = [replace_sequence(message, 1000) for message in message_flow(info, steps=60, seed=2)]
+    feed(learner, later)
+    assert not same(learner.weights, weights), 'and then it learns again'
+
+
+def replace_sequence(message: Any, by: int) -> Any:
+    return replace(message, sequence=message.sequence + by, window=message.window + np.uint32(by))
+
+
+def test_a_frozen_learner_acts_as_it_did() -> None:
+    info = info_of(2)
+    frozen, other = (learner_of(info, learning_rate=0.0) for _ in range(2))
+    frozen.frozen = True
+    flow = message_flow(info, steps=30, seed=0)
+    assert same(feed(frozen, flow), feed(other, flow))
+
+
+def test_evaluating_is_greedy_and_draws_no_random_numbers() -> None:
+    info = info_of(2)
+    paused, other = (learner_of(info, learning_rate=0.0) for _ in range(2))
+    for one in (paused, other):
+        feed(one, [state_of(info, 0)])
+    paused.evaluating = True
+    before = paused.snapshot()['agents']['a']
+    first = feed(paused, [state_of(info, n, observation=np.ones((2, 3))) for n in range(1, 9)])
+    assert all(same(action, first[0]) for action in first)
+    paused.prepare()
+    after = paused.snapshot()['agents']['a']
+    assert same(before['noise'], after['noise'])
+    assert same(before['action_generator'], after['action_generator'])
+    paused.evaluating = False
+    states = [state_of(info, n) for n in range(9, 20)]
+    assert same(feed(paused, states), feed(other, states))
+
+
+def test_greedy_action_is_the_most_probable_one() -> None:
+    info = info_of(1, action=ActionSpace.discrete(3))
+    learner = learner_of(info, hidden=(), precision='float64')
+    learner.evaluating = True
+    observation = np.array([[0.3, -1.0, 2.0]], np.float32)
+    expected = int(np.argmax(learner.weights[0] @ observation[0]))
+    assert learner.receive(state_of(info, 0, observation=observation)).action.tolist() == [
+        [expected]
+    ]
+
+
+# ------------------------------------------------------------------- learning
+
+
+def test_an_unapplied_step_earns_no_credit() -> None:
+    """The update is that of a run whose trace never had that step's row."""
+    info = info_of(1)
+    learners = [learner_of(info, learning_rate=1.0) for _ in range(2)]
+    for learner, flags in zip(learners, ([1, 1, 0, 1], [1, 1, 1, 1]), strict=True):
+        for sequence, applied in enumerate(flags):
+            learner.receive(state_of(info, sequence, applied=applied))
+            if sequence == 1 and learner is learners[1]:
+                learner._agents['a'].credit.store.retract(np.array([0]))
+        learner.receive(state_of(info, 4, window=1))
+        learner.reinforce(rpe_of(info, 4, 0, 0, 1.0))
+    assert equal(*learners)
+    assert learners[0].counters['unapplied_steps'] == 1
+    whole = learner_of(info, learning_rate=1.0)
+    for sequence in range(4):
+        whole.receive(state_of(info, sequence))
+    whole.receive(state_of(info, 4, window=1))
+    whole.reinforce(rpe_of(info, 4, 0, 0, 1.0))
+    assert not equal(whole, learners[0])
+
+
+def test_an_update_is_proportional_to_rate_and_rpe() -> None:
+    info = info_of(2)
+
+    def change(rate: float, rpe: float) -> list[np.ndarray]:
+        learner = learner_of(info, learning_rate=rate)
+        before = learner.weights
+        learner.receive(state_of(info, 0))
+        learner.receive(state_of(info, 1, window=1))
+        learner.reinforce(rpe_of(info, 1, [0, 1], [0, 0], [rpe, 2 * rpe]))
+        return [a - b for a, b in zip(learner.weights, before, strict=True)]
+
+    for one, other in zip(change(0.1, 0.5), change(0.02, -5.0), strict=True):
+        np.testing.assert_allclose(-2.0 * one, other, rtol=1e-9, atol=1e-15)
+    assert all((part == 0.0).all() for part in change(0.1, 0.0) + change(0.0, 1.0))
+
+
+def test_rate_and_noise_can_change_while_running() -> None:
+    learner = learner_of(info_of(1))
+    learner.set_learning_rate(0.5)
+    learner.set_sigma(0.25)
+    assert learner.settings.learning_rate == 0.5 and learner.settings.rule.sigma == 0.25
+    for change in (learner.set_learning_rate, learner.set_sigma):
+        with pytest.raises(ConfigError):
+            change(-1.0)
+        with pytest.raises(ConfigError):
+            change(float('nan'))
+    assert learner.settings.learning_rate == 0.5 and learner.settings.rule.sigma == 0.25
+
+
+@pytest.mark.parametrize('kind', ['dense', 'factored'])
+def test_an_update_that_is_not_finite_is_rejected_and_later_ones_are_not(kind: str) -> None:
+    info = info_of(1)
+    learner = learner_of(info, precision='float32', trace_kind=kind)
+    weights = learner.weights
+    learner.receive(state_of(info, 0))
+    learner.receive(state_of(info, 1, window=1))
+    with np.errstate(all='ignore'):
+        learner.reinforce(rpe_of(info, 1, 0, 0, 1e308))
+        learner.receive(state_of(info, 2, window=1, observation=np.full((1, 3), 3e38)))
+        learner.receive(state_of(info, 3, window=2))
+        learner.reinforce(rpe_of(info, 2, 0, 1, 1e300))
+    rejected = learner.counters['rejected_updates']
+    assert rejected == 2 and same(learner.weights, weights)
+    learner.receive(state_of(info, 4, window=3))
+    learner.reinforce(rpe_of(info, 3, 0, 2, 0.01))
+    assert learner.counters['rejected_updates'] == rejected
+    assert not same(learner.weights, weights)
+
+
+@pytest.mark.parametrize(
+    'setting',
+    [
+        {'learning_rate': -1.0},
+        {'learning_rate': float('inf')},
+        {'noise_shape': 'pink'},
+        {'action_from': 'both'},
+        {'trace_kind': 'sparse'},
+        {'precision': 'float16'},
+        {'max_late_windows': -1},
+        {'seed': -1},
+    ],
+)
+def test_impossible_settings_are_refused(setting: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(setting))):
+        LearnerSettings(**setting)
+
+
+# ------------------------------------------------------------------ snapshots
+
+SPACES = {
+    'discrete': ActionSpace.discrete(3),
+    'multi_discrete': ActionSpace.multi_discrete((2, 3)),
+    'continuous': ActionSpace.continuous((-1.0, 0.0), (1.0, 5.0)),
+}
+
+
+@pytest.mark.parametrize('through_bytes', [False, True])
+@pytest.mark.parametrize('precision', PRECISIONS)
+@pytest.mark.parametrize('kind', ['dense', 'factored'])
+@pytest.mark.parametrize('at', [0, 23, 61])
+def test_continues_bit_for_bit_from_a_snapshot(
+    at: int, kind: str, precision: str, through_bytes: bool
+) -> None:
+    info, other = info_of(4), info_of(2, agent='b')
+    settings = {'trace_kind': kind, 'precision': precision, 'bias': True, 'learning_rate': 1e-3}
+    flow: list[Any] = []
+    for pair in zip(
+        message_flow(info, steps=60, seed=at, longest_delay=6),
+        message_flow(other, steps=60, seed=at + 1),
+        strict=False,
+    ):
+        flow += pair
+    original = learner_of(info, **settings)
+    original.join(other)
+    feed(original, flow[:at])
+    original.prepare()
+    snapshot = original.snapshot()
+    if through_bytes:
+        snapshot = decode(encode('learner', snapshot), 'learner')
+    if at == 61:
+        assert any(agent['credit']['late'] for agent in snapshot['agents'].values())
+    restored = learner_of(info, **(settings | {'learning_rate': 0.7}), seed=99)
+    feed(restored, message_flow(info, steps=5, seed=77))
+    restored.restore(snapshot)
+    restored.join(other)
+    assert same(feed(original, flow[at:]), feed(restored, flow[at:]))
+    assert same(original.snapshot(), restored.snapshot())
+    assert original.windows_learned > 5
+
+
+@pytest.mark.parametrize('space', list(SPACES))
+def test_snapshots_of_every_action_space_pass_through_bytes(space: str) -> None:
+    info = info_of(3, action=SPACES[space])
+    flow = message_flow(info, steps=30, seed=1)
+    original = learner_of(info, rule=NodePerturbation(samples=2))
+    feed(original, flow[:20])
+    restored = Learner(original.settings)
+    restored.restore(decode(encode('learner', original.snapshot()), 'learner'))
+    restored.join(info)
+    assert same(feed(original, flow[20:]), feed(restored, flow[20:]))
+    assert equal(original, restored)
+
+
+def test_a_snapshot_is_not_changed_by_what_comes_after() -> None:
+    info = info_of(3)
+    flow = message_flow(info, steps=60, seed=5)
+    learner = learner_of(info)
+    feed(learner, flow[:30])
+    snapshot = learner.snapshot()
+    frozen = encode('learner', snapshot)
+    restored = learner_of(info)
+    restored.restore(snapshot)
+    feed(learner, flow[30:])
+    feed(restored, flow[30:])
+    assert encode('learner', snapshot) == frozen
+
+
+def test_a_snapshot_before_any_agent_can_be_restored() -> None:
+    learner = Learner(LearnerSettings())
+    learner.restore(Learner(LearnerSettings()).snapshot())
+    learner.join(info_of(1))
+    assert learner.receive(state_of(info_of(1), 0)) is not None
+
+
+def test_restored_into_a_new_session_the_weights_stay_and_the_traces_go() -> None:
+    info = info_of(2)
+    learner = learner_of(info)
+    feed(learner, message_flow(info, steps=10, seed=0))
+    snapshot = learner.snapshot()
+    again = learner_of(replace(info, session=8))
+    again.restore(snapshot)
+    assert equal(again, learner) and again.windows_open == 0
+    assert again.counters['released_windows'] == (
+        learner.counters['released_windows'] + learner.windows_open
+    )
+    assert again.receive(state_of(replace(info, session=8), 0)) is not None
+
+
+def test_other_numbers_of_instances_use_the_weights_alone() -> None:
+    learner = learner_of(info_of(2))
+    feed(learner, message_flow(info_of(2), steps=10, seed=0))
+    other = learner_of(info_of(5))
+    other.restore(learner.snapshot())
+    assert equal(other, learner)
+    assert other.receive(state_of(info_of(5), 0)) is not None
+
+
+@pytest.mark.parametrize(
+    ('settings', 'info', 'text'),
+    [
+        ({'hidden': (5,)}, info_of(2), 'hidden'),
+        ({'bias': True}, info_of(2), 'bias'),
+        ({'leak': 0.2}, info_of(2), 'leak'),
+        ({'precision': 'float32'}, info_of(2), 'precision'),
+        ({'noise_shape': 'uniform'}, info_of(2), 'noise_shape'),
+        ({'rule': NodePerturbation(samples=2)}, info_of(2), 'samples'),
+        ({'trace_kind': 'dense'}, info_of(2), 'dense'),
+        ({}, info_of(2, observations=4), 'inputs'),
+        ({}, info_of(2, action=ActionSpace.discrete(4)), 'sizes'),
+        ({}, info_of(2, max_episode_steps=1), 'steps'),
+    ],
+)
+def test_a_snapshot_that_does_not_fit_is_refused_and_nothing_changes(
+    settings: dict[str, Any], info: Any, text: str
+) -> None:
+    source = learner_of(info_of(2), trace_kind='factored')
+    feed(source, message_flow(info_of(2), steps=15, seed=0))
+    target, twin = (learner_of(info, **({'trace_kind': 'factored'} | settings)) for _ in range(2))
+    flow = message_flow(info, steps=40, seed=1)
+    for one in (target, twin):
+        feed(one, flow[:20])
+    before = encode('learner', target.snapshot())
+    with pytest.raises(CheckpointError, match=text):
+        target.restore(source.snapshot())
+    assert encode('learner', target.snapshot()) == before
+    assert same(feed(target, flow[20:]), feed(twin, flow[20:]))
+    assert equal(target, twin)
+
+
+def test_damaged_content_is_refused_and_nothing_changes() -> None:
+    info = info_of(2)
+    learner = learner_of(info)
+    feed(learner, message_flow(info, steps=15, seed=0))
+    snapshot = learner.snapshot()
+    before = encode('learner', snapshot)
+
+    def without(data: Any, *path: Any, put: Any = None) -> Any:
+        copied = decode(encode('learner', data), 'learner')
+        at = copied
+        for key in path[:-1]:
+            at = at[key]
+        if put is None:
+            del at[path[-1]]
+        else:
+            at[path[-1]] = put
+        return copied
+
+    broken = [
+        without(snapshot, 'settings'),
+        without(snapshot, 'network'),
+        without(snapshot, 'network', 'weights'),
+        without(snapshot, 'agents', 'a', 'noise'),
+        without(snapshot, 'agents', 'a', 'credit', 'store', 'post'),
+        without(snapshot, 'agents', 'a', 'credit', 'arrays', 'done', put=np.zeros(9)),
+        without(snapshot, 'agents', 'a', 'noise', 'generator', put={'bit_generator': 'PCG64'}),
+        without(snapshot, 'totals', put=[1]),
+        without(snapshot, 'network', 'weights', 0, put=np.full((4, 3), np.nan)),
+        without(snapshot, 'network', 'weights', 0, put=np.zeros((4, 2))),
+        without(snapshot, 'network', 'weights', 0, put=np.zeros((4, 3), np.float32)),
+    ]
+    for data in broken:
+        with pytest.raises(CheckpointError):
+            learner.restore(data)
+        assert encode('learner', learner.snapshot()) == before
+
+
+def test_baselines_are_those_last_broadcast() -> None:
+    info = info_of(2)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    learner.reinforce(rpe_of(info, 0, 1, 0, 0.5, baseline=3.5))
+    assert same(
+        learner.baselines(),
+        {'a': {'baseline': np.array([0.0, 3.5]), 'known': np.array([False, True])}},
+    )
+
+
+def test_actions_repeat_the_names_of_their_state() -> None:
+    info = info_of(2)
+    state = state_of(info, 3, window=[4, 5], episode=[6, 7], step=[8, 9], phase=Phase.FIRST)
+    answer = learner_of(info).receive(state)
+    assert answer is not None
+    for name in ('agent', 'session', 'sequence', 'episode', 'step', 'window', 'stamp_ns'):
+        assert same(getattr(answer, name), getattr(state, name)), name
+    assert isinstance(rpe_of(info, 0, 0, 0, 0.0), RpeBatch)

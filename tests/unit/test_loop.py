@@ -1,0 +1,143 @@
+"""The whole cycle in one process: the reference of the run over ROS 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from fakes import ScriptedEnvironment, same
+
+from nrl_ros.core.episodes import Episodes
+from nrl_ros.core.learner import Learner, LearnerSettings
+from nrl_ros.core.loop import answer, run
+from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
+from nrl_ros.core.plasticity import NodePerturbation
+from nrl_ros.core.types import ActionSpace, Delivery, Ending
+from nrl_ros.storage.codec import decode, encode
+
+ENDINGS = [Ending.TERMINATED, Ending.TRUNCATED, Ending.ABORTED]
+
+
+def episodes_of(delivery: Delivery = Delivery.EPISODE) -> Episodes:
+    return Episodes(
+        ScriptedEnvironment([3, 5, 4], ENDINGS, faults={(11, 0): 'reward'}),
+        agent='a',
+        session=7,
+        lockstep=True,
+        delivery=delivery,
+        delivery_steps=2 if delivery == Delivery.EVERY_N_STEPS else 0,
+    )
+
+
+def learner_of(seed: int = 0, **settings: Any) -> Learner:
+    chosen: dict[str, Any] = {'hidden': (8,), 'learning_rate': 1e-3, 'seed': seed}
+    return Learner(LearnerSettings(**(chosen | settings)))
+
+
+def train(seed: int, steps: int, delivery: Delivery = Delivery.EPISODE, **settings: Any) -> Learner:
+    learner = learner_of(seed, **settings)
+    cycle = run(episodes_of(delivery), learner, Neuromodulator(RpeSettings()), seed=0)
+    for _, _ in zip(range(steps), cycle, strict=False):
+        pass
+    return learner
+
+
+@pytest.mark.parametrize('delivery', list(Delivery))
+@pytest.mark.parametrize('kind', ['dense', 'factored'])
+@pytest.mark.parametrize('precision', ['float32', 'float64'])
+def test_the_same_seed_gives_the_same_bits_and_another_one_others(
+    delivery: Delivery, kind: str, precision: str
+) -> None:
+    settings = {'trace_kind': kind, 'precision': precision}
+    one = train(1, 80, delivery, **settings)
+    assert same(one.weights, train(1, 80, delivery, **settings).weights)
+    assert not same(one.weights, train(2, 80, delivery, **settings).weights)
+    assert one.updates > 10
+
+
+@pytest.mark.parametrize('delivery', list(Delivery))
+def test_in_lockstep_nothing_is_late_lost_or_unknown(delivery: Delivery) -> None:
+    learner = train(0, 120, delivery)
+    assert set(+learner.counters) <= {'aborted_windows'}
+    assert learner.counters['aborted_windows'] > 0
+    assert learner.windows_learned > 20
+
+
+def test_noise_drawn_ahead_changes_nothing() -> None:
+    lazy, eager = train(0, 60), learner_of()
+    cycle = run(episodes_of(), eager, Neuromodulator(RpeSettings()), seed=0)
+    for _, _ in zip(range(60), cycle, strict=False):
+        eager.prepare()
+    assert same(lazy.weights, eager.weights)
+
+
+@pytest.mark.parametrize('delivery', list(Delivery))
+@pytest.mark.parametrize('at', [1, 7, 16, 30])
+def test_continues_bit_for_bit_from_a_checkpoint_at_a_boundary(
+    delivery: Delivery, at: int
+) -> None:
+    """Learner and environment save between learning and acting, as their nodes do."""
+    saved: dict[str, Any] = {}
+
+    def play(episodes: Episodes, learner: Learner, start: Any, steps: int, save_at: int) -> Any:
+        neuromodulator = start['neuromodulator']
+        state, reward = start['state'], None
+        for step in range(steps):
+            if step == save_at:
+                learner.at_boundary = lambda: saved.update(learner=learner.snapshot()) or 4
+            action, _ = answer(learner, neuromodulator, state, reward)
+            learner.at_boundary = lambda: 0
+            if step == save_at:
+                assert action.checkpoint == 4
+                saved['environment'] = episodes.snapshot()
+                saved['baselines'] = learner.baselines()
+            advance = episodes.advance(action.action)
+            state, reward = advance.state, advance.reward
+        return learner
+
+    episodes, learner = episodes_of(delivery), learner_of()
+    learner.join(episodes.info)
+    start = {'state': episodes.begin(0), 'neuromodulator': Neuromodulator(RpeSettings())}
+    whole = play(episodes, learner, start, 60, at)
+    data = decode(encode('run', saved), 'run')
+
+    episodes, learner = episodes_of(delivery), learner_of(seed=5)
+    neuromodulator = Neuromodulator(RpeSettings())
+    neuromodulator.restore(data['baselines'])
+    state = episodes.restore(data['environment'])
+    learner.restore(data['learner'])
+    learner.join(episodes.info)
+    resumed = play(
+        episodes, learner, {'state': state, 'neuromodulator': neuromodulator}, 60 - at, -1
+    )
+    assert same(whole.weights, resumed.weights)
+    assert same(whole.snapshot(), resumed.snapshot())
+
+
+@pytest.mark.parametrize('source', ['clean', 'noisy'])
+@pytest.mark.parametrize(
+    'action', [ActionSpace.discrete(2), ActionSpace.continuous((0.0,), (1.0,))]
+)
+def test_the_rule_learns_to_choose_the_better_action(action: ActionSpace, source: str) -> None:
+    """The scripted environment pays 1 + action: the larger one is better."""
+    environment = ScriptedEnvironment([1] * 16, action=action)
+    episodes = Episodes(
+        environment, agent='a', session=7, lockstep=True, delivery=Delivery.EVERY_STEP
+    )
+    learner = learner_of(
+        bias=True,
+        learning_rate=3e-2,
+        action_from=source,
+        rule=NodePerturbation(sigma=1e-2, samples=2),
+    )
+    # The reward of a step is (1 + action) * 1, so the return tells the action.
+    returns = [
+        float(np.mean(advance.ends.episode_return))
+        for _, advance in zip(
+            range(600), run(episodes, learner, Neuromodulator(RpeSettings()), seed=0), strict=False
+        )
+        if advance.ends
+    ]
+    assert np.mean(returns[:5]) < 1.75
+    assert np.mean(returns[-50:]) > 1.9

@@ -1,0 +1,147 @@
+"""Reward-prediction errors by hand."""
+
+import math
+
+import numpy as np
+import pytest
+from fakes import reward_of
+
+from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
+from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
+
+
+def run(settings: RpeSettings, rewards: list[float]) -> tuple[list[float], list[float]]:
+    neuromodulator = Neuromodulator(settings)
+    answers = [
+        neuromodulator.evaluate(reward_of(n, 0, n, value)) for n, value in enumerate(rewards)
+    ]
+    return [float(a.rpe[0]) for a in answers], [float(a.baseline[0]) for a in answers]
+
+
+def test_sequence_with_the_rate_of_the_authors() -> None:
+    rpe, baseline = run(RpeSettings(rate=0.66), [10.0, 20.0, 0.0])
+    # mean: 10, 10 + 0.66 * 10 = 16.6, 16.6 - 0.66 * 16.6 = 5.644
+    assert rpe == pytest.approx([0.0, 10.0, -16.6], rel=1e-15)
+    assert baseline == pytest.approx([10.0, 16.6, 5.644], rel=1e-15)
+
+
+def test_order_after_takes_the_difference_to_the_moved_average() -> None:
+    rpe, baseline = run(RpeSettings(rate=0.66, order='after'), [10.0, 20.0, 0.0])
+    assert rpe == pytest.approx([0.0, 3.4, -5.644], rel=1e-14)
+    assert baseline == pytest.approx([10.0, 16.6, 5.644], rel=1e-15)
+
+
+def test_scaling_divides_by_the_size_of_the_reward_but_not_by_zero() -> None:
+    rpe, _ = run(RpeSettings(rate=0.5, scale='absolute_reward'), [4.0, -2.0, 0.0])
+    # mean 4, then 1: deltas 0, -6, -1
+    assert rpe == [0.0, -3.0, -1.0]
+
+
+def test_instances_and_agents_have_baselines_of_their_own() -> None:
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
+    neuromodulator.evaluate(reward_of(0, [0, 1], 0, [1.0, 100.0]))
+    neuromodulator.evaluate(reward_of(0, [0, 1], 0, [-5.0, 7.0], agent='b'))
+    answer = neuromodulator.evaluate(reward_of(1, [0, 1], 1, [2.0, 90.0]))
+    assert answer.rpe.tolist() == [1.0, -10.0]
+    assert answer.baseline.tolist() == [1.5, 95.0]
+    assert neuromodulator.mean_baseline == pytest.approx((1.5 + 95.0 - 5.0 + 7.0) / 4)
+
+
+def test_names_of_the_reward_are_in_the_answer() -> None:
+    reward = reward_of(5, [1], 3, 2.0)
+    answer = Neuromodulator(RpeSettings()).evaluate(reward)
+    assert (answer.agent, answer.session, answer.sequence, answer.instances) == ('a', 7, 5, 2)
+    assert answer.instance.tolist() == [1] and answer.window.tolist() == [3]
+    assert answer.reward.tolist() == [2.0]
+
+
+def test_message_seen_twice_gets_the_same_answer_and_moves_nothing() -> None:
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
+    neuromodulator.evaluate(reward_of(0, [0, 1], 0, [1.0, 2.0]))
+    reward = reward_of(1, [0, 1], 1, [3.0, 3.0])
+    first = neuromodulator.evaluate(reward)
+    mean = neuromodulator.mean_baseline
+    assert neuromodulator.evaluate(reward) is first
+    assert neuromodulator.mean_baseline == mean
+    assert neuromodulator.counters['duplicate_rewards'] == 2
+    assert neuromodulator.counters['rewards'] == 4
+
+
+def test_window_rewarded_before_is_left_out() -> None:
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
+    neuromodulator.evaluate(reward_of(0, [0, 1], 4, [1.0, 2.0]))
+    answer = neuromodulator.evaluate(reward_of(1, [0, 1], [4, 5], [9.0, 4.0]))
+    assert answer.instance.tolist() == [1] and answer.rpe.tolist() == [2.0]
+    assert neuromodulator.evaluate(reward_of(2, 0, 3, 9.0)) is None
+    assert neuromodulator.counters['duplicate_rewards'] == 2
+
+
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+def test_reward_that_is_not_finite_is_left_out_and_counted(value: float) -> None:
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
+    neuromodulator.evaluate(reward_of(0, [0, 1], 0, [1.0, 2.0]))
+    answer = neuromodulator.evaluate(reward_of(1, [0, 1], 1, [value, 4.0]))
+    assert answer.instance.tolist() == [1] and answer.rpe.tolist() == [2.0]
+    assert neuromodulator.evaluate(reward_of(2, 0, 2, value)) is None
+    assert neuromodulator.counters['invalid_rewards'] == 2
+    # The average of instance 0 is what it was.
+    assert neuromodulator.evaluate(reward_of(3, 0, 3, 1.0)).rpe.tolist() == [0.0]
+
+
+def test_restarted_environment_keeps_its_baselines_and_starts_windows_anew() -> None:
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
+    neuromodulator.evaluate(reward_of(9, 0, 9, 4.0))
+    answer = neuromodulator.evaluate(reward_of(0, 0, 0, 6.0, session=8))
+    assert answer.rpe.tolist() == [2.0]
+    answer = neuromodulator.evaluate(reward_of(0, 0, 0, 6.0, session=9, instances=3))
+    assert answer.rpe.tolist() == [0.0], 'another number of instances is another environment'
+
+
+def test_restored_baselines_are_used_where_they_fit() -> None:
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
+    saved = {'baseline': np.array([4.0, 0.0]), 'known': np.array([True, False])}
+    neuromodulator.restore({'a': saved, 'b': saved})
+    answer = neuromodulator.evaluate(reward_of(0, [0, 1], 0, [6.0, 6.0]))
+    assert answer.rpe.tolist() == [2.0, 0.0]
+    answer = neuromodulator.evaluate(reward_of(0, 0, 0, 6.0, agent='b', instances=1))
+    assert answer.rpe.tolist() == [0.0]
+    assert saved['baseline'].tolist() == [4.0, 0.0], 'what was restored is not changed'
+
+
+def test_mean_baseline_without_rewards_is_nan() -> None:
+    assert math.isnan(Neuromodulator(RpeSettings()).mean_baseline)
+
+
+@pytest.mark.parametrize(
+    ('reward', 'error'),
+    [
+        (reward_of(1, 2, 1, 1.0), InvalidValueError),
+        (reward_of(1, [0, 0], 1, 1.0), InvalidValueError),
+        (reward_of(1, [1, 0], 1, 1.0), InvalidValueError),
+        (reward_of(1, 2, 1, 1.0, instances=3), ProtocolError),
+    ],
+)
+def test_impossible_messages_are_refused_and_counted(reward, error) -> None:
+    neuromodulator = Neuromodulator(RpeSettings())
+    neuromodulator.evaluate(reward_of(0, 0, 0, 1.0))
+    with pytest.raises(error, match="'a'"):
+        neuromodulator.evaluate(reward)
+    assert neuromodulator.counters['invalid_messages'] == 1
+    assert neuromodulator.evaluate(reward_of(2, 0, 2, 1.0)).rpe.tolist() == [0.0]
+
+
+def test_arrays_of_unequal_length_are_refused() -> None:
+    from dataclasses import replace
+
+    reward = replace(reward_of(0, [0, 1], 0, 1.0), value=np.ones(1))
+    with pytest.raises(ShapeError, match='value'):
+        Neuromodulator(RpeSettings()).evaluate(reward)
+
+
+@pytest.mark.parametrize(
+    'setting',
+    [{'rate': 0.0}, {'rate': 1.1}, {'rate': math.nan}, {'scale': 'max'}, {'order': 'both'}],
+)
+def test_impossible_settings_are_refused(setting: dict) -> None:
+    with pytest.raises(ConfigError, match=next(iter(setting))):
+        RpeSettings(**setting)
