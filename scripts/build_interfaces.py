@@ -36,6 +36,7 @@ def build(build_folder: Path, stage: Path) -> Path:
     Raises:
         SystemExit: CMake failed; its output is shown.
     """
+    source = _copy_source(build_folder.parent / 'source')
     prefixes = [sys.prefix]
     environment = dict(os.environ)
     for name in ('AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH'):
@@ -44,12 +45,14 @@ def build(build_folder: Path, stage: Path) -> Path:
     environment['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), environment['PATH']])
     generator = ['-G', 'Ninja'] if shutil.which('ninja', path=environment['PATH']) else []
     commands = [
-        ['cmake', '-S', str(ROOT), '-B', str(build_folder), *generator]
+        ['cmake', '-S', str(source), '-B', str(build_folder), *generator]
         + [f'-DCMAKE_INSTALL_PREFIX={stage}', f'-DPython3_EXECUTABLE={sys.executable}']
         + ['-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF'],
         ['cmake', '--build', str(build_folder), '--parallel', str(os.cpu_count() or 1)],
         ['cmake', '--install', str(build_folder)],
     ]
+    # Only built when something changed: a stale cache of another layout is not worth keeping.
+    shutil.rmtree(build_folder, ignore_errors=True)
     shutil.rmtree(stage, ignore_errors=True)
     for command in commands:
         done = subprocess.run(
@@ -66,6 +69,19 @@ def build(build_folder: Path, stage: Path) -> Path:
     if not found:
         raise SystemExit(f'error: CMake installed no messages below {stage}')
     return found[0].parent.parent
+
+
+def _copy_source(target: Path) -> Path:
+    """The sources beside the virtual environment: CMake refuses one that lies inside of them."""
+    shutil.rmtree(target, ignore_errors=True)
+    generated = shutil.ignore_patterns('__pycache__', '*.so', 'msg', 'srv', STAMP)
+    for name in ('nrl_ros', 'sim_bridge', 'launch', 'config', 'scripts'):
+        shutil.copytree(ROOT / name, target / name, ignore=generated)
+    for name in ('msg', 'srv'):
+        shutil.copytree(ROOT / name, target / name)
+    for name in ('CMakeLists.txt', 'package.xml'):
+        shutil.copy2(ROOT / name, target / name)
+    return target
 
 
 def copy_package(generated: Path, package: Path) -> None:

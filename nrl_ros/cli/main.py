@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from rich.table import Table
 
 from nrl_ros import __version__
 from nrl_ros.core.errors import ConfigError, NrlError
+
+if TYPE_CHECKING:
+    from nrl_ros.cli.plan import TrainOptions
 
 app = typer.Typer(
     help='Online learning by noise and reward, without backpropagation, over ROS 2.',
@@ -56,13 +59,23 @@ def _fail(errors: Console, error: object, code: int) -> None:
     raise typer.Exit(code) from None
 
 
+def _train(options: TrainOptions) -> int:
+    from nrl_ros.cli.plan import check_options
+
+    # Before anything of ROS is imported: a typing error must not hide behind a missing package.
+    check_options(options)
+    from nrl_ros.cli.train import train as run
+
+    return run(options, Console())
+
+
 @app.command(help=_TRAIN_HELP)
 def train(  # noqa: PLR0913 - one argument per option
     task: Annotated[
         str | None, typer.Argument(help='cartpole, acrobot, reaching, or any file of config/')
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help='Parameter file to take instead of the task\'s')
+        Path | None, typer.Option(help="Parameter file to take instead of the task's")
     ] = None,
     instances: Annotated[
         int | None, typer.Option(help='Parallel instances of the environment', min=1)
@@ -89,7 +102,7 @@ def train(  # noqa: PLR0913 - one argument per option
         bool,
         typer.Option(
             '--exact',
-            help='With --resume: from the newest checkpoint that has the environment\'s state too, '
+            help="With --resume: from the newest checkpoint that has the environment's state too, "
             'so that in lockstep the run goes on bit for bit',
         ),
     ] = False,
@@ -105,7 +118,6 @@ def train(  # noqa: PLR0913 - one argument per option
     """Train a task."""
     with _errors():
         from nrl_ros.cli.plan import TrainOptions
-        from nrl_ros.cli.train import train as run
 
         options = TrainOptions(
             task=task,
@@ -124,7 +136,7 @@ def train(  # noqa: PLR0913 - one argument per option
             quiet=quiet,
             plain=plain,
         )
-        raise typer.Exit(run(options, Console()))
+        raise typer.Exit(_train(options))
 
 
 @app.command()
@@ -136,10 +148,9 @@ def demo(
     """Train the reaching task over ROS 2 for about a minute, and show what was learned."""
     with _errors():
         from nrl_ros.cli.plan import TrainOptions
-        from nrl_ros.cli.train import train as run
 
         options = TrainOptions(task='reaching', seed=seed, out=out, plain=plain)
-        raise typer.Exit(run(options, Console()))
+        raise typer.Exit(_train(options))
 
 
 @app.command(name='eval')

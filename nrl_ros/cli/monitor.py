@@ -45,6 +45,7 @@ class Monitor(Node):  # type: ignore[misc]
         self._progress = progress
         self._record = record
         self._start = time.monotonic()
+        self._served = False
         reports = qos.event()
         reports.depth = _REPORTS
         self.create_subscription(EpisodeReport, names.EPISODES, self._on_report, reports)
@@ -85,6 +86,7 @@ class Monitor(Node):  # type: ignore[misc]
         ]
         self._progress.add_returns(int(steps[-1]), returns)
         self._progress.steps = max(self._progress.steps, int(steps[-1]))
+        self._progress.moving = True
         self._record(rows)
 
     def _on_env(self, message: EnvStatus) -> None:
@@ -92,6 +94,7 @@ class Monitor(Node):  # type: ignore[misc]
             return
         progress = self._progress
         progress.steps = message.steps + progress.earlier_steps
+        progress.moving = True
         progress.episodes = message.episodes
         progress.steps_per_second = message.steps_per_second
         progress.finished = message.finished
@@ -106,7 +109,14 @@ class Monitor(Node):  # type: ignore[misc]
         progress.learning_rate = message.learning_rate
         progress.noise_sigma = message.noise_sigma
         progress.busy_share = message.busy_share
-        progress.counters['learner'] = _counters(message)
+        counters = _counters(message)
+        if self._served and self._agent not in message.agent:
+            # Gone in good order: what it left open is not trouble.
+            released = progress.counters['learner'].get('released_windows', 0)
+            counters['released_windows'] = released
+        self._served |= self._agent in message.agent
+        progress.counters['learner'] = counters
+        progress.restored.setdefault('learner', dict(counters))
 
     def _on_neuromodulator(self, message: NeuromodulatorStatus) -> None:
         progress = self._progress

@@ -95,6 +95,22 @@ class Plan:
     resumed: Saved | None = None
 
 
+def check_options(options: TrainOptions) -> None:
+    """Check what needs neither ROS nor a run folder, so that a typing error is told at once.
+
+    Raises:
+        NrlError: a task, file, run folder or setting is wrong.
+    """
+    path = _source(options) if options.resume is None else open_run(options.resume).config
+    config.resolve(path, options.overrides, _wanted(options))
+
+
+def _source(options: TrainOptions) -> Path:
+    if options.task is None and options.config is None:
+        raise ConfigError('name a task, as in `nrl train cartpole`, or a file with --config')
+    return options.config or config.find_config(str(options.task))
+
+
 def make_plan(options: TrainOptions, warn: Warn) -> Plan:
     """Find, check and write everything that a training needs.
 
@@ -109,9 +125,7 @@ def make_plan(options: TrainOptions, warn: Warn) -> Plan:
 
 
 def _new(options: TrainOptions) -> Plan:
-    if options.task is None and options.config is None:
-        raise ConfigError('name a task, as in `nrl train cartpole`, or a file with --config')
-    path = options.config or config.find_config(str(options.task))
+    path = _source(options)
     task = options.task or path.stem
     # Checked before the run folder is made, so that a typing error leaves nothing behind.
     checked = config.resolve(path, options.overrides, _wanted(options))

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import nrl_ros
 from nrl_ros.core.errors import NrlError
 
 _GRACE_S = 5.0
@@ -150,6 +151,12 @@ def node_environment(domain: int) -> dict[str, str]:
     result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     result['ROS_DOMAIN_ID'] = str(domain)
     result['PYTHONUNBUFFERED'] = '1'
+    # The nodes take the same code as this command, not what lies in the current folder.
+    result['PYTHONSAFEPATH'] = '1'
+    root = Path(nrl_ros.__file__).parent.parent
+    if root.name not in ('site-packages', 'dist-packages'):
+        paths = [str(root), *filter(None, [result.get('PYTHONPATH')])]
+        result['PYTHONPATH'] = os.pathsep.join(paths)
     return result
 
 

@@ -56,13 +56,16 @@ class Progress:
         target_steps: environment steps after which the run is done; 0: not limited by steps.
         target_episodes: the same for episodes.
         earlier_steps: steps done before, when the environment counts from 0 again after a resume.
+        first_steps: steps at the first sign that the environment moves.
         curve: total steps and mean return of the last 100 episodes, thinned out.
         counters: by node, then by name.
+        restored: those that a node began with, from a checkpoint.
     """
 
     target_steps: int = 0
     target_episodes: int = 0
     earlier_steps: int = 0
+    first_steps: int = 0
     steps: int = 0
     episodes: int = 0
     steps_per_second: float = 0.0
@@ -73,9 +76,11 @@ class Progress:
     noise_sigma: float = math.nan
     busy_share: float = math.nan
     finished: bool = False
+    moving: bool = False
     learner_heard: int = 0
     curve: list[tuple[int, float]] = field(default_factory=list)
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
+    restored: dict[str, dict[str, int]] = field(default_factory=dict)
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _stride: int = 1
     _offered: int = 0
@@ -100,11 +105,12 @@ class Progress:
 
     @property
     def groups(self) -> dict[str, int]:
-        """Counters of all nodes under the few names that are shown."""
+        """Counters of all nodes since this start, under the few names that are shown."""
         total = dict.fromkeys(_GROUPS, 0)
-        for counters in self.counters.values():
+        for node, counters in self.counters.items():
+            before = group_counters(self.restored.get(node, {}))
             for name, value in group_counters(counters).items():
-                total[name] += value
+                total[name] += max(value - before[name], 0)
         return total
 
     def add_returns(self, total_steps: int, returns: list[float]) -> None:

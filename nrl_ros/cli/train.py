@@ -123,7 +123,7 @@ def _write_summary(
 ) -> None:
     settings = plan.settings
     mean_return = progress.mean_return
-    speed = (progress.steps - plan.earlier_steps) / max(outcome.training_s, 1e-9)
+    speed = _speed(outcome, progress)
     plan.run.write_summary(
         {
             'task': plan.task,
@@ -145,6 +145,11 @@ def _write_summary(
     )
 
 
+def _speed(outcome: Outcome, progress: Progress) -> float:
+    done = max(progress.steps - progress.first_steps, 0)
+    return done / outcome.training_s if outcome.training_s > 0.0 else 0.0
+
+
 def _draw(plan: Plan, console: Console) -> None:
     from nrl_ros.cli.plot import plot_runs
 
@@ -159,7 +164,7 @@ def _report(plan: Plan, outcome: Outcome, progress: Progress, console: Console) 
         console.print(f'[bold red]failed:[/] {escape(outcome.reason)}', highlight=False)
         console.print(f'logs: {plan.run.log}', soft_wrap=True)
         return
-    speed = (progress.steps - plan.earlier_steps) / max(outcome.training_s, 1e-9)
+    speed = _speed(outcome, progress)
     console.print(
         f'{outcome.ended}: {progress.steps:,} steps, {progress.episodes:,} episodes in '
         f'{outcome.training_s:.1f} s ({speed:,.0f} steps/s), '

@@ -135,18 +135,15 @@ class Watch:
         return outcome
 
     def _start(self, processes: Processes, names: list[str]) -> None:
-        """Start the nodes, the environment when the others are there.
+        """Start the nodes; activate the environment when everybody is heard.
 
-        Nodes that appear at the same moment sometimes find each other only 3 s later, when the
-        middleware repeats itself; what an environment says until then would be lost. So it is
-        activated when the monitor hears it.
+        Processes that appear at the same moment sometimes find each other only 2 to 3 s later, when
+        the middleware repeats itself: what an environment reports until then would be lost.
         """
-        heard = self._progress.counters
-        for name in names[:-1]:
+        for name in names:
             processes.start(name)
-        if len(names) > 1:
-            self._until(lambda: {'learner', 'neuromodulator'} <= heard.keys(), processes)
-        processes.start(names[-1])
+        heard = self._progress.counters
+        self._until(lambda: {LEARNER, NEUROMODULATOR} <= heard.keys(), processes)
         client = self._monitor.create_client(ChangeState, f'{ENVIRONMENT}/change_state')
         self._until(client.service_is_ready, processes)
         self._transition(client, Transition.TRANSITION_CONFIGURE, processes)
@@ -172,8 +169,8 @@ class Watch:
             outcome = self._ended(processes)
             if outcome is None and time.monotonic() > deadline:
                 reason = (
-                    f'the nodes run, but are not heard within {_START_S:.0f} s: the middleware does '
-                    'not find them; `nrl doctor` looks into it'
+                    f'the nodes run, but were not heard within {_START_S:.0f} s: the middleware '
+                    'does not find them; `nrl doctor` looks into it'
                 )
                 outcome = Outcome('failed', code=1, reason=reason)
             if outcome is not None:
@@ -213,8 +210,9 @@ class Watch:
     def _spin(self) -> None:
         self._executor.spin_once(timeout_sec=0.05)
         now = time.monotonic()
-        if self._first_step is None and self._progress.steps > self._progress.earlier_steps:
+        if self._first_step is None and self._progress.moving:
             self._first_step = now
+            self._progress.first_steps = self._progress.steps
         wall = self._monitor.wall_time_s
         self._display.show(self._progress, wall)
         if now - self._last_row >= _ROW_PERIOD_S and self._progress.learner_heard:

@@ -167,7 +167,7 @@ class GaussianHead:
 
     def greedy(self, z: Array) -> Array:
         """The mean."""
-        return z[:, : self._size].copy()
+        return np.array(z[:, : self._size])
 
     def log_probability(self, z: Array, choice: Array) -> Array:
         """Log density of the choice, summed over components."""

@@ -211,9 +211,7 @@ def _plain(value: Any, name: str, depth: int) -> Any:
         for key in value:
             if not isinstance(key, str):
                 raise CheckpointError(f'{name} has the key {key!r}, expected str keys')
-        return {
-            str(key): _plain(item, f'{name}.{key}', depth + 1) for key, item in value.items()
-        }
+        return {str(key): _plain(item, f'{name}.{key}', depth + 1) for key, item in value.items()}
     mend = '; use a list' if isinstance(value, (tuple, set, frozenset)) else ''
     raise CheckpointError(
         f'{name} is a {type(value).__name__}, expected None, bool, int, float, str, bytes, list, '
@@ -284,4 +282,5 @@ def _array(content: bytes) -> np.ndarray[Any, Any]:
             f'expected {expected}'
         )
     # A copy, since what frombuffer gives cannot be written to.
-    return np.frombuffer(content, dtype, offset=start).reshape(shape).copy()
+    array: np.ndarray[Any, Any] = np.frombuffer(content, dtype, offset=start).reshape(shape).copy()
+    return array

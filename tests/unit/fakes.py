@@ -240,9 +240,7 @@ def message_flow(
         for number, (i, w) in enumerate(rpes):
             flow.append(rpe_of(info, 1000 * now + number, i, w, generator.standard_normal()))
         applied = (generator.random(count) > 0.1).astype(np.uint8)
-        flow.append(
-            state_of(info, now, window=window, phase=phase, ending=ending, applied=applied)
-        )
+        flow.append(state_of(info, now, window=window, phase=phase, ending=ending, applied=applied))
     return flow
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import same
 
 from nrl_ros.core.errors import CheckpointError
 from nrl_ros.storage import checkpoint
@@ -20,6 +19,7 @@ from nrl_ros.storage.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from tests.unit.fakes import same
 
 DATA = {'weights': [np.arange(6.0)], 'number': 3}
 

@@ -12,7 +12,6 @@ from typing import Any
 import msgpack
 import numpy as np
 import pytest
-from fakes import same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -21,6 +20,7 @@ from nrl_ros import __version__
 from nrl_ros.core.errors import CheckpointError
 from nrl_ros.storage import codec
 from nrl_ros.storage.codec import MAGIC, decode, encode, read_header
+from tests.unit.fakes import same
 
 numbers = hnp.arrays(
     st.sampled_from(['?', 'i1', 'u1', 'i2', 'u2', 'i4', 'u4', 'i8', 'u8', 'f2', 'f4', 'f8']).map(

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import feed, info_of, learner_of, message_flow, rpe_of, state_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from nrl_ros.core.errors import NrlError, ProtocolError
 from nrl_ros.core.network import NetworkSpec
 from nrl_ros.core.traces import make_store
 from nrl_ros.core.types import Ending, Phase, StateBatch
+from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, state_of
 
 SPEC = NetworkSpec(1, (), 1)
 

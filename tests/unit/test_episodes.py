@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ScriptedEnvironment, same
 
 from nrl_ros.core.episodes import Episodes
 from nrl_ros.core.errors import (
@@ -17,6 +16,7 @@ from nrl_ros.core.errors import (
 )
 from nrl_ros.core.interfaces import Environment
 from nrl_ros.core.types import ActionSpace, Delivery, Ending, Phase
+from tests.unit.fakes import ScriptedEnvironment, same
 
 FIRST, MID, LAST = int(Phase.FIRST), int(Phase.MID), int(Phase.LAST)
 
@@ -184,6 +184,18 @@ def test_a_sensor_value_that_is_not_finite_aborts_the_episode(what: str) -> None
     assert episodes.aborted == 1
     later = play(episodes, 8)
     assert (1, 8, 45.0) in rewards(later, 1), 'the next episode is paid in full'
+
+
+@pytest.mark.parametrize('what', ['observation', 'reward'])
+def test_a_value_that_is_not_finite_in_the_step_that_resets_ends_nothing(what: str) -> None:
+    episodes = episodes_of(ScriptedEnvironment([2, 9], faults={(3, 0): what}), Delivery.EVERY_STEP)
+    episodes.begin(0)
+    advances = play(episodes, 4)
+    assert column(advances, 'phase') == [MID, LAST, FIRST, MID]
+    assert column(advances, 'window') == [1, 2, 2, 3]
+    assert rewards(advances)[2] is None
+    assert np.isfinite(advances[2].state.observation).all()
+    assert episodes.aborted == 0 and episodes.total_episodes == 1
 
 
 def test_a_first_observation_that_is_not_finite_is_an_error() -> None:

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fakes import feed, info_of, learner_of, message_flow, same
 from nrl_ros.core import kernels
 from nrl_ros.core.heads import SoftmaxHead
 from nrl_ros.core.network import Network, NetworkSpec, Passes, xavier_normal
 from nrl_ros.core.noise import NoiseStream, agent_generators
 from nrl_ros.core.plasticity import NodePerturbation
 from nrl_ros.core.types import ActionSpace
+from tests.unit.fakes import feed, info_of, learner_of, message_flow, same
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason='the kernel is not built')
 
@@ -46,9 +46,7 @@ def network_of(spec: NetworkSpec) -> Network:
 def test_passes(spec: NetworkSpec, samples: int, instances: int) -> None:
     generator = np.random.default_rng(1)
     network = network_of(spec)
-    plain, native = (
-        make(network, instances, samples) for make in (Passes, kernels.NativePasses)
-    )
+    plain, native = (make(network, instances, samples) for make in (Passes, kernels.NativePasses))
     for _ in range(2):
         observation = generator.standard_normal((instances, spec.inputs)).astype(np.float32)
         noise = generator.standard_normal(
@@ -56,9 +54,7 @@ def test_passes(spec: NetworkSpec, samples: int, instances: int) -> None:
         )
         expected, received = (p.run(observation, noise, 0.3) for p in (plain, native))
         np.testing.assert_allclose(received, expected, rtol=1e-5, atol=2e-6)
-        np.testing.assert_allclose(
-            native.presynaptic(), plain.presynaptic(), rtol=1e-5, atol=2e-6
-        )
+        np.testing.assert_allclose(native.presynaptic(), plain.presynaptic(), rtol=1e-5, atol=2e-6)
         network.weights[0] += np.float32(0.1)  # in place, as plasticity does
     quiet = kernels.NativePasses(network, instances, 0).run(observation, None, 0.0)
     expected = Passes(network, instances, 0).run(observation, None, 0.0)

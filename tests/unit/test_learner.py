@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import feed, info_of, learner_of, message_flow, rpe_of, same, state_of
 
 from nrl_ros.core.errors import (
     CheckpointError,
@@ -21,6 +20,7 @@ from nrl_ros.core.learner import Learner, LearnerSettings
 from nrl_ros.core.plasticity import NodePerturbation
 from nrl_ros.core.types import ActionSpace, Phase, RpeBatch, StateBatch
 from nrl_ros.storage.codec import decode, encode
+from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, same, state_of
 
 PRECISIONS = ['float32', 'float64']
 

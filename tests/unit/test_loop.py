@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fakes import ScriptedEnvironment, same
 
 from nrl_ros.core.episodes import Episodes
 from nrl_ros.core.learner import Learner, LearnerSettings
@@ -15,6 +14,7 @@ from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
 from nrl_ros.core.plasticity import NodePerturbation
 from nrl_ros.core.types import ActionSpace, Delivery, Ending
 from nrl_ros.storage.codec import decode, encode
+from tests.unit.fakes import ScriptedEnvironment, same
 
 ENDINGS = [Ending.TERMINATED, Ending.TRUNCATED, Ending.ABORTED]
 
@@ -74,9 +74,7 @@ def test_noise_drawn_ahead_changes_nothing() -> None:
 
 @pytest.mark.parametrize('delivery', list(Delivery))
 @pytest.mark.parametrize('at', [1, 7, 16, 30])
-def test_continues_bit_for_bit_from_a_checkpoint_at_a_boundary(
-    delivery: Delivery, at: int
-) -> None:
+def test_continues_bit_for_bit_from_a_checkpoint_at_a_boundary(delivery: Delivery, at: int) -> None:
     """Learner and environment save between learning and acting, as their nodes do."""
     saved: dict[str, Any] = {}
 

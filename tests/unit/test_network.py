@@ -50,9 +50,7 @@ def test_clean_and_noisy_passes_equal_a_loop_over_neurons(
                 np.testing.assert_allclose(
                     z[1 + sample, instance], expected, rtol=1e-12, atol=1e-12
                 )
-                np.testing.assert_allclose(
-                    pre[sample, instance], inputs, rtol=1e-12, atol=1e-12
-                )
+                np.testing.assert_allclose(pre[sample, instance], inputs, rtol=1e-12, atol=1e-12)
 
 
 def test_quiet_passes_equal_the_clean_one() -> None:
@@ -78,9 +76,7 @@ def test_xavier_weights_have_their_spread_and_no_bias() -> None:
         assert abs(weight[:, :-1].std() / expected - 1.0) < 5.0 / np.sqrt(2 * fan_in * fan_out)
 
 
-@pytest.mark.parametrize(
-    'arguments', [(0, (4,), 2), (3, (0,), 2), (3, (4,), 0), (3, (4, -1), 2)]
-)
+@pytest.mark.parametrize('arguments', [(0, (4,), 2), (3, (0,), 2), (3, (4,), 0), (3, (4, -1), 2)])
 def test_sizes_below_one_are_refused(arguments: tuple) -> None:
     with pytest.raises(ConfigError, match='at least 1'):
         NetworkSpec(*arguments)

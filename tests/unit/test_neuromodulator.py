@@ -4,10 +4,10 @@ import math
 
 import numpy as np
 import pytest
-from fakes import reward_of
 
 from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
 from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
+from tests.unit.fakes import reward_of
 
 
 def run(settings: RpeSettings, rewards: list[float]) -> tuple[list[float], list[float]]:

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from fakes import info_of, learner_of, rpe_of, state_of
 
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.network import NetworkSpec
 from nrl_ros.core.plasticity import NodePerturbation
 from nrl_ros.core.types import StateBatch
+from tests.unit.fakes import info_of, learner_of, rpe_of, state_of
 
 SPEC = NetworkSpec(3, (4,), 2)
 
@@ -121,7 +121,5 @@ def test_update_over_three_steps_equals_the_rule(
     if norm == 'layer' and step_scale == 'noise_dimensions':
         scale = [4, 2]
     for after, start, trace, c in zip(learner.weights, before, traces, scale, strict=True):
-        np.testing.assert_allclose(
-            after - start, 0.05 * c * -1.7 * trace, rtol=1e-9, atol=1e-13
-        )
+        np.testing.assert_allclose(after - start, 0.05 * c * -1.7 * trace, rtol=1e-9, atol=1e-13)
         assert np.abs(trace).max() > 1e-3

@@ -1,0 +1,175 @@
+"""The command ``nrl train`` with real nodes: a short run, its folder, and how it ends."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('nrl_ros.msg')
+pytest.importorskip('gymnasium')
+
+pytestmark = pytest.mark.ros
+
+DOMAIN = '31'
+TIMEOUT_S = 90
+
+
+def environment():
+    return {
+        **os.environ,
+        'ROS_DOMAIN_ID': DOMAIN,
+        'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+        'PYTHONSAFEPATH': '1',
+    }
+
+
+def command(*arguments):
+    return [sys.executable, '-m', 'nrl_ros.cli.main', *map(str, arguments)]
+
+
+def nrl(*arguments):
+    return subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        env=environment(),
+        check=False,
+    )
+
+
+def summary(folder):
+    return json.loads((folder / 'summary.json').read_text())
+
+
+def short_run(folder, *arguments):
+    return nrl(
+        'train', 'cartpole', '--instances', 8, '--steps', 4000, '--episodes', 5, '--plain',
+        '--out', folder, *arguments,
+    )  # fmt: skip
+
+
+def children(process):
+    path = Path(f'/proc/{process.pid}/task/{process.pid}/children')
+    return [int(pid) for pid in path.read_text().split()]
+
+
+def wait_until(holds, what):
+    deadline = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline, what
+        time.sleep(0.05)
+
+
+def started(folder):
+    """A run without limit that has finished its first episodes."""
+    process = subprocess.Popen(
+        command(
+            'train', 'cartpole', '--instances', 4, '--steps', 0, '--episodes', 2,
+            '--quiet', '--out', folder,
+        ),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(),
+    )  # fmt: skip
+    metrics = folder / 'metrics.csv'
+    try:
+        wait_until(
+            lambda: metrics.is_file() and len(metrics.read_text().splitlines()) > 5,
+            'no episode was recorded',
+        )
+    except BaseException:
+        process.terminate()
+        process.wait(TIMEOUT_S)
+        raise
+    return process
+
+
+def test_run_leaves_everything_and_is_the_same_composed(tmp_path):
+    results = {}
+    for name, extra in (('three', ()), ('one', ('--compose',))):
+        folder = tmp_path / name
+        done = short_run(folder, *extra)
+        assert done.returncode == 0, done.stdout + done.stderr
+        results[name] = summary(folder)
+        for file in ('config.yaml', 'versions.json', 'metrics.csv', 'learning_curve.png'):
+            assert (folder / file).stat().st_size > 0
+        assert list((folder / 'checkpoints').glob('learner_*'))
+        # No report was lost: the table has as many rows as the environment counted episodes.
+        rows = (folder / 'metrics.csv').read_text().splitlines()
+        assert len(rows) - 1 == results[name]['episodes']
+        assert results[name]['ended'] == 'finished'
+        assert results[name]['steps'] >= 4000
+    # Lockstep is deterministic: the same seed gives the same policy, however the nodes are run.
+    assert results['three']['trained'] == results['one']['trained']
+    evaluated = nrl('eval', tmp_path / 'three', '--episodes', 5)
+    assert f'{results["three"]["trained"]["mean"]:,.1f}' in evaluated.stdout
+
+
+def test_resume_adds_to_the_run(tmp_path):
+    folder = tmp_path / 'run'
+    assert short_run(folder).returncode == 0
+    before = summary(folder)
+    done = nrl('train', '--resume', folder, '--steps', 8000, '--episodes', 0, '--quiet')
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = summary(folder)
+    assert after['steps'] >= 8000
+    assert after['resumed_from'] == 1
+    rows = (folder / 'metrics.csv').read_text().splitlines()
+    assert len(rows) - 1 > before['episodes']
+
+
+@pytest.mark.parametrize('name', ['SIGINT', 'SIGTERM'])
+def test_signal_stops_all_nodes(name, tmp_path):
+    folder = tmp_path / 'run'
+    process = started(folder)
+    nodes = children(process)
+    assert len(nodes) == 3
+    process.send_signal(getattr(signal, name))
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    # Without a limit, being stopped is how a run ends.
+    assert process.returncode == 0, output
+    assert summary(folder)['ended'] == 'interrupted'
+    assert not [pid for pid in nodes if Path(f'/proc/{pid}').exists()]
+    assert list((folder / 'checkpoints').glob('learner_*'))
+
+
+def test_a_node_that_dies_ends_the_run(tmp_path):
+    folder = tmp_path / 'run'
+    process = started(folder)
+    nodes = children(process)
+    lines = {pid: Path(f'/proc/{pid}/cmdline').read_bytes() for pid in nodes}
+    victim = next(pid for pid, line in lines.items() if b'nrl_ros.nodes.learner' in line)
+    os.kill(victim, signal.SIGKILL)
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 1
+    assert 'learner ended unexpectedly with signal SIGKILL' in output
+    assert not [pid for pid in nodes if Path(f'/proc/{pid}').exists()]
+
+
+def test_a_killed_command_takes_its_nodes_along(tmp_path):
+    process = started(tmp_path / 'run')
+    nodes = children(process)
+    process.kill()
+    process.communicate(timeout=TIMEOUT_S)
+    wait_until(
+        lambda: not [pid for pid in nodes if Path(f'/proc/{pid}').exists()], 'nodes were left over'
+    )
+
+
+def test_environment_that_cannot_start_is_shown(tmp_path):
+    folder = tmp_path / 'run'
+    done = nrl(
+        'train', 'cartpole', '--instances', 4, '--episodes', 0, '--quiet', '--out', folder,
+        '--set', 'environment.checkpoint.load=/does/not/exist.nrl',
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert 'environment could not be started' in done.stdout
+    assert '/does/not/exist.nrl' in done.stdout

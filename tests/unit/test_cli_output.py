@@ -1,0 +1,162 @@
+"""What the command prints and draws, without ROS."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from nrl_ros import __version__
+from nrl_ros.cli import plot, processes, reference, runs
+from nrl_ros.cli.config import MODELS
+from nrl_ros.cli.display import line_of, number, sparkline
+from nrl_ros.cli.evaluate import score_of
+from nrl_ros.cli.main import app
+from nrl_ros.cli.metrics import EpisodeRow, write_metrics
+from nrl_ros.cli.progress import PROGRESS, Progress
+from nrl_ros.schema.base import flatten
+
+RUNNER = CliRunner()
+
+
+def run_with(tmp_path, name, returns):
+    run = runs.create_run(tmp_path, 'cartpole', 0, folder=tmp_path / name)
+    run.config.write_text('{}', encoding='utf-8')
+    rows = [
+        EpisodeRow(10 * (n + 1), 0.1 * n, 'cartpole', 0, n, 10, 'terminated', value)
+        for n, value in enumerate(returns)
+    ]
+    write_metrics(run, rows)
+    return run
+
+
+@pytest.mark.parametrize(
+    'command', ['train', 'eval', 'plot', 'doctor', 'params', 'demo', 'version']
+)
+def test_every_command_has_help(command):
+    assert RUNNER.invoke(app, [command, '--help']).exit_code == 0
+
+
+def test_version():
+    assert RUNNER.invoke(app, ['version']).output.strip() == __version__
+
+
+def test_help_and_parameters_need_neither_ros_nor_matplotlib():
+    code = (
+        'import sys\n'
+        'import nrl_ros.cli.main, nrl_ros.cli.reference, nrl_ros.cli.plot\n'
+        'bad = {"rclpy", "matplotlib", "torch", "nrl_ros.msg"} & set(sys.modules)\n'
+        'raise SystemExit(str(bad) if bad else 0)\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_typing_error_is_one_line_and_code_2(tmp_path):
+    result = RUNNER.invoke(
+        app, ['train', 'cartpole', '--out', str(tmp_path / 'a'), '--set', 'learner.sed=1']
+    )
+    assert result.exit_code == 2
+    assert "did you mean 'seed'" in result.output
+    assert 'Traceback' not in result.output
+
+
+@pytest.mark.parametrize('command', ['eval', 'plot'])
+def test_missing_run_is_code_1(command, tmp_path):
+    result = RUNNER.invoke(app, [command, str(tmp_path / 'none')])
+    assert result.exit_code == 1
+    assert 'there is no run folder' in result.output
+
+
+def test_reference_names_every_setting():
+    page = reference.markdown()
+    for model in MODELS.values():
+        for name in flatten(model()):
+            assert f'`{name}`' in page
+
+
+def test_reference_in_docs_is_up_to_date():
+    page = runs.Path(__file__).resolve().parents[2] / 'docs' / 'parameters.md'
+    assert page.read_text(encoding='utf-8') == reference.markdown(), (
+        'a setting changed: nrl params --markdown > docs/parameters.md'
+    )
+
+
+def test_curve_is_a_mean_of_the_past(tmp_path):
+    run = run_with(tmp_path, 'a', [0.0] * 100 + [1.0] * 100)
+    curve = plot.run_curve(run)
+    assert curve.mean[0] == 0.0
+    assert curve.mean[-1] == 1.0
+    assert np.all(curve.mean[curve.steps <= 1000] == 0.0)
+    assert np.all(curve.low <= curve.high)
+
+
+def test_spread_is_over_runs(tmp_path):
+    curves = [plot.run_curve(run_with(tmp_path, str(v), [v] * 50)) for v in (1.0, 3.0)]
+    both = plot.together(curves)
+    assert np.allclose(both.mean, 2.0)
+    assert np.allclose(both.high - both.mean, 1.0)
+
+
+def test_plot_writes_a_picture(tmp_path):
+    pytest.importorskip('matplotlib')
+    folders = [run_with(tmp_path, name, [1.0, 2.0, 3.0]).folder for name in ('a', 'b')]
+    out = tmp_path / 'curves.png'
+    result = RUNNER.invoke(app, ['plot', *map(str, folders), '--out', str(out)])
+    assert result.exit_code == 0, result.output
+    assert out.read_bytes().startswith(b'\x89PNG')
+
+
+def test_plot_of_an_empty_run_is_an_error(tmp_path):
+    run = run_with(tmp_path, 'a', [])
+    result = RUNNER.invoke(app, ['plot', str(run.folder)])
+    assert result.exit_code == 1
+    assert 'no finished episode' in result.output
+
+
+def test_score():
+    score = score_of(np.array([1.0, 3.0]))
+    assert (score.mean, score.std, score.min, score.max) == (2.0, 1.0, 1.0, 3.0)
+    assert str(score) == '2.0 ± 1.0'
+
+
+def test_sparkline_spans_lowest_to_highest():
+    assert sparkline([0.0, 1.0]) == '▁█'
+    assert sparkline([]) == ''
+    assert len(sparkline([float(n) for n in range(1000)], width=40)) == 40
+
+
+def test_line_shows_trouble_only_when_there_is_some():
+    progress = Progress(target_steps=200, steps=100)
+    assert 'dropped' not in line_of(progress, 1.0)
+    assert '50 %' in line_of(progress, 1.0)
+    progress.counters['learner'] = {'lost_states': 3}
+    assert 'dropped 3' in line_of(progress, 1.0)
+    assert number(float('nan')) == '–'
+
+
+def test_progress_row_fits_its_header():
+    assert len(Progress().row(0.0)) == len(PROGRESS)
+
+
+def test_domain_is_the_one_wanted_or_given_or_a_safe_one(monkeypatch):
+    monkeypatch.setenv('ROS_DOMAIN_ID', '7')
+    assert processes.choose_domain(5) == 5
+    assert processes.choose_domain(None) == 7
+    monkeypatch.delenv('ROS_DOMAIN_ID')
+    assert 1 <= processes.choose_domain(None) <= 101
+    monkeypatch.setenv('ROS_DOMAIN_ID', 'x')
+    with pytest.raises(processes.ProcessError, match='must be a number'):
+        processes.choose_domain(None)
+
+
+def test_domain_in_use_is_passed_over(monkeypatch):
+    monkeypatch.delenv('ROS_DOMAIN_ID', raising=False)
+    monkeypatch.setattr(processes, '_udp_ports', lambda: {7400 + 250 * d for d in range(1, 101)})
+    assert processes.choose_domain(None) == 101
+
+
+@pytest.mark.parametrize(('given', 'expected'), [('', ''), ('a', '/a'), ('/a/b/', '/a/b')])
+def test_namespace(given, expected):
+    assert processes.absolute_namespace(given) == expected

@@ -1,0 +1,159 @@
+"""Run folders, their tables, and what is taken up from them."""
+
+import pytest
+
+from nrl_ros.cli import runs
+from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
+from nrl_ros.cli.plan import TrainOptions, make_plan
+from nrl_ros.cli.progress import PROGRESS, Progress, group_counters
+from nrl_ros.cli.runs import RunError
+from nrl_ros.core.errors import ConfigError
+from nrl_ros.storage.checkpoint import checkpoint_path, write_checkpoint
+
+ROWS = [
+    EpisodeRow(100 * n, 0.5 * n, 'cartpole', n % 2, n, 20, 'terminated', 20.0 + n)
+    for n in range(1, 6)
+]
+
+
+def fail(text):
+    raise AssertionError(text)
+
+
+def new_run(tmp_path, **options):
+    return make_plan(TrainOptions(task='cartpole', out=tmp_path / 'run', **options), fail)
+
+
+def save(run, number, *, environment_steps=None, steps=0):
+    write_checkpoint(
+        checkpoint_path(run.checkpoints, 'learner', number), 'learner', {'totals': [0, steps, 0, 0]}
+    )
+    if environment_steps is not None:
+        path = checkpoint_path(run.checkpoints, 'environment_cartpole', number)
+        write_checkpoint(path, 'environment', {'totals': [environment_steps, 0, 0]})
+
+
+def test_folder_is_named_by_task_and_seed(tmp_path):
+    first = runs.create_run(tmp_path, 'cartpole', 7)
+    second = runs.create_run(tmp_path, 'cartpole', 7)
+    assert first.folder != second.folder
+    assert first.folder.name.startswith('cartpole-')
+    assert '-s7' in first.folder.name
+    assert first.task == 'cartpole'
+
+
+def test_new_plan_writes_settings_that_read_back(tmp_path):
+    plan = new_run(tmp_path, seed=5, instances=3, steps=700)
+    assert plan.settings.learner.seed == plan.settings.environment.seed == 5
+    assert plan.settings.environment.bridge.instances == 3
+    assert plan.settings.environment.stop.steps == 700
+    assert plan.settings.learner.checkpoint.folder == str(plan.run.checkpoints)
+    assert (plan.run.folder / 'versions.json').is_file()
+    with pytest.raises(RunError, match='already holds a run'):
+        new_run(tmp_path)
+
+
+def test_typing_error_leaves_no_folder(tmp_path):
+    with pytest.raises(ConfigError):
+        new_run(tmp_path, overrides=('learner.sed=1',))
+    assert not (tmp_path / 'run').exists()
+
+
+def test_metrics_read_back(tmp_path):
+    run = runs.create_run(tmp_path, 'cartpole', 0)
+    table = Table(run.metrics, METRICS)
+    table.add(ROWS)
+    table.close()
+    assert read_metrics(run) == ROWS
+    write_metrics(run, ROWS[:2])
+    assert read_metrics(run) == ROWS[:2]
+
+
+@pytest.mark.parametrize('text', ['', 'a,b\n', ','.join(METRICS) + '\n1,2,3\n'])
+def test_damaged_metrics_are_named(text, tmp_path):
+    run = runs.create_run(tmp_path, 'cartpole', 0)
+    run.metrics.write_text(text, encoding='utf-8')
+    with pytest.raises(RunError, match='damaged'):
+        read_metrics(run)
+
+
+def test_missing_and_foreign_folders_are_named(tmp_path):
+    with pytest.raises(RunError, match='there is no run folder'):
+        runs.open_run(tmp_path / 'none')
+    with pytest.raises(RunError, match='not a run folder'):
+        runs.open_run(tmp_path)
+
+
+def test_damaged_checkpoint_is_skipped_and_told(tmp_path):
+    run = new_run(tmp_path).run
+    save(run, 1)
+    save(run, 2)
+    path = checkpoint_path(run.checkpoints, 'learner', 2)
+    path.write_bytes(path.read_bytes()[:-3])
+    told = []
+    assert runs.newest(run, 'cartpole', skipped=told.append).number == 1
+    assert len(told) == 1
+    with pytest.raises(RunError, match='state of the environment'):
+        runs.newest(run, 'cartpole', exact=True)
+
+
+def test_resume_with_environment_drops_what_will_happen_again(tmp_path):
+    run = new_run(tmp_path, steps=1000).run
+    write_metrics(run, ROWS)
+    save(run, 1, environment_steps=300)
+    save(run, 2)
+    plan = make_plan(TrainOptions(resume=run.folder, exact=True), fail)
+    assert plan.earlier_steps == 0
+    assert [row.total_steps for row in read_metrics(run)] == [100, 200, 300]
+    assert [state.number for state in runs.saved_states(run, 'cartpole')] == [1]
+    assert 'environment_cartpole_00000001' in (run.folder / 'start.yaml').read_text()
+
+
+def test_resume_without_environment_counts_on(tmp_path):
+    run = new_run(tmp_path, steps=1000).run
+    table = Table(run.progress, PROGRESS)
+    table.add([Progress(steps=400).row(1.0)])
+    table.close()
+    assert last_steps(run) == 400
+    save(run, 3, steps=450)
+    told = []
+    plan = make_plan(TrainOptions(resume=run.folder), told.append)
+    assert plan.earlier_steps == 400
+    assert 'steps: 600' in (run.folder / 'start.yaml').read_text()
+    assert 'episodes start anew' in told[0]
+
+
+def test_resume_of_a_finished_run_says_what_to_do(tmp_path):
+    run = new_run(tmp_path, steps=1000).run
+    save(run, 1, environment_steps=1000)
+    with pytest.raises(RunError, match='--steps'):
+        make_plan(TrainOptions(resume=run.folder), fail)
+    plan = make_plan(TrainOptions(resume=run.folder, steps=2000), fail)
+    assert plan.settings.environment.stop.steps == 2000
+
+
+def test_resume_keeps_its_seed(tmp_path):
+    run = new_run(tmp_path).run
+    with pytest.raises(ConfigError, match='--seed'):
+        make_plan(TrainOptions(resume=run.folder, seed=1), fail)
+
+
+def test_counters_are_grouped_for_people():
+    counters = {'late_rpes': 2, 'late_actions': 1, 'dropped_ShapeError': 4, 'rewards': 99}
+    groups = group_counters(counters)
+    assert (groups['late'], groups['dropped'], sum(groups.values())) == (3, 4, 7)
+
+
+def test_counters_from_a_checkpoint_are_not_shown_as_new():
+    progress = Progress()
+    progress.restored['learner'] = {'released_windows': 60}
+    progress.counters['learner'] = {'released_windows': 62}
+    assert progress.groups['released'] == 2
+
+
+def test_curve_stays_short():
+    progress = Progress()
+    for step in range(10_000):
+        progress.add_returns(step, [float(step)])
+    assert len(progress.curve) < 600
+    assert progress.curve[-1][0] > 9_000
