@@ -1,7 +1,7 @@
 """``pip install .``: the code, the generated messages, and what belongs into the ROS prefix.
 
-The virtual environment must hold the ROS wheels (requirements/) or see an installed ROS 2; install with
-``pip install --no-build-isolation .`` so that they are visible to the build.
+The virtual environment must hold the ROS wheels (requirements/) or see an installed ROS 2; install
+with ``pip install --no-build-isolation .`` so that they are visible to the build.
 """
 
 from __future__ import annotations

@@ -187,7 +187,8 @@ class CreditWindows:
             pre: [K, B, M] presynaptic rows.
             state: the state acted upon.
         """
-        acting = state.phase != _LAST
+        # What is left of a window that was given up half-way is no longer its trace.
+        acting = (state.phase != _LAST) & (state.window > self._done)
         if self._closed.any():
             self._set_aside(np.flatnonzero(self._closed & acting))
         if acting.all():

@@ -139,10 +139,12 @@ class Episodes:
         observation, reward, aborted = result.observation, result.reward, result.aborted
         ended = result.terminated | result.truncated
         ended |= aborted
+        blind = None
         finite = np.isfinite(reward)
         if not (finite.all() and np.isfinite(observation).all()):
             # A bad sensor value ends the episode; it must neither teach nor reach the network.
-            bad = ~finite | ~np.isfinite(observation).all(axis=1)
+            blind = ~np.isfinite(observation).all(axis=1)
+            bad = ~finite | blind
             observation = np.where(bad[:, None], np.float32(0.0), observation)
             reward = np.where(bad, 0.0, reward)
             aborted = aborted | bad
@@ -157,7 +159,7 @@ class Episodes:
         if self._any_last:
             starting = self._phase == _LAST
             first = np.flatnonzero(starting)
-            self._start(first, ended)
+            self._start(first, ended, blind)
             live -= len(first)
         self.total_steps += live
         index = np.flatnonzero(ended)
@@ -178,13 +180,14 @@ class Episodes:
         state = self._state(ending, self._all_applied if applied is None else applied, stamp_ns)
         return Advance(state, rewards, ends)
 
-    def _start(self, index: Array, ended: Array) -> None:
+    def _start(self, index: Array, ended: Array, blind: Array | None) -> None:
         """Begin the episodes of instances whose last state was final: this step was their reset."""
         self._episode[index] += 1
         self._window_steps[index] = 0
         self._window_reward[index] = 0.0
         self._return[index] = 0.0
-        ended[index] = False
+        # A reset that gives no valid observation ends its episode at once.
+        ended[index] = False if blind is None else blind[index]
 
     def _closing(self, ended: Array, index: Array, starting: Array | None) -> Array:
         """Instances whose window closes with this step."""
@@ -314,9 +317,10 @@ def check_action(action: Array, info: AgentInfo) -> None:
     """
     space = info.spec.action
     expected = (info.spec.instances, space.components)
-    if action.shape != expected:
+    if action.shape != expected or (action.dtype.kind == 'f') != bool(space.low):
         raise ShapeError(
-            f'action for {info.agent!r}: expected shape {expected}, received {action.shape}'
+            f'action for {info.agent!r}: expected {"real" if space.low else "whole"} numbers of '
+            f'shape {expected}, received {action.dtype} of shape {action.shape}'
         )
     if space.low:
         low, high = np.asarray(space.low, np.float32), np.asarray(space.high, np.float32)

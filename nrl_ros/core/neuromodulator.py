@@ -66,6 +66,7 @@ class Neuromodulator:
         )
         self._agents: dict[str, _Agent] = {}
         self._restored: dict[str, Any] = {}
+        self._retired: dict[str, set[int]] = {}
 
     def evaluate(self, reward: RewardBatch) -> RpeBatch | None:
         """Turn rewards into reward-prediction errors.
@@ -166,6 +167,14 @@ class Neuromodulator:
                     f'its reward says {count}'
                 )
             return agent
+        retired = self._retired.setdefault(reward.agent, set())
+        if reward.session in retired:
+            raise ProtocolError(
+                f'reward of {reward.agent!r} is of session {reward.session:#x}, which a newer one '
+                'has replaced: it was sent before a restart'
+            )
+        if agent is not None:
+            retired.add(agent.session)
         if agent is not None and len(agent.baseline) == count:
             # The environment was restarted: its rewards are still the same kind of reward.
             baseline, known = agent.baseline, agent.known

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from sim_bridge.registry import make_bridge
 from std_srvs.srv import SetBool
 
 from nrl_ros.core.episodes import Advance, EpisodeEnds, Episodes
@@ -28,7 +29,6 @@ from nrl_ros.storage.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from sim_bridge.registry import make_bridge
 
 _RECENT_EPISODES = 100
 
@@ -36,9 +36,10 @@ _RECENT_EPISODES = 100
 class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     """Publishes ``env_info``, ``state``, ``reward``, ``episodes``; subscribes to ``action``.
 
-    In lockstep a state waits for its action, however long; it is sent again every ``resend_period_s``.
-    In real time a timer on the steady clock steps the environment: an action that comes after its
-    period is counted and not applied, the last one in time is held, and the learner is told so.
+    In lockstep a state waits for its action, however long; it is sent again every
+    ``resend_period_s``. In real time a timer on the steady clock steps the environment: an action
+    that comes after its period is counted and not applied, the last one in time is held, and the
+    learner is told so.
     """
 
     def __init__(self, **options: Any) -> None:

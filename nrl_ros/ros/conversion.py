@@ -1,7 +1,7 @@
 """Messages to core records and back; arrays travel as whole buffers, never element by element.
 
-The four messages of the step path go straight to and from their bytes (``wire``); the others, which are
-rare, are ordinary message objects.
+The four messages of the step path go straight to and from their bytes (``wire``); the others, which
+are rare, are ordinary message objects.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """A single-threaded executor that takes messages and timers without rclpy's task machinery.
 
-rclpy's SingleThreadedExecutor builds its wait set, a task, and a coroutine anew for every callback: about
-50 us a message, as much as the middleware itself, and more with every service and event handler of
-the node. This one waits for subscriptions, timers and guard conditions alone, keeps their list, and calls
-plain callbacks directly. Services, clients and events are looked after by rclpy a few times a second.
+rclpy's SingleThreadedExecutor builds its wait set, a task, and a coroutine anew for every callback:
+about 50 us a message, as much as the middleware itself, and more with every service and event
+handler of the node. This one waits for subscriptions, timers and guard conditions alone, keeps
+their list, and calls plain callbacks directly. Services, clients and events are looked after by
+rclpy a few times a second.
 """
 
 from __future__ import annotations

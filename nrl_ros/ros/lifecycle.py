@@ -1,4 +1,4 @@
-"""What the three nodes share: lifecycle with logged transitions, parameters, QoS events, a main loop."""
+"""What the three nodes share: logged transitions, parameters, QoS events, a main loop."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ _WARN_PERIOD_S = 2.0
 class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
     """A lifecycle node around an object of the core.
 
-    Subclasses override ``configure``, ``activate``, ``deactivate`` and ``cleanup``; what these raise as
-    NrlError is logged and fails the transition. Callbacks are gated by ``active``.
+    Subclasses override ``configure``, ``activate``, ``deactivate`` and ``cleanup``; what these
+    raise as NrlError is logged and fails the transition. Callbacks are gated by ``active``.
 
     Args:
         name: node name.

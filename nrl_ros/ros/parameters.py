@@ -1,4 +1,4 @@
-"""Settings models as ROS parameters: declared with type, range and description, checked by the model."""
+"""Settings models as ROS parameters: declared with range and description, checked by the model."""
 
 from __future__ import annotations
 
@@ -30,13 +30,14 @@ _LARGE_FLOAT = 1.7e308
 class NodeParameters(Generic[Model]):
     """The settings of one node, as its ROS parameters say.
 
-    Declares all settings when made, from the overrides of the node. Fields marked live may change while
-    the node runs; the others are read-only once it is configured.
+    Declares all settings when made, from the overrides of the node. Fields marked live may change
+    while the node runs; the others are read-only once it is configured.
 
     Args:
         node: the node.
         model: its settings model.
-        changed: called with the new settings before a live change is accepted; may refuse it by raising
+        changed: called with the new settings before a live change is accepted; may refuse it by
+        raising
             an NrlError.
 
     Raises:

@@ -2,9 +2,9 @@
 
 rclpy makes a Python object with a dozen fields out of every message and takes it apart again: 50 us
 where the middleware itself needs 8 (benchmarks/ros_loop.py). ROS 2 sends CDR, in which the place of
-every field follows from the lengths of its strings and arrays; those hardly ever change within a run,
-so a layout is worked out once and kept. Messages that come in another encoding (big endian, a frame_id)
-take rclpy's way and give the same fields.
+every field follows from the lengths of its strings and arrays; those hardly ever change within a
+run, so a layout is worked out once and kept. Messages that come in another encoding (big endian, a
+frame_id) take rclpy's way and give the same fields.
 
 References:
     OMG DDS-XTypes 1.3, section 7.4 (plain CDR, version 1).

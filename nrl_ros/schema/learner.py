@@ -27,7 +27,7 @@ class PolicyGroup(Settings):
         'clean', description='Draw the action from the pass without or with noise'
     )
     action_std: float = Field(
-        0.5, gt=0, description='Standard deviation of the Gaussian policy, in half action ranges [1]'
+        0.5, gt=0, description='Standard deviation of the Gaussian policy, in half ranges [1]'
     )
     learn_std: bool = Field(False, description='Let the network set the standard deviation too')
 
@@ -47,7 +47,9 @@ class PlasticityGroup(Settings):
     trace: Literal['auto', 'dense', 'factored'] = Field(
         'auto', description='How eligibility traces are kept; auto takes the cheaper'
     )
-    trace_decay: float = Field(1.0, gt=0, le=1, description='Factor of the trace per step; 1 sums [1]')
+    trace_decay: float = Field(
+        1.0, gt=0, le=1, description='Factor of the trace per step; 1 sums [1]'
+    )
 
 
 class NoiseGroup(Settings):

@@ -186,16 +186,29 @@ def test_a_sensor_value_that_is_not_finite_aborts_the_episode(what: str) -> None
     assert (1, 8, 45.0) in rewards(later, 1), 'the next episode is paid in full'
 
 
-@pytest.mark.parametrize('what', ['observation', 'reward'])
-def test_a_value_that_is_not_finite_in_the_step_that_resets_ends_nothing(what: str) -> None:
-    episodes = episodes_of(ScriptedEnvironment([2, 9], faults={(3, 0): what}), Delivery.EVERY_STEP)
+def test_a_reward_that_is_not_finite_in_the_step_that_resets_ends_nothing() -> None:
+    faulty = ScriptedEnvironment([2, 9], faults={(3, 0): 'reward'})
+    episodes = episodes_of(faulty, Delivery.EVERY_STEP)
     episodes.begin(0)
     advances = play(episodes, 4)
     assert column(advances, 'phase') == [MID, LAST, FIRST, MID]
     assert column(advances, 'window') == [1, 2, 2, 3]
     assert rewards(advances)[2] is None
-    assert np.isfinite(advances[2].state.observation).all()
     assert episodes.aborted == 0 and episodes.total_episodes == 1
+
+
+def test_a_reset_without_a_valid_observation_is_an_aborted_episode_of_no_steps() -> None:
+    faulty = ScriptedEnvironment([2, 9], faults={(3, 0): 'observation'})
+    episodes = episodes_of(faulty, Delivery.EVERY_STEP)
+    episodes.begin(0)
+    advances = play(episodes, 3)
+    assert column(advances, 'phase') == [MID, LAST, LAST]
+    assert column(advances, 'episode') == [0, 0, 1]
+    assert column(advances, 'ending')[2] == Ending.ABORTED
+    assert advances[2].ends.length.tolist() == [0]
+    assert rewards(advances)[2] is None, 'nobody acts upon a state that was not seen'
+    assert np.isfinite(advances[2].state.observation).all()
+    assert episodes.aborted == 1 and episodes.total_episodes == 2
 
 
 def test_a_first_observation_that_is_not_finite_is_an_error() -> None:
