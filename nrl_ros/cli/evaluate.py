@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sim_bridge.registry import make_bridge
 
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.core.episodes import Episodes
@@ -16,6 +15,7 @@ from nrl_ros.core.errors import NrlError
 from nrl_ros.core.learner import Learner
 from nrl_ros.core.types import Delivery
 from nrl_ros.storage.checkpoint import read_checkpoint
+from sim_bridge.registry import make_bridge
 
 # Far from the seeds that training uses, so that no start is one that was trained on.
 SEED_OFFSET = 1_000_000

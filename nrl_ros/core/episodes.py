@@ -139,11 +139,11 @@ class Episodes:
         observation, reward, aborted = result.observation, result.reward, result.aborted
         ended = result.terminated | result.truncated
         ended |= aborted
-        blind = None
+        blind: Array | None = None
         finite = np.isfinite(reward)
         if not (finite.all() and np.isfinite(observation).all()):
             # A bad sensor value ends the episode; it must neither teach nor reach the network.
-            blind = ~np.isfinite(observation).all(axis=1)
+            blind = np.asarray(~np.isfinite(observation).all(axis=1))
             bad = ~finite | blind
             observation = np.where(bad[:, None], np.float32(0.0), observation)
             reward = np.where(bad, 0.0, reward)

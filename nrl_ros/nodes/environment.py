@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sim_bridge.registry import make_bridge
 from std_srvs.srv import SetBool
 
 from nrl_ros.core.episodes import Advance, EpisodeEnds, Episodes
@@ -29,6 +28,7 @@ from nrl_ros.storage.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
+from sim_bridge.registry import make_bridge
 
 _RECENT_EPISODES = 100
 

@@ -32,9 +32,19 @@ def flatten(model: BaseModel, prefix: str = '') -> dict[str, Any]:
         if isinstance(value, BaseModel):
             flat |= flatten(value, f'{prefix}{name}.')
         elif isinstance(value, dict):
-            flat |= {f'{prefix}{name}.{key}': item for key, item in value.items()}
+            flat |= _flatten_dict(value, f'{prefix}{name}.')
         else:
             flat[prefix + name] = list(value) if isinstance(value, tuple) else value
+    return flat
+
+
+def _flatten_dict(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten_dict(value, f'{prefix}{key}.')
+        else:
+            flat[prefix + key] = value
     return flat
 
 

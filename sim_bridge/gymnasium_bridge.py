@@ -1,0 +1,386 @@
+"""Any Gymnasium environment by its id, for any number of instances.
+
+Environments that Gymnasium steps as one array (those with a vector entry point, CartPole for one)
+are used so; of any other, each instance is an environment of its own, stepped in turn. Time limits
+are counted here, so that a limit can be set for either.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import gymnasium
+import numpy as np
+from gymnasium import spaces
+from gymnasium.spaces.utils import flatdim, flatten
+from gymnasium.vector import AutoresetMode, VectorEnv
+from numpy.typing import NDArray
+from pydantic import Field
+
+from nrl_ros.core.errors import BridgeError, CheckpointError, ConfigError
+from nrl_ros.core.interfaces import Environment
+from nrl_ros.core.types import ActionSpace, EnvSpec, Float32, Int32, StepResult
+from sim_bridge.options import Options, parse
+
+Array = NDArray[Any]
+# One environment for all instances, or one for each.
+Backend = VectorEnv[Any, Any, Any] | list[gymnasium.Env[Any, Any]]
+# What decides the future of Gymnasium's classic environments, beside their random generator.
+_STATE: dict[str, tuple[str, ...]] = {
+    'CartPoleEnv': ('state', 'steps_beyond_terminated'),
+    'AcrobotEnv': ('state',),
+    'PendulumEnv': ('state', 'last_u'),
+    'MountainCarEnv': ('state',),
+    'Continuous_MountainCarEnv': ('state',),
+    'CartPoleVectorEnv': ('state', 'steps', 'prev_done'),
+}
+
+
+class GymnasiumOptions(Options):
+    """Options of the bridge 'gymnasium'."""
+
+    id: str = Field(description='Id of the environment, as gymnasium.make takes it')
+    kwargs: dict[str, Any] = Field({}, description="The environment's own arguments")
+    max_episode_steps: int = Field(
+        0, ge=0, description="Steps after which an episode is truncated; 0: the id's own [1]"
+    )
+    vectorize: bool = Field(True, description='Use the vector entry point where there is one')
+    scaling: Literal['none', 'bounds', 'fixed'] = Field(
+        'none',
+        description='Observations as they are; bounded components to -1..1; or '
+        '(observation - offset) * scale',
+    )
+    offset: list[float] = Field([], description='With fixed: [O] or one for all; empty: 0')
+    scale: list[float] = Field([], description='With fixed: [O] or one for all; empty: 1')
+    action_low: list[float] = Field(
+        [], description='Lower action bounds [A], where the environment has none'
+    )
+    action_high: list[float] = Field([], description='Upper action bounds [A], likewise')
+    control_period_s: float = Field(
+        0.0, ge=0, description="Period of a step [s]; 0: the environment's own"
+    )
+
+
+class GymnasiumBridge:
+    """B instances of a Gymnasium environment.
+
+    Args:
+        instances: B.
+        options: see GymnasiumOptions.
+        backend: what Gymnasium made for B instances.
+
+    Raises:
+        ConfigError: spaces, bounds or scaling do not fit.
+    """
+
+    def __init__(self, instances: int, options: GymnasiumOptions, backend: Backend) -> None:
+        self._many = backend if isinstance(backend, VectorEnv) else None
+        self._one = [] if isinstance(backend, VectorEnv) else backend
+        source: Any = self._many if self._many is not None else self._one[0]
+        prefix = 'single_' if self._many is not None else ''
+        self._observation_space = getattr(source, f'{prefix}observation_space')
+        self._actions = _Actions(getattr(source, f'{prefix}action_space'), options)
+        self._limit = _limit(options)
+        low, high = _observation_bounds(self._observation_space)
+        self._offset, self._scale = _scaling(options, low, high)
+        ends = ((low - self._offset) * self._scale, (high - self._offset) * self._scale)
+        self.spec = EnvSpec(
+            instances,
+            len(low),
+            self._actions.space,
+            tuple(np.minimum(*ends).tolist()),
+            tuple(np.maximum(*ends).tolist()),
+            options.control_period_s or _control_period(source),
+            self._limit,
+        )
+        self._plain = options.scaling == 'none'
+        self._flat = isinstance(self._observation_space, spaces.Box)
+        self._steps = np.zeros(instances, np.int64)
+        self._over = np.zeros(instances, np.bool_)
+
+    def reset(self, seed: int) -> Float32:
+        """See Environment."""
+        self._steps[:] = 0
+        self._over[:] = False
+        if self._many is not None:
+            return self._observation(self._many.reset(seed=seed)[0])
+        # Seeds of neighbouring runs must not share instances.
+        seeds = np.random.SeedSequence(seed).generate_state(len(self._one))
+        first = [
+            environment.reset(seed=int(number))[0]
+            for environment, number in zip(self._one, seeds, strict=True)
+        ]
+        return self._observation(first)
+
+    def step(self, action: Int32 | Float32) -> StepResult:
+        """See Environment."""
+        theirs = self._actions.convert(action)
+        result = self._step_many(theirs) if self._many is not None else self._step_one(theirs)
+        bad = ~(np.isfinite(result.reward) & np.isfinite(result.observation).all(axis=1))
+        self._over = result.terminated | result.truncated | bad
+        if self._many is not None and bad.any():
+            self._reset_next(bad)
+        return result
+
+    def _step_many(self, action: Array) -> StepResult:
+        assert self._many is not None
+        observation, reward, terminated, truncated, _ = self._many.step(action)
+        return StepResult(
+            self._observation(observation),
+            np.asarray(reward, np.float64),
+            np.asarray(terminated, np.bool_),
+            np.asarray(truncated, np.bool_),
+            np.zeros(len(self._over), np.bool_),
+        )
+
+    def _reset_next(self, bad: Array) -> None:
+        previous = getattr(getattr(self._many, 'unwrapped', None), 'prev_done', None)
+        if previous is None:
+            raise BridgeError(
+                'the environment gave a value that is not finite, and its array form cannot '
+                'reset one instance; set bridge.options.vectorize to false'
+            )
+        previous |= bad
+
+    def _step_one(self, action: Array) -> StepResult:
+        count = len(self._one)
+        observations: list[Any] = []
+        reward = np.zeros(count)
+        terminated, truncated = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
+        starting = self._over
+        for i, environment in enumerate(self._one):
+            if starting[i]:
+                observations.append(environment.reset()[0])
+            else:
+                seen, reward[i], terminated[i], truncated[i], _ = environment.step(action[i])
+                observations.append(seen)
+        self._steps = np.where(starting, 0, self._steps + 1)
+        if self._limit:
+            truncated |= ~starting & (self._steps >= self._limit)
+        return StepResult(
+            self._observation(observations),
+            reward,
+            terminated,
+            truncated,
+            np.zeros(count, np.bool_),
+        )
+
+    def _observation(self, observations: Any) -> Float32:
+        count = self.spec.instances
+        if self._flat:
+            flat = np.asarray(observations, np.float32).reshape(count, -1)
+        else:
+            space = self._observation_space
+            each = [flatten(space, item) for item in observations]
+            flat = np.asarray(each, np.float32)
+        return flat if self._plain else (flat - self._offset) * self._scale
+
+    def close(self) -> None:
+        """See Environment."""
+        if self._many is not None:
+            self._many.close()
+        for environment in self._one:
+            environment.close()
+
+
+class SnapshottableGymnasiumBridge(GymnasiumBridge):
+    """The same, for environments whose whole state is known (Gymnasium's classic control)."""
+
+    def _parts(self) -> list[Any]:
+        return [self._many] if self._many is not None else self._one
+
+    def snapshot(self) -> dict[str, Any]:
+        """See Snapshottable."""
+        parts = []
+        for environment in self._parts():
+            inner = environment.unwrapped
+            values = {name: getattr(inner, name) for name in _STATE[type(inner).__name__]}
+            parts.append(
+                {
+                    'random': inner.np_random.bit_generator.state,
+                    **{name: _plain(value) for name, value in values.items()},
+                }
+            )
+        return {'steps': self._steps.copy(), 'over': self._over.copy(), 'parts': parts}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """See Snapshottable."""
+        parts = self._parts()
+        same = len(snapshot.get('parts', ())) == len(parts)
+        if not same or len(snapshot['over']) != self.spec.instances:
+            raise CheckpointError('the snapshot is not one of this Gymnasium environment')
+        for environment, saved in zip(parts, snapshot['parts'], strict=True):
+            environment.reset(seed=0)
+            inner = environment.unwrapped
+            for name in _STATE[type(inner).__name__]:
+                if name not in saved:
+                    raise CheckpointError(f'the snapshot does not hold {name!r}')
+                setattr(inner, name, _plain(saved[name]))
+            inner.np_random.bit_generator.state = saved['random']
+        self._steps = np.array(snapshot['steps'])
+        self._over = np.array(snapshot['over'])
+
+
+class _Actions:
+    """The environment's action space as ours."""
+
+    def __init__(self, space: Any, options: GymnasiumOptions) -> None:
+        self._start: Any = None
+        self._shape: tuple[int, ...] = ()
+        self._dtype: Any = np.int64
+        self._binary = isinstance(space, spaces.MultiBinary)
+        if isinstance(space, spaces.Discrete):
+            self.space = ActionSpace.discrete(int(space.n))
+            self._start = int(space.start)
+        elif isinstance(space, spaces.MultiDiscrete):
+            self.space = ActionSpace.multi_discrete(tuple(space.nvec.ravel().tolist()))
+            self._start, self._shape = space.start.ravel(), space.nvec.shape
+            self._dtype = space.dtype
+        elif isinstance(space, spaces.MultiBinary):
+            self.space = ActionSpace.multi_discrete((2,) * int(np.prod(space.shape)))
+            self._start, self._shape, self._dtype = 0, space.shape, space.dtype
+        elif isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
+            low = np.array(options.action_low or space.low.ravel(), np.float64)
+            high = np.array(options.action_high or space.high.ravel(), np.float64)
+            size = int(np.prod(space.shape))
+            if len(low) != size or len(high) != size or not np.isfinite([low, high]).all():
+                raise ConfigError(
+                    f'{options.id}: expected {size} finite action bounds, received '
+                    f'{low.tolist()} and {high.tolist()}; set bridge.options.action_low and '
+                    'bridge.options.action_high'
+                )
+            self.space = ActionSpace.continuous(tuple(low.tolist()), tuple(high.tolist()))
+            self._shape, self._dtype = space.shape, space.dtype
+        else:
+            raise ConfigError(
+                f'{options.id}: action space {space}, expected Discrete, MultiDiscrete, '
+                'MultiBinary, or a Box of real numbers'
+            )
+
+    def convert(self, action: Int32 | Float32) -> Array:
+        """Ours [B, A] as theirs [B, ...]."""
+        moved: Array = action if self._start is None else action + self._start
+        return moved.astype(self._dtype).reshape(len(action), *self._shape)
+
+
+def _spec(name: str) -> Any:
+    try:
+        # A prefix "module:" imports the module that registers the id.
+        module, _, rest = name.rpartition(':')
+        if module:
+            __import__(module)
+        return gymnasium.spec(rest)
+    except (gymnasium.error.Error, ImportError) as error:
+        raise BridgeError(
+            f'Gymnasium does not know {name!r}: {error}; if another package brings it, '
+            'install that and write the id as PACKAGE:ID'
+        ) from error
+
+
+def _limit(options: GymnasiumOptions) -> int:
+    return options.max_episode_steps or _spec(options.id).max_episode_steps or 0
+
+
+def _open(instances: int, options: GymnasiumOptions) -> Backend:
+    if options.vectorize and _spec(options.id).vector_entry_point is not None:
+        many = _open_many(instances, options)
+        if many is not None:
+            return many
+    try:
+        # -1: the limit is counted here.
+        return [
+            gymnasium.make(
+                options.id, max_episode_steps=-1, disable_env_checker=True, **options.kwargs
+            )
+            for _ in range(instances)
+        ]
+    except Exception as error:
+        raise BridgeError(
+            f'Gymnasium could not make {options.id!r}: {type(error).__name__}: {error}'
+        ) from error
+
+
+def _open_many(instances: int, options: GymnasiumOptions) -> VectorEnv[Any, Any, Any] | None:
+    try:
+        many = gymnasium.make_vec(
+            options.id,
+            num_envs=instances,
+            vectorization_mode=gymnasium.VectorizeMode.VECTOR_ENTRY_POINT,
+            max_episode_steps=_limit(options),
+            **options.kwargs,
+        )
+    except (gymnasium.error.Error, TypeError, ImportError):
+        # Some arguments exist for the single environment only.
+        return None
+    if many.metadata.get('autoreset_mode') != AutoresetMode.NEXT_STEP:
+        many.close()
+        return None
+    return many
+
+
+def _observation_bounds(space: Any) -> tuple[Array, Array]:
+    if isinstance(space, spaces.Box):
+        return space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
+    if not space.is_np_flattenable:
+        raise ConfigError(f'observation space {space} has no fixed size, so no network fits it')
+    size = flatdim(space)
+    unknown = isinstance(space, (spaces.Dict, spaces.Tuple))
+    return (
+        np.full(size, -np.inf if unknown else 0.0),
+        np.full(size, np.inf if unknown else 1.0),
+    )
+
+
+def _scaling(options: GymnasiumOptions, low: Array, high: Array) -> tuple[Array, Array]:
+    size = len(low)
+    offset, scale = np.zeros(size, np.float32), np.ones(size, np.float32)
+    if options.scaling == 'bounds':
+        # CartPole calls 3.4e38 a bound.
+        bounded = np.isfinite(low) & np.isfinite(high) & (high - low < 1e30) & (high > low)
+        offset[bounded] = (low[bounded] + high[bounded]) / 2.0
+        scale[bounded] = 2.0 / (high[bounded] - low[bounded])
+        return offset, scale
+    for name, target in (('offset', offset), ('scale', scale)):
+        given = getattr(options, name)
+        if given and options.scaling != 'fixed':
+            raise ConfigError(f'{name} is given: set bridge.options.scaling to fixed')
+        if len(given) not in (0, 1, size):
+            raise ConfigError(f'{name}: expected 1 or {size} numbers, received {len(given)}')
+        if given:
+            target[:] = given
+    if not (np.isfinite(offset).all() and np.isfinite(scale).all() and scale.all()):
+        raise ConfigError(
+            f'offset must be finite and scale finite and not 0, received {options.offset} and '
+            f'{options.scale}'
+        )
+    return offset, scale
+
+
+def _control_period(environment: Any) -> float:
+    for name in ('tau', 'dt'):
+        value = getattr(environment.unwrapped, name, None)
+        if isinstance(value, (int, float)) and value > 0.0:
+            return float(value)
+    frames = environment.metadata.get('render_fps')
+    return 1.0 / frames if frames else 0.0
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
+    return np.array(value)
+
+
+def make(instances: int, options: dict[str, Any]) -> Environment:
+    """The registry's way to a GymnasiumBridge.
+
+    Raises:
+        BridgeError: Gymnasium does not know the id, or cannot make it.
+        ConfigError: an option, or a space, does not fit.
+    """
+    parsed = parse(GymnasiumOptions, options, 'gymnasium')
+    backend = _open(instances, parsed)
+    inner = type(backend.unwrapped if isinstance(backend, VectorEnv) else backend[0].unwrapped)
+    known = inner.__name__ in _STATE and inner.__module__.startswith('gymnasium.envs.classic')
+    bridge = SnapshottableGymnasiumBridge if known else GymnasiumBridge
+    return bridge(instances, parsed, backend)

@@ -1,0 +1,156 @@
+"""Reaching in one dimension, the paper's task, for many instances at once.
+
+As neurogym's ``Reaching1D-v0`` (``neurogym/envs/native/reaching.py``, version 2.3.1), which pins
+gymnasium 0.29 and so cannot stand beside it; ``scripts/verify_reaching_against_neurogym.py``
+compares the two number by number.
+
+A position on a circle starts opposite of 0 and can be moved one step to either side or left where
+it is. The target is shown after a time; from then on the reward is nearness, 1 - distance, at
+least -0.1. Target and position are shown as cosines around a ring of directions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from nrl_ros.core.errors import CheckpointError, ConfigError
+from nrl_ros.core.interfaces import Environment
+from nrl_ros.core.types import ActionSpace, EnvSpec, Float32, Float64, Int32, StepResult
+from sim_bridge.options import Options, parse
+
+_CIRCLE = 2.0 * np.pi
+# What the three choices do to the position: nothing, plus, minus (neurogym's order).
+_MOVES = np.array([0.0, 1.0, -1.0])
+
+
+class ReachingOptions(Options):
+    """Options of the bridge 'reaching'."""
+
+    ring_size: int = Field(16, ge=2, description='Directions of each ring; O is twice that [1]')
+    period_s: float = Field(0.01, gt=0, description='Period of a step, dt [s]')
+    fixation_s: float = Field(0.5, ge=0, description='Time before the target is shown [s]')
+    reach_s: float = Field(2.5, gt=0, description='Time with the target shown, to be there [s]')
+    step_rad: float = Field(0.05, gt=0, description='Way of one step [rad]')
+    reward_correct: float = Field(1.0, description='Reward at the target [1]')
+    reward_fail: float = Field(-0.1, description='Lowest reward [1]')
+    integer_target: bool = Field(
+        False,
+        description='Judge by the target rounded down to whole radians, as neurogym does: its '
+        'array of targets has the integer type of the actions',
+    )
+
+
+class ReachingBridge:
+    """B circles; see the module. Trials have a fixed length and are truncated.
+
+    Args:
+        instances: B.
+        options: see ReachingOptions.
+
+    Raises:
+        ConfigError: the trial holds no step with the target shown.
+    """
+
+    def __init__(self, instances: int, options: ReachingOptions) -> None:
+        self._options = options
+        self._fixation = round(options.fixation_s / options.period_s)
+        self._steps = self._fixation + round(options.reach_s / options.period_s)
+        if self._steps == self._fixation:
+            raise ConfigError(
+                f'reaching: reach_s {options.reach_s} is shorter than one step of '
+                f'{options.period_s} s'
+            )
+        size = options.ring_size
+        self.spec = EnvSpec(
+            instances,
+            2 * size,
+            ActionSpace.discrete(3),
+            (-1.0,) * (2 * size),
+            (1.0,) * (2 * size),
+            options.period_s,
+            self._steps,
+        )
+        self._ring = np.arange(size) * (_CIRCLE / size)
+        self._random = np.random.default_rng(0)
+        self._target = np.zeros(instances)
+        self._position = np.full(instances, np.pi)
+        # All instances start together and have trials of one length: one counter serves all.
+        self._at = 0
+        self._over = False
+
+    def reset(self, seed: int) -> Float32:
+        """See Environment."""
+        self._random = np.random.default_rng(seed)
+        return self._start()
+
+    def _start(self) -> Float32:
+        self._target = self._random.uniform(0.0, _CIRCLE, self.spec.instances)
+        self._position = np.full(self.spec.instances, np.pi)
+        self._at = 0
+        self._over = False
+        return self._observe(0)
+
+    def set_trial(self, target: Float64) -> Float32:
+        """Start a trial with given targets [B, rad], for comparison and for demonstrations."""
+        self._start()
+        self._target = np.array(target, np.float64)
+        return self._observe(0)
+
+    def _observe(self, at: int) -> Float32:
+        size = len(self._ring)
+        observation = np.zeros((self.spec.instances, 2 * size), np.float32)
+        if at >= self._fixation:
+            observation[:, :size] = np.cos(self._ring - self._target[:, None])
+        observation[:, size:] = np.cos(self._ring - self._position[:, None])
+        return observation
+
+    def step(self, action: Int32 | Float32) -> StepResult:
+        """See Environment; the state seen after a step is that of the step's own period."""
+        count = self.spec.instances
+        never = np.zeros(count, np.bool_)
+        if self._over:
+            return StepResult(self._start(), np.zeros(count), never, never, never)
+        moves = _MOVES[action[:, 0]] * self._options.step_rad
+        self._position = np.mod(self._position + moves, _CIRCLE)
+        reward = self._reward() if self._at >= self._fixation else np.zeros(count)
+        observation = self._observe(self._at)
+        self._at += 1
+        self._over = self._at >= self._steps
+        return StepResult(observation, reward, never, np.full(count, self._over), never)
+
+    def _reward(self) -> Float64:
+        target = np.floor(self._target) if self._options.integer_target else self._target
+        distance = np.abs(self._position - target)
+        distance = np.minimum(distance, _CIRCLE - distance)
+        reward: Float64 = self._options.reward_correct - distance
+        return np.maximum(reward, self._options.reward_fail)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """See Snapshottable."""
+        return {
+            'target': self._target.copy(),
+            'position': self._position.copy(),
+            'at': self._at,
+            'over': self._over,
+            'random': self._random.bit_generator.state,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """See Snapshottable."""
+        if 'target' not in snapshot or len(snapshot['target']) != self.spec.instances:
+            raise CheckpointError('the snapshot is not one of this reaching environment')
+        self._target = np.array(snapshot['target'])
+        self._position = np.array(snapshot['position'])
+        self._at, self._over = snapshot['at'], snapshot['over']
+        self._random.bit_generator.state = snapshot['random']
+
+
+def make(instances: int, options: dict[str, Any]) -> Environment:
+    """The registry's way to a ReachingBridge."""
+    return ReachingBridge(instances, parse(ReachingOptions, options, 'reaching'))
