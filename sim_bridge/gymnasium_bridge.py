@@ -14,6 +14,7 @@ import numpy as np
 from gymnasium import spaces
 from gymnasium.spaces.utils import flatdim, flatten
 from gymnasium.vector import AutoresetMode, VectorEnv
+from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -116,7 +117,9 @@ class GymnasiumBridge:
         """See Environment."""
         theirs = self._actions.convert(action)
         result = self._step_many(theirs) if self._many is not None else self._step_one(theirs)
-        bad = ~(np.isfinite(result.reward) & np.isfinite(result.observation).all(axis=1))
+        # As for the core: a first observation can end its episode, a reward at a reset cannot.
+        bad = ~(np.isfinite(result.reward) | self._over)
+        bad |= ~np.isfinite(result.observation).all(axis=1)
         self._over = result.terminated | result.truncated | bad
         if self._many is not None and bad.any():
             self._reset_next(bad)
@@ -167,33 +170,36 @@ class GymnasiumBridge:
 
     def _observation(self, observations: Any) -> Float32:
         count = self.spec.instances
-        if self._flat:
-            flat = np.asarray(observations, np.float32).reshape(count, -1)
-        else:
+        if not self._flat:
             space = self._observation_space
-            each = [flatten(space, item) for item in observations]
-            flat = np.asarray(each, np.float32)
+            if self._many is not None:
+                observations = iterate(self._many.observation_space, observations)
+            observations = [flatten(space, item) for item in observations]
+        # A copy row by row: an array form may use its own array again, or keep it by columns.
+        flat = np.array(observations, np.float32, order='C').reshape(count, -1)
         return flat if self._plain else (flat - self._offset) * self._scale
 
     def close(self) -> None:
         """See Environment."""
         if self._many is not None:
             self._many.close()
-        for environment in self._one:
+        # Not every environment bears to be closed again.
+        ours, self._one = self._one, []
+        for environment in ours:
             environment.close()
 
 
 class SnapshottableGymnasiumBridge(GymnasiumBridge):
     """The same, for environments whose whole state is known (Gymnasium's classic control)."""
 
-    def _parts(self) -> list[Any]:
-        return [self._many] if self._many is not None else self._one
+    def _inner(self) -> list[Any]:
+        parts = [self._many] if self._many is not None else self._one
+        return [part.unwrapped for part in parts]
 
     def snapshot(self) -> dict[str, Any]:
         """See Snapshottable."""
         parts = []
-        for environment in self._parts():
-            inner = environment.unwrapped
+        for inner in self._inner():
             values = {name: getattr(inner, name) for name in _STATE[type(inner).__name__]}
             parts.append(
                 {
@@ -201,20 +207,32 @@ class SnapshottableGymnasiumBridge(GymnasiumBridge):
                     **{name: _plain(value) for name, value in values.items()},
                 }
             )
-        return {'steps': self._steps.copy(), 'over': self._over.copy(), 'parts': parts}
+        return {
+            'environment': type(self._inner()[0]).__name__,
+            'steps': self._steps.copy(),
+            'over': self._over.copy(),
+            'parts': parts,
+        }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """See Snapshottable."""
-        parts = self._parts()
-        same = len(snapshot.get('parts', ())) == len(parts)
-        if not same or len(snapshot['over']) != self.spec.instances:
-            raise CheckpointError('the snapshot is not one of this Gymnasium environment')
-        for environment, saved in zip(parts, snapshot['parts'], strict=True):
-            environment.reset(seed=0)
-            inner = environment.unwrapped
-            for name in _STATE[type(inner).__name__]:
-                if name not in saved:
-                    raise CheckpointError(f'the snapshot does not hold {name!r}')
+        inners = self._inner()
+        kind = type(inners[0]).__name__
+        # Several classic environments have states of one size.
+        same = (
+            snapshot.keys() == {'environment', 'steps', 'over', 'parts'}
+            and snapshot['environment'] == kind
+            and len(snapshot['over']) == len(snapshot['steps']) == self.spec.instances
+            and len(snapshot['parts']) == len(inners)
+            and all(part.keys() == {'random', *_STATE[kind]} for part in snapshot['parts'])
+        )
+        if not same:
+            raise CheckpointError(
+                f'the snapshot is not one of {self.spec.instances} instances of {kind}'
+            )
+        self.reset(0)
+        for inner, saved in zip(inners, snapshot['parts'], strict=True):
+            for name in _STATE[kind]:
                 setattr(inner, name, _plain(saved[name]))
             inner.np_random.bit_generator.state = saved['random']
         self._steps = np.array(snapshot['steps'])
@@ -301,12 +319,13 @@ def _open(instances: int, options: GymnasiumOptions) -> Backend:
 
 
 def _open_many(instances: int, options: GymnasiumOptions) -> VectorEnv[Any, Any, Any] | None:
+    limit = _limit(options)
     try:
         many = gymnasium.make_vec(
             options.id,
             num_envs=instances,
             vectorization_mode=gymnasium.VectorizeMode.VECTOR_ENTRY_POINT,
-            max_episode_steps=_limit(options),
+            **({'max_episode_steps': limit} if limit else {}),
             **options.kwargs,
         )
     except (gymnasium.error.Error, TypeError, ImportError):

@@ -108,7 +108,7 @@ class ReachingBridge:
         return observation
 
     def step(self, action: Int32 | Float32) -> StepResult:
-        """See Environment; the state seen after a step is that of the step's own period."""
+        """See Environment; the target is seen before the first action that it judges."""
         count = self.spec.instances
         never = np.zeros(count, np.bool_)
         if self._over:
@@ -116,8 +116,8 @@ class ReachingBridge:
         moves = _MOVES[action[:, 0]] * self._options.step_rad
         self._position = np.mod(self._position + moves, _CIRCLE)
         reward = self._reward() if self._at >= self._fixation else np.zeros(count)
-        observation = self._observe(self._at)
         self._at += 1
+        observation = self._observe(self._at)
         self._over = self._at >= self._steps
         return StepResult(observation, reward, never, np.full(count, self._over), never)
 
@@ -143,7 +143,8 @@ class ReachingBridge:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """See Snapshottable."""
-        if 'target' not in snapshot or len(snapshot['target']) != self.spec.instances:
+        same = snapshot.keys() == {'target', 'position', 'at', 'over', 'random'}
+        if not same or len(snapshot['target']) != self.spec.instances:
             raise CheckpointError('the snapshot is not one of this reaching environment')
         self._target = np.array(snapshot['target'])
         self._position = np.array(snapshot['position'])

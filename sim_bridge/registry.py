@@ -10,7 +10,6 @@ where ``make(instances: int, options: dict) -> Environment``.
 from __future__ import annotations
 
 import difflib
-import importlib
 from collections.abc import Callable, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -61,10 +60,9 @@ def make_bridge(name: str, instances: int, options: Mapping[str, Any]) -> Enviro
             f'bridge {name!r} made a {type(environment).__name__} without {", ".join(missing)}, '
             'expected an nrl_ros.core.interfaces.Environment'
         )
-    if environment.spec.instances != instances:
-        raise BridgeError(
-            f'bridge {name!r} made {environment.spec.instances} instances, expected {instances}'
-        )
+    made = getattr(environment.spec, 'instances', None)
+    if made != instances:
+        raise BridgeError(f'bridge {name!r} made {made} instances, expected {instances}')
     return environment
 
 
@@ -80,8 +78,10 @@ def _factory(name: str) -> Callable[[int, dict[str, Any]], Environment]:
         hint = f'did you mean {close[0]!r}?' if close else f'known are {", ".join(known)}'
         raise BridgeError(f'unknown bridge {name!r}; {hint}')
     try:
-        return getattr(importlib.import_module(point.module), point.attr)  # type: ignore[no-any-return]
-    except (ImportError, AttributeError) as error:
+        return point.load()  # type: ignore[no-any-return]
+    except Exception as error:  # whatever another package's module raises
+        hint = '; install what it needs' if isinstance(error, ImportError) else ''
         raise BridgeError(
-            f'bridge {name!r} ({point.value}) cannot be imported: {error}; install what it needs'
+            f'bridge {name!r} ({point.value}) cannot be imported: {type(error).__name__}: '
+            f'{error}{hint}'
         ) from error

@@ -84,10 +84,15 @@ class ScriptedBridge:
         """See Environment."""
         self._random = np.random.default_rng(seed)
         self._calls = 0
+        self._raise_if_due()
         self._at[:] = 0
         self._episode[:] = np.arange(self.spec.instances)
         self._over[:] = False
         return self._observe()
+
+    def _raise_if_due(self) -> None:
+        if (self._calls, 'raise') in self._faults:
+            raise BridgeError(f'scripted: fault at call {self._calls}')
 
     def _observe(self) -> Float32:
         shape = (self.spec.instances, self.spec.observation_size)
@@ -104,8 +109,7 @@ class ScriptedBridge:
             BridgeError: a fault of kind 'raise' is due.
         """
         self._calls += 1
-        if (self._calls, 'raise') in self._faults:
-            raise BridgeError(f'scripted: fault at call {self._calls}')
+        self._raise_if_due()
         starting = self._over.copy()
         self._episode += starting
         self._at = np.where(starting, 0, self._at + 1)
@@ -116,7 +120,9 @@ class ScriptedBridge:
         ended = ~starting & (self._at >= self._lengths[self._episode % len(self._lengths)])
         how = self._endings[self._episode % len(self._endings)]
         observation = self._observe()
-        self._over = ended | ~np.isfinite(reward) | ~np.isfinite(observation).all(axis=1)
+        # As for the core: a first observation can end its episode, a reward at a reset cannot.
+        self._over = ended | (~starting & ~np.isfinite(reward))
+        self._over |= ~np.isfinite(observation).all(axis=1)
         return StepResult(
             observation,
             reward,
@@ -141,7 +147,8 @@ class ScriptedBridge:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """See Snapshottable."""
-        if 'calls' not in snapshot or len(snapshot['at']) != self.spec.instances:
+        same = snapshot.keys() == {'calls', 'at', 'episode', 'over', 'sign', 'random'}
+        if not same or len(snapshot['at']) != self.spec.instances:
             raise CheckpointError('the snapshot is not one of this scripted environment')
         self._calls = snapshot['calls']
         self._at = np.array(snapshot['at'])

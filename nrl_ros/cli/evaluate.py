@@ -53,9 +53,7 @@ def score_of(returns: NDArray[np.float64]) -> Score:
     )
 
 
-def evaluate(
-    settings: RunSettings, checkpoint: Path | None, *, episodes: int, seed: int
-) -> Score:
+def evaluate(settings: RunSettings, checkpoint: Path | None, *, episodes: int, seed: int) -> Score:
     """Run each of ``episodes`` instances for one episode: greedy, without noise, without learning.
 
     Args:

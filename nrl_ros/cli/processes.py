@@ -77,9 +77,7 @@ class Processes:
     def start(self, name: str) -> None:
         """Start one of MODULES; processes are stopped in the opposite order."""
         command = [sys.executable, '-m', MODULES[name], *self._arguments]
-        self._started.append(
-            _start(name, command, self._log / f'{name}.log', self._environment)
-        )
+        self._started.append(_start(name, command, self._log / f'{name}.log', self._environment))
 
     def ended(self) -> dict[str, int]:
         """Exit codes of the processes that have ended."""
@@ -121,9 +119,7 @@ class Processes:
         return killed
 
 
-def _start(
-    name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]
-) -> Started:
+def _start(name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Started:
     with log.open('ab') as output:
         process = subprocess.Popen(
             command,

@@ -64,9 +64,7 @@ def _progress(plan: Plan) -> Progress:
     )
 
 
-def _run_nodes(
-    plan: Plan, options: TrainOptions, progress: Progress, console: Console
-) -> Outcome:
+def _run_nodes(plan: Plan, options: TrainOptions, progress: Progress, console: Console) -> Outcome:
     episodes, figures = Table(plan.run.metrics, METRICS), Table(plan.run.progress, PROGRESS)
     settings = plan.settings
     title = (

@@ -79,9 +79,7 @@ class Episodes:
                 f'delivery_steps must be positive with every_n_steps and 0 otherwise, '
                 f'received {delivery_steps} with {delivery.name}'
             )
-        self.info = AgentInfo(
-            agent, session, environment.spec, lockstep, delivery, delivery_steps
-        )
+        self.info = AgentInfo(agent, session, environment.spec, lockstep, delivery, delivery_steps)
         self._environment = environment
         batch = environment.spec.instances
         self._delivery = delivery

@@ -141,9 +141,7 @@ class _Agent:
             window_steps=info.window_steps_hint,
             dtype=network.dtype,
         )
-        self.credit = CreditWindows(
-            store, batch, counters, max_late=settings.max_late_windows
-        )
+        self.credit = CreditWindows(store, batch, counters, max_late=settings.max_late_windows)
         self.baseline = np.zeros(batch)
         self.baseline_known = np.zeros(batch, np.bool_)
         self.sequence = -1
@@ -216,9 +214,7 @@ class _NativeStepper(_Stepper):
         return choice, post.reshape(self._shape), self._passes.presynaptic().reshape(self._shape)
 
 
-def _stepper(
-    network: Network, head: PolicyHead, settings: LearnerSettings, batch: int
-) -> _Stepper:
+def _stepper(network: Network, head: PolicyHead, settings: LearnerSettings, batch: int) -> _Stepper:
     return (_NativeStepper if suits(network) else _Stepper)(network, head, settings, batch)
 
 
@@ -687,7 +683,7 @@ class Learner:
             return
         if credit['store']['kind'] != agent.credit.store.kind:
             raise CheckpointError(
-                f"traces were kept {credit['store']['kind']}, expected {agent.credit.store.kind}"
+                f'traces were kept {credit["store"]["kind"]}, expected {agent.credit.store.kind}'
             )
         agent.credit.restore(credit)
         agent.sequence = saved['sequence']

@@ -139,7 +139,7 @@ class NoiseStream:
         if (state is None) != (self._state is None):
             raise CheckpointError(
                 'the noise of the checkpoint was drawn '
-                f"{'without' if state is None else 'with'} the compiled kernel, this run is "
+                f'{"without" if state is None else "with"} the compiled kernel, this run is '
                 'the other way: build it, or set NRL_KERNEL=numpy, as in the saved run'
             )
         if self._state is not None:

@@ -445,7 +445,7 @@ class FactoredTraces:
         """
         if snapshot['steps'] != self._steps:
             raise CheckpointError(
-                f"traces were kept for {snapshot['steps']} steps, expected {self._steps}: "
+                f'traces were kept for {snapshot["steps"]} steps, expected {self._steps}: '
                 'the environment promises windows of another length'
             )
         self._now = snapshot['now']

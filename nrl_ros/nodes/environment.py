@@ -31,6 +31,8 @@ from nrl_ros.storage.checkpoint import (
 from sim_bridge.registry import make_bridge
 
 _RECENT_EPISODES = 100
+# Longest wait for the answer to the last state, which says that its rewards have been learned from.
+_LAST_ANSWER_S = 5.0
 
 
 class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
@@ -94,6 +96,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         else:
             state = self._episodes.begin(settings.seed, self.now_ns())
         self._finished = False
+        self._finishing_since: float | None = None
         self._pending_action: ActionBatch | None = None
         self._held = safe_action(self._episodes.info)
         self._ends: list[EpisodeEnds] = []
@@ -140,9 +143,11 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if action.sequence != self._sent.sequence:
             self.counters['duplicate_actions' if self._lockstep else 'late_actions'] += 1
             return
-        if not self._lockstep or self._paused:
+        if self._finishing_since is not None:
+            self._last_answer(action)
+        elif not self._lockstep or self._paused:
             self._pending_action = action
-        elif not self._finished:
+        else:
             self._step(action)
 
     def _step(self, action: ActionBatch) -> None:
@@ -153,7 +158,10 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _tick(self) -> None:
         """Real time: apply what has come, or hold what is safe."""
-        if self._paused or self._finished:
+        if self._finishing_since is not None:
+            self._watch_last_answer()
+            return
+        if self._paused:
             return
         action, self._pending_action = self._pending_action, None
         applied = None
@@ -162,9 +170,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             applied = np.zeros(len(self._held), np.uint8)
         else:
             self._held = action.action
-        self._publish(
-            self._episodes.advance(self._held, applied=applied, stamp_ns=self.now_ns())
-        )
+        self._publish(self._episodes.advance(self._held, applied=applied, stamp_ns=self.now_ns()))
 
     def _publish(self, advance: Advance) -> None:
         # The reward goes first: its way, through the neuromodulator, is longer.
@@ -180,7 +186,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if (stop.steps and episodes.total_steps >= stop.steps) or (
             stop.episodes and episodes.total_episodes >= stop.episodes
         ):
-            self._finish()
+            self._finishing_since = time.monotonic()
 
     def _send(self, state: StateBatch) -> None:
         self._sent = state
@@ -190,6 +196,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _resend(self) -> None:
         """No answer: the learner may have been away, or a message was lost."""
+        if self._finishing_since is not None:
+            self._watch_last_answer()
         if self._paused or self._finished:
             return
         if time.monotonic() - self._sent_at < self.settings.resend_period_s:
@@ -199,6 +207,22 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._reward.publish(self._reward_sent)
         self._state.publish(self._sent_message)
         self._sent_at = time.monotonic()
+
+    def _last_answer(self, action: ActionBatch) -> None:
+        """The learner has dealt with everything: done, nothing is applied any more."""
+        if not self._finished:
+            if action.checkpoint:
+                self._save(action.checkpoint)
+            self._finish()
+
+    def _watch_last_answer(self) -> None:
+        assert self._finishing_since is not None
+        if not self._finished and time.monotonic() - self._finishing_since > _LAST_ANSWER_S:
+            self.get_logger().warning(
+                f'no answer to the last state within {_LAST_ANSWER_S} s; '
+                'what it closed may not have been learned from'
+            )
+            self._finish()
 
     def _finish(self) -> None:
         self._finished = True

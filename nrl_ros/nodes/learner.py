@@ -222,9 +222,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             response.success, response.message = False, str(error)
         return response
 
-    def _on_freeze(
-        self, request: SetBool.Request, response: SetBool.Response
-    ) -> SetBool.Response:
+    def _on_freeze(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         assert self._core is not None
         self._core.frozen = request.data
         self._release_pending()

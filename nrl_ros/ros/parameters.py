@@ -44,9 +44,7 @@ class NodeParameters(Generic[Model]):
         ConfigError: an override is unknown or invalid, naming each.
     """
 
-    def __init__(
-        self, node: Node, model: type[Model], changed: Callable[[Model], None]
-    ) -> None:
+    def __init__(self, node: Node, model: type[Model], changed: Callable[[Model], None]) -> None:
         self._node = node
         self._model = model
         self._changed = changed

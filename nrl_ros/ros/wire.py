@@ -184,9 +184,7 @@ class WireCodec:
         name = data[at + 4 : at + 3 + name_bytes].decode()
         arrays = [
             np.frombuffer(data, kind, count, where)
-            for kind, count, where in zip(
-                self._arrays, layout.counts, layout.array_at, strict=True
-            )
+            for kind, count, where in zip(self._arrays, layout.counts, layout.array_at, strict=True)
         ]
         numbers = layout.numbers.unpack_from(data, layout.numbers_at)
         return Fields(seconds * _NANOSECONDS + nanoseconds, name, numbers, arrays)
