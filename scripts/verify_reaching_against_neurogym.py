@@ -5,12 +5,12 @@ Usage::
     python scripts/verify_reaching_against_neurogym.py [--trials N] [--neurogym-python PYTHON]
 
 neurogym 2.3.1 pins gymnasium 0.29 and cannot stand beside nrl_ros. So this script makes an
-environment of its own for it (a download of some 100 MB), lets itself run there with ``--trace``,
-which writes what neurogym does to a file, and compares here. An environment that already holds
-neurogym is used instead when its interpreter is given::
+environment of its own for it (torch makes that a large download), lets itself run there with
+``--trace``, which writes what neurogym does to a file, and compares here. An environment that
+already holds neurogym is used instead when its interpreter is given::
 
     python -m venv FOLDER
-    FOLDER/bin/python -m pip install neurogym==2.3.1
+    FOLDER/bin/python -m pip install neurogym==2.3.1 torch
     python scripts/verify_reaching_against_neurogym.py --neurogym-python FOLDER/bin/python
 
 Ends with 1 when any number differs by more than 1e-6 (observations are float32).
@@ -27,7 +27,8 @@ from typing import Any
 
 import numpy as np
 
-NEUROGYM = 'neurogym==2.3.1'
+# neurogym imports torch without asking for it.
+NEUROGYM = ('neurogym==2.3.1', 'torch')
 LARGEST = 1e-6
 # The trial of 3,000 ms, in neurogym's unit [ms].
 PERIOD, FIXATION, REACH = 10, 500, 2500
@@ -73,12 +74,12 @@ def write_trace(path: Path, trials: int, seed: int) -> None:
 def trace_elsewhere(python: str, folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
     """Run this script where neurogym is, and read what it wrote."""
     if not python:
-        print(f'making an environment with {NEUROGYM}', flush=True)
+        print(f'making an environment with {NEUROGYM[0]}', flush=True)
         home = folder / 'environment'
         subprocess.run([sys.executable, '-m', 'venv', str(home)], check=True)
         python = str(home / 'bin' / 'python')
         install = [python, '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check']
-        subprocess.run([*install, NEUROGYM], check=True)
+        subprocess.run([*install, *NEUROGYM], check=True)
     trace = folder / 'trace.npz'
     numbers = ['--trials', str(arguments.trials), '--seed', str(arguments.seed)]
     script = str(Path(__file__).resolve())

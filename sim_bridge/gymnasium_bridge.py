@@ -320,12 +320,13 @@ def _open(instances: int, options: GymnasiumOptions) -> Backend:
 
 def _open_many(instances: int, options: GymnasiumOptions) -> VectorEnv[Any, Any, Any] | None:
     limit = _limit(options)
+    given: dict[str, Any] = {'max_episode_steps': limit} if limit else {}
     try:
         many = gymnasium.make_vec(
             options.id,
             num_envs=instances,
             vectorization_mode=gymnasium.VectorizeMode.VECTOR_ENTRY_POINT,
-            **({'max_episode_steps': limit} if limit else {}),
+            **given,
             **options.kwargs,
         )
     except (gymnasium.error.Error, TypeError, ImportError):

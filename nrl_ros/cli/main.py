@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from nrl_ros import __version__
 from nrl_ros.core.errors import ConfigError, NrlError
@@ -215,18 +214,16 @@ def doctor() -> None:
     with _errors():
         from nrl_ros.doctor import run
 
-        checks = run()
-        table = Table(box=None, pad_edge=False)
-        for column in ('', 'check', 'found', 'how to mend it'):
-            table.add_column(column, overflow='fold')
+        console = Console(soft_wrap=True, highlight=False)
         missing = False
-        for check in checks:
-            required = bool(getattr(check, 'required', True))
-            missing |= required and not check.ok
-            mark = '[green]ok[/]' if check.ok else '[red]no[/]' if required else '[yellow]–[/]'
-            remedy = '' if check.ok else escape(check.remedy)
-            table.add_row(mark, escape(check.name), escape(check.detail), remedy)
-        Console().print(table, highlight=False)
+        for check in run():
+            missing |= check.required and not check.ok
+            mark = (
+                '[green]ok[/]' if check.ok else '[red]no[/]' if check.required else '[yellow]–[/]'
+            )
+            console.print(f'{mark}\t{escape(check.name)}: {escape(check.detail)}')
+            if not check.ok:
+                console.print(f'\t  to mend it: {escape(check.remedy)}', style='bold')
         raise typer.Exit(1 if missing else 0)
 
 

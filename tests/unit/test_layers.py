@@ -36,6 +36,7 @@ ROOMS: dict[str, set[str]] = {
     | ROS,
     'nrl_ros/nodes': ENTRY,
     'nrl_ros/app.py': ENTRY,
+    'nrl_ros/doctor.py': STANDARD,
     'nrl_ros/cli': ENTRY | {'typer', 'rich', 'matplotlib', 'pydantic', 'annotated_types'},
     'sim_bridge': STANDARD | {'numpy', 'pydantic', 'gymnasium', CORE, 'sim_bridge'},
     'launch': STANDARD | {'launch', 'launch_ros', 'ament_index_python', 'yaml'},

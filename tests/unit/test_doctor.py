@@ -1,0 +1,135 @@
+"""What ``nrl doctor`` says where something is missing."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from nrl_ros import doctor
+
+ROOT = Path(__file__).parents[2]
+_PRINT = (
+    'import json, sys; sys.path.insert(0, sys.argv[1]); from nrl_ros import doctor; '
+    'doctor.ROUNDTRIP_S = 5.0; print(json.dumps([vars(check) for check in doctor.run()]))'
+)
+
+
+@pytest.fixture
+def unbuilt(tmp_path):
+    """The package as a fresh clone has it: no messages, no kernel."""
+    generated = shutil.ignore_patterns('msg', 'srv', '*.so', '__pycache__', 'interfaces.sha256')
+    shutil.copytree(ROOT / 'nrl_ros', tmp_path / 'nrl_ros', ignore=generated)
+    return tmp_path
+
+
+def report(folder, *options, **variables):
+    done = subprocess.run(
+        [sys.executable, *options, '-c', _PRINT, str(folder)],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+        env={**os.environ, **variables},
+        timeout=60,
+    )
+    return {check['name']: check for check in json.loads(done.stdout)}
+
+
+def test_without_site_packages_every_probe_still_reports(unbuilt):
+    """-S hides everything that was installed."""
+    checks = report(unbuilt, '-S', '-I')
+    assert checks['Python']['ok']
+    for name in ('numpy', 'pydantic', 'ROS 2 (rclpy)', 'messages', 'message over the middleware'):
+        assert not checks[name]['ok'], name
+        assert checks[name]['required']
+        assert checks[name]['remedy']
+    assert checks['numpy']['detail'] == 'not installed'
+    assert 'numpy>=1.26' in checks['numpy']['remedy']
+    assert not checks['compiled kernel']['ok']
+    assert not checks['compiled kernel']['required']
+
+
+def test_without_messages_it_says_how_to_build_them(unbuilt):
+    pytest.importorskip('rclpy')
+    checks = report(unbuilt)
+    assert checks['ROS 2 (rclpy)']['ok']
+    assert checks['middleware']['ok']
+    assert not checks['messages']['ok']
+    assert 'nrl_ros.msg' in checks['messages']['detail']
+    assert 'make setup' in checks['messages']['remedy']
+    assert 'colcon build' in checks['messages']['remedy']
+
+
+def test_an_unknown_middleware_is_named(unbuilt):
+    pytest.importorskip('rclpy')
+    checks = report(unbuilt, RMW_IMPLEMENTATION='rmw_nothing_cpp')
+    assert not checks['middleware']['ok']
+    assert 'rmw_nothing_cpp' in checks['middleware']['detail']
+    assert not checks['ROS 2 (rclpy)']['ok']
+    assert 'RMW_IMPLEMENTATION' in checks['middleware']['remedy']
+
+
+@pytest.mark.parametrize(('text', 'ok'), [('', True), ('101', True), ('102', False), ('x', False)])
+def test_domain(monkeypatch, text, ok):
+    monkeypatch.setenv('ROS_DOMAIN_ID', text)
+    assert doctor._check('domain', doctor._domain, 'x').ok is ok
+
+
+@pytest.mark.parametrize(
+    ('version', 'ok'), [('2.6', True), ('2.14.3', True), ('2.5.9', False), ('3.0', False)]
+)
+def test_versions(monkeypatch, version, ok):
+    monkeypatch.setattr(doctor, '_version', lambda _name: version)
+    check = doctor._check('pydantic', lambda: doctor._package('pydantic'), 'x')
+    assert check.ok is ok
+    assert ok or version in check.detail
+
+
+def test_a_probe_that_raises_is_a_finding():
+    check = doctor._check('x', lambda: 1 // 0, 'mend')
+    assert not check.ok
+    assert check.detail.startswith('ZeroDivisionError')
+    assert check.remedy == 'mend'
+
+
+def test_changed_sources_are_seen(tmp_path, monkeypatch):
+    for name in ('msg', 'srv', 'scripts'):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    (tmp_path / 'nrl_ros/core/native').mkdir(parents=True)
+    shutil.copy(ROOT / 'nrl_ros/core/native/kernel.c', tmp_path / 'nrl_ros/core/native')
+    for name in ('CMakeLists.txt', 'package.xml'):
+        shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.setattr(doctor, 'HERE', tmp_path / 'nrl_ros')
+    assert not doctor._check('x', doctor._stamp, '').ok
+    monkeypatch.syspath_prepend(str(ROOT / 'scripts'))
+    import build_interfaces
+
+    digest = build_interfaces.digest(tmp_path)
+    (tmp_path / 'nrl_ros/interfaces.sha256').write_text(f'{digest}\n')
+    assert doctor._check('x', doctor._stamp, '').detail == 'yes'
+    with (tmp_path / 'msg/Action.msg').open('a') as file:
+        file.write('uint8 more\n')
+    assert 'changed' in doctor._check('x', doctor._stamp, '').detail
+
+
+def test_wanted_packages_are_those_of_the_requirements():
+    lines = (ROOT / 'requirements/run.txt').read_text().split()
+    assert sorted(lines) == sorted(doctor._wanted(name) for name in doctor._NEEDED)
+
+
+def test_named_messages_are_those_of_the_sources():
+    assert sorted(doctor._MESSAGES) == sorted(path.stem for path in (ROOT / 'msg').glob('*.msg'))
+    assert sorted(doctor._SERVICES) == sorted(path.stem for path in (ROOT / 'srv').glob('*.srv'))
+
+
+def test_names_are_unique_and_remedies_given():
+    checks = doctor.run()
+    assert len({check.name for check in checks}) == len(checks)
+    assert all(check.remedy for check in checks)
+    assert not any('\n' in check.detail for check in checks)
