@@ -1,0 +1,18 @@
+"""A ROS domain for each test."""
+
+import os
+
+import pytest
+
+# Read by the middleware when a context is made.
+os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
+
+
+@pytest.fixture
+def ros(tmp_path):
+    """Processes and probes in a domain of their own, gone at the end."""
+    from tests.ros.harness import Ros
+
+    made = Ros(tmp_path)
+    yield made
+    made.close()

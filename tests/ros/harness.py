@@ -1,0 +1,356 @@
+"""Real nodes as processes, a probe that speaks with them, and the same run without ROS.
+
+Nothing here sleeps: every wait is for an event and has a time limit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import rclpy
+import yaml
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import parameter_value_to_python
+from rclpy.parameter_client import AsyncParameterClient
+
+from nrl_ros.core import loop
+from nrl_ros.core.episodes import Episodes
+from nrl_ros.core.learner import Learner
+from nrl_ros.core.neuromodulator import Neuromodulator
+from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros.interfaces import (
+    Action,
+    EnvInfo,
+    EnvState,
+    EnvStatus,
+    EpisodeReport,
+    GetLearnerState,
+    LearnerStatus,
+    LoadCheckpoint,
+    Neuromodulation,
+    NeuromodulatorStatus,
+    Reward,
+    SaveCheckpoint,
+)
+from nrl_ros.schema.base import load
+from nrl_ros.schema.environment import EnvironmentNodeSettings
+from nrl_ros.schema.learner import LearnerNodeSettings
+from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.storage.checkpoint import read_checkpoint
+from sim_bridge.registry import make_bridge
+
+TIMEOUT_S = 30.0
+# Exit after SIGINT or SIGTERM.
+EXIT_S = 2.0
+ROOT = Path(__file__).parents[2]
+TOPICS = {
+    names.ENV_INFO: (EnvInfo, qos.latched(64)),
+    names.STATE: (EnvState, qos.step()),
+    names.ACTION: (Action, qos.step()),
+    names.REWARD: (Reward, qos.event()),
+    names.NEUROMODULATION: (Neuromodulation, qos.event()),
+    names.EPISODES: (EpisodeReport, qos.event()),
+    names.ENV_STATUS: (EnvStatus, qos.latched()),
+    names.LEARNER_STATUS: (LearnerStatus, qos.latched()),
+    names.NEUROMODULATOR_STATUS: (NeuromodulatorStatus, qos.latched()),
+}
+SERVICES = {
+    names.SAVE_CHECKPOINT: SaveCheckpoint,
+    names.LOAD_CHECKPOINT: LoadCheckpoint,
+    names.GET_STATE: GetLearnerState,
+}
+# Domains of these tests: 40 to 100, other ones than those of the launch and command line tests.
+_DOMAINS = itertools.cycle(range(40, 101))
+
+Flat = dict[str, Any]
+
+
+class Process:
+    """A node in a process of its own; its output is kept."""
+
+    def __init__(self, module: str, arguments: list[str], domain: int) -> None:
+        self.output = ''
+        self.process = subprocess.Popen(
+            [sys.executable, '-m', module, *arguments],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=ROOT,
+            env={
+                **os.environ,
+                'ROS_DOMAIN_ID': str(domain),
+                'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+                'OPENBLAS_NUM_THREADS': '1',
+                'PYTHONUNBUFFERED': '1',
+            },
+        )
+        assert self.process.stdout is not None
+        os.set_blocking(self.process.stdout.fileno(), False)
+        self._selector = selectors.DefaultSelector()
+        self._selector.register(self.process.stdout, selectors.EVENT_READ)
+
+    def _read(self, timeout_s: float) -> bool:
+        """Take what has been written; False at its end."""
+        assert self.process.stdout is not None
+        if not self._selector.select(max(timeout_s, 0.0)):
+            return True
+        data = self.process.stdout.read()
+        self.output += (data or b'').decode(errors='replace')
+        return data != b''
+
+    def until_logged(self, text: str, timeout_s: float = TIMEOUT_S) -> str:
+        """Wait until a text was written; returns all output."""
+        end = time.monotonic() + timeout_s
+        while text not in self.output:
+            alive = self._read(end - time.monotonic())
+            assert text in self.output or (alive and time.monotonic() < end), (
+                f'{text!r} was not written; output:\n{self.output}'
+            )
+        return self.output
+
+    def wait(self, timeout_s: float = TIMEOUT_S) -> int:
+        """Wait for the end; returns the exit code."""
+        end = time.monotonic() + timeout_s
+        while self._read(end - time.monotonic()):
+            assert time.monotonic() < end, f'no end within {timeout_s} s; output:\n{self.output}'
+        return self.process.wait(max(end - time.monotonic(), 0.1))
+
+    def send(self, number: int) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def interrupt(self, number: int = signal.SIGINT) -> float:
+        """Send a signal and wait for a clean end; returns how long that took [s]."""
+        start = time.monotonic()
+        self.send(number)
+        code = self.wait()
+        assert code == 0, f'exit code {code}; output:\n{self.output}'
+        return time.monotonic() - start
+
+    def kill(self) -> None:
+        """End it, whatever it does."""
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self._selector.close()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+class Probe:
+    """A node of the test: keeps what it hears, says what it is told to."""
+
+    def __init__(self, domain: int, namespace: str = '') -> None:
+        self.context = rclpy.Context()
+        self.context.init(domain_id=domain)
+        self.node = rclpy.create_node('probe', namespace=namespace, context=self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        self.heard: dict[str, list[Any]] = {}
+        self._publishers: dict[str, Any] = {}
+
+    def hear(self, *topics: str) -> None:
+        """Keep every message of these topics from now on."""
+        for topic in topics:
+            kept = self.heard.setdefault(topic, [])
+            kind, profile = TOPICS[topic]
+            self.node.create_subscription(kind, topic, kept.append, profile)
+
+    def say(self, topic: str, message: Any) -> None:
+        """Publish, a converted message or its bytes; the other side must be there already."""
+        self.publisher(topic).publish(message)
+
+    def publisher(self, topic: str) -> Any:
+        """The publisher of a topic, made once, with somebody listening to it."""
+        if topic not in self._publishers:
+            kind, profile = TOPICS[topic]
+            made = self.node.create_publisher(kind, topic, profile)
+            self._publishers[topic] = made
+            self.until(lambda: made.get_subscription_count() > 0, f'somebody who hears {topic}')
+        return self._publishers[topic]
+
+    def until(self, holds: Any, what: str, timeout_s: float = TIMEOUT_S) -> Any:
+        """Spin until something holds; returns what it gave."""
+        end = time.monotonic() + timeout_s
+        while True:
+            value = holds()
+            if value:
+                return value
+            assert time.monotonic() < end, f'{what}: not within {timeout_s} s'
+            self.executor.spin_once(timeout_sec=0.05)
+
+    def until_heard(self, topic: str, wanted: Any = None, timeout_s: float = TIMEOUT_S) -> Any:
+        """Wait for a message (for which ``wanted`` holds); returns it."""
+        if topic not in self.heard:
+            self.hear(topic)
+        kept = self.heard[topic]
+
+        def found() -> Any:
+            for message in kept:
+                if wanted is None or wanted(message):
+                    return [message]
+            return None
+
+        return self.until(found, f'{topic} as wanted', timeout_s)[0]
+
+    def counter(self, topic: str, name: str, least: int, timeout_s: float = TIMEOUT_S) -> int:
+        """Wait until a counter in a status topic has reached a value; returns it."""
+
+        def reached(message: Any) -> bool:
+            return counters(message).get(name, getattr(message, name, 0)) >= least
+
+        message = self.until_heard(topic, reached, timeout_s)
+        return int(counters(message).get(name, getattr(message, name, 0)))
+
+    def call(self, node: str, service: str, kind: Any, request: Any) -> Any:
+        """Call a service and wait for its answer."""
+        name = f'/{node}/{service.removeprefix("~/")}' if service.startswith('~') else service
+        client = self.node.create_client(kind, name)
+        self.until(client.service_is_ready, f'service {name}')
+        future = client.call_async(request)
+        self.until(future.done, f'answer of {name}')
+        self.node.destroy_client(client)
+        return future.result()
+
+    def set_parameter(self, node: str, **values: Any) -> Any:
+        """Set parameters (``__`` stands for a dot); returns the first result."""
+        client = AsyncParameterClient(self.node, node)
+        self.until(client.services_are_ready, f'parameters of {node}')
+        future = client.set_parameters(
+            [
+                rclpy.parameter.Parameter(name.replace('__', '.'), value=value)
+                for name, value in values.items()
+            ]
+        )
+        self.until(future.done, 'parameter set')
+        return future.result().results[0]
+
+    def get_parameter(self, node: str, name: str) -> Any:
+        """Value of a parameter."""
+        client = AsyncParameterClient(self.node, node)
+        self.until(client.services_are_ready, f'parameters of {node}')
+        future = client.get_parameters([name])
+        self.until(future.done, 'parameter')
+        return parameter_value_to_python(future.result().values[0])
+
+    def close(self) -> None:
+        """Leave."""
+        self.executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+class Ros:
+    """One ROS domain with what a test starts in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.domain = next(_DOMAINS)
+        self._parts: list[Any] = []
+
+    def start(
+        self, node: str, settings: Flat | None = None, *more: str, params_file: str = ''
+    ) -> Process:
+        """Start a node, or 'app' for all three in one process.
+
+        Args:
+            node: learner, neuromodulator, environment.
+            settings: dotted parameters.
+            more: further ROS arguments, such as remappings.
+            params_file: given instead of settings.
+        """
+        path = Path(params_file or self.folder / f'{node}_{len(self._parts)}.yaml')
+        if not params_file:
+            path.write_text(yaml.safe_dump({'/**': {'ros__parameters': settings or {}}}))
+        arguments = ['--ros-args', '--params-file', str(path), *more]
+        module = 'nrl_ros.app' if node == 'app' else f'nrl_ros.nodes.{node}'
+        process = Process(module, arguments, self.domain)
+        self._parts.append(process)
+        return process
+
+    def probe(self, namespace: str = '') -> Probe:
+        """A node of the test in this domain."""
+        probe = Probe(self.domain, namespace)
+        self._parts.append(probe)
+        return probe
+
+    def close(self) -> None:
+        """Leave nothing behind."""
+        for part in reversed(self._parts):
+            part.close() if isinstance(part, Probe) else part.kill()
+
+
+def counters(message: Any) -> dict[str, int]:
+    """Named counters of a status message."""
+    return dict(zip(message.counter_name, message.counter_value, strict=True))
+
+
+class Reference:
+    """The same run in this process, without ROS."""
+
+    def __init__(self, learner: Flat, neuromodulator: Flat, environment: Flat) -> None:
+        self.settings = load(EnvironmentNodeSettings, environment, source='test')
+        bridge = self.settings.bridge
+        self.environment = make_bridge(bridge.name, bridge.instances, dict(bridge.options))
+        self.learner = Learner(load(LearnerNodeSettings, learner, source='test').core())
+        self.neuromodulator = Neuromodulator(
+            load(NeuromodulatorNodeSettings, neuromodulator, source='test').core()
+        )
+        self.episodes = Episodes(
+            self.environment,
+            agent=self.settings.agent,
+            session=1,
+            lockstep=True,
+            delivery=self.settings.reward.core(),
+            delivery_steps=self.settings.reward.steps,
+        )
+
+    def run(self) -> dict[str, Any]:
+        """Run up to the stop, learn from the last rewards; returns the learner's snapshot."""
+        stop, episodes = self.settings.stop, self.episodes
+        for advance in loop.run(
+            episodes, self.learner, self.neuromodulator, seed=self.settings.seed
+        ):
+            if (stop.steps and episodes.total_steps >= stop.steps) or (
+                stop.episodes and episodes.total_episodes >= stop.episodes
+            ):
+                loop.answer(self.learner, self.neuromodulator, advance.state, advance.reward)
+                break
+        return self.learner.snapshot()
+
+
+def last_checkpoint(folder: Path) -> dict[str, Any]:
+    """The newest checkpoint of a learner."""
+    return read_checkpoint(sorted(folder.glob('learner_*'))[-1], 'learner')
+
+
+def without_sessions(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """A snapshot without what is drawn anew for each run, and without counts of messages."""
+    left = {key: value for key, value in snapshot.items() if key not in ('number', 'counters')}
+    left['agents'] = {name: dict(agent) for name, agent in snapshot['agents'].items()}
+    for agent in left['agents'].values():
+        agent.pop('session', None)
+    return left
+
+
+__all__ = [
+    'EXIT_S',
+    'ROOT',
+    'TIMEOUT_S',
+    'Flat',
+    'Probe',
+    'Process',
+    'Reference',
+    'Ros',
+    'conversion',
+    'counters',
+    'last_checkpoint',
+    'without_sessions',
+]

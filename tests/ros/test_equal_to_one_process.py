@@ -1,0 +1,161 @@
+"""Three processes over DDS and one process without ROS: the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+import yaml
+
+pytest.importorskip('rclpy')
+pytest.importorskip('nrl_ros.msg')
+
+from tests.ros.harness import Reference, last_checkpoint, without_sessions
+from tests.unit.fakes import same
+
+pytestmark = pytest.mark.ros
+
+LEARNER = {
+    'seed': 3,
+    'network.hidden_sizes': [24],
+    'plasticity.learning_rate': 0.002,
+    'credit.rpe_timeout_s': 20.0,
+}
+CARTPOLE = {
+    'agent': 'pole',
+    'seed': 5,
+    'bridge.name': 'gymnasium',
+    'bridge.options.id': 'CartPole-v1',
+    'reward.delivery': 'episode',
+    'resend_period_s': 5.0,
+}
+SCALED = {'rpe.scale': 'absolute_reward'}
+
+# Learner, neuromodulator and environment of each run.
+RUNS = {
+    'cartpole, one instance': (LEARNER, SCALED, {**CARTPOLE, 'stop.steps': 3000}),
+    'cartpole, batch of 16': (
+        LEARNER,
+        SCALED,
+        {**CARTPOLE, 'bridge.instances': 16, 'stop.steps': 20_000},
+    ),
+    'cartpole, batch that stops at episodes': (
+        LEARNER,
+        SCALED,
+        {**CARTPOLE, 'bridge.instances': 4, 'stop.episodes': 40},
+    ),
+    'cartpole in numpy, large network, factored, two samples': (
+        {
+            **LEARNER,
+            'network.hidden_sizes': [200, 100],
+            'network.bias': True,
+            'plasticity.trace': 'factored',
+            'plasticity.samples': 2,
+            'plasticity.norm': 'layer',
+            'policy.action_from': 'noisy',
+        },
+        SCALED,
+        {**CARTPOLE, 'bridge.instances': 4, 'stop.steps': 2000},
+    ),
+    'reaching, a reward each step': (
+        LEARNER,
+        {},
+        {
+            'agent': 'arm',
+            'bridge.name': 'reaching',
+            'bridge.instances': 8,
+            'reward.delivery': 'every_step',
+            'stop.steps': 8000,
+            'resend_period_s': 5.0,
+        },
+    ),
+    'scripted: every way to end, NaN, windows of 4 steps, continuous actions': (
+        {**LEARNER, 'policy.learn_std': True, 'noise.shape': 'uniform'},
+        {'rpe.order': 'after'},
+        {
+            'agent': 'scripted',
+            'bridge.name': 'scripted',
+            'bridge.instances': 3,
+            'bridge.options.action': 'continuous',
+            'bridge.options.lengths': [5, 9, 3],
+            'bridge.options.endings': ['terminated', 'truncated', 'aborted'],
+            'bridge.options.faults': ['31:1:nan_observation', '57:2:nan_reward'],
+            'reward.delivery': 'every_n_steps',
+            'reward.steps': 4,
+            'stop.steps': 900,
+            'resend_period_s': 5.0,
+        },
+    ),
+}
+
+
+def distributed(ros, learner, neuromodulator, environment, folder, timeout_s=60.0):
+    """Run three processes to the end of the environment; returns the learner's checkpoint."""
+    saving = {'checkpoint.folder': str(folder), 'checkpoint.period_s': 0.0}
+    learning = ros.start('learner', {**learner, **saving})
+    broadcasting = ros.start('neuromodulator', neuromodulator)
+    acting = ros.start('environment', environment)
+    assert acting.wait(timeout_s) == 0, acting.output
+    assert 'no answer' not in acting.output
+    learning.interrupt()
+    broadcasting.interrupt()
+    return last_checkpoint(folder)
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_same_weights_traces_generators_and_baselines(ros, tmp_path, name):
+    learner, neuromodulator, environment = RUNS[name]
+    expected = Reference(learner, neuromodulator, environment).run()
+    assert expected['totals'][3] > 20, 'the run must learn, or it proves nothing'
+    got = distributed(ros, learner, neuromodulator, environment, tmp_path / 'checkpoints')
+    assert same(without_sessions(got), without_sessions(expected))
+    for counter in ('lost_states', 'late_rpes', 'unknown_window_rpes', 'out_of_order_states'):
+        assert got['counters'][counter] == 0
+
+
+def test_a_killed_run_continues_bit_for_bit(ros, tmp_path):
+    """SIGKILL to all three; from the newest pair of checkpoints to the end of the run."""
+    environment = {**CARTPOLE, 'bridge.instances': 8, 'stop.steps': 60_000}
+    expected = Reference(LEARNER, SCALED, environment).run()
+    folder = tmp_path / 'checkpoints'
+    saving = {'checkpoint.folder': str(folder), 'checkpoint.keep': 100}
+    processes = [
+        ros.start('learner', {**LEARNER, **saving, 'checkpoint.period_s': 0.2}),
+        ros.start('neuromodulator', SCALED),
+        ros.start('environment', {**environment, **saving, 'stop.steps': 0}),
+    ]
+    probe = ros.probe()
+    probe.until(lambda: len(list(folder.glob('environment_pole_*'))) >= 2, 'two pairs')
+    for process in processes:
+        process.kill()
+    number = sorted(folder.glob('environment_pole_*'))[0].stem.rsplit('_', 1)[1]
+    [learners] = folder.glob(f'learner_{number}*')
+    [environments] = folder.glob(f'environment_pole_{number}*')
+    moved = tmp_path / 'start'
+    moved.mkdir()
+    starts = [shutil.copy(path, moved) for path in (learners, environments)]
+    got = distributed(
+        ros,
+        {**LEARNER, 'checkpoint.load': str(starts[0])},
+        {**SCALED, 'load': str(starts[0])},
+        {**environment, 'checkpoint.load': str(starts[1])},
+        tmp_path / 'resumed',
+    )
+    assert same(without_sessions(got), without_sessions(expected))
+
+
+def test_composed_in_one_process(ros, tmp_path):
+    environment = {**CARTPOLE, 'bridge.instances': 4, 'stop.steps': 4000}
+    expected = Reference(LEARNER, SCALED, environment).run()
+    folder = tmp_path / 'checkpoints'
+    path = tmp_path / 'all.yaml'
+    parts = {
+        'learner': {**LEARNER, 'checkpoint.folder': str(folder)},
+        'neuromodulator': SCALED,
+        'environment': environment,
+    }
+    path.write_text(
+        yaml.safe_dump({f'/**/{name}': {'ros__parameters': part} for name, part in parts.items()})
+    )
+    assert ros.start('app', params_file=str(path)).wait() == 0
+    assert same(without_sessions(last_checkpoint(folder)), without_sessions(expected))
