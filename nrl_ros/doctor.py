@@ -131,7 +131,7 @@ def run() -> list[Check]:
         _check(
             'ROS 2 (rclpy)',
             _rclpy,
-            f'unset RMW_IMPLEMENTATION if it is set; source /opt/ros/<distribution>/setup.bash, or {_WHEELS}',
+            f'unset RMW_IMPLEMENTATION; source /opt/ros/<distribution>/setup.bash, or {_WHEELS}',
         ),
         _check('middleware', _middleware, f'unset RMW_IMPLEMENTATION, or {_WHEELS}'),
         _check(

@@ -331,13 +331,9 @@ def last_checkpoint(folder: Path) -> dict[str, Any]:
     return read_checkpoint(sorted(folder.glob('learner_*'))[-1], 'learner')
 
 
-def without_sessions(snapshot: dict[str, Any]) -> dict[str, Any]:
-    """A snapshot without what is drawn anew for each run, and without counts of messages."""
-    left = {key: value for key, value in snapshot.items() if key not in ('number', 'counters')}
-    left['agents'] = {name: dict(agent) for name, agent in snapshot['agents'].items()}
-    for agent in left['agents'].values():
-        agent.pop('session', None)
-    return left
+def what_was_learned(snapshot: dict[str, Any]) -> dict[str, Any]:
+    """Weights and totals; an agent that has left takes its traces and generators with it."""
+    return {key: snapshot[key] for key in ('settings', 'space', 'network', 'totals')}
 
 
 __all__ = [
@@ -352,5 +348,5 @@ __all__ = [
     'conversion',
     'counters',
     'last_checkpoint',
-    'without_sessions',
+    'what_was_learned',
 ]
