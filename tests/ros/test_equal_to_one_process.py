@@ -27,7 +27,7 @@ CARTPOLE = {
     'bridge.name': 'gymnasium',
     'bridge.options.id': 'CartPole-v1',
     'reward.delivery': 'episode',
-    'resend_period_s': 5.0,
+    'resend_period_s': 0.3,
 }
 SCALED = {'rpe.scale': 'absolute_reward'}
 
@@ -66,7 +66,7 @@ RUNS = {
             'bridge.instances': 8,
             'reward.delivery': 'every_step',
             'stop.steps': 8000,
-            'resend_period_s': 5.0,
+            'resend_period_s': 0.3,
         },
     ),
     'scripted: every way to end, NaN, windows of 4 steps, continuous actions': (
@@ -83,7 +83,7 @@ RUNS = {
             'reward.delivery': 'every_n_steps',
             'reward.steps': 4,
             'stop.steps': 900,
-            'resend_period_s': 5.0,
+            'resend_period_s': 0.3,
         },
     ),
 }
