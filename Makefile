@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := env OPENBLAS_NUM_THREADS=1 $(BIN)/python
 
-.PHONY: help setup setup-test demo test bench lint clean
+.PHONY: help setup setup-test demo test lint clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -28,9 +28,6 @@ lint: setup-test
 # Fast tests first, then those with real nodes, then long ones; one run, one count.
 test: lint
 	$(RUN) -m pytest tests/unit tests/launch tests/ros tests/slow
-
-bench: setup-test
-	$(RUN) benchmarks/ros_loop.py --json build/ros_loop.json
 
 clean:
 	rm -rf build $(VENV) nrl_ros/msg nrl_ros/srv nrl_ros/*.so nrl_ros/core/*.so \

@@ -384,7 +384,12 @@ class Learner:
             How many windows were released.
         """
         agent = self._agents.pop(name, None)
-        return 0 if agent is None else agent.credit.release_all()
+        if agent is None:
+            return 0
+        released = agent.credit.release_all()
+        # Baselines and generators are kept for its return, and for checkpoints until then.
+        self._restored[name] = _agent_data(agent)
+        return released
 
     # ------------------------------------------------------------------ acting
 

@@ -323,6 +323,7 @@ class Reference:
             ):
                 loop.answer(self.learner, self.neuromodulator, advance.state, advance.reward)
                 break
+        self.learner.leave(self.settings.agent)
         return self.learner.snapshot()
 
 
@@ -332,8 +333,12 @@ def last_checkpoint(folder: Path) -> dict[str, Any]:
 
 
 def what_was_learned(snapshot: dict[str, Any]) -> dict[str, Any]:
-    """Weights and totals; an agent that has left takes its traces and generators with it."""
-    return {key: snapshot[key] for key in ('settings', 'space', 'network', 'totals')}
+    """A snapshot without session, counts of messages, noise drawn ahead, and released windows."""
+    left = {key: value for key, value in snapshot.items() if key not in ('number', 'counters')}
+    left['agents'] = {name: dict(agent) for name, agent in snapshot['agents'].items()}
+    for agent in left['agents'].values():
+        del agent['session'], agent['noise'], agent['credit']
+    return left
 
 
 __all__ = [

@@ -103,7 +103,7 @@ def distributed(ros, learner, neuromodulator, environment, folder, timeout_s=60.
 
 
 @pytest.mark.parametrize('name', RUNS)
-def test_same_weights(ros, tmp_path, name):
+def test_same_weights_baselines_and_generators(ros, tmp_path, name):
     learner, neuromodulator, environment = RUNS[name]
     expected = Reference(learner, neuromodulator, environment).run()
     assert expected['totals'][3] > 20, 'the run must learn, or it proves nothing'

@@ -627,3 +627,25 @@ def test_actions_repeat_the_names_of_their_state() -> None:
     for name in ('agent', 'session', 'sequence', 'episode', 'step', 'window', 'stamp_ns'):
         assert same(getattr(answer, name), getattr(state, name)), name
     assert isinstance(rpe_of(info, 0, 0, 0, 0.0), RpeBatch)
+
+
+def test_an_agent_that_left_keeps_baselines_and_generators_for_its_return():
+    """A new session draws on where the old one stopped; windows of the old one are gone."""
+    info = info_of(2)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    learner.reinforce(rpe_of(info, 1, 0, 5, 0.5, baseline=2.5))
+    learner.prepare()
+    before = learner.snapshot()['agents'][info.agent]
+    learner.leave(info.agent)
+    assert learner.windows_open == 0
+    kept = learner.snapshot()['agents'][info.agent]
+    for key in ('noise', 'action_generator', 'baseline', 'baseline_known'):
+        assert same(kept[key], before[key]), key
+    again = info_of(2, session=8)
+    learner.join(again)
+    after = learner.snapshot()['agents'][info.agent]
+    assert after['baseline'][0] == 2.5
+    assert same(after['noise'], before['noise'])
+    assert same(after['action_generator'], before['action_generator'])
+    assert learner.receive(state_of(again, 0)) is not None
