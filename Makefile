@@ -1,13 +1,14 @@
 # make demo   sets everything up and trains a policy over ROS 2
 # make test   sets everything up and passes the tests
-# Both do only what has not been done yet.
+# make bench  measures round trip and steps per second over ROS 2
+# They do only what has not been done yet.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := env OPENBLAS_NUM_THREADS=1 $(BIN)/python
 
-.PHONY: help setup setup-test demo test lint clean
+.PHONY: help setup setup-test demo test lint bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -28,6 +29,9 @@ lint: setup-test
 # Fast tests first, then those with real nodes, then long ones; one run, one count.
 test: lint
 	$(RUN) -m pytest tests/unit tests/launch tests/ros tests/slow
+
+bench: setup
+	$(RUN) benchmarks/ros_loop.py --json docs/results/ros_loop.json
 
 clean:
 	rm -rf build $(VENV) nrl_ros/msg nrl_ros/srv nrl_ros/*.so nrl_ros/core/*.so \

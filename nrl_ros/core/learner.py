@@ -56,6 +56,10 @@ COUNTERS = (
 )
 
 
+# Postsynaptic rows [K, B, N] and presynaptic rows [K, B, M] of one step, when called.
+_Rows = Callable[[], tuple[Array, Array]]
+
+
 @dataclass(frozen=True)
 class LearnerSettings:
     """What fixes a learner.
@@ -147,6 +151,17 @@ class _Agent:
         self.sequence = -1
         self.answer: ActionBatch | None = None
         self.pending: StateBatch | None = None
+        self._unrecorded: tuple[_Rows, StateBatch] | None = None
+
+    def acted(self, rows: _Rows, state: StateBatch) -> None:
+        """Note a step whose rows are not in the trace yet: the action is to go out first."""
+        self._unrecorded = (rows, state)
+
+    def settle(self) -> None:
+        """Bring the newest step into the trace; due before anything else happens to it."""
+        if self._unrecorded is not None:
+            (rows, state), self._unrecorded = self._unrecorded, None
+            self.credit.record(*rows(), state)
 
 
 class _Stepper:
@@ -172,14 +187,18 @@ class _Stepper:
         rule: NodePerturbation,
         generator: np.random.Generator,
         source: int,
-    ) -> tuple[Array, Array, Array]:
-        """Choice [B, A], postsynaptic rows [K, B, N] and presynaptic rows [K, B, M]."""
+    ) -> tuple[Array, _Rows]:
+        """Choice [B, A] and the rows for the trace, to be asked for before the next step."""
         z = self._passes.run(observation, noise, rule.sigma)
         choice = self._head.draw(z[source], generator)
         log_probability = self._head.log_probability(z, choice)
         impact = log_probability[1:] - log_probability[0]
-        post = rule.postsynaptic_(noise.reshape(self._shape), impact, self._spec)
-        return choice, post, self._passes.presynaptic().reshape(self._shape)
+
+        def rows() -> tuple[Array, Array]:
+            post = rule.postsynaptic_(noise.reshape(self._shape), impact, self._spec)
+            return post, self._passes.presynaptic().reshape(self._shape)
+
+        return choice, rows
 
 
 class _NativeStepper(_Stepper):
@@ -204,14 +223,18 @@ class _NativeStepper(_Stepper):
         rule: NodePerturbation,
         generator: np.random.Generator,
         source: int,
-    ) -> tuple[Array, Array, Array]:
+    ) -> tuple[Array, _Rows]:
         """As in numpy."""
         if self._softmax is None:
             return super().explore(observation, noise, rule, generator, source)
         z = self._passes.run(observation, noise, rule.sigma)
         choice, impact = self._softmax.draw(z, generator, source)
-        post = self._eligibility.rows(noise, impact, 1.0 / (rule.sigma * rule.samples))
-        return choice, post.reshape(self._shape), self._passes.presynaptic().reshape(self._shape)
+
+        def rows() -> tuple[Array, Array]:
+            post = self._eligibility.rows(noise, impact, 1.0 / (rule.sigma * rule.samples))
+            return post.reshape(self._shape), self._passes.presynaptic().reshape(self._shape)
+
+        return choice, rows
 
 
 def _stepper(network: Network, head: PolicyHead, settings: LearnerSettings, batch: int) -> _Stepper:
@@ -291,6 +314,7 @@ class Learner:
 
     def _release_all(self) -> None:
         for agent in self._agents.values():
+            agent.settle()
             agent.credit.release_all()
 
     @property
@@ -313,6 +337,8 @@ class Learner:
     @property
     def windows_open(self) -> int:
         """Windows of all agents that still have a trace."""
+        for agent in self._agents.values():
+            agent.settle()
         return sum(agent.credit.open_count for agent in self._agents.values())
 
     @property
@@ -386,6 +412,7 @@ class Learner:
         agent = self._agents.pop(name, None)
         if agent is None:
             return 0
+        agent.settle()
         released = agent.credit.release_all()
         # Baselines and generators are kept for its return, and for checkpoints until then.
         self._restored[name] = _agent_data(agent)
@@ -408,6 +435,7 @@ class Learner:
             InvalidValueError: an observation is not finite.
         """
         agent = self._known(state.agent, state.session, 'state')
+        agent.settle()
         if state.sequence <= agent.sequence:
             return self._again(agent, state)
         pending = agent.pending
@@ -447,6 +475,7 @@ class Learner:
         agent = self._agents.get(name)
         if agent is None or agent.pending is None:
             return None
+        agent.settle()
         agent.credit.release_waiting()
         return self._act(agent, agent.pending)
 
@@ -469,11 +498,11 @@ class Learner:
         else:
             noise = agent.noise.next()
             source = int(settings.action_from == 'noisy')
-            choice, post, pre = agent.stepper.explore(
+            choice, rows = agent.stepper.explore(
                 state.observation, noise, settings.rule, agent.action_generator, source
             )
             if not self._frozen:
-                agent.credit.record(post, pre, state)
+                agent.acted(rows, state)
         answer = ActionBatch(
             state.agent,
             state.session,
@@ -492,9 +521,10 @@ class Learner:
         return answer
 
     def prepare(self) -> None:
-        """Draw the noise of the next steps ahead; to be called when there is nothing else to do."""
-        if not self._evaluating:
-            for agent in self._agents.values():
+        """Do what the last actions left over, draw noise ahead; for when nothing else is to do."""
+        for agent in self._agents.values():
+            agent.settle()
+            if not self._evaluating:
                 agent.noise.prepare()
 
     # ---------------------------------------------------------------- learning
@@ -512,6 +542,7 @@ class Learner:
                 twice.
         """
         agent = self._known(rpe.agent, rpe.session, 'reward-prediction error')
+        agent.settle()
         try:
             _check_rpe(rpe, agent.info)
         except NrlError:
@@ -571,6 +602,8 @@ class Learner:
 
     def snapshot(self) -> dict[str, Any]:
         """Everything that decides the future, as plain data and arrays (copies)."""
+        for agent in self._agents.values():
+            agent.settle()
         return {
             'settings': self._fingerprint(),
             'learning_rate': self._settings.learning_rate,

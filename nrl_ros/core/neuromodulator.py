@@ -128,22 +128,24 @@ class Neuromodulator:
 
     def _check(self, reward: RewardBatch) -> None:
         count = len(reward.instance)
-        lengths = {
-            name: len(getattr(reward, name)) for name in ('episode', 'step', 'window', 'value')
-        }
-        if any(length != count for length in lengths.values()):
+        parts = ('episode', 'step', 'window', 'value')
+        if any([len(getattr(reward, name)) != count for name in parts]):
+            lengths = {name: len(getattr(reward, name)) for name in parts}
             raise ShapeError(
                 f'reward of {reward.agent!r}: expected {count} values as in instance, '
                 f'received {lengths}'
             )
-        if count and int(reward.instance.max()) >= reward.instances:
-            raise InvalidValueError(
-                f'reward of {reward.agent!r}: instance {int(reward.instance.max())} does not '
-                f'exist, expected less than {reward.instances}'
-            )
-        if count > 1 and np.any(np.diff(reward.instance.astype(np.int64)) <= 0):
+        if not count:
+            return
+        who = reward.instance
+        if count > 1 and (who[1:] <= who[:-1]).any():
             raise InvalidValueError(
                 f'reward of {reward.agent!r}: instances must be in rising order, each at most once'
+            )
+        if int(who[-1]) >= reward.instances:
+            raise InvalidValueError(
+                f'reward of {reward.agent!r}: instance {int(who[-1])} does not '
+                f'exist, expected less than {reward.instances}'
             )
 
     def _valid_part(self, reward: RewardBatch, agent: _Agent) -> RewardBatch:

@@ -152,7 +152,7 @@ class DenseTraces:
         self._decay = np.dtype(dtype).type(decay)
         sizes = [n_out * n_in for n_out, n_in in spec.shapes]
         self._flat = np.zeros((instances, sum(sizes)), dtype)
-        ends = np.cumsum([0, *sizes]).tolist()
+        self._ends = ends = np.cumsum([0, *sizes]).tolist()
         self._trace = [
             self._flat[:, start:end].reshape(instances, *shape)
             for start, end, shape in zip(ends, ends[1:], spec.shapes, strict=False)
@@ -203,8 +203,13 @@ class DenseTraces:
     def add_to(self, total: list[Array], index: Array, weight: Array) -> None:
         """Weighted sum over instances, then clear."""
         factor = weight.astype(self._post.dtype)
-        for layer in range(len(self._trace)):
-            total[layer] += np.einsum('k,koi->oi', factor, self._whole(layer, index))
+        flat = (factor * self._decay) @ self._flat[index]
+        post = (self._post[:, index] * factor[:, None]).reshape(-1, self._post.shape[2])
+        pre = self._pre[:, index].reshape(-1, self._pre.shape[2])
+        for layer, shape in enumerate(self._spec.shapes):
+            out, where = self._spec.noise_slices[layer], self._spec.input_slices[layer]
+            total[layer] += flat[self._ends[layer] : self._ends[layer + 1]].reshape(shape)
+            total[layer] += post[:, out].T @ pre[:, where]
         self.clear(index)
 
     def detach(self, instance: int) -> DetachedTrace:

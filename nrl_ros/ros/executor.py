@@ -41,6 +41,7 @@ class StepExecutor(SingleThreadedExecutor):
         self._idle = idle
         self._stale = True
         self._slow_due_ns = 0
+        self._idle_due = True
         self.stop_requested = False
         self.add_node(node)
 
@@ -80,8 +81,16 @@ class StepExecutor(SingleThreadedExecutor):
         """Wait a moment and handle everything that is ready."""
         if self._stale:
             self._collect()
-        if self._polled() and time.monotonic_ns() < self._slow_due_ns:
-            return
+        if self._polled():
+            self._idle_due = True
+            if time.monotonic_ns() < self._slow_due_ns:
+                return
+        if self._idle_due and self._idle is not None and not self.stop_requested:
+            # Once after all that came; what came meanwhile is taken before waiting.
+            self._idle_due = False
+            self._idle()
+            if self._polled():
+                self._idle_due = True
         wait_set = self._wait_set
         wait_set.clear_entities()
         for subscription in self._subscriptions.values():
@@ -93,8 +102,8 @@ class StepExecutor(SingleThreadedExecutor):
         wait_set.wait(_SLOW_PERIOD_NS)
         for pointer in wait_set.get_ready_entities('subscription'):
             subscription = self._subscriptions.get(pointer)
-            if subscription is not None:
-                _take(subscription)
+            if subscription is not None and _take(subscription):
+                self._idle_due = True
         for pointer in wait_set.get_ready_entities('timer'):
             timer = self._timers.get(pointer)
             if timer is not None and timer.handle.is_timer_ready():
@@ -104,8 +113,7 @@ class StepExecutor(SingleThreadedExecutor):
         if now >= self._slow_due_ns:
             self._handle_slow()
             self._slow_due_ns = now + _SLOW_PERIOD_NS
-        if self._idle is not None and not self.stop_requested:
-            self._idle()
+            self._idle_due = True
 
     def _polled(self) -> bool:
         """Take what has come on the step path meanwhile: asking costs far less than waiting."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -27,6 +28,9 @@ from nrl_ros.schema.base import Settings
 Model = TypeVar('Model', bound=Settings)
 
 _WARN_PERIOD_S = 2.0
+# How often, and after how long each time, the name of an unknown node is asked for again.
+_NAME_TRIES = 20
+_NAME_WAIT_S = 0.1
 
 
 class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
@@ -197,12 +201,23 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
 
     def _incompatible(self, topic: str, event: Any, other: str) -> None:
         self.counters['incompatible_qos'] += 1
+        self._say_incompatible(topic, str(event.last_policy_kind), other, _NAME_TRIES)
+
+    def _say_incompatible(self, topic: str, policy: str, other: str, tries: int) -> None:
         topic_name = self.resolve_topic_name(topic)
         infos = (
             self.get_publishers_info_by_topic(topic_name)
             if other == 'publisher'
             else self.get_subscriptions_info_by_topic(topic_name)
         )
+        if tries and any('_UNKNOWN_' in info.node_name for info in infos):
+            # The middleware finds an endpoint before it knows whose it is.
+            def again() -> None:
+                self.destroy_timer(timer)
+                self._say_incompatible(topic, policy, other, tries - 1)
+
+            timer = self.create_timer(_NAME_WAIT_S, again, clock=self.steady_clock)
+            return
         others = [
             f'{info.node_namespace.rstrip("/")}/{info.node_name} '
             f'({info.qos_profile.reliability.name}, {info.qos_profile.durability.name})'
@@ -210,7 +225,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         ]
         self.get_logger().error(
             f'incompatible QoS on {topic_name}: {self.get_fully_qualified_name()} cannot talk to a '
-            f'{other} there because of {event.last_policy_kind!s}; {other}s: '
+            f'{other} there because of {policy}; {other}s: '
             f'{", ".join(others) or "none any more"}; use the profiles of nrl_ros.ros.qos'
         )
 
@@ -257,6 +272,9 @@ def _spin(node: NrlNode[Any]) -> int:
     try:
         if not node.start():
             return 1
+        # What is there by now stays: the collector need not look through it again and again.
+        gc.collect()
+        gc.freeze()
         executor.run(lambda: node.exit_requested)
         node.stop()
         return 0

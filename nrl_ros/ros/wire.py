@@ -181,7 +181,12 @@ class WireCodec:
                 return self._decode_slowly(data)
             layout = self._layout(name_bytes, counts)
             self._recent[name_bytes, len(data)] = layout
-        name = data[at + 4 : at + 3 + name_bytes].decode()
+        try:
+            name = data[at + 4 : at + 3 + name_bytes].decode()
+        except UnicodeDecodeError as error:
+            raise ConversionError(
+                f'{len(data)} bytes are not a {self.message.__name__}: agent is no text: {error}'
+            ) from error
         arrays = [
             np.frombuffer(data, kind, count, where)
             for kind, count, where in zip(self._arrays, layout.counts, layout.array_at, strict=True)

@@ -359,6 +359,7 @@ def test_an_unapplied_step_earns_no_credit() -> None:
         for sequence, applied in enumerate(flags):
             learner.receive(state_of(info, sequence, applied=applied))
             if sequence == 1 and learner is learners[1]:
+                learner.prepare()
                 learner._agents['a'].credit.store.retract(np.array([0]))
         learner.receive(state_of(info, 4, window=1))
         learner.reinforce(rpe_of(info, 4, 0, 0, 1.0))

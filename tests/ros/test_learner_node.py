@@ -1,0 +1,237 @@
+"""The learner node by its topics, services and parameters: the test plays everybody else."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('nrl_ros.msg')
+
+from std_srvs.srv import SetBool
+
+from nrl_ros.ros import conversion, names
+from nrl_ros.ros.interfaces import GetLearnerState, LoadCheckpoint, SaveCheckpoint
+from nrl_ros.storage.checkpoint import read_checkpoint
+from tests.ros.harness import counters
+from tests.unit.fakes import info_of, rpe_of, same, state_of
+
+pytestmark = pytest.mark.ros
+
+
+class Dialogue:
+    """A learner in a process, and a probe that says states and reward-prediction errors."""
+
+    def __init__(self, ros, info, settings=None):
+        self.info = info
+        self.process = ros.start('learner', {'status_period_s': 0.1, **(settings or {})})
+        self.probe = ros.probe()
+        self.probe.hear(names.ACTION, names.LEARNER_STATUS)
+        self.probe.until(lambda: self.probe.node.count_publishers(names.ACTION) == 1, 'the learner')
+        for topic in (names.STATE, names.NEUROMODULATION):
+            self.probe.publisher(topic)
+        self.join(info)
+
+    def join(self, info, text='joined'):
+        self.probe.say(names.ENV_INFO, conversion.info_to_msg(info, 0))
+        self.process.until_logged(f"agent '{info.agent}' {text}")
+
+    def state(self, sequence, **fields):
+        self.send(state_of(self.info, sequence, **fields))
+
+    def send(self, state):
+        self.probe.say(names.STATE, conversion.state_to_wire(state))
+
+    def action(self, sequence, count=1):
+        """The answer to a state, once it has come ``count`` times."""
+
+        def heard():
+            found = [m for m in self.probe.heard[names.ACTION] if m.sequence == sequence]
+            return found if len(found) >= count else None
+
+        return self.probe.until(heard, f'{count} answers to state {sequence}')
+
+    def rpe(self, sequence, window, value=1.0):
+        message = rpe_of(self.info, sequence, [0, 1], window, value)
+        self.probe.say(names.NEUROMODULATION, conversion.rpe_to_wire(message))
+
+    def counter(self, name, least):
+        return self.probe.counter(names.LEARNER_STATUS, name, least)
+
+    def status(self):
+        request = GetLearnerState.Request()
+        return self.probe.call('learner', names.GET_STATE, GetLearnerState, request)
+
+    def switch(self, service, on):
+        return self.probe.call('learner', service, SetBool, SetBool.Request(data=on))
+
+    def teach(self, start, window):
+        """Two steps in a window, its end, its reward-prediction error."""
+        for sequence in (start, start + 1, start + 2):
+            self.state(sequence, window=window + (sequence == start + 2))
+            self.action(sequence)
+        self.rpe(start + 2, window)
+
+
+@pytest.fixture
+def dialogue(ros):
+    return Dialogue(ros, info_of(2))
+
+
+def test_late_doubled_and_unknown_signals(dialogue):
+    """A late one teaches the right trace, once; the others are counted and teach nothing."""
+    for sequence in range(5):
+        dialogue.state(sequence, window=int(sequence >= 3))
+        dialogue.action(sequence)
+    before = dialogue.status().status
+    dialogue.rpe(3, 0)
+    assert dialogue.counter('late_rpes', 2) == 2
+    learned = dialogue.status().status
+    assert learned.windows_learned == 2
+    assert learned.weight_norm != before.weight_norm
+    dialogue.rpe(3, 0)
+    assert dialogue.counter('duplicate_rpes', 2) == 2
+    dialogue.rpe(9, 9)
+    assert dialogue.counter('unknown_window_rpes', 2) == 2
+    after = dialogue.status().status
+    assert (after.weight_norm, after.windows_learned) == (learned.weight_norm, 2)
+
+
+def test_lost_doubled_and_reordered_states(dialogue):
+    dialogue.state(0)
+    [first] = dialogue.action(0)
+    dialogue.state(0)
+    again = dialogue.action(0, count=2)[1]
+    assert list(again.discrete) == list(first.discrete)
+    dialogue.state(3)
+    dialogue.action(3)
+    assert dialogue.counter('lost_states', 2) == 2
+    dialogue.state(1)
+    dialogue.process.until_logged('state 1 came after state 3')
+    status = counters(dialogue.status().status)
+    assert (status['duplicate_states'], status['out_of_order_states']) == (1, 1)
+
+
+def test_messages_of_another_session_do_not_teach(dialogue):
+    stale = replace(dialogue.info, session=dialogue.info.session + 1)
+    dialogue.send(state_of(stale, 0))
+    dialogue.process.until_logged('it was sent before a restart')
+    assert dialogue.counter('wrong_session_messages', 1) == 1
+    dialogue.state(0)
+    dialogue.action(0)
+
+
+def test_in_lockstep_a_missing_signal_is_given_up_and_said(ros):
+    info = info_of(2, lockstep=True)
+    dialogue = Dialogue(ros, info, {'credit.rpe_timeout_s': 0.3})
+    dialogue.state(0)
+    dialogue.action(0)
+    dialogue.state(1, window=1)
+    dialogue.process.until_logged('is the neuromodulator running?')
+    dialogue.action(1)
+    assert dialogue.counter('released_windows', 2) == 2
+
+
+def test_agents_join_and_leave_while_it_runs(dialogue):
+    second = info_of(3, agent='b', session=9)
+    dialogue.join(second)
+    dialogue.send(state_of(second, 0))
+    dialogue.probe.until_heard(names.ACTION, lambda m: m.agent == 'b')
+    dialogue.state(0)
+    dialogue.action(0)
+    assert sorted(dialogue.status().status.agent) == ['a', 'b']
+    dialogue.join(replace(second, active=False), 'left, 3 open windows released')
+    assert list(dialogue.status().status.agent) == ['a']
+    other = info_of(1, agent='c', observations=8)
+    dialogue.probe.say(names.ENV_INFO, conversion.info_to_msg(other, 0))
+    dialogue.process.until_logged("agent 'c' has 8 observations")
+    assert list(dialogue.status().status.agent) == ['a']
+
+
+def test_save_learn_on_load(dialogue, tmp_path):
+    """What is loaded is what was saved, bit for bit; a damaged file changes nothing."""
+    dialogue.teach(0, 0)
+    dialogue.counter('late_rpes', 2)
+    saved = tmp_path / 'saved.nrl'
+
+    def save(path):
+        request = SaveCheckpoint.Request(path=str(path))
+        return dialogue.probe.call('learner', names.SAVE_CHECKPOINT, SaveCheckpoint, request)
+
+    def load(path):
+        request = LoadCheckpoint.Request(path=str(path))
+        return dialogue.probe.call('learner', names.LOAD_CHECKPOINT, LoadCheckpoint, request)
+
+    assert save(saved).success
+    norm = dialogue.status().status.weight_norm
+    dialogue.teach(3, 1)
+    dialogue.counter('late_rpes', 4)
+    assert dialogue.status().status.weight_norm != norm
+    damaged = tmp_path / 'damaged.nrl'
+    data = bytearray(saved.read_bytes())
+    data[len(data) // 2] ^= 1
+    damaged.write_bytes(data)
+    norm_now = dialogue.status().status.weight_norm
+    for path in (damaged, tmp_path / 'missing.nrl'):
+        answer = load(path)
+        assert not answer.success
+        assert str(path) in answer.message
+    assert dialogue.status().status.weight_norm == norm_now
+    assert load(saved).success
+    assert dialogue.status().status.weight_norm == norm
+    again = tmp_path / 'again.nrl'
+    assert save(again).success
+    before, after = read_checkpoint(saved, 'learner'), read_checkpoint(again, 'learner')
+    assert same(before['network'], after['network'])
+    refused = save('')
+    assert not refused.success
+    assert 'checkpoint.folder' in refused.message
+
+
+def test_frozen_it_acts_and_does_not_learn(dialogue):
+    assert dialogue.switch(names.FREEZE, True).success
+    norm = dialogue.status().status.weight_norm
+    dialogue.teach(0, 0)
+    dialogue.counter('ignored_rpes', 2)
+    status = dialogue.status().status
+    assert status.frozen
+    assert (status.weight_norm, status.windows_learned) == (norm, 0)
+    assert dialogue.switch(names.FREEZE, False).success
+    dialogue.teach(3, 1)
+    dialogue.counter('late_rpes', 2)
+    assert dialogue.status().status.weight_norm != norm
+
+
+def test_evaluating_it_is_greedy(ros):
+    """The same observation, the same choice each time; of 40 random ones not all are alike."""
+    dialogue = Dialogue(ros, info_of(40))
+    observation = np.tile(np.array([[0.3, -0.2, 0.1]], np.float32), (40, 1))
+    dialogue.state(0, observation=observation)
+    [random] = dialogue.action(0)
+    assert len(set(random.discrete)) == 2
+    assert dialogue.switch(names.EVALUATE, True).success
+    dialogue.state(1, observation=observation)
+    [greedy] = dialogue.action(1)
+    assert len(set(greedy.discrete)) == 1
+    assert dialogue.status().status.evaluating
+
+
+def test_parameters_that_may_change_and_those_that_may_not(dialogue):
+    probe = dialogue.probe
+    assert probe.set_parameter('learner', plasticity__learning_rate=0.25).successful
+    assert probe.set_parameter('learner', noise__sigma=0.125).successful
+    status = dialogue.status()
+    assert (status.status.learning_rate, status.status.noise_sigma) == (0.25, 0.125)
+    assert 'learning_rate: 0.25' in status.settings
+    for wrong, said in (
+        ({'plasticity__learning_rate': -1.0}, 'learning_rate'),
+        ({'noise__sigma': float('nan')}, 'sigma'),
+        ({'network__hidden_sizes': [8]}, ''),
+        ({'seed': 4}, ''),
+    ):
+        result = probe.set_parameter('learner', **wrong)
+        assert not result.successful
+        assert said in result.reason
+    assert dialogue.status().status.learning_rate == 0.25
