@@ -2,7 +2,7 @@
 
 import os
 
-# Three processes share the cores, and results stay the same bits. Has an effect only before numpy is
+# Three processes share the cores; results stay the same bits. Has an effect only before numpy is
 # imported, and this package is what every way to start a node imports first.
 for _name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
     os.environ.setdefault(_name, '1')
