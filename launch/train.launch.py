@@ -7,6 +7,7 @@ from launch.actions import (
     Shutdown,
 )
 from launch.event_handlers import OnProcessExit
+from launch.substitutions import EnvironmentVariable as Env
 from launch.substitutions import LaunchConfiguration, PathJoinSubstitution, ThisLaunchFileDir
 from launch_ros.substitutions import FindPackageShare
 
@@ -16,6 +17,7 @@ from launch import LaunchDescription
 def generate_launch_description() -> LaunchDescription:
     """The three parts, with the arguments given here; when one node ends, so do the others."""
     params_file = LaunchConfiguration('params_file')
+    home = Env('ROS_HOME', default_value=[Env('HOME', default_value='.'), '/.ros'])
     task_file = PathJoinSubstitution(
         [FindPackageShare('nrl_ros'), 'config', LaunchConfiguration('task')]
     )
@@ -42,6 +44,14 @@ def generate_launch_description() -> LaunchDescription:
             default_value='info',
             choices=['debug', 'info', 'warn', 'error', 'fatal'],
             description='Least severity that is logged',
+        ),
+        DeclareLaunchArgument(
+            'checkpoint_folder',
+            default_value=[home, '/nrl_ros/', LaunchConfiguration('task')],
+            description='Where what was learned is saved; empty: nowhere',
+        ),
+        DeclareLaunchArgument(
+            'load', default_value='', description='Checkpoint, or folder of them, to continue from'
         ),
     ]
     parts = [

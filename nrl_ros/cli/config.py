@@ -180,10 +180,13 @@ def to_yaml(settings: RunSettings, *, comment: str) -> str:
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted names to groups, without what a ROS parameter file cannot hold."""
+    """Dotted names to groups, without what a ROS parameter file cannot hold.
+
+    Empty texts, which stand for nothing, are left out too: a launch argument may then fill them.
+    """
     nested: dict[str, Any] = {}
     for dotted, value in flat.items():
-        if value is None or value == [] or value == {}:
+        if value in (None, '', [], {}):
             continue
         *groups, name = dotted.split('.')
         target = nested

@@ -256,10 +256,9 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         kind = f'environment_{self.settings.agent}'
         try:
             folder = Path(settings.folder)
-            folder.mkdir(parents=True, exist_ok=True)
             write_checkpoint(checkpoint_path(folder, kind, number), 'environment', snapshot)
             prune_checkpoints(folder, kind, settings.keep)
-        except (NrlError, OSError) as error:
+        except NrlError as error:
             self.get_logger().error(f'environment state not written: {error}')
 
     # --------------------------------------------------------------- status

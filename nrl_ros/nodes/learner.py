@@ -11,7 +11,7 @@ import numpy as np
 import yaml
 from std_srvs.srv import SetBool
 
-from nrl_ros.core.errors import NrlError
+from nrl_ros.core.errors import CheckpointError, NrlError
 from nrl_ros.core.learner import Learner
 from nrl_ros.core.types import ActionBatch
 from nrl_ros.ros import conversion, names, qos
@@ -30,6 +30,9 @@ from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.learner import LearnerNodeSettings
 from nrl_ros.storage.checkpoint import (
     checkpoint_path,
+    find_checkpoint,
+    last_number,
+    make_folder,
     prune_checkpoints,
     read_checkpoint,
     write_checkpoint,
@@ -54,8 +57,10 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         settings = self.settings
         self._core = Learner(settings.core())
         self._core.at_boundary = self._save_if_due
-        if settings.checkpoint.load:
-            self._load(Path(settings.checkpoint.load))
+        if settings.checkpoint.folder:
+            make_folder(Path(settings.checkpoint.folder))
+        if settings.checkpoint.load and not self._load(Path(settings.checkpoint.load)):
+            self.get_logger().info(f'no checkpoint in {settings.checkpoint.load} yet: starts anew')
         self._core.evaluating = settings.evaluate
         self._action = self.publisher(Action, names.ACTION, qos.step())
         self._status = self.publisher(LearnerStatus, names.LEARNER_STATUS, qos.latched())
@@ -91,7 +96,9 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         """Save what was learned and say the last figures."""
         assert self._core is not None
         if self.settings.checkpoint.folder and self._core.states:
-            self._save(self._next_path())
+            path = self._next_path()
+            self._save(path)
+            self.get_logger().info(f'saved {path}')
         self._publish_status()
 
     def idle(self) -> None:
@@ -165,10 +172,10 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     # ---------------------------------------------------------- checkpoints
 
     def _next_path(self) -> Path:
-        self._checkpoint_number += 1
-        return checkpoint_path(
-            Path(self.settings.checkpoint.folder), 'learner', self._checkpoint_number
-        )
+        folder = Path(self.settings.checkpoint.folder)
+        # After those of an earlier process: what they learned must not be written over.
+        self._checkpoint_number = 1 + max(self._checkpoint_number, last_number(folder, 'learner'))
+        return checkpoint_path(folder, 'learner', self._checkpoint_number)
 
     def _save_if_due(self) -> int:
         """Save between applying RPEs and acting; the number tells the environment to do so too."""
@@ -184,18 +191,26 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
 
     def _save(self, path: Path) -> None:
         assert self._core is not None
-        path.parent.mkdir(parents=True, exist_ok=True)
         data = self._core.snapshot() | {'number': self._checkpoint_number}
         write_checkpoint(path, 'learner', data)
         if self.settings.checkpoint.folder:
             folder = Path(self.settings.checkpoint.folder)
             prune_checkpoints(folder, 'learner', self.settings.checkpoint.keep)
 
-    def _load(self, path: Path) -> None:
+    def _load(self, path: Path) -> Path | None:
+        """Take over a file, or the newest readable one of a folder; None where it has none."""
         assert self._core is not None
-        data = read_checkpoint(path, 'learner')
+        file = find_checkpoint(path, 'learner', self._skipped)
+        if file is None:
+            return None
+        data = read_checkpoint(file, 'learner')
         self._core.restore(data)
         self._checkpoint_number = max(self._checkpoint_number, int(data['number']))
+        self.get_logger().info(f'continues from {file}: {self._core.steps} steps so far')
+        return file
+
+    def _skipped(self, _path: Path, error: CheckpointError) -> None:
+        self.get_logger().warning(f'skipped: {error}')
 
     # ------------------------------------------------------------- services
 
@@ -208,7 +223,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             path = Path(request.path) if request.path else self._next_path()
             self._save(path)
             response.success, response.message = True, str(path)
-        except (NrlError, OSError) as error:
+        except NrlError as error:
             response.success, response.message = False, str(error)
         return response
 
@@ -216,8 +231,10 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
     ) -> LoadCheckpoint.Response:
         try:
-            self._load(Path(request.path))
-            response.success, response.message = True, f'loaded {request.path}'
+            file = self._load(Path(request.path))
+            if file is None:
+                raise CheckpointError(f'there is no checkpoint in {request.path}')
+            response.success, response.message = True, f'loaded {file}'
         except NrlError as error:
             response.success, response.message = False, str(error)
         return response

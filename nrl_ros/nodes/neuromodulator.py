@@ -15,7 +15,7 @@ from nrl_ros.ros.interfaces import Neuromodulation, NeuromodulatorStatus, Reward
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
-from nrl_ros.storage.checkpoint import read_checkpoint
+from nrl_ros.storage.checkpoint import find_checkpoint, read_checkpoint
 
 
 class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
@@ -29,8 +29,11 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
     def configure(self) -> None:
         """Build the core and the topics."""
         self._core = Neuromodulator(self.settings.core())
+        file = find_checkpoint(Path(self.settings.load), 'learner') if self.settings.load else None
         if self.settings.load:
-            saved = read_checkpoint(Path(self.settings.load), 'learner')
+            self.get_logger().info(f'baselines from {file or "nowhere, there are none yet"}')
+        if file is not None:
+            saved = read_checkpoint(file, 'learner')
             self._core.restore(
                 {
                     name: {'baseline': agent['baseline'], 'known': agent['baseline_known']}

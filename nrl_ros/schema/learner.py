@@ -78,7 +78,11 @@ class CheckpointGroup(Settings):
     folder: str = Field('', description='Where checkpoints are written; empty: none')
     period_s: float = live(60.0, 'Time between checkpoints [s]; 0: only on request', ge=0)
     keep: int = Field(5, ge=1, description='Newest checkpoints kept [1]')
-    load: str = Field('', description='Checkpoint to start from; empty: start anew')
+    load: str = Field(
+        '',
+        description='Checkpoint to start from, or a folder: its newest one that can be read, '
+        'if there is one; empty: start anew',
+    )
 
 
 class LearnerNodeSettings(Settings):

@@ -27,7 +27,9 @@ class NeuromodulatorNodeSettings(Settings):
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
-    load: str = Field('', description="Learner's checkpoint to take the baselines from")
+    load: str = Field(
+        '', description="Learner's checkpoint, or folder of them, to take the baselines from"
+    )
     rpe: RpeGroup = RpeGroup()
 
     def core(self) -> RpeSettings:

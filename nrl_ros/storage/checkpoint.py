@@ -39,6 +39,22 @@ def checkpoint_path(folder: Path, name: str, number: int) -> Path:
     return folder / f'{_safe(name)}_{number:08d}{SUFFIX}'
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for checkpoints now, so that a lack of rights is told before there is a need.
+
+    Raises:
+        CheckpointError: it cannot be made or written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CheckpointError(
+            f'checkpoint folder {folder} cannot be made: {_reason(error)}'
+        ) from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise CheckpointError(f'checkpoint folder {folder} cannot be written to by this user')
+
+
 def write_checkpoint(
     path: Path, kind: str, data: dict[str, Any], info: dict[str, Any] | None = None
 ) -> None:
@@ -124,6 +140,28 @@ def latest_checkpoint(
         else:
             return path
     return None
+
+
+def find_checkpoint(path: Path, name: str, skipped: Skipped | None = None) -> Path | None:
+    """The file meant by a path: itself, or the newest checkpoint that can be read in a folder.
+
+    Args:
+        path: a file, or a folder of checkpoints.
+        name: as in ``checkpoint_path``.
+        skipped: called for each newer one that cannot be read, with the reason.
+
+    Returns:
+        None for a folder without any, and for one that does not exist yet.
+    """
+    if path.is_dir() or not (path.suffix == SUFFIX or path.exists()):
+        return latest_checkpoint(path, name, skipped=skipped)
+    return path
+
+
+def last_number(folder: Path, name: str) -> int:
+    """Number of the newest checkpoint of a name, readable or not; 0 where there is none."""
+    numbered = _numbered(folder, name)
+    return int(numbered[-1].stem.rpartition('_')[2]) if numbered else 0
 
 
 def prune_checkpoints(folder: Path, name: str, keep: int) -> list[Path]:

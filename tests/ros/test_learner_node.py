@@ -15,7 +15,7 @@ from std_srvs.srv import SetBool
 from nrl_ros.ros import conversion, names
 from nrl_ros.ros.interfaces import GetLearnerState, LoadCheckpoint, SaveCheckpoint
 from nrl_ros.storage.checkpoint import read_checkpoint
-from tests.ros.harness import counters
+from tests.ros.harness import counters, last_checkpoint
 from tests.unit.fakes import info_of, rpe_of, same, state_of
 
 pytestmark = pytest.mark.ros
@@ -188,6 +188,24 @@ def test_save_learn_on_load(dialogue, tmp_path):
     refused = save('')
     assert not refused.success
     assert 'checkpoint.folder' in refused.message
+
+
+def test_a_restarted_learner_continues_and_writes_over_nothing(ros, tmp_path):
+    """Same folder for loading and saving, as a supervisor that starts it again would use."""
+    folder = tmp_path / 'saved'
+    settings = {'checkpoint.folder': str(folder), 'checkpoint.load': str(folder)}
+    for start in range(3):
+        dialogue = Dialogue(ros, info_of(2, session=start + 1), settings)
+        newest = f'continues from {folder}/learner_{start:08d}.nrl'
+        assert (newest if start else 'starts anew') in dialogue.process.output
+        dialogue.teach(0, 0)
+        dialogue.counter('late_rpes', 2 * (start + 1))
+        dialogue.join(replace(dialogue.info, active=False), 'left')
+        dialogue.process.interrupt()
+        # What the processes before have learned is in it too: one update each.
+        assert last_checkpoint(folder)['totals'][2] == start + 1
+    files = sorted(path.name for path in folder.iterdir())
+    assert files == [f'learner_{number:08d}.nrl' for number in (1, 2, 3)]
 
 
 def test_frozen_it_acts_and_does_not_learn(dialogue):

@@ -14,7 +14,10 @@ from nrl_ros.core.errors import CheckpointError
 from nrl_ros.storage import checkpoint
 from nrl_ros.storage.checkpoint import (
     checkpoint_path,
+    find_checkpoint,
+    last_number,
     latest_checkpoint,
+    make_folder,
     prune_checkpoints,
     read_checkpoint,
     write_checkpoint,
@@ -139,17 +142,26 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         write_checkpoint(tmp_path / 'file' / 'x.nrl', 'learner', DATA)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason='root may do everything')
-def test_a_lack_of_rights_says_how_to_mend_it(tmp_path: Path) -> None:
-    folder = tmp_path / 'locked'
-    folder.mkdir(mode=0o500)
-    with pytest.raises(CheckpointError, match='give this user the right'):
-        write_checkpoint(folder / 'x.nrl', 'learner', DATA)
+def test_a_lack_of_rights_says_how_to_mend_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the system calls say it; root, who may do everything, would never see it."""
     path = tmp_path / 'x.nrl'
     write_checkpoint(path, 'learner', DATA)
-    path.chmod(0)
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(Path, 'read_bytes', refuse)
     with pytest.raises(CheckpointError, match='give this user the right'):
         read_checkpoint(path, 'learner')
+    monkeypatch.setattr(os, 'replace', refuse)
+    with pytest.raises(CheckpointError, match='give this user the right'):
+        write_checkpoint(path, 'learner', DATA)
+    assert files(tmp_path) == ['x.nrl']
+    monkeypatch.setattr(Path, 'mkdir', refuse)
+    with pytest.raises(CheckpointError, match='give this user the right'):
+        make_folder(tmp_path / 'locked')
 
 
 def test_a_missing_file_says_what_is_there_instead(tmp_path: Path) -> None:
@@ -221,6 +233,19 @@ def test_the_kind_may_differ_from_the_name(tmp_path: Path) -> None:
     write_checkpoint(path, 'environment', {})
     assert latest_checkpoint(tmp_path, 'environment_arm/0', 'environment') == path
     assert latest_checkpoint(tmp_path, 'environment_arm/0') is None
+
+
+def test_a_folder_stands_for_its_newest_readable_checkpoint(tmp_path: Path) -> None:
+    missing = tmp_path / 'not_yet'
+    assert find_checkpoint(missing, 'learner') is None
+    assert last_number(missing, 'learner') == 0
+    assert find_checkpoint(tmp_path / 'x.nrl', 'learner') == tmp_path / 'x.nrl'
+    good = checkpoint_path(tmp_path, 'learner', 7)
+    write_checkpoint(good, 'learner', {})
+    checkpoint_path(tmp_path, 'learner', 8).write_bytes(b'NRL1 cut off')
+    assert find_checkpoint(tmp_path, 'learner') == good
+    # The damaged one keeps its number: whoever looks into it later shall still find it.
+    assert last_number(tmp_path, 'learner') == 8
 
 
 def test_pruning_keeps_the_newest_and_what_is_not_its_own(tmp_path: Path) -> None:
