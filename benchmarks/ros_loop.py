@@ -27,9 +27,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-for _name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
-    os.environ.setdefault(_name, '1')
+import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 
+# isort: split
 import numpy as np
 import rclpy
 import yaml

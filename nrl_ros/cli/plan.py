@@ -31,6 +31,10 @@ Warn = Callable[[str], None]
 _LEFT_BEHIND = 'left_behind'
 
 
+# Saved with every checkpoint; what is given anew on the command line wins.
+_LIVE = ('learner.plasticity.learning_rate', 'learner.noise.sigma')
+
+
 @dataclass(frozen=True)
 class TrainOptions:
     """What the command line says; None where it says nothing.
@@ -206,7 +210,10 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
     _trim_metrics(run, earlier)
     _write_config(run, settings, f'resumed from checkpoint {saved.number}')
     remaining = target if counted or not target else target - earlier
-    start = _write_start(run, _from_checkpoint(saved, remaining))
+    nodes = _from_checkpoint(saved, remaining)
+    if any(item.partition('=')[0].strip() in _LIVE for item in options.overrides):
+        nodes['learner']['checkpoint']['keep_settings'] = True
+    start = _write_start(run, nodes)
     return Plan(
         run,
         run.task,

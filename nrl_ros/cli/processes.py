@@ -14,6 +14,7 @@ from pathlib import Path
 
 import nrl_ros
 from nrl_ros.core.errors import NrlError
+from nrl_ros.nodes import THREAD_VARIABLES
 
 _GRACE_S = 5.0
 _LAST_LINES = 15
@@ -142,7 +143,7 @@ def _end_with_parent() -> None:
 def node_environment(domain: int) -> dict[str, str]:
     """Variables of the nodes: one thread each, this machine only unless told otherwise."""
     result = dict(os.environ)
-    for name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+    for name in THREAD_VARIABLES:
         result.setdefault(name, '1')
     result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     result['ROS_DOMAIN_ID'] = str(domain)

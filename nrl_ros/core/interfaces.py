@@ -15,9 +15,20 @@ Over ROS 2 the three objects live in three nodes and the four arrows between the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.core.heads import PolicyHead
+from nrl_ros.core.network import Network, NetworkSpec
 from nrl_ros.core.types import EnvSpec, Float32, Int32, StepResult
+
+Array = NDArray[Any]
+# Postsynaptic rows [K, B, N] and presynaptic rows [K, B, M] of one step, when called: what the
+# step adds to the eligibility trace is the sum over K of their outer products, layer by layer.
+Rows = Callable[[], tuple[Array, Array]]
 
 
 @runtime_checkable
@@ -70,5 +81,69 @@ class Snapshottable(Protocol):
 
         Raises:
             CheckpointError: the snapshot is not one of this environment.
+        """
+        ...
+
+
+class PlasticityRule(Protocol):
+    """A learning rule: how acting is disturbed, and what a step adds to the eligibility trace.
+
+    One rule a file in ``nrl_ros/core/plasticity``, listed in its ``RULES``. Frozen; what may change
+    while it runs is changed by making another one.
+    """
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise [1]."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """K, rows that a step adds to the trace."""
+        ...
+
+    def with_sigma(self, sigma: float) -> PlasticityRule:
+        """The same rule with other noise."""
+        ...
+
+    def scales(self, spec: NetworkSpec) -> list[float]:
+        """Factor c of each layer's update."""
+        ...
+
+    def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
+        """The rule at work for one agent.
+
+        Args:
+            network: whose weights are used; its arrays stay the same ones.
+            head: of the policy.
+            batch: B, instances of the agent.
+            source: pass from which actions are drawn: 0 the clean, 1 the first noisy one.
+        """
+        ...
+
+
+class Explorer(Protocol):
+    """A plasticity rule at work for the B instances of one agent."""
+
+    def set_sigma(self, sigma: float) -> None:
+        """Change the noise from the next step on; rows not yet asked for keep theirs."""
+        ...
+
+    def greedy(self, observation: Array) -> Array:
+        """Most probable choice [B, A], without noise and without random numbers."""
+        ...
+
+    def explore(
+        self, observation: Array, noise: Array, generator: np.random.Generator
+    ) -> tuple[Array, Rows]:
+        """Act, and leave what is not needed for acting to be asked for later.
+
+        Args:
+            observation: [B, O].
+            noise: unit noise [K * B, N]; may be overwritten.
+            generator: for drawing actions.
+
+        Returns:
+            The choice [B, A], and the rows for the trace, to be asked for before the next step.
         """
         ...

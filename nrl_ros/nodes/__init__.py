@@ -4,5 +4,6 @@ import os
 
 # Three processes share the cores; results stay the same bits. Has an effect only before numpy is
 # imported, and this package is what every way to start a node imports first.
-for _name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
+THREAD_VARIABLES = ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS')
+for _name in THREAD_VARIABLES:
     os.environ.setdefault(_name, '1')

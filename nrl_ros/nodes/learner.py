@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from nrl_ros.core.errors import CheckpointError, NrlError
@@ -204,10 +205,27 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         if file is None:
             return None
         data = read_checkpoint(file, 'learner')
-        self._core.restore(data)
+        self._core.restore(data, keep_settings=self.settings.checkpoint.keep_settings)
+        self._show_settings_in_force()
         self._checkpoint_number = max(self._checkpoint_number, int(data['number']))
         self.get_logger().info(f'continues from {file}: {self._core.steps} steps so far')
         return file
+
+    def _show_settings_in_force(self) -> None:
+        """What a checkpoint brought along is what the parameters say from now on."""
+        assert self._core is not None
+        found = {
+            'plasticity.learning_rate': self._core.settings.learning_rate,
+            'noise.sigma': self._core.settings.rule.sigma,
+        }
+        for name, value in found.items():
+            before = self.get_parameter(name).value
+            if value != before:
+                self.set_parameters([Parameter(name, value=value)])
+                self.get_logger().warning(
+                    f'{name} is {value} as in the checkpoint, not {before} as in the parameters; '
+                    'to have these instead, set it now, or start with checkpoint.keep_settings'
+                )
 
     def _skipped(self, _path: Path, error: CheckpointError) -> None:
         self.get_logger().warning(f'skipped: {error}')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import signal
 import sys
 import time
@@ -281,12 +280,3 @@ def _spin(node: NrlNode[Any]) -> int:
     finally:
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()
-
-
-def one_thread() -> None:
-    """Keep BLAS on one thread: three processes share the cores, and results stay the same bits.
-
-    Has an effect only before numpy is imported, so entry points set it first.
-    """
-    for name in ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'):
-        os.environ.setdefault(name, '1')

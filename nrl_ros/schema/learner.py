@@ -6,8 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from nrl_ros.core.learner import LearnerSettings
-from nrl_ros.core.plasticity import NodePerturbation
+from nrl_ros.core.plasticity import RULES
+from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.schema.base import Settings, live
 
 
@@ -83,6 +83,11 @@ class CheckpointGroup(Settings):
         description='Checkpoint to start from, or a folder: its newest one that can be read, '
         'if there is one; empty: start anew',
     )
+    keep_settings: bool = Field(
+        False,
+        description='With load: learning rate and noise as the parameters say, instead of those '
+        'in force when the checkpoint was written',
+    )
 
 
 class LearnerNodeSettings(Settings):
@@ -106,7 +111,7 @@ class LearnerNodeSettings(Settings):
             bias=self.network.bias,
             leak=self.network.leak,
             precision=self.network.precision,
-            rule=NodePerturbation(
+            rule=RULES[self.plasticity.rule](
                 sigma=self.noise.sigma,
                 norm=self.plasticity.norm,
                 step_scale=self.plasticity.step_scale,

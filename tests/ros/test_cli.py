@@ -117,13 +117,18 @@ def test_resume_adds_to_the_run(tmp_path):
     folder = tmp_path / 'run'
     assert short_run(folder).returncode == 0
     before = summary(folder)
-    done = nrl('train', '--resume', folder, '--steps', 8000, '--episodes', 0, '--quiet')
+    done = nrl(
+        'train', '--resume', folder, '--steps', 8000, '--episodes', 0, '--quiet',
+        '--set', 'learner.plasticity.learning_rate=0.0001',
+    )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     after = summary(folder)
     assert after['steps'] >= 8000
     assert after['resumed_from'] == 1
     rows = (folder / 'metrics.csv').read_text().splitlines()
     assert len(rows) - 1 > before['episodes']
+    # A setting given anew wins over the one that the checkpoint was written with.
+    assert ',0.0001,' in (folder / 'progress.csv').read_text().splitlines()[-1]
 
 
 @pytest.mark.parametrize('name', ['SIGINT', 'SIGTERM'])

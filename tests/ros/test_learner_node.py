@@ -208,6 +208,28 @@ def test_a_restarted_learner_continues_and_writes_over_nothing(ros, tmp_path):
     assert files == [f'learner_{number:08d}.nrl' for number in (1, 2, 3)]
 
 
+def test_a_checkpoint_brings_its_learning_rate_unless_told_otherwise(ros, tmp_path):
+    """What is in force and what the parameters say are the same, whichever of them wins."""
+    first = Dialogue(ros, info_of(2), {'checkpoint.folder': str(tmp_path)})
+    first.teach(0, 0)
+    assert first.probe.set_parameter('learner', plasticity__learning_rate=0.25).successful
+    first.process.interrupt()
+    for keep, expected in ((False, 0.25), (True, 0.5)):
+        settings = {
+            'plasticity.learning_rate': 0.5,
+            'checkpoint.load': str(tmp_path),
+            'checkpoint.keep_settings': keep,
+        }
+        process = ros.start('learner', settings)
+        output = process.until_logged('continues from')
+        assert ('learning_rate is 0.25 as in the checkpoint, not 0.5' in output) != keep
+        probe = ros.probe()
+        assert probe.get_parameter('learner', 'plasticity.learning_rate') == expected
+        state = probe.call('learner', names.GET_STATE, GetLearnerState, GetLearnerState.Request())
+        assert state.status.learning_rate == expected
+        process.interrupt()
+
+
 def test_frozen_it_acts_and_does_not_learn(dialogue):
     assert dialogue.switch(names.FREEZE, True).success
     norm = dialogue.status().status.weight_norm

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nrl_ros.core.learner import Learner, LearnerSettings
+from nrl_ros.core.learner import Learner
+from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.core.types import (
     ActionSpace,
     AgentInfo,

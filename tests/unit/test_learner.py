@@ -16,8 +16,9 @@ from nrl_ros.core.errors import (
     ProtocolError,
     ShapeError,
 )
-from nrl_ros.core.learner import Learner, LearnerSettings
+from nrl_ros.core.learner import Learner
 from nrl_ros.core.plasticity import NodePerturbation
+from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.core.types import ActionSpace, Phase, RpeBatch, StateBatch
 from nrl_ros.storage.codec import decode, encode
 from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, same, state_of

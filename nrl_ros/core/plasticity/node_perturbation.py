@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.network import NetworkSpec
+from nrl_ros.core.heads import PolicyHead, SoftmaxHead
+from nrl_ros.core.interfaces import Explorer, Rows
+from nrl_ros.core.kernels import NativeEligibility, NativePasses, NativeSoftmax, suits
+from nrl_ros.core.network import Network, NetworkSpec, Passes
 
 Array = NDArray[Any]
 
@@ -54,6 +57,10 @@ class NodePerturbation:
         if self.samples < 1:
             raise ConfigError(f'samples must be at least 1, received {self.samples}')
 
+    def with_sigma(self, sigma: float) -> NodePerturbation:
+        """The same rule with other noise."""
+        return replace(self, sigma=sigma)
+
     def scales(self, spec: NetworkSpec) -> list[float]:
         """Factor c of each layer's update."""
         widths = [float(n_out) for n_out, _ in spec.shapes]
@@ -90,3 +97,78 @@ class NodePerturbation:
             square = np.einsum('kbn,kbn->kb', part, part)
             part *= (factor / square)[..., None]
         return unit_noise
+
+    def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
+        """See PlasticityRule."""
+        kind = _CompiledExplorer if suits(network) else _NumpyExplorer
+        return kind(self, network, head, batch, source)
+
+
+class _NumpyExplorer:
+    """One step of B instances in numpy: passes, choice, and the rows that the trace takes."""
+
+    def __init__(
+        self, rule: NodePerturbation, network: Network, head: PolicyHead, batch: int, source: int
+    ) -> None:
+        self._rule = rule
+        self._spec = network.spec
+        self._head = head
+        self._source = source
+        self._shape = (rule.samples, batch, -1)
+        self._passes: Passes | NativePasses = Passes(network, batch, rule.samples)
+        self._quiet: Passes | NativePasses = Passes(network, batch, 0)
+
+    def set_sigma(self, sigma: float) -> None:
+        """See Explorer."""
+        self._rule = self._rule.with_sigma(sigma)
+
+    def greedy(self, observation: Array) -> Array:
+        """See Explorer."""
+        return self._head.greedy(self._quiet.run(observation, None, 0.0)[0])
+
+    def explore(
+        self, observation: Array, noise: Array, generator: np.random.Generator
+    ) -> tuple[Array, Rows]:
+        """See Explorer."""
+        rule = self._rule
+        z = self._passes.run(observation, noise, rule.sigma)
+        choice = self._head.draw(z[self._source], generator)
+        log_probability = self._head.log_probability(z, choice)
+        impact = log_probability[1:] - log_probability[0]
+
+        def rows() -> tuple[Array, Array]:
+            post = rule.postsynaptic_(noise.reshape(self._shape), impact, self._spec)
+            return post, self._passes.presynaptic().reshape(self._shape)
+
+        return choice, rows
+
+
+class _CompiledExplorer(_NumpyExplorer):
+    """The same with the compiled step; softmax heads too are compiled, others stay in numpy."""
+
+    def __init__(
+        self, rule: NodePerturbation, network: Network, head: PolicyHead, batch: int, source: int
+    ) -> None:
+        super().__init__(rule, network, head, batch, source)
+        self._passes = NativePasses(network, batch, rule.samples)
+        self._quiet = NativePasses(network, batch, 0)
+        self._softmax = None
+        if isinstance(head, SoftmaxHead):
+            self._softmax = NativeSoftmax(head.sizes, batch, rule.samples)
+        self._eligibility = NativeEligibility(rule.norm_ends(network.spec), rule.samples * batch)
+
+    def explore(
+        self, observation: Array, noise: Array, generator: np.random.Generator
+    ) -> tuple[Array, Rows]:
+        """As in numpy."""
+        if self._softmax is None:
+            return super().explore(observation, noise, generator)
+        rule = self._rule
+        z = self._passes.run(observation, noise, rule.sigma)
+        choice, impact = self._softmax.draw(z, generator, self._source)
+
+        def rows() -> tuple[Array, Array]:
+            post = self._eligibility.rows(noise, impact, 1.0 / (rule.sigma * rule.samples))
+            return post.reshape(self._shape), self._passes.presynaptic().reshape(self._shape)
+
+        return choice, rows

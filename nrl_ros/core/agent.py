@@ -1,0 +1,110 @@
+"""One agent as the learner serves it: its noise, its traces, its place in the protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from nrl_ros.core.credit import CreditWindows
+from nrl_ros.core.errors import CheckpointError
+from nrl_ros.core.heads import PolicyHead
+from nrl_ros.core.interfaces import Rows
+from nrl_ros.core.network import Network
+from nrl_ros.core.noise import NoiseStream, agent_generators, generator_state
+from nrl_ros.core.settings import LearnerSettings
+from nrl_ros.core.traces import make_store
+from nrl_ros.core.types import ActionBatch, AgentInfo, StateBatch
+
+
+class ServedAgent:
+    """Everything the learner keeps for one agent."""
+
+    def __init__(
+        self,
+        info: AgentInfo,
+        network: Network,
+        head: PolicyHead,
+        settings: LearnerSettings,
+        counters: Counter[str],
+    ) -> None:
+        self._counters = counters
+        batch = info.spec.instances
+        rule, spec = settings.rule, network.spec
+        self.info = info
+        noise, self.action_generator = agent_generators(settings.seed, info.agent, 2)
+        self.noise = NoiseStream(
+            settings.noise_shape,
+            noise,
+            rows=batch * rule.samples,
+            components=spec.noise_components,
+            dtype=network.dtype,
+        )
+        self.explorer = rule.explorer(
+            network, head, batch=batch, source=int(settings.action_from == 'noisy')
+        )
+        store = make_store(
+            settings.trace_kind,
+            spec,
+            instances=batch,
+            samples=rule.samples,
+            decay=settings.trace_decay,
+            window_steps=info.window_steps_hint,
+            dtype=network.dtype,
+        )
+        self.credit = CreditWindows(store, batch, counters, max_late=settings.max_late_windows)
+        self.baseline = np.zeros(batch)
+        self.baseline_known = np.zeros(batch, np.bool_)
+        self.sequence = -1
+        self.answer: ActionBatch | None = None
+        self.pending: StateBatch | None = None
+        self._unrecorded: tuple[Rows, StateBatch] | None = None
+
+    def acted(self, rows: Rows, state: StateBatch) -> None:
+        """Note a step whose rows are not in the trace yet: the action is to go out first."""
+        self._unrecorded = (rows, state)
+
+    def settle(self) -> None:
+        """Bring the newest step into the trace; due before anything else happens to it."""
+        if self._unrecorded is not None:
+            (rows, state), self._unrecorded = self._unrecorded, None
+            self.credit.record(*rows(), state)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that decides the agent's future, as plain data and arrays (copies)."""
+        return {
+            'session': self.info.session,
+            'instances': self.info.spec.instances,
+            'sequence': self.sequence,
+            'noise': self.noise.snapshot(),
+            'action_generator': generator_state(self.action_generator),
+            'baseline': self.baseline.copy(),
+            'baseline_known': self.baseline_known.copy(),
+            'credit': self.credit.snapshot(),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue from a snapshot; traces only within their session, else they are released.
+
+        Raises:
+            CheckpointError: noise or traces were kept in another way.
+        """
+        if saved['instances'] != self.info.spec.instances:
+            # Another number of instances: its traces and generators mean nothing here.
+            return
+        self.noise.restore(saved['noise'])
+        self.action_generator.bit_generator.state = saved['action_generator']
+        self.baseline[...] = saved['baseline']
+        self.baseline_known[...] = saved['baseline_known']
+        credit = saved['credit']
+        if saved['session'] != self.info.session:
+            self._counters['released_windows'] += int(credit['arrays']['has_rows'].sum())
+            self._counters['released_windows'] += len(credit['late'])
+            return
+        if credit['store']['kind'] != self.credit.store.kind:
+            raise CheckpointError(
+                f'traces were kept {credit["store"]["kind"]}, expected {self.credit.store.kind}'
+            )
+        self.credit.restore(credit)
+        self.sequence = saved['sequence']

@@ -1,0 +1,68 @@
+"""What a state and a reward-prediction error must be before the learner looks into them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nrl_ros.core.errors import InvalidValueError, ShapeError
+from nrl_ros.core.types import AgentInfo, RpeBatch, StateBatch
+
+
+def check_state(state: StateBatch, info: AgentInfo) -> None:
+    """Refuse a state that does not fit the agent's spaces.
+
+    Raises:
+        ShapeError: arrays of another shape.
+        InvalidValueError: an observation is not finite.
+    """
+    batch, size = info.spec.instances, info.spec.observation_size
+    if state.observation.shape != (batch, size):
+        raise ShapeError(
+            f'state {state.sequence} of {state.agent!r}: expected observations {(batch, size)}, '
+            f'received {state.observation.shape}'
+        )
+    for name in ('episode', 'step', 'window', 'phase', 'ending', 'applied'):
+        received = getattr(state, name).shape
+        if received != (batch,):
+            raise ShapeError(
+                f'state {state.sequence} of {state.agent!r}: expected {batch} values of {name}, '
+                f'received {received}'
+            )
+    if not np.isfinite(state.observation).all():
+        bad = np.flatnonzero(~np.isfinite(state.observation).all(axis=1))
+        raise InvalidValueError(
+            f'state {state.sequence} of {state.agent!r}: observation of instance {int(bad[0])} is '
+            f'{state.observation[bad[0]].tolist()}, expected finite numbers'
+        )
+
+
+def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
+    """Refuse reward-prediction errors that do not fit the agent's instances.
+
+    Raises:
+        ShapeError: arrays of unequal length.
+        InvalidValueError: not finite, or an instance that does not exist or is named twice.
+    """
+    count = len(rpe.instance)
+    for name in ('window', 'reward', 'baseline', 'rpe'):
+        if len(getattr(rpe, name)) != count:
+            raise ShapeError(
+                f'RPE {rpe.sequence} of {rpe.agent!r}: expected {count} values of {name}, '
+                f'received {len(getattr(rpe, name))}'
+            )
+    if not count:
+        return
+    if not (np.isfinite(rpe.rpe).all() and np.isfinite(rpe.baseline).all()):
+        raise InvalidValueError(
+            f'RPE {rpe.sequence} of {rpe.agent!r}: received rpe {rpe.rpe.tolist()} and baseline '
+            f'{rpe.baseline.tolist()}, expected finite numbers'
+        )
+    if int(rpe.instance.max()) >= info.spec.instances:
+        raise InvalidValueError(
+            f'RPE {rpe.sequence} of {rpe.agent!r}: instance {int(rpe.instance.max())} does not '
+            f'exist, expected less than {info.spec.instances}'
+        )
+    if count > 1 and np.any(np.diff(rpe.instance.astype(np.int64)) <= 0):
+        raise InvalidValueError(
+            f'RPE {rpe.sequence} of {rpe.agent!r}: instances must be in rising order'
+        )

@@ -1,0 +1,65 @@
+"""What fixes a learner, checked when it is made."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.interfaces import PlasticityRule
+from nrl_ros.core.noise import NOISE_SHAPES
+from nrl_ros.core.plasticity import NodePerturbation
+from nrl_ros.core.traces import TRACE_KINDS
+
+
+@dataclass(frozen=True)
+class LearnerSettings:
+    """What fixes a learner.
+
+    Attributes:
+        hidden: neurons of each hidden layer.
+        bias: give each layer one more input that is always 1.
+        leak: slope of the LeakyReLU below zero [1].
+        rule: the plasticity rule.
+        learning_rate: eta, weight change per unit RPE and trace [1], not negative.
+        noise_shape: a key of NOISE_SHAPES.
+        action_from: draw the action from the 'clean' policy (authors) or the 'noisy' one (paper).
+        action_std: of the Gaussian head, in units of half the action range [1].
+        learn_std: let the network set the standard deviation of the Gaussian head.
+        trace_kind: 'auto', 'dense' or 'factored'.
+        trace_decay: factor of the trace per step, in (0, 1]; 1 sums.
+        max_late_windows: closed windows kept for each instance while their RPE is late.
+        seed: fixes weights, noise and actions.
+        precision: 'float32' or 'float64'.
+    """
+
+    hidden: tuple[int, ...] = (64,)
+    bias: bool = False
+    leak: float = 0.1
+    rule: PlasticityRule = field(default_factory=NodePerturbation)
+    learning_rate: float = 1e-3
+    noise_shape: str = 'gaussian'
+    action_from: str = 'clean'
+    action_std: float = 0.5
+    learn_std: bool = False
+    trace_kind: str = 'auto'
+    trace_decay: float = 1.0
+    max_late_windows: int = 16
+    seed: int = 0
+    precision: str = 'float32'
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0.0):
+            raise ConfigError(f'learning_rate must be >= 0, received {self.learning_rate}')
+        allowed = {
+            'noise_shape': tuple(NOISE_SHAPES),
+            'action_from': ('clean', 'noisy'),
+            'trace_kind': TRACE_KINDS,
+            'precision': ('float32', 'float64'),
+        }
+        for name, choices in allowed.items():
+            if getattr(self, name) not in choices:
+                raise ConfigError(f'{name}: expected {choices}, received {getattr(self, name)!r}')
+        if self.max_late_windows < 0 or self.seed < 0:
+            raise ConfigError('max_late_windows and seed must not be negative')
