@@ -157,10 +157,10 @@ def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableTy
         (' mean of 100 episodes', 'dim'),
     )
     outer.add_row(curve)
-    trouble = {name: value for name, value in progress.groups.items() if value}
-    if trouble:
-        text = '   '.join(f'{name} {value:,}' for name, value in trouble.items())
-        outer.add_row(Text(text, style='yellow'))
+    counts = Text('messages ', style='dim')
+    for name, value in progress.groups.items():
+        counts.append(f' {name} {value:,} ', style='bold yellow' if value else 'dim')
+    outer.add_row(counts)
     return Panel(outer, title=title, title_align='left', border_style='cyan', expand=False)
 
 

@@ -28,8 +28,10 @@ Array = NDArray[Any]
 # Ring of a factored trace: as long as the longest window, within this memory.
 _RING_BYTES = 256 * 2**20
 _DEFAULT_STEPS = 256
-# Weights per row number up to which compiled dense traces win; see docs/performance.md.
-_DENSE_RATIO = 8
+# What stays in the cache [bytes]; measured by benchmarks/traces.py, see docs/performance.md.
+_CACHED_ROWS = 8 * 2**20
+_CACHED_TRACES = 12 * 2**20
+_FLOAT_BYTES = 4
 # Weights up to which the compiled products win over gathering rows for BLAS.
 _NATIVE_WEIGHTS = 20_000
 TRACE_KINDS = ('auto', 'dense', 'factored')
@@ -88,18 +90,21 @@ class TraceStore(Protocol):
         ...
 
 
-def choose_kind(spec: NetworkSpec, window_steps: int) -> str:
-    """The cheaper kind for a network and a window length (0: unknown).
+def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
+    """The cheaper kind for a network, a window length (0: unknown) and rows a step (B times K).
 
-    Dense touches every weight of every instance each step, but nothing else, and stays in the
-    cache; factored writes N + M numbers a step and reads them once more when the window closes. A
-    window of one step needs no dense trace at all.
+    Dense touches every weight of every instance each step, but nothing else; factored writes N + M
+    numbers a step and reads them once more when the window closes. Factored wins while all rows of
+    the windows stay in the cache; of what does not, dense wins while its traces do.
     """
-    if window_steps == 1:
-        return 'factored'
+    numbers = spec.noise_components + spec.input_components
     weights = sum(n_out * n_in for n_out, n_in in spec.shapes)
-    rows = spec.noise_components + spec.input_components
-    return 'dense' if weights <= (_DENSE_RATIO if kernels.available() else 1) * rows else 'factored'
+    in_cache = 0 < window_steps * rows * numbers * _FLOAT_BYTES <= _CACHED_ROWS
+    if window_steps == 1 or in_cache:
+        return 'factored'
+    if not kernels.available():
+        return 'dense' if weights <= numbers else 'factored'
+    return 'dense' if rows * weights * _FLOAT_BYTES <= _CACHED_TRACES else 'factored'
 
 
 def make_store(
@@ -129,7 +134,7 @@ def make_store(
     if not 0.0 < decay <= 1.0:
         raise ConfigError(f'trace decay must be in (0, 1], received {decay}')
     if kind == 'auto':
-        kind = choose_kind(spec, window_steps)
+        kind = choose_kind(spec, window_steps, instances * samples)
     if kind == 'dense':
         return DenseTraces(spec, instances, samples, decay, dtype)
     if kind == 'factored':

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import gymnasium
 import numpy as np
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from nrl_ros.core.errors import BridgeError, ConfigError
 from nrl_ros.core.interfaces import Snapshottable
 from nrl_ros.core.types import ActionKind
-from sim_bridge import registry
+from sim_bridge import reaching, registry
+from sim_bridge.contract import check_bridge
 from sim_bridge.reaching import ReachingBridge
 from sim_bridge.registry import bridge_names, make_bridge
 
@@ -31,19 +34,53 @@ def test_own_bridges_are_known():
     assert set(bridge_names()) >= set(ALL)
 
 
-@pytest.mark.parametrize('name', ALL)
-def test_a_bridge_gives_what_its_spec_says(name):
-    bridge = make_bridge(name, 3, ALL[name])
-    size = bridge.spec.observation_size
-    first = bridge.reset(1)
-    assert (first.shape, first.dtype) == ((3, size), np.float32)
-    for _ in range(20):
-        result = bridge.step(choices(3))
-        assert (result.observation.shape, result.observation.dtype) == ((3, size), np.float32)
-        assert (result.reward.shape, result.reward.dtype) == ((3,), np.float64)
-        for flags in (result.terminated, result.truncated, result.aborted):
-            assert (flags.shape, flags.dtype) == ((3,), np.bool_)
-    bridge.close()
+@pytest.mark.parametrize(
+    ('name', 'options'),
+    [
+        *ALL.items(),
+        ('gymnasium', {'id': 'Acrobot-v1', 'max_episode_steps': 20}),
+        ('gymnasium', {'id': 'MountainCarContinuous-v0', 'scaling': 'bounds'}),
+        ('scripted', {'action': 'multi_discrete', 'endings': ['aborted', 'truncated']}),
+    ],
+)
+def test_a_bridge_keeps_its_promises(name, options):
+    check_bridge(name, instances=3, options=options)
+
+
+class Broken(ReachingBridge):
+    """Breaks one promise."""
+
+    def __init__(self, instances, options, how):
+        super().__init__(instances, options)
+        self.how = how
+
+    def step(self, action):
+        result = super().step(action)
+        if self.how == 'type':
+            return replace(result, observation=result.observation.astype(np.float64))
+        if self.how == 'nan':
+            return replace(result, reward=np.full_like(result.reward, np.nan))
+        if self.how == 'chance':
+            return replace(result, reward=result.reward + id(self))
+        return replace(result, reward=result.reward + 1.0)
+
+
+@pytest.mark.parametrize(
+    ('how', 'said'),
+    [
+        ('type', 'observation 0: expected float32'),
+        ('nan', 'reward 0: expected finite'),
+        ('chance', 'had ended, so this step must only start it anew|reward 0 with the same seed'),
+        ('pays', 'had ended, so this step must only start it anew'),
+    ],
+)
+def test_a_broken_promise_is_named(monkeypatch, how, said):
+    def make(_name, instances, options):
+        return Broken(instances, reaching.ReachingOptions(**options), how)
+
+    monkeypatch.setattr('sim_bridge.contract.make_bridge', make)
+    with pytest.raises(BridgeError, match=said):
+        check_bridge('broken', options=ALL['reaching'])
 
 
 @pytest.mark.parametrize('name', ALL)

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nrl_ros.core import kernels
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.network import NetworkSpec
 from nrl_ros.core.traces import (
@@ -209,9 +210,14 @@ def test_a_trace_that_overflowed_is_gone_once_cleared(kind: str) -> None:
 
 def test_the_kind_is_chosen_by_size_and_can_be_named() -> None:
     small, large = NetworkSpec(3, (2,), 1), NetworkSpec(4, (64, 64), 2)
-    assert choose_kind(small, 0) == 'dense'
-    assert choose_kind(small, 1) == 'factored'
-    assert choose_kind(large, 500) == 'factored'
+    # Windows of one step, and windows whose rows stay in the cache: factored.
+    assert choose_kind(large, 1, 100_000) == 'factored'
+    assert choose_kind(large, 100, 64) == 'factored'
+    # Longer or of unknown length: dense while its traces stay in the cache.
+    kind = 'dense' if kernels.available() else 'factored'
+    assert choose_kind(large, 500, 64) == choose_kind(large, 0, 64) == kind
+    assert choose_kind(large, 500, 1000) == 'factored'
+    assert choose_kind(small, 0, 2) == 'dense'
     arguments: dict[str, Any] = {
         'instances': 2,
         'samples': 1,
@@ -220,7 +226,7 @@ def test_the_kind_is_chosen_by_size_and_can_be_named() -> None:
     }
     for kind in ('dense', 'factored'):
         assert make_store(kind, small, **arguments).kind == kind
-    assert make_store('auto', small, **arguments).kind == 'dense'
+    assert make_store('auto', small, **arguments).kind == 'factored'
     with pytest.raises(ConfigError, match='sparse'):
         make_store('sparse', small, **arguments)
     for decay in (0.0, -0.5, 1.1, float('nan')):

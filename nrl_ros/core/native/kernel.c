@@ -20,19 +20,43 @@
 /* Changes with every change of an argument list; kernels.py refuses another one. */
 NRL_EXPORT int32_t nrl_kernel_version(void) { return 1; }
 
+/* Eight floats at any address. */
+typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* COUNT rows of out = x . wt, whose sums stay in registers: a plain loop, which kept them in memory,
+ * took three times as long for 64 x 64. Every sum runs over the inputs in order, whatever the block. */
+#define NRL_ROWS(COUNT)                                                                            \
+  do {                                                                                             \
+    int64_t j = 0;                                                                                 \
+    for (; j + 16 <= n_out; j += 16) {                                                             \
+      eight sum[COUNT][2] = {{{0}}};                                                               \
+      for (int64_t i = 0; i < n_in; ++i) {                                                         \
+        const eight *w = (const eight *)(wt + i * n_out + j);                                      \
+        for (int k = 0; k < COUNT; ++k) {                                                          \
+          sum[k][0] += x[(r + k) * ldx + i] * w[0];                                                \
+          sum[k][1] += x[(r + k) * ldx + i] * w[1];                                                \
+        }                                                                                          \
+      }                                                                                            \
+      for (int k = 0; k < COUNT; ++k) {                                                            \
+        eight *o = (eight *)(out + (r + k) * n_out + j);                                           \
+        o[0] = sum[k][0];                                                                          \
+        o[1] = sum[k][1];                                                                          \
+      }                                                                                            \
+    }                                                                                              \
+    for (; j < n_out; ++j)                                                                         \
+      for (int k = 0; k < COUNT; ++k) {                                                            \
+        float sum = 0.0f;                                                                          \
+        for (int64_t i = 0; i < n_in; ++i) sum += x[(r + k) * ldx + i] * wt[i * n_out + j];        \
+        out[(r + k) * n_out + j] = sum;                                                            \
+      }                                                                                            \
+  } while (0)
+
 /* out[rows][n_out] = x[rows][n_in] . wt[n_in][n_out]; rows of x are ldx apart. */
 NRL_CLONES static void product(const float *x, int64_t ldx, const float *wt, float *out,
                                int64_t rows, int64_t n_in, int64_t n_out) {
-  for (int64_t r = 0; r < rows; ++r) {
-    float *o = out + r * n_out;
-    const float *xr = x + r * ldx;
-    for (int64_t j = 0; j < n_out; ++j) o[j] = 0.0f;
-    for (int64_t i = 0; i < n_in; ++i) {
-      const float xi = xr[i];
-      const float *w = wt + i * n_out;
-      for (int64_t j = 0; j < n_out; ++j) o[j] += xi * w[j];
-    }
-  }
+  int64_t r = 0;
+  for (; r + 4 <= rows; r += 4) NRL_ROWS(4);
+  for (; r < rows; ++r) NRL_ROWS(1);
 }
 
 /* The same for few outputs: dot products along the inputs. */
