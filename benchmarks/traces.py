@@ -3,8 +3,8 @@
 
     .venv/bin/python benchmarks/traces.py [--quick] --json FILE
 
-Time of a step in one process: recording, plus that step's share of the credit when the window
-closes; then the passes of one step, compiled and in numpy. Both of a pair took turns within this run.
+Time of a step in one process: recording, plus its share of the credit when the window closes; then
+the passes of one step, compiled and in numpy. Both of a pair took turns within this run.
 """
 
 from __future__ import annotations

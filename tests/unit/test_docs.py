@@ -1,0 +1,135 @@
+"""The documents name everything there is, nothing that is not, and their code works."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from nrl_ros.core.errors import BridgeError
+from nrl_ros.core.learner import COUNTERS
+from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
+from sim_bridge import contract, registry
+from sim_bridge.gymnasium_bridge import GymnasiumOptions
+from sim_bridge.options import Options
+from sim_bridge.reaching import ReachingOptions
+from sim_bridge.scripted import ScriptedOptions
+from tests.launch.readers import read_syntax
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md')])
+OPTIONS: dict[str, type[Options]] = {
+    'gymnasium': GymnasiumOptions,
+    'reaching': ReachingOptions,
+    'scripted': ScriptedOptions,
+}
+
+
+def page(name: str) -> str:
+    return (ROOT / 'docs' / name).read_text(encoding='utf-8')
+
+
+def code(text: str) -> set[str]:
+    """Words between backticks."""
+    return set(re.findall(r'`([^`\n]+)`', text))
+
+
+def constants(path: Path) -> dict[str, str]:
+    """Names and texts assigned at the top of a module, without importing it."""
+    found = {}
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Constant):
+            assert isinstance(node.targets[0], ast.Name)
+            found[node.targets[0].id] = str(node.value.value)
+    return found
+
+
+def test_every_message_and_service_is_described() -> None:
+    named = code(page('messages.md'))
+    for path in [*(ROOT / 'msg').glob('*.msg'), *(ROOT / 'srv').glob('*.srv')]:
+        assert path.stem in named, f'{path.name} is not in docs/messages.md'
+
+
+@pytest.mark.parametrize('path', sorted((ROOT / 'msg').glob('*.msg')), ids=lambda p: p.stem)
+def test_every_field_says_what_it_means(path: Path) -> None:
+    """Each field or constant has a comment of its own, and the file says who sends it and when."""
+    text = path.read_text()
+    lines = text.splitlines()
+    assert lines[0].startswith('# ')
+    assert 'ublished' in text or 'broadcast' in text
+    for line in lines:
+        if line and not line.startswith(('#', ' ')):
+            assert '#' in line, f'{path.name}: {line}'
+
+
+def test_every_topic_and_service_name_is_described() -> None:
+    names = constants(ROOT / 'nrl_ros/ros/names.py')
+    nodes = {names[part] for part in ('LEARNER', 'NEUROMODULATOR', 'ENVIRONMENT')}
+    named = {part.rpartition('/')[2] for part in code(page('messages.md'))}
+    for name in set(names.values()) - nodes:
+        assert name.removeprefix('~/') in named, f'{name} is not in docs/messages.md'
+
+
+def test_every_counter_is_described() -> None:
+    named = code(page('messages.md'))
+    own = set(COUNTERS) | set(Neuromodulator(RpeSettings()).counters)
+    environment = (ROOT / 'nrl_ros/nodes/environment.py').read_text()
+    found = re.findall(r"counters\['(\w+)'( if \S+ else '(\w+)')?\]", environment)
+    own |= {name for group in found for name in (group[0], group[2]) if name}
+    assert {'late_actions', 'duplicate_actions'} <= own
+    assert not own - named
+
+
+@pytest.mark.parametrize(
+    'path', sorted((ROOT / 'launch').glob('*.launch.py')), ids=lambda path: path.name
+)
+def test_every_launch_argument_is_described(path: Path) -> None:
+    named = code(page('launch.md'))
+    for argument in read_syntax(path):
+        assert argument.name in named, f'{path.name}: {argument.name} is not in docs/launch.md'
+
+
+def test_every_bridge_and_its_options_are_described() -> None:
+    named = code(page('bridges.md'))
+    assert set(OPTIONS) == set(registry._OWN)
+    for name, options in OPTIONS.items():
+        assert {name, *options.model_fields} <= named
+
+
+def test_the_bridge_of_the_page_keeps_its_promises(monkeypatch: pytest.MonkeyPatch) -> None:
+    source = re.search(r'```python\n(# my_package/walk.py.*?)```', page('bridges.md'), re.DOTALL)
+    assert source is not None
+    room: dict[str, object] = {}
+    exec(source[1], room)  # noqa: S102 - the page's own code
+    monkeypatch.setattr(
+        contract, 'make_bridge', lambda _, instances, options: room['make'](instances, options)
+    )  # type: ignore[operator] # noqa: E501
+    contract.check_bridge('walk', instances=5)
+    with pytest.raises(BridgeError, match='walk'):
+        registry.make_bridge('walk', 1, {})
+
+
+@pytest.mark.parametrize('path', PAGES, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r'\]\(([^)#]+)[^)]*\)', path.read_text(encoding='utf-8')):
+        if '://' not in target:
+            assert (path.parent / target).exists(), f'{path.name}: {target}'
+
+
+def test_files_named_in_code_and_documents_are_there() -> None:
+    """A comment or a page that sends its reader to a file sends him to one that exists."""
+    pattern = re.compile(
+        r'\b(?:docs|tests|scripts|benchmarks|config|launch)/[a-z0-9_/]+\.(?:md|py|yaml)'
+    )
+    places = [*PAGES, *(ROOT / 'config').glob('*.yaml'), *(ROOT / 'msg').glob('*.msg')]
+    for room in ('nrl_ros', 'sim_bridge', 'benchmarks', 'scripts'):
+        places += [p for p in (ROOT / room).rglob('*.py') if not {'msg', 'srv'} & set(p.parts)]
+    missing: Counter[str] = Counter()
+    for place in places:
+        for name in pattern.findall(place.read_text(encoding='utf-8')):
+            if not (ROOT / name).exists():
+                missing[f'{place.relative_to(ROOT)}: {name}'] += 1
+    assert not missing
