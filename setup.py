@@ -1,13 +1,14 @@
 """``pip install .``: the code, the generated messages, and what belongs into the ROS prefix.
 
-The virtual environment must hold the ROS wheels (requirements/) or see an installed ROS 2; install
-with ``pip install --no-build-isolation .`` so that they are visible to the build.
+pip builds with the ROS 2 that is installed and sourced, else with wheels that it fetches
+(scripts/build_backend.py); with ``--no-build-isolation`` with what the virtual environment holds.
 """
 
 from __future__ import annotations
 
 import re
 import sys
+from importlib import metadata
 from pathlib import Path
 
 from setuptools import Distribution, setup
@@ -19,6 +20,19 @@ sys.path.insert(0, str(ROOT / 'scripts'))
 import build_interfaces  # noqa: E402
 
 VERSION = re.search(r"__version__ = '(.+)'", (ROOT / 'nrl_ros/__init__.py').read_text()).group(1)
+
+
+def ros_wheels() -> list[str]:
+    """The ROS wheels that the messages are built with and need to run; none of an installed ROS."""
+    wheels = []
+    for line in (ROOT / 'requirements/kilted.txt').read_text().split():
+        wheel = line.split('==')[0]
+        if not wheel.startswith(('ros-ament-', 'ros-rosidl-')):
+            try:
+                wheels.append(f'{wheel}=={metadata.version(wheel.split("[")[0])}')
+            except metadata.PackageNotFoundError:
+                continue
+    return wheels
 
 
 class BuildWithInterfaces(build_py):
@@ -63,7 +77,7 @@ setup(
     ],
     package_data={'nrl_ros': ['py.typed']},
     data_files=[],
-    install_requires=(ROOT / 'requirements/run.txt').read_text().split(),
+    install_requires=[*(ROOT / 'requirements/run.txt').read_text().split(), *ros_wheels()],
     extras_require={
         'ros': (ROOT / 'requirements/kilted.txt').read_text().split(),
         'ros-jazzy': (ROOT / 'requirements/jazzy.txt').read_text().split(),

@@ -25,8 +25,8 @@ HERE = Path(__file__).resolve().parent
 ROUNDTRIP_S = 15.0
 _WHEELS = 'python -m pip install -r requirements/kilted.txt (or `make setup` in a checkout)'
 _BUILD = (
-    '`make setup` in a checkout; `pip install --no-build-isolation .` in a virtual environment '
-    'with the ROS wheels; or `colcon build` in a workspace, then source install/setup.bash'
+    '`make setup` in a checkout; `pip install .` of it in a virtual environment; '
+    'or `colcon build` in a workspace, then source install/setup.bash'
 )
 _NEEDED = {
     'gymnasium': (1, 1),

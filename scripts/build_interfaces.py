@@ -7,14 +7,20 @@ generated modules then lie, ignored by git, inside the checkout's own ``nrl_ros/
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = 'interfaces.sha256'
+_COMPILERS = (('CC', ('cc', 'gcc', 'clang'), 'gcc'), ('CXX', ('c++', 'g++', 'clang++'), 'g++'))
+# For building against the package and for sourcing it: they name folders of this build.
+_LEFT_OUT = ('.cmake', '.sh', '.bash', '.zsh', '.dsv')
+_PARENTS = 'parent_prefix_path'
 
 
 def digest(root: Path = ROOT) -> str:
@@ -34,15 +40,11 @@ def build(build_folder: Path, stage: Path) -> Path:
         The folder in ``stage`` that holds the generated Python package.
 
     Raises:
-        SystemExit: CMake failed; its output is shown.
+        SystemExit: something is missing, or CMake failed; its output is shown.
     """
+    _check_tools()
+    environment = _environment()
     source = _copy_source(build_folder.parent / 'source')
-    prefixes = [sys.prefix]
-    environment = dict(os.environ)
-    for name in ('AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH'):
-        known = [part for part in environment.get(name, '').split(os.pathsep) if part]
-        environment[name] = os.pathsep.join([*known, *prefixes])
-    environment['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), environment['PATH']])
     generator = ['-G', 'Ninja'] if shutil.which('ninja', path=environment['PATH']) else []
     commands = [
         ['cmake', '-S', str(source), '-B', str(build_folder), *generator]
@@ -61,14 +63,62 @@ def build(build_folder: Path, stage: Path) -> Path:
         if done.returncode:
             sys.stderr.write(done.stdout[-8000:])
             raise SystemExit(
-                f'error: {" ".join(command[:2])} failed, see above; needed are a C++ compiler '
-                '(Debian and Ubuntu: apt install g++) and the build packages of '
-                'requirements/build.txt in this environment'
+                f'error: {" ".join(command[:2])} failed, see above; without build isolation the '
+                'packages of requirements/build.txt must be in this environment'
             )
     found = sorted(stage.glob('**/nrl_ros/msg/__init__.py'))
     if not found:
         raise SystemExit(f'error: CMake installed no messages below {stage}')
     return found[0].parent.parent
+
+
+def _check_tools() -> None:
+    """What no wheel brings.
+
+    Raises:
+        SystemExit: one of them is missing; says what to install.
+    """
+    for variable, names, package in _COMPILERS:
+        if not os.environ.get(variable) and not any(shutil.which(name) for name in names):
+            raise _missing(names[1], package)
+    if not Path(sysconfig.get_paths()['include'], 'Python.h').is_file():
+        raise _missing('Python.h', 'python3-dev')
+
+
+def _missing(what: str, package: str) -> SystemExit:
+    return SystemExit(f'error: {what} is missing; on Debian and Ubuntu: sudo apt install {package}')
+
+
+def _environment() -> dict[str, str]:
+    """Variables with which CMake and the generators find ROS 2.
+
+    Raises:
+        SystemExit: there is none.
+    """
+    environment = dict(os.environ)
+
+    def known(name: str) -> list[str]:
+        return [part for part in environment.get(name, '').split(os.pathsep) if part]
+
+    # The wheels lie in the virtual environment, or in a temporary folder of pip beside it.
+    spec = importlib.util.find_spec('ament_package')
+    places = [Path(sys.prefix), *(Path(spec.origin).parents if spec and spec.origin else ())]
+    wheels = [str(place) for place in places if (place / 'share/ament_cmake').is_dir()]
+    installed = known('AMENT_PREFIX_PATH')
+    if not wheels and not installed:
+        raise SystemExit(
+            'error: no ROS 2 found; source /opt/ros/<distribution>/setup.sh first, or, on x86-64 '
+            'Linux, install requirements/kilted.txt into this environment'
+        )
+    for name in ('AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH'):
+        environment[name] = os.pathsep.join([*known(name), *wheels])
+    # pip takes PYTHONPATH, and with it the Python side of an installed ROS 2, away from the build.
+    version = f'python{sys.version_info.major}.{sys.version_info.minor}'
+    below = [f'lib/{version}/site-packages', f'local/lib/{version}/dist-packages']
+    modules = [str(Path(prefix, part)) for prefix in installed for part in below]
+    environment['PYTHONPATH'] = os.pathsep.join([*known('PYTHONPATH'), *modules])
+    environment['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), environment['PATH']])
+    return environment
 
 
 def _copy_source(target: Path) -> Path:
@@ -102,7 +152,8 @@ def prefix_files(stage: Path) -> list[tuple[str, list[str]]]:
     for top in ('lib', 'share'):
         for path in sorted((stage / top).rglob('*')):
             inside = path.relative_to(stage)
-            if path.is_file() and not any('python' in part for part in inside.parts):
+            elsewhere = any('python' in part or part == _PARENTS for part in inside.parts)
+            if path.is_file() and path.suffix not in _LEFT_OUT and not elsewhere:
                 folders.setdefault(str(inside.parent), []).append(str(path))
     return sorted(folders.items())
 
@@ -111,14 +162,16 @@ def main() -> int:
     """Build in place, unless nothing changed."""
     package = ROOT / 'nrl_ros'
     stamp = package / STAMP
-    if stamp.exists() and stamp.read_text().strip() == digest():
+    prefix = Path(sys.prefix)
+    # The virtual environment may have been made anew under the same name.
+    complete = (prefix / 'share/nrl_ros/package.xml').is_file()
+    if complete and stamp.exists() and stamp.read_text().strip() == digest():
         return 0
     sys.stdout.write('building messages and kernel (once, about a minute)\n')
     sys.stdout.flush()
     stage = ROOT / 'build/stage'
     stamp.unlink(missing_ok=True)
     generated = build(ROOT / 'build/cmake', stage)
-    prefix = Path(sys.prefix)
     for folder, files in prefix_files(stage):
         (prefix / folder).mkdir(parents=True, exist_ok=True)
         for file in files:

@@ -20,8 +20,8 @@ try:
 except ImportError as error:
     raise NrlError(
         f'the messages of nrl_ros cannot be imported ({error}); build them with `make setup` in a '
-        'checkout, `pip install .` in a virtual environment with the ROS wheels, or `colcon build` '
-        'in a workspace, then source its install/setup.bash; `nrl doctor` says what is missing'
+        'checkout, `pip install .` of it in a virtual environment, or `colcon build` in a '
+        'workspace, then source its install/setup.bash; `nrl doctor` says what is missing'
     ) from error
 
 __all__ = [
