@@ -1,0 +1,97 @@
+"""What a build asks for and says, without building."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import platform
+import shutil
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).parents[2] / 'scripts'
+
+
+@pytest.fixture
+def load(monkeypatch):
+    monkeypatch.syspath_prepend(str(SCRIPTS))
+    return importlib.import_module
+
+
+@pytest.fixture
+def backend(load, monkeypatch):
+    pytest.importorskip('setuptools')
+    for name in ('AMENT_PREFIX_PATH', 'ROS_DISTRO'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda _name: None)
+    monkeypatch.setattr(platform, 'system', lambda: 'Linux')
+    monkeypatch.setattr(platform, 'machine', lambda: 'x86_64')
+    return load('build_backend')
+
+
+def test_ros_wheels_are_fetched_where_no_ros_is_installed(backend):
+    assert any(line.startswith('ros-rclpy[fastrtps]==') for line in backend._ros())
+
+
+@pytest.mark.parametrize('name', ['AMENT_PREFIX_PATH', 'ROS_DISTRO'])
+def test_an_installed_ros_is_taken(backend, monkeypatch, name):
+    monkeypatch.setenv(name, 'x')
+    assert backend._ros() == []
+
+
+def test_no_wheels_are_asked_for_where_there_are_none(backend, monkeypatch):
+    monkeypatch.setattr(platform, 'machine', lambda: 'aarch64')
+    assert backend._ros() == []
+
+
+@pytest.mark.parametrize(
+    ('present', 'package'), [('', 'gcc'), ('cc', r'g\+\+'), ('cc c++', 'python3-dev')]
+)
+def test_a_missing_tool_is_named(load, monkeypatch, tmp_path, present, package):
+    interfaces = load('build_interfaces')
+    for name in ('CC', 'CXX'):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(shutil, 'which', lambda name: name if name in present.split() else None)
+    monkeypatch.setattr(interfaces.sysconfig, 'get_paths', lambda: {'include': str(tmp_path)})
+    with pytest.raises(SystemExit, match=f'apt install {package}'):
+        interfaces._check_tools()
+
+
+def test_without_any_ros_the_build_says_so(load, monkeypatch, tmp_path):
+    interfaces = load('build_interfaces')
+    monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda _name: None)
+    monkeypatch.setattr(interfaces.sys, 'prefix', str(tmp_path))
+    with pytest.raises(SystemExit, match='no ROS 2 found'):
+        interfaces._environment()
+
+
+def test_ros_is_found_where_its_wheels_lie(load, monkeypatch, tmp_path):
+    interfaces = load('build_interfaces')
+    site = tmp_path / 'lib/python3/site-packages'
+    (site / 'ament_package').mkdir(parents=True)
+    (site / 'ament_package/__init__.py').touch()
+    (tmp_path / 'share/ament_cmake').mkdir(parents=True)
+    spec = importlib.util.spec_from_file_location(
+        'ament_package', site / 'ament_package/__init__.py'
+    )
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda _name: spec)
+    monkeypatch.setenv('AMENT_PREFIX_PATH', '')
+    assert str(tmp_path) in interfaces._environment()['AMENT_PREFIX_PATH'].split(':')
+
+
+def test_what_names_folders_of_the_build_is_left_out(load, tmp_path):
+    interfaces = load('build_interfaces')
+    kept = ['share/nrl_ros/package.xml', 'lib/libnrl_ros.so']
+    for name in (
+        *kept,
+        'share/nrl_ros/local_setup.sh',
+        'share/nrl_ros/cmake/nrl_rosConfig.cmake',
+        'share/ament_index/resource_index/parent_prefix_path/nrl_ros',
+        'lib/python3.12/site-packages/nrl_ros/__init__.py',
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    files = [file for _, files in interfaces.prefix_files(tmp_path) for file in files]
+    assert sorted(files) == sorted(str(tmp_path / name) for name in kept)
