@@ -136,9 +136,10 @@ def _copy_source(target: Path) -> Path:
 
 def copy_package(generated: Path, package: Path) -> None:
     """Copy the generated modules and libraries into a ``nrl_ros`` folder."""
+    compiled = shutil.ignore_patterns('__pycache__')
     for name in ('msg', 'srv'):
         shutil.rmtree(package / name, ignore_errors=True)
-        shutil.copytree(generated / name, package / name)
+        shutil.copytree(generated / name, package / name, ignore=compiled)
     for library in generated.glob('*.so'):
         shutil.copy2(library, package / library.name)
     (package / 'core').mkdir(parents=True, exist_ok=True)
