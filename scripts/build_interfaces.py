@@ -17,7 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = 'interfaces.sha256'
-_COMPILERS = (('CC', ('cc', 'gcc', 'clang'), 'gcc'), ('CXX', ('c++', 'g++', 'clang++'), 'g++'))
+_COMPILERS = {'CC': ('cc', 'gcc', 'clang'), 'CXX': ('c++', 'g++', 'clang++')}
 # For building against the package and for sourcing it: they name folders of this build.
 _LEFT_OUT = ('.cmake', '.sh', '.bash', '.zsh', '.dsv')
 _PARENTS = 'parent_prefix_path'
@@ -78,9 +78,9 @@ def _check_tools() -> None:
     Raises:
         SystemExit: one of them is missing; says what to install.
     """
-    for variable, names, package in _COMPILERS:
+    for variable, names in _COMPILERS.items():
         if not os.environ.get(variable) and not any(shutil.which(name) for name in names):
-            raise _missing(names[1], package)
+            raise _missing(names[1], 'g++')  # which brings gcc
     if not Path(sysconfig.get_paths()['include'], 'Python.h').is_file():
         raise _missing('Python.h', 'python3-dev')
 
