@@ -70,7 +70,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._report = self.publisher(EpisodeReport, names.EPISODES, qos.event())
         self._status = self.publisher(EnvStatus, names.ENV_STATUS, qos.latched())
         self.subscription(Action, names.ACTION, qos.step(), self._on_action, raw=True)
-        self.create_service(SetBool, names.PAUSE, self._on_pause)
+        self.service(SetBool, names.PAUSE, self._on_pause)
         self.periodic(settings.status_period_s, self._publish_status)
         self.periodic(settings.report_period_s, self._publish_report)
         if self._lockstep:

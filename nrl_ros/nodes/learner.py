@@ -65,7 +65,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._core.evaluating = settings.evaluate
         self._action = self.publisher(Action, names.ACTION, qos.step())
         self._status = self.publisher(LearnerStatus, names.LEARNER_STATUS, qos.latched())
-        self.subscription(EnvInfo, names.ENV_INFO, qos.latched(64), self._on_info)
+        self.subscription(EnvInfo, names.ENV_INFO, qos.latched(64), self._on_info, inactive=True)
         self.subscription(
             Neuromodulation,
             names.NEUROMODULATION,
@@ -74,11 +74,11 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             raw=True,
         )
         self.subscription(EnvState, names.STATE, qos.step(), self._on_state, raw=True)
-        self.create_service(SaveCheckpoint, names.SAVE_CHECKPOINT, self._on_save)
-        self.create_service(LoadCheckpoint, names.LOAD_CHECKPOINT, self._on_load)
-        self.create_service(SetBool, names.FREEZE, self._on_freeze)
-        self.create_service(SetBool, names.EVALUATE, self._on_evaluate)
-        self.create_service(GetLearnerState, names.GET_STATE, self._on_get_state)
+        self.service(SaveCheckpoint, names.SAVE_CHECKPOINT, self._on_save)
+        self.service(LoadCheckpoint, names.LOAD_CHECKPOINT, self._on_load)
+        self.service(SetBool, names.FREEZE, self._on_freeze)
+        self.service(SetBool, names.EVALUATE, self._on_evaluate)
+        self.service(GetLearnerState, names.GET_STATE, self._on_get_state)
         self._last_status = (time.monotonic(), 0.0, 0)
         self._last_save = time.monotonic()
         self.periodic(settings.status_period_s, self._publish_status)
@@ -101,6 +101,12 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             self._save(path)
             self.get_logger().info(f'saved {path}')
         self._publish_status()
+
+    def cleanup(self) -> None:
+        """Forget what was learned; what was to be kept has been saved."""
+        self._core = None
+        self._waiting_since.clear()
+        self._save_due = False
 
     def idle(self) -> None:
         """Draw noise ahead."""

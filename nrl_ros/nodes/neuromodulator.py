@@ -87,6 +87,11 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         """Say the last figures."""
         self._publish_status()
 
+    def cleanup(self) -> None:
+        """Forget the baselines."""
+        self._core = None
+        self._rpes.clear()
+
 
 def main() -> int:
     """Run the node."""

@@ -17,7 +17,6 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
-from rclpy.timer import Timer
 
 from nrl_ros.core.errors import NrlError
 from nrl_ros.ros.executor import StepExecutor
@@ -52,6 +51,8 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._node_settings = NodeParameters(self, model, self.settings_changed)
         self._last_warning: dict[str, float] = {}
+        # How to undo what configuring has made.
+        self._made: list[Callable[[], Any]] = []
 
     @property
     def settings(self) -> Model:
@@ -94,8 +95,12 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         return TransitionCallbackReturn.SUCCESS
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Build."""
-        return self._transition('configure', self.configure, state)
+        """Build; what a failed attempt has made is taken down again."""
+        result = self._transition('configure', self.configure, state)
+        if result != TransitionCallbackReturn.SUCCESS:
+            self._take_down()
+        self._node_settings.fixed = result == TransitionCallbackReturn.SUCCESS
+        return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Arm."""
@@ -113,15 +118,25 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         return result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Release."""
-        return self._transition('clean up', self.cleanup, state)
+        """Release; settings may then be changed, and the node configured anew."""
+        result = self._transition('clean up', self.cleanup, state)
+        self._take_down()
+        self._node_settings.fixed = False
+        return result
+
+    def _take_down(self) -> None:
+        """Topics, services and timers: a second configuration must not find those of the first."""
+        while self._made:
+            self._made.pop()()
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Disarm where needed and release."""
         if self.active:
             self._transition('deactivate', self.deactivate, state)
             self.active = False
-        return self._transition('shut down', self.cleanup, state)
+        result = self._transition('shut down', self.cleanup, state)
+        self._take_down()
+        return result
 
     def start(self) -> bool:
         """Configure and activate, as the autostart parameter says.
@@ -150,9 +165,16 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         def incompatible(event: Any) -> None:
             self._incompatible(topic, event, 'subscription')
 
-        return self.create_publisher(
+        made = self.create_publisher(
             kind, topic, qos, event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible)
         )
+        self._made.append(lambda: self.destroy_publisher(made))
+        return made
+
+    def service(self, kind: Any, name: str, callback: Callable[[Any, Any], Any]) -> None:
+        """A service for as long as the node is configured."""
+        made = self.create_service(kind, name, callback)
+        self._made.append(lambda: self.destroy_service(made))
 
     def subscription(
         self,
@@ -162,25 +184,27 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         callback: Callable[[Any], None],
         *,
         raw: bool = False,
+        inactive: bool = False,
     ) -> None:
-        """A subscription that is silent while the node is inactive.
+        """A subscription that is silent while the node is inactive, unless ``inactive`` is given.
 
         An NrlError of the callback is logged, throttled, and counted by its type; the message is
-        dropped. With ``raw`` the callback gets the bytes of the message.
+        dropped. With ``raw`` the callback gets the bytes of the message. A latched message comes
+        once, often between configuring and activating: those want ``inactive``.
         """
 
         def incompatible(event: Any) -> None:
             self._incompatible(topic, event, 'publisher')
 
         def guarded(message: Any) -> None:
-            if not self.active:
+            if not (self.active or inactive):
                 return
             try:
                 callback(message)
             except NrlError as error:
                 self.dropped(error)
 
-        self.create_subscription(
+        made = self.create_subscription(
             kind,
             topic,
             guarded,
@@ -188,6 +212,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
             raw=raw,
         )
+        self._made.append(lambda: self.destroy_subscription(made))
 
     def dropped(self, error: NrlError) -> None:
         """Count a refused message and say why, at most every two seconds per kind of error."""
@@ -228,14 +253,15 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
             f'{", ".join(others) or "none any more"}; use the profiles of nrl_ros.ros.qos'
         )
 
-    def periodic(self, period_s: float, callback: Callable[[], None]) -> Timer:
+    def periodic(self, period_s: float, callback: Callable[[], None]) -> None:
         """A timer on the steady clock, silent while the node is inactive."""
 
         def gated() -> None:
             if self.active:
                 callback()
 
-        return self.create_timer(period_s, gated, clock=self.steady_clock)
+        made = self.create_timer(period_s, gated, clock=self.steady_clock)
+        self._made.append(lambda: self.destroy_timer(made))
 
     def now_ns(self) -> int:
         """Time of the node's clock [ns], simulated time included."""

@@ -31,14 +31,16 @@ class NodeParameters(Generic[Model]):
     """The settings of one node, as its ROS parameters say.
 
     Declares all settings when made, from the overrides of the node. Fields marked live may change
-    while the node runs; the others are read-only once it is configured.
+    while the node runs; the others only while it is not configured.
+
+    Attributes:
+        fixed: the node is configured.
 
     Args:
         node: the node.
         model: its settings model.
         changed: called with the new settings before a live change is accepted; may refuse it by
-        raising
-            an NrlError.
+            raising an NrlError.
 
     Raises:
         ConfigError: an override is unknown or invalid, naming each.
@@ -54,6 +56,7 @@ class NodeParameters(Generic[Model]):
             if not name.startswith(_FOREIGN)
         }
         self.settings = load(model, overrides, source=f'parameters of {node.get_name()}')
+        self.fixed = False
         self._live: set[str] = set()
         fields = _fields(model)
         for name, value in flatten(self.settings).items():
@@ -65,9 +68,7 @@ class NodeParameters(Generic[Model]):
         if isinstance(extra, dict) and extra.get('live'):
             self._live.add(name)
         # A whole number must do where a real one is meant, so the model checks the type.
-        descriptor = ParameterDescriptor(
-            description=_describe(field), read_only=name not in self._live, dynamic_typing=True
-        )
+        descriptor = ParameterDescriptor(description=_describe(field), dynamic_typing=True)
         if field is not None:
             _set_range(descriptor, field, value)
         self._node.declare_parameter(name, value, descriptor, ignore_override=True)
@@ -76,6 +77,13 @@ class NodeParameters(Generic[Model]):
         mine = [p for p in parameters if not p.name.startswith(_FOREIGN)]
         if not mine:
             return SetParametersResult(successful=True)
+        fixed = [p.name for p in mine if p.name not in self._live] if self.fixed else []
+        if fixed:
+            return SetParametersResult(
+                successful=False,
+                reason=f'{", ".join(fixed)} cannot change while the node is configured; '
+                'deactivate and clean it up first (ros2 lifecycle set)',
+            )
         flat = flatten(self.settings) | {p.name: _plain(p.value) for p in mine}
         try:
             settings = load(self._model, flat, source='parameters')

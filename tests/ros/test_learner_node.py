@@ -10,6 +10,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from std_srvs.srv import SetBool
 
 from nrl_ros.ros import conversion, names
@@ -208,6 +210,33 @@ def test_a_restarted_learner_continues_and_writes_over_nothing(ros, tmp_path):
     assert files == [f'learner_{number:08d}.nrl' for number in (1, 2, 3)]
 
 
+def test_configured_anew_with_other_settings(dialogue):
+    """Deactivate, clean up, change, configure, activate: one learner, with what was changed."""
+    dialogue.state(0)
+    dialogue.action(0)
+    norm = dialogue.status().status.weight_norm
+
+    def change(transition):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert dialogue.probe.call('learner', '~/change_state', ChangeState, request).success
+
+    change(Transition.TRANSITION_DEACTIVATE)
+    change(Transition.TRANSITION_CLEANUP)
+    changed = dialogue.probe.set_parameter('learner', network__hidden_sizes=[3], seed=9)
+    assert changed.successful, changed.reason
+    change(Transition.TRANSITION_CONFIGURE)
+    assert not dialogue.probe.set_parameter('learner', seed=8).successful
+    change(Transition.TRANSITION_ACTIVATE)
+    dialogue.probe.until(lambda: list(dialogue.status().status.agent) == ['a'], 'the agent again')
+    assert 'hidden_sizes:\n  - 3\n' in dialogue.status().settings
+    dialogue.state(1)
+    dialogue.action(1)
+    status = dialogue.status().status
+    # Not twice, as it would be had the first configuration's subscriptions stayed.
+    assert (status.states, counters(status).get('duplicate_states', 0)) == (1, 0)
+    assert status.weight_norm != norm
+
+
 def test_a_checkpoint_brings_its_learning_rate_unless_told_otherwise(ros, tmp_path):
     """What is in force and what the parameters say are the same, whichever of them wins."""
     first = Dialogue(ros, info_of(2), {'checkpoint.folder': str(tmp_path)})
@@ -268,8 +297,8 @@ def test_parameters_that_may_change_and_those_that_may_not(dialogue):
     for wrong, said in (
         ({'plasticity__learning_rate': -1.0}, 'learning_rate'),
         ({'noise__sigma': float('nan')}, 'sigma'),
-        ({'network__hidden_sizes': [8]}, ''),
-        ({'seed': 4}, ''),
+        ({'network__hidden_sizes': [8]}, 'network.hidden_sizes cannot change while'),
+        ({'seed': 4}, 'clean it up first'),
     ):
         result = probe.set_parameter('learner', **wrong)
         assert not result.successful

@@ -1,7 +1,7 @@
 """What the first command promises: over real topics, in three processes, policies learn.
 
-Lockstep makes each run the same on every machine of one kind; the bounds leave room for others. With
-spread over seeds: scripts/learning_curves.py, docs/results/learning.md.
+Lockstep makes each run the same on every machine of one kind; the bounds leave room for others.
+With spread over seeds: scripts/learning_curves.py, docs/results/learning.md.
 """
 
 from __future__ import annotations
