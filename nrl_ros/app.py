@@ -58,7 +58,7 @@ def compose(nodes: Sequence[NrlNode[Any]]) -> bool:
     """Run nodes until one is done or the process is told to stop; the last one stops first.
 
     Returns:
-        False when one could not be started.
+        False when one could not be started or go on.
     """
 
     def idle() -> None:
@@ -81,7 +81,7 @@ def compose(nodes: Sequence[NrlNode[Any]]) -> bool:
             executor.run_once()
         for node in reversed(nodes[:-1]):
             node.stop()
-        return True
+        return not any(node.exit_code for node in nodes)
     finally:
         executor.shutdown(timeout_sec=1.0)
         for node in nodes:

@@ -59,6 +59,8 @@ class ServedAgent:
         self.sequence = -1
         self.answer: ActionBatch | None = None
         self.pending: StateBatch | None = None
+        # Restored, and no state has come since.
+        self.restored = False
         self._unrecorded: tuple[Rows, StateBatch] | None = None
 
     def acted(self, rows: Rows, state: StateBatch) -> None:
@@ -108,3 +110,4 @@ class ServedAgent:
             )
         self.credit.restore(credit)
         self.sequence = saved['sequence']
+        self.restored = True

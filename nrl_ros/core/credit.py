@@ -112,13 +112,16 @@ class CreditWindows:
         return Creditable(index, rpe, [])
 
     def forget_newest(self) -> None:
-        """A state was lost: whether the newest recorded actions were applied is not known."""
+        """A state was lost: whether the newest actions were applied is not known: no credit."""
+        self._take_back(np.ones_like(self._fresh))
         self._fresh = np.zeros_like(self._fresh)
 
     def _retract(self, state: StateBatch) -> None:
-        index = np.flatnonzero((state.applied == 0) & self._fresh & self._has_rows & ~self._closed)
         # A first state follows no action of the learner.
-        index = index[state.phase[index] != _FIRST]
+        self._take_back((state.applied == 0) & (state.phase != _FIRST))
+
+    def _take_back(self, which: Array) -> None:
+        index = np.flatnonzero(which & self._fresh & self._has_rows & ~self._closed)
         self.store.retract(index)
         self._counters['unapplied_steps'] += len(index)
 

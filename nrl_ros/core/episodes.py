@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core.errors import CheckpointError, ConfigError, InvalidValueError, ShapeError
+from nrl_ros.core.errors import (
+    BridgeError,
+    CheckpointError,
+    ConfigError,
+    InvalidValueError,
+    ShapeError,
+)
 from nrl_ros.core.interfaces import Environment, Snapshottable
 from nrl_ros.core.types import (
     AgentInfo,
@@ -108,8 +114,12 @@ class Episodes:
 
         Raises:
             InvalidValueError: a first observation is not finite.
+            BridgeError: the environment failed.
         """
-        observation = self._environment.reset(seed)
+        try:
+            observation = self._environment.reset(seed)
+        except Exception as error:
+            raise _failed(self.info.agent, 'reset', error) from error
         if not np.isfinite(observation).all():
             raise InvalidValueError(
                 f'agent {self.info.agent!r}: the first observation is not finite; '
@@ -119,7 +129,12 @@ class Episodes:
         return self._state(self._no_ending, self._all_applied, stamp_ns)
 
     def advance(
-        self, action: Int32 | Float32, *, applied: Array | None = None, stamp_ns: int = 0
+        self,
+        action: Int32 | Float32,
+        *,
+        applied: Array | None = None,
+        stamp_ns: int = 0,
+        learner: int = 0,
     ) -> Advance:
         """Apply one action per instance.
 
@@ -127,13 +142,18 @@ class Episodes:
             action: [B, A], as in ActionBatch.
             applied: uint8 [B], 0 where this is not the learner's action; None: all are.
             stamp_ns: time of the resulting state [ns].
+            learner: whose action it is, as in ActionBatch.
 
         Raises:
             ShapeError: the action does not fit the spaces.
             InvalidValueError: the action is not finite or out of range.
+            BridgeError: the environment failed; what state it is in is not known.
         """
         check_action(action, self.info)
-        result = self._environment.step(action)
+        try:
+            result = self._environment.step(action)
+        except Exception as error:
+            raise _failed(self.info.agent, 'step', error) from error
         observation, reward, aborted = result.observation, result.reward, result.aborted
         ended = result.terminated | result.truncated
         ended |= aborted
@@ -175,7 +195,8 @@ class Episodes:
             ending[index] = np.where(aborted[index], _ABORTED, why)
             self._phase[index] = _LAST
             ends = self._ends(index, ending)
-        state = self._state(ending, self._all_applied if applied is None else applied, stamp_ns)
+        everyone = self._all_applied if applied is None else applied
+        state = self._state(ending, everyone, stamp_ns, learner)
         return Advance(state, rewards, ends)
 
     def _start(self, index: Array, ended: Array, blind: Array | None) -> None:
@@ -231,7 +252,7 @@ class Episodes:
             self._return[index],
         )
 
-    def _state(self, ending: Array, applied: Array, stamp_ns: int) -> StateBatch:
+    def _state(self, ending: Array, applied: Array, stamp_ns: int, learner: int = 0) -> StateBatch:
         return StateBatch(
             self.info.agent,
             self.info.session,
@@ -244,7 +265,12 @@ class Episodes:
             applied,
             self._observation,
             stamp_ns,
+            learner,
         )
+
+    def renew(self, session: int) -> None:
+        """Go on as another session: who follows the old one does not follow this."""
+        self.info = replace(self.info, session=session)
 
     def snapshot(self) -> dict[str, Any] | None:
         """Books and environment as plain data; None when the environment cannot be saved."""
@@ -277,21 +303,22 @@ class Episodes:
                 f'expected {expected}'
             )
         self._environment.restore(snapshot['environment'])
-        info = self.info
-        self.info = AgentInfo(
-            info.agent,
-            snapshot['session'],
-            info.spec,
-            info.lockstep,
-            info.delivery,
-            info.delivery_steps,
-        )
+        self.renew(snapshot['session'])
         for name in _BOOKS:
             setattr(self, f'_{name}', np.array(snapshot['arrays'][name]))
         self._sequence = snapshot['sequence']
         self.total_steps, self.total_episodes, self.aborted = snapshot['totals']
         self._any_last = bool((self._phase == _LAST).any())
         return self._state(self._no_ending, self._all_applied, stamp_ns)
+
+
+def _failed(agent: str, what: str, error: Exception) -> BridgeError:
+    """Whatever another package's environment raises, in one line."""
+    if isinstance(error, BridgeError):
+        return error
+    return BridgeError(
+        f'the environment of agent {agent!r} failed at {what}: {type(error).__name__}: {error}'
+    )
 
 
 _BOOKS = (

@@ -178,5 +178,7 @@ class GaussianHead:
 
     def to_action(self, choice: Array) -> Float32:
         """Scale to the action's own units, clipped to its bounds."""
-        action = self._middle + self._half_range * choice
+        # An overflow ends at a bound all the same.
+        with np.errstate(over='ignore', invalid='ignore'):
+            action = self._middle + self._half_range * choice
         return np.asarray(np.clip(action, self._low, self._high), np.float32)

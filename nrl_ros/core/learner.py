@@ -14,7 +14,13 @@ from numpy.typing import NDArray
 from nrl_ros.core.agent import ServedAgent
 from nrl_ros.core.checks import check_rpe, check_state
 from nrl_ros.core.credit import Creditable
-from nrl_ros.core.errors import CheckpointError, NrlError, ProtocolError, ShapeError
+from nrl_ros.core.errors import (
+    CheckpointError,
+    InvalidValueError,
+    NrlError,
+    ProtocolError,
+    ShapeError,
+)
 from nrl_ros.core.heads import PolicyHead, make_head
 from nrl_ros.core.network import Network, NetworkSpec, xavier_normal
 from nrl_ros.core.settings import LearnerSettings
@@ -38,6 +44,7 @@ COUNTERS = (
     'unknown_agent_messages',
     'wrong_session_messages',
     'unapplied_steps',
+    'foreign_steps',
     'late_rpes',
     'duplicate_rpes',
     'unknown_window_rpes',
@@ -57,6 +64,7 @@ class Learner:
 
     Attributes:
         counters: what was lost, late, doubled, released or refused, by name.
+        identity: tells this learner's actions from those of another one on the same topics.
         frozen: act as always, learn nothing.
         evaluating: act greedily and without noise, learn nothing.
         at_boundary: called between learning and acting, where a snapshot continues bit for bit;
@@ -80,6 +88,7 @@ class Learner:
         self.updates = 0
         self.windows_learned = 0
         self.absolute_rpe_sum = 0.0
+        self.identity = 0
         self.at_boundary: Callable[[], int] = lambda: 0
 
     # ---------------------------------------------------------------- settings
@@ -168,10 +177,8 @@ class Learner:
             ShapeError: its spaces do not fit the network.
         """
         known = self._agents.get(info.agent)
-        if known is not None:
-            if known.info == info:
-                return
-            self.leave(info.agent)
+        if known is not None and known.info == info:
+            return
         if self._network is None:
             self._build(info)
         assert self._network is not None and self._head is not None
@@ -182,6 +189,8 @@ class Learner:
                 f'{info.spec.action}, the network expects {expected[0]} and {expected[1]}; '
                 'start another learner, in another namespace, for it'
             )
+        # Only now: a misfit of the same name must not throw out the one that is served.
+        self.leave(info.agent)
         agent = ServedAgent(info, self._network, self._head, self._settings, self.counters)
         self._agents[info.agent] = agent
         saved = self._restored.pop(info.agent, None)
@@ -258,10 +267,18 @@ class Learner:
             self.counters['invalid_states'] += 1
             raise
         lost = state.sequence - agent.sequence - 1
-        if lost and agent.sequence >= 0:
+        restored, agent.restored = agent.restored, False
+        if lost and restored:
+            # The environment went on meanwhile: RPEs of what was under way have long been sent.
+            agent.credit.release_all()
+        elif lost and agent.sequence >= 0:
             self.counters['lost_states'] += lost
             # What this state says of the newest action is not about the one recorded last.
             agent.credit.forget_newest()
+        if state.learner not in (0, self.identity):
+            # Another learner's action was taken: what was drawn here did not happen.
+            self.counters['foreign_steps'] += len(state.phase)
+            state = replace(state, applied=np.zeros_like(state.applied))
         creditable = agent.credit.observe(state)
         if creditable is not None:
             self._learn(agent, creditable)
@@ -310,6 +327,12 @@ class Learner:
             )
             if not self._frozen:
                 agent.acted(rows, state)
+        action = head.to_action(choice)
+        if action.dtype.kind == 'f' and not np.isfinite(action).all():
+            raise InvalidValueError(
+                f'the policy gave agent {state.agent!r} an action that is not a number: its '
+                'weights have diverged; load an earlier checkpoint and lower plasticity.learning_rate'
+            )
         answer = ActionBatch(
             state.agent,
             state.session,
@@ -317,9 +340,10 @@ class Learner:
             state.episode,
             state.step,
             state.window,
-            head.to_action(choice),
+            action,
             checkpoint,
             state.stamp_ns,
+            self.identity,
         )
         agent.sequence = state.sequence
         agent.answer = answer

@@ -218,6 +218,7 @@ class StateBatch:
     applied: UInt8
     observation: Float32
     stamp_ns: int = 0
+    learner: int = 0
 
 
 @dataclass(frozen=True)
@@ -236,6 +237,7 @@ class ActionBatch:
     action: Int32 | Float32
     checkpoint: int = 0
     stamp_ns: int = 0
+    learner: int = 0
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections import deque
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from std_srvs.srv import SetBool
 
 from nrl_ros.core.episodes import Advance, EpisodeEnds, Episodes
-from nrl_ros.core.errors import ConfigError, NrlError, ProtocolError
+from nrl_ros.core.errors import BridgeError, ConfigError, NrlError, ProtocolError
 from nrl_ros.core.interfaces import Environment
 from nrl_ros.core.types import ActionBatch, ActionKind, AgentInfo, StateBatch
 from nrl_ros.ros import conversion, names, qos
@@ -33,6 +34,10 @@ from sim_bridge.registry import make_bridge
 _RECENT_EPISODES = 100
 # Longest wait for the answer to the last state, which says that its rewards have been learned from.
 _LAST_ANSWER_S = 5.0
+# Without an answer: when that is said, how often, and when a restored session is given up.
+_SILENT_S = 5.0
+_SAY_AGAIN_S = 10.0
+_RESTORED_S = 3.0
 
 
 class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
@@ -48,6 +53,12 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         super().__init__(names.ENVIRONMENT, EnvironmentNodeSettings, **options)
         self._bridge: Environment | None = None
         self._paused = False
+        self._lockstep = True
+        self._pending_action: ActionBatch | None = None
+        self._answered_at = time.monotonic()
+        # Other environments heard of: when each came, by agent and session; and own sessions.
+        self._others: dict[tuple[str, int], int] = {}
+        self._mine: set[int] = set()
 
     # ----------------------------------------------------------- lifecycle
 
@@ -70,6 +81,9 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._report = self.publisher(EpisodeReport, names.EPISODES, qos.event())
         self._status = self.publisher(EnvStatus, names.ENV_STATUS, qos.latched())
         self.subscription(Action, names.ACTION, qos.step(), self._on_action, raw=True)
+        self.subscription(
+            EnvInfo, names.ENV_INFO, qos.latched(64), self._on_other_info, inactive=True
+        )
         self.service(SetBool, names.PAUSE, self._on_pause)
         self.periodic(settings.status_period_s, self._publish_status)
         self.periodic(settings.report_period_s, self._publish_report)
@@ -77,6 +91,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self.periodic(settings.resend_period_s, self._resend)
         else:
             self.periodic(self._period_s, self._tick)
+            self.periodic(settings.resend_period_s, self._watch_answers)
 
     def activate(self) -> None:
         """Start a session: reset or restore, introduce the agent, publish the first state."""
@@ -85,48 +100,80 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._episodes = Episodes(
             self._bridge,
             agent=settings.agent,
-            session=int.from_bytes(os.urandom(8), 'little'),
+            session=self._new_session(),
             lockstep=self._lockstep,
             delivery=settings.reward.core(),
             delivery_steps=settings.reward.steps,
         )
+        self._restored = bool(settings.checkpoint.load)
         if settings.checkpoint.load:
             saved = read_checkpoint(Path(settings.checkpoint.load), 'environment')
             state = self._episodes.restore(saved, self.now_ns())
+            self._mine.add(self._episodes.info.session)
         else:
             state = self._episodes.begin(settings.seed, self.now_ns())
         self._finished = False
         self._finishing_since: float | None = None
-        self._pending_action: ActionBatch | None = None
+        self._pending_action = None
+        self._applied_learner = 0
+        self._answered_at = self._ticked_at = time.monotonic()
         self._held = safe_action(self._episodes.info)
         self._ends: list[EpisodeEnds] = []
         self._recent: deque[float] = deque(maxlen=_RECENT_EPISODES)
         self._reward_sent: Any = None
         self._rate = (time.monotonic(), self._episodes.total_steps)
-        self._info.publish(conversion.info_to_msg(self._episodes.info, self.now_ns()))
+        self._since_ns = self.now_ns()
+        self._refuse_a_second_one()
+        self._introduce()
         self._send(state)
+
+    def _new_session(self) -> int:
+        session = int.from_bytes(os.urandom(8), 'little')
+        self._mine.add(session)
+        return session
+
+    def _introduce(self, *, active: bool = True) -> None:
+        info = replace(self._episodes.info, active=active)
+        self._info.publish(conversion.info_to_msg(info, self._since_ns))
 
     def deactivate(self) -> None:
         """Leave: nothing is stepped any more, the learner releases the open windows."""
-        info = self._episodes.info
         self._publish_report()
         self._publish_status(active=False)
-        gone = AgentInfo(
-            info.agent,
-            info.session,
-            info.spec,
-            info.lockstep,
-            info.delivery,
-            info.delivery_steps,
-            active=False,
-        )
-        self._info.publish(conversion.info_to_msg(gone, self.now_ns()))
+        self._introduce(active=False)
 
     def cleanup(self) -> None:
         """Close the bridge."""
         if self._bridge is not None:
             self._bridge.close()
             self._bridge = None
+
+    # ------------------------------------------------------ others of that name
+
+    def _on_other_info(self, message: EnvInfo) -> None:
+        """Agents are told apart by name alone, so of two the one that came later must leave."""
+        key = (message.agent, message.session)
+        stamp = message.header.stamp
+        if message.active:
+            self._others[key] = stamp.sec * 10**9 + stamp.nanosec
+        else:
+            self._others.pop(key, None)
+        if self.active:
+            try:
+                self._refuse_a_second_one()
+            except ConfigError as error:
+                self.fail(str(error))
+
+    def _refuse_a_second_one(self) -> None:
+        info = self._episodes.info
+        for (agent, session), since_ns in self._others.items():
+            if agent != info.agent or session in self._mine:
+                continue
+            if (since_ns, session) < (self._since_ns, info.session):
+                raise ConfigError(
+                    f'agent {agent!r} is already the name of another environment here; give this '
+                    'one another agent, or start it in another namespace'
+                )
 
     # ------------------------------------------------------------- stepping
 
@@ -142,35 +189,80 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             )
         if action.sequence != self._sent.sequence:
             self.counters['duplicate_actions' if self._lockstep else 'late_actions'] += 1
+            self._look_for_a_second_learner(action, self._applied_learner)
             return
+        self._answered_at = time.monotonic()
+        self._restored = False
         if self._finishing_since is not None:
             self._last_answer(action)
         elif not self._lockstep or self._paused:
+            if self._pending_action is not None:
+                self._look_for_a_second_learner(action, self._pending_action.learner)
+                return
             self._pending_action = action
         else:
             self._step(action)
+
+    def _look_for_a_second_learner(self, action: ActionBatch, taken: int) -> None:
+        """Of two answers to one state the first is taken; both should be of one learner."""
+        if taken in (0, action.learner):
+            return
+        self.counters['foreign_actions'] += 1
+        self.get_logger().error(
+            f'two learners answer agent {action.agent!r} on '
+            f'{self.resolve_topic_name(names.ACTION)}: stop one, or start it in another '
+            'namespace; the first answer is taken, and only its learner learns from it',
+            throttle_duration_sec=_SAY_AGAIN_S,
+        )
 
     def _step(self, action: ActionBatch) -> None:
         """Lockstep: apply the action of the state that was sent."""
         if action.checkpoint:
             self._save(action.checkpoint)
-        self._publish(self._episodes.advance(action.action, stamp_ns=self.now_ns()))
+        self._advance(action.action, learner=action.learner)
+
+    def _advance(
+        self, action: NDArray[Any], applied: NDArray[np.uint8] | None = None, learner: int = 0
+    ) -> None:
+        """Step the bridge and say what came of it; one that fails cannot be used any more."""
+        try:
+            advance = self._episodes.advance(
+                action, applied=applied, stamp_ns=self.now_ns(), learner=learner
+            )
+        except BridgeError as error:
+            self.fail(f'{error}; this node ends, start it again when that is mended')
+            return
+        self._applied_learner = learner or self._applied_learner
+        self._publish(advance)
 
     def _tick(self) -> None:
         """Real time: apply what has come, or hold what is safe."""
         if self._finishing_since is not None:
             self._watch_last_answer()
             return
-        if self._paused:
+        self._count_overrun()
+        if self._paused or self.exit_requested:
             return
         action, self._pending_action = self._pending_action, None
-        applied = None
         if action is None:
             self.counters['missing_actions'] += 1
-            applied = np.zeros(len(self._held), np.uint8)
+            self._advance(self._held, np.zeros(len(self._held), np.uint8))
         else:
             self._held = action.action
-        self._publish(self._episodes.advance(self._held, applied=applied, stamp_ns=self.now_ns()))
+            self._advance(self._held, learner=action.learner)
+
+    def _count_overrun(self) -> None:
+        """Periods that this node itself was too slow for, or the machine too busy."""
+        now = time.monotonic()
+        missed = round((now - self._ticked_at) / self._period_s) - 1
+        self._ticked_at = now
+        if missed > 0:
+            self.counters['overrun_periods'] += missed
+            self.get_logger().warning(
+                f'{missed} control periods of {self._period_s} s were missed: the environment, or '
+                'the machine, is too slow for them',
+                throttle_duration_sec=_SAY_AGAIN_S,
+            )
 
     def _publish(self, advance: Advance) -> None:
         # The reward goes first: its way, through the neuromodulator, is longer.
@@ -202,11 +294,42 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             return
         if time.monotonic() - self._sent_at < self.settings.resend_period_s:
             return
+        self._watch_answers()
         self.counters['resent_states'] += 1
         if self._reward_sent is not None:
             self._reward.publish(self._reward_sent)
         self._state.publish(self._sent_message)
         self._sent_at = time.monotonic()
+
+    def _watch_answers(self) -> None:
+        """Nobody answers: introduce this agent again, and say so after a while."""
+        silent_s = time.monotonic() - self._answered_at
+        if self._paused or silent_s < self.settings.resend_period_s:
+            return
+        heard = self._state.get_subscription_count() > 0
+        if self._restored and heard and silent_s > _RESTORED_S:
+            self._restored = False
+            self._episodes.renew(self._new_session())
+            self._sent = replace(self._sent, session=self._episodes.info.session)
+            self._sent_message = conversion.state_to_wire(self._sent)
+            self._reward_sent = None
+            self.get_logger().warning(
+                'the learner does not take up the saved session, since it has gone on or has not '
+                'loaded its checkpoint: a new session begins'
+            )
+        self._introduce()
+        if silent_s > _SILENT_S:
+            topic = self.resolve_topic_name(names.STATE)
+            why = (
+                f'somebody hears {topic} and does not answer: the log of the learner says why, '
+                'such as other spaces than its network was made for'
+                if heard
+                else f'nobody hears {topic}: start a learner in this namespace and ROS domain'
+            )
+            self.get_logger().warning(
+                f'agent {self._episodes.info.agent!r}: no action for {silent_s:.0f} s; {why}',
+                throttle_duration_sec=_SAY_AGAIN_S,
+            )
 
     def _last_answer(self, action: ActionBatch) -> None:
         """The learner has dealt with everything: done, nothing is applied any more."""
@@ -236,6 +359,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._paused = request.data
+        self._answered_at = time.monotonic()
         response.success = True
         response.message = 'paused' if request.data else 'running'
         if not request.data and self._lockstep and self._pending_action is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         """Build the core and the topics; load a checkpoint where one is named."""
         settings = self.settings
         self._core = Learner(settings.core())
+        self._core.identity = int.from_bytes(os.urandom(8), 'little')
         self._core.at_boundary = self._save_if_due
         if settings.checkpoint.folder:
             make_folder(Path(settings.checkpoint.folder))
@@ -90,16 +92,20 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             return
         self._core.set_learning_rate(settings.plasticity.learning_rate)
         self._core.set_sigma(settings.noise.sigma)
-        if settings.evaluate != self._core.evaluating:
+        if settings.evaluate != self.settings.evaluate:
             self._core.evaluating = settings.evaluate
+            self._release_pending()
 
     def deactivate(self) -> None:
         """Save what was learned and say the last figures."""
         assert self._core is not None
         if self.settings.checkpoint.folder and self._core.states:
             path = self._next_path()
-            self._save(path)
-            self.get_logger().info(f'saved {path}')
+            try:
+                self._save(path)
+                self.get_logger().info(f'saved {path}')
+            except NrlError as error:
+                self.fail(f'what was learned since the last checkpoint is lost: {error}')
         self._publish_status()
 
     def cleanup(self) -> None:
@@ -255,6 +261,8 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
     ) -> LoadCheckpoint.Response:
         try:
+            if not request.path:
+                raise CheckpointError('no path given')
             file = self._load(Path(request.path))
             if file is None:
                 raise CheckpointError(f'there is no checkpoint in {request.path}')
@@ -274,11 +282,12 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def _on_evaluate(
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
-        assert self._core is not None
-        self._core.evaluating = request.data
-        self._release_pending()
-        response.success = True
-        response.message = 'greedy, without noise or learning' if request.data else 'learning'
+        # By way of the parameter, so that both always say the same.
+        result = self.set_parameters([Parameter('evaluate', value=request.data)])[0]
+        response.success = result.successful
+        response.message = result.reason or (
+            'greedy, without noise or learning' if request.data else 'learning'
+        )
         return response
 
     def _release_pending(self) -> None:

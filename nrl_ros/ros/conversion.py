@@ -149,7 +149,7 @@ def state_to_wire(state: StateBatch) -> bytes:
     return _STATE.encode(
         state.stamp_ns,
         state.agent,
-        (state.session, state.sequence, *state.observation.shape),
+        (state.session, state.sequence, state.learner, *state.observation.shape),
         [
             state.episode,
             state.step,
@@ -168,9 +168,9 @@ def state_from_wire(data: bytes) -> StateBatch:
     Raises:
         ConversionError: not such a message, or the observation does not have the stated shape.
     """
-    stamp_ns, agent, (session, sequence, batch, size), arrays = _STATE.decode(data)
+    stamp_ns, agent, (session, sequence, learner, batch, size), arrays = _STATE.decode(data)
     arrays[6] = _shaped(agent, 'observation', arrays[6], batch, size)
-    return StateBatch(agent, session, sequence, *arrays, stamp_ns)
+    return StateBatch(agent, session, sequence, *arrays, stamp_ns, learner)
 
 
 def action_to_wire(action: ActionBatch) -> bytes:
@@ -180,7 +180,7 @@ def action_to_wire(action: ActionBatch) -> bytes:
     return _ACTION.encode(
         action.stamp_ns,
         action.agent,
-        (action.session, action.sequence, len(values), action.checkpoint),
+        (action.session, action.sequence, action.learner, len(values), action.checkpoint),
         [
             action.episode,
             action.step,
@@ -197,13 +197,12 @@ def action_from_wire(data: bytes, space: ActionSpace) -> ActionBatch:
     Raises:
         ConversionError: not such a message, another kind of action, or another shape.
     """
-    stamp_ns, agent, (session, sequence, batch, checkpoint), arrays = _ACTION.decode(data)
+    stamp_ns, agent, numbers, arrays = _ACTION.decode(data)
+    session, sequence, learner, batch, checkpoint = numbers
     continuous = space.kind == ActionKind.CONTINUOUS
     field, values = ('continuous', arrays[4]) if continuous else ('discrete', arrays[3])
     shaped = _shaped(agent, field, values, batch, space.components)
-    return ActionBatch(
-        agent, session, sequence, arrays[0], arrays[1], arrays[2], shaped, checkpoint, stamp_ns
-    )
+    return ActionBatch(agent, session, sequence, *arrays[:3], shaped, checkpoint, stamp_ns, learner)
 
 
 def reward_to_wire(reward: RewardBatch) -> bytes:

@@ -48,6 +48,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         self.counters: Counter[str] = Counter()
         self.active = False
         self.exit_requested = False
+        self.exit_code = 0
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._node_settings = NodeParameters(self, model, self.settings_changed)
         self._last_warning: dict[str, float] = {}
@@ -78,6 +79,12 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
 
     def idle(self) -> None:
         """Do what can be done ahead while nothing is to be handled."""
+
+    def fail(self, text: str) -> None:
+        """Say what cannot be mended from within, and end the process with exit code 1."""
+        self.get_logger().error(text)
+        self.exit_code = 1
+        self.exit_requested = True
 
     # ------------------------------------------------------------- lifecycle
 
@@ -257,8 +264,12 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         """A timer on the steady clock, silent while the node is inactive."""
 
         def gated() -> None:
-            if self.active:
+            if not self.active:
+                return
+            try:
                 callback()
+            except NrlError as error:
+                self.dropped(error)
 
         made = self.create_timer(period_s, gated, clock=self.steady_clock)
         self._made.append(lambda: self.destroy_timer(made))
@@ -272,7 +283,7 @@ def main(make: Callable[[], NrlNode[Any]], argv: list[str] | None = None) -> int
     """Run one node until it is done or told to stop by SIGINT or SIGTERM.
 
     Returns:
-        Exit code: 0, or 1 when the node could not be started (the reason is on stderr).
+        Exit code: 0, or 1 when the node could not be started or go on (the reason is on stderr).
     """
     rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
     try:
@@ -302,7 +313,7 @@ def _spin(node: NrlNode[Any]) -> int:
         gc.freeze()
         executor.run(lambda: node.exit_requested)
         node.stop()
-        return 0
+        return node.exit_code
     finally:
         executor.shutdown(timeout_sec=1.0)
         node.destroy_node()

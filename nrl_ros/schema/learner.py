@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
 from nrl_ros.core.plasticity import RULES
 from nrl_ros.core.settings import LearnerSettings
@@ -14,7 +14,9 @@ from nrl_ros.schema.base import Settings, live
 class NetworkGroup(Settings):
     """The policy network."""
 
-    hidden_sizes: tuple[int, ...] = Field((64,), description='Neurons of each hidden layer [1]')
+    hidden_sizes: tuple[PositiveInt, ...] = Field(
+        (64,), description='Neurons of each hidden layer [1]'
+    )
     bias: bool = Field(False, description='Give each layer one more input that is always 1')
     leak: float = Field(0.1, ge=0, le=1, description='Slope of the LeakyReLU below zero [1]')
     precision: Literal['float32', 'float64'] = Field('float32', description='Number format')

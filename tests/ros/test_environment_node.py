@@ -8,11 +8,14 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_srvs.srv import SetBool
 
 from nrl_ros.core.types import ActionBatch
-from nrl_ros.ros import conversion, names
-from nrl_ros.ros.interfaces import EnvState
+from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros.interfaces import EnvInfo, EnvState
 from tests.ros.harness import counters
 
 pytestmark = pytest.mark.ros
@@ -35,7 +38,7 @@ class Player:
         self.info = conversion.info_from_msg(self.probe.until_heard(names.ENV_INFO))
         self.probe.publisher(names.ACTION)
 
-    def answer(self, state, values=(0, 0), session=None):
+    def answer(self, state, values=(0, 0), session=None, learner=1):
         action = np.array(values, np.int32).reshape(len(values), -1)
         batch = ActionBatch(
             state.agent,
@@ -43,8 +46,7 @@ class Player:
             state.sequence,
             *(np.array(getattr(state, name)) for name in ('episode', 'step', 'window')),
             action,
-            0,
-            0,
+            learner=learner,
         )
         self.probe.say(names.ACTION, conversion.action_to_wire(batch))
 
@@ -96,6 +98,77 @@ def test_in_real_time_it_never_waits(ros):
 
     in_time.answered = late.sequence
     player.probe.until(in_time, 'an applied action')
+
+
+def test_two_learners_are_told_of_and_only_one_is_believed(ros):
+    player = Player(ros, {})
+    first = player.state(lambda m: m.sequence == 0)
+    assert first.learner == 0
+    player.answer(first, learner=11)
+    assert player.state(lambda m: m.sequence == 1).learner == 11
+    player.answer(first, learner=12)
+    player.process.until_logged('two learners answer')
+    assert player.probe.counter(names.ENV_STATUS, 'foreign_actions', 1) == 1
+    # A learner that was started again is another one, and is believed.
+    player.answer(player.state(lambda m: m.sequence == 1), learner=12)
+    assert player.state(lambda m: m.sequence == 2).learner == 12
+
+
+def test_a_second_environment_of_one_name_leaves(ros):
+    """The one that came first goes on, and is introduced again to whoever was confused."""
+    player = Player(ros, {'resend_period_s': 0.2})
+    second = ros.start('environment', SCRIPTED)
+    assert second.wait() == 1
+    assert 'is already the name of another environment' in second.output
+
+    def again():
+        return [m for m in infos if m.active and m.session == player.info.session]
+
+    infos = []
+    player.probe.node.create_subscription(EnvInfo, names.ENV_INFO, infos.append, qos.latched())
+    player.probe.until(again, 'introduced again')
+    player.answer(player.state(lambda m: m.sequence == 0))
+    player.state(lambda m: m.sequence == 1)
+    player.process.interrupt()
+
+
+def test_who_gets_no_answer_says_so(ros):
+    alone = ros.start('environment', SCRIPTED)
+    alone.until_logged('nobody hears /state: start a learner')
+    player = Player(ros, {'agent': 'unheard'})
+    player.probe.until_heard(names.STATE, lambda m: m.agent == 'unheard')
+    player.process.until_logged('somebody hears /state and does not answer')
+
+
+@pytest.mark.parametrize('mode', ['lockstep', 'realtime'])
+def test_a_bridge_that_fails_ends_the_node_with_one_line(ros, mode):
+    settings = {'bridge.options.faults': ['2:0:raise'], 'mode': mode, 'control_period_s': 0.5}
+    player = Player(ros, settings)
+    # In real time it steps unasked.
+    for sequence in (0, 1) if mode == 'lockstep' else ():
+        player.answer(player.state(lambda m, n=sequence: m.sequence == n))
+    assert player.process.wait() == 1
+    assert 'scripted: fault at call 2; this node ends' in player.process.output
+    assert 'Traceback' not in player.process.output
+    left = player.probe.until_heard(names.ENV_STATUS, lambda m: not m.active)
+    assert left.steps == 2
+
+
+def test_periods_that_are_too_short_are_counted(ros):
+    player = Player(ros, {'mode': 'realtime', 'control_period_s': 1e-5})
+    assert player.probe.counter(names.ENV_STATUS, 'overrun_periods', 10) >= 10
+    player.process.until_logged('control periods of 1e-05 s were missed')
+
+
+def test_paused_before_it_is_active(ros):
+    process = ros.start('environment', {**SCRIPTED, 'autostart': False})
+    probe = ros.probe()
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_CONFIGURE))
+    assert probe.call('environment', '~/change_state', ChangeState, request).success
+    for on in (True, False):
+        answer = probe.call('environment', names.PAUSE, SetBool, SetBool.Request(data=on))
+        assert answer.success
+    process.interrupt()
 
 
 def test_incompatible_qos_is_an_error_that_names_both_sides(ros):

@@ -287,6 +287,16 @@ def test_evaluating_it_is_greedy(ros):
     assert dialogue.status().status.evaluating
 
 
+def test_evaluating_outlasts_other_parameters(dialogue):
+    """Service and parameter are one switch."""
+    assert dialogue.switch(names.EVALUATE, True).success
+    assert dialogue.probe.set_parameter('learner', checkpoint__period_s=7.0).successful
+    assert dialogue.status().status.evaluating
+    assert dialogue.probe.get_parameter('learner', 'evaluate') is True
+    assert dialogue.probe.set_parameter('learner', evaluate=False).successful
+    assert not dialogue.status().status.evaluating
+
+
 def test_parameters_that_may_change_and_those_that_may_not(dialogue):
     probe = dialogue.probe
     assert probe.set_parameter('learner', plasticity__learning_rate=0.25).successful

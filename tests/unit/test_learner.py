@@ -153,16 +153,62 @@ def test_a_state_out_of_order_is_refused_and_lost_ones_are_counted() -> None:
     assert learner.counters['out_of_order_states'] == 1
 
 
-def test_after_a_lost_state_no_older_step_is_taken_back() -> None:
-    """The flag of the newest state speaks of the lost state's step, not of the one before."""
+def test_a_step_before_a_lost_state_earns_no_credit_older_ones_do() -> None:
+    """Whether the action before a gap was applied is not known; the newest flag is of another."""
     info = info_of(1)
-    learners = [learner_of(info) for _ in range(2)]
-    for learner, applied in zip(learners, (0, 1), strict=True):
+    learners = [learner_of(info) for _ in range(3)]
+    for learner, applied in zip(learners, (0, 1, None), strict=True):
         learner.receive(state_of(info, 0))
-        learner.receive(state_of(info, 2, window=1, applied=applied))
+        learner.receive(state_of(info, 1))
+        # The third has seen all: there the step of state 1 was really not applied.
+        if applied is None:
+            learner.receive(state_of(info, 2, window=1, applied=0))
+        else:
+            learner.receive(state_of(info, 3, window=1, applied=applied))
         learner.reinforce(rpe_of(info, 0, 0, 0, 1.0))
-    assert equal(*learners) and learners[0].windows_learned == 1
-    assert learners[0].counters['unapplied_steps'] == 0
+        assert learner.counters['unapplied_steps'] == 1
+        assert learner.windows_learned == 1
+    for other in learners[1:]:
+        assert same(learners[0].weights, other.weights)
+    untouched = learner_of(info)
+    assert not same(learners[0].weights, untouched.weights)
+
+
+def test_another_learner_s_actions_earn_no_credit() -> None:
+    """Two learners on one topic: only the one whose action was taken may learn from the step."""
+    info = info_of(1)
+    learner, twin = learner_of(info), learner_of(info)
+    learner.identity = twin.identity = 5
+    for one, whose in ((learner, 6), (twin, 5)):
+        one.receive(state_of(info, 0))
+        one.receive(replace(state_of(info, 1, window=1), learner=whose))
+        one.reinforce(rpe_of(info, 0, 0, 0, 1.0))
+    start = learner_of(info).weights
+    assert same(learner.weights, start) and not same(twin.weights, start)
+    assert (learner.counters['foreign_steps'], twin.counters['foreign_steps']) == (1, 0)
+
+
+def test_an_agent_that_does_not_fit_throws_nobody_out() -> None:
+    info = info_of(1, lockstep=True)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    other = info_of(1, session=8, observations=9, lockstep=True)
+    with pytest.raises(ShapeError, match='9 observations'):
+        learner.join(other)
+    assert learner.receive(state_of(info, 1)) is not None
+
+
+def test_what_was_under_way_is_released_when_the_environment_went_on() -> None:
+    """Loaded after a crash, a learner must not wait for RPEs that were sent long ago."""
+    info = info_of(1, lockstep=True)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    assert learner.receive(state_of(info, 1, window=1)) is None
+    saved = learner.snapshot()
+    later = learner_of(info)
+    later.restore(saved)
+    assert later.receive(state_of(info, 9, window=4)) is not None
+    assert later.counters['released_windows'] == 1
 
 
 # -------------------------------------------------------------------- joining
