@@ -49,6 +49,8 @@ def _errors() -> Iterator[Console]:
         if error.name is None or error.name.startswith('nrl_ros'):
             raise
         _fail(errors, f'{error}; `nrl doctor` says what is missing and how to mend it', 1)
+    except OSError as error:
+        _fail(errors, f'{error.filename or "system"}: {error.strerror or error}', 1)
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

@@ -88,23 +88,39 @@ def last_steps(run: Run) -> int:
 class Table:
     """A CSV file that grows; the header is written when the file is new.
 
+    A disk that is full does not end a training: rows are then lost and counted.
+
     Args:
         path: the file.
         columns: its header.
+
+    Attributes:
+        lost: rows that could not be written.
+        reason: why.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.lost = 0
+        self.reason = ''
         fresh = not path.exists() or path.stat().st_size == 0
         self._file = path.open('a', newline='', encoding='utf-8')
         self._writer = csv.writer(self._file)
         if fresh:
-            self._writer.writerow(columns)
+            self.add([columns])
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
         """Append rows and hand them to the system."""
-        self._writer.writerows(rows)
-        self._file.flush()
+        rows = list(rows)
+        try:
+            self._writer.writerows(rows)
+            self._file.flush()
+        except OSError as error:
+            self.lost += len(rows)
+            self.reason = error.strerror or str(error)
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        try:
+            self._file.close()
+        except OSError as error:
+            self.reason = error.strerror or str(error)

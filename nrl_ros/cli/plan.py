@@ -25,6 +25,7 @@ from nrl_ros.cli.runs import (
 )
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.storage.checkpoint import read_checkpoint
+from sim_bridge.registry import make_bridge
 
 Warn = Callable[[str], None]
 
@@ -133,6 +134,8 @@ def _new(options: TrainOptions) -> Plan:
     task = options.task or path.stem
     # Checked before the run folder is made, so that a typing error leaves nothing behind.
     checked = config.resolve(path, options.overrides, _wanted(options))
+    bridge = checked.environment.bridge
+    make_bridge(bridge.name, 1, bridge.options).close()
     run = create_run(options.root, task, checked.learner.seed, folder=options.out)
     settings = config.resolve(path, options.overrides, _wanted(options, run))
     _write_config(run, settings, f'{task}, from {path}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -115,7 +116,9 @@ class Processes:
                 one.process.wait(max(deadline - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
                 one.process.kill()
-                one.process.wait()
+                # Even a killed process can be kept by the kernel; the command must not be.
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    one.process.wait(_GRACE_S)
                 killed.append(one.name)
         return killed
 

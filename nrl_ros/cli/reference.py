@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, get_args, get_origin
+from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import annotated_types
 from pydantic.fields import FieldInfo
@@ -86,6 +86,8 @@ def _kind(annotation: Any) -> str:
     origin = get_origin(annotation)
     if origin is Literal:
         return 'text'
+    if origin is Annotated:
+        return _kind(get_args(annotation)[0])
     if origin is tuple:
         return f'list of {_kind(get_args(annotation)[0])}'
     if origin is dict:

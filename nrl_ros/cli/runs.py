@@ -110,6 +110,8 @@ def create_run(root: Path, task: str, seed: int, *, folder: Path | None = None) 
     run = Run(folder.resolve())
     if run.config.exists():
         raise RunError(f'{folder} already holds a run; choose another folder or --resume it')
+    if folder.is_dir() and any(folder.iterdir()):
+        raise RunError(f'{folder} is not empty; choose a new folder for the run')
     try:
         for part in (run.checkpoints, run.log):
             part.mkdir(parents=True, exist_ok=True)

@@ -36,7 +36,7 @@ def train(options: TrainOptions, console: Console) -> int:
     Raises:
         NrlError: it could not be started.
     """
-    plan = make_plan(options, lambda text: console.print(f'[yellow]warning:[/] {text}'))
+    plan = make_plan(options, lambda text: _warn(console, text))
     domain = choose_domain(options.domain)
     os.environ.update(node_environment(domain))
     say = Console(quiet=True) if options.quiet else console
@@ -50,11 +50,18 @@ def train(options: TrainOptions, console: Console) -> int:
     last = None if outcome.code in _UNFIT else _last_checkpoint(plan, console)
     if last is not None:
         after = _score(plan, options, last)
-    _write_summary(plan, progress, outcome, before, after)
-    _draw(plan, console)
+    try:
+        _write_summary(plan, progress, outcome, before, after)
+        _draw(plan, console)
+    except OSError as error:
+        _warn(console, f'{error.filename or plan.run.folder} was not written: {error.strerror}')
     _report(plan, outcome, progress, console)
     _report_scores(before, after, console)
     return outcome.code
+
+
+def _warn(console: Console, text: str) -> None:
+    console.print(f'[yellow]warning:[/] {escape(text)}', soft_wrap=True, highlight=False)
 
 
 def _progress(plan: Plan) -> Progress:
@@ -86,8 +93,10 @@ def _run_nodes(plan: Plan, options: TrainOptions, progress: Progress, console: C
             return watch.run(plan, options)
     finally:
         rclpy.try_shutdown()
-        episodes.close()
-        figures.close()
+        for table, name in ((episodes, 'metrics'), (figures, 'progress')):
+            table.close()
+            if table.reason:
+                _warn(console, f'{table.lost} rows of {name} were not written: {table.reason}')
 
 
 # ------------------------------------------------------------------ result
@@ -103,7 +112,7 @@ def _score(plan: Plan, options: TrainOptions, checkpoint: Path | None) -> Score 
 def _last_checkpoint(plan: Plan, console: Console) -> Path | None:
 
     def skipped(error: NrlError) -> None:
-        console.print(f'[yellow]warning:[/] {escape(str(error))}', soft_wrap=True)
+        _warn(console, str(error))
 
     try:
         return newest(plan.run, plan.settings.environment.agent, skipped=skipped).learner
@@ -154,12 +163,14 @@ def _draw(plan: Plan, console: Console) -> None:
     try:
         plot_runs([plan.run], plan.run.picture)
     except NrlError as error:
-        console.print(f'[yellow]warning:[/] no learning curve: {error}')
+        _warn(console, f'no learning curve: {error}')
 
 
 def _report(plan: Plan, outcome: Outcome, progress: Progress, console: Console) -> None:
     if outcome.ended == 'failed':
-        console.print(f'[bold red]failed:[/] {escape(outcome.reason)}', highlight=False)
+        console.print(
+            f'[bold red]failed:[/] {escape(outcome.reason)}', highlight=False, soft_wrap=True
+        )
         console.print(f'logs: {plan.run.log}', soft_wrap=True)
         return
     speed = _speed(outcome, progress)

@@ -28,6 +28,8 @@ NODES = (LEARNER, NEUROMODULATOR, ENVIRONMENT)
 _ROW_PERIOD_S = 0.5
 # For finding each other; a loaded machine may take a while to import everything.
 _START_S = 30.0
+# Without a step although states are sent again and again: something does not fit.
+_STALLED_S = 20.0
 # The learner may still have messages to read when the environment is done.
 _SETTLE_S = 1.5
 _LAST_MESSAGES = 20
@@ -108,6 +110,7 @@ class Watch:
         self._executor.add_node(monitor)
         self._last_row = 0.0
         self._first_step: float | None = None
+        self._moved = (0, 0, 0.0)
 
     def run(self, plan: Plan, options: TrainOptions) -> Outcome:
         """Start the nodes, and see to it that they are gone at the end."""
@@ -181,9 +184,22 @@ class Watch:
             self._spin()
             if processes.ended().get(last_name) == 0:
                 return Outcome()
-            outcome = self._ended(processes)
+            outcome = self._ended(processes) or self._stalled(processes)
             if outcome is not None:
                 return outcome
+
+    def _stalled(self, processes: Processes) -> Outcome | None:
+        """An environment that asks and asks and is not answered, as it says itself."""
+        environment = self._progress.counters.get(ENVIRONMENT, {})
+        resent, now = environment.get('resent_states', 0), time.monotonic()
+        steps, asked, since = self._moved
+        if self._progress.steps != steps or resent == asked == 0:
+            self._moved = (self._progress.steps, resent, now)
+        elif resent > asked and now - since > _STALLED_S:
+            reason = f'is not answered: no step for {_STALLED_S:.0f} s'
+            logs = [processes.last_lines(name) for name in (LEARNER, ENVIRONMENT)]
+            return Outcome('failed', code=1, reason='\n'.join([f'environment {reason}', *logs]))
+        return None
 
     def _ended(self, processes: Processes) -> Outcome | None:
         """How the run ended, where a signal came or a node is gone."""

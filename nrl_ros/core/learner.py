@@ -331,7 +331,8 @@ class Learner:
         if action.dtype.kind == 'f' and not np.isfinite(action).all():
             raise InvalidValueError(
                 f'the policy gave agent {state.agent!r} an action that is not a number: its '
-                'weights have diverged; load an earlier checkpoint and lower plasticity.learning_rate'
+                'weights have diverged; load an earlier checkpoint and lower '
+                'plasticity.learning_rate'
             )
         answer = ActionBatch(
             state.agent,

@@ -169,6 +169,20 @@ def test_a_killed_command_takes_its_nodes_along(tmp_path):
     )
 
 
+def test_a_run_whose_states_are_never_answered_ends_and_says_why(tmp_path):
+    """A checkpoint of another task: the learner refuses the agent, and its log tells."""
+    folder = tmp_path / 'run'
+    assert short_run(folder).returncode == 0
+    saved = max((folder / 'checkpoints').glob('learner_*'))
+    done = nrl(
+        'train', 'acrobot', '--instances', 4, '--episodes', 0, '--quiet',
+        '--out', tmp_path / 'other', '--set', f'learner.checkpoint.load={saved}',
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert 'is not answered' in done.stdout
+    assert 'has 6 observations' in done.stdout
+
+
 def test_environment_that_cannot_start_is_shown(tmp_path):
     folder = tmp_path / 'run'
     done = nrl(

@@ -1,5 +1,7 @@
 """Run folders, their tables, and what is taken up from them."""
 
+from pathlib import Path
+
 import pytest
 
 from nrl_ros.cli import runs
@@ -157,3 +159,19 @@ def test_curve_stays_short():
         progress.add_returns(step, [float(step)])
     assert len(progress.curve) < 600
     assert progress.curve[-1][0] > 9_000
+
+
+def test_a_foreign_folder_is_left_alone(tmp_path):
+    (tmp_path / 'thesis.tex').write_text('')
+    with pytest.raises(runs.RunError, match='is not empty'):
+        runs.create_run(tmp_path, 'cartpole', 0, folder=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']
+
+
+def test_a_full_disk_loses_rows_and_no_training():
+    """/dev/full is a disk without room: what is written to it is refused when it is flushed."""
+    table = Table(Path('/dev/full'), ('a', 'b'))
+    table.add([(1, 2), (3, 4)])
+    table.close()
+    assert table.lost == 3
+    assert 'space' in table.reason
