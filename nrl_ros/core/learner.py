@@ -150,7 +150,7 @@ class Learner:
         """Frobenius norm over all layers [1]."""
         if self._network is None:
             return 0.0
-        return math.sqrt(sum(float(np.vdot(w, w)) for w in self._network.weights))
+        return math.sqrt(sum(float(np.square(w, dtype=np.float64).sum()) for w in self.weights))
 
     @property
     def windows_open(self) -> int:

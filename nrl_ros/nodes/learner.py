@@ -40,6 +40,9 @@ from nrl_ros.storage.checkpoint import (
     write_checkpoint,
 )
 
+# Policies that work have norms of 3 to 30.
+_DIVERGED = 1e4
+
 
 class LearnerNode(NrlNode[LearnerNodeSettings]):
     """Subscribes to ``env_info``, ``state``, ``neuromodulation``; publishes ``action``."""
@@ -124,6 +127,9 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def _on_info(self, message: EnvInfo) -> None:
         assert self._core is not None
         info = conversion.info_from_msg(message)
+        if info.active and self._core.agents.get(info.agent) == info:
+            # Said again, by an environment that was not answered for a while.
+            return
         if info.active:
             self._core.join(info)
             self.get_logger().info(
@@ -337,7 +343,15 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
 
     def _publish_status(self) -> None:
         assert self._core is not None
-        self._status.publish(self._make_status())
+        message = self._make_status()
+        self._status.publish(message)
+        if not message.weight_norm < _DIVERGED:
+            self.get_logger().warning(
+                f'the weights have grown to a norm of {message.weight_norm:.3g}: they diverge; '
+                'lower plasticity.learning_rate or, where rewards are large, set rpe.scale of the '
+                'neuromodulator to absolute_reward, and load an earlier checkpoint',
+                throttle_duration_sec=10.0,
+            )
         self._busy_s = 0.0
         core = self._core
         self._last_status = (time.monotonic(), core.absolute_rpe_sum, core.windows_learned)

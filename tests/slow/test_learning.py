@@ -12,6 +12,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
@@ -51,6 +52,30 @@ def test_a_policy_learns(tmp_path, task, steps, untrained_below, exploring_above
     assert summary['trained']['mean'] > greedy_above
     counts = summary['counters']
     assert not any(counts['learner'].get(name) for name in ('lost_states', 'duplicate_rpes'))
+
+
+def test_a_continuous_policy_learns(tmp_path):
+    """Gaussian head: the sign of two actions must follow the first number observed."""
+    settings = {
+        '/**/learner': {'plasticity': {'learning_rate': 2e-4}},
+        '/**/environment': {
+            'agent': 'scripted',
+            'bridge': {
+                'name': 'scripted',
+                'instances': 64,
+                'options': {'action': 'continuous', 'lengths': [20]},
+            },
+            'reward': {'delivery': 'every_step'},
+        },
+    }
+    path = tmp_path / 'continuous.yaml'
+    path.write_text(
+        yaml.safe_dump({name: {'ros__parameters': values} for name, values in settings.items()})
+    )
+    summary = train(tmp_path / 'run', 'continuous', 300_000, '--config', str(path))
+    # Chance gives 10 of 20.
+    assert summary['untrained']['mean'] < 15.0
+    assert summary['trained']['mean'] > 18.0
 
 
 def test_without_a_learning_rate_nothing_is_learned(tmp_path):
