@@ -23,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 import numpy as np
 import rclpy
 import yaml
-from rclpy.executors import SingleThreadedExecutor
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rich.console import Console
 from rich.table import Table
 from std_msgs.msg import UInt8MultiArray
@@ -138,7 +138,8 @@ def pong(size: int) -> None:
     node.create_subscription(
         UInt8MultiArray, 'raw_ping', lambda _: publisher.publish(answer), qos.step()
     )
-    rclpy.spin(node)
+    with suppress(ExternalShutdownException):
+        rclpy.spin(node)
 
 
 class RawClient:

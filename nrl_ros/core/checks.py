@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from nrl_ros.core.errors import InvalidValueError, ShapeError
@@ -52,17 +54,19 @@ def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
             )
     if not count:
         return
-    if not (np.isfinite(rpe.rpe).all() and np.isfinite(rpe.baseline).all()):
+    # Of finite numbers the sum is finite, but for an overflow far beyond any reward.
+    if not math.isfinite(float(rpe.rpe.sum()) + float(rpe.baseline.sum())):
         raise InvalidValueError(
             f'RPE {rpe.sequence} of {rpe.agent!r}: received rpe {rpe.rpe.tolist()} and baseline '
             f'{rpe.baseline.tolist()}, expected finite numbers'
         )
-    if int(rpe.instance.max()) >= info.spec.instances:
-        raise InvalidValueError(
-            f'RPE {rpe.sequence} of {rpe.agent!r}: instance {int(rpe.instance.max())} does not '
-            f'exist, expected less than {info.spec.instances}'
-        )
-    if count > 1 and np.any(np.diff(rpe.instance.astype(np.int64)) <= 0):
+    who = rpe.instance
+    if count > 1 and (who[1:] <= who[:-1]).any():
         raise InvalidValueError(
             f'RPE {rpe.sequence} of {rpe.agent!r}: instances must be in rising order'
+        )
+    if int(who[-1]) >= info.spec.instances:
+        raise InvalidValueError(
+            f'RPE {rpe.sequence} of {rpe.agent!r}: instance {int(who[-1])} does not '
+            f'exist, expected less than {info.spec.instances}'
         )

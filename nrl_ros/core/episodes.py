@@ -33,6 +33,7 @@ Array = NDArray[Any]
 # Comparing arrays with plain integers is several times faster than with enumerations.
 _FIRST, _MID, _LAST = np.uint8(Phase.FIRST), np.uint8(Phase.MID), np.uint8(Phase.LAST)
 _ABORTED = np.uint8(Ending.ABORTED)
+_TERMINATED, _TRUNCATED = np.uint8(Ending.TERMINATED), np.uint8(Ending.TRUNCATED)
 
 
 class EpisodeEnds(NamedTuple):
@@ -191,7 +192,7 @@ class Episodes:
         self._any_last = len(index) > 0
         if self._any_last:
             ending = np.zeros_like(self._phase)
-            why = np.where(result.terminated[index], Ending.TERMINATED, Ending.TRUNCATED)
+            why = np.where(result.terminated[index], _TERMINATED, _TRUNCATED)
             ending[index] = np.where(aborted[index], _ABORTED, why)
             self._phase[index] = _LAST
             ends = self._ends(index, ending)

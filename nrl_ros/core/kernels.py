@@ -19,13 +19,14 @@ from nrl_ros.core.network import Network, NetworkSpec
 
 Array = NDArray[Any]
 
-_VERSION = 1
+_VERSION = 2
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
     'nrl_eligibility',
     'nrl_accumulate',
     'nrl_dense',
+    'nrl_dense_credit',
     'nrl_normal',
 )
 # Weights beyond which numpy's matrix products win over plain loops; see docs/performance.md.
@@ -205,6 +206,7 @@ class NativeDense:
     ) -> None:
         assert _LIBRARY is not None
         self._call = _LIBRARY.nrl_dense
+        self._credit = _LIBRARY.nrl_dense_credit
         sizes = np.array([spec.inputs, *spec.hidden, spec.outputs], np.int64)
         # Pointers keep nothing alive.
         self._keep = (sizes, trace, post, pre)
@@ -233,6 +235,25 @@ class NativeDense:
             _pointer(post),
             _pointer(pre),
             None if active is None else _pointer(active),
+        )
+
+    def credit(self, decay: float, total: list[Array], index: Array, weight: Array) -> None:
+        """``total += sum_i weight_i e_i``, newest rows included; then those traces are zero.
+
+        Args:
+            decay: d.
+            total: one matrix [out, in] a layer, float32, contiguous.
+            index: int64 [k], each instance once.
+            weight: float32 [k].
+        """
+        self._credit(
+            *self._before,
+            ctypes.c_float(decay),
+            *self._after,
+            _long(len(index)),
+            _pointer(index),
+            _pointer(weight),
+            (ctypes.c_void_p * len(total))(*[part.ctypes.data for part in total]),
         )
 
 

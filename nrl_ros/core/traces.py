@@ -208,6 +208,9 @@ class DenseTraces:
     def add_to(self, total: list[Array], index: Array, weight: Array) -> None:
         """Weighted sum over instances, then clear."""
         factor = weight.astype(self._post.dtype)
+        if self._native is not None:
+            self._native.credit(float(self._decay), total, index.astype(np.int64), factor)
+            return
         flat = (factor * self._decay) @ self._flat[index]
         post = (self._post[:, index] * factor[:, None]).reshape(-1, self._post.shape[2])
         pre = self._pre[:, index].reshape(-1, self._pre.shape[2])

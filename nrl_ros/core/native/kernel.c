@@ -18,7 +18,7 @@
 #define NRL_EXPORT __attribute__((visibility("default")))
 
 /* Changes with every change of an argument list; kernels.py refuses another one. */
-NRL_EXPORT int32_t nrl_kernel_version(void) { return 1; }
+NRL_EXPORT int32_t nrl_kernel_version(void) { return 2; }
 
 /* Eight floats at any address. */
 typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
@@ -323,6 +323,50 @@ NRL_EXPORT NRL_CLONES void nrl_dense(int64_t layers, const int64_t *sizes, int64
       }
       memcpy(post + row * n, new_post + row * n, (size_t)n * sizeof(float));
       memcpy(pre + row * m, new_pre + row * m, (size_t)m * sizeof(float));
+    }
+  }
+}
+
+/* Credit of some instances: total += weight (decay e + post preT), then those traces are zero.
+ *
+ * which, weight [count]: instances, each once, and their reward-prediction errors. totals: one matrix
+ * [out][in] a layer. The rest as in nrl_dense.
+ */
+NRL_EXPORT NRL_CLONES void nrl_dense_credit(int64_t layers, const int64_t *sizes, int64_t bias,
+                                            int64_t batch, int64_t samples, float decay, float *post,
+                                            float *pre, float *trace, int64_t count,
+                                            const int64_t *which, const float *weight,
+                                            float *const *totals) {
+  int64_t n = 0, m = 0, weights = 0;
+  for (int64_t l = 0; l < layers; ++l) {
+    n += sizes[l + 1];
+    m += sizes[l] + bias;
+    weights += sizes[l + 1] * (sizes[l] + bias);
+  }
+  for (int64_t c = 0; c < count; ++c) {
+    float *e = trace + which[c] * weights;
+    const float w = weight[c];
+    int64_t at_n = 0, at_m = 0, at = 0;
+    for (int64_t l = 0; l < layers; ++l) {
+      const int64_t n_in = sizes[l] + bias, n_out = sizes[l + 1];
+      float *t = totals[l];
+      for (int64_t i = 0; i < n_in * n_out; ++i) t[i] += w * (decay * e[at + i]);
+      for (int64_t k = 0; k < samples; ++k) {
+        const float *a = post + (k * batch + which[c]) * n + at_n;
+        const float *x = pre + (k * batch + which[c]) * m + at_m;
+        for (int64_t i = 0; i < n_out; ++i) {
+          const float wa = w * a[i];
+          for (int64_t j = 0; j < n_in; ++j) t[i * n_in + j] += wa * x[j];
+        }
+      }
+      at += n_in * n_out;
+      at_n += n_out;
+      at_m += n_in;
+    }
+    memset(e, 0, (size_t)weights * sizeof(float));
+    for (int64_t k = 0; k < samples; ++k) {
+      memset(post + (k * batch + which[c]) * n, 0, (size_t)n * sizeof(float));
+      memset(pre + (k * batch + which[c]) * m, 0, (size_t)m * sizeof(float));
     }
   }
 }
