@@ -23,6 +23,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROUNDTRIP_S = 15.0
+SHARED = Path('/dev/shm')
+_MUCH_MB = 1000.0
 _WHEELS = 'python -m pip install -r requirements/kilted.txt (or `make setup` in a checkout)'
 _BUILD = (
     '`make setup` in a checkout; `pip install .` of it in a virtual environment; '
@@ -152,6 +154,12 @@ def run() -> list[Check]:
             'ros2 launch (launch_ros)',
             _launch,
             'not needed for `nrl train`; apt install ros-<distribution>-launch-ros',
+            required=False,
+        ),
+        _check(
+            'shared memory',
+            _shared_memory,
+            'while no ROS 2 node runs on this machine: rm /dev/shm/*fastdds* /dev/shm/*fastrtps*',
             required=False,
         ),
         _check('write here', _write, 'change to a folder of yours, or use --out'),
@@ -322,6 +330,16 @@ def _launch() -> str:
     return 'ros2 launch nrl_ros train.launch.py' + (
         '' if shutil.which('ros2') else '; but the ros2 command is not in PATH'
     )
+
+
+def _shared_memory() -> str:
+    """Killed nodes leave their segments behind, and a full /dev/shm stops new ones."""
+    found = [path for name in ('fastdds', 'fastrtps') for path in SHARED.glob(f'*{name}*')]
+    size = sum(path.stat().st_size for path in found) / 2**20
+    text = f'{len(found)} segments of Fast DDS, {size:.0f} MB'
+    if size > _MUCH_MB:
+        raise Finding(f'{text}; killed nodes leave theirs behind')
+    return text
 
 
 def _write() -> str:

@@ -133,3 +133,12 @@ def test_names_are_unique_and_remedies_given():
     assert len({check.name for check in checks}) == len(checks)
     assert all(check.remedy for check in checks)
     assert not any('\n' in check.detail for check in checks)
+
+
+def test_what_killed_nodes_left_behind_is_found(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, 'SHARED', tmp_path)
+    assert doctor._shared_memory() == '0 segments of Fast DDS, 0 MB'
+    with (tmp_path / 'fastdds_0123').open('wb') as segment:
+        segment.truncate(1500 * 2**20)
+    with pytest.raises(doctor.Finding, match='1 segments of Fast DDS, 1500 MB'):
+        doctor._shared_memory()
