@@ -1,0 +1,146 @@
+#!/usr/bin/env python3
+"""Write docs/performance.md from the figures that the benchmarks left in docs/results.
+
+.venv/bin/python benchmarks/ros_loop.py --json docs/results/ros_loop.json
+.venv/bin/python benchmarks/traces.py --json docs/results/traces.json
+.venv/bin/python scripts/performance_page.py
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / 'docs' / 'results'
+
+PAGE = """# Performance
+
+Made by `scripts/performance_page.py` from `docs/results/ros_loop.json` and
+`docs/results/traces.json`; do not edit. Times differ from machine to machine, and on a shared one
+from minute to minute: look at the ratios, both sides of which took turns within one run.
+
+Machine: {machine}.
+
+## Closed loop over ROS 2
+
+`.venv/bin/python benchmarks/ros_loop.py --json docs/results/ros_loop.json`
+
+From publishing a state to having its action: CartPole, one instance, learning on, beside a
+ping-pong of two plain rclpy nodes with messages of the same size and QoS.
+
+{trips}
+
+With a reward at every step the action waits for a message that goes through a third process:
+environment, neuromodulator, learner, environment instead of environment, learner, environment.
+Three hops for two alone make 1.5.
+
+Three processes in lockstep, learning on, `config/cartpole.yaml`; median of the runs, lowest and
+highest:
+
+{speeds}
+
+What a tick costs hardly depends on the number of instances: most of it is the middleware, waking
+three processes one after the other, and every instance shares it.
+
+What was found on the way (profiles are in the commit messages): rclpy's message objects took 50
+us where the middleware needs 8, so the four messages of the step path are read and written as
+bytes (`nrl_ros/ros/wire.py`); its executor's tasks took another 50 us a message
+(`nrl_ros/ros/executor.py`); the trace of a step is brought in and the next noise drawn after the
+action has gone out. Spinning before waiting, UDP instead of shared memory, and asynchronous
+publishing did not pay.
+
+## Traces: dense or as factors
+
+`.venv/bin/python benchmarks/traces.py --json docs/results/traces.json`
+
+Microseconds a step, its share of the credit included. *auto* takes factors while all rows of the
+windows stay within 8 MiB or windows are one step long; else dense while the traces stay within 12
+MiB; else factors. {auto}
+
+{traces}
+
+## Compiled step or numpy
+
+Microseconds for clean and noisy pass and the presynaptic rows. Up to 20,000 weights the compiled
+step is taken.
+
+{passes}
+"""
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:
+    """A Markdown table."""
+    lines = [list(head), *([str(cell) for cell in row] for row in rows)]
+    lines.insert(1, ['---'] * len(lines[0]))
+    return '\n'.join('| ' + ' | '.join(line) + ' |' for line in lines)
+
+
+def trips(data: dict[str, Any]) -> str:
+    """Round trips."""
+    rows = []
+    for name, part in (('at the end of the episode', ''), ('at every step', '_every_step')):
+        figures = [
+            f'{data[f"{what}{part}_p{percent}_us"]:.0f}'
+            for what in ('roundtrip', 'raw')
+            for percent in (50, 99)
+        ]
+        rows.append([name, *figures, f'**{data[f"roundtrip{part}_ratio_p50"]:.2f}**'])
+    head = ('Reward', 'p50 [us]', 'p99 [us]', 'raw p50 [us]', 'raw p99 [us]', 'ratio p50')
+    return table(head, rows)
+
+
+def speeds(data: dict[str, Any]) -> str:
+    """Steps per second."""
+    rows = [
+        (
+            f'{int(count):,}',
+            f'**{value:,}**',
+            f'{min(data["steps_per_second_runs"][count]):,}',
+            f'{max(data["steps_per_second_runs"][count]):,}',
+            f'{1e6 * int(count) / value:,.0f}',
+        )
+        for count, value in data['steps_per_second'].items()
+    ]
+    return table(('Instances', 'steps/s', 'lowest', 'highest', 'us a tick'), rows)
+
+
+def traces(rows: list[dict[str, Any]]) -> str:
+    """Dense against factored."""
+    return table(
+        ('Hidden', 'instances', 'window', 'dense', 'factored', 'auto'),
+        (
+            (row['hidden'], row['instances'], row['window'], row['dense_us'], row['factored_us'])
+            + (row['auto'],)
+            for row in rows
+        ),
+    )
+
+
+def main() -> None:
+    """Write the page."""
+    loop = json.loads((RESULTS / 'ros_loop.json').read_text())
+    cost = json.loads((RESULTS / 'traces.json').read_text())
+    machine = loop['machine']
+    ratios = sorted(row['auto_over_best'] for row in cost['traces'])
+    best = sum(ratio <= 1.05 for ratio in ratios)
+    page = PAGE.format(
+        machine=f'{machine["cpus"]} processors {machine["processor"]}, Python {machine["python"]}, '
+        f'numpy {machine["numpy"]}, {machine["middleware"]}',
+        trips=trips(loop),
+        speeds=speeds(loop),
+        auto=f'Of {len(ratios)} cases it took the better one, within 5 %, in {best}; at worst it '
+        f'was {ratios[-1]:.2f} times the better one.',
+        traces=traces(cost['traces']),
+        passes=table(
+            ('Hidden', 'weights', 'instances', 'compiled', 'numpy'),
+            (row.values() for row in cost['passes']),
+        ),
+    )
+    (ROOT / 'docs' / 'performance.md').write_text(page)
+
+
+if __name__ == '__main__':
+    main()
