@@ -19,6 +19,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -122,11 +123,11 @@ def run() -> list[Check]:
         _check('C and C++ compiler', _compiler, 'apt install g++ (Debian, Ubuntu)', required=False),
     ]
     checks += [
-        _check(name, lambda name=name: _package(name), f'python -m pip install "{_wanted(name)}"')
+        _check(name, partial(_package, name), f'python -m pip install "{_wanted(name)}"')
         for name in _NEEDED
     ]
     checks += [
-        _check(name, lambda name=name: _version(name), remedy, required=False)
+        _check(name, partial(_version, name), remedy, required=False)
         for name, remedy in _OPTIONAL.items()
     ]
     checks += [

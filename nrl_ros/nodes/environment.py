@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from std_srvs.srv import SetBool
 
-from nrl_ros.core.episodes import Advance, EpisodeEnds, Episodes
+from nrl_ros.core.episodes import Advance, EpisodeEnds, Episodes, check_action
 from nrl_ros.core.errors import BridgeError, ConfigError, NrlError, ProtocolError
 from nrl_ros.core.interfaces import Environment
 from nrl_ros.core.types import ActionBatch, ActionKind, AgentInfo, StateBatch
@@ -199,6 +199,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             if self._pending_action is not None:
                 self._look_for_a_second_learner(action, self._pending_action.learner)
                 return
+            # Here, not when it is due: a bad action must never become the one that is held.
+            check_action(action.action, info)
             self._pending_action = action
         else:
             self._step(action)

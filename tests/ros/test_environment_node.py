@@ -100,6 +100,20 @@ def test_in_real_time_it_never_waits(ros):
     player.probe.until(in_time, 'an applied action')
 
 
+def test_in_real_time_a_bad_action_is_never_held(ros):
+    """It is refused when it comes; the environment goes on with what it held before."""
+    player = Player(ros, {'mode': 'realtime', 'control_period_s': 0.3})
+    states = player.probe.heard[names.STATE]
+    player.probe.until(lambda: states, 'a state')
+    player.answer(states[-1], (0, 7))
+    player.process.until_logged('instance 1 received [7]')
+    player.answer(states[-1], (0, 0, 0))
+    player.process.until_logged('shape')
+    count = len(states)
+    player.probe.until(lambda: len(states) >= count + 3, 'further states')
+    assert list(states[-1].applied) == [0, 0]
+
+
 def test_two_learners_are_told_of_and_only_one_is_believed(ros):
     player = Player(ros, {})
     first = player.state(lambda m: m.sequence == 0)
