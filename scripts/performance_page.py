@@ -56,9 +56,10 @@ publishing did not pay.
 
 `.venv/bin/python benchmarks/traces.py --json docs/results/traces.json`
 
-Microseconds a step, its share of the credit included. *auto* takes factors while all rows of the
-windows stay within 8 MiB or windows are one step long; else dense while the traces stay within 12
-MiB; else factors. {auto}
+Microseconds a step, its share of the credit included. *auto* takes dense traces for windows of at
+most 20 steps in which 220,000 weights or fewer are touched, then factors while all rows of the
+windows stay within 8 MiB or windows are one step long, then dense while the traces stay within 12
+MiB, else factors. {auto}
 
 {traces}
 

@@ -68,7 +68,7 @@ if [ "${1:-}" = test ] && [ ! -e "$VENV/.test-packages" ]; then
   cpu=https://download.pytorch.org/whl/cpu
   if "$VENV/bin/python" -c "import urllib.request as u; u.urlopen('$cpu/torch/', timeout=5)" \
     2>/dev/null; then
-    $pip install torch==2.13.0 --index-url "$cpu" --extra-index-url https://pypi.org/simple ||
+    $pip install torch==2.13.0 --index-url "$cpu" ||
       $pip install torch==2.13.0
   else
     $pip install torch==2.13.0

@@ -32,6 +32,9 @@ _DEFAULT_STEPS = 256
 _CACHED_ROWS = 8 * 2**20
 _CACHED_TRACES = 12 * 2**20
 _FLOAT_BYTES = 4
+# Steps, and weights touched in a window, up to which dense traces cost less than closing factors.
+_FEW_STEPS = 20
+_FEW_TOUCHED = 220_000
 # Weights up to which the compiled products win over gathering rows for BLAS.
 _NATIVE_WEIGHTS = 20_000
 TRACE_KINDS = ('auto', 'dense', 'factored')
@@ -94,16 +97,19 @@ def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
     """The cheaper kind for a network, a window length (0: unknown) and rows a step (B times K).
 
     Dense touches every weight of every instance each step, but nothing else; factored writes N + M
-    numbers a step and reads them once more when the window closes. Factored wins while all rows of
-    the windows stay in the cache; of what does not, dense wins while its traces do.
+    numbers a step and reads them once more when the window closes, which takes several calls. So
+    dense wins where there is little to touch in a few steps; otherwise factored while all rows of
+    the windows stay in the cache; of what does not, dense while its traces do.
     """
     numbers = spec.noise_components + spec.input_components
     weights = sum(n_out * n_in for n_out, n_in in spec.shapes)
+    if not kernels.available():
+        return 'dense' if window_steps != 1 and weights <= numbers else 'factored'
+    if 0 < window_steps <= _FEW_STEPS and rows * weights * (window_steps + 2) <= _FEW_TOUCHED:
+        return 'dense'
     in_cache = 0 < window_steps * rows * numbers * _FLOAT_BYTES <= _CACHED_ROWS
     if window_steps == 1 or in_cache:
         return 'factored'
-    if not kernels.available():
-        return 'dense' if weights <= numbers else 'factored'
     return 'dense' if rows * weights * _FLOAT_BYTES <= _CACHED_TRACES else 'factored'
 
 

@@ -306,7 +306,10 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     def _watch_answers(self) -> None:
         """Nobody answers: introduce this agent again, and say so after a while."""
         silent_s = time.monotonic() - self._answered_at
-        if self._paused or silent_s < self.settings.resend_period_s:
+        usual_s = self.settings.resend_period_s
+        if not self._lockstep:
+            usual_s = max(usual_s, 3.0 * self._period_s)
+        if self._paused or silent_s < usual_s:
             return
         heard = self._state.get_subscription_count() > 0
         if self._restored and heard and silent_s > _RESTORED_S:
@@ -320,7 +323,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
                 'loaded its checkpoint: a new session begins'
             )
         self._introduce()
-        if silent_s > _SILENT_S:
+        if silent_s > max(usual_s, _SILENT_S):
             topic = self.resolve_topic_name(names.STATE)
             why = (
                 f'somebody hears {topic} and does not answer: the log of the learner says why, '

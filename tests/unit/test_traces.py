@@ -218,6 +218,9 @@ def test_the_kind_is_chosen_by_size_and_can_be_named() -> None:
     assert choose_kind(large, 500, 64) == choose_kind(large, 0, 64) == kind
     assert choose_kind(large, 500, 1000) == 'factored'
     assert choose_kind(small, 0, 2) == 'dense'
+    # Little to touch in a few steps: dense, since closing a factored window takes several calls.
+    assert choose_kind(small, 3, 2) == kind
+    assert choose_kind(small, 21, 2) == 'factored'
     arguments: dict[str, Any] = {
         'instances': 2,
         'samples': 1,
@@ -226,7 +229,8 @@ def test_the_kind_is_chosen_by_size_and_can_be_named() -> None:
     }
     for kind in ('dense', 'factored'):
         assert make_store(kind, small, **arguments).kind == kind
-    assert make_store('auto', small, **arguments).kind == 'factored'
+    chosen = choose_kind(small, 3, 2)
+    assert make_store('auto', small, **arguments).kind == chosen
     with pytest.raises(ConfigError, match='sparse'):
         make_store('sparse', small, **arguments)
     for decay in (0.0, -0.5, 1.1, float('nan')):
