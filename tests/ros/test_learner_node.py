@@ -34,6 +34,8 @@ class Dialogue:
         self.probe.until(lambda: self.probe.node.count_publishers(names.ACTION) == 1, 'the learner')
         for topic in (names.STATE, names.NEUROMODULATION):
             self.probe.publisher(topic)
+        # What it says arrives here: it announced its actions before its status.
+        self.probe.until_heard(names.LEARNER_STATUS)
         self.join(info)
 
     def join(self, info, text='joined'):
