@@ -19,8 +19,8 @@ from sim_bridge.registry import make_bridge
 
 # Far from the seeds that training uses, so that no start is one that was trained on.
 SEED_OFFSET = 1_000_000
-# An environment whose episodes do not end by themselves must not keep the command for ever.
-_MOST_STEPS = 100_000
+# An environment without a limit of its own must not keep the command for ever.
+_MOST_STEPS = 20_000
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,8 @@ def _first_returns(books: Episodes, learner: Learner, seed: int) -> NDArray[np.f
     """Return of the first episode of every instance: later ones would favour short episodes."""
     returns = np.full(books.info.spec.instances, np.nan)
     state = books.begin(seed)
-    for _ in range(_MOST_STEPS):
+    limit = books.info.spec.max_episode_steps
+    for _ in range(limit + 1 if limit else _MOST_STEPS):
         action = learner.receive(state)
         assert action is not None
         advance = books.advance(action.action)
@@ -99,4 +100,7 @@ def _first_returns(books: Episodes, learner: Learner, seed: int) -> NDArray[np.f
             returns[advance.ends.instance[first]] = advance.ends.episode_return[first]
             if not np.isnan(returns).any():
                 return returns
-    raise NrlError(f'an episode did not end within {_MOST_STEPS} steps; set a limit in the bridge')
+    raise NrlError(
+        f'an episode did not end within {limit or _MOST_STEPS} steps: nothing to measure a policy '
+        'by; limit them (bridge.options.max_episode_steps of gymnasium), or train with --episodes 0'
+    )

@@ -4,13 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from nrl_ros.cli import runs
+from nrl_ros.cli import config, evaluate, runs
 from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
 from nrl_ros.cli.plan import TrainOptions, make_plan
 from nrl_ros.cli.progress import PROGRESS, Progress, group_counters
 from nrl_ros.cli.runs import RunError
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.errors import ConfigError, NrlError
 from nrl_ros.storage.checkpoint import checkpoint_path, write_checkpoint
+from tests.unit.fakes import ScriptedEnvironment
 
 ROWS = [
     EpisodeRow(100 * n, 0.5 * n, 'cartpole', n % 2, n, 20, 'terminated', 20.0 + n)
@@ -175,3 +176,14 @@ def test_a_full_disk_loses_rows_and_no_training():
     table.close()
     assert table.lost == 3
     assert 'space' in table.reason
+
+
+def test_endless_episodes_are_told_of(monkeypatch):
+    """A bridge without a limit: the evaluation gives up and says what to do."""
+    monkeypatch.setattr(evaluate, '_MOST_STEPS', 50)
+    monkeypatch.setattr(
+        evaluate, 'make_bridge', lambda name, count, options: ScriptedEnvironment([10**9] * count)
+    )
+    settings = config.resolve(config.find_config('cartpole'))
+    with pytest.raises(NrlError, match='did not end within 50 steps.*--episodes 0'):
+        evaluate.evaluate(settings, None, episodes=2, seed=0)
