@@ -103,7 +103,7 @@ def compare_passes(spec: NetworkSpec, instances: int, turns: int) -> dict[str, A
     native, plain = (1e6 * value / PASSES for value in best(*runs, turns))
     return {
         'hidden': list(spec.hidden),
-        'weights': sum(n_out * n_in for n_out, n_in in spec.shapes),
+        'weights': spec.weight_count,
         'instances': instances,
         'compiled_us': round(native, 1),
         'numpy_us': round(plain, 1),
@@ -131,7 +131,7 @@ def main() -> None:
         compare_traces(spec, length, count, turns)
         for spec, count in sizes
         for length in WINDOWS[::step]
-        if sum(a * b for a, b in spec.shapes) * count < MOST_NUMBERS
+        if spec.weight_count * count < MOST_NUMBERS
     ]
     console = Console(width=120)
     show(console, traces)

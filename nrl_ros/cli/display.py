@@ -8,6 +8,7 @@ from typing import Protocol
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -34,6 +35,11 @@ class Display(Protocol):
     def show(self, progress: Progress, wall_time_s: float) -> None:
         """Show the newest figures."""
         ...
+
+
+def warn(console: Console, text: object) -> None:
+    """One line that does not stop anything."""
+    console.print(f'[yellow]warning:[/] {escape(str(text))}', soft_wrap=True, highlight=False)
 
 
 def make_display(console: Console, title: str, *, quiet: bool, plain: bool) -> Display:

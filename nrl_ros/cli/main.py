@@ -168,6 +168,7 @@ def evaluate(
     """Evaluate the newest checkpoint of a run: greedy, without noise, without learning."""
     with _errors() as errors:
         from nrl_ros.cli import config
+        from nrl_ros.cli.display import warn
         from nrl_ros.cli.evaluate import SEED_OFFSET
         from nrl_ros.cli.evaluate import evaluate as run
         from nrl_ros.cli.runs import newest, open_run
@@ -176,7 +177,7 @@ def evaluate(
         settings = config.resolve(opened.config)
 
         def skipped(error: NrlError) -> None:
-            errors.print(f'[yellow]warning:[/] {escape(str(error))}', soft_wrap=True)
+            warn(errors, error)
 
         checkpoint = None
         if not untrained:

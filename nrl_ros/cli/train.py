@@ -12,7 +12,7 @@ from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.markup import escape
 
-from nrl_ros.cli.display import make_display, number
+from nrl_ros.cli.display import make_display, number, warn
 from nrl_ros.cli.evaluate import SEED_OFFSET, Score, evaluate
 from nrl_ros.cli.metrics import METRICS, Table
 from nrl_ros.cli.monitor import Monitor
@@ -36,7 +36,7 @@ def train(options: TrainOptions, console: Console) -> int:
     Raises:
         NrlError: it could not be started.
     """
-    plan = make_plan(options, lambda text: _warn(console, text))
+    plan = make_plan(options, lambda text: warn(console, text))
     domain = choose_domain(options.domain)
     os.environ.update(node_environment(domain))
     say = Console(quiet=True) if options.quiet else console
@@ -54,14 +54,10 @@ def train(options: TrainOptions, console: Console) -> int:
         _write_summary(plan, progress, outcome, before, after)
         _draw(plan, console)
     except OSError as error:
-        _warn(console, f'{error.filename or plan.run.folder} was not written: {error.strerror}')
+        warn(console, f'{error.filename or plan.run.folder} was not written: {error.strerror}')
     _report(plan, outcome, progress, console)
     _report_scores(before, after, console)
     return outcome.code
-
-
-def _warn(console: Console, text: str) -> None:
-    console.print(f'[yellow]warning:[/] {escape(text)}', soft_wrap=True, highlight=False)
 
 
 def _progress(plan: Plan) -> Progress:
@@ -96,7 +92,7 @@ def _run_nodes(plan: Plan, options: TrainOptions, progress: Progress, console: C
         for table, name in ((episodes, 'metrics'), (figures, 'progress')):
             table.close()
             if table.reason:
-                _warn(console, f'{table.lost} rows of {name} were not written: {table.reason}')
+                warn(console, f'{table.lost} rows of {name} were not written: {table.reason}')
 
 
 # ------------------------------------------------------------------ result
@@ -112,7 +108,7 @@ def _score(plan: Plan, options: TrainOptions, checkpoint: Path | None) -> Score 
 def _last_checkpoint(plan: Plan, console: Console) -> Path | None:
 
     def skipped(error: NrlError) -> None:
-        _warn(console, str(error))
+        warn(console, error)
 
     try:
         return newest(plan.run, plan.settings.environment.agent, skipped=skipped).learner
@@ -163,7 +159,7 @@ def _draw(plan: Plan, console: Console) -> None:
     try:
         plot_runs([plan.run], plan.run.picture)
     except NrlError as error:
-        _warn(console, f'no learning curve: {error}')
+        warn(console, f'no learning curve: {error}')
 
 
 def _report(plan: Plan, outcome: Outcome, progress: Progress, console: Console) -> None:

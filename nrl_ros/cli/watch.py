@@ -110,6 +110,7 @@ class Watch:
         self._executor.add_node(monitor)
         self._last_row = 0.0
         self._first_step: float | None = None
+        # Steps, resent states, and time when it last moved.
         self._moved = (0, 0, 0.0)
 
     def run(self, plan: Plan, options: TrainOptions) -> Outcome:
@@ -196,9 +197,8 @@ class Watch:
         if self._progress.steps != steps or resent == asked == 0:
             self._moved = (self._progress.steps, resent, now)
         elif resent > asked and now - since > _STALLED_S:
-            reason = f'is not answered: no step for {_STALLED_S:.0f} s'
-            logs = [processes.last_lines(name) for name in (LEARNER, ENVIRONMENT)]
-            return Outcome('failed', code=1, reason='\n'.join([f'environment {reason}', *logs]))
+            what = f'is not answered: no step for {_STALLED_S:.0f} s'
+            return _failed(ENVIRONMENT, what, processes, LEARNER)
         return None
 
     def _ended(self, processes: Processes) -> Outcome | None:
@@ -244,8 +244,10 @@ class _EndedEarly(Exception):  # noqa: N818 - not an error
         self.outcome = outcome
 
 
-def _failed(name: str, what: str, processes: Processes) -> Outcome:
-    return Outcome('failed', code=1, reason=f'{name} {what}\n{processes.last_lines(name)}'.rstrip())
+def _failed(name: str, what: str, processes: Processes, *others: str) -> Outcome:
+    """The outcome, with the last lines that the others and the node itself have logged."""
+    lines = [f'{name} {what}', *(processes.last_lines(one) for one in (*others, name))]
+    return Outcome('failed', code=1, reason='\n'.join(lines).rstrip())
 
 
 def _limited(plan: Plan) -> bool:

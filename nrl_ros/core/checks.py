@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from nrl_ros.core.errors import InvalidValueError, ShapeError
-from nrl_ros.core.types import AgentInfo, RpeBatch, StateBatch
+from nrl_ros.core.types import AgentInfo, RpeBatch, StateBatch, UInt32
 
 
 def check_state(state: StateBatch, info: AgentInfo) -> None:
@@ -60,13 +60,18 @@ def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
             f'RPE {rpe.sequence} of {rpe.agent!r}: received rpe {rpe.rpe.tolist()} and baseline '
             f'{rpe.baseline.tolist()}, expected finite numbers'
         )
-    who = rpe.instance
-    if count > 1 and (who[1:] <= who[:-1]).any():
+    check_instances(rpe.instance, info.spec.instances, f'RPE {rpe.sequence} of {rpe.agent!r}')
+
+
+def check_instances(instance: UInt32, instances: int, what: str) -> None:
+    """Refuse indices [K], at least one, that are not each an instance, in order, once.
+
+    Raises:
+        InvalidValueError: beginning with ``what``.
+    """
+    if len(instance) > 1 and (instance[1:] <= instance[:-1]).any():
+        raise InvalidValueError(f'{what}: instances must be in rising order, each at most once')
+    if int(instance[-1]) >= instances:
         raise InvalidValueError(
-            f'RPE {rpe.sequence} of {rpe.agent!r}: instances must be in rising order'
-        )
-    if int(who[-1]) >= info.spec.instances:
-        raise InvalidValueError(
-            f'RPE {rpe.sequence} of {rpe.agent!r}: instance {int(who[-1])} does not '
-            f'exist, expected less than {info.spec.instances}'
+            f'{what}: instance {int(instance[-1])} does not exist, expected less than {instances}'
         )

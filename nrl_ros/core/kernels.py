@@ -59,8 +59,8 @@ def available() -> bool:
 
 def suits(network: Network) -> bool:
     """Whether the compiled step is there and pays for this network."""
-    weights = sum(n_out * n_in for n_out, n_in in network.spec.shapes)
-    return _LIBRARY is not None and network.dtype == np.float32 and weights <= _LARGEST
+    small = network.spec.weight_count <= _LARGEST
+    return _LIBRARY is not None and network.dtype == np.float32 and small
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:

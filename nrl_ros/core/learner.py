@@ -150,7 +150,8 @@ class Learner:
         """Frobenius norm over all layers [1]."""
         if self._network is None:
             return 0.0
-        return math.sqrt(sum(float(np.square(w, dtype=np.float64).sum()) for w in self.weights))
+        weights = self._network.weights
+        return math.sqrt(sum(float(np.square(w, dtype=np.float64).sum()) for w in weights))
 
     @property
     def windows_open(self) -> int:
@@ -170,15 +171,18 @@ class Learner:
 
     # ------------------------------------------------------------------ agents
 
-    def join(self, info: AgentInfo) -> None:
+    def join(self, info: AgentInfo) -> bool:
         """Serve an agent from now on; a known one in a new session starts with empty traces.
+
+        Returns:
+            False for one that is served so already.
 
         Raises:
             ShapeError: its spaces do not fit the network.
         """
         known = self._agents.get(info.agent)
         if known is not None and known.info == info:
-            return
+            return False
         if self._network is None:
             self._build(info)
         assert self._network is not None and self._head is not None
@@ -197,6 +201,7 @@ class Learner:
         if saved is not None:
             agent.restore(saved)
         agent.noise.prepare()
+        return True
 
     def _build(self, info: AgentInfo) -> None:
         settings = self._settings

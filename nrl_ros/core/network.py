@@ -69,6 +69,11 @@ class NetworkSpec:
         """M, presynaptic activities over all layers."""
         return sum(n_in for _, n_in in self.shapes)
 
+    @cached_property
+    def weight_count(self) -> int:
+        """Weights over all layers, biases included."""
+        return sum(n_out * n_in for n_out, n_in in self.shapes)
+
 
 def _slices(sizes: list[int]) -> list[slice]:
     ends = np.cumsum([0, *sizes]).tolist()

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.core.checks import check_instances
 from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
 from nrl_ros.core.types import RewardBatch, RpeBatch
 
@@ -135,18 +136,8 @@ class Neuromodulator:
                 f'reward of {reward.agent!r}: expected {count} values as in instance, '
                 f'received {lengths}'
             )
-        if not count:
-            return
-        who = reward.instance
-        if count > 1 and (who[1:] <= who[:-1]).any():
-            raise InvalidValueError(
-                f'reward of {reward.agent!r}: instances must be in rising order, each at most once'
-            )
-        if int(who[-1]) >= reward.instances:
-            raise InvalidValueError(
-                f'reward of {reward.agent!r}: instance {int(who[-1])} does not '
-                f'exist, expected less than {reward.instances}'
-            )
+        if count:
+            check_instances(reward.instance, reward.instances, f'reward of {reward.agent!r}')
 
     def _valid_part(self, reward: RewardBatch, agent: _Agent) -> RewardBatch:
         finite = np.isfinite(reward.value)

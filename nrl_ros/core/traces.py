@@ -102,7 +102,7 @@ def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
     the windows stay in the cache; of what does not, dense while its traces do.
     """
     numbers = spec.noise_components + spec.input_components
-    weights = sum(n_out * n_in for n_out, n_in in spec.shapes)
+    weights = spec.weight_count
     if not kernels.available():
         return 'dense' if window_steps != 1 and weights <= numbers else 'factored'
     if 0 < window_steps <= _FEW_STEPS and rows * weights * (window_steps + 2) <= _FEW_TOUCHED:
@@ -286,10 +286,8 @@ class FactoredTraces:
         self._pre = np.zeros((ring_steps, samples, instances, spec.input_components), dtype)
         self._flat_post = self._post.reshape(-1, spec.noise_components)
         self._flat_pre = self._pre.reshape(-1, spec.input_components)
-        weights = sum(n_out * n_in for n_out, n_in in spec.shapes)
-        self._native = (
-            kernels.available() and self._post.dtype == np.float32 and weights <= _NATIVE_WEIGHTS
-        )
+        small = spec.weight_count <= _NATIVE_WEIGHTS
+        self._native = kernels.available() and self._post.dtype == np.float32 and small
         self._now = 0
         self._start = np.zeros(instances, np.int64)
         self._count = np.zeros(instances, np.int64)

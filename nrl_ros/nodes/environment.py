@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections import deque
 from dataclasses import replace
@@ -20,8 +19,9 @@ from nrl_ros.core.interfaces import Environment
 from nrl_ros.core.types import ActionBatch, ActionKind, AgentInfo, StateBatch
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
-from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
+from nrl_ros.ros.wire import nanoseconds
 from nrl_ros.schema.environment import EnvironmentNodeSettings
 from nrl_ros.storage.checkpoint import (
     checkpoint_path,
@@ -56,8 +56,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._lockstep = True
         self._pending_action: ActionBatch | None = None
         self._answered_at = time.monotonic()
-        # Other environments heard of: when each came, by agent and session; and own sessions.
-        self._others: dict[tuple[str, int], int] = {}
+        # Sessions of other environments with this agent's name: when each came; and own sessions.
+        self._others: dict[int, int] = {}
         self._mine: set[int] = set()
 
     # ----------------------------------------------------------- lifecycle
@@ -128,7 +128,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._send(state)
 
     def _new_session(self) -> int:
-        session = int.from_bytes(os.urandom(8), 'little')
+        session = draw_identity()
         self._mine.add(session)
         return session
 
@@ -147,17 +147,18 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if self._bridge is not None:
             self._bridge.close()
             self._bridge = None
+        self._others.clear()
 
     # ------------------------------------------------------ others of that name
 
     def _on_other_info(self, message: EnvInfo) -> None:
         """Agents are told apart by name alone, so of two the one that came later must leave."""
-        key = (message.agent, message.session)
-        stamp = message.header.stamp
+        if message.agent != self.settings.agent or message.session in self._mine:
+            return
         if message.active:
-            self._others[key] = stamp.sec * 10**9 + stamp.nanosec
+            self._others[message.session] = nanoseconds(message.header.stamp)
         else:
-            self._others.pop(key, None)
+            self._others.pop(message.session, None)
         if self.active:
             try:
                 self._refuse_a_second_one()
@@ -166,14 +167,12 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _refuse_a_second_one(self) -> None:
         info = self._episodes.info
-        for (agent, session), since_ns in self._others.items():
-            if agent != info.agent or session in self._mine:
-                continue
-            if (since_ns, session) < (self._since_ns, info.session):
-                raise ConfigError(
-                    f'agent {agent!r} is already the name of another environment here; give this '
-                    'one another agent, or start it in another namespace'
-                )
+        mine = (self._since_ns, info.session)
+        if any((since_ns, session) < mine for session, since_ns in self._others.items()):
+            raise ConfigError(
+                f'agent {info.agent!r} is already the name of another environment here; give this '
+                'one another agent, or start it in another namespace'
+            )
 
     # ------------------------------------------------------------- stepping
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -27,7 +26,7 @@ from nrl_ros.ros.interfaces import (
     Neuromodulation,
     SaveCheckpoint,
 )
-from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.learner import LearnerNodeSettings
 from nrl_ros.storage.checkpoint import (
@@ -61,7 +60,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         """Build the core and the topics; load a checkpoint where one is named."""
         settings = self.settings
         self._core = Learner(settings.core())
-        self._core.identity = int.from_bytes(os.urandom(8), 'little')
+        self._core.identity = draw_identity()
         self._core.at_boundary = self._save_if_due
         if settings.checkpoint.folder:
             make_folder(Path(settings.checkpoint.folder))
@@ -127,11 +126,10 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def _on_info(self, message: EnvInfo) -> None:
         assert self._core is not None
         info = conversion.info_from_msg(message)
-        if info.active and self._core.agents.get(info.agent) == info:
-            # Said again, by an environment that was not answered for a while.
-            return
         if info.active:
-            self._core.join(info)
+            if not self._core.join(info):
+                # Said again, by an environment that was not answered for a while.
+                return
             self.get_logger().info(
                 f'agent {info.agent!r} joined: {info.spec.instances} instances, '
                 f'{info.spec.observation_size} observations, {info.spec.action.kind.name.lower()} '

@@ -29,23 +29,29 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
     def configure(self) -> None:
         """Build the core and the topics."""
         self._core = Neuromodulator(self.settings.core())
-        file = find_checkpoint(Path(self.settings.load), 'learner') if self.settings.load else None
         if self.settings.load:
-            self.get_logger().info(f'baselines from {file or "nowhere, there are none yet"}')
-        if file is not None:
-            saved = read_checkpoint(file, 'learner')
-            self._core.restore(
-                {
-                    name: {'baseline': agent['baseline'], 'known': agent['baseline_known']}
-                    for name, agent in saved['agents'].items()
-                }
-            )
+            self._load(Path(self.settings.load))
         self._rpe = self.publisher(Neuromodulation, names.NEUROMODULATION, qos.event())
         self._status = self.publisher(
             NeuromodulatorStatus, names.NEUROMODULATOR_STATUS, qos.latched()
         )
         self.subscription(Reward, names.REWARD, qos.event(), self._on_reward, raw=True)
         self.periodic(self.settings.status_period_s, self._publish_status)
+
+    def _load(self, path: Path) -> None:
+        """Take the baselines of a learner's checkpoint over, if there is one yet."""
+        assert self._core is not None
+        file = find_checkpoint(path, 'learner')
+        self.get_logger().info(f'baselines from {file or "nowhere, there are none yet"}')
+        if file is None:
+            return
+        saved = read_checkpoint(file, 'learner')
+        self._core.restore(
+            {
+                name: {'baseline': agent['baseline'], 'known': agent['baseline_known']}
+                for name, agent in saved['agents'].items()
+            }
+        )
 
     def settings_changed(self, settings: NeuromodulatorNodeSettings) -> None:
         """Take a new rate over."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import secrets
 import signal
 import sys
 import time
@@ -277,6 +278,11 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
     def now_ns(self) -> int:
         """Time of the node's clock [ns], simulated time included."""
         return int(self.get_clock().now().nanoseconds)
+
+
+def draw_identity() -> int:
+    """A number that no other session or learner has; never 0, which means none."""
+    return secrets.randbelow(2**64 - 1) + 1
 
 
 def main(make: Callable[[], NrlNode[Any]], argv: list[str] | None = None) -> int:

@@ -39,6 +39,11 @@ _NANOSECONDS = 1_000_000_000
 _KEPT_LAYOUTS = 4096
 
 
+def nanoseconds(stamp: Any) -> int:
+    """A time message as nanoseconds; the opposite of ``conversion.set_stamp``."""
+    return int(stamp.sec * _NANOSECONDS + stamp.nanosec)
+
+
 class Fields(NamedTuple):
     """Content of a message: its stamp, agent, plain numbers and arrays, in order of declaration."""
 
@@ -224,9 +229,8 @@ class WireCodec:
         """Fields of a message object."""
         values = [getattr(message, name) for name in self._names]
         split = len(self._numbers)
-        stamp = message.header.stamp
         return Fields(
-            stamp.sec * _NANOSECONDS + stamp.nanosec,
+            nanoseconds(message.header.stamp),
             message.agent,
             tuple(values[:split]),
             [

@@ -286,6 +286,17 @@ NRL_EXPORT NRL_CLONES void nrl_accumulate(int64_t count, const int64_t *rows, co
   }
 }
 
+/* Over all layers: neurons that take noise, presynaptic activities, weights. */
+static inline void sum_sizes(int64_t layers, const int64_t *sizes, int64_t bias, int64_t *n, int64_t *m,
+                             int64_t *weights) {
+  *n = *m = *weights = 0;
+  for (int64_t l = 0; l < layers; ++l) {
+    *n += sizes[l + 1];
+    *m += sizes[l] + bias;
+    *weights += sizes[l + 1] * (sizes[l] + bias);
+  }
+}
+
 /* Dense traces of many instances: e <- decay e + post preT for every layer, e being [batch][weights].
  *
  * The rows added are those of the step before, which are then replaced by the new ones: until the next
@@ -296,12 +307,8 @@ NRL_EXPORT NRL_CLONES void nrl_dense(int64_t layers, const int64_t *sizes, int64
                                      int64_t batch, int64_t samples, float decay, float *post,
                                      float *pre, float *trace, const float *new_post,
                                      const float *new_pre, const uint8_t *active) {
-  int64_t n = 0, m = 0, weights = 0;
-  for (int64_t l = 0; l < layers; ++l) {
-    n += sizes[l + 1];
-    m += sizes[l] + bias;
-    weights += sizes[l + 1] * (sizes[l] + bias);
-  }
+  int64_t n, m, weights;
+  sum_sizes(layers, sizes, bias, &n, &m, &weights);
   for (int64_t b = 0; b < batch; ++b) {
     if (active && !active[b]) continue;
     float *e = trace + b * weights;
@@ -329,21 +336,17 @@ NRL_EXPORT NRL_CLONES void nrl_dense(int64_t layers, const int64_t *sizes, int64
 
 /* Credit of some instances: total += weight (decay e + post preT), then those traces are zero.
  *
- * which, weight [count]: instances, each once, and their reward-prediction errors. totals: one matrix
+ * which, weight [windows]: instances, each once, and their reward-prediction errors. totals: one matrix
  * [out][in] a layer. The rest as in nrl_dense.
  */
 NRL_EXPORT NRL_CLONES void nrl_dense_credit(int64_t layers, const int64_t *sizes, int64_t bias,
                                             int64_t batch, int64_t samples, float decay, float *post,
-                                            float *pre, float *trace, int64_t count,
+                                            float *pre, float *trace, int64_t windows,
                                             const int64_t *which, const float *weight,
                                             float *const *totals) {
-  int64_t n = 0, m = 0, weights = 0;
-  for (int64_t l = 0; l < layers; ++l) {
-    n += sizes[l + 1];
-    m += sizes[l] + bias;
-    weights += sizes[l + 1] * (sizes[l] + bias);
-  }
-  for (int64_t c = 0; c < count; ++c) {
+  int64_t n, m, weights;
+  sum_sizes(layers, sizes, bias, &n, &m, &weights);
+  for (int64_t c = 0; c < windows; ++c) {
     float *e = trace + which[c] * weights;
     const float w = weight[c];
     int64_t at_n = 0, at_m = 0, at = 0;

@@ -107,6 +107,8 @@ class NodePerturbation:
 class _NumpyExplorer:
     """One step of B instances in numpy: passes, choice, and the rows that the trace takes."""
 
+    _passes_kind: type[Passes] | type[NativePasses] = Passes
+
     def __init__(
         self, rule: NodePerturbation, network: Network, head: PolicyHead, batch: int, source: int
     ) -> None:
@@ -115,8 +117,8 @@ class _NumpyExplorer:
         self._head = head
         self._source = source
         self._shape = (rule.samples, batch, -1)
-        self._passes: Passes | NativePasses = Passes(network, batch, rule.samples)
-        self._quiet: Passes | NativePasses = Passes(network, batch, 0)
+        self._passes = self._passes_kind(network, batch, rule.samples)
+        self._quiet = self._passes_kind(network, batch, 0)
 
     def set_sigma(self, sigma: float) -> None:
         """See Explorer."""
@@ -146,12 +148,12 @@ class _NumpyExplorer:
 class _CompiledExplorer(_NumpyExplorer):
     """The same with the compiled step; softmax heads too are compiled, others stay in numpy."""
 
+    _passes_kind = NativePasses
+
     def __init__(
         self, rule: NodePerturbation, network: Network, head: PolicyHead, batch: int, source: int
     ) -> None:
         super().__init__(rule, network, head, batch, source)
-        self._passes = NativePasses(network, batch, rule.samples)
-        self._quiet = NativePasses(network, batch, 0)
         self._softmax = None
         if isinstance(head, SoftmaxHead):
             self._softmax = NativeSoftmax(head.sizes, batch, rule.samples)
