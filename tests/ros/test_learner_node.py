@@ -206,6 +206,8 @@ def test_a_restarted_learner_continues_and_writes_over_nothing(ros, tmp_path):
         dialogue.counter('late_rpes', 2 * (start + 1))
         dialogue.join(replace(dialogue.info, active=False), 'left')
         dialogue.process.interrupt()
+        # The next learner would hear what this probe latched, and let the agent leave again.
+        ros.end(dialogue.probe)
         # What the processes before have learned is in it too: one update each.
         assert last_checkpoint(folder)['totals'][2] == start + 1
     files = sorted(path.name for path in folder.iterdir())
