@@ -51,9 +51,16 @@ class ServedAgent:
             samples=rule.samples,
             decay=settings.trace_decay,
             window_steps=info.window_steps_hint,
+            reset=settings.trace_reset,
             dtype=network.dtype,
         )
-        self.credit = CreditWindows(store, batch, counters, max_late=settings.max_late_windows)
+        self.credit = CreditWindows(
+            store,
+            batch,
+            counters,
+            max_late=settings.max_late_windows,
+            reset=settings.trace_reset,
+        )
         self.baseline = np.zeros(batch)
         self.baseline_known = np.zeros(batch, np.bool_)
         self.sequence = -1

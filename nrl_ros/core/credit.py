@@ -28,11 +28,12 @@ _FIRST, _LAST, _ABORTED = int(Phase.FIRST), int(Phase.LAST), int(Ending.ABORTED)
 
 
 class Creditable(NamedTuple):
-    """Traces that may be learned from now."""
+    """Traces that may be learned from now; those in ``carried`` go on after it."""
 
     instances: Array
     rpe: Array
     late: list[tuple[DetachedTrace, float]]
+    carried: Array
 
 
 class CreditWindows:
@@ -43,14 +44,23 @@ class CreditWindows:
         instances: B.
         counters: where windows and signals are counted, by name.
         max_late: detached traces kept for each instance; the oldest is released beyond that.
+        reset: a trace ends with its window; otherwise it goes on until the episode's end, so that
+            each RPE credits all steps of the episode so far, as far as they have not decayed.
     """
 
     def __init__(
-        self, store: TraceStore, instances: int, counters: Counter[str], *, max_late: int
+        self,
+        store: TraceStore,
+        instances: int,
+        counters: Counter[str],
+        *,
+        max_late: int,
+        reset: bool = True,
     ) -> None:
         self.store = store
         self._counters = counters
         self._max_late = max_late
+        self._reset = reset
         self._has_rows = np.zeros(instances, np.bool_)
         self._closed = np.zeros(instances, np.bool_)
         self._fresh = np.zeros(instances, np.bool_)
@@ -58,6 +68,7 @@ class CreditWindows:
         self._done = np.full(instances, _NO_WINDOW, np.int64)
         self._held = np.zeros(instances, np.bool_)
         self._held_rpe = np.zeros(instances)
+        self._carried = np.zeros(instances, np.bool_)
         self._late: dict[tuple[int, int], DetachedTrace] = {}
 
     @property
@@ -102,6 +113,8 @@ class CreditWindows:
         if aborted.any():
             self._drop(index[aborted], 'aborted_windows')
             index = index[~aborted]
+        if not self._reset:
+            self._carried[index] = state.phase[index] != _LAST
         held = self._held[index]
         self._closed[index[~held]] = True
         if not held.any():
@@ -109,7 +122,7 @@ class CreditWindows:
         index = index[held]
         rpe = self._held_rpe[index]
         self._finish(index)
-        return Creditable(index, rpe, [])
+        return Creditable(index, rpe, [], self._carried[index])
 
     def forget_newest(self) -> None:
         """A state was lost: whether the newest actions were applied is not known: no credit."""
@@ -142,7 +155,7 @@ class CreditWindows:
         ready = match & self._closed[instance]
         if ready.all():
             self._finish(instance)
-            return Creditable(instance, rpe, [])
+            return Creditable(instance, rpe, [], self._carried[instance])
         late: list[tuple[DetachedTrace, float]] = []
         for entry in np.flatnonzero(~ready).tolist():
             who, which = int(instance[entry]), int(window[entry])
@@ -161,7 +174,7 @@ class CreditWindows:
             self._finish(index)
         if not len(index) and not late:
             return None
-        return Creditable(index, rpe[ready], late)
+        return Creditable(index, rpe[ready], late, self._carried[index])
 
     def _hold(self, instance: int, rpe: float) -> None:
         if self._held[instance]:
@@ -178,8 +191,10 @@ class CreditWindows:
         self._held[index] = False
 
     def _drop(self, index: Array, counter: str) -> None:
+        """Give windows up; a trace that goes on is kept for the RPEs to come."""
+        ends = index[~(self._carried[index] & self._closed[index])]
         self._finish(index)
-        self.store.clear(index)
+        self.store.clear(ends)
         self._counters[counter] += len(index)
 
     def record(self, post: Array, pre: Array, state: StateBatch) -> None:
@@ -209,7 +224,7 @@ class CreditWindows:
     def _set_aside(self, index: Array) -> None:
         for instance in index.tolist():
             key = (instance, int(self._window[instance]))
-            self._late[key] = self.store.detach(instance)
+            self._late[key] = self.store.detach(instance, carried=bool(self._carried[instance]))
             mine = [other for other in self._late if other[0] == instance]
             if len(mine) > self._max_late:
                 self._release_late(mine[0])
@@ -232,6 +247,7 @@ class CreditWindows:
         count = self.open_count
         index = np.flatnonzero(self._has_rows)
         self._drop(index, 'released_windows')
+        self.store.clear(np.arange(len(self._carried)))
         for key in list(self._late):
             self._release_late(key)
         self._fresh[:] = False
@@ -239,7 +255,16 @@ class CreditWindows:
 
     def snapshot(self) -> dict[str, Any]:
         """Windows and traces as plain data."""
-        arrays = ('_has_rows', '_closed', '_fresh', '_window', '_done', '_held', '_held_rpe')
+        arrays = (
+            '_has_rows',
+            '_closed',
+            '_fresh',
+            '_window',
+            '_done',
+            '_held',
+            '_held_rpe',
+            '_carried',
+        )
         return {
             'arrays': {name[1:]: getattr(self, name).copy() for name in arrays},
             'late': [

@@ -19,7 +19,7 @@ from nrl_ros.core.network import Network, NetworkSpec
 
 Array = NDArray[Any]
 
-_VERSION = 2
+_VERSION = 3
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
@@ -90,7 +90,7 @@ class NativePasses:
         work = _LIBRARY.nrl_work_size(_long(layers), _pointer(sizes), _long(bias), _long(rows))
         self._observation = np.zeros((instances, spec.inputs), np.float32)
         self._z = np.zeros((1 + samples, instances, spec.outputs), np.float32)
-        self._pre = np.zeros((instances * samples, spec.input_components), np.float32)
+        self._pre = np.zeros((instances * max(samples, 1), spec.input_components), np.float32)
         weights = (ctypes.c_void_p * layers)(*[w.ctypes.data for w in network.weights])
         # Pointers keep nothing alive.
         self._keep = (network, sizes, weights, np.zeros(work, np.float32))
@@ -112,7 +112,7 @@ class NativePasses:
         return self._z
 
     def presynaptic(self) -> Array:
-        """Inputs of every layer in the noisy passes [K * B, M], of the last ``run``."""
+        """As in ``network.Passes``."""
         return self._pre
 
 

@@ -403,7 +403,9 @@ class Learner:
         for total in self._total:
             total.fill(0.0)
         if len(creditable.instances):
-            agent.credit.store.add_to(self._total, creditable.instances, creditable.rpe)
+            agent.credit.store.add_to(
+                self._total, creditable.instances, creditable.rpe, creditable.carried
+            )
         for trace, delta in creditable.late:
             trace.add_to(self._total, delta, self._network.spec)
         if not all(np.isfinite(total).all() for total in self._total):

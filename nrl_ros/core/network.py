@@ -143,7 +143,8 @@ class Passes:
         self._post = [np.ones((rows, n_out + self._bias), dtype) for n_out in spec.hidden]
         self._observation = np.ones((instances, spec.inputs + self._bias), dtype)
         self._noise = np.empty((instances * samples, spec.noise_components), dtype)
-        self._presynaptic = np.empty((instances * samples, spec.input_components), dtype)
+        kept = instances * max(samples, 1)
+        self._presynaptic = np.empty((kept, spec.input_components), dtype)
 
     def run(self, observation: Array, unit_noise: Array | None, sigma: float) -> Array:
         """Compute the clean and the noisy outputs of all instances.
@@ -185,10 +186,15 @@ class Passes:
         return self._pre[-1].reshape(1 + self._samples, instances, -1)
 
     def presynaptic(self) -> Array:
-        """Inputs of every layer in the noisy passes [K * B, M], of the last ``run``."""
+        """Inputs of every layer in the noisy passes of the last ``run`` [K * B, M].
+
+        Where K is 0, those in the clean pass [B, M].
+        """
         spec, instances = self._network.spec, self._instances
         out, slices = self._presynaptic, spec.input_slices
-        out[:, slices[0]].reshape(self._samples, instances, -1)[:] = self._observation
+        passes = out[:, slices[0]].reshape(max(self._samples, 1), instances, -1)
+        passes[:] = self._observation
+        first = instances if self._samples else 0
         for post, where in zip(self._post, slices[1:], strict=True):
-            out[:, where] = post[instances:]
+            out[:, where] = post[first:]
         return out

@@ -28,6 +28,7 @@ class LearnerSettings:
         learn_std: let the network set the standard deviation of the Gaussian head.
         trace_kind: 'auto', 'dense' or 'factored'.
         trace_decay: factor of the trace per step, in (0, 1]; 1 sums.
+        trace_reset: start traces anew with each credit window; otherwise with each episode.
         max_late_windows: closed windows kept for each instance while their RPE is late.
         seed: fixes weights, noise and actions.
         precision: 'float32' or 'float64'.
@@ -44,6 +45,7 @@ class LearnerSettings:
     learn_std: bool = False
     trace_kind: str = 'auto'
     trace_decay: float = 1.0
+    trace_reset: bool = True
     max_late_windows: int = 16
     seed: int = 0
     precision: str = 'float32'

@@ -72,12 +72,21 @@ class TraceStore(Protocol):
         """Take back the newest step of these instances: it earns no credit, but time has passed."""
         ...
 
-    def add_to(self, total: list[Array], index: Array, weight: Array) -> None:
-        """Add ``sum_i weight_i e_i`` to ``total`` and clear those traces."""
+    def add_to(
+        self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
+    ) -> None:
+        """Add ``sum_i weight_i e_i`` to ``total`` and clear those traces.
+
+        Args:
+            total: one matrix [out, in] a layer.
+            index: instances.
+            weight: [k], one for each.
+            carried: bool [k], traces that go on instead of being cleared; None: none.
+        """
         ...
 
-    def detach(self, instance: int) -> DetachedTrace:
-        """Take one trace out and clear it."""
+    def detach(self, instance: int, *, carried: bool = False) -> DetachedTrace:
+        """Take one trace out and clear it; or leave it to go on, and take a copy."""
         ...
 
     def clear(self, index: Array) -> None:
@@ -121,6 +130,7 @@ def make_store(
     samples: int,
     decay: float,
     window_steps: int,
+    reset: bool = True,
     dtype: Any = np.float32,
 ) -> TraceStore:
     """A store of the given kind; ``auto`` chooses by size.
@@ -132,6 +142,8 @@ def make_store(
         samples: K, rows a step.
         decay: d in (0, 1]; 1 sums.
         window_steps: steps of the longest window, 0 when unknown.
+        reset: traces end with their windows; those that go on are read at every RPE, which
+            dense ones are made for.
         dtype: float32 or float64.
 
     Raises:
@@ -140,7 +152,7 @@ def make_store(
     if not 0.0 < decay <= 1.0:
         raise ConfigError(f'trace decay must be in (0, 1], received {decay}')
     if kind == 'auto':
-        kind = choose_kind(spec, window_steps, instances * samples)
+        kind = choose_kind(spec, window_steps, instances * samples) if reset else 'dense'
     if kind == 'dense':
         return DenseTraces(spec, instances, samples, decay, dtype)
     if kind == 'factored':
@@ -211,10 +223,13 @@ class DenseTraces:
             part += post * pre
         return part
 
-    def add_to(self, total: list[Array], index: Array, weight: Array) -> None:
+    def add_to(
+        self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
+    ) -> None:
         """Weighted sum over instances, then clear."""
         factor = weight.astype(self._post.dtype)
-        if self._native is not None:
+        carries = carried is not None and bool(carried.any())
+        if self._native is not None and not carries:
             self._native.credit(float(self._decay), total, index.astype(np.int64), factor)
             return
         flat = (factor * self._decay) @ self._flat[index]
@@ -224,15 +239,16 @@ class DenseTraces:
             out, where = self._spec.noise_slices[layer], self._spec.input_slices[layer]
             total[layer] += flat[self._ends[layer] : self._ends[layer + 1]].reshape(shape)
             total[layer] += post[:, out].T @ pre[:, where]
-        self.clear(index)
+        self.clear(index if carried is None else index[~carried])
 
-    def detach(self, instance: int) -> DetachedTrace:
+    def detach(self, instance: int, *, carried: bool = False) -> DetachedTrace:
         """Copy the dense trace and the newest rows."""
         dense = [trace[instance] * self._decay for trace in self._trace]
         detached = DetachedTrace(
             dense, self._post[:, instance].copy(), self._pre[:, instance].copy()
         )
-        self.clear(np.array([instance]))
+        if not carried:
+            self.clear(np.array([instance]))
         return detached
 
     def clear(self, index: Array) -> None:
@@ -403,7 +419,9 @@ class FactoredTraces:
         self._folded[index] = True
         self._count[index] = 0
 
-    def add_to(self, total: list[Array], index: Array, weight: Array) -> None:
+    def add_to(
+        self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
+    ) -> None:
         """One matrix product a layer over the rows of all closing windows, then clear."""
         index = index.astype(np.int64)
         self._products(total, self._rows(index), self._row_weight(index, weight))
@@ -414,9 +432,9 @@ class FactoredTraces:
                 factor = weight[folded].astype(self._post.dtype) * self._fade(which)
                 for layer, dense in enumerate(self._dense):
                     total[layer] += np.tensordot(factor, dense[which], axes=1)
-        self.clear(index)
+        self.clear(index if carried is None else index[~carried])
 
-    def detach(self, instance: int) -> DetachedTrace:
+    def detach(self, instance: int, *, carried: bool = False) -> DetachedTrace:
         """Copy rows, and the folded part where there is one."""
         one = np.array([instance])
         rows = self._rows(one)
@@ -427,7 +445,8 @@ class FactoredTraces:
             fade = self._fade(one)[0]
             dense = [trace[instance] * fade for trace in self._dense]
         detached = DetachedTrace(dense, post, self._flat_pre[rows])
-        self.clear(one)
+        if not carried:
+            self.clear(one)
         return detached
 
     def clear(self, index: Array) -> None:

@@ -52,6 +52,11 @@ class PlasticityGroup(Settings):
     trace_decay: float = Field(
         1.0, gt=0, le=1, description='Factor of the trace per step; 1 sums [1]'
     )
+    trace_reset: bool = Field(
+        True,
+        description='Start traces anew with each credit window; otherwise with each episode: with '
+        'a decay and a reward at every step that is discounted return-to-go',
+    )
 
 
 class NoiseGroup(Settings):
@@ -126,6 +131,7 @@ class LearnerNodeSettings(Settings):
             learn_std=self.policy.learn_std,
             trace_kind=self.plasticity.trace,
             trace_decay=self.plasticity.trace_decay,
+            trace_reset=self.plasticity.trace_reset,
             max_late_windows=self.credit.max_late_windows,
             seed=self.seed,
         )

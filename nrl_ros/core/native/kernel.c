@@ -18,7 +18,7 @@
 #define NRL_EXPORT __attribute__((visibility("default")))
 
 /* Changes with every change of an argument list; kernels.py refuses another one. */
-NRL_EXPORT int32_t nrl_kernel_version(void) { return 2; }
+NRL_EXPORT int32_t nrl_kernel_version(void) { return 3; }
 
 /* Eight floats at any address. */
 typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
@@ -100,11 +100,11 @@ NRL_CLONES static void leaky(const float *pre, float *post, int64_t ldp, float l
   }
 }
 
-/* Clean and noisy outputs, and the presynaptic rows of the noisy passes.
+/* Clean and noisy outputs, and the presynaptic rows of the noisy passes, or of the clean one without any.
  *
  * sizes[layers + 1]: neurons, inputs first. weights[l]: [n_out][n_in + bias]. observation: [batch][O].
  * noise: unit noise [samples * batch][N], may be null when samples is 0. z: [1 + samples][batch][outputs].
- * pre_rows: [samples * batch][M]. work: scratch of work_size(...) floats.
+ * pre_rows: [max(samples, 1) * batch][M]. work: scratch of work_size(...) floats.
  */
 NRL_EXPORT int64_t nrl_work_size(int64_t layers, const int64_t *sizes, int64_t bias, int64_t rows) {
   int64_t widest = 0, largest = 0;
@@ -120,6 +120,7 @@ NRL_EXPORT void nrl_forward(int64_t layers, const int64_t *sizes, int64_t bias,
                             int64_t samples, const float *observation, const float *noise, float *z,
                             float *pre_rows, float *work) {
   const int64_t noisy = batch * samples, rows = batch + noisy;
+  const int64_t kept = samples ? noisy : batch, first = samples ? batch : 0;
   int64_t widest = 0, total_noise = 0, total_pre = 0;
   for (int64_t l = 0; l <= layers; ++l) {
     if (sizes[l] + bias > widest) widest = sizes[l] + bias;
@@ -139,8 +140,8 @@ NRL_EXPORT void nrl_forward(int64_t layers, const int64_t *sizes, int64_t bias,
     float *out = l == layers - 1 ? z : pre;
     /* The observation carries no noise, so its product is the same in every pass. */
     const int64_t distinct = l == 0 ? batch : rows;
-    for (int64_t r = 0; r < noisy; ++r)
-      memcpy(pre_rows + r * total_pre + at_pre, x + (l == 0 ? r % batch : batch + r) * ldx,
+    for (int64_t r = 0; r < kept; ++r)
+      memcpy(pre_rows + r * total_pre + at_pre, x + (l == 0 ? r % batch : first + r) * ldx,
              (size_t)n_in * sizeof(float));
     if (n_out >= 8) {
       for (int64_t j = 0; j < n_out; ++j)
