@@ -14,8 +14,25 @@ from nrl_ros.core.interfaces import Rows
 from nrl_ros.core.network import Network
 from nrl_ros.core.noise import NoiseStream, agent_generators, generator_state
 from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.traces import make_store
+from nrl_ros.core.traces import TraceStore, make_store
 from nrl_ros.core.types import ActionBatch, AgentInfo, StateBatch
+from nrl_ros.core.whole_traces import WholeTraces
+
+
+def _make_store(settings: LearnerSettings, network: Network, info: AgentInfo) -> TraceStore:
+    batch, decay = info.spec.instances, settings.trace_decay
+    if settings.rule.trace_form == 'whole':
+        return WholeTraces(network.spec, batch, decay, network.dtype)
+    return make_store(
+        settings.trace_kind,
+        network.spec,
+        instances=batch,
+        samples=settings.rule.samples,
+        decay=decay,
+        window_steps=info.window_steps_hint,
+        reset=settings.trace_reset,
+        dtype=network.dtype,
+    )
 
 
 class ServedAgent:
@@ -33,27 +50,20 @@ class ServedAgent:
         batch = info.spec.instances
         rule, spec = settings.rule, network.spec
         self.info = info
+        rows, components = rule.noise_size(spec, batch)
         noise, self.action_generator = agent_generators(settings.seed, info.agent, 2)
         self.noise = NoiseStream(
             settings.noise_shape,
             noise,
-            rows=batch * rule.samples,
-            components=spec.noise_components,
+            rows=rows,
+            components=components,
+            correlation_steps=settings.noise_correlation_steps,
             dtype=network.dtype,
         )
         self.explorer = rule.explorer(
             network, head, batch=batch, source=int(settings.action_from == 'noisy')
         )
-        store = make_store(
-            settings.trace_kind,
-            spec,
-            instances=batch,
-            samples=rule.samples,
-            decay=settings.trace_decay,
-            window_steps=info.window_steps_hint,
-            reset=settings.trace_reset,
-            dtype=network.dtype,
-        )
+        store = _make_store(settings, network, info)
         self.credit = CreditWindows(
             store,
             batch,
@@ -87,6 +97,7 @@ class ServedAgent:
             'instances': self.info.spec.instances,
             'sequence': self.sequence,
             'noise': self.noise.snapshot(),
+            'explorer': self.explorer.snapshot(),
             'action_generator': generator_state(self.action_generator),
             'baseline': self.baseline.copy(),
             'baseline_known': self.baseline_known.copy(),
@@ -103,6 +114,7 @@ class ServedAgent:
             # Another number of instances: its traces and generators mean nothing here.
             return
         self.noise.restore(saved['noise'])
+        self.explorer.restore(saved['explorer'])
         self.action_generator.bit_generator.state = saved['action_generator']
         self.baseline[...] = saved['baseline']
         self.baseline_known[...] = saved['baseline_known']

@@ -45,6 +45,10 @@ class PolicyHead(Protocol):
         """Log pi(choice) [..., B] under outputs z [..., B, n]."""
         ...
 
+    def gradient(self, z: Array, choice: Array) -> Array:
+        """Gradient of log pi(choice) with respect to the outputs z [B, n]."""
+        ...
+
     def to_action(self, choice: Array) -> Int32 | Float32:
         """The action as the environment takes it [B, A]."""
         ...
@@ -118,6 +122,17 @@ class SoftmaxHead:
         assert total is not None
         return total
 
+    def gradient(self, z: Array, choice: Array) -> Array:
+        """``1[j = a] - pi_j`` of each component."""
+        gradient = np.empty_like(z)
+        for component, where in enumerate(self._slices):
+            logits = z[:, where]
+            weight = np.exp(logits - logits.max(axis=1, keepdims=True))
+            weight /= -weight.sum(axis=1, keepdims=True)
+            weight[np.arange(len(z)), choice[:, component]] += 1.0
+            gradient[:, where] = weight
+        return gradient
+
     def to_action(self, choice: Array) -> Int32:
         """The indices themselves."""
         return choice
@@ -175,6 +190,17 @@ class GaussianHead:
         standardised = (choice - z[..., : self._size]) * np.exp(-log_std)
         density = -0.5 * standardised * standardised - log_std - _HALF_LOG_TWO_PI
         return np.asarray(density.sum(axis=-1))
+
+    def gradient(self, z: Array, choice: Array) -> Array:
+        """``(u - m) / std^2``; for the logarithm of the deviation ``((u - m) / std)^2 - 1``."""
+        size, log_std = self._size, self._log_std_of(z)
+        standardised = (choice - z[:, :size]) * np.exp(-log_std)
+        gradient = np.empty_like(z)
+        gradient[:, :size] = standardised * np.exp(-log_std)
+        if self._learn_std:
+            inside = np.abs(z[:, size:] + 1.0) < 2.0
+            gradient[:, size:] = np.where(inside, standardised * standardised - 1.0, 0.0)
+        return gradient
 
     def to_action(self, choice: Array) -> Float32:
         """Scale to the action's own units, clipped to its bounds."""

@@ -16,7 +16,7 @@ Over ROS 2 the three objects live in three nodes and the four arrows between the
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from nrl_ros.core.types import EnvSpec, Float32, Int32, StepResult
 Array = NDArray[Any]
 # Postsynaptic rows [K, B, N] and presynaptic rows [K, B, M] of one step, when called: what the
 # step adds to the eligibility trace is the sum over K of their outer products, layer by layer.
+# A rule whose traces are 'whole' gives them as they are, [1, B, W], and no presynaptic rows.
 Rows = Callable[[], tuple[Array, Array]]
 
 
@@ -90,7 +91,14 @@ class PlasticityRule(Protocol):
 
     One rule a file in ``nrl_ros/core/plasticity``, listed in its ``RULES``. Frozen; what may change
     while it runs is changed by making another one.
+
+    Attributes:
+        name: under which settings know it.
+        trace_form: 'outer': a step adds outer products of rows; 'whole': it adds to every weight.
     """
+
+    name: ClassVar[str]
+    trace_form: ClassVar[str]
 
     @property
     def sigma(self) -> float:
@@ -106,6 +114,10 @@ class PlasticityRule(Protocol):
         """The same rule with other noise."""
         ...
 
+    def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
+        """Rows and components of the noise that a step of B instances takes."""
+        ...
+
     def scales(self, spec: NetworkSpec) -> list[float]:
         """Factor c of each layer's update."""
         ...
@@ -117,7 +129,8 @@ class PlasticityRule(Protocol):
             network: whose weights are used; its arrays stay the same ones.
             head: of the policy.
             batch: B, instances of the agent.
-            source: pass from which actions are drawn: 0 the clean, 1 the first noisy one.
+            source: pass from which actions are drawn: 0 the clean, 1 the first noisy one; of no
+                meaning to a rule that has only one of them.
         """
         ...
 
@@ -140,10 +153,18 @@ class Explorer(Protocol):
 
         Args:
             observation: [B, O].
-            noise: unit noise [K * B, N]; may be overwritten.
+            noise: unit noise of the rule's ``noise_size``; may be overwritten.
             generator: for drawing actions.
 
         Returns:
             The choice [B, A], and the rows for the trace, to be asked for before the next step.
         """
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """What it has learned or remembers beside the weights, as plain data and arrays."""
+        ...
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot of an explorer of the same rule and size."""
         ...

@@ -60,7 +60,8 @@ def available() -> bool:
 def suits(network: Network) -> bool:
     """Whether the compiled step is there and pays for this network."""
     small = network.spec.weight_count <= _LARGEST
-    return _LIBRARY is not None and network.dtype == np.float32 and small
+    plain = network.spec.neuron == 'rate' and network.dtype == np.float32
+    return _LIBRARY is not None and plain and small
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:

@@ -23,6 +23,8 @@ from nrl_ros.core.errors import (
 )
 from nrl_ros.core.heads import PolicyHead, make_head
 from nrl_ros.core.network import Network, NetworkSpec, xavier_normal
+from nrl_ros.core.optimisers import OPTIMISERS
+from nrl_ros.core.schedule import Schedule
 from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.core.snapshots import (
     check_fingerprint,
@@ -80,6 +82,8 @@ class Learner:
         self._restored: dict[str, Any] = {}
         self._scales: list[float] = []
         self._total: list[Array] = []
+        self._optimiser = OPTIMISERS[settings.optimiser]()
+        self._schedule = Schedule(settings.schedule)
         self._frozen = False
         self._evaluating = False
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
@@ -105,6 +109,10 @@ class Learner:
     def set_sigma(self, sigma: float) -> None:
         """Change the noise from the next step on; recorded traces keep theirs."""
         self._settings = replace(self._settings, rule=self._settings.rule.with_sigma(sigma))
+        self._spread_sigma()
+
+    def _spread_sigma(self) -> None:
+        sigma = self._settings.rule.sigma * self._schedule.sigma_factor(self.updates)
         for agent in self._agents.values():
             agent.explorer.set_sigma(sigma)
 
@@ -201,6 +209,7 @@ class Learner:
         if saved is not None:
             agent.restore(saved)
         agent.noise.prepare()
+        self._spread_sigma()
         return True
 
     def _build(self, info: AgentInfo) -> None:
@@ -215,6 +224,7 @@ class Learner:
             self._head.outputs,
             bias=settings.bias,
             leak=settings.leak,
+            neuron=settings.neuron,
         )
         generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed)))
         self._set_network(
@@ -400,26 +410,35 @@ class Learner:
     def _learn(self, agent: ServedAgent, creditable: Creditable) -> None:
         """``W_l <- W_l + eta c_l sum_i delta_i e_l,i``."""
         assert self._network is not None
+        schedule = self._schedule
         for total in self._total:
             total.fill(0.0)
         if len(creditable.instances):
             agent.credit.store.add_to(
-                self._total, creditable.instances, creditable.rpe, creditable.carried
+                self._total,
+                creditable.instances,
+                schedule.clip(creditable.rpe),
+                creditable.carried,
             )
-        for trace, delta in creditable.late:
+        late = np.array([delta for _, delta in creditable.late])
+        for (trace, _), delta in zip(creditable.late, schedule.clip(late), strict=True):
             trace.add_to(self._total, delta, self._network.spec)
         if not all(np.isfinite(total).all() for total in self._total):
             # One overflow would ruin the weights for ever.
             self.counters['rejected_updates'] += 1
             return
-        rate = self._settings.learning_rate
-        for layer, matrix in enumerate(self._network.weights):
-            self._total[layer] *= rate * self._scales[layer]
-            matrix += self._total[layer]
+        for total, scale in zip(self._total, self._scales, strict=True):
+            if scale != 1.0:
+                total *= scale
+        rate = self._settings.learning_rate * schedule.rate_factor(self.updates)
+        self._optimiser.step(self._network.weights, self._total, rate)
         self.updates += 1
+        schedule.heard(np.concatenate([creditable.rpe, late]))
+        if schedule.changes_sigma:
+            self._spread_sigma()
         self.windows_learned += len(creditable.instances) + len(creditable.late)
         self.absolute_rpe_sum += float(np.abs(creditable.rpe).sum())
-        self.absolute_rpe_sum += sum(abs(value) for _, value in creditable.late)
+        self.absolute_rpe_sum += float(np.abs(late).sum())
 
     def _known(self, name: str, session: int, what: str) -> ServedAgent:
         agent = self._agents.get(name)
@@ -447,6 +466,8 @@ class Learner:
             'settings': fingerprint(self._settings),
             'learning_rate': self._settings.learning_rate,
             'sigma': self._settings.rule.sigma,
+            'optimiser': self._optimiser.snapshot(),
+            'schedule': self._schedule.snapshot(),
             'space': space_data(self._space),
             'network': None if self._network is None else network_data(self._network),
             'agents': {name: agent.snapshot() for name, agent in self._agents.items()}
@@ -500,6 +521,10 @@ class Learner:
                 space, action_std=settings.action_std, learn_std=settings.learn_std
             )
         self._restored = dict(snapshot['agents'])
+        self._optimiser = OPTIMISERS[settings.optimiser]()
+        self._optimiser.restore(snapshot['optimiser'])
+        self._schedule = Schedule(settings.schedule)
+        self._schedule.restore(snapshot['schedule'])
         if not keep_settings:
             self.set_learning_rate(snapshot['learning_rate'])
             self.set_sigma(snapshot['sigma'])

@@ -14,6 +14,8 @@ from nrl_ros.core.errors import ConfigError, ShapeError
 
 Array = NDArray[Any]
 
+NEURONS = ('rate', 'spiking')
+
 
 @dataclass(frozen=True)
 class NetworkSpec:
@@ -25,6 +27,7 @@ class NetworkSpec:
         outputs: parameters of the policy head.
         bias: give each layer one more input that is always 1.
         leak: slope of the LeakyReLU below zero [1], in [0, 1].
+        neuron: 'rate', or 'spiking' hidden neurons (``spiking.py``).
     """
 
     inputs: int
@@ -32,6 +35,7 @@ class NetworkSpec:
     outputs: int
     bias: bool = False
     leak: float = 0.1
+    neuron: str = 'rate'
 
     def __post_init__(self) -> None:
         """Check sizes and slope."""
@@ -42,6 +46,8 @@ class NetworkSpec:
             )
         if not 0.0 <= self.leak <= 1.0:
             raise ConfigError(f'leak must be in [0, 1], received {self.leak}')
+        if self.neuron not in NEURONS:
+            raise ConfigError(f'neuron: expected one of {NEURONS}, received {self.neuron!r}')
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:
@@ -184,6 +190,10 @@ class Passes:
                 np.multiply(pre, spec.leak, out=hidden)
                 np.maximum(pre, hidden, out=hidden)
         return self._pre[-1].reshape(1 + self._samples, instances, -1)
+
+    def preactivation(self) -> Array:
+        """Pre-activations of every layer in the noisy passes of the last ``run`` [K * B, N]."""
+        return np.concatenate([pre[self._instances :] for pre in self._pre], axis=1)
 
     def presynaptic(self) -> Array:
         """Inputs of every layer in the noisy passes of the last ``run`` [K * B, M].

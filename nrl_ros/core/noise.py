@@ -1,4 +1,4 @@
-"""Noise for the neurons: zero mean, unit variance, independent, symmetric, explicit generators.
+"""Noise for the neurons: zero mean, unit variance, symmetric, explicit generators.
 
 The rule needs nothing else of a noise shape: for such components ``E[z zT / |z|^2] = I / N``.
 """
@@ -7,19 +7,53 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nrl_ros.core import kernels
 from nrl_ros.core.errors import CheckpointError, ConfigError
+from nrl_ros.core.ornstein_uhlenbeck import OrnsteinUhlenbeck
 
 # Sixteen lanes of xoshiro128++.
 _STATE_WORDS = 64
 
 Array = NDArray[Any]
 Fill = Callable[[np.random.Generator, Array], None]
+
+
+class NoiseShape(Protocol):
+    """Where the noise comes from, step by step."""
+
+    def fill(self, generator: np.random.Generator, out: Array) -> None:
+        """The next step's values."""
+        ...
+
+    def snapshot(self) -> Array | None:
+        """What it remembers of the steps before."""
+        ...
+
+    def restore(self, snapshot: Array | None) -> None:
+        """Continue from a snapshot."""
+        ...
+
+
+class Independent:
+    """Noise that remembers nothing.
+
+    Args:
+        fill: draws it.
+    """
+
+    def __init__(self, fill: Fill) -> None:
+        self.fill = fill
+
+    def snapshot(self) -> None:
+        """Nothing."""
+
+    def restore(self, snapshot: Array | None) -> None:
+        """Nothing."""
 
 
 def _gaussian(generator: np.random.Generator, out: Array) -> None:
@@ -42,11 +76,14 @@ def _binary(generator: np.random.Generator, out: Array) -> None:
     out -= 1.0
 
 
-NOISE_SHAPES: dict[str, Fill] = {
-    'gaussian': _gaussian,
-    'uniform': _uniform,
-    'laplace': _laplace,
-    'binary': _binary,
+# By the name under which settings know them, made with the correlation time in steps; a new noise
+# is one more file and one more line here.
+NOISE_SHAPES: dict[str, Callable[[float], NoiseShape]] = {
+    'gaussian': lambda _steps: Independent(_gaussian),
+    'uniform': lambda _steps: Independent(_uniform),
+    'laplace': lambda _steps: Independent(_laplace),
+    'binary': lambda _steps: Independent(_binary),
+    'ornstein_uhlenbeck': OrnsteinUhlenbeck,
 }
 
 
@@ -77,6 +114,7 @@ class NoiseStream:
         generator: source of randomness, owned from here on.
         rows: rows drawn a step (instances times samples).
         components: N, noisy neurons of the network.
+        correlation_steps: correlation time of the noise that has one [steps].
         dtype: float32 or float64.
 
     Raises:
@@ -90,11 +128,12 @@ class NoiseStream:
         *,
         rows: int,
         components: int,
+        correlation_steps: float = 10.0,
         dtype: DTypeLike = np.float32,
     ) -> None:
         if shape_name not in NOISE_SHAPES:
             raise ConfigError(f'unknown noise {shape_name!r}, expected one of {list(NOISE_SHAPES)}')
-        self._fill = NOISE_SHAPES[shape_name]
+        self._shape = NOISE_SHAPES[shape_name](correlation_steps)
         self._generator = generator
         self._buffer = np.zeros((rows, components), dtype)
         self._ready = False
@@ -112,7 +151,7 @@ class NoiseStream:
         if self._state is not None:
             kernels.normal(self._state, self._buffer)
         else:
-            self._fill(self._generator, self._buffer)
+            self._shape.fill(self._generator, self._buffer)
 
     def next(self) -> Array:
         """Unit noise of one step [rows, N]; valid until the next call of this or of ``prepare``."""
@@ -126,6 +165,7 @@ class NoiseStream:
         return {
             'generator': generator_state(self._generator),
             'state': None if self._state is None else self._state.copy(),
+            'shape': self._shape.snapshot(),
             'ahead': self._buffer.copy() if self._ready else None,
         }
 
@@ -145,6 +185,7 @@ class NoiseStream:
         if self._state is not None:
             self._state[...] = state
         self._generator.bit_generator.state = snapshot['generator']
+        self._shape.restore(snapshot['shape'])
         ahead = snapshot['ahead']
         self._ready = ahead is not None
         if ahead is not None:

@@ -7,8 +7,11 @@ from dataclasses import dataclass, field
 
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.interfaces import PlasticityRule
+from nrl_ros.core.network import NEURONS
 from nrl_ros.core.noise import NOISE_SHAPES
+from nrl_ros.core.optimisers import OPTIMISERS
 from nrl_ros.core.plasticity import NodePerturbation
+from nrl_ros.core.schedule import ScheduleSettings
 from nrl_ros.core.traces import TRACE_KINDS
 
 
@@ -20,9 +23,13 @@ class LearnerSettings:
         hidden: neurons of each hidden layer.
         bias: give each layer one more input that is always 1.
         leak: slope of the LeakyReLU below zero [1].
+        neuron: 'rate' or 'spiking' hidden neurons.
         rule: the plasticity rule.
         learning_rate: eta, weight change per unit RPE and trace [1], not negative.
+        optimiser: a key of OPTIMISERS.
+        schedule: clipping, decay and growth, all off by default.
         noise_shape: a key of NOISE_SHAPES.
+        noise_correlation_steps: correlation time of the noise that has one [steps].
         action_from: draw the action from the 'clean' policy (authors) or the 'noisy' one (paper).
         action_std: of the Gaussian head, in units of half the action range [1].
         learn_std: let the network set the standard deviation of the Gaussian head.
@@ -37,9 +44,13 @@ class LearnerSettings:
     hidden: tuple[int, ...] = (64,)
     bias: bool = False
     leak: float = 0.1
+    neuron: str = 'rate'
     rule: PlasticityRule = field(default_factory=NodePerturbation)
     learning_rate: float = 1e-3
+    optimiser: str = 'sgd'
+    schedule: ScheduleSettings = field(default_factory=ScheduleSettings)
     noise_shape: str = 'gaussian'
+    noise_correlation_steps: float = 10.0
     action_from: str = 'clean'
     action_std: float = 0.5
     learn_std: bool = False
@@ -55,6 +66,8 @@ class LearnerSettings:
         if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0.0):
             raise ConfigError(f'learning_rate must be >= 0, received {self.learning_rate}')
         allowed = {
+            'neuron': NEURONS,
+            'optimiser': tuple(OPTIMISERS),
             'noise_shape': tuple(NOISE_SHAPES),
             'action_from': ('clean', 'noisy'),
             'trace_kind': TRACE_KINDS,

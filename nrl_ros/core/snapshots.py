@@ -20,7 +20,10 @@ def fingerprint(settings: LearnerSettings) -> dict[str, Any]:
         'leak': settings.leak,
         'precision': settings.precision,
         'learn_std': settings.learn_std,
+        'rule': settings.rule.name,
         'samples': settings.rule.samples,
+        'neuron': settings.neuron,
+        'optimiser': settings.optimiser,
         'noise_shape': settings.noise_shape,
     }
 
@@ -69,7 +72,12 @@ def network_of(
     if data is None:
         return None
     spec = NetworkSpec(
-        data['inputs'], settings.hidden, data['outputs'], bias=settings.bias, leak=settings.leak
+        data['inputs'],
+        settings.hidden,
+        data['outputs'],
+        bias=settings.bias,
+        leak=settings.leak,
+        neuron=settings.neuron,
     )
     if served is not None and served != spec:
         raise CheckpointError(f'the checkpoint is of {spec}, the learner serves {served}')

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, field_validator
 
-from nrl_ros.core.plasticity import RULES
+from nrl_ros.core.plasticity import RULES, make_rule
+from nrl_ros.core.schedule import ScheduleSettings
 from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.schema.base import Settings, live
 
@@ -19,6 +20,9 @@ class NetworkGroup(Settings):
     )
     bias: bool = Field(False, description='Give each layer one more input that is always 1')
     leak: float = Field(0.1, ge=0, le=1, description='Slope of the LeakyReLU below zero [1]')
+    neuron: Literal['rate', 'spiking'] = Field(
+        'rate', description='Hidden neurons: LeakyReLU, or leaky integrate-and-fire'
+    )
     precision: Literal['float32', 'float64'] = Field('float32', description='Number format')
 
 
@@ -26,7 +30,9 @@ class PolicyGroup(Settings):
     """The policy head."""
 
     action_from: Literal['clean', 'noisy'] = Field(
-        'clean', description='Draw the action from the pass without or with noise'
+        'clean',
+        description='Draw the action from the pass without or with noise; of no meaning to a rule '
+        'that has only one of them',
     )
     action_std: float = Field(
         0.5, gt=0, description='Standard deviation of the Gaussian policy, in half ranges [1]'
@@ -37,7 +43,7 @@ class PolicyGroup(Settings):
 class PlasticityGroup(Settings):
     """The learning rule."""
 
-    rule: Literal['nrl'] = Field('nrl', description='Noise-based reward-modulated learning')
+    rule: str = Field('nrl', description=f'Learning rule, see docs/rules: {", ".join(RULES)}')
     learning_rate: float = live(1e-3, 'Weight change per unit RPE and trace [1]', ge=0)
     norm: Literal['network', 'layer'] = Field(
         'network', description='What the norm of the noise runs over'
@@ -45,7 +51,26 @@ class PlasticityGroup(Settings):
     step_scale: Literal['one', 'noise_dimensions', 'layer_width'] = Field(
         'noise_dimensions', description='Factor c of the update'
     )
-    samples: int = Field(1, ge=1, description='Noisy passes per step, averaged [1]')
+    samples: int = Field(
+        1, ge=1, description='nrl, antithetic: noisy passes or pairs per step, averaged [1]'
+    )
+    reference_passes: int = Field(
+        8, ge=1, description='noisy_nrl: noisy passes that stand for the clean one [1]'
+    )
+    reference_rate: float = Field(
+        0.5, gt=0, le=1, description='learned_reference: step of what predicts the outputs [1]'
+    )
+    noise_estimate: Literal['explicit', 'running_mean'] = Field(
+        'explicit', description='rmhl: the noise itself, or activation minus its running mean'
+    )
+    estimate_rate: float = Field(0.2, gt=0, le=1, description='rmhl: step of that running mean [1]')
+    optimiser: Literal['sgd', 'layer_normalised', 'adam'] = Field(
+        'sgd', description='From estimated gradient to weight change'
+    )
+    rpe_clip: float = Field(0.0, ge=0, description='Largest size of an RPE [1]; 0: not clipped')
+    learning_rate_decay: float = Field(
+        0.0, ge=0, description='Updates after which the learning rate has halved [1]; 0: constant'
+    )
     trace: Literal['auto', 'dense', 'factored'] = Field(
         'auto', description='How eligibility traces are kept; auto takes the cheaper'
     )
@@ -58,14 +83,31 @@ class PlasticityGroup(Settings):
         'a decay and a reward at every step that is discounted return-to-go',
     )
 
+    @field_validator('rule')
+    @classmethod
+    def _known(cls, rule: str) -> str:
+        if rule not in RULES:
+            raise ValueError(f'unknown rule {rule!r}, expected one of {", ".join(RULES)}')
+        return rule
+
 
 class NoiseGroup(Settings):
     """The noise in the neurons."""
 
-    shape: Literal['gaussian', 'uniform', 'laplace', 'binary'] = Field(
+    shape: Literal['gaussian', 'uniform', 'laplace', 'binary', 'ornstein_uhlenbeck'] = Field(
         'gaussian', description='Distribution of the noise'
     )
     sigma: float = live(1e-3, 'Standard deviation of the noise [1]', gt=0)
+    correlation_steps: float = Field(
+        10.0, gt=0, description='ornstein_uhlenbeck: correlation time [steps]'
+    )
+    sigma_decay: float = Field(
+        0.0, ge=0, description='Updates after which the noise has halved [1]; 0: constant'
+    )
+    silent_growth: float = Field(
+        1.0, ge=1, description='Factor of the noise for each window with an RPE of 0; 1: off [1]'
+    )
+    silent_limit: float = Field(1000.0, ge=1, description='Largest factor it reaches [1]')
 
 
 class CreditGroup(Settings):
@@ -118,12 +160,19 @@ class LearnerNodeSettings(Settings):
             bias=self.network.bias,
             leak=self.network.leak,
             precision=self.network.precision,
-            rule=RULES[self.plasticity.rule](
-                sigma=self.noise.sigma,
-                norm=self.plasticity.norm,
-                step_scale=self.plasticity.step_scale,
-                samples=self.plasticity.samples,
+            neuron=self.network.neuron,
+            rule=make_rule(
+                self.plasticity.rule, self.plasticity.model_dump() | {'sigma': self.noise.sigma}
             ),
+            optimiser=self.plasticity.optimiser,
+            schedule=ScheduleSettings(
+                rpe_clip=self.plasticity.rpe_clip,
+                learning_rate_decay=self.plasticity.learning_rate_decay,
+                sigma_decay=self.noise.sigma_decay,
+                silent_growth=self.noise.silent_growth,
+                silent_limit=self.noise.silent_limit,
+            ),
+            noise_correlation_steps=self.noise.correlation_steps,
             learning_rate=self.plasticity.learning_rate,
             noise_shape=self.noise.shape,
             action_from=self.policy.action_from,

@@ -40,7 +40,7 @@ def estimate(
     observation = generator.standard_normal((1, 5)) * 0.5
     passes = Passes(network, 1, samples)
     noise = np.zeros((samples, spec.noise_components))
-    NOISE_SHAPES[shape](generator, noise)
+    NOISE_SHAPES[shape](10.0).fill(generator, noise)
     z = passes.run(observation, noise, SIGMA)
     choice = head.draw(z[0], generator)
     log_probability = head.log_probability(z, choice)

@@ -13,7 +13,7 @@ BOUND = 4.5
 
 def draw(shape: str, components: int, seed: int = 3) -> np.ndarray:
     out = np.zeros((DRAWS, components))
-    NOISE_SHAPES[shape](np.random.default_rng(seed), out)
+    NOISE_SHAPES[shape](10.0).fill(np.random.default_rng(seed), out)
     return out
 
 
