@@ -1,1 +1,1 @@
-"""Environments for nrl_ros, found by name: Gymnasium, the paper's reaching task, a scripted one."""
+"""Environments for nrl_ros, found by name: Gymnasium, some tasks as arrays, a scripted one."""

@@ -19,6 +19,8 @@ from nrl_ros.core.interfaces import Environment
 
 GROUP = 'nrl_ros.bridges'
 _OWN = {
+    'acrobot': 'sim_bridge.acrobot:make',
+    'cartpole': 'sim_bridge.cartpole:make',
     'gymnasium': 'sim_bridge.gymnasium_bridge:make',
     'reaching': 'sim_bridge.reaching:make',
     'scripted': 'sim_bridge.scripted:make',

@@ -17,6 +17,8 @@ from sim_bridge.reaching import ReachingBridge
 from sim_bridge.registry import bridge_names, make_bridge
 
 ALL = {
+    'acrobot': {'max_episode_steps': 7},
+    'cartpole': {'max_episode_steps': 30},
     'gymnasium': {'id': 'CartPole-v1'},
     'reaching': {'fixation_s': 0.02, 'reach_s': 0.03},
     'scripted': {'lengths': [3, 5]},
@@ -124,6 +126,8 @@ def test_a_snapshot_continues_bit_for_bit(name, options):
     ('name', 'options', 'error', 'said'),
     [
         ('gymnasiun', {}, BridgeError, "did you mean 'gymnasium'"),
+        ('acrobot', {'max_episode_steps': 0}, ConfigError, 'max_episode_steps'),
+        ('cartpole', {'max_episode_step': 9}, ConfigError, "did you mean 'max_episode_steps'"),
         ('gymnasium', {}, ConfigError, "option 'id' is missing"),
         ('gymnasium', {'id': 'CartPole-v1', 'scalling': 'none'}, ConfigError, "'scaling'"),
         ('gymnasium', {'id': 'NoSuchThing-v1'}, BridgeError, 'NoSuchThing'),

@@ -13,6 +13,8 @@ from nrl_ros.core.errors import BridgeError
 from nrl_ros.core.learner import COUNTERS
 from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
 from sim_bridge import contract, registry
+from sim_bridge.acrobot import AcrobotOptions
+from sim_bridge.cartpole import CartPoleOptions
 from sim_bridge.gymnasium_bridge import GymnasiumOptions
 from sim_bridge.options import Options
 from sim_bridge.reaching import ReachingOptions
@@ -22,6 +24,8 @@ from tests.launch.readers import read_syntax
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md')])
 OPTIONS: dict[str, type[Options]] = {
+    'acrobot': AcrobotOptions,
+    'cartpole': CartPoleOptions,
     'gymnasium': GymnasiumOptions,
     'reaching': ReachingOptions,
     'scripted': ScriptedOptions,

@@ -1,0 +1,262 @@
+"""Acrobot, a two-link pendulum with a motor in the middle joint, for many instances at once.
+
+As Gymnasium's ``Acrobot-v1`` (``gymnasium/envs/classic_control/acrobot.py``), which has no array
+form: number by number what the bridge 'gymnasium' gives for it, resets included, in a fraction of
+the time. To that end the terms are rounded in Gymnasium's order; nothing is simplified.
+
+The links hang down and are driven by a torque of -1, 0 or 1 until the tip is one link length above
+the upper joint. Each step costs 1, the last one nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from nrl_ros.core.errors import CheckpointError
+from nrl_ros.core.interfaces import Environment
+from nrl_ros.core.types import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
+from sim_bridge.options import Options, parse
+
+Rows = tuple[Float64, ...]
+_PERIOD = 0.2
+_RESET = 0.1
+# Highest velocities of the two joints [rad/s].
+_FASTEST = np.array([[4.0 * np.pi], [9.0 * np.pi]])
+_SLOWEST = -_FASTEST
+_HIGH = (1.0, 1.0, 1.0, 1.0, *np.float32(_FASTEST[:, 0]).tolist())
+# Weights of the lower link and of both about the upper joint: masses and lengths 1, g 9.8.
+_WEIGHTS = np.array([[0.5 * 9.8], [1.5 * 9.8]])
+# numpy takes an array without dimensions in half the time of a number.
+_QUARTER, _HALF, _ONE, _TWO, _MORE = (np.array(value) for value in (0.25, 0.5, 1.0, 2.0, 1.25))
+_BELOW = np.array(-1.0)
+_RIGHT, _STRAIGHT, _CIRCLE = (np.array(value) for value in (np.pi / 2.0, np.pi, 2.0 * np.pi))
+_MIDDLE, _END, _SIXTH = (np.array(_PERIOD / part) for part in (2.0, 1.0, 6.0))
+
+
+class AcrobotOptions(Options):
+    """Options of the bridge 'acrobot'."""
+
+    max_episode_steps: int = Field(
+        500, ge=1, description='Steps after which an episode is truncated [1]'
+    )
+
+
+class _Stage:
+    """One stage of the integration: a state and, in the rows after it, what it changes by.
+
+    The velocities are part of both, so that nothing is copied.
+    """
+
+    def __init__(self, instances: int) -> None:
+        rows = np.zeros((6, instances))
+        self.state, self.slope = rows[:4], rows[2:]
+        self.angles, self.velocities = rows[:2], rows[2:4]
+        self.rows = tuple(rows)
+
+
+class _Dynamics:
+    """Equations of motion of B instances and one step of RK4 (Sutton and Barto's book).
+
+    At these sizes the time goes into calls: views and constants are made once.
+    """
+
+    def __init__(self, instances: int) -> None:
+        self._stages = [_Stage(instances) for _ in range(4)]
+        self.now = self._stages[0]
+        self._room = tuple(np.zeros((8, instances)))
+        self._gravity, self._centrifugal = np.zeros((2, 2, instances))
+        self._pairs = (*self._gravity, *self._centrifugal)
+        self._sum, self._part = np.zeros((2, 4, instances))
+
+    def advance(self, torque: Float64) -> None:
+        """The state ``now`` one period later, neither wrapped nor bounded."""
+        one, two, three, four = self._stages
+        total, part = self._sum, self._part
+        self._accelerate(one, torque)
+        for last, ahead, way in ((one, two, _MIDDLE), (two, three, _MIDDLE), (three, four, _END)):
+            np.multiply(last.slope, way, part)
+            np.add(one.state, part, ahead.state)
+            self._accelerate(ahead, torque)
+        np.multiply(two.slope, _TWO, part)
+        np.add(one.slope, part, total)
+        np.multiply(three.slope, _TWO, part)
+        np.add(total, part, total)
+        np.add(total, four.slope, total)
+        np.multiply(total, _SIXTH, total)
+        np.add(one.state, total, one.state)
+
+    def _accelerate(self, stage: _Stage, torque: Float64) -> None:
+        """Gymnasium's terms in its order; masses and lengths, powers of two, are left out."""
+        theta1, theta2, dtheta1, dtheta2, ddtheta1, ddtheta2 = stage.rows
+        cosine, sine, d1, d2, phi1, cross, top, below = self._room
+        phi2, weight, outward1, outward2 = self._pairs
+        gravity, centrifugal = self._gravity, self._centrifugal
+        np.cos(theta2, cosine)
+        np.sin(theta2, sine)
+        np.add(theta1, theta2, phi2)
+        np.copyto(weight, theta1)
+        np.subtract(gravity, _RIGHT, gravity)
+        np.cos(gravity, gravity)
+        np.multiply(gravity, _WEIGHTS, gravity)
+        np.add(cosine, _MORE, d1)
+        np.add(d1, _QUARTER, d1)
+        np.add(d1, _ONE, d1)
+        np.add(d1, _ONE, d1)
+        np.multiply(cosine, _HALF, d2)
+        np.add(d2, _QUARTER, d2)
+        np.add(d2, _ONE, d2)
+        np.multiply(dtheta2, dtheta1, cross)
+        np.multiply(cross, sine, cross)
+        # Not a product: a scalar's ** 2 is the C library's pow, now and then another last bit.
+        np.float_power(stage.velocities, _TWO, centrifugal)
+        np.multiply(sine, _HALF, sine)
+        np.multiply(centrifugal, sine, centrifugal)
+        np.add(outward2, cross, cross)
+        np.subtract(weight, cross, phi1)
+        np.add(phi1, phi2, phi1)
+        _solve(torque, (d1, d2, phi1, phi2, outward1), (top, below), (ddtheta1, ddtheta2))
+
+
+def _solve(torque: Float64, terms: Rows, room: Rows, result: Rows) -> None:
+    """The accelerations of both joints from the terms of their equations."""
+    d1, d2, phi1, phi2, outward1 = terms
+    top, below = room
+    ddtheta1, ddtheta2 = result
+    np.divide(d2, d1, top)
+    np.multiply(top, phi1, top)
+    np.add(top, torque, top)
+    np.subtract(top, outward1, top)
+    np.subtract(top, phi2, top)
+    np.float_power(d2, _TWO, below)
+    np.divide(below, d1, below)
+    np.subtract(_MORE, below, below)
+    np.divide(top, below, ddtheta2)
+    np.multiply(d2, ddtheta2, top)
+    np.add(top, phi1, top)
+    np.divide(top, d1, top)
+    np.negative(top, ddtheta1)
+
+
+class AcrobotBridge:
+    """B pendulums; see the module.
+
+    Args:
+        instances: B.
+        options: see AcrobotOptions.
+    """
+
+    def __init__(self, instances: int, options: AcrobotOptions) -> None:
+        self._limit = options.max_episode_steps
+        low = tuple(-bound for bound in _HIGH)
+        self.spec = EnvSpec(
+            instances, 6, ActionSpace.discrete(3), low, _HIGH, _PERIOD, options.max_episode_steps
+        )
+        self._dynamics = _Dynamics(instances)
+        self._now = self._dynamics.now
+        self._torque, self._tip = np.zeros((2, instances))
+        self._seen = np.zeros((6, instances))
+        self._far = np.zeros((2, instances))
+        self._outside = np.zeros((2, instances), np.bool_)
+        self._steps = np.zeros(instances, np.int64)
+        self._over = np.zeros(instances, np.bool_)
+        self._random: list[np.random.Generator] = []
+        self.reset(0)
+
+    def reset(self, seed: int) -> Float32:
+        """See Environment."""
+        # One generator each, seeded as the bridge 'gymnasium' seeds its environments.
+        seeds = np.random.SeedSequence(seed).generate_state(self.spec.instances)
+        self._random = [np.random.default_rng(int(number)) for number in seeds]
+        self._over[:] = False
+        observation = np.empty((self.spec.instances, 6), np.float32)
+        self._start(np.arange(self.spec.instances), observation)
+        return observation
+
+    def _start(self, index: NDArray[np.intp], observation: Float32) -> None:
+        """New episodes; Gymnasium draws their states, and sees them, in single precision."""
+        drawn = [self._random[i].uniform(-_RESET, _RESET, 4) for i in index]
+        state = np.array(drawn, np.float32)
+        self._now.state[:, index] = state.T
+        self._steps[index] = 0
+        observation[index, 0:4:2] = np.cos(state[:, :2])
+        observation[index, 1:4:2] = np.sin(state[:, :2])
+        observation[index, 4:] = state[:, 2:]
+
+    def step(self, action: Int32 | Float32) -> StepResult:
+        """See Environment."""
+        np.subtract(action[:, 0], _ONE, self._torque)
+        self._dynamics.advance(self._torque)
+        self._confine()
+        terminated = self._high_enough()
+        reward = np.subtract(terminated, _ONE)
+        self._steps += 1
+        truncated = self._steps >= self._limit
+        observation = self._observe()
+        if np.count_nonzero(self._over):
+            index = np.flatnonzero(self._over)
+            self._start(index, observation)
+            reward[index] = 0.0
+            terminated[index] = truncated[index] = False
+        self._over = terminated | truncated
+        never = np.zeros(len(self._over), np.bool_)
+        return StepResult(observation, reward, terminated, truncated, never)
+
+    def _confine(self) -> None:
+        """Wrap angles to -pi..pi, a turn at a time as Gymnasium does, and bound velocities."""
+        angles, velocities, outside = self._now.angles, self._now.velocities, self._outside
+        while np.count_nonzero(np.greater(np.abs(angles, self._far), _STRAIGHT, outside)):
+            np.copysign(_CIRCLE, angles, self._far)
+            np.subtract(angles, self._far, out=angles, where=outside)
+        np.maximum(velocities, _SLOWEST, out=velocities)
+        np.minimum(velocities, _FASTEST, out=velocities)
+
+    def _high_enough(self) -> Bool:
+        """Whether the tip is up; also the sines and cosines that are seen."""
+        theta1, theta2, *_ = self._now.rows
+        np.cos(self._now.angles, self._seen[0:4:2])
+        np.sin(self._now.angles, self._seen[1:4:2])
+        np.cos(np.add(theta2, theta1, self._tip), self._tip)
+        np.add(self._seen[0], self._tip, self._tip)
+        terminated: Bool = np.less(self._tip, _BELOW)
+        return terminated
+
+    def _observe(self) -> Float32:
+        self._seen[4:] = self._now.velocities
+        # A new array each time, row by row.
+        observation: Float32 = self._seen.T.astype(np.float32, order='C')
+        return observation
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """See Snapshottable."""
+        # The key says whose state it is: others have one of this size.
+        return {
+            'acrobot': self._now.state.copy(),
+            'steps': self._steps.copy(),
+            'over': self._over.copy(),
+            'random': [random.bit_generator.state for random in self._random],
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """See Snapshottable."""
+        same = snapshot.keys() == {'acrobot', 'steps', 'over', 'random'}
+        if not same or len(snapshot['random']) != self.spec.instances:
+            raise CheckpointError(
+                f'the snapshot is not one of {self.spec.instances} instances of acrobot'
+            )
+        self._now.state[:] = snapshot['acrobot']
+        self._steps = np.array(snapshot['steps'])
+        self._over = np.array(snapshot['over'])
+        for random, state in zip(self._random, snapshot['random'], strict=True):
+            random.bit_generator.state = state
+
+
+def make(instances: int, options: dict[str, Any]) -> Environment:
+    """The registry's way to an AcrobotBridge."""
+    return AcrobotBridge(instances, parse(AcrobotOptions, options, 'acrobot'))
