@@ -5,6 +5,7 @@ The cycle, in one process and without ROS (``nrl_ros.core.loop`` is this, with c
     learner.join(episodes.info)
     state, reward = episodes.begin(seed=0)
     while True:
+        neuromodulator.observe(state)                            # where a critic values states
         if reward is not None:
             learner.reinforce(neuromodulator.evaluate(reward))   # closes credit windows
         action = learner.act(state)                              # noise, traces

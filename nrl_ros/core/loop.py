@@ -17,6 +17,7 @@ def answer(
 
     A window whose reward was refused is released, as it is over ROS 2 after a time-out.
     """
+    neuromodulator.observe(state)
     rpe = None if reward is None else neuromodulator.evaluate(reward)
     action = learner.receive(state)
     if rpe is not None:

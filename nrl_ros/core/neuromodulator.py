@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.core.checks import check_instances
+from nrl_ros.core.critic import Critic, CriticSettings
 from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
-from nrl_ros.core.types import RewardBatch, RpeBatch
+from nrl_ros.core.types import RewardBatch, RpeBatch, StateBatch
+
+BASELINES = ('running_average', 'critic', 'none')
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,15 @@ class RpeSettings:
         scale: 'none', or 'absolute_reward': ``delta / |r|``, delta itself where r is 0 (authors: on
             the Gym tasks).
         order: 'before': delta is taken before the average moves (authors); 'after': after it.
+        baseline: what a reward is compared with: 'running_average', a 'critic', or 'none'.
+        critic: of the baseline 'critic'.
     """
 
     rate: float = 0.66
     scale: str = 'none'
     order: str = 'before'
+    baseline: str = 'running_average'
+    critic: CriticSettings = field(default_factory=CriticSettings)
 
     def __post_init__(self) -> None:
         """Check the settings."""
@@ -38,6 +45,11 @@ class RpeSettings:
             raise ConfigError(f"scale must be 'none' or 'absolute_reward', received {self.scale!r}")
         if self.order not in ('before', 'after'):
             raise ConfigError(f"order must be 'before' or 'after', received {self.order!r}")
+        if self.baseline not in BASELINES:
+            raise ConfigError(f'baseline: expected {BASELINES}, received {self.baseline!r}')
+
+
+Floats = NDArray[np.float64]
 
 
 @dataclass
@@ -54,6 +66,8 @@ class Neuromodulator:
 
     ``delta = r - r_mean; r_mean <- r_mean + rate (r - r_mean)``; the first reward sets the average,
     so the first delta is 0 (paper, eq. for the RPE; order and scaling as its authors' program).
+    Instead of with the average a reward may be compared with what a critic expects of the states
+    (``critic.py``), which the neuromodulator then has to see, or with nothing.
 
     Attributes:
         settings: may be replaced while running.
@@ -63,20 +77,55 @@ class Neuromodulator:
     def __init__(self, settings: RpeSettings) -> None:
         self.settings = settings
         self.counters: Counter[str] = Counter(
-            {'rewards': 0, 'duplicate_rewards': 0, 'invalid_rewards': 0, 'invalid_messages': 0}
+            dict.fromkeys(
+                (
+                    'rewards',
+                    'duplicate_rewards',
+                    'invalid_rewards',
+                    'invalid_messages',
+                    'unmatched_rewards',
+                ),
+                0,
+            )
         )
+        self.critic = Critic(settings.critic) if settings.baseline == 'critic' else None
+        self._early: dict[str, RewardBatch] = {}
         self._agents: dict[str, _Agent] = {}
         self._restored: dict[str, Any] = {}
         self._retired: dict[str, set[int]] = {}
+
+    def observe(self, state: StateBatch) -> RpeBatch | None:
+        """Take a state; of no meaning without a critic.
+
+        Returns:
+            What ``evaluate`` would have returned for a reward that came before its state.
+
+        Raises:
+            ShapeError: it has another size than those before.
+            InvalidValueError: an observation is not finite.
+        """
+        if self.critic is None:
+            return None
+        try:
+            self.critic.observe(state)
+        except (ShapeError, InvalidValueError):
+            self.counters['invalid_messages'] += 1
+            raise
+        early = self._early.get(state.agent)
+        if early is None or early.session != state.session or early.sequence > state.sequence:
+            return None
+        return self.evaluate(self._early.pop(state.agent))
 
     def evaluate(self, reward: RewardBatch) -> RpeBatch | None:
         """Turn rewards into reward-prediction errors.
 
         A message seen before gets the same answer again; single rewards that are not finite or
-        whose window was rewarded before are left out and counted.
+        whose window was rewarded before are left out and counted, with a critic also those whose
+        states it has not seen.
 
         Returns:
-            One entry for each valid reward, or None when there is none.
+            One entry for each valid reward, or None when there is none, or when the critic has not
+            seen the state yet that the reward came with.
 
         Raises:
             ShapeError: arrays of unequal length.
@@ -93,6 +142,12 @@ class Neuromodulator:
         if last is not None and last.sequence == reward.sequence:
             self.counters['duplicate_rewards'] += len(reward.instance)
             return last
+        if self.critic and self.critic.sequence(reward.agent, reward.session) < reward.sequence:
+            before = self._early.get(reward.agent)
+            if before is not None and before.sequence != reward.sequence:
+                self.counters['unmatched_rewards'] += len(before.instance)
+            self._early[reward.agent] = reward
+            return None
         reward = self._valid_part(reward, agent)
         if not len(reward.instance):
             return None
@@ -101,11 +156,29 @@ class Neuromodulator:
         self.counters['rewards'] += len(reward.instance)
         return answer
 
+    def _compare(self, reward: RewardBatch, agent: _Agent) -> tuple[Floats, Floats]:
+        """What rewards are compared with, and their averages from now on."""
+        index, value, settings = reward.instance, reward.value, self.settings
+        before = np.where(agent.known[index], agent.baseline[index], value)
+        after = before + settings.rate * (value - before)
+        if self.critic is not None:
+            return self.critic.expect(reward)[0], after
+        if settings.baseline == 'none':
+            return np.zeros(len(value)), after
+        return (before if settings.order == 'before' else after), after
+
     def _answer(self, reward: RewardBatch, agent: _Agent) -> RpeBatch:
         index, value = reward.instance, reward.value
-        before = np.where(agent.known[index], agent.baseline[index], value)
-        after = before + self.settings.rate * (value - before)
-        rpe = value - (before if self.settings.order == 'before' else after)
+        expected, after = self._compare(reward, agent)
+        rpe = value - expected
+        if self.critic is not None:
+            if not np.isfinite(rpe).all():
+                raise InvalidValueError(
+                    f'the critic values states of {reward.agent!r} at numbers that are not finite: '
+                    'its weights have diverged; lower critic.learning_rate, or set '
+                    'critic.optimiser to layer_normalised'
+                )
+            self.critic.learn(reward.agent, index, rpe)
         if self.settings.scale == 'absolute_reward':
             size = np.abs(value)
             rpe = rpe / np.where(size > 0.0, size, 1.0)
@@ -141,12 +214,16 @@ class Neuromodulator:
 
     def _valid_part(self, reward: RewardBatch, agent: _Agent) -> RewardBatch:
         finite = np.isfinite(reward.value)
+        matched = np.ones_like(finite)
+        if self.critic is not None:
+            matched = self.critic.expect(reward)[1]
         fresh = reward.window.astype(np.int64) > agent.last_window[reward.instance]
-        keep = finite & fresh
+        keep = finite & fresh & matched
         if keep.all():
             return reward
         self.counters['invalid_rewards'] += int((~finite).sum())
         self.counters['duplicate_rewards'] += int((finite & ~fresh).sum())
+        self.counters['unmatched_rewards'] += int((finite & fresh & ~matched).sum())
         parts = ('instance', 'episode', 'step', 'window', 'value')
         return replace(reward, **{name: getattr(reward, name)[keep] for name in parts})
 

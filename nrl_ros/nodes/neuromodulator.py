@@ -9,13 +9,18 @@ from typing import Any
 
 import numpy as np
 
+from nrl_ros.core.critic import Critic
+from nrl_ros.core.errors import NrlError
 from nrl_ros.core.neuromodulator import Neuromodulator
+from nrl_ros.core.types import RpeBatch
 from nrl_ros.ros import conversion, names, qos
-from nrl_ros.ros.interfaces import Neuromodulation, NeuromodulatorStatus, Reward
+from nrl_ros.ros.interfaces import EnvState, Neuromodulation, NeuromodulatorStatus, Reward
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
-from nrl_ros.storage.checkpoint import find_checkpoint, read_checkpoint
+from nrl_ros.storage.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
+
+_SAVE_PERIOD_S = 60.0
 
 
 class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
@@ -36,6 +41,10 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
             NeuromodulatorStatus, names.NEUROMODULATOR_STATUS, qos.latched()
         )
         self.subscription(Reward, names.REWARD, qos.event(), self._on_reward, raw=True)
+        if self._core.critic is not None:
+            self._load_critic(self._core.critic)
+            self.subscription(EnvState, names.STATE, qos.step(), self._on_state, raw=True)
+            self.periodic(_SAVE_PERIOD_S, self._save_critic)
         self.periodic(self.settings.status_period_s, self._publish_status)
 
     def _load(self, path: Path) -> None:
@@ -58,14 +67,40 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         if self._core is not None:
             self._core.settings = replace(self._core.settings, rate=settings.rpe.rate)
 
+    def _load_critic(self, critic: Critic) -> None:
+        path = Path(self.settings.critic.file)
+        if self.settings.critic.file and path.exists():
+            critic.restore(read_checkpoint(path, 'critic'))
+            self.get_logger().info(f'critic from {path}')
+
+    def _save_critic(self) -> None:
+        """Keep the critic; what else the node knows, the learner's checkpoints hold."""
+        assert self._core is not None
+        if self._core.critic is None or not self.settings.critic.file:
+            return
+        try:
+            path = Path(self.settings.critic.file)
+            write_checkpoint(path, 'critic', self._core.critic.snapshot())
+        except NrlError as error:
+            self.get_logger().error(f'critic not written: {error}')
+
+    def _on_state(self, data: bytes) -> None:
+        assert self._core is not None
+        rpe = self._core.observe(conversion.state_from_wire(data))
+        if rpe is not None:
+            self._broadcast(rpe)
+
+    def _broadcast(self, rpe: RpeBatch) -> None:
+        self._rpe.publish(conversion.rpe_to_wire(rpe))
+        self._rpes.append(rpe.rpe)
+
     def _on_reward(self, data: bytes) -> None:
         assert self._core is not None
         reward = conversion.reward_from_wire(data)
         refused = self._core.counters['invalid_rewards']
         rpe = self._core.evaluate(reward)
         if rpe is not None:
-            self._rpe.publish(conversion.rpe_to_wire(rpe))
-            self._rpes.append(rpe.rpe)
+            self._broadcast(rpe)
         if self._core.counters['invalid_rewards'] != refused:
             self.get_logger().error(
                 f'reward of {reward.agent!r} at state {reward.sequence}: received '
@@ -90,7 +125,8 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         self._status.publish(message)
 
     def deactivate(self) -> None:
-        """Say the last figures."""
+        """Keep the critic and say the last figures."""
+        self._save_critic()
         self._publish_status()
 
     def cleanup(self) -> None:

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, PositiveInt
 
+from nrl_ros.core.critic import CriticSettings
 from nrl_ros.core.neuromodulator import RpeSettings
+from nrl_ros.core.plasticity import make_rule
 from nrl_ros.schema.base import Settings, live
 
 
 class RpeGroup(Settings):
     """How rewards become reward-prediction errors."""
 
+    baseline: Literal['running_average', 'critic', 'none'] = Field(
+        'running_average', description='What a reward is compared with'
+    )
     rate: float = live(0.66, 'Step of the running-average reward, lambda [1]', gt=0, le=1)
     scale: Literal['none', 'absolute_reward'] = Field(
         'none', description='Divide the RPE by |reward|, where that is not 0'
@@ -20,6 +25,39 @@ class RpeGroup(Settings):
     order: Literal['before', 'after'] = Field(
         'before', description='Take the RPE before or after the average moves'
     )
+
+
+class CriticGroup(Settings):
+    """The critic, where the baseline is one."""
+
+    hidden_sizes: tuple[PositiveInt, ...] = Field(
+        (64,), description='Neurons of each hidden layer [1]'
+    )
+    rule: Literal['nrl', 'antithetic', 'backpropagation'] = Field(
+        'nrl', description='How it learns values: by the noise of its neurons, or by gradient'
+    )
+    samples: int = Field(1, ge=1, description='Noisy passes per state, averaged [1]')
+    sigma: float = Field(1e-3, gt=0, description='Standard deviation of its noise [1]')
+    learning_rate: float = Field(1e-2, ge=0, description='Weight change per unit RPE [1]')
+    optimiser: Literal['sgd', 'layer_normalised', 'adam'] = Field(
+        'sgd', description='From estimated gradient to weight change'
+    )
+    discount: float = Field(0.99, ge=0, le=1, description='Of values, per step [1]')
+    seed: int = Field(0, ge=0, description='Fixes its weights and noise')
+    file: str = Field(
+        '', description='Where it is kept between runs, every minute and at the end; empty: nowhere'
+    )
+
+    def core(self) -> CriticSettings:
+        """The core's settings."""
+        return CriticSettings(
+            hidden=self.hidden_sizes,
+            rule=make_rule(self.rule, {'samples': self.samples, 'sigma': self.sigma}),
+            learning_rate=self.learning_rate,
+            optimiser=self.optimiser,
+            discount=self.discount,
+            seed=self.seed,
+        )
 
 
 class NeuromodulatorNodeSettings(Settings):
@@ -31,7 +69,14 @@ class NeuromodulatorNodeSettings(Settings):
         '', description="Learner's checkpoint, or folder of them, to take the baselines from"
     )
     rpe: RpeGroup = RpeGroup()
+    critic: CriticGroup = CriticGroup()
 
     def core(self) -> RpeSettings:
         """The core's settings."""
-        return RpeSettings(rate=self.rpe.rate, scale=self.rpe.scale, order=self.rpe.order)
+        return RpeSettings(
+            rate=self.rpe.rate,
+            scale=self.rpe.scale,
+            order=self.rpe.order,
+            baseline=self.rpe.baseline,
+            critic=self.critic.core(),
+        )
