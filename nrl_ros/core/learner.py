@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,22 +18,12 @@ from nrl_ros.core.errors import (
     InvalidValueError,
     NrlError,
     ProtocolError,
-    ShapeError,
 )
-from nrl_ros.core.heads import PolicyHead, make_head
-from nrl_ros.core.network import Network, NetworkSpec, xavier_normal
-from nrl_ros.core.optimisers import OPTIMISERS
-from nrl_ros.core.schedule import Schedule
+from nrl_ros.core.learning_step import LearningStep
+from nrl_ros.core.policy import Policy, new_policy, policy_data, policy_of
 from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.snapshots import (
-    check_fingerprint,
-    fingerprint,
-    network_data,
-    network_of,
-    space_data,
-    space_of,
-)
-from nrl_ros.core.types import ActionBatch, ActionSpace, AgentInfo, RpeBatch, StateBatch
+from nrl_ros.core.snapshots import check_fingerprint, fingerprint
+from nrl_ros.core.types import ActionBatch, AgentInfo, RpeBatch, StateBatch
 
 Array = NDArray[Any]
 
@@ -75,23 +64,15 @@ class Learner:
 
     def __init__(self, settings: LearnerSettings) -> None:
         self._settings = settings
-        self._network: Network | None = None
-        self._head: PolicyHead | None = None
-        self._space: ActionSpace | None = None
+        self._policy: Policy | None = None
         self._agents: dict[str, ServedAgent] = {}
         self._restored: dict[str, Any] = {}
-        self._scales: list[float] = []
-        self._total: list[Array] = []
-        self._optimiser = OPTIMISERS[settings.optimiser]()
-        self._schedule = Schedule(settings.schedule)
+        self._step = LearningStep(settings)
         self._frozen = False
         self._evaluating = False
         self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self.states = 0
         self.steps = 0
-        self.updates = 0
-        self.windows_learned = 0
-        self.absolute_rpe_sum = 0.0
         self.identity = 0
         self.at_boundary: Callable[[], int] = lambda: 0
 
@@ -112,7 +93,7 @@ class Learner:
         self._spread_sigma()
 
     def _spread_sigma(self) -> None:
-        sigma = self._settings.rule.sigma * self._schedule.sigma_factor(self.updates)
+        sigma = self._settings.rule.sigma * self._step.sigma_factor()
         for agent in self._agents.values():
             agent.explorer.set_sigma(sigma)
 
@@ -151,15 +132,27 @@ class Learner:
     @property
     def weights(self) -> list[Array]:
         """Copies of the weight matrices [out, in], empty before the first agent joins."""
-        return [] if self._network is None else [w.copy() for w in self._network.weights]
+        return [] if self._policy is None else [w.copy() for w in self._policy.network.weights]
 
     @property
     def weight_norm(self) -> float:
         """Frobenius norm over all layers [1]."""
-        if self._network is None:
-            return 0.0
-        weights = self._network.weights
-        return math.sqrt(sum(float(np.square(w, dtype=np.float64).sum()) for w in weights))
+        return 0.0 if self._policy is None else self._policy.weight_norm
+
+    @property
+    def updates(self) -> int:
+        """Weight changes so far."""
+        return self._step.updates
+
+    @property
+    def windows_learned(self) -> int:
+        """Credit windows that the weights learned from."""
+        return self._step.windows_learned
+
+    @property
+    def absolute_rpe_sum(self) -> float:
+        """Of those windows, to tell their mean size."""
+        return self._step.absolute_rpe_sum
 
     @property
     def windows_open(self) -> int:
@@ -191,19 +184,15 @@ class Learner:
         known = self._agents.get(info.agent)
         if known is not None and known.info == info:
             return False
-        if self._network is None:
-            self._build(info)
-        assert self._network is not None and self._head is not None
-        expected = (self._network.spec.inputs, self._space)
-        if (info.spec.observation_size, info.spec.action) != expected:
-            raise ShapeError(
-                f'agent {info.agent!r} has {info.spec.observation_size} observations and '
-                f'{info.spec.action}, the network expects {expected[0]} and {expected[1]}; '
-                'start another learner, in another namespace, for it'
-            )
+        if self._policy is None:
+            self._set_policy(new_policy(self._settings, info))
+        assert self._policy is not None
+        self._policy.check(info)
         # Only now: a misfit of the same name must not throw out the one that is served.
         self.leave(info.agent)
-        agent = ServedAgent(info, self._network, self._head, self._settings, self.counters)
+        agent = ServedAgent(
+            info, self._policy.network, self._policy.head, self._settings, self.counters
+        )
         self._agents[info.agent] = agent
         saved = self._restored.pop(info.agent, None)
         if saved is not None:
@@ -212,29 +201,9 @@ class Learner:
         self._spread_sigma()
         return True
 
-    def _build(self, info: AgentInfo) -> None:
-        settings = self._settings
-        self._head = make_head(
-            info.spec.action, action_std=settings.action_std, learn_std=settings.learn_std
-        )
-        self._space = info.spec.action
-        spec = NetworkSpec(
-            info.spec.observation_size,
-            settings.hidden,
-            self._head.outputs,
-            bias=settings.bias,
-            leak=settings.leak,
-            neuron=settings.neuron,
-        )
-        generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed)))
-        self._set_network(
-            Network(spec, xavier_normal(spec, generator, np.dtype(settings.precision)))
-        )
-
-    def _set_network(self, network: Network) -> None:
-        self._network = network
-        self._scales = self._settings.rule.scales(network.spec)
-        self._total = [np.zeros_like(weight) for weight in network.weights]
+    def _set_policy(self, policy: Policy) -> None:
+        self._policy = policy
+        self._step.serve(policy.network)
 
     def leave(self, name: str) -> int:
         """Stop serving an agent and release its windows.
@@ -330,8 +299,7 @@ class Learner:
         )
 
     def _act(self, agent: ServedAgent, state: StateBatch) -> ActionBatch:
-        assert self._head is not None and self._network is not None
-        head = self._head
+        assert self._policy is not None
         agent.pending = None
         checkpoint = self.at_boundary()
         if self._evaluating:
@@ -342,7 +310,7 @@ class Learner:
             )
             if not self._frozen:
                 agent.acted(rows, state)
-        action = head.to_action(choice)
+        action = self._policy.head.to_action(choice)
         if action.dtype.kind == 'f' and not np.isfinite(action).all():
             raise InvalidValueError(
                 f'the policy gave agent {state.agent!r} an action that is not a number: its '
@@ -408,37 +376,10 @@ class Learner:
         return None
 
     def _learn(self, agent: ServedAgent, creditable: Creditable) -> None:
-        """``W_l <- W_l + eta c_l sum_i delta_i e_l,i``."""
-        assert self._network is not None
-        schedule = self._schedule
-        for total in self._total:
-            total.fill(0.0)
-        if len(creditable.instances):
-            agent.credit.store.add_to(
-                self._total,
-                creditable.instances,
-                schedule.clip(creditable.rpe),
-                creditable.carried,
-            )
-        late = np.array([delta for _, delta in creditable.late])
-        for (trace, _), delta in zip(creditable.late, schedule.clip(late), strict=True):
-            trace.add_to(self._total, delta, self._network.spec)
-        if not all(np.isfinite(total).all() for total in self._total):
-            # One overflow would ruin the weights for ever.
+        if not self._step.learn(agent.credit.store, creditable, self._settings.learning_rate):
             self.counters['rejected_updates'] += 1
-            return
-        for total, scale in zip(self._total, self._scales, strict=True):
-            if scale != 1.0:
-                total *= scale
-        rate = self._settings.learning_rate * schedule.rate_factor(self.updates)
-        self._optimiser.step(self._network.weights, self._total, rate)
-        self.updates += 1
-        schedule.heard(np.concatenate([creditable.rpe, late]))
-        if schedule.changes_sigma:
+        elif self._step.changes_sigma:
             self._spread_sigma()
-        self.windows_learned += len(creditable.instances) + len(creditable.late)
-        self.absolute_rpe_sum += float(np.abs(creditable.rpe).sum())
-        self.absolute_rpe_sum += float(np.abs(late).sum())
 
     def _known(self, name: str, session: int, what: str) -> ServedAgent:
         agent = self._agents.get(name)
@@ -466,10 +407,8 @@ class Learner:
             'settings': fingerprint(self._settings),
             'learning_rate': self._settings.learning_rate,
             'sigma': self._settings.rule.sigma,
-            'optimiser': self._optimiser.snapshot(),
-            'schedule': self._schedule.snapshot(),
-            'space': space_data(self._space),
-            'network': None if self._network is None else network_data(self._network),
+            **self._step.snapshot(),
+            **policy_data(self._policy),
             'agents': {name: agent.snapshot() for name, agent in self._agents.items()}
             | self._restored,
             'counters': dict(self.counters),
@@ -504,32 +443,22 @@ class Learner:
         """Replace the state, attribute by attribute: what is replaced is itself left as it was."""
         settings = self._settings
         check_fingerprint(snapshot['settings'], settings)
-        space = space_of(snapshot['space'])
-        if self._space is not None and space is not None and self._space != space:
-            raise CheckpointError(
-                f'the checkpoint is for {space}, the environment has {self._space}'
-            )
-        served = None if self._network is None else self._network.spec
-        network = network_of(snapshot['network'], settings, served)
+        policy = policy_of(snapshot, settings, self._policy)
         infos = self.agents
         self._agents = {}
-        self._network, self._head, self._space = None, None, None
-        if network is not None and space is not None:
-            self._set_network(network)
-            self._space = space
-            self._head = make_head(
-                space, action_std=settings.action_std, learn_std=settings.learn_std
-            )
+        self._policy = None
+        absolute_rpe_sum = self.absolute_rpe_sum
+        self.states, self.steps, *learned = snapshot['totals']
+        self._step = LearningStep(settings)
+        self._step.absolute_rpe_sum = absolute_rpe_sum
+        self._step.restore(snapshot, *learned)
+        if policy is not None:
+            self._set_policy(policy)
         self._restored = dict(snapshot['agents'])
-        self._optimiser = OPTIMISERS[settings.optimiser]()
-        self._optimiser.restore(snapshot['optimiser'])
-        self._schedule = Schedule(settings.schedule)
-        self._schedule.restore(snapshot['schedule'])
         if not keep_settings:
             self.set_learning_rate(snapshot['learning_rate'])
             self.set_sigma(snapshot['sigma'])
         self.counters = Counter(dict.fromkeys(COUNTERS, 0) | snapshot['counters'])
-        self.states, self.steps, self.updates, self.windows_learned = snapshot['totals']
         for info in infos.values():
             self.join(info)
 

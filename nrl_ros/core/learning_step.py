@@ -1,0 +1,97 @@
+"""From traces and their reward-prediction errors to changed weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.core.credit import Creditable
+from nrl_ros.core.network import Network
+from nrl_ros.core.optimisers import OPTIMISERS
+from nrl_ros.core.schedule import Schedule
+from nrl_ros.core.settings import LearnerSettings
+from nrl_ros.core.traces import TraceStore
+
+Array = NDArray[Any]
+
+
+class LearningStep:
+    """Changes the weights of one network; knows nothing of agents and messages.
+
+    Args:
+        settings: of the learner; what may change while it runs is given with each call instead.
+
+    Attributes:
+        updates: weight changes so far.
+        windows_learned: credit windows that they came from.
+        absolute_rpe_sum: of those windows.
+    """
+
+    def __init__(self, settings: LearnerSettings) -> None:
+        self._scales_of = settings.rule.scales
+        self._network: Network | None = None
+        self._scales: list[float] = []
+        self._total: list[Array] = []
+        self._optimiser = OPTIMISERS[settings.optimiser]()
+        self._schedule = Schedule(settings.schedule)
+        self.updates = 0
+        self.windows_learned = 0
+        self.absolute_rpe_sum = 0.0
+
+    def serve(self, network: Network) -> None:
+        """Change the weights of this network from now on."""
+        self._network = network
+        self._scales = self._scales_of(network.spec)
+        self._total = [np.zeros_like(weight) for weight in network.weights]
+
+    @property
+    def changes_sigma(self) -> bool:
+        """Whether updates change the noise."""
+        return self._schedule.changes_sigma
+
+    def sigma_factor(self) -> float:
+        """Factor of the noise as of now."""
+        return self._schedule.sigma_factor(self.updates)
+
+    def learn(self, store: TraceStore, creditable: Creditable, learning_rate: float) -> bool:
+        """``W_l <- W_l + eta c_l sum_i delta_i e_l,i``.
+
+        Returns:
+            False when the sum is not finite: one overflow would ruin the weights for ever, and the
+            traces are gone without a change.
+        """
+        assert self._network is not None
+        schedule = self._schedule
+        for total in self._total:
+            total.fill(0.0)
+        if len(creditable.instances):
+            delta = schedule.clip(creditable.rpe)
+            store.add_to(self._total, creditable.instances, delta, creditable.carried)
+        late = np.array([delta for _, delta in creditable.late])
+        for (trace, _), delta in zip(creditable.late, schedule.clip(late), strict=True):
+            trace.add_to(self._total, delta, self._network.spec)
+        if not all(np.isfinite(total).all() for total in self._total):
+            return False
+        for total, scale in zip(self._total, self._scales, strict=True):
+            if scale != 1.0:
+                total *= scale
+        rate = learning_rate * schedule.rate_factor(self.updates)
+        self._optimiser.step(self._network.weights, self._total, rate)
+        self.updates += 1
+        schedule.heard(np.concatenate([creditable.rpe, late]))
+        self.windows_learned += len(creditable.instances) + len(creditable.late)
+        self.absolute_rpe_sum += float(np.abs(creditable.rpe).sum())
+        self.absolute_rpe_sum += float(np.abs(late).sum())
+        return True
+
+    def snapshot(self) -> dict[str, Any]:
+        """What optimiser and schedule remember, as plain data and arrays (copies)."""
+        return {'optimiser': self._optimiser.snapshot(), 'schedule': self._schedule.snapshot()}
+
+    def restore(self, snapshot: dict[str, Any], updates: int, windows_learned: int) -> None:
+        """Continue from a snapshot, with the counts that were kept beside it."""
+        self._optimiser.restore(snapshot['optimiser'])
+        self._schedule.restore(snapshot['schedule'])
+        self.updates, self.windows_learned = updates, windows_learned

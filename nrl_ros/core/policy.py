@@ -1,0 +1,102 @@
+"""What all agents of a learner share: the network, its head, and the spaces that both are for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nrl_ros.core.errors import CheckpointError, ShapeError
+from nrl_ros.core.heads import PolicyHead, make_head
+from nrl_ros.core.network import Network, NetworkSpec, xavier_normal
+from nrl_ros.core.settings import LearnerSettings
+from nrl_ros.core.snapshots import network_data, network_of, space_data, space_of
+from nrl_ros.core.types import ActionSpace, AgentInfo
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A network with the head that turns its outputs into actions.
+
+    Attributes:
+        network: its arrays stay the same ones.
+        head: of the action space.
+        space: what an action is.
+    """
+
+    network: Network
+    head: PolicyHead
+    space: ActionSpace
+
+    @property
+    def weight_norm(self) -> float:
+        """Frobenius norm over all layers [1]."""
+        weights = self.network.weights
+        return math.sqrt(sum(float(np.square(w, dtype=np.float64).sum()) for w in weights))
+
+    def check(self, info: AgentInfo) -> None:
+        """Refuse an agent whose spaces do not fit.
+
+        Raises:
+            ShapeError: naming both.
+        """
+        expected = (self.network.spec.inputs, self.space)
+        if (info.spec.observation_size, info.spec.action) != expected:
+            raise ShapeError(
+                f'agent {info.agent!r} has {info.spec.observation_size} observations and '
+                f'{info.spec.action}, the network expects {expected[0]} and {expected[1]}; '
+                'start another learner, in another namespace, for it'
+            )
+
+
+def _head(settings: LearnerSettings, space: ActionSpace) -> PolicyHead:
+    return make_head(space, action_std=settings.action_std, learn_std=settings.learn_std)
+
+
+def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
+    """A policy with fresh weights for the spaces of an agent."""
+    space = info.spec.action
+    head = _head(settings, space)
+    spec = NetworkSpec(
+        info.spec.observation_size,
+        settings.hidden,
+        head.outputs,
+        bias=settings.bias,
+        leak=settings.leak,
+        neuron=settings.neuron,
+    )
+    generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed)))
+    weights = xavier_normal(spec, generator, np.dtype(settings.precision))
+    return Policy(Network(spec, weights), head, space)
+
+
+def policy_data(policy: Policy | None) -> dict[str, Any]:
+    """Space, sizes and weights as plain data (copies)."""
+    if policy is None:
+        return {'space': None, 'network': None}
+    return {'space': space_data(policy.space), 'network': network_data(policy.network)}
+
+
+def policy_of(
+    data: dict[str, Any], settings: LearnerSettings, served: Policy | None
+) -> Policy | None:
+    """The opposite of ``policy_data``.
+
+    Args:
+        data: as saved.
+        settings: of the learner that takes it.
+        served: what its agents need, None when there are none.
+
+    Raises:
+        CheckpointError: spaces, sizes, number format or values do not fit.
+    """
+    space = space_of(data['space'])
+    if served is not None and space is not None and served.space != space:
+        raise CheckpointError(f'the checkpoint is for {space}, the environment has {served.space}')
+    expected = None if served is None else served.network.spec
+    network = network_of(data['network'], settings, expected)
+    if network is None or space is None:
+        return None
+    return Policy(network, _head(settings, space), space)
