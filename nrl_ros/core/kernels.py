@@ -19,7 +19,7 @@ from nrl_ros.core.network import Network, NetworkSpec
 
 Array = NDArray[Any]
 
-_VERSION = 3
+_VERSION = 4
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
@@ -87,8 +87,7 @@ class NativePasses:
         self._call = _LIBRARY.nrl_forward
         sizes = np.array([spec.inputs, *spec.hidden, spec.outputs], np.int64)
         layers, bias = len(spec.shapes), int(spec.bias)
-        rows = instances * (1 + samples)
-        work = _LIBRARY.nrl_work_size(_long(layers), _pointer(sizes), _long(bias), _long(rows))
+        work = _LIBRARY.nrl_work_size(_long(layers), _pointer(sizes), _long(bias))
         self._observation = np.zeros((instances, spec.inputs), np.float32)
         self._z = np.zeros((1 + samples, instances, spec.outputs), np.float32)
         self._pre = np.zeros((instances * max(samples, 1), spec.input_components), np.float32)
@@ -183,6 +182,11 @@ class NativeEligibility:
         return self._post
 
 
+def turned(n_out: int, n_in: int) -> bool:
+    """Whether a layer's dense trace lies [in, out], so that its longer side is the inner one."""
+    return n_in < n_out and n_in < 16
+
+
 class NativeDense:
     """Dense traces of B instances in one array.
 
@@ -190,7 +194,7 @@ class NativeDense:
         spec: sizes of the network.
         instances: B.
         samples: K.
-        trace: [B, W], float32, all weights of all layers side by side.
+        trace: [B, W], float32, all weights of all layers side by side, turned where ``turned``.
         post: [K, B, N].
         pre: [K, B, M].
     """
@@ -238,12 +242,12 @@ class NativeDense:
             None if active is None else _pointer(active),
         )
 
-    def credit(self, decay: float, total: list[Array], index: Array, weight: Array) -> None:
+    def credit(self, decay: float, total: Array, index: Array, weight: Array) -> None:
         """``total += sum_i weight_i e_i``, newest rows included; then those traces are zero.
 
         Args:
             decay: d.
-            total: one matrix [out, in] a layer, float32, contiguous.
+            total: [W], float32, which lies as a row of the traces does.
             index: int64 [k], each instance once.
             weight: float32 [k].
         """
@@ -254,7 +258,7 @@ class NativeDense:
             _long(len(index)),
             _pointer(index),
             _pointer(weight),
-            (ctypes.c_void_p * len(total))(*[part.ctypes.data for part in total]),
+            _pointer(total),
         )
 
 
