@@ -213,9 +213,9 @@ class DenseTraces:
             if index is not None:
                 active = np.zeros(len(self._flat), np.uint8)
                 active[index] = 1
-            self._native.record(
-                float(self._decay), np.ascontiguousarray(post), np.ascontiguousarray(pre), active
-            )
+            if not (post.flags.c_contiguous and pre.flags.c_contiguous):
+                post, pre = np.ascontiguousarray(post), np.ascontiguousarray(pre)
+            self._native.record(float(self._decay), post, pre, active)
             return
         who: Any = slice(None) if index is None else index
         for layer, trace in enumerate(self._trace):

@@ -357,6 +357,45 @@ NRL_EXPORT NRL_CLONES void nrl_eligibility(int64_t rows, int64_t n, int64_t grou
   }
 }
 
+/* One step of an agent, whose arrays stay where they are: what a call costs is mostly its arguments.
+ *
+ * Mirrored by _Step in kernels.py; every member takes eight bytes. What they mean is said above.
+ */
+typedef struct {
+  int64_t layers;
+  const int64_t *sizes;
+  int64_t bias;
+  const float *const *weights;
+  double leak, sigma;
+  int64_t batch, samples;
+  const float *observation, *noise;
+  float *z, *pre_rows, *work;
+  int64_t components;
+  const int64_t *choices;
+  int64_t from;
+  const float *uniform;
+  int32_t *choice;
+  double *impact;
+  int64_t groups;
+  const int64_t *ends;
+  double scale;
+  float *post;
+} nrl_step;
+
+/* Passes, choice and impact. */
+NRL_EXPORT void nrl_act(const nrl_step *s) {
+  nrl_forward(s->layers, s->sizes, s->bias, s->weights, (float)s->leak, (float)s->sigma, s->batch,
+              s->samples, s->observation, s->noise, s->z, s->pre_rows, s->work);
+  nrl_softmax(s->components, s->choices, s->batch, s->samples, s->from, s->z, s->uniform, s->choice,
+              s->impact);
+}
+
+/* The postsynaptic rows of that step. */
+NRL_EXPORT void nrl_rows(const nrl_step *s) {
+  nrl_eligibility(s->batch * s->samples, s->ends[s->groups - 1], s->groups, s->ends, s->scale,
+                  s->noise, s->impact, s->post);
+}
+
 /* total[n_out][n_in] += sum over rows of weight post postT: one layer of many windows.
  *
  * rows[count]: indices into post [.][N] and pre [.][M]; at_post, at_pre: where the layer stands.
