@@ -52,7 +52,9 @@ class Ours:
     """The whole cycle in one process on CartPole."""
 
     def __init__(self, instances: int) -> None:
-        self.bridge: Any = make_bridge('gymnasium', instances, {'id': 'CartPole-v1'})
+        # One instance is the very environment that the published loop has.
+        options = {'id': 'CartPole-v1', 'vectorize': instances > 1}
+        self.bridge: Any = make_bridge('gymnasium', instances, options)
         self.episodes = Episodes(
             self.bridge, agent='cartpole', session=1, lockstep=True, delivery=Delivery.EPISODE
         )
