@@ -1,6 +1,6 @@
 # make demo   sets everything up and trains a policy over ROS 2
 # make test   sets everything up and passes the tests
-# make bench  measures round trip and steps per second over ROS 2
+# make bench  measures the loop over ROS 2, the core in one process, and traces; writes the page
 # They do only what has not been done yet.
 
 PYTHON ?= python3
@@ -30,8 +30,12 @@ lint: setup-test
 test: lint
 	$(RUN) -m pytest tests/unit tests/launch tests/ros tests/slow
 
-bench: setup
+# The core is measured beside torch, which only the tests' setup brings.
+bench: setup-test
 	$(RUN) benchmarks/ros_loop.py --json docs/results/ros_loop.json
+	$(RUN) benchmarks/core.py --json docs/results/core.json
+	$(RUN) benchmarks/traces.py --json docs/results/traces.json
+	$(RUN) scripts/performance_page.py
 
 clean:
 	rm -rf build $(VENV) nrl_ros/msg nrl_ros/srv nrl_ros/*.so nrl_ros/core/*.so \

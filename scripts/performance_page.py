@@ -2,6 +2,7 @@
 """Write docs/performance.md from the figures that the benchmarks left in docs/results.
 
 .venv/bin/python benchmarks/ros_loop.py --json docs/results/ros_loop.json
+.venv/bin/python benchmarks/core.py --json docs/results/core.json
 .venv/bin/python benchmarks/traces.py --json docs/results/traces.json
 .venv/bin/python scripts/performance_page.py
 """
@@ -18,9 +19,10 @@ RESULTS = ROOT / 'docs' / 'results'
 
 PAGE = """# Performance
 
-Made by `scripts/performance_page.py` from `docs/results/ros_loop.json` and
-`docs/results/traces.json`; do not edit. Times differ from machine to machine, and on a shared one
-from minute to minute: look at the ratios, both sides of which took turns within one run.
+Made by `scripts/performance_page.py` from `docs/results/ros_loop.json`, `docs/results/core.json`
+and `docs/results/traces.json`; do not edit. `make bench` measures all of it again. Times differ
+from machine to machine, and on a shared one from minute to minute: look at the ratios, both sides
+of which took turns within one run.
 
 Machine: {machine}.
 
@@ -51,6 +53,42 @@ bytes (`nrl_ros/ros/wire.py`); its executor's tasks took another 50 us a message
 (`nrl_ros/ros/executor.py`); the trace of a step is brought in and the next noise drawn after the
 action has gone out. Spinning before waiting, UDP instead of shared memory, and asynchronous
 publishing did not pay.
+
+## One process: against the published loop
+
+`.venv/bin/python benchmarks/core.py --json docs/results/core.json`
+
+The published loop in plain torch (`benchmarks/torch_loop.py`: clean pass, noisy pass, an outer
+product a layer at every step, one environment, one thread, autograd left on) beside ours in one
+process: CartPole, 64 hidden units, the return delivered at the episode's end, learning on. A test
+lets both compute the same update from the same noise. Environment steps per second:
+
+{published}
+
+## Where the time of a step goes
+
+Microseconds a step of all instances, CartPole, by what was watched: the environment's own step and
+reset, drawing noise, passes with the draw of the action, bringing the step into the traces,
+changing the weights; the rest is the protocol's books. *overhead* is the share of all but the
+environment's own.
+
+{split}
+
+## How traces grow
+
+One size varied at a time; the figure is the exponent p of its growth, as size to the power p, over
+the upper half of the sizes. The last column says between which sizes the cheaper kind changes.
+
+{exponents}
+
+{growth}
+
+## An update beside backpropagation
+
+Microseconds a step of all instances, its share of the update after 50 steps included, without the
+environment: NRL, and REINFORCE by backpropagation with the same delta, in torch with autograd{bp}.
+
+{updates}
 
 ## Traces: dense or as factors
 
@@ -120,10 +158,39 @@ def traces(rows: list[dict[str, Any]]) -> str:
     )
 
 
+def published(data: dict[str, Any]) -> str:
+    """Ours and the published loop."""
+    rows = [
+        ('published loop, torch', f'{data["torch_steps_per_second"]:,}', '', ''),
+        ('the same, autograd off', f'{data["torch_no_grad_steps_per_second"]:,}', '', ''),
+    ]
+    for count in (1, 256):
+        rows.append(
+            (
+                f'ours, {count} instance{"s" * (count > 1)}',
+                f'**{data[f"steps_per_second_batch{count}"]:,}**',
+                f'**{data[f"ratio_batch{count}"]:,}**',
+                f'{data[f"ratio_no_grad_batch{count}"]:,}',
+            )
+        )
+    return table(('Loop', 'steps/s', 'times published', 'times autograd off'), rows)
+
+
+def whole(rows: list[dict[str, Any]]) -> str:
+    """All columns of a list of figures, by name."""
+    names = {'kib': 'KiB', 'us': 'us'}
+    head = []
+    for key in rows[0]:
+        name, _, unit = key.rpartition('_')
+        head.append(f'{name} [{names[unit]}]' if unit in names else key.replace('_', ' '))
+    return table(head, (row.values() for row in rows))
+
+
 def main() -> None:
     """Write the page."""
     loop = json.loads((RESULTS / 'ros_loop.json').read_text())
     cost = json.loads((RESULTS / 'traces.json').read_text())
+    core = json.loads((RESULTS / 'core.json').read_text())
     machine = loop['machine']
     ratios = sorted(row['auto_over_best'] for row in cost['traces'])
     best = sum(ratio <= 1.05 for ratio in ratios)
@@ -132,6 +199,12 @@ def main() -> None:
         f'numpy {machine["numpy"]}, {machine["middleware"]}',
         trips=trips(loop),
         speeds=speeds(loop),
+        published=published(core),
+        split=whole(core['split']),
+        exponents=whole(core['exponents']),
+        growth='\n\n'.join(f'By {name}:\n\n{whole(rows)}' for name, rows in core['growth'].items()),
+        bp=', and by ours' if 'bp_us' in core['updates'][0] else '',
+        updates=whole(core['updates']),
         auto=f'Of {len(ratios)} cases it took the better one, within 5 %, in {best}; at worst it '
         f'was {ratios[-1]:.2f} times the better one.',
         traces=traces(cost['traces']),

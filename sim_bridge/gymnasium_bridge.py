@@ -98,11 +98,15 @@ class GymnasiumBridge:
         self._flat = isinstance(self._observation_space, spaces.Box)
         self._steps = np.zeros(instances, np.int64)
         self._over = np.zeros(instances, np.bool_)
+        self._starting = self._over
+        self._nobody = np.zeros(instances, np.bool_)
+        self._nobody.flags.writeable = False
+        self._nothing = (np.zeros(instances), np.zeros((instances, len(low)), np.float32))
 
     def reset(self, seed: int) -> Float32:
         """See Environment."""
         self._steps[:] = 0
-        self._over[:] = False
+        self._over = self._starting = np.zeros_like(self._nobody)
         if self._many is not None:
             return self._observation(self._many.reset(seed=seed)[0])
         # Seeds of neighbouring runs must not share instances.
@@ -117,23 +121,30 @@ class GymnasiumBridge:
         """See Environment."""
         theirs = self._actions.convert(action)
         result = self._step_many(theirs) if self._many is not None else self._step_one(theirs)
-        # As for the core: a first observation can end its episode, a reward at a reset cannot.
-        bad = ~(np.isfinite(result.reward) | self._over)
+        self._over = result.terminated | result.truncated
+        # A number that is not finite is not even after it was taken times nothing.
+        if np.vdot(result.reward, self._nothing[0]) or np.vdot(result.observation, self._nothing[1]):
+            self._end_bad(result)
+        return result
+
+    def _end_bad(self, result: StepResult) -> None:
+        """As for the core: a first observation can end its episode, a reward at a reset cannot."""
+        bad = ~(np.isfinite(result.reward) | self._starting)
         bad |= ~np.isfinite(result.observation).all(axis=1)
-        self._over = result.terminated | result.truncated | bad
+        self._over |= bad
         if self._many is not None and bad.any():
             self._reset_next(bad)
-        return result
 
     def _step_many(self, action: Array) -> StepResult:
         assert self._many is not None
+        self._starting = self._over
         observation, reward, terminated, truncated, _ = self._many.step(action)
         return StepResult(
             self._observation(observation),
             np.asarray(reward, np.float64),
             np.asarray(terminated, np.bool_),
             np.asarray(truncated, np.bool_),
-            np.zeros(len(self._over), np.bool_),
+            self._nobody,
         )
 
     def _reset_next(self, bad: Array) -> None:
@@ -150,22 +161,20 @@ class GymnasiumBridge:
         observations: list[Any] = []
         reward = np.zeros(count)
         terminated, truncated = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-        starting = self._over
+        self._starting = starting = self._over
+        actions = action.tolist() if action.ndim == 1 else action  # Of Discrete, plain numbers.
         for i, environment in enumerate(self._one):
             if starting[i]:
+                self._steps[i] = 0
                 observations.append(environment.reset()[0])
             else:
-                seen, reward[i], terminated[i], truncated[i], _ = environment.step(action[i])
+                self._steps[i] += 1
+                seen, reward[i], terminated[i], truncated[i], _ = environment.step(actions[i])
                 observations.append(seen)
-        self._steps = np.where(starting, 0, self._steps + 1)
         if self._limit:
             truncated |= ~starting & (self._steps >= self._limit)
         return StepResult(
-            self._observation(observations),
-            reward,
-            terminated,
-            truncated,
-            np.zeros(count, np.bool_),
+            self._observation(observations), reward, terminated, truncated, self._nobody
         )
 
     def _observation(self, observations: Any) -> Float32:
@@ -275,9 +284,11 @@ class _Actions:
                 'MultiBinary, or a Box of real numbers'
             )
 
+        self._moves = self._start is not None and bool(np.any(self._start))
+
     def convert(self, action: Int32 | Float32) -> Array:
         """Ours [B, A] as theirs [B, ...]."""
-        moved: Array = action if self._start is None else action + self._start
+        moved: Array = action + self._start if self._moves else action
         return moved.astype(self._dtype).reshape(len(action), *self._shape)
 
 

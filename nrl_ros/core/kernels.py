@@ -19,11 +19,13 @@ from nrl_ros.core.network import Network, NetworkSpec
 
 Array = NDArray[Any]
 
-_VERSION = 3
+_VERSION = 4
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
     'nrl_eligibility',
+    'nrl_act',
+    'nrl_rows',
     'nrl_accumulate',
     'nrl_dense',
     'nrl_dense_credit',
@@ -87,8 +89,7 @@ class NativePasses:
         self._call = _LIBRARY.nrl_forward
         sizes = np.array([spec.inputs, *spec.hidden, spec.outputs], np.int64)
         layers, bias = len(spec.shapes), int(spec.bias)
-        rows = instances * (1 + samples)
-        work = _LIBRARY.nrl_work_size(_long(layers), _pointer(sizes), _long(bias), _long(rows))
+        work = _LIBRARY.nrl_work_size(_long(layers), _pointer(sizes), _long(bias))
         self._observation = np.zeros((instances, spec.inputs), np.float32)
         self._z = np.zeros((1 + samples, instances, spec.outputs), np.float32)
         self._pre = np.zeros((instances * max(samples, 1), spec.input_components), np.float32)
@@ -183,6 +184,134 @@ class NativeEligibility:
         return self._post
 
 
+class _Step(ctypes.Structure):
+    """``nrl_step`` of the kernel."""
+
+    _fields_ = [
+        ('layers', ctypes.c_int64),
+        ('sizes', ctypes.c_void_p),
+        ('bias', ctypes.c_int64),
+        ('weights', ctypes.c_void_p),
+        ('leak', ctypes.c_double),
+        ('sigma', ctypes.c_double),
+        ('batch', ctypes.c_int64),
+        ('samples', ctypes.c_int64),
+        ('observation', ctypes.c_void_p),
+        ('noise', ctypes.c_void_p),
+        ('z', ctypes.c_void_p),
+        ('pre_rows', ctypes.c_void_p),
+        ('work', ctypes.c_void_p),
+        ('components', ctypes.c_int64),
+        ('choices', ctypes.c_void_p),
+        ('source', ctypes.c_int64),
+        ('uniform', ctypes.c_void_p),
+        ('choice', ctypes.c_void_p),
+        ('impact', ctypes.c_void_p),
+        ('groups', ctypes.c_int64),
+        ('ends', ctypes.c_void_p),
+        ('scale', ctypes.c_double),
+        ('post', ctypes.c_void_p),
+    ]
+
+
+class NativeStep:
+    """Passes, choice and rows of a softmax policy: two calls a step, without looking at arguments.
+
+    Args:
+        network: whose weights are used; its arrays must stay the same ones.
+        sizes: choices of each component of the action.
+        ends: as for NativeEligibility.
+        instances: B.
+        samples: K.
+        source: pass from which actions are drawn.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        sizes: tuple[int, ...],
+        ends: list[int],
+        *,
+        instances: int,
+        samples: int,
+        source: int,
+    ) -> None:
+        assert _LIBRARY is not None
+        self._act, self._rows = _LIBRARY.nrl_act, _LIBRARY.nrl_rows
+        passes = NativePasses(network, instances, samples)
+        self._observation = passes._observation
+        self._uniform = np.zeros((instances, len(sizes)), np.float32)
+        self._choice = np.zeros((instances, len(sizes)), np.int32)
+        self._noise: Array | None = None
+        impact = np.zeros((samples, instances))
+        post = np.zeros((samples, instances, ends[-1]), np.float32)
+        self._made = (post, passes.presynaptic().reshape(samples, instances, -1))
+        kept = (np.array(sizes, np.int64), np.array(ends, np.int64), impact)
+        spec, (_, layers, weights, work) = network.spec, passes._keep
+        self._step = _Step(
+            layers=len(spec.shapes),
+            sizes=layers.ctypes.data,
+            bias=int(spec.bias),
+            weights=ctypes.addressof(weights),
+            leak=spec.leak,
+            batch=instances,
+            samples=samples,
+            observation=self._observation.ctypes.data,
+            z=passes._z.ctypes.data,
+            pre_rows=passes._pre.ctypes.data,
+            work=work.ctypes.data,
+            components=len(sizes),
+            choices=kept[0].ctypes.data,
+            source=source,
+            uniform=self._uniform.ctypes.data,
+            choice=self._choice.ctypes.data,
+            impact=impact.ctypes.data,
+            groups=len(ends),
+            ends=kept[1].ctypes.data,
+            post=post.ctypes.data,
+        )
+        self._pointer = ctypes.c_void_p(ctypes.addressof(self._step))
+        # Pointers keep nothing alive.
+        self._keep = (passes, kept)
+
+    def act(
+        self,
+        observation: Array,
+        noise: Array,
+        generator: np.random.Generator,
+        *,
+        sigma: float,
+        scale: float,
+    ) -> Array:
+        """Choice [B, A].
+
+        Args:
+            observation: [B, O].
+            noise: unit noise [K * B, N], float32, contiguous; to be left alone until ``rows``.
+            generator: for drawing actions, one number for each component.
+            sigma: standard deviation of the noise [1].
+            scale: factor of the rows.
+        """
+        step = self._step
+        if noise is not self._noise:
+            self._noise, step.noise = noise, noise.ctypes.data
+        step.sigma, step.scale = sigma, scale
+        self._observation[...] = observation
+        generator.random(dtype=np.float32, out=self._uniform)
+        self._act(self._pointer)
+        return self._choice.copy()
+
+    def rows(self) -> tuple[Array, Array]:
+        """Post [K, B, N] and pre [K, B, M] of the last ``act``; valid until the next."""
+        self._rows(self._pointer)
+        return self._made
+
+
+def turned(n_out: int, n_in: int) -> bool:
+    """Whether a layer's dense trace lies [in, out], so that its longer side is the inner one."""
+    return n_in < n_out and n_in < 16
+
+
 class NativeDense:
     """Dense traces of B instances in one array.
 
@@ -190,7 +319,7 @@ class NativeDense:
         spec: sizes of the network.
         instances: B.
         samples: K.
-        trace: [B, W], float32, all weights of all layers side by side.
+        trace: [B, W], float32, all weights of all layers side by side, turned where ``turned``.
         post: [K, B, N].
         pre: [K, B, M].
     """
@@ -219,6 +348,9 @@ class NativeDense:
             _long(samples),
         )
         self._after = (_pointer(post), _pointer(pre), _pointer(trace))
+        self._post: Array | None = None
+        self._pre: Array | None = None
+        self._rows: tuple[ctypes.c_void_p, ...] = ()
 
     def record(self, decay: float, post: Array, pre: Array, active: Array | None) -> None:
         """``e <- decay e + post preT`` with the rows of the step before, then keep the new rows.
@@ -227,23 +359,26 @@ class NativeDense:
             decay: d.
             post: new rows [K, B, N], contiguous.
             pre: new rows [K, B, M], contiguous.
-            active: uint8 [B], instances to touch; None: all.
+            active: uint8 or bool [B], instances to touch; None: all.
         """
+        if post is not self._post or pre is not self._pre:
+            # Mostly the same two arrays at every step.
+            self._post, self._pre = post, pre
+            self._rows = (_pointer(post), _pointer(pre))
         self._call(
             *self._before,
             ctypes.c_float(decay),
             *self._after,
-            _pointer(post),
-            _pointer(pre),
+            *self._rows,
             None if active is None else _pointer(active),
         )
 
-    def credit(self, decay: float, total: list[Array], index: Array, weight: Array) -> None:
+    def credit(self, decay: float, total: Array, index: Array, weight: Array) -> None:
         """``total += sum_i weight_i e_i``, newest rows included; then those traces are zero.
 
         Args:
             decay: d.
-            total: one matrix [out, in] a layer, float32, contiguous.
+            total: [W], float32, which lies as a row of the traces does.
             index: int64 [k], each instance once.
             weight: float32 [k].
         """
@@ -254,19 +389,28 @@ class NativeDense:
             _long(len(index)),
             _pointer(index),
             _pointer(weight),
-            (ctypes.c_void_p * len(total))(*[part.ctypes.data for part in total]),
+            _pointer(total),
         )
 
 
-def normal(state: Array, out: Array) -> None:
-    """Fill ``out`` with standard normal numbers.
+class NativeNormal:
+    """Standard normal numbers.
 
     Args:
-        state: uint32 [64], advanced; not all zero.
-        out: float32, contiguous.
+        state: uint32 [64], advanced at each call; not all zero.
+        out: float32, contiguous; filled at each call.
     """
-    assert _LIBRARY is not None
-    _LIBRARY.nrl_normal(_pointer(state), _long(out.size), _pointer(out))
+
+    def __init__(self, state: Array, out: Array) -> None:
+        assert _LIBRARY is not None
+        self._call = _LIBRARY.nrl_normal
+        # Pointers keep nothing alive.
+        self._keep = (state, out)
+        self._arguments = (_pointer(state), _long(out.size), _pointer(out))
+
+    def draw(self) -> None:
+        """Fill the array with the next numbers."""
+        self._call(*self._arguments)
 
 
 def accumulate(

@@ -138,8 +138,10 @@ class NoiseStream:
         self._buffer = np.zeros((rows, components), dtype)
         self._ready = False
         self._state: Array | None = None
+        self._native: kernels.NativeNormal | None = None
         if shape_name == 'gaussian' and self._buffer.dtype == np.float32 and kernels.available():
             self._state = generator.integers(1, 2**32, _STATE_WORDS, dtype=np.uint32)
+            self._native = kernels.NativeNormal(self._state, self._buffer)
 
     def prepare(self) -> None:
         """Draw the next step's noise now, if that is not done yet."""
@@ -148,8 +150,8 @@ class NoiseStream:
             self._ready = True
 
     def _draw(self) -> None:
-        if self._state is not None:
-            kernels.normal(self._state, self._buffer)
+        if self._native is not None:
+            self._native.draw()
         else:
             self._shape.fill(self._generator, self._buffer)
 

@@ -163,6 +163,19 @@ def make_store(
     raise ConfigError(f'unknown trace kind {kind!r}, expected one of {TRACE_KINDS}')
 
 
+def _layers(flat: Array, spec: NetworkSpec) -> list[Array]:
+    """Views [B, out, in] of the layers in [B, W], some of which lie [in, out]."""
+    views, start = [], 0
+    for n_out, n_in in spec.shapes:
+        part = flat[:, start : start + n_out * n_in]
+        start += n_out * n_in
+        if kernels.turned(n_out, n_in):
+            views.append(part.reshape(len(flat), n_in, n_out).transpose(0, 2, 1))
+        else:
+            views.append(part.reshape(len(flat), n_out, n_in))
+    return views
+
+
 class DenseTraces:
     """All weights of each instance. The newest step is kept apart so that it can be retracted."""
 
@@ -175,11 +188,9 @@ class DenseTraces:
         self._decay = np.dtype(dtype).type(decay)
         sizes = [n_out * n_in for n_out, n_in in spec.shapes]
         self._flat = np.zeros((instances, sum(sizes)), dtype)
-        self._ends = ends = np.cumsum([0, *sizes]).tolist()
-        self._trace = [
-            self._flat[:, start:end].reshape(instances, *shape)
-            for start, end, shape in zip(ends, ends[1:], spec.shapes, strict=False)
-        ]
+        self._trace = _layers(self._flat, spec)
+        self._sum = np.zeros(self._flat.shape[1], dtype)
+        self._sums = [part[0] for part in _layers(self._sum[None], spec)]
         self._post = np.zeros((samples, instances, spec.noise_components), dtype)
         self._pre = np.zeros((samples, instances, spec.input_components), dtype)
         self._native = None
@@ -202,9 +213,9 @@ class DenseTraces:
             if index is not None:
                 active = np.zeros(len(self._flat), np.uint8)
                 active[index] = 1
-            self._native.record(
-                float(self._decay), np.ascontiguousarray(post), np.ascontiguousarray(pre), active
-            )
+            if not (post.flags.c_contiguous and pre.flags.c_contiguous):
+                post, pre = np.ascontiguousarray(post), np.ascontiguousarray(pre)
+            self._native.record(float(self._decay), post, pre, active)
             return
         who: Any = slice(None) if index is None else index
         for layer, trace in enumerate(self._trace):
@@ -230,14 +241,17 @@ class DenseTraces:
         factor = weight.astype(self._post.dtype)
         carries = carried is not None and bool(carried.any())
         if self._native is not None and not carries:
-            self._native.credit(float(self._decay), total, index.astype(np.int64), factor)
+            self._sum.fill(0.0)
+            self._native.credit(float(self._decay), self._sum, index.astype(np.int64), factor)
+            for layer, part in enumerate(self._sums):
+                total[layer] += part
             return
-        flat = (factor * self._decay) @ self._flat[index]
+        self._sum[:] = (factor * self._decay) @ self._flat[index]
         post = (self._post[:, index] * factor[:, None]).reshape(-1, self._post.shape[2])
         pre = self._pre[:, index].reshape(-1, self._pre.shape[2])
-        for layer, shape in enumerate(self._spec.shapes):
+        for layer, part in enumerate(self._sums):
             out, where = self._spec.noise_slices[layer], self._spec.input_slices[layer]
-            total[layer] += flat[self._ends[layer] : self._ends[layer + 1]].reshape(shape)
+            total[layer] += part
             total[layer] += post[:, out].T @ pre[:, where]
         self.clear(index if carried is None else index[~carried])
 

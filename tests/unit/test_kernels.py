@@ -124,7 +124,7 @@ COUNT = 400_000
 def numbers(seed: int = 1) -> np.ndarray[Any, Any]:
     state = np.random.default_rng(seed).integers(1, 2**32, 64, dtype=np.uint32)
     out = np.zeros(COUNT, np.float32)
-    kernels.normal(state, out)
+    kernels.NativeNormal(state, out).draw()
     return out.astype(float)
 
 

@@ -4,7 +4,6 @@
  * pointers to float32 arrays. It computes what network.py, heads.py, node_perturbation.py and traces.py
  * compute, up to rounding; a test compares both. Results depend only on the arguments.
  */
-#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -18,10 +17,20 @@
 #define NRL_EXPORT __attribute__((visibility("default")))
 
 /* Changes with every change of an argument list; kernels.py refuses another one. */
-NRL_EXPORT int32_t nrl_kernel_version(void) { return 3; }
+NRL_EXPORT int32_t nrl_kernel_version(void) { return 4; }
 
 /* Eight floats at any address. */
 typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
+
+/* Compiled with each caller, for the caller's machine. */
+#define NRL_INLINE static inline __attribute__((always_inline))
+
+/* Sum of sixteen in a fixed order that takes four steps instead of fifteen. */
+NRL_INLINE float sum_of(float *part) {
+  for (int k = 0; k < 8; ++k) part[k] += part[k + 8];
+  for (int k = 0; k < 4; ++k) part[k] += part[k + 4];
+  return (part[0] + part[2]) + (part[1] + part[3]);
+}
 
 /* COUNT rows of out = x . wt, whose sums stay in registers: a plain loop, which kept them in memory,
  * took three times as long for 64 x 64. Every sum runs over the inputs in order, whatever the block. */
@@ -52,52 +61,62 @@ typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
   } while (0)
 
 /* out[rows][n_out] = x[rows][n_in] . wt[n_in][n_out]; rows of x are ldx apart. */
-NRL_CLONES static void product(const float *x, int64_t ldx, const float *wt, float *out,
-                               int64_t rows, int64_t n_in, int64_t n_out) {
+NRL_INLINE void product(const float *x, int64_t ldx, const float *wt, float *out, int64_t rows,
+                        int64_t n_in, int64_t n_out) {
   int64_t r = 0;
   for (; r + 4 <= rows; r += 4) NRL_ROWS(4);
   for (; r < rows; ++r) NRL_ROWS(1);
 }
 
-/* The same for few outputs: dot products along the inputs. */
-NRL_CLONES static void product_few(const float *x, int64_t ldx, const float *w, float *out,
-                                   int64_t rows, int64_t n_in, int64_t n_out) {
+/* The same for few outputs or few rows: dot products along the inputs, with w[n_out][n_in] as it is. */
+NRL_INLINE void dots(const float *x, int64_t ldx, const float *w, float *out, int64_t rows,
+                     int64_t n_in, int64_t n_out) {
   for (int64_t r = 0; r < rows; ++r) {
     const float *xr = x + r * ldx;
     for (int64_t j = 0; j < n_out; ++j) {
       const float *wj = w + j * n_in;
-      /* Sixteen partial sums: a fixed order that still vectorises. */
       float part[16] = {0};
       int64_t i = 0;
       for (; i + 16 <= n_in; i += 16)
         for (int k = 0; k < 16; ++k) part[k] += xr[i + k] * wj[i + k];
-      float sum = 0.0f;
-      for (int k = 0; k < 16; ++k) sum += part[k];
+      float sum = sum_of(part);
       for (; i < n_in; ++i) sum += xr[i] * wj[i];
       out[r * n_out + j] = sum;
     }
   }
 }
 
-NRL_CLONES static void add_noise(float *pre, const float *noise, int64_t ldn, float sigma,
-                                 int64_t rows, int64_t n) {
-  for (int64_t r = 0; r < rows; ++r) {
-    float *p = pre + r * n;
-    const float *z = noise + r * ldn;
-    for (int64_t j = 0; j < n; ++j) p[j] += sigma * z[j];
+/* Instances whose rows go through all layers together: they stay in the first cache. */
+#define BLOCK 16
+
+/* Whether a layer's products run along its inputs, for which its weights need not be turned. */
+NRL_INLINE int along_inputs(int64_t n_in, int64_t n_out, int few_rows) {
+  return n_out < 8 || (few_rows && n_in >= 16);
+}
+
+/* LeakyReLU of p, and of p with noise. */
+NRL_INLINE void activate(const float *restrict p, float leak, float *restrict q, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) {
+    const float low = leak * p[j];
+    q[j] = p[j] > low ? p[j] : low;
   }
 }
 
-NRL_CLONES static void leaky(const float *pre, float *post, int64_t ldp, float leak, int64_t rows,
-                             int64_t n) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const float *p = pre + r * n;
-    float *q = post + r * ldp;
-    for (int64_t j = 0; j < n; ++j) {
-      const float low = leak * p[j];
-      q[j] = p[j] > low ? p[j] : low;
-    }
+NRL_INLINE void activate_noisy(const float *restrict p, const float *restrict u, float sigma,
+                               float leak, float *restrict q, int64_t n) {
+  for (int64_t j = 0; j < n; ++j) {
+    const float a = p[j] + sigma * u[j], low = leak * a;
+    q[j] = a > low ? a : low;
   }
+}
+
+/* Floats of scratch that nrl_forward needs. */
+NRL_EXPORT int64_t nrl_work_size(int64_t layers, const int64_t *sizes, int64_t bias) {
+  int64_t widest = 0, weights = 0;
+  for (int64_t l = 0; l <= layers; ++l)
+    if (sizes[l] + bias > widest) widest = sizes[l] + bias;
+  for (int64_t l = 0; l < layers; ++l) weights += sizes[l + 1] * (sizes[l] + bias);
+  return 2 * BLOCK * widest + weights;
 }
 
 /* Clean and noisy outputs, and the presynaptic rows of the noisy passes, or of the clean one without any.
@@ -106,125 +125,206 @@ NRL_CLONES static void leaky(const float *pre, float *post, int64_t ldp, float l
  * noise: unit noise [samples * batch][N], may be null when samples is 0. z: [1 + samples][batch][outputs].
  * pre_rows: [max(samples, 1) * batch][M]. work: scratch of work_size(...) floats.
  */
-NRL_EXPORT int64_t nrl_work_size(int64_t layers, const int64_t *sizes, int64_t bias, int64_t rows) {
-  int64_t widest = 0, largest = 0;
-  for (int64_t l = 0; l <= layers; ++l)
-    if (sizes[l] + bias > widest) widest = sizes[l] + bias;
-  for (int64_t l = 0; l < layers; ++l)
-    if (sizes[l + 1] * (sizes[l] + bias) > largest) largest = sizes[l + 1] * (sizes[l] + bias);
-  return 3 * rows * widest + largest;
-}
-
-NRL_EXPORT void nrl_forward(int64_t layers, const int64_t *sizes, int64_t bias,
-                            const float *const *weights, float leak, float sigma, int64_t batch,
-                            int64_t samples, const float *observation, const float *noise, float *z,
-                            float *pre_rows, float *work) {
-  const int64_t noisy = batch * samples, rows = batch + noisy;
-  const int64_t kept = samples ? noisy : batch, first = samples ? batch : 0;
-  int64_t widest = 0, total_noise = 0, total_pre = 0;
+NRL_EXPORT NRL_CLONES void nrl_forward(int64_t layers, const int64_t *sizes, int64_t bias,
+                                       const float *const *weights, float leak, float sigma,
+                                       int64_t batch, int64_t samples, const float *observation,
+                                       const float *noise, float *z, float *pre_rows, float *work) {
+  int64_t widest = 0, all_noise = 0, all_pre = 0;
   for (int64_t l = 0; l <= layers; ++l) {
     if (sizes[l] + bias > widest) widest = sizes[l] + bias;
-    if (l > 0) total_noise += sizes[l];
-    if (l < layers) total_pre += sizes[l] + bias;
+    if (l > 0) all_noise += sizes[l];
+    if (l < layers) all_pre += sizes[l] + bias;
   }
-  float *x = work, *pre = work + rows * widest, *wt = pre + 2 * rows * widest;
-  const int64_t ldo = sizes[0] + bias;
-  for (int64_t r = 0; r < batch; ++r) {
-    memcpy(x + r * ldo, observation + r * sizes[0], (size_t)sizes[0] * sizeof(float));
-    if (bias) x[r * ldo + sizes[0]] = 1.0f;
-  }
-  int64_t at_noise = 0, at_pre = 0, ldx = ldo;
+  const int64_t passes = 1 + samples, outputs = sizes[layers];
+  const int few = batch * passes < 4;
+  float *const clean = work, *const pre = work + BLOCK * widest;
+  float *const turned = pre + BLOCK * widest;
+  float *wt = turned;
   for (int64_t l = 0; l < layers; ++l) {
     const int64_t n_in = sizes[l] + bias, n_out = sizes[l + 1];
-    const float *w = weights[l];
-    float *out = l == layers - 1 ? z : pre;
-    /* The observation carries no noise, so its product is the same in every pass. */
-    const int64_t distinct = l == 0 ? batch : rows;
-    for (int64_t r = 0; r < kept; ++r)
-      memcpy(pre_rows + r * total_pre + at_pre, x + (l == 0 ? r % batch : first + r) * ldx,
-             (size_t)n_in * sizeof(float));
-    if (n_out >= 8) {
+    if (!along_inputs(n_in, n_out, few))
       for (int64_t j = 0; j < n_out; ++j)
-        for (int64_t i = 0; i < n_in; ++i) wt[i * n_out + j] = w[j * n_in + i];
-      product(x, ldx, wt, out, distinct, n_in, n_out);
-    } else {
-      product_few(x, ldx, w, out, distinct, n_in, n_out);
+        for (int64_t i = 0; i < n_in; ++i) wt[i * n_out + j] = weights[l][j * n_in + i];
+    wt += n_in * n_out;
+  }
+  for (int64_t b = 0; b < batch; b += BLOCK) {
+    const int64_t many = batch - b < BLOCK ? batch - b : BLOCK;
+    const int64_t n_seen = sizes[0] + bias;
+    for (int64_t r = 0; r < many; ++r) {
+      float *x = clean + r * n_seen;
+      for (int64_t i = 0; i < sizes[0]; ++i) x[i] = observation[(b + r) * sizes[0] + i];
+      if (bias) x[sizes[0]] = 1.0f;
+      for (int64_t k = 0; k < (samples ? samples : 1); ++k)
+        for (int64_t i = 0; i < n_seen; ++i) pre_rows[(k * batch + b + r) * all_pre + i] = x[i];
     }
-    if (l == 0)
-      for (int64_t k = 0; k < samples; ++k)
-        memcpy(out + (1 + k) * batch * n_out, out, (size_t)(batch * n_out) * sizeof(float));
-    if (samples)
-      add_noise(out + batch * n_out, noise + at_noise, total_noise, sigma, noisy, n_out);
-    at_noise += n_out;
-    at_pre += n_in;
-    if (l < layers - 1) {
-      ldx = n_out + bias;
-      leaky(out, x, ldx, leak, rows, n_out);
-      if (bias)
-        for (int64_t r = 0; r < rows; ++r) x[r * ldx + n_out] = 1.0f;
+    int64_t at_noise = 0, at_pre = 0;
+    wt = turned;
+    for (int64_t l = 0; l < layers; ++l) {
+      const int64_t n_in = sizes[l] + bias, n_out = sizes[l + 1];
+      const int last = l == layers - 1, along = along_inputs(n_in, n_out, few);
+      /* The clean pass comes last, since it overwrites its inputs. */
+      for (int64_t k = samples; k >= 0; --k) {
+        const int64_t row = (k ? k - 1 : 0) * batch + b;
+        float *const kept = pre_rows + row * all_pre + at_pre, *const next = kept + n_in;
+        const float *const u = k ? noise + row * all_noise + at_noise : pre;
+        /* The observation carries no noise, so its product is the same in every pass. */
+        if (l > 0 || k == samples) {
+          const float *x = k ? kept : clean;
+          const int64_t ldx = k ? all_pre : n_in;
+          if (along)
+            dots(x, ldx, weights[l], pre, many, n_in, n_out);
+          else
+            product(x, ldx, wt, pre, many, n_in, n_out);
+        }
+        if (last) {
+          float *out = z + (k * batch + b) * outputs;
+          memcpy(out, pre, (size_t)(many * n_out) * sizeof(float));
+          for (int64_t r = 0; k && r < many; ++r)
+            for (int64_t j = 0; j < n_out; ++j) out[r * n_out + j] += sigma * u[r * all_noise + j];
+          continue;
+        }
+        for (int64_t r = 0; r < many; ++r) {
+          float *q = k ? next + r * all_pre : clean + r * (n_out + bias);
+          if (k)
+            activate_noisy(pre + r * n_out, u + r * all_noise, sigma, leak, q, n_out);
+          else
+            activate(pre + r * n_out, leak, q, n_out);
+          if (bias) q[n_out] = 1.0f;
+          if (!samples) memcpy(next + r * all_pre, q, (size_t)(n_out + bias) * sizeof(float));
+        }
+      }
+      wt += n_in * n_out;
+      at_noise += n_out;
+      at_pre += n_in;
     }
   }
 }
 
-#define KEPT 32
+/* exp x for x <= 0, to the last digits of a double; below -708 that of -708. */
+NRL_INLINE double exp_negative(double x) {
+  union {
+    double f;
+    int64_t i;
+  } n, y;
+  x = x < -708.0 ? -708.0 : x;
+  /* The nearest whole number stands in the low bits. */
+  n.f = x * 1.4426950408889634 + 0x1.8p52;
+  const double k = n.f - 0x1.8p52;
+  const double r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
+  double p = 1.0 / 479001600.0;
+  p = p * r + 1.0 / 39916800.0;
+  p = p * r + 1.0 / 3628800.0;
+  p = p * r + 1.0 / 362880.0;
+  p = p * r + 1.0 / 40320.0;
+  p = p * r + 1.0 / 5040.0;
+  p = p * r + 1.0 / 720.0;
+  p = p * r + 1.0 / 120.0;
+  p = p * r + 1.0 / 24.0;
+  p = p * r + 1.0 / 6.0;
+  p = p * r + 0.5;
+  p = p * r + 1.0;
+  y.f = p * r + 1.0;
+  y.i += (int64_t)((uint64_t)n.i << 52);
+  return y.f;
+}
+
+/* log x for x >= 1: fdlibm's e_log.c without its special cases. */
+NRL_INLINE double log_above_one(double x) {
+  union {
+    double f;
+    int64_t i;
+  } u, e;
+  u.f = x;
+  /* Halves from 1.414 on are taken with the next exponent. */
+  const int64_t shifted = u.i + (0x3ff0000000000000LL - 0x3fe6a09e667f3bcdLL);
+  const int64_t exponent = (shifted >> 52) - 1023;
+  u.i -= exponent << 52;
+  /* A whole number as a double without a conversion, which not every machine has for many at once. */
+  e.i = exponent + 0x4338000000000000LL;
+  const double k = e.f - 0x1.8p52, f = u.f - 1.0, s = f / (2.0 + f), z = s * s;
+  double r = 1.479819860511658591e-01;
+  r = r * z + 1.531383769920937332e-01;
+  r = r * z + 1.818357216161805012e-01;
+  r = r * z + 2.222219843214978396e-01;
+  r = r * z + 2.857142874366239149e-01;
+  r = r * z + 3.999999999940941908e-01;
+  r = r * z + 6.666666666666735130e-01;
+  r *= z;
+  const double half = 0.5 * f * f;
+  return k * 6.93147180369123816490e-01 -
+         ((half - (s * (half + r) + k * 1.90821492927058770002e-10)) - f);
+}
+
+#define KEPT 16
+#define WIDE 8
+
+/* The largest of m outputs of WIDE instances, and the sum of exp(z - largest); kept: its first terms. */
+NRL_INLINE void exponentials(const float *const *zb, int64_t m, double *top, double *sum,
+                             double (*kept)[WIDE]) {
+  float high[WIDE];
+  for (int i = 0; i < WIDE; ++i) high[i] = zb[i][0];
+  for (int64_t j = 1; j < m; ++j)
+    for (int i = 0; i < WIDE; ++i) high[i] = zb[i][j] > high[i] ? zb[i][j] : high[i];
+  for (int i = 0; i < WIDE; ++i) top[i] = high[i], sum[i] = 0.0;
+  for (int64_t j = 0; j < m; ++j) {
+    double term[WIDE];
+    for (int i = 0; i < WIDE; ++i) term[i] = zb[i][j];
+    for (int i = 0; i < WIDE; ++i) {
+      term[i] = exp_negative(term[i] - top[i]);
+      sum[i] += term[i];
+    }
+    if (kept && j < KEPT) memcpy(kept[j], term, sizeof term);
+  }
+}
 
 /* Draw from independent softmax policies and compare the noisy with the clean log-probability.
  *
- * z: [1 + samples][batch][sum of sizes]. uniform: [batch][components], or null for the greedy choice.
- * from: index of the pass the action is drawn from. choice: [batch][components].
- * impact: [samples][batch], may be null.
+ * z: [1 + samples][batch][sum of sizes]. uniform: [batch][components]. from: index of the pass the action
+ * is drawn from. choice: [batch][components]. impact: [samples][batch].
  */
-NRL_EXPORT void nrl_softmax(int64_t components, const int64_t *sizes, int64_t batch,
-                            int64_t samples, int64_t from, const float *z, const float *uniform,
-                            int32_t *choice, double *impact) {
-  double kept[KEPT];
+NRL_EXPORT NRL_CLONES void nrl_softmax(int64_t components, const int64_t *sizes, int64_t batch,
+                                       int64_t samples, int64_t from, const float *z,
+                                       const float *uniform, int32_t *choice, double *impact) {
+  double kept[KEPT][WIDE], drawn_top[WIDE], drawn_sum[WIDE];
   int64_t n = 0;
   for (int64_t c = 0; c < components; ++c) n += sizes[c];
-  if (impact) memset(impact, 0, (size_t)(samples * batch) * sizeof(double));
-  for (int64_t b = 0; b < batch; ++b) {
-    int64_t at = 0;
+  memset(impact, 0, (size_t)(samples * batch) * sizeof(double));
+  for (int64_t b = 0; b < batch; b += WIDE) {
+    const int64_t many = batch - b < WIDE ? batch - b : WIDE;
+    int64_t row[WIDE], at = 0;
+    /* Lanes beyond the batch do the last instance again. */
+    for (int i = 0; i < WIDE; ++i) row[i] = b + (i < many ? i : many - 1);
     for (int64_t c = 0; c < components; ++c) {
       const int64_t m = sizes[c];
-      const float *zc = z + (from * batch + b) * n + at;
-      int64_t best = 0, pick;
-      for (int64_t j = 1; j < m; ++j)
-        if (zc[j] > zc[best]) best = j;
-      double drawn_sum = 0.0;
-      if (uniform) {
-        double below = 0.0;
-        for (int64_t j = 0; j < m; ++j) {
-          const double e = exp((double)zc[j] - zc[best]);
-          if (j < KEPT) kept[j] = e;
-          drawn_sum += e;
+      const float *zb[WIDE];
+      double below[WIDE] = {0}, threshold[WIDE], clean[WIDE];
+      int64_t pick[WIDE] = {0};
+      for (int i = 0; i < WIDE; ++i) zb[i] = z + (from * batch + row[i]) * n + at;
+      exponentials(zb, m, drawn_top, drawn_sum, kept);
+      for (int i = 0; i < WIDE; ++i)
+        threshold[i] = drawn_sum[i] * uniform[row[i] * components + c];
+      /* The last choice takes the rest: rounding can never lead past it. */
+      for (int64_t j = 0; j < m - 1; ++j)
+        for (int i = 0; i < WIDE; ++i) {
+          below[i] += j < KEPT ? kept[j][i] : exp_negative((double)zb[i][j] - drawn_top[i]);
+          pick[i] += below[i] <= threshold[i];
         }
-        const double threshold = drawn_sum * uniform[b * components + c];
-        /* The last choice takes the rest: rounding can never lead past it. */
-        for (pick = 0; pick < m - 1; ++pick) {
-          below += pick < KEPT ? kept[pick] : exp((double)zc[pick] - zc[best]);
-          if (below > threshold) break;
+      for (int i = 0; i < many; ++i) choice[(b + i) * components + c] = (int32_t)pick[i];
+      for (int64_t k = 0; k <= samples; ++k) {
+        double top[WIDE], sum[WIDE], value[WIDE];
+        for (int i = 0; i < WIDE; ++i) zb[i] = z + (k * batch + row[i]) * n + at;
+        if (k == from) {
+          memcpy(top, drawn_top, sizeof top);
+          memcpy(sum, drawn_sum, sizeof sum);
+        } else {
+          exponentials(zb, m, top, sum, 0);
         }
-      } else {
-        pick = best;
-      }
-      choice[b * components + c] = (int32_t)pick;
-      if (impact) {
-        double clean = 0.0;
-        for (int64_t k = 0; k <= samples; ++k) {
-          const float *zk = z + (k * batch + b) * n + at;
-          float top = zk[0];
-          for (int64_t j = 1; j < m; ++j)
-            if (zk[j] > top) top = zk[j];
-          double sum = drawn_sum;
-          if (k != from || !uniform) {
-            sum = 0.0;
-            for (int64_t j = 0; j < m; ++j) sum += exp((double)zk[j] - top);
-          }
-          const double value = (double)zk[pick] - top - log(sum);
-          if (k == 0)
-            clean = value;
-          else
-            impact[(k - 1) * batch + b] += value - clean;
-        }
+        for (int i = 0; i < WIDE; ++i) value[i] = (double)zb[i][pick[i]] - top[i];
+        for (int i = 0; i < WIDE; ++i) value[i] -= log_above_one(sum[i]);
+        if (k == 0)
+          memcpy(clean, value, sizeof clean);
+        else
+          for (int i = 0; i < many; ++i) impact[(k - 1) * batch + b + i] += value[i] - clean[i];
       }
       at += m;
     }
@@ -248,14 +348,52 @@ NRL_EXPORT NRL_CLONES void nrl_eligibility(int64_t rows, int64_t n, int64_t grou
       int64_t j = start;
       for (; j + 16 <= end; j += 16)
         for (int k = 0; k < 16; ++k) part[k] += z[j + k] * z[j + k];
-      float square = 0.0f;
-      for (int k = 0; k < 16; ++k) square += part[k];
+      float square = sum_of(part);
       for (; j < end; ++j) square += z[j] * z[j];
       const float factor = (float)(scale * impact[r] / square);
       for (j = start; j < end; ++j) p[j] = z[j] * factor;
       start = end;
     }
   }
+}
+
+/* One step of an agent, whose arrays stay where they are: what a call costs is mostly its arguments.
+ *
+ * Mirrored by _Step in kernels.py; every member takes eight bytes. What they mean is said above.
+ */
+typedef struct {
+  int64_t layers;
+  const int64_t *sizes;
+  int64_t bias;
+  const float *const *weights;
+  double leak, sigma;
+  int64_t batch, samples;
+  const float *observation, *noise;
+  float *z, *pre_rows, *work;
+  int64_t components;
+  const int64_t *choices;
+  int64_t from;
+  const float *uniform;
+  int32_t *choice;
+  double *impact;
+  int64_t groups;
+  const int64_t *ends;
+  double scale;
+  float *post;
+} nrl_step;
+
+/* Passes, choice and impact. */
+NRL_EXPORT void nrl_act(const nrl_step *s) {
+  nrl_forward(s->layers, s->sizes, s->bias, s->weights, (float)s->leak, (float)s->sigma, s->batch,
+              s->samples, s->observation, s->noise, s->z, s->pre_rows, s->work);
+  nrl_softmax(s->components, s->choices, s->batch, s->samples, s->from, s->z, s->uniform, s->choice,
+              s->impact);
+}
+
+/* The postsynaptic rows of that step. */
+NRL_EXPORT void nrl_rows(const nrl_step *s) {
+  nrl_eligibility(s->batch * s->samples, s->ends[s->groups - 1], s->groups, s->ends, s->scale,
+                  s->noise, s->impact, s->post);
 }
 
 /* total[n_out][n_in] += sum over rows of weight post postT: one layer of many windows.
@@ -298,6 +436,22 @@ static inline void sum_sizes(int64_t layers, const int64_t *sizes, int64_t bias,
   }
 }
 
+/* Whether a layer's dense trace lies [in][out], so that its longer side is the inner one. */
+NRL_INLINE int lies_turned(int64_t n_in, int64_t n_out) { return n_in < n_out && n_in < 16; }
+
+/* t += factor a xT for one layer of one instance. */
+NRL_INLINE void add_outer(float *restrict t, const float *restrict a, const float *restrict x,
+                          float factor, int64_t n_in, int64_t n_out) {
+  const int turned = lies_turned(n_in, n_out);
+  const int64_t outer = turned ? n_in : n_out, inner = turned ? n_out : n_in;
+  const float *one = turned ? x : a, *two = turned ? a : x;
+  for (int64_t i = 0; i < outer; ++i) {
+    const float f = factor * one[i];
+    float *row = t + i * inner;
+    for (int64_t j = 0; j < inner; ++j) row[j] += f * two[j];
+  }
+}
+
 /* Dense traces of many instances: e <- decay e + post preT for every layer, e being [batch][weights].
  *
  * The rows added are those of the step before, which are then replaced by the new ones: until the next
@@ -321,10 +475,7 @@ NRL_EXPORT NRL_CLONES void nrl_dense(int64_t layers, const int64_t *sizes, int64
       float *t = e;
       for (int64_t l = 0; l < layers; ++l) {
         const int64_t n_in = sizes[l] + bias, n_out = sizes[l + 1];
-        for (int64_t i = 0; i < n_out; ++i) {
-          const float ai = a[i];
-          for (int64_t j = 0; j < n_in; ++j) t[i * n_in + j] += ai * x[j];
-        }
+        add_outer(t, a, x, 1.0f, n_in, n_out);
         t += n_in * n_out;
         a += n_out;
         x += n_in;
@@ -337,40 +488,34 @@ NRL_EXPORT NRL_CLONES void nrl_dense(int64_t layers, const int64_t *sizes, int64
 
 /* Credit of some instances: total += weight (decay e + post preT), then those traces are zero.
  *
- * which, weight [windows]: instances, each once, and their reward-prediction errors. totals: one matrix
- * [out][in] a layer. The rest as in nrl_dense.
+ * which, weight [windows]: instances, each once, and their reward-prediction errors. totals: one matrix a
+ * layer, which lies as the traces do. The rest as in nrl_dense.
  */
 NRL_EXPORT NRL_CLONES void nrl_dense_credit(int64_t layers, const int64_t *sizes, int64_t bias,
                                             int64_t batch, int64_t samples, float decay, float *post,
                                             float *pre, float *trace, int64_t windows,
                                             const int64_t *which, const float *weight,
-                                            float *const *totals) {
+                                            float *totals) {
   int64_t n, m, weights;
   sum_sizes(layers, sizes, bias, &n, &m, &weights);
   for (int64_t c = 0; c < windows; ++c) {
     float *e = trace + which[c] * weights;
-    const float w = weight[c];
-    int64_t at_n = 0, at_m = 0, at = 0;
-    for (int64_t l = 0; l < layers; ++l) {
-      const int64_t n_in = sizes[l] + bias, n_out = sizes[l + 1];
-      float *t = totals[l];
-      for (int64_t i = 0; i < n_in * n_out; ++i) t[i] += w * (decay * e[at + i]);
-      for (int64_t k = 0; k < samples; ++k) {
-        const float *a = post + (k * batch + which[c]) * n + at_n;
-        const float *x = pre + (k * batch + which[c]) * m + at_m;
-        for (int64_t i = 0; i < n_out; ++i) {
-          const float wa = w * a[i];
-          for (int64_t j = 0; j < n_in; ++j) t[i * n_in + j] += wa * x[j];
-        }
-      }
-      at += n_in * n_out;
-      at_n += n_out;
-      at_m += n_in;
-    }
+    const float w = weight[c], wd = w * decay;
+    for (int64_t i = 0; i < weights; ++i) totals[i] += wd * e[i];
     memset(e, 0, (size_t)weights * sizeof(float));
     for (int64_t k = 0; k < samples; ++k) {
-      memset(post + (k * batch + which[c]) * n, 0, (size_t)n * sizeof(float));
-      memset(pre + (k * batch + which[c]) * m, 0, (size_t)m * sizeof(float));
+      float *a = post + (k * batch + which[c]) * n, *x = pre + (k * batch + which[c]) * m;
+      float *t = totals;
+      int64_t at_n = 0, at_m = 0;
+      for (int64_t l = 0; l < layers; ++l) {
+        const int64_t n_in = sizes[l] + bias, n_out = sizes[l + 1];
+        add_outer(t, a + at_n, x + at_m, w, n_in, n_out);
+        t += n_in * n_out;
+        at_n += n_out;
+        at_m += n_in;
+      }
+      memset(a, 0, (size_t)n * sizeof(float));
+      memset(x, 0, (size_t)m * sizeof(float));
     }
   }
 }
@@ -420,6 +565,8 @@ NRL_EXPORT NRL_CLONES void nrl_normal(uint32_t *state, int64_t count, float *out
   memcpy(s2, state + 2 * LANES, sizeof s2);
   memcpy(s3, state + 3 * LANES, sizeof s3);
   for (int64_t at = 0; at < count; at += LANES) {
+    float x[LANES], w[LANES];
+    int far = 0;
     for (int k = 0; k < LANES; ++k) {
       const uint32_t r = rotl(s0[k] + s3[k], 7) + s0[k];
       const uint32_t t = s1[k] << 9;
@@ -430,9 +577,10 @@ NRL_EXPORT NRL_CLONES void nrl_normal(uint32_t *state, int64_t count, float *out
       s2[k] ^= t;
       s3[k] = rotl(s3[k], 11);
       /* In (-1, 1), never at its ends, and symmetric. */
-      const float x = ((float)(int32_t)(r >> 9) + 0.5f) * 0x1p-22f - 1.0f;
-      const float w = -log_unit((1.0f - x) * (1.0f + x));
-      const float c = w - 2.5f;
+      x[k] = ((float)(int32_t)(r >> 9) + 0.5f) * 0x1p-22f - 1.0f;
+      w[k] = -log_unit((1.0f - x[k]) * (1.0f + x[k]));
+      far |= w[k] >= 5.0f;
+      const float c = w[k] - 2.5f;
       float p = 2.81022636e-08f;
       p = p * c + 3.43273939e-07f;
       p = p * c - 3.5233877e-06f;
@@ -442,18 +590,23 @@ NRL_EXPORT NRL_CLONES void nrl_normal(uint32_t *state, int64_t count, float *out
       p = p * c - 0.00417768164f;
       p = p * c + 0.246640727f;
       p = p * c + 1.50140941f;
-      const float d = __builtin_sqrtf(w) - 3.0f;
-      float q = -0.000200214257f;
-      q = q * d + 0.000100950558f;
-      q = q * d + 0.00134934322f;
-      q = q * d - 0.00367342844f;
-      q = q * d + 0.00573950773f;
-      q = q * d - 0.0076224613f;
-      q = q * d + 0.00943887047f;
-      q = q * d + 1.00167406f;
-      q = q * d + 2.83297682f;
-      block[k] = 1.41421356f * x * (w < 5.0f ? p : q);
+      block[k] = 1.41421356f * x[k] * p;
     }
+    /* One number in three hundred. */
+    if (far)
+      for (int k = 0; k < LANES; ++k) {
+        const float d = __builtin_sqrtf(w[k]) - 3.0f;
+        float q = -0.000200214257f;
+        q = q * d + 0.000100950558f;
+        q = q * d + 0.00134934322f;
+        q = q * d - 0.00367342844f;
+        q = q * d + 0.00573950773f;
+        q = q * d - 0.0076224613f;
+        q = q * d + 0.00943887047f;
+        q = q * d + 1.00167406f;
+        q = q * d + 2.83297682f;
+        block[k] = w[k] < 5.0f ? block[k] : 1.41421356f * x[k] * q;
+      }
     const int64_t left = count - at;
     memcpy(out + at, block, (size_t)(left < LANES ? left : LANES) * sizeof(float));
   }

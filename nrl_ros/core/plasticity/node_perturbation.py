@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.core.heads import PolicyHead, SoftmaxHead
 from nrl_ros.core.interfaces import Explorer, Rows
-from nrl_ros.core.kernels import NativeEligibility, NativePasses, NativeSoftmax, suits
+from nrl_ros.core.kernels import NativeStep, suits
 from nrl_ros.core.network import Network
 from nrl_ros.core.passes import make_passes
 from nrl_ros.core.plasticity.base import GreedyExplorer, NoiseRule, check_count
@@ -92,11 +92,14 @@ class _CompiledExplorer(GreedyExplorer):
         super().__init__(network, head, batch)
         assert isinstance(head, SoftmaxHead)
         self._rule = rule
-        self._source = source
-        self._shape = (rule.samples, batch, -1)
-        self._passes = NativePasses(network, batch, rule.samples)
-        self._softmax = NativeSoftmax(head.sizes, batch, rule.samples)
-        self._eligibility = NativeEligibility(rule.norm_ends(network.spec), rule.samples * batch)
+        self._step = NativeStep(
+            network,
+            head.sizes,
+            rule.norm_ends(network.spec),
+            instances=batch,
+            samples=rule.samples,
+            source=source,
+        )
 
     def set_sigma(self, sigma: float) -> None:
         """See Explorer."""
@@ -106,12 +109,7 @@ class _CompiledExplorer(GreedyExplorer):
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
         """See Explorer."""
-        rule = self._rule
-        z = self._passes.run(observation, noise, rule.sigma)
-        choice, impact = self._softmax.draw(z, generator, self._source)
-
-        def rows() -> tuple[Array, Array]:
-            post = self._eligibility.rows(noise, impact, 1.0 / (rule.sigma * rule.samples))
-            return post.reshape(self._shape), self._passes.presynaptic().reshape(self._shape)
-
-        return choice, rows
+        rule, step = self._rule, self._step
+        scale = 1.0 / (rule.sigma * rule.samples)
+        choice = step.act(observation, noise, generator, sigma=rule.sigma, scale=scale)
+        return choice, step.rows

@@ -1,0 +1,247 @@
+#!/usr/bin/env python3
+"""The core in one process: against the published loop in torch, where its time goes, how it grows.
+
+    .venv/bin/python benchmarks/core.py [--quick] --json FILE
+
+1. Environment steps per second of CartPole, 64 hidden units, the return delivered at the episode's
+   end, learning on, beside the published loop in plain torch (torch_loop.py) on one thread.
+2. Where the time of a step goes, by number of instances.
+3. Memory and time of traces against width, depth, window and instances.
+4. An update by NRL beside one by backpropagation, for the same network and batch.
+
+Whatever is compared takes turns within this run, so that the machine's moods hit all alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
+
+# isort: split
+import numpy as np
+import torch
+from growth import exponents, growth
+from rich.console import Console
+from torch_loop import TorchNrl, loop
+from traces import show
+from updates import costs
+
+from nrl_ros.core.episodes import Advance, Episodes
+from nrl_ros.core.learner import Learner
+from nrl_ros.core.loop import run
+from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
+from nrl_ros.core.settings import LearnerSettings
+from nrl_ros.core.types import Delivery
+from sim_bridge.registry import make_bridge
+
+HIDDEN = 64
+SPLIT_INSTANCES = (1, 16, 64, 256)
+SEED = 0
+
+
+class Ours:
+    """The whole cycle in one process on CartPole."""
+
+    def __init__(self, instances: int) -> None:
+        # One instance is the very environment that the published loop has.
+        options = {'id': 'CartPole-v1', 'vectorize': instances > 1}
+        self.bridge: Any = make_bridge('gymnasium', instances, options)
+        self.episodes = Episodes(
+            self.bridge, agent='cartpole', session=1, lockstep=True, delivery=Delivery.EPISODE
+        )
+        self.learner = Learner(LearnerSettings(hidden=(HIDDEN,), learning_rate=5e-4, seed=SEED))
+        neuromodulator = Neuromodulator(RpeSettings(scale='absolute_reward'))
+        self.cycle: Iterator[Advance] = run(self.episodes, self.learner, neuromodulator, seed=SEED)
+        next(self.cycle)
+
+    def seconds(self, ticks: int) -> float:
+        """Time of so many steps of all instances."""
+        start = time.perf_counter()
+        for _ in range(ticks):
+            next(self.cycle)
+        return time.perf_counter() - start
+
+
+# ---------------------------------------------------------- 1. published loop
+
+
+def published(seconds: float, turns: int) -> dict[str, Any]:
+    """Environment steps per second of all, taking turns."""
+    ours = {count: Ours(count) for count in (1, 256)}
+    theirs = {
+        name: loop(TorchNrl((4, HIDDEN, 2), autograd=name == 'torch'), SEED)
+        for name in ('torch', 'torch_no_grad')
+    }
+    rates: dict[str, list[float]] = {name: [] for name in (*theirs, *map(str, ours))}
+    for turn in range(turns + 1):
+        kept: Any = rates if turn else {name: [] for name in rates}  # The first warms up.
+        for name, cycle in theirs.items():
+            kept[name].append(rate_of(cycle, 1, seconds))
+        for count, mine in ours.items():
+            kept[str(count)].append(rate_of(mine.cycle, count, seconds))
+    middle = {name: statistics.median(values) for name, values in rates.items()}
+    result: dict[str, Any] = {
+        'torch_steps_per_second': round(middle['torch']),
+        'torch_no_grad_steps_per_second': round(middle['torch_no_grad']),
+    }
+    for count in ours:
+        result[f'steps_per_second_batch{count}'] = round(middle[str(count)])
+        for suffix, base in (('', 'torch'), ('_no_grad', 'torch_no_grad')):
+            result[f'ratio{suffix}_batch{count}'] = round(middle[str(count)] / middle[base], 2)
+    return result
+
+
+def rate_of(cycle: Iterator[Any], count: int, seconds: float) -> float:
+    """Steps per second of an iterator, each of whose turns is ``count`` steps."""
+    start = now = time.perf_counter()
+    turns = 0
+    while now - start < seconds:
+        for _ in range(20):
+            next(cycle)
+        turns += 20
+        now = time.perf_counter()
+    return count * turns / (now - start)
+
+
+# ----------------------------------------------------------- 2. where it goes
+
+
+class Clock:
+    """Adds up the time spent within methods; ``cost`` is what one look at it takes [s]."""
+
+    def __init__(self) -> None:
+        self.spent: dict[str, float] = {}
+        self.calls: dict[str, int] = {}
+        idle = self._timed('idle', lambda: None)
+        start = time.perf_counter()
+        for _ in range(2000):
+            idle()
+        self.cost = (time.perf_counter() - start) / 2000
+        # A part of the look falls within what is measured.
+        self.inside = self.spent['idle'] / 2000
+        self.clear()
+
+    def clear(self) -> None:
+        """Start anew."""
+        self.spent.clear()
+        self.calls.clear()
+
+    def watch(self, owner: Any, method: str, name: str) -> None:
+        """Time a method of one object from now on."""
+        setattr(owner, method, self._timed(name, getattr(owner, method)))
+
+    def _timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **named: Any) -> Any:
+            start = time.perf_counter()
+            try:
+                return call(*args, **named)
+            finally:
+                spent = time.perf_counter() - start
+                self.spent[name] = self.spent.get(name, 0.0) + spent
+                self.calls[name] = self.calls.get(name, 0) + 1
+
+        return timed
+
+    def seconds(self, name: str) -> float:
+        """Time in methods watched under a name, without the looking."""
+        return max(self.spent.get(name, 0.0) - self.calls.get(name, 0) * self.inside, 0.0)
+
+    def overhead(self) -> float:
+        """Time that all the looking took."""
+        return sum(self.calls.values()) * self.cost
+
+
+def watch_environment(clock: Clock, ours: Ours) -> None:
+    """Time the environment's own step: what Gymnasium does when the bridge calls it."""
+    bridge = ours.bridge
+    for own in [bridge._many] if bridge._many is not None else bridge._one:
+        clock.watch(own, 'step', 'environment')
+        clock.watch(own, 'reset', 'environment')
+
+
+def watch_parts(clock: Clock, ours: Ours) -> None:
+    """Time the parts of acting and learning; none of them contains another."""
+    learner: Any = ours.learner
+    agent = next(iter(learner._agents.values()))
+    clock.watch(agent.noise, 'next', 'noise')
+    clock.watch(agent.explorer, 'explore', 'forward')
+    clock.watch(agent, 'settle', 'trace')
+    clock.watch(learner, '_learn', 'update')
+
+
+def split(instances: int, ticks: int, turns: int) -> dict[str, Any]:
+    """Microseconds a tick and its parts, and the share that is not the environment's own."""
+    clocks = [Clock(), Clock()]
+    whole, parts = Ours(instances), Ours(instances)
+    watch_environment(clocks[0], whole)
+    watch_environment(clocks[1], parts)
+    watch_parts(clocks[1], parts)
+    names = ('environment', 'noise', 'forward', 'trace', 'update')
+    seen: dict[str, list[float]] = {name: [] for name in ('tick', *names)}
+    for turn in range(turns + 1):
+        ticked = []
+        for clock, ours in zip(clocks, (whole, parts), strict=True):
+            clock.clear()
+            ticked.append(ours.seconds(ticks) - clock.overhead())
+        if turn:
+            seen['tick'].append(ticked[0])
+            seen['environment'].append(clocks[0].seconds('environment'))
+            for name in names[1:]:
+                seen[name].append(clocks[1].seconds(name))
+    middle = {name: 1e6 * statistics.median(times) / ticks for name, times in seen.items()}
+    rest = middle['tick'] - sum(middle[name] for name in names)
+    # Of each turn, since a slow moment slows both alike.
+    shares = [1.0 - own / tick for own, tick in zip(seen['environment'], seen['tick'], strict=True)]
+    return {
+        'instances': instances,
+        **{f'{name}_us': round(value, 1) for name, value in middle.items()},
+        'rest_us': round(rest, 1),
+        'overhead_share': round(statistics.median(shares), 3),
+    }
+
+
+# ---------------------------------------------------------------------- main
+
+
+def main() -> None:
+    """Run and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--quick', action='store_true', help='fewer repetitions and sizes')
+    parser.add_argument('--json', type=Path, help='file for the figures')
+    options = parser.parse_args()
+    quick, console = options.quick, Console(width=120)
+    torch.set_num_threads(1)
+    result = published(0.5 if quick else 1.5, 5 if quick else 11)
+    show(console, [{'figure': name, 'value': value} for name, value in result.items()])
+    turns = 7 if quick else 15
+    result['split'] = [split(count, 1000, turns) for count in SPLIT_INSTANCES]
+    result['overhead_share_batch256'] = result['split'][-1]['overhead_share']
+    show(console, result['split'])
+    result['growth'] = growth(quick)
+    result['exponents'] = exponents(result['growth'])
+    for rows in (*result['growth'].values(), result['exponents']):
+        show(console, rows)
+    result['updates'] = costs(quick)
+    show(console, result['updates'])
+    result['machine'] = {
+        'cpus': os.cpu_count(),
+        'processor': platform.machine(),
+        'python': platform.python_version(),
+        'numpy': np.__version__,
+        'torch': torch.__version__,
+    }
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()
