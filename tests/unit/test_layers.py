@@ -42,7 +42,11 @@ ROOMS: dict[str, set[str]] = {
     'launch': STANDARD | {'launch', 'launch_ros', 'ament_index_python', 'yaml'},
 }
 # The compiled step is the one file of the core that looks for another file.
-EXCEPTIONS: dict[str, set[str]] = {'nrl_ros/core/kernels.py': {'os', 'pathlib'}}
+EXCEPTIONS: dict[str, set[str]] = {
+    'nrl_ros/core/kernels.py': {'os', 'pathlib'},
+    # Files of settings are looked for where an installation puts them.
+    'nrl_ros/schema/files.py': {'os', 'nrl_ros'},
+}
 GENERATED = {'msg', 'srv', '__pycache__', 'native'}
 
 
