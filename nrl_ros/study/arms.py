@@ -11,7 +11,7 @@ from nrl_ros.core.errors import ConfigError, NrlError
 from nrl_ros.schema.files import Flat, check, find_config, read_config
 from nrl_ros.study.cells import Cell, resolved
 from nrl_ros.study.plan import Arm as ArmEntry
-from nrl_ros.study.plan import Budget, Grid, Overrides, Study, Task, Variant
+from nrl_ros.study.plan import Grid, Overrides, Section, Study, Task, Variant
 from sim_bridge.registry import bridge_names
 
 MAIN = 'comparison'
@@ -125,21 +125,28 @@ def _comparison(study: Study) -> Iterator[Arm]:
 def _sections(study: Study) -> Iterator[Arm]:
     for section in study.sections:
         task, rule = study.task(section.task), study.rule(section.rule)
+        if section.budget is not None:
+            task = task.model_copy(update={'budget': section.budget, 'search_budget': None})
         base = [rule, *(rule.by_task[name] for name in rule.by_task if name == task.name)]
         for depth, variant in itertools.product(section.depths, section.variants):
             of = None
-            if section.search == 'rule' and variant.grid is None:
-                of = (MAIN, task.name, rule.name, depth)
-                if depth not in study.depths or (rule.tasks and task.name not in rule.tasks):
-                    raise ConfigError(
-                        f'study {study.name}: section {section.name} takes what the search of '
-                        f'{rule.name} found on {task.name} with {depth} hidden layers, '
-                        'which is not part of the study; say search: each'
-                    )
-            yield _arm(
-                study, section.name, task, variant.name, depth, variant.label or variant.name,
-                [*base, variant], of,
-            )  # fmt: skip
+            if section.search == 'rule':
+                of = _search_of(study, section, depth)
+            parts = [*base, ArmEntry(grid=section.grid), variant]
+            label = variant.label or variant.name
+            yield _arm(study, section.name, task, variant.name, depth, label, parts, of)
+
+
+def _search_of(study: Study, section: Section, depth: int) -> Identity:
+    """The arm of the comparison whose winner a section takes."""
+    rule = study.rule(section.rule)
+    if depth not in study.depths or (rule.tasks and section.task not in rule.tasks):
+        raise ConfigError(
+            f'study {study.name}: section {section.name} takes what the search of {rule.name} '
+            f'found on {section.task} with {depth} hidden layers, which is not part of the '
+            'study; say search: each'
+        )
+    return (MAIN, section.task, rule.name, depth)
 
 
 def _arm(
@@ -183,4 +190,4 @@ def gradients_cell(study: Study) -> Cell | None:
     return Cell('gradients', settings, 'gradients', ('', 'gradients', 0), 1.0)
 
 
-__all__ = ['MAIN', 'Arm', 'Budget', 'Identity', 'Point', 'arms', 'gradients_cell']
+__all__ = ['MAIN', 'Arm', 'Identity', 'Point', 'arms', 'gradients_cell']

@@ -150,7 +150,7 @@ def _near(table: Table) -> list[Claim]:
         raw = raw_share(nrl.mean, reference.mean)
         text = f'NRL has at least 95 % of BP on Reaching, depth {depth}'
         holds = None if math.isnan(share) else share >= NEAR
-        figure = f"{percent(share)} of BP's gain over the untrained policy, raw {percent(raw)}"
+        figure = f"{percent(share)} of BP's gain over the floor, raw {percent(raw)}"
         found.append(Claim('5', text, holds, figure))
     return found
 

@@ -150,8 +150,15 @@ class Section(Settings):
     search: Literal['each', 'rule'] = Field(
         'each', description="Search for each variant, or take what the rule's search found"
     )
+    budget: Budget | None = Field(None, description="Of every run; left out: the task's")
+    grid: Grid | None = Field(None, description="Of every variant; left out: the rule's")
     axis: str = Field('', description='What the values are')
     variants: tuple[Variant, ...] = Field(min_length=1)
+
+    @field_validator('grid', mode='before')
+    @classmethod
+    def _lists_are_points(cls, grid: Any) -> Any:
+        return listed(grid)
 
 
 class Gradients(Settings):
@@ -174,7 +181,7 @@ class Roles(Settings):
     nrl: str = 'nrl'
     reference: str = 'bp'
     rmhl: str = 'rmhl'
-    floor: str = 'untrained'
+    floor: str = 'random'
     noisy: str = Field('reference_passes', description='Section that varies the noisy passes')
     reaching: str = 'reaching'
     acrobot: str = 'acrobot'

@@ -85,7 +85,7 @@ def _head(schedule: Schedule, table: Table, made: Mapping[str, str]) -> Iterator
         'exploring. A spread over seeds is the sample standard deviation. Trials to 90 %: episodes '
         'until the mean over a window of them reaches '
         f'floor + 0.9 ({_name(table, study.roles.reference)} − floor), where the floor is '
-        f'`{study.roles.floor}` (a network that does not learn) at the same depth, and both are '
+        f'{_name(table, study.roles.floor)} at the same depth, and both are '
         'means of final performance over seeds; `never` is a seed that does not within the budget, '
         'and counts as infinite in a median. Windows: '
         f'{", ".join(f"{task.name} {task.smoothing}" for task in study.tasks)} episodes.\n'

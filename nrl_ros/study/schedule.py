@@ -56,11 +56,12 @@ class Schedule:
         self.searches = Searches(self.arms, study, store)
         self.costs = Costs()
         self.failed: dict[str, str] = {}
+        self._scouted: set[tuple[str, int]] = set()
         self._gradients = gradients_cell(study)
         for cell in self._known():
             record = store.get(cell.key)
             if record is not None:
-                self.costs.add(cell.group, cell.size, record['seconds'])
+                self.finish(cell, record['seconds'])
 
     @property
     def gradients(self) -> Record | None:
@@ -83,12 +84,24 @@ class Schedule:
                 yield cell
 
     def next(self, running: Collection[str]) -> Cell | None:
-        """The next cell, None when all that can be run now is running or done."""
-        return next((cell for cell in self.ready() if cell.key not in running), None)
+        """The next cell, None when all that can be run now is running or done.
+
+        One cell of every task at every depth comes first: then the time left can be told.
+        """
+        first = None
+        for cell in self.ready():
+            place = (cell.group[0], cell.group[2])
+            if cell.key not in running:
+                if place not in self._scouted:
+                    self._scouted.add(place)
+                    return cell
+                first = first or cell
+        return first
 
     def finish(self, cell: Cell, seconds: float) -> None:
         """Learn what a cell took."""
         self.costs.add(cell.group, cell.size, seconds)
+        self._scouted.add((cell.group[0], cell.group[2]))
 
     def open_sizes(self) -> Iterator[tuple[str, Group, float]]:
         """Key, group and size of all cells that are left; an undecided one has no key yet."""
