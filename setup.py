@@ -73,6 +73,7 @@ setup(
         'nrl_ros.ros',
         'nrl_ros.schema',
         'nrl_ros.storage',
+        'nrl_ros.study',
         'sim_bridge',
     ],
     package_data={'nrl_ros': ['py.typed']},
@@ -81,6 +82,7 @@ setup(
     extras_require={
         'ros': (ROOT / 'requirements/kilted.txt').read_text().split(),
         'ros-jazzy': (ROOT / 'requirements/jazzy.txt').read_text().split(),
+        'ray': ['ray>=2.50,<3'],
         'torch': ['torch>=2.2'],
         'test': ['hypothesis', 'mypy', 'pytest', 'ruff'],
     },

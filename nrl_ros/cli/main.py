@@ -154,6 +154,38 @@ def demo(
         raise typer.Exit(_train(options))
 
 
+@app.command()
+def study(
+    which: Annotated[
+        str, typer.Argument(metavar='STUDY', help='paper, quick, or a file like those')
+    ],
+    workers: Annotated[int, typer.Option(help='Cells at once; 0: one a core', min=0)] = 0,
+    engine: Annotated[str, typer.Option(help='processes or ray')] = 'processes',
+    address: Annotated[str, typer.Option(help='With --engine ray: cluster to join')] = '',
+    out: Annotated[
+        Path | None, typer.Option(help='Folder of the report; default: docs/results/STUDY')
+    ] = None,
+    root: Annotated[Path, typer.Option(help='Where results are kept')] = Path('runs/study'),
+    report_only: Annotated[
+        bool, typer.Option('--report-only', help='Run nothing, report what is stored')
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option('--dry-run', help='Say what is left and how long it would take')
+    ] = False,
+    plain: Annotated[bool, typer.Option('--plain', help='A line a cell, no panel')] = False,
+) -> None:
+    """Compare rules over tasks, depths and seeds; goes on where it was stopped."""
+    with _errors():
+        if engine not in ('processes', 'ray'):
+            raise ConfigError(f'--engine: expected processes or ray, received {engine!r}')
+        from nrl_ros.cli.study import StudyOptions, run
+
+        options = StudyOptions(
+            which, engine, workers, address, root, out, report_only, dry_run, plain
+        )
+        raise typer.Exit(run(options, Console()))
+
+
 @app.command(name='eval')
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar='RUN', help='Run folder')],

@@ -21,6 +21,7 @@ PURE = set(sys.stdlib_module_names) - IMPURE
 STANDARD = set(sys.stdlib_module_names) - {'pickle', 'shelve', 'marshal'}
 ROS = {'rclpy', 'rcl_interfaces', 'builtin_interfaces', 'std_msgs', 'std_srvs', 'lifecycle_msgs'}
 CORE, SCHEMA, STORAGE = 'nrl_ros.core', 'nrl_ros.schema', 'nrl_ros.storage'
+STUDY = 'nrl_ros.study'
 MESSAGES = {'nrl_ros.msg', 'nrl_ros.srv'}
 ENTRY = STANDARD | {'nrl_ros', 'sim_bridge', 'numpy', 'yaml'} | ROS
 
@@ -30,6 +31,9 @@ ROOMS: dict[str, set[str]] = {
     'nrl_ros/core': PURE | {'numpy', CORE},
     'nrl_ros/schema': PURE | {'pathlib', 'pydantic', 'yaml', CORE, SCHEMA},
     'nrl_ros/storage': STANDARD | {'numpy', 'msgpack', CORE, STORAGE, 'nrl_ros.__version__'},
+    'nrl_ros/study': STANDARD
+    | {'numpy', 'pydantic', 'yaml', 'matplotlib', 'rich', CORE, SCHEMA, STORAGE, STUDY}
+    | {'sim_bridge', 'nrl_ros.__version__'},
     'nrl_ros/ros': STANDARD
     | {'numpy', 'pydantic', 'annotated_types', CORE, SCHEMA, 'nrl_ros.ros', 'nrl_ros.__version__'}
     | MESSAGES
@@ -42,7 +46,12 @@ ROOMS: dict[str, set[str]] = {
     'launch': STANDARD | {'launch', 'launch_ros', 'ament_index_python', 'yaml'},
 }
 # The compiled step is the one file of the core that looks for another file.
-EXCEPTIONS: dict[str, set[str]] = {'nrl_ros/core/kernels.py': {'os', 'pathlib'}}
+EXCEPTIONS: dict[str, set[str]] = {
+    'nrl_ros/core/kernels.py': {'os', 'pathlib'},
+    # Files of settings are looked for where an installation puts them.
+    'nrl_ros/schema/files.py': {'os', 'nrl_ros'},
+    'nrl_ros/study/ray_engine.py': {'ray'},
+}
 GENERATED = {'msg', 'srv', '__pycache__', 'native'}
 
 

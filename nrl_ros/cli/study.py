@@ -1,0 +1,143 @@
+"""``nrl study``: run what is left of a study, then draw and tabulate it."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import NoReturn
+
+from rich.console import Console
+from rich.markup import escape
+
+from nrl_ros.cli.runs import versions
+from nrl_ros.study.driver import drive
+from nrl_ros.study.engine import Engine, ProcessEngine, StudyError
+from nrl_ros.study.plan import Study, read_study
+from nrl_ros.study.progress import Panel, duration
+from nrl_ros.study.report import write_report
+from nrl_ros.study.run import run_cell
+from nrl_ros.study.schedule import Schedule
+from nrl_ros.study.store import Store
+
+
+@dataclass(frozen=True)
+class StudyOptions:
+    """What the command line said."""
+
+    study: str
+    engine: str
+    workers: int
+    address: str
+    root: Path
+    out: Path | None
+    report_only: bool
+    dry_run: bool
+    plain: bool
+
+
+class Stopped(KeyboardInterrupt):
+    """SIGINT or SIGTERM came."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def run(options: StudyOptions, console: Console) -> int:
+    """Run and report; returns the exit code."""
+    study = read_study(options.study)
+    store = Store(options.root / study.name)
+    schedule = Schedule(study, store)
+    for fault in store.damaged:
+        console.print(f'made again: {escape(fault)}', highlight=False, soft_wrap=True)
+    if options.dry_run:
+        _forecast(schedule, options, console)
+        return 0
+    if not options.report_only:
+        store.prepare()
+        stopped = _run(study, schedule, options, console)
+        if stopped:
+            return 128 + stopped
+    out = options.out or Path('docs/results') / study.name
+    made = {'command': _command(options), 'commit': str(versions()['commit'])}
+    write_report(schedule, out, made)
+    console.print(f'{out / "report.md"}', highlight=False, soft_wrap=True)
+    for fault in schedule.failed.values():
+        console.print(f'failed: {escape(fault)}', highlight=False, soft_wrap=True)
+    return 1 if schedule.failed else 0
+
+
+def _run(study: Study, schedule: Schedule, options: StudyOptions, console: Console) -> int:
+    """Run what is left; returns the signal that stopped it, 0 when it was not stopped."""
+    if next(schedule.ready(), None) is None:
+        return 0
+    try:
+        with _signals():
+            engine = _engine(options)
+            # Ray takes the signals for itself when it starts.
+            panel = Panel(console, study.title or study.name, plain=options.plain)
+            with _signals(), contextlib.closing(engine), panel:
+                drive(schedule, engine, panel)
+    except Stopped as stop:
+        kept = f'stopped; {schedule.done} cells are kept, the same command goes on from there'
+        console.print(kept, highlight=False)
+        return stop.number
+    return 0
+
+
+def _engine(options: StudyOptions) -> Engine:
+    if options.engine == 'processes':
+        if options.address:
+            raise StudyError('--address is of --engine ray; processes run on this machine')
+        return ProcessEngine(options.workers, run_cell)
+    from nrl_ros.study.ray_engine import RayEngine
+
+    return RayEngine(options.workers, run_cell, options.address)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[None]:
+    """SIGINT and SIGTERM alike end what is under way; a second one is not heeded."""
+
+    def stop(number: int, _: FrameType | None) -> NoReturn:
+        for one in before:
+            signal.signal(one, signal.SIG_IGN)
+        raise Stopped(number)
+
+    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
+    for one in before:
+        signal.signal(one, stop)
+    try:
+        yield
+    finally:
+        for one, handler in before.items():
+            signal.signal(one, handler)
+
+
+def _forecast(schedule: Schedule, options: StudyOptions, console: Console) -> None:
+    """Cells by task, and how long they would take as far as that is known."""
+    from nrl_ros.study.engine import cores
+
+    workers = options.workers or cores()
+    left, seconds = schedule.seconds_left({}, workers)
+    groups: dict[tuple[str, str], int] = {}
+    for _, (task, name, _depth), _size in schedule.open_sizes():
+        groups[task, name] = groups.get((task, name), 0) + 1
+    for (task, name), count in groups.items():
+        console.print(f'{task or "no task"}, {name}: {count} cells', highlight=False)
+    console.print(
+        f'{schedule.done} cells done, {left} left, {duration(seconds)} with {workers} workers',
+        highlight=False,
+    )
+
+
+def _command(options: StudyOptions) -> str:
+    """As typed, without paths of this machine."""
+    name = options.study if '/' not in options.study else Path(options.study).name
+    more = ['--engine', options.engine] if options.engine != 'processes' else []
+    return shlex.join(['nrl', 'study', name, *more])

@@ -1,0 +1,156 @@
+"""Files of settings: found, read, and checked against the models of all three nodes.
+
+ROS parameter YAML, as ``ros2 launch`` and ``ros2 run --ros-args --params-file`` take it::
+
+    /**/learner:
+      ros__parameters:
+        plasticity: {learning_rate: 0.001}
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import nrl_ros
+from nrl_ros.core.errors import ConfigError
+from nrl_ros.schema.base import Settings, load
+from nrl_ros.schema.environment import EnvironmentNodeSettings
+from nrl_ros.schema.learner import LearnerNodeSettings
+from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
+
+Flat = dict[str, Any]
+
+MODELS: dict[str, type[Settings]] = {
+    'learner': LearnerNodeSettings,
+    'environment': EnvironmentNodeSettings,
+    'neuromodulator': NeuromodulatorNodeSettings,
+}
+
+PARAMETERS = 'ros__parameters'
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The checked settings of all three nodes."""
+
+    learner: LearnerNodeSettings
+    environment: EnvironmentNodeSettings
+    neuromodulator: NeuromodulatorNodeSettings
+
+
+class RosLoader(yaml.SafeLoader):
+    """YAML whose numbers are those of ROS: ``1e-3`` is one, not a text."""
+
+
+RosLoader.add_implicit_resolver(
+    'tag:yaml.org,2002:float',
+    re.compile(r'^[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$'),
+    list('-+0123456789'),
+)
+
+
+def config_folders() -> list[Path]:
+    """Where task files are looked for: beside the code in a checkout, else the installed share."""
+    checkout = Path(nrl_ros.__file__).resolve().parent.parent
+    folders = [checkout / 'config'] if (checkout / 'msg').is_dir() else []
+    prefixes = [Path(p) for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
+    folders += [prefix / 'share' / 'nrl_ros' / 'config' for prefix in (*prefixes, Path(sys.prefix))]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def find_config(task: str, group: str = '') -> Path:
+    """The file of a task.
+
+    Args:
+        task: its name.
+        group: folder below ``config`` for files of another kind, as 'study'.
+
+    Raises:
+        ConfigError: there is none; names those that there are.
+    """
+    folders = [folder / group for folder in config_folders()]
+    for folder in folders:
+        if (folder / f'{task}.yaml').is_file():
+            return folder / f'{task}.yaml'
+    known = sorted({file.stem for folder in folders for file in folder.glob('*.yaml')})
+    if not known:
+        raise ConfigError('no task files found, the installation is not complete; see nrl doctor')
+    raise ConfigError(f'unknown {group or "task"} {task!r}{closest(task, known)}')
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        ConfigError: the file is missing or not YAML.
+    """
+    try:
+        return yaml.load(path.read_text(encoding='utf-8'), RosLoader)
+    except OSError as error:
+        raise ConfigError(f'cannot read {path}: {error.strerror}') from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from error
+
+
+def read_config(path: Path) -> dict[str, Flat]:
+    """Dotted settings by node.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or names another node than the three.
+    """
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError(f'{path}: expected node names at the top, as in /**/learner')
+    nodes: dict[str, Flat] = {name: {} for name in MODELS}
+    for key, value in data.items():
+        last = str(key).rsplit('/', 1)[-1]
+        if last not in MODELS and last != '**':
+            raise ConfigError(f'{path}: unknown node {key!r}{closest(last, list(MODELS))}')
+        if not (isinstance(value, dict) and isinstance(value.get(PARAMETERS), dict)):
+            raise ConfigError(f'{path}: expected {PARAMETERS} below {key!r}')
+        for name in MODELS if last == '**' else [last]:
+            nodes[name] |= dotted(value[PARAMETERS])
+    return nodes
+
+
+def check(nodes: Mapping[str, Flat], *, source: str) -> RunSettings:
+    """Check everything against the schema.
+
+    Raises:
+        ConfigError: naming all faults of all three nodes at once.
+    """
+    models, faults = {}, []
+    for name, model in MODELS.items():
+        try:
+            models[name] = load(model, nodes[name], source=name)
+        except ConfigError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError(f'{source}: ' + '; '.join(faults))
+    return RunSettings(**models)  # type: ignore[arg-type]
+
+
+def dotted(nested: Mapping[Any, Any], prefix: str = '') -> Flat:
+    """Nested groups to dotted names."""
+    flat: Flat = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat |= dotted(value, f'{prefix}{key}.')
+        else:
+            flat[f'{prefix}{key}'] = value
+    return flat
+
+
+def closest(name: str, known: list[str]) -> str:
+    """What to say of a name that is not known."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f', did you mean {close[0]!r}?' if close else f', known are {", ".join(known)}'
