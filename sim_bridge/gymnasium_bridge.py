@@ -123,8 +123,8 @@ class GymnasiumBridge:
         result = self._step_many(theirs) if self._many is not None else self._step_one(theirs)
         self._over = result.terminated | result.truncated
         # A number that is not finite is not even after it was taken times nothing.
-        no_reward, no_observation = self._nothing
-        if np.vdot(result.reward, no_reward) or np.vdot(result.observation, no_observation):
+        nothing, nowhere = self._nothing
+        if np.vdot(result.reward, nothing) or np.vdot(result.observation, nowhere):
             self._end_bad(result)
         return result
 
