@@ -7,8 +7,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import Any, Protocol
@@ -68,8 +69,6 @@ def _die_with_parent() -> None:
 
 def _serve(connection: Connection, work: Work) -> None:
     """A worker's life: orders in, records out."""
-    # The terminal sends SIGINT to all; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     while True:
         order = connection.recv()
@@ -107,7 +106,7 @@ class ProcessEngine:
         process = self._context.Process(
             target=_serve, args=(theirs, self._work), daemon=True, name='nrl-study'
         )
-        with _one_thread():
+        with _one_thread(), _without_interrupt():
             process.start()
         theirs.close()
         worker = _Worker(process, mine)
@@ -175,7 +174,19 @@ def cores() -> int:
 
 
 @contextlib.contextmanager
-def _one_thread() -> Any:
+def _without_interrupt() -> Iterator[None]:
+    """A terminal sends SIGINT to all of a group; children inherit that it waits for ever."""
+    # It unblocks SIGINT when it starts, so it must be there before.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
     """Children read these when they load numpy."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)
