@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -141,14 +142,15 @@ def _slowdown(table: Table) -> list[Claim]:
 def _near(table: Table) -> list[Claim]:
     """(5) NRL has at least 95 % of BP on Reaching at each depth."""
     roles, found = table.study.roles, []
-    for depth in table.study.depths:
-        nrl = table.main(roles.reaching, roles.nrl, depth)
+    names = [name for name in (roles.nrl, roles.improved) if name]
+    for name, depth in itertools.product(names, table.study.depths):
+        nrl = table.main(roles.reaching, name, depth)
         reference = table.main(roles.reaching, roles.reference, depth)
         if nrl is None or reference is None:
             continue
         share = table.share(roles.reaching, depth, nrl.mean)
         raw = raw_share(nrl.mean, reference.mean)
-        text = f'NRL has at least 95 % of BP on Reaching, depth {depth}'
+        text = f'{nrl.arm.label} has at least 95 % of BP on Reaching, depth {depth}'
         holds = None if math.isnan(share) else share >= NEAR
         figure = f"{percent(share)} of BP's gain over the floor, raw {percent(raw)}"
         found.append(Claim('5', text, holds, figure))

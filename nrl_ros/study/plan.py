@@ -181,6 +181,7 @@ class Roles(Settings):
     nrl: str = 'nrl'
     reference: str = 'bp'
     rmhl: str = 'rmhl'
+    improved: str = ''
     floor: str = 'random'
     noisy: str = Field('reference_passes', description='Section that varies the noisy passes')
     reaching: str = 'reaching'
