@@ -88,6 +88,26 @@ RUNS = {
     ),
 }
 
+RUNS['acrobot: a critic hears the states, traces go on after a reward'] = (
+    {
+        **LEARNER,
+        'plasticity.learning_rate': 3e-5,
+        'plasticity.samples': 2,
+        'plasticity.trace_reset': False,
+        'plasticity.trace_decay': 0.95,
+    },
+    {'rpe.baseline': 'critic', 'critic.hidden_sizes': [16], 'critic.optimiser': 'adam'},
+    {
+        'agent': 'acrobot',
+        'bridge.name': 'acrobot',
+        'bridge.instances': 4,
+        'bridge.options.max_episode_steps': 100,
+        'reward.delivery': 'every_step',
+        'stop.steps': 4000,
+        'resend_period_s': 0.3,
+    },
+)
+
 
 def distributed(ros, learner, neuromodulator, environment, folder, timeout_s=60.0):
     """Run three processes to the end of the environment; returns the learner's checkpoint."""
