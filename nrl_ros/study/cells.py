@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any
 
 from nrl_ros.schema.base import flatten
@@ -35,13 +36,51 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """Hash of kind and settings: what changes the result changes it, a label does not."""
-        said = json.dumps([RECORD, self.kind, self.settings], sort_keys=True, allow_nan=False)
+        """Hash of kind and settings: what changes the result changes it, a label does not.
+
+        Settings at their default are left out: a setting that is new to the schema changes no key.
+        Whether a record was made with other defaults is told by ``made_with``.
+        """
+        chosen = {
+            name: value for name, value in _named(self.settings) if value != _default(name, value)
+        }
+        said = json.dumps([RECORD, self.kind, chosen], sort_keys=True, allow_nan=False)
         return hashlib.blake2b(said.encode(), digest_size=10).hexdigest()
+
+    def made_with(self, settings: dict[str, Any]) -> bool:
+        """Whether a record's settings are this cell's, but for some that did not exist then."""
+        before = dict(_named(settings))
+        return all(
+            value == (before[name] if name in before else _default(name, None))
+            for name, value in _named(self.settings)
+        )
 
     def order(self) -> dict[str, Any]:
         """What a worker needs, as plain data."""
         return {'kind': self.kind, 'settings': self.settings, 'label': self.label}
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    return {
+        f'{node}.{name}': value
+        for node, model in MODELS.items()
+        for name, value in flatten(model()).items()
+    }
+
+
+def _default(name: str, otherwise: Any) -> Any:
+    """Default of a node's setting; what has none, as options of bridges, is always chosen."""
+    return _defaults().get(name, (otherwise,))
+
+
+def _named(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Settings of all nodes, or those of a cell without nodes, by one name each."""
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            yield from ((f'{key}.{name}', item) for name, item in value.items())
+        else:
+            yield key, value
 
 
 def resolved(nodes: dict[str, Flat], *, source: str) -> dict[str, Flat]:

@@ -56,7 +56,7 @@ def drive(schedule: Schedule, engine: Engine, watcher: Watcher) -> None:
                 schedule.failed[outcome.key] = f'{cell.label}: {outcome.error}'
                 state.last = f'failed: {cell.label}: {outcome.error}'
                 continue
-            schedule.store.put(outcome.key, outcome.record)
+            schedule.store.put(cell, outcome.record)
             schedule.finish(cell, outcome.record['seconds'])
             final = outcome.record.get('final')
             shown = '' if final is None else f': {final:,.1f}'

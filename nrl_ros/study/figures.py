@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _POINTS = 150
+# From this ratio on an axis is logarithmic.
+_DECADE = 8.0
 _COLOURS = (
     '#1f6fb2', '#d1701f', '#2c9257', '#a33b6a', '#7a5cc0', '#8c6d31', '#3aa6a6', '#777777',
 )  # fmt: skip
@@ -102,8 +104,14 @@ def _curves(table: Table, out: Path) -> str:
             panel.set_xlabel('episodes [1]')
             panel.set_ylabel('return [1]')
             _tidy(panel)
-    _legend(axes[0][0])
+    _common_legend(figure, axes[0][0])
     return _save(figure, out, 'curves')
+
+
+def _common_legend(figure: Any, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc='outside lower center', ncols=4, frameon=False)
 
 
 def _legend(axes: Axes) -> None:
@@ -133,7 +141,7 @@ def _finals(table: Table, out: Path) -> str:
         panel.set_xlabel('hidden layers [1]')
         panel.set_ylabel('final performance [1]')
         _tidy(panel)
-    _legend(axes[0][0])
+    _common_legend(figure, axes[0][0])
     return _save(figure, out, 'finals')
 
 
@@ -147,11 +155,7 @@ def _section(table: Table, section: Section, out: Path) -> str:
         rows = [result for result in found if result.arm.depth == depth]
         x = [result.arm.value for result in rows] if numbers else list(range(len(rows)))
         _dots(left, rows, x, _COLOURS[index], f'{depth} hidden')
-    if numbers and min(float(result.arm.value or 0.0) for result in found) > 0.0:
-        left.set_xscale('log')
-    if not numbers:
-        names = [variant.label or variant.name for variant in section.variants]
-        left.set_xticks(range(len(names)), names, rotation=20, ha='right')
+    _ticks(left, section, numbers)
     left.set_xlabel(section.axis)
     left.set_ylabel('final performance [1]')
     deepest = [result for result in found if result.arm.depth == section.depths[-1]]
@@ -165,6 +169,19 @@ def _section(table: Table, section: Section, out: Path) -> str:
         _legend(panel)
     figure.suptitle(f'{section.title or section.name} ({section.task})')
     return _save(figure, out, f'section_{section.name}')
+
+
+def _ticks(axes: Axes, section: Section, numbers: bool) -> None:
+    """The values that were run, and no others."""
+    if not numbers:
+        names = [variant.label or variant.name for variant in section.variants]
+        axes.set_xticks(range(len(names)), names, rotation=20, ha='right')
+        return
+    values = [float(variant.value or 0.0) for variant in section.variants]
+    if min(values) > 0.0 and max(values) / min(values) >= _DECADE:
+        axes.set_xscale('log')
+    axes.set_xticks(values, [f'{value:g}' for value in values])
+    axes.minorticks_off()
 
 
 def _dots(axes: Axes, rows: Sequence[Result], x: Sequence[Any], colour: str, label: str) -> None:

@@ -197,7 +197,7 @@ def _gradients(record: Record | None) -> Iterator[str]:
     yield (
         f'Nothing is trained: {record["states"]} random networks and states. Cosine of the mean of '
         'K estimates with the exact gradient, with respect to the pre-activations; predicted is '
-        'sqrt(K / (K + N − 1)), N being the neurons.\n'
+        'sqrt(K / (K + N − 1)) for K well above 1, N being the neurons.\n'
     )
     rows: list[tuple[Any, ...]] = []
     for row in record['rows']:

@@ -59,14 +59,14 @@ class Schedule:
         self._scouted: set[tuple[str, int]] = set()
         self._gradients = gradients_cell(study)
         for cell in self._known():
-            record = store.get(cell.key)
+            record = store.get(cell)
             if record is not None:
                 self.finish(cell, record['seconds'])
 
     @property
     def gradients(self) -> Record | None:
         """Record of the section that trains nothing."""
-        return None if self._gradients is None else self.store.get(self._gradients.key)
+        return None if self._gradients is None else self.store.get(self._gradients)
 
     def _known(self) -> Iterator[Cell]:
         """Cells whose settings are decided, arm by arm; the final ones of an arm come first."""
@@ -80,7 +80,7 @@ class Schedule:
     def ready(self) -> Iterator[Cell]:
         """Cells that can be run now."""
         for cell in self._known():
-            if cell.key not in self.store and cell.key not in self.failed:
+            if self.store.get(cell) is None and cell.key not in self.failed:
                 yield cell
 
     def next(self, running: Collection[str]) -> Cell | None:
@@ -120,7 +120,7 @@ class Schedule:
     @property
     def done(self) -> int:
         """Cells of this study that have a record."""
-        return len({cell.key for cell in self._known() if cell.key in self.store})
+        return len({cell.key for cell in self._known() if self.store.get(cell) is not None})
 
     def seconds_left(self, elapsed: dict[str, float], workers: int) -> tuple[int, float | None]:
         """How many cells are left, and for how long; None while nothing of a task is known.

@@ -97,7 +97,7 @@ class Searches:
         """The whole grid of an arm, as far as it is known."""
         search, found = self._study.search, []
         for point, cells in zip(arm.points, self.cells(arm), strict=False):
-            records = [self._store.get(cell.key) for cell in cells]
+            records = [self._store.get(cell) for cell in cells]
             seeds = tuple(math.nan if r is None else seed_score(r, search.share) for r in records)
             diverged = sum(1 for r in records if r is not None and r['diverged_at_step'] >= 0)
             found.append(Scored(point, seeds, score(seeds, search.worst_weight), diverged))
@@ -129,5 +129,5 @@ class Searches:
 
     def records(self, arm: Arm) -> list[Record]:
         """Records of the final seeds that there are."""
-        found = [self._store.get(cell.key) for cell in self.finals(arm) or []]
+        found = [self._store.get(cell) for cell in self.finals(arm) or []]
         return [record for record in found if record is not None]

@@ -97,9 +97,10 @@ def put(schedule, arm, finals, steps):
     for seed, (cell, final, at) in enumerate(zip(cells, finals, steps, strict=True)):
         returns = curve(final, floor, at)
         schedule.store.put(
-            cell.key,
+            cell,
             {
-                'seed': seed, 'returns': returns, 'bins': returns[::10], 'episodes': 1500,
+                'settings': cell.settings, 'seed': seed,
+                'returns': returns, 'bins': returns[::10], 'episodes': 1500,
                 'final': final, 'seconds': 1.0, 'steps_per_second': 10.0, 'steps': 10,
                 'diverged_at_step': 5 if arm.name == 'rmhl' else -1,
                 'counters': {}, 'versions': versions,

@@ -1,11 +1,13 @@
 """Study files: what they may say, what they come to, and under which key a result is kept."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from nrl_ros.core.errors import ConfigError
+from nrl_ros.study import cells
 from nrl_ros.study.arms import MAIN, arms, gradients_cell
 from nrl_ros.study.plan import Range, Study, read_study
 from nrl_ros.study.store import Store
@@ -155,12 +157,27 @@ def test_an_unknown_study_names_those_there_are():
         read_study('papr')
 
 
+def test_a_setting_that_is_new_to_the_schema_changes_no_key(monkeypatch):
+    cell = arms(study())[0].cell({}, 0, search=False)
+    newer = {node: dict(flat) for node, flat in cell.settings.items()}
+    newer['learner']['plasticity.novelty'] = 0.0
+    changed = replace(cell, settings=newer)
+    assert changed.key != cell.key
+    defaults = cells._defaults() | {'learner.plasticity.novelty': 0.0}
+    monkeypatch.setattr(cells, '_defaults', lambda: defaults)
+    again = replace(cell, settings=newer)
+    assert again.key == cell.key and again.made_with(cell.settings)
+    newer['learner']['plasticity.novelty'] = 1.0
+    assert replace(cell, settings=newer).key != cell.key
+
+
 def test_a_record_is_found_again_and_a_damaged_one_is_told_of(tmp_path):
+    first, second = (arms(study())[0].cell({}, seed, search=False) for seed in (0, 1))
     store = Store(tmp_path)
-    store.put('a', {'final': 1.5, 'list': [1, 2]})
-    store.put('b', {'final': 2.5})
-    (tmp_path / 'cells' / 'b.nrl').write_bytes(b'NRL1 and no more')
+    for cell, final in ((first, 1.5), (second, 2.5)):
+        store.put(cell, {'final': final, 'settings': cell.settings})
+    (tmp_path / 'cells' / f'{second.key}.nrl').write_bytes(b'NRL1 and no more')
     again = Store(tmp_path)
-    assert again.get('a') == {'final': 1.5, 'list': [1, 2]}
-    assert 'b' not in again
-    assert len(again.damaged) == 1 and 'b.nrl' in again.damaged[0]
+    assert again.get(first) == {'final': 1.5, 'settings': first.settings}
+    assert again.get(second) is None
+    assert len(again.damaged) == 1 and f'{second.key}.nrl' in again.damaged[0]

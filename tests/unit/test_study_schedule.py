@@ -48,7 +48,7 @@ class ByHand:
         if self._fails and self._fails in order['label']:
             return [Outcome(key, None, 'ValueError: by hand')]
         rate = order['settings'].get('learner', {}).get('plasticity.learning_rate', 0.0)
-        return [Outcome(key, record([rate] * 4))]
+        return [Outcome(key, record([rate] * 4) | {'settings': order['settings']})]
 
     def close(self):
         pass
@@ -131,6 +131,21 @@ def test_a_changed_setting_makes_only_its_cells_anew(tmp_path):
     run(tmp_path, again, rules=rules)
     assert len(again.orders) == 4 * (2 + 2)
     assert all('bp on' in order['label'] for order in again.orders)
+
+
+def test_a_record_made_with_another_default_is_made_anew(tmp_path):
+    schedule, _ = run(tmp_path, ByHand())
+    changed, older = schedule.searches.finals(schedule.arms[0])
+    settings = {node: dict(flat) for node, flat in changed.settings.items()}
+    settings['learner']['network.leak'] = 0.2
+    schedule.store.put(changed, record([1.0]) | {'settings': settings})
+    settings = {node: dict(flat) for node, flat in older.settings.items()}
+    del settings['learner']['network.leak']
+    schedule.store.put(older, record([1.0]) | {'settings': settings})
+    again = ByHand()
+    run(tmp_path, again)
+    # What the older one lacks is at its default now: it was made with that.
+    assert [order['label'] for order in again.orders] == [changed.label]
 
 
 def test_a_failed_cell_is_told_of_and_the_others_go_on(tmp_path):
