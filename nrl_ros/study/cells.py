@@ -36,28 +36,23 @@ class Cell:
 
     @cached_property
     def key(self) -> str:
-        """Hash of kind and settings: what changes the result changes it, a label does not.
-
-        Settings at their default are left out: a setting that is new to the schema changes no key.
-        Whether a record was made with other defaults is told by ``made_with``.
-        """
-        chosen = {
-            name: value for name, value in _named(self.settings) if value != _default(name, value)
-        }
-        said = json.dumps([RECORD, self.kind, chosen], sort_keys=True, allow_nan=False)
-        return hashlib.blake2b(said.encode(), digest_size=10).hexdigest()
-
-    def made_with(self, settings: dict[str, Any]) -> bool:
-        """Whether a record's settings are this cell's, but for some that did not exist then."""
-        before = dict(_named(settings))
-        return all(
-            value == (before[name] if name in before else _default(name, None))
-            for name, value in _named(self.settings)
-        )
+        """See key_of."""
+        return key_of(self.kind, self.settings)
 
     def order(self) -> dict[str, Any]:
         """What a worker needs, as plain data."""
         return {'kind': self.kind, 'settings': self.settings, 'label': self.label}
+
+
+def key_of(kind: str, settings: dict[str, Any]) -> str:
+    """Hash of kind and settings: what changes the result changes it, a label does not.
+
+    Settings at their default are left out, so that a setting which is new to the schema changes no
+    key. Where a default changed, records that hold the former one get another key.
+    """
+    chosen = {name: value for name, value in _named(settings) if value != _default(name, value)}
+    said = json.dumps([RECORD, kind, chosen], sort_keys=True, allow_nan=False)
+    return hashlib.blake2b(said.encode(), digest_size=10).hexdigest()
 
 
 @cache

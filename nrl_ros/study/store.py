@@ -7,7 +7,7 @@ from typing import Any
 
 from nrl_ros.core.errors import CheckpointError
 from nrl_ros.storage.checkpoint import SUFFIX, make_folder, read_checkpoint, write_checkpoint
-from nrl_ros.study.cells import Cell
+from nrl_ros.study.cells import Cell, key_of
 
 Record = dict[str, Any]
 _KIND = 'study_cell'
@@ -24,24 +24,19 @@ class Store:
         self.folder = folder
         self.damaged: list[str] = []
         self._records: dict[str, Record] = {}
-        self._checked: set[str] = set()
         for path in sorted((folder / 'cells').glob(f'*{SUFFIX}')):
             try:
-                self._records[path.stem] = read_checkpoint(path, _KIND)
+                record = read_checkpoint(path, _KIND)
             except CheckpointError as error:
                 # It is made again and written over.
                 self.damaged.append(str(error))
+            else:
+                # Not by the file's name: defaults may have changed since it was written.
+                self._records[key_of(record['kind'], record['settings'])] = record
 
     def get(self, cell: Cell) -> Record | None:
-        """The record of a cell, None while it has none, or one made with other defaults."""
-        record = self._records.get(cell.key)
-        if record is None or cell.key in self._checked:
-            return record
-        if not cell.made_with(record['settings']):
-            del self._records[cell.key]
-            return None
-        self._checked.add(cell.key)
-        return record
+        """The record of a cell, None while it has none."""
+        return self._records.get(cell.key)
 
     def prepare(self) -> None:
         """Make the folder now, so that a lack of rights is told before hours have passed."""
@@ -55,4 +50,3 @@ class Store:
         """
         write_checkpoint(self.folder / 'cells' / f'{cell.key}{SUFFIX}', _KIND, record)
         self._records[cell.key] = record
-        self._checked.add(cell.key)

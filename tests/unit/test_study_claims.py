@@ -99,7 +99,7 @@ def put(schedule, arm, finals, steps):
         schedule.store.put(
             cell,
             {
-                'settings': cell.settings, 'seed': seed,
+                **cell.order(), 'seed': seed,
                 'returns': returns, 'bins': returns[::10], 'episodes': 1500,
                 'final': final, 'seconds': 1.0, 'steps_per_second': 10.0, 'steps': 10,
                 'diverged_at_step': 5 if arm.name == 'rmhl' else -1,

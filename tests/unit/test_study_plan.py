@@ -166,7 +166,7 @@ def test_a_setting_that_is_new_to_the_schema_changes_no_key(monkeypatch):
     defaults = cells._defaults() | {'learner.plasticity.novelty': 0.0}
     monkeypatch.setattr(cells, '_defaults', lambda: defaults)
     again = replace(cell, settings=newer)
-    assert again.key == cell.key and again.made_with(cell.settings)
+    assert again.key == cell.key
     newer['learner']['plasticity.novelty'] = 1.0
     assert replace(cell, settings=newer).key != cell.key
 
@@ -175,9 +175,11 @@ def test_a_record_is_found_again_and_a_damaged_one_is_told_of(tmp_path):
     first, second = (arms(study())[0].cell({}, seed, search=False) for seed in (0, 1))
     store = Store(tmp_path)
     for cell, final in ((first, 1.5), (second, 2.5)):
-        store.put(cell, {'final': final, 'settings': cell.settings})
+        store.put(cell, cell.order() | {'final': final})
     (tmp_path / 'cells' / f'{second.key}.nrl').write_bytes(b'NRL1 and no more')
     again = Store(tmp_path)
-    assert again.get(first) == {'final': 1.5, 'settings': first.settings}
+    assert again.get(first) == first.order() | {'final': 1.5}
     assert again.get(second) is None
+    (tmp_path / 'cells' / f'{first.key}.nrl').rename(tmp_path / 'cells' / 'of_old_name.nrl')
+    assert Store(tmp_path).get(first) is not None
     assert len(again.damaged) == 1 and f'{second.key}.nrl' in again.damaged[0]

@@ -48,7 +48,7 @@ class ByHand:
         if self._fails and self._fails in order['label']:
             return [Outcome(key, None, 'ValueError: by hand')]
         rate = order['settings'].get('learner', {}).get('plasticity.learning_rate', 0.0)
-        return [Outcome(key, record([rate] * 4) | {'settings': order['settings']})]
+        return [Outcome(key, record([rate] * 4) | order)]
 
     def close(self):
         pass
@@ -138,10 +138,10 @@ def test_a_record_made_with_another_default_is_made_anew(tmp_path):
     changed, older = schedule.searches.finals(schedule.arms[0])
     settings = {node: dict(flat) for node, flat in changed.settings.items()}
     settings['learner']['network.leak'] = 0.2
-    schedule.store.put(changed, record([1.0]) | {'settings': settings})
+    schedule.store.put(changed, changed.order() | record([1.0]) | {'settings': settings})
     settings = {node: dict(flat) for node, flat in older.settings.items()}
     del settings['learner']['network.leak']
-    schedule.store.put(older, record([1.0]) | {'settings': settings})
+    schedule.store.put(older, older.order() | record([1.0]) | {'settings': settings})
     again = ByHand()
     run(tmp_path, again)
     # What the older one lacks is at its default now: it was made with that.
