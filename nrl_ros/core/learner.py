@@ -376,6 +376,9 @@ class Learner:
         return None
 
     def _learn(self, agent: ServedAgent, creditable: Creditable) -> None:
+        for other in self._agents.values():
+            # Rows may need the weights that acted, whichever agent's reward changes them.
+            other.settle()
         if not self._step.learn(agent.credit.store, creditable, self._settings.learning_rate):
             self.counters['rejected_updates'] += 1
         elif self._step.changes_sigma:
