@@ -38,7 +38,9 @@ def autograd(head_name, spec, weights, observation, choice):
         log_pi = distribution.log_prob(torch.tensor(choice[0])).sum()
     else:
         log_pi = torch.zeros((), dtype=torch.float64)
-        for part, chosen in zip(torch.split(x, space.sizes), choice[0].tolist(), strict=True):
+        # Of a plain softmax any number of choices will do.
+        sizes = space.sizes if head_name == 'multi_discrete' else (len(x),)
+        for part, chosen in zip(torch.split(x, sizes), choice[0].tolist(), strict=True):
             log_pi = log_pi + torch.log_softmax(part, 0)[chosen]
     log_pi.backward()
     return (
