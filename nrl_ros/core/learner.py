@@ -381,6 +381,8 @@ class Learner:
             other.settle()
         if not self._step.learn(agent.credit.store, creditable, self._settings.learning_rate):
             self.counters['rejected_updates'] += 1
+            assert self._policy is not None
+            agent.credit.clear_overflown(self._policy.network.spec)
         elif self._step.changes_sigma:
             self._spread_sigma()
 
