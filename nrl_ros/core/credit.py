@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nrl_ros.core.errors import ProtocolError
 from nrl_ros.core.kernel_books import NativeWindows
 from nrl_ros.core.kernels import available
+from nrl_ros.core.network import NetworkSpec
 from nrl_ros.core.traces import DetachedTrace, TraceStore
 from nrl_ros.core.types import Ending, Phase, StateBatch
 
@@ -71,6 +72,7 @@ class CreditWindows:
         self._held = np.zeros(instances, np.bool_)
         self._held_rpe = np.zeros(instances)
         self._carried = np.zeros(instances, np.bool_)
+        self._episode = np.full(instances, -1, np.int64)
         self._late: dict[tuple[int, int], DetachedTrace] = {}
         # Whether the state to come may say that a window is over.
         self._over = True
@@ -122,6 +124,8 @@ class CreditWindows:
         """
         if np.count_nonzero(state.applied) < len(state.applied):
             self._retract(state)
+        if not self._reset:
+            goes_on = self._end_episodes(state)
         over, self._over = self._over, True
         if not over:
             return None
@@ -138,7 +142,7 @@ class CreditWindows:
             self._drop(index[aborted], 'aborted_windows')
             index = index[~aborted]
         if not self._reset:
-            self._carried[index] = state.phase[index] != _LAST
+            self._carried[index] = goes_on[index]
         held = self._held[index]
         self._closed[index[~held]] = True
         if not held.any():
@@ -147,6 +151,20 @@ class CreditWindows:
         rpe = self._held_rpe[index]
         self._finish(index)
         return Creditable(index, rpe, [], self._carried[index])
+
+    def _end_episodes(self, state: StateBatch) -> Array:
+        """Let no trace go on into another episode, even if the end of its own was never heard of.
+
+        Returns:
+            Whether the traces of windows that close now go on [B].
+        """
+        same: Array = self._episode == state.episode
+        if not same.all():
+            self._episode[:] = state.episode
+            # With a window of its own, a trace lasts until that is learned from or set aside.
+            self._carried &= same
+            self.store.clear(np.flatnonzero(~same & ~self._has_rows))
+        return np.asarray(same & (state.phase != _LAST))
 
     def forget_newest(self) -> None:
         """A state was lost: whether the newest actions were applied is not known: no credit."""
@@ -285,6 +303,16 @@ class CreditWindows:
         self._fresh[:] = False
         return count
 
+    def clear_overflown(self, spec: NetworkSpec) -> None:
+        """Clear traces that are not finite: one that goes on would spoil each update to come."""
+        if self._reset:
+            return
+        for instance in range(len(self._carried)):
+            total = [np.zeros(shape) for shape in spec.shapes]
+            self.store.detach(instance, carried=True).add_to(total, 1.0, spec)
+            if not all(np.isfinite(part).all() for part in total):
+                self.store.clear(np.array([instance]))
+
     def snapshot(self) -> dict[str, Any]:
         """Windows and traces as plain data."""
         arrays = (
@@ -296,6 +324,7 @@ class CreditWindows:
             '_held',
             '_held_rpe',
             '_carried',
+            '_episode',
         )
         return {
             'arrays': {name[1:]: getattr(self, name).copy() for name in arrays},
@@ -316,6 +345,8 @@ class CreditWindows:
         """Continue from a snapshot of an agent of the same size."""
         for name, value in snapshot['arrays'].items():
             getattr(self, f'_{name}')[...] = value
+        # Where traces end with their windows, nothing sets this back.
+        self._carried &= not self._reset
         self._late = {
             (item['instance'], item['window']): DetachedTrace(
                 item['dense'], item['post'], item['pre']

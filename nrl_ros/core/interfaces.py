@@ -96,10 +96,12 @@ class PlasticityRule(Protocol):
     Attributes:
         name: under which settings know it.
         trace_form: 'outer': a step adds outer products of rows; 'whole': it adds to every weight.
+        memory: its settings, beside ``samples``, that decide what a snapshot of it means.
     """
 
     name: ClassVar[str]
     trace_form: ClassVar[str]
+    memory: ClassVar[tuple[str, ...]]
 
     @property
     def sigma(self) -> float:

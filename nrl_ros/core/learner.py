@@ -376,8 +376,13 @@ class Learner:
         return None
 
     def _learn(self, agent: ServedAgent, creditable: Creditable) -> None:
+        for other in self._agents.values():
+            # Rows may need the weights that acted, whichever agent's reward changes them.
+            other.settle()
         if not self._step.learn(agent.credit.store, creditable, self._settings.learning_rate):
             self.counters['rejected_updates'] += 1
+            assert self._policy is not None
+            agent.credit.clear_overflown(self._policy.network.spec)
         elif self._step.changes_sigma:
             self._spread_sigma()
 

@@ -63,8 +63,18 @@ class LearnerSettings:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0.0):
-            raise ConfigError(f'learning_rate must be >= 0, received {self.learning_rate}')
+        for name in ('learning_rate', 'max_late_windows', 'seed'):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
+                raise ConfigError(f'{name} must be >= 0, received {getattr(self, name)}')
+        for name in ('noise_correlation_steps', 'action_std'):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0.0):
+                raise ConfigError(
+                    f'{name} must be a positive number, received {getattr(self, name)}'
+                )
+        if not 0.0 < self.trace_decay <= 1.0:
+            raise ConfigError(f'trace_decay must be in (0, 1], received {self.trace_decay}')
+        if not 0.0 <= self.leak <= 1.0:
+            raise ConfigError(f'leak must be in [0, 1], received {self.leak}')
         allowed = {
             'neuron': NEURONS,
             'optimiser': tuple(OPTIMISERS),
@@ -76,5 +86,3 @@ class LearnerSettings:
         for name, choices in allowed.items():
             if getattr(self, name) not in choices:
                 raise ConfigError(f'{name}: expected {choices}, received {getattr(self, name)!r}')
-        if self.max_late_windows < 0 or self.seed < 0:
-            raise ConfigError('max_late_windows and seed must not be negative')

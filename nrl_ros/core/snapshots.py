@@ -25,6 +25,7 @@ def fingerprint(settings: LearnerSettings) -> dict[str, Any]:
         'neuron': settings.neuron,
         'optimiser': settings.optimiser,
         'noise_shape': settings.noise_shape,
+        **{name: getattr(settings.rule, name) for name in settings.rule.memory},
     }
 
 

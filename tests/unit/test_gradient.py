@@ -2,22 +2,15 @@
 
 import numpy as np
 import pytest
-import torch
 
 from nrl_ros.core.heads import make_head
 from nrl_ros.core.network import Network, NetworkSpec, Passes
 from nrl_ros.core.noise import NOISE_SHAPES
 from nrl_ros.core.plasticity import NodePerturbation
-from nrl_ros.core.types import ActionSpace
+from tests.unit.oracles import HEADS, autograd, cosine, flat
 
 # Small, so that no neuron is near enough to the kink of its LeakyReLU to cross it.
 SIGMA = 1e-7
-HEADS = {
-    'softmax': (ActionSpace.discrete(4), False),
-    'multi_discrete': (ActionSpace.multi_discrete((3, 2)), False),
-    'gaussian': (ActionSpace.continuous((-1.0, 0.0), (1.0, 3.0)), False),
-    'gaussian_std': (ActionSpace.continuous((-1.0, 0.0), (1.0, 3.0)), True),
-}
 
 
 def estimate(
@@ -63,41 +56,6 @@ def estimate(
     )
     per_neuron = scale * post.sum(axis=0)
     return per_weight, per_neuron, *autograd(head_name, spec, weights, observation, choice)
-
-
-def autograd(head_name, spec, weights, observation, choice):
-    space, learn_std = HEADS[head_name]
-    parameters = [torch.tensor(weight, requires_grad=True) for weight in weights]
-    x = torch.tensor(observation[0])
-    before = []
-    for layer, weight in enumerate(parameters):
-        if spec.bias:
-            x = torch.cat([x, torch.ones(1, dtype=torch.float64)])
-        a = weight @ x
-        a.retain_grad()
-        before.append(a)
-        x = torch.nn.functional.leaky_relu(a, 0.1) if layer < len(parameters) - 1 else a
-    if head_name.startswith('gaussian'):
-        std = 0.5 * torch.exp(x[2:].clip(-3.0, 1.0)) if learn_std else torch.tensor(0.5)
-        distribution = torch.distributions.Normal(x[:2], std)
-        log_pi = distribution.log_prob(torch.tensor(choice[0])).sum()
-    else:
-        log_pi = torch.zeros((), dtype=torch.float64)
-        for part, chosen in zip(torch.split(x, space.sizes), choice[0].tolist(), strict=True):
-            log_pi = log_pi + torch.log_softmax(part, 0)[chosen]
-    log_pi.backward()
-    return (
-        [parameter.grad.numpy() for parameter in parameters],
-        torch.cat([a.grad for a in before]).numpy(),
-    )
-
-
-def flat(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate([part.ravel() for part in parts])
-
-
-def cosine(a: np.ndarray, b: np.ndarray) -> float:
-    return float(a @ b / np.sqrt((a @ a) * (b @ b)))
 
 
 @pytest.mark.parametrize('bias', [False, True])

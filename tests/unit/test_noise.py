@@ -90,3 +90,63 @@ def test_agents_seeds_and_streams_have_different_numbers() -> None:
 def test_unknown_shape_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match='gaussian'):
         NoiseStream('cauchy', np.random.default_rng(0), rows=1, components=1)
+
+
+@pytest.mark.parametrize('dtype', [np.float32, np.float64])
+@pytest.mark.parametrize('steps', [0.5, 3.0, 10.0])
+def test_correlated_noise_has_unit_variance_and_forgets_exponentially(
+    steps: float, dtype: type
+) -> None:
+    """At every step, from the first on: ``E[z_t z_(t+lag)] = exp(-lag / steps)``."""
+    generator = np.random.default_rng(5)
+    shape, count = NOISE_SHAPES['ornstein_uhlenbeck'](steps), 40_000
+    draws = np.zeros((13, count), dtype)
+    for out in draws:
+        shape.fill(generator, out.reshape(100, -1))
+    draws = draws.astype(np.float64)
+    received = draws @ draws.T / count
+    expected = np.exp(-np.abs(np.subtract.outer(np.arange(13), np.arange(13))) / steps)
+    # A product of two such numbers has a variance of at most 2: here, 5 standard errors.
+    assert np.abs(received - expected).max() < 5.0 * np.sqrt(2.0 / count)
+    assert np.abs(draws.mean(axis=1)).max() < 5.0 / np.sqrt(count)
+
+
+def test_correlated_components_do_not_depend_on_each_other() -> None:
+    generator = np.random.default_rng(6)
+    shape, out = NOISE_SHAPES['ornstein_uhlenbeck'](1.0), np.zeros((50, 8))
+    draws = []
+    for _ in range(400):
+        shape.fill(generator, out)
+        draws.append(out.copy())
+    values = np.concatenate(draws)
+    # Neighbours in time count less than independent ones: (1 + k^2) / (1 - k^2) = 1.31.
+    off = np.abs(values.T @ values / len(values) - np.eye(8))
+    assert off.max() < 5.0 * np.sqrt(1.31 * 2.0 / len(values))
+
+
+@pytest.mark.parametrize('ahead', [False, True])
+@pytest.mark.parametrize('at', [0, 4])
+def test_correlated_noise_continues_from_a_snapshot(at: int, ahead: bool) -> None:
+    def stream(seed: int) -> NoiseStream:
+        generator = agent_generators(seed, 'a', 1)[0]
+        return NoiseStream(
+            'ornstein_uhlenbeck', generator, rows=2, components=5, correlation_steps=4.0
+        )
+
+    one, other = stream(1), stream(2)
+    for _ in range(at):
+        one.next()
+    if ahead:
+        one.prepare()
+    other.next()
+    snapshot = one.snapshot()
+    expected = [one.next().copy() for _ in range(5)]
+    other.restore(snapshot)
+    for values in expected:
+        assert other.next().tobytes() == values.tobytes()
+
+
+@pytest.mark.parametrize('steps', [0.0, -1.0, float('nan'), float('inf')])
+def test_impossible_correlation_times_are_refused(steps: float) -> None:
+    with pytest.raises(ConfigError, match=f'correlation_steps must be .*received {steps}'):
+        NOISE_SHAPES['ornstein_uhlenbeck'](steps)

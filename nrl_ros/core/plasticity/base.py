@@ -41,6 +41,7 @@ class NoiseRule:
 
     name: ClassVar[str] = ''
     trace_form: ClassVar[str] = 'outer'
+    memory: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         """Check the settings."""

@@ -27,10 +27,11 @@ class LearnedReference(NoiseRule):
     """``rho = log pi~(a|s) - log pi^(a|s)``, pi^ from outputs that are predicted, not computed.
 
     A linear readout of the observation and of fixed random features of it follows the noisy
-    outputs by the normalised delta rule, and so their mean over the noise. Its error does not
-    depend on the noise of the step: it adds variance to the estimate and no bias. As rho is of
+    outputs by the normalised delta rule, and so their mean over the noise. Its error h at
+    an action does not depend on the noise of the step: at a given action it adds variance to the
+    estimate and no bias. But actions are drawn from the noisy pass, so that noise and action go
+    together, and averaged over both each action's gradient counts ``1 + h`` times. As rho is of
     order sigma and the error is not, this needs noise well above that of a rule with a clean pass.
-    Actions are drawn from the noisy pass.
 
     Attributes:
         reference_rate: step of the readout, in (0, 1].

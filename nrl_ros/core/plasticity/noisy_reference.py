@@ -35,6 +35,7 @@ class NoisyReference(NoiseRule):
     reference_passes: int = 8
 
     name: ClassVar[str] = 'noisy_nrl'
+    memory: ClassVar[tuple[str, ...]] = ('reference_passes',)
 
     def __post_init__(self) -> None:
         """Check the settings."""

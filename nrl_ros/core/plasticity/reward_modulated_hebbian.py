@@ -46,6 +46,7 @@ class RewardModulatedHebbian(NoiseRule):
     estimate_rate: float = 0.2
 
     name: ClassVar[str] = 'rmhl'
+    memory: ClassVar[tuple[str, ...]] = ('noise_estimate',)
 
     def __post_init__(self) -> None:
         """Check the settings."""
