@@ -54,7 +54,7 @@ def score_of(returns: NDArray[np.float64]) -> Score:
 
 
 def evaluate(settings: RunSettings, checkpoint: Path | None, *, episodes: int, seed: int) -> Score:
-    """Run each of ``episodes`` instances for one episode: greedy, without noise, without learning.
+    """Score the policy of a checkpoint.
 
     Args:
         settings: of the run.
@@ -65,9 +65,27 @@ def evaluate(settings: RunSettings, checkpoint: Path | None, *, episodes: int, s
     Raises:
         NrlError: the checkpoint does not fit the settings, or an episode does not end.
     """
+    saved = None if checkpoint is None else read_checkpoint(checkpoint, 'learner')
+    return evaluate_snapshot(settings, saved, episodes=episodes, seed=seed)
+
+
+def evaluate_snapshot(
+    settings: RunSettings, snapshot: dict[str, Any] | None, *, episodes: int, seed: int
+) -> Score:
+    """Run each of ``episodes`` instances for one episode: greedy, without noise, without learning.
+
+    Args:
+        settings: of the run.
+        snapshot: of the learner; None: the weights that training starts from.
+        episodes: how many, at least 1.
+        seed: of the environment.
+
+    Raises:
+        NrlError: the snapshot does not fit the settings, or an episode does not end.
+    """
     learner = Learner(settings.learner.core())
-    if checkpoint is not None:
-        learner.restore(read_checkpoint(checkpoint, 'learner'))
+    if snapshot is not None:
+        learner.restore(snapshot)
     learner.evaluating = True
     bridge = settings.environment.bridge
     environment = make_bridge(bridge.name, episodes, dict(bridge.options))

@@ -77,7 +77,7 @@ def _binary(generator: np.random.Generator, out: Array) -> None:
 
 
 # By the name under which settings know them, made with the correlation time in steps; a new noise
-# is one more file and one more line here.
+# is one more file and one more line here. Those of other packages come through schema/registry.py.
 NOISE_SHAPES: dict[str, Callable[[float], NoiseShape]] = {
     'gaussian': lambda _steps: Independent(_gaussian),
     'uniform': lambda _steps: Independent(_uniform),

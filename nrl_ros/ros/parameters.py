@@ -112,7 +112,7 @@ def _fields(model: type[Settings], prefix: str = '') -> dict[str, FieldInfo]:
 
 def _describe(field: FieldInfo | None) -> str:
     if field is None:
-        return 'Option of the bridge'
+        return 'Option of the bridge or of the rule'
     text = field.description or ''
     choices = getattr(field.annotation, '__args__', ())
     if choices and all(isinstance(choice, str) for choice in choices):

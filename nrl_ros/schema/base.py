@@ -86,4 +86,5 @@ def _explain(item: Any, known: list[str]) -> str:
         hint = f', did you mean {close[0]!r}?' if close else f', known are {", ".join(known)}'
         return f'unknown parameter {name!r}{hint}'
     received = '' if item['type'] == 'missing' else f' (received {item["input"]!r})'
-    return f'{name or "settings"}: {item["msg"]}{received}'
+    said = item['msg'].removeprefix('Value error, ')
+    return f'{name or "settings"}: {said}{received}'

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, PositiveInt, field_validator
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
-from nrl_ros.core.plasticity import RULES, make_rule
+from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.noise import NOISE_SHAPES
+from nrl_ros.core.plasticity import RULES
 from nrl_ros.core.schedule import ScheduleSettings
 from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.schema.base import Settings, live
+from nrl_ros.schema.registry import build_rule, check_noise_shape, check_rule
 
 
 class NetworkGroup(Settings):
@@ -43,7 +46,9 @@ class PolicyGroup(Settings):
 class PlasticityGroup(Settings):
     """The learning rule."""
 
-    rule: str = Field('nrl', description=f'Learning rule, see docs/rules: {", ".join(RULES)}')
+    rule: str = Field(
+        'nrl', description=f'Learning rule, see docs/rules: {", ".join(RULES)}, or your own'
+    )
     learning_rate: float = live(1e-3, 'Weight change per unit RPE and trace [1]', ge=0)
     norm: Literal['network', 'layer'] = Field(
         'network', description='What the norm of the noise runs over'
@@ -82,20 +87,38 @@ class PlasticityGroup(Settings):
         description='Start traces anew with each credit window; otherwise with each episode: with '
         'a decay and a reward at every step that is discounted return-to-go',
     )
+    # Last: what it is checked with stands above.
+    options: dict[str, Any] = Field(
+        {},
+        description='Options of the rule itself, given as plasticity.options.NAME',
+        validate_default=True,
+    )
 
     @field_validator('rule')
     @classmethod
     def _known(cls, rule: str) -> str:
-        if rule not in RULES:
-            raise ValueError(f'unknown rule {rule!r}, expected one of {", ".join(RULES)}')
+        try:
+            check_rule(rule)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
         return rule
+
+    @field_validator('options')
+    @classmethod
+    def _fit(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        if 'rule' in info.data:
+            try:
+                build_rule(info.data['rule'], info.data, options)
+            except ConfigError as error:
+                raise ValueError(str(error)) from error
+        return options
 
 
 class NoiseGroup(Settings):
     """The noise in the neurons."""
 
-    shape: Literal['gaussian', 'uniform', 'laplace', 'binary', 'ornstein_uhlenbeck'] = Field(
-        'gaussian', description='Distribution of the noise'
+    shape: str = Field(
+        'gaussian', description=f'Shape of the noise: {", ".join(NOISE_SHAPES)}, or your own'
     )
     sigma: float = live(1e-3, 'Standard deviation of the noise [1]', gt=0)
     correlation_steps: float = Field(
@@ -108,6 +131,15 @@ class NoiseGroup(Settings):
         1.0, ge=1, description='Factor of the noise for each window with an RPE of 0; 1: off [1]'
     )
     silent_limit: float = Field(1000.0, ge=1, description='Largest factor it reaches [1]')
+
+    @field_validator('shape')
+    @classmethod
+    def _known(cls, shape: str) -> str:
+        try:
+            check_noise_shape(shape)
+        except ConfigError as error:
+            raise ValueError(str(error)) from error
+        return shape
 
 
 class CreditGroup(Settings):
@@ -161,8 +193,10 @@ class LearnerNodeSettings(Settings):
             leak=self.network.leak,
             precision=self.network.precision,
             neuron=self.network.neuron,
-            rule=make_rule(
-                self.plasticity.rule, self.plasticity.model_dump() | {'sigma': self.noise.sigma}
+            rule=build_rule(
+                self.plasticity.rule,
+                self.plasticity.model_dump() | {'sigma': self.noise.sigma},
+                self.plasticity.options,
             ),
             optimiser=self.plasticity.optimiser,
             schedule=ScheduleSettings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
 from collections import Counter
 from pathlib import Path
@@ -11,7 +12,10 @@ import pytest
 
 from nrl_ros.core.errors import BridgeError
 from nrl_ros.core.learner import COUNTERS
-from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
+from nrl_ros.core.neuromodulator import BASELINES, Neuromodulator, RpeSettings
+from nrl_ros.core.noise import NOISE_SHAPES
+from nrl_ros.core.optimisers import OPTIMISERS
+from nrl_ros.core.plasticity import RULES
 from sim_bridge import contract, registry
 from sim_bridge.acrobot import AcrobotOptions
 from sim_bridge.cartpole import CartPoleOptions
@@ -116,6 +120,30 @@ def test_the_bridge_of_the_page_keeps_its_promises(monkeypatch: pytest.MonkeyPat
         registry.make_bridge('walk', 1, {})
 
 
+@pytest.mark.parametrize('rule', list(RULES))
+def test_every_rule_has_a_page_with_formula_source_and_figures(rule: str) -> None:
+    assert f'({rule}.md)' in page('rules/README.md')
+    text = page(f'rules/{rule}.md')
+    for part in ('```math', '**When.**', '**Cost.**', '**Settings that work.**', '**Source.**'):
+        assert part in text
+    assert f'(figures/{rule}.png)' in text
+    assert 'scripts/rule_figures.py' in text
+    figures = json.loads(page('rules/figures.json'))
+    assert {rule} <= set(figures['cost']) & set(figures['learning'])
+    assert f'| {rule} |' in page('rules/figures.md')
+
+
+def test_every_noise_baseline_neuron_and_optimiser_is_described() -> None:
+    described = {
+        'noise': NOISE_SHAPES,
+        'baselines': BASELINES,
+        'spiking': ('network.neuron: spiking',),
+        'steps': [name.replace('sgd', 'plasticity.optimiser: sgd') for name in OPTIMISERS],
+    }
+    for name, needed in described.items():
+        assert set(needed) <= code(page(f'rules/{name}.md'))
+
+
 @pytest.mark.parametrize('path', PAGES, ids=lambda path: path.name)
 def test_links_lead_somewhere(path: Path) -> None:
     for target in re.findall(r'\]\(([^)#]+)[^)]*\)', path.read_text(encoding='utf-8')):
@@ -126,10 +154,10 @@ def test_links_lead_somewhere(path: Path) -> None:
 def test_files_named_in_code_and_documents_are_there() -> None:
     """A comment or a page that sends its reader to a file sends him to one that exists."""
     pattern = re.compile(
-        r'\b(?:docs|tests|scripts|benchmarks|config|launch)/[a-z0-9_/]+\.(?:md|py|yaml)'
+        r'\b(?:docs|tests|scripts|benchmarks|config|launch|examples)/[a-z0-9_/]+\.(?:md|py|yaml)'
     )
     places = [*PAGES, *(ROOT / 'config').glob('*.yaml'), *(ROOT / 'msg').glob('*.msg')]
-    for room in ('nrl_ros', 'sim_bridge', 'benchmarks', 'scripts'):
+    for room in ('nrl_ros', 'sim_bridge', 'benchmarks', 'scripts', 'examples'):
         places += [p for p in (ROOT / room).rglob('*.py') if not {'msg', 'srv'} & set(p.parts)]
     missing: Counter[str] = Counter()
     for place in places:
