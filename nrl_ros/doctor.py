@@ -279,7 +279,8 @@ def _stamp() -> str:
 def _digest(root: Path) -> str:
     """As scripts/build_interfaces.py reckons it; a test holds the two together."""
     parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
-    parts += [root / 'CMakeLists.txt', root / 'package.xml', root / 'nrl_ros/core/native/kernel.c']
+    parts += sorted((root / 'nrl_ros/core/native').glob('*.[ch]'))
+    parts += [root / 'CMakeLists.txt', root / 'package.xml']
     state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}'.encode())
     for part in parts:
         state.update(part.name.encode() + b'\0' + part.read_bytes())

@@ -26,7 +26,8 @@ _PARENTS = 'parent_prefix_path'
 def digest(root: Path = ROOT) -> str:
     """Fingerprint of everything that decides the result."""
     parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
-    parts += [root / 'CMakeLists.txt', root / 'package.xml', root / 'nrl_ros/core/native/kernel.c']
+    parts += sorted((root / 'nrl_ros/core/native').glob('*.[ch]'))
+    parts += [root / 'CMakeLists.txt', root / 'package.xml']
     state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}'.encode())
     for part in parts:
         state.update(part.name.encode() + b'\0' + part.read_bytes())

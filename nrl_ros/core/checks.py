@@ -30,6 +30,9 @@ def check_state(state: StateBatch, info: AgentInfo) -> None:
                 f'state {state.sequence} of {state.agent!r}: expected {batch} values of {name}, '
                 f'received {received}'
             )
+    # What is not finite has no finite square; nor may large numbers, which are looked at too.
+    if math.isfinite(float(np.vdot(state.observation, state.observation))):
+        return
     if not np.isfinite(state.observation).all():
         bad = np.flatnonzero(~np.isfinite(state.observation).all(axis=1))
         raise InvalidValueError(

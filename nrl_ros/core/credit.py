@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.core.errors import ProtocolError
+from nrl_ros.core.kernel_books import NativeWindows
+from nrl_ros.core.kernels import available
 from nrl_ros.core.traces import DetachedTrace, TraceStore
 from nrl_ros.core.types import Ending, Phase, StateBatch
 
@@ -70,6 +72,18 @@ class CreditWindows:
         self._held_rpe = np.zeros(instances)
         self._carried = np.zeros(instances, np.bool_)
         self._late: dict[tuple[int, int], DetachedTrace] = {}
+        # Whether the state to come may say that a window is over.
+        self._over = True
+        self._native = None
+        if available():
+            self._native = NativeWindows(
+                has_rows=self._has_rows,
+                closed=self._closed,
+                fresh=self._fresh,
+                held=self._held,
+                newest=self._window,
+                done=self._done,
+            )
 
     @property
     def waiting(self) -> int:
@@ -87,6 +101,10 @@ class CreditWindows:
         Raises:
             ProtocolError: naming the instance and both windows.
         """
+        if self._native is not None:
+            wrong, self._over = self._native.look(state.window)
+            if not wrong:
+                return
         backwards = state.window < self._window
         backwards |= self._closed & (state.window == self._window)
         if backwards.any():
@@ -102,8 +120,14 @@ class CreditWindows:
         Returns:
             Traces whose RPE had come before, None when there are none.
         """
-        if not state.applied.all():
+        if np.count_nonzero(state.applied) < len(state.applied):
             self._retract(state)
+        over, self._over = self._over, True
+        if not over:
+            return None
+        native = self._native if self._reset else None
+        if native is not None and native.close(state.window, state.ending):
+            return None
         newly = self._has_rows & (state.window != self._window)
         newly &= ~self._closed
         if not newly.any():
@@ -127,7 +151,7 @@ class CreditWindows:
     def forget_newest(self) -> None:
         """A state was lost: whether the newest actions were applied is not known: no credit."""
         self._take_back(np.ones_like(self._fresh))
-        self._fresh = np.zeros_like(self._fresh)
+        self._fresh[:] = False
 
     def _retract(self, state: StateBatch) -> None:
         # A first state follows no action of the learner.
@@ -205,6 +229,14 @@ class CreditWindows:
             pre: [K, B, M] presynaptic rows.
             state: the state acted upon.
         """
+        if self._native is not None:
+            count = self._native.note(state.window, state.phase)
+            if count == len(state.phase):
+                self.store.record(post, pre, None)
+            elif count > 0:
+                self.store.record(post, pre, np.flatnonzero(self._fresh))
+            if count >= 0:
+                return
         # What is left of a window that was given up half-way is no longer its trace.
         acting = (state.phase != _LAST) & (state.window > self._done)
         if self._closed.any():
@@ -219,7 +251,7 @@ class CreditWindows:
                 self.store.record(post, pre, index)
             self._has_rows[index] = True
             self._window[index] = state.window[index]
-        self._fresh = acting
+        self._fresh[:] = acting
 
     def _set_aside(self, index: Array) -> None:
         for instance in index.tolist():

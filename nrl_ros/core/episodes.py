@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.core.books import Books, Ended, Paid
 from nrl_ros.core.errors import (
     BridgeError,
     CheckpointError,
@@ -22,7 +24,6 @@ from nrl_ros.core.types import (
     Ending,
     Float32,
     Int32,
-    Phase,
     RewardBatch,
     StateBatch,
 )
@@ -30,10 +31,7 @@ from nrl_ros.core.types import (
 Array = NDArray[Any]
 
 
-# Comparing arrays with plain integers is several times faster than with enumerations.
-_FIRST, _MID, _LAST = np.uint8(Phase.FIRST), np.uint8(Phase.MID), np.uint8(Phase.LAST)
 _ABORTED = np.uint8(Ending.ABORTED)
-_TERMINATED, _TRUNCATED = np.uint8(Ending.TERMINATED), np.uint8(Ending.TRUNCATED)
 
 
 class EpisodeEnds(NamedTuple):
@@ -89,18 +87,8 @@ class Episodes:
         self.info = AgentInfo(agent, session, environment.spec, lockstep, delivery, delivery_steps)
         self._environment = environment
         batch = environment.spec.instances
-        self._delivery = delivery
         self._all_applied = np.ones(batch, np.uint8)
-        self._no_ending = np.zeros(batch, np.uint8)
-        self._everyone = np.arange(batch)
-        self._any_last = False
-        self._episode = np.zeros(batch, np.uint32)
-        self._step = np.zeros(batch, np.uint32)
-        self._window = np.zeros(batch, np.uint32)
-        self._window_steps = np.zeros(batch, np.uint32)
-        self._window_reward = np.zeros(batch)
-        self._return = np.zeros(batch)
-        self._phase = np.zeros(batch, np.uint8)
+        self._books = Books(batch, delivery, delivery_steps)
         self._observation = np.zeros((batch, environment.spec.observation_size), np.float32)
         self._sequence = 0
         self.total_steps = 0
@@ -127,7 +115,7 @@ class Episodes:
                 'the environment cannot be used'
             )
         self._observation = observation
-        return self._state(self._no_ending, self._all_applied, stamp_ns)
+        return self._state(self._books.no_ending, self._all_applied, stamp_ns)
 
     def advance(
         self,
@@ -156,112 +144,46 @@ class Episodes:
         except Exception as error:
             raise _failed(self.info.agent, 'step', error) from error
         observation, reward, aborted = result.observation, result.reward, result.aborted
-        ended = result.terminated | result.truncated
-        ended |= aborted
         blind: Array | None = None
-        finite = np.isfinite(reward)
-        if not (finite.all() and np.isfinite(observation).all()):
-            # A bad sensor value ends the episode; it must neither teach nor reach the network.
+        # What is not finite has no finite square; nor may large numbers, which are looked at too.
+        squares = float(np.vdot(reward, reward)) + float(np.vdot(observation, observation))
+        if not math.isfinite(squares):
             blind = np.asarray(~np.isfinite(observation).all(axis=1))
-            bad = ~finite | blind
+            bad = ~np.isfinite(reward) | blind
+            # A bad sensor value ends the episode; it must neither teach nor reach the network.
             observation = np.where(bad[:, None], np.float32(0.0), observation)
             reward = np.where(bad, 0.0, reward)
             aborted = aborted | bad
-            ended |= bad
         self._sequence += 1
         self._observation = observation
-        self._window_reward += reward
-        self._return += reward
-        self._window_steps += 1
-        starting = None
-        live = len(ended)
-        if self._any_last:
-            starting = self._phase == _LAST
-            first = np.flatnonzero(starting)
-            self._start(first, ended, blind)
-            live -= len(first)
-        self.total_steps += live
-        index = np.flatnonzero(ended)
-        rewards = self._rewards(self._closing(ended, index, starting), aborted, stamp_ns)
-        self._step += 1
-        self._phase.fill(_MID)
-        if starting is not None:
-            self._step[starting] = 0
-            self._phase[starting] = _FIRST
-        ending, ends = self._no_ending, None
-        self._any_last = len(index) > 0
-        if self._any_last:
-            ending = np.zeros_like(self._phase)
-            why = np.where(result.terminated[index], _TERMINATED, _TRUNCATED)
-            ending[index] = np.where(aborted[index], _ABORTED, why)
-            self._phase[index] = _LAST
-            ends = self._ends(index, ending)
+        moves = self._books.move(reward, result.terminated, result.truncated, aborted, blind)
+        self.total_steps += moves.live
+        rewards = None if moves.paid is None else self._rewards(moves.paid, stamp_ns)
+        ends = None if moves.ended is None else self._ends(moves.ended)
         everyone = self._all_applied if applied is None else applied
-        state = self._state(ending, everyone, stamp_ns, learner)
+        state = self._state(moves.ending, everyone, stamp_ns, learner)
         return Advance(state, rewards, ends)
 
-    def _start(self, index: Array, ended: Array, blind: Array | None) -> None:
-        """Begin the episodes of instances whose last state was final: this step was their reset."""
-        self._episode[index] += 1
-        self._window_steps[index] = 0
-        self._window_reward[index] = 0.0
-        self._return[index] = 0.0
-        # A reset that gives no valid observation ends its episode at once.
-        ended[index] = False if blind is None else blind[index]
+    def _rewards(self, paid: Paid, stamp_ns: int) -> RewardBatch:
+        info = self.info
+        batch = info.spec.instances
+        return RewardBatch(info.agent, info.session, self._sequence, batch, *paid, stamp_ns)
 
-    def _closing(self, ended: Array, index: Array, starting: Array | None) -> Array:
-        """Instances whose window closes with this step."""
-        if self._delivery == Delivery.EPISODE:
-            return index
-        if self._delivery == Delivery.EVERY_STEP:
-            return self._everyone if starting is None else np.flatnonzero(~starting)
-        return np.flatnonzero(ended | (self._window_steps == self.info.delivery_steps))
-
-    def _rewards(self, closing: Array, aborted: Array, stamp_ns: int) -> RewardBatch | None:
-        if not len(closing):
-            return None
-        lost = aborted[closing]
-        paid = closing[~lost] if lost.any() else closing
-        batch = None
-        if len(paid):
-            batch = RewardBatch(
-                self.info.agent,
-                self.info.session,
-                self._sequence,
-                len(aborted),
-                paid.astype(np.uint32),
-                self._episode[paid],
-                self._step[paid],
-                self._window[paid],
-                self._window_reward[paid],
-                stamp_ns,
-            )
-        self._window[closing] += 1
-        self._window_reward[closing] = 0.0
-        self._window_steps[closing] = 0
-        return batch
-
-    def _ends(self, index: Array, ending: Array) -> EpisodeEnds:
-        self.total_episodes += len(index)
-        self.aborted += int(np.count_nonzero(ending == _ABORTED))
-        return EpisodeEnds(
-            self.total_steps,
-            index,
-            self._episode[index],
-            self._step[index].copy(),
-            ending[index],
-            self._return[index],
-        )
+    def _ends(self, ended: Ended) -> EpisodeEnds:
+        self.total_episodes += len(ended.instance)
+        self.aborted += int(np.count_nonzero(ended.ending == _ABORTED))
+        return EpisodeEnds(self.total_steps, *ended)
 
     def _state(self, ending: Array, applied: Array, stamp_ns: int, learner: int = 0) -> StateBatch:
+        books = self._books
         return StateBatch(
             self.info.agent,
             self.info.session,
             self._sequence,
-            self._episode.copy(),
-            self._step.copy(),
-            self._window.copy(),
-            self._phase.copy(),
+            books.episode.copy(),
+            books.step.copy(),
+            books.window.copy(),
+            books.phase.copy(),
             ending,
             applied,
             self._observation,
@@ -283,7 +205,7 @@ class Episodes:
             'session': self.info.session,
             'sequence': self._sequence,
             'totals': [self.total_steps, self.total_episodes, self.aborted],
-            'arrays': {name: getattr(self, f'_{name}').copy() for name in _BOOKS},
+            'arrays': self._books.snapshot() | {'observation': self._observation.copy()},
             'environment': self._environment.snapshot(),
         }
 
@@ -305,12 +227,11 @@ class Episodes:
             )
         self._environment.restore(snapshot['environment'])
         self.renew(snapshot['session'])
-        for name in _BOOKS:
-            setattr(self, f'_{name}', np.array(snapshot['arrays'][name]))
+        self._books.restore(snapshot['arrays'])
+        self._observation = np.array(snapshot['arrays']['observation'])
         self._sequence = snapshot['sequence']
         self.total_steps, self.total_episodes, self.aborted = snapshot['totals']
-        self._any_last = bool((self._phase == _LAST).any())
-        return self._state(self._no_ending, self._all_applied, stamp_ns)
+        return self._state(self._books.no_ending, self._all_applied, stamp_ns)
 
 
 def _failed(agent: str, what: str, error: Exception) -> BridgeError:
@@ -320,18 +241,6 @@ def _failed(agent: str, what: str, error: Exception) -> BridgeError:
     return BridgeError(
         f'the environment of agent {agent!r} failed at {what}: {type(error).__name__}: {error}'
     )
-
-
-_BOOKS = (
-    'episode',
-    'step',
-    'window',
-    'window_steps',
-    'window_reward',
-    'return',
-    'phase',
-    'observation',
-)
 
 
 def check_action(action: Array, info: AgentInfo) -> None:

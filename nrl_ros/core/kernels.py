@@ -30,6 +30,10 @@ _FUNCTIONS = (
     'nrl_dense',
     'nrl_dense_credit',
     'nrl_normal',
+    'nrl_move',
+    'nrl_look',
+    'nrl_close',
+    'nrl_note',
 )
 # Weights beyond which numpy's matrix products win over plain loops; see docs/performance.md.
 _LARGEST = 20_000
@@ -47,7 +51,8 @@ def _load() -> ctypes.CDLL | None:
         return None
     library.nrl_work_size.restype = ctypes.c_int64
     for name in _FUNCTIONS:
-        getattr(library, name).restype = None
+        counts = name in ('nrl_look', 'nrl_close', 'nrl_note')
+        getattr(library, name).restype = ctypes.c_int64 if counts else None
     return library
 
 
@@ -57,6 +62,12 @@ _LIBRARY = _load()
 def available() -> bool:
     """Whether the compiled step was found."""
     return _LIBRARY is not None
+
+
+def library() -> Any:
+    """The compiled functions; only where they are ``available``."""
+    assert _LIBRARY is not None
+    return _LIBRARY
 
 
 def suits(network: Network) -> bool:
@@ -299,7 +310,8 @@ class NativeStep:
         self._observation[...] = observation
         generator.random(dtype=np.float32, out=self._uniform)
         self._act(self._pointer)
-        return self._choice.copy()
+        choice: Array = self._choice.copy()
+        return choice
 
     def rows(self) -> tuple[Array, Array]:
         """Post [K, B, N] and pre [K, B, M] of the last ``act``; valid until the next."""

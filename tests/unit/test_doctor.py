@@ -101,8 +101,7 @@ def test_a_probe_that_raises_is_a_finding():
 def test_changed_sources_are_seen(tmp_path, monkeypatch):
     for name in ('msg', 'srv', 'scripts'):
         shutil.copytree(ROOT / name, tmp_path / name)
-    (tmp_path / 'nrl_ros/core/native').mkdir(parents=True)
-    shutil.copy(ROOT / 'nrl_ros/core/native/kernel.c', tmp_path / 'nrl_ros/core/native')
+    shutil.copytree(ROOT / 'nrl_ros/core/native', tmp_path / 'nrl_ros/core/native')
     for name in ('CMakeLists.txt', 'package.xml'):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.setattr(doctor, 'HERE', tmp_path / 'nrl_ros')

@@ -1,0 +1,44 @@
+"""The compiled books say what those in numpy say, over many episodes with faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nrl_ros.core import kernels
+from nrl_ros.core.books import Books
+from nrl_ros.core.types import Delivery
+from tests.unit.fakes import same
+
+pytestmark = pytest.mark.skipif(not kernels.available(), reason='the kernel is not built')
+
+
+@pytest.mark.parametrize('delivery', list(Delivery))
+@pytest.mark.parametrize('instances', [1, 7])
+def test_compiled_and_numpy(
+    delivery: Delivery, instances: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = 3 if delivery == Delivery.EVERY_N_STEPS else 0
+    one = Books(instances, delivery, steps)
+    with monkeypatch.context() as patch:
+        patch.setattr(kernels, '_LIBRARY', None)
+        two = Books(instances, delivery, steps)
+    random = np.random.default_rng(0)
+    seen = np.zeros(3, int)
+    for _ in range(400):
+        flags = [random.random(instances) < chance for chance in (0.15, 0.1, 0.05)]
+        blind = random.random(instances) < 0.1 if random.random() < 0.2 else None
+        if blind is not None:
+            flags[2] = flags[2] | blind
+        step: Any = (random.standard_normal(instances), *flags, blind)
+        ours, theirs = one.move(*step), two.move(*step)
+        assert same(list(ours.paid or ()), list(theirs.paid or ()))
+        assert same(list(ours.ended or ()), list(theirs.ended or ()))
+        assert same(ours.ending, theirs.ending) and ours.live == theirs.live
+        assert same(one.snapshot(), two.snapshot())
+        seen += (ours.paid is not None, ours.ended is not None, blind is not None)
+    assert (seen > 20).all()
+    one.restore(Books(instances, delivery, steps).snapshot())
+    assert not one.window.any() and not one.phase.any()
