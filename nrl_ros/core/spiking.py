@@ -7,7 +7,7 @@ For each observation every hidden neuron is simulated for STEPS steps from rest:
 with the input ``a_t = W s_t + xi``: s_t the spikes of the layer below (the observation itself in
 the first layer), xi noise that is held for all STEPS. The outputs weigh mean spike counts and take
 noise too. The rule needs no derivative of the spike: its estimate ``E[N rho xi / |xi|^2]`` is
-exactly the gradient of the policy smoothed by ``U^(1/N) xi``, U uniform on 0 to 1, which for many
+exactly the gradient of ``log pi`` smoothed by ``U^(1/N) xi``, U uniform on 0 to 1, which for many
 neurons is smoothing by the noise itself: useful as long as sigma is of the order of what a spike
 more or less takes (0.1 to 0.5), not infinitesimal.
 

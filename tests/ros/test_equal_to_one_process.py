@@ -108,6 +108,19 @@ RUNS['acrobot: a critic hears the states, traces go on after a reward'] = (
     },
 )
 
+# Rules with something of their own to keep in step: weights read by a row, noise turned over, the
+# running means of an explorer.
+for rule, own in {
+    'backpropagation': {'plasticity.optimiser': 'adam', 'network.bias': True},
+    'antithetic': {'plasticity.samples': 2, 'plasticity.rpe_clip': 0.5},
+    'rmhl': {'plasticity.noise_estimate': 'running_mean', 'noise.sigma': 0.1},
+}.items():
+    RUNS[f'cartpole by {rule}'] = (
+        {**LEARNER, 'plasticity.rule': rule, **own},
+        SCALED,
+        {**CARTPOLE, 'bridge.instances': 4, 'stop.steps': 2000},
+    )
+
 
 def distributed(ros, learner, neuromodulator, environment, folder, timeout_s=60.0):
     """Run three processes to the end of the environment; returns the learner's checkpoint."""

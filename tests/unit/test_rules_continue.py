@@ -88,7 +88,7 @@ def test_the_memory_of_an_explorer_matters(name: str) -> None:
     assert not same(original.weights, restored.weights)
 
 
-@pytest.mark.parametrize(('space', 'kind'), zip(SPACES, KINDS, strict=True))
+@pytest.mark.parametrize(('space', 'kind'), [*zip(SPACES, KINDS, strict=True)])
 @pytest.mark.parametrize('name', list(VARIANTS))
 def test_every_rule_learns_with_the_kernel_as_without(
     name: str, space: str, kind: str, monkeypatch: pytest.MonkeyPatch
