@@ -59,8 +59,10 @@ class Ours:
             self.bridge, agent='cartpole', session=1, lockstep=True, delivery=Delivery.EPISODE
         )
         self.learner = Learner(LearnerSettings(hidden=(HIDDEN,), learning_rate=5e-4, seed=SEED))
-        neuromodulator = Neuromodulator(RpeSettings(scale='absolute_reward'))
-        self.cycle: Iterator[Advance] = run(self.episodes, self.learner, neuromodulator, seed=SEED)
+        self.neuromodulator = Neuromodulator(RpeSettings(scale='absolute_reward'))
+        self.cycle: Iterator[Advance] = run(
+            self.episodes, self.learner, self.neuromodulator, seed=SEED
+        )
         next(self.cycle)
 
     def seconds(self, ticks: int) -> float:
@@ -175,7 +177,7 @@ def watch_parts(clock: Clock, ours: Ours) -> None:
     clock.watch(agent.noise, 'next', 'noise')
     clock.watch(agent.explorer, 'explore', 'forward')
     clock.watch(agent, 'settle', 'trace')
-    clock.watch(learner, '_learn', 'update')
+    clock.watch(learner._step, 'learn', 'update')
 
 
 def split(instances: int, ticks: int, turns: int) -> dict[str, Any]:

@@ -168,12 +168,11 @@ class GymnasiumBridge:
             if starting[i]:
                 self._steps[i] = 0
                 observations.append(environment.reset()[0])
-            else:
-                self._steps[i] += 1
-                seen, reward[i], terminated[i], truncated[i], _ = environment.step(actions[i])
-                observations.append(seen)
-        if self._limit:
-            truncated |= ~starting & (self._steps >= self._limit)
+                continue
+            seen, reward[i], terminated[i], late, _ = environment.step(actions[i])
+            observations.append(seen)
+            steps = self._steps[i] = self._steps[i] + 1
+            truncated[i] = late or (self._limit and steps >= self._limit)
         return StepResult(
             self._observation(observations), reward, terminated, truncated, self._nobody
         )

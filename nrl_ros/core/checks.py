@@ -23,13 +23,23 @@ def check_state(state: StateBatch, info: AgentInfo) -> None:
             f'state {state.sequence} of {state.agent!r}: expected observations {(batch, size)}, '
             f'received {state.observation.shape}'
         )
-    for name in ('episode', 'step', 'window', 'phase', 'ending', 'applied'):
-        received = getattr(state, name).shape
-        if received != (batch,):
-            raise ShapeError(
-                f'state {state.sequence} of {state.agent!r}: expected {batch} values of {name}, '
-                f'received {received}'
-            )
+    names = ('episode', 'step', 'window', 'phase', 'ending', 'applied')
+    shapes = [
+        state.episode.shape,
+        state.step.shape,
+        state.window.shape,
+        state.phase.shape,
+        state.ending.shape,
+        state.applied.shape,
+    ]
+    if shapes != [(batch,)] * len(names):
+        name, received = next(
+            (name, shape) for name, shape in zip(names, shapes, strict=True) if shape != (batch,)
+        )
+        raise ShapeError(
+            f'state {state.sequence} of {state.agent!r}: expected {batch} values of {name}, '
+            f'received {received}'
+        )
     # What is not finite has no finite square; nor may large numbers, which are looked at too.
     if math.isfinite(float(np.vdot(state.observation, state.observation))):
         return
@@ -58,7 +68,7 @@ def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
     if not count:
         return
     # Of finite numbers the sum is finite, but for an overflow far beyond any reward.
-    if not math.isfinite(float(rpe.rpe.sum()) + float(rpe.baseline.sum())):
+    if not math.isfinite(float(np.add.reduce(rpe.rpe)) + float(np.add.reduce(rpe.baseline))):
         raise InvalidValueError(
             f'RPE {rpe.sequence} of {rpe.agent!r}: received rpe {rpe.rpe.tolist()} and baseline '
             f'{rpe.baseline.tolist()}, expected finite numbers'
@@ -72,7 +82,7 @@ def check_instances(instance: UInt32, instances: int, what: str) -> None:
     Raises:
         InvalidValueError: beginning with ``what``.
     """
-    if len(instance) > 1 and (instance[1:] <= instance[:-1]).any():
+    if len(instance) > 1 and np.count_nonzero(instance[1:] <= instance[:-1]):
         raise InvalidValueError(f'{what}: instances must be in rising order, each at most once')
     if int(instance[-1]) >= instances:
         raise InvalidValueError(

@@ -195,7 +195,7 @@ class CreditWindows:
             return None
         match = self._has_rows[instance] & (self._window[instance] == window)
         ready = match & self._closed[instance]
-        if ready.all():
+        if np.count_nonzero(ready) == len(ready):
             self._finish(instance)
             return Creditable(instance, rpe, [], self._carried[instance])
         late: list[tuple[DetachedTrace, float]] = []

@@ -252,6 +252,12 @@ def check_action(action: Array, info: AgentInfo) -> None:
     """
     space = info.spec.action
     expected = (info.spec.instances, space.components)
+    common = action.shape == expected and action.dtype == np.int32 and not space.low
+    # One comparison: seen without their sign, negative numbers are large.
+    if common and expected[1] == 1:
+        low = np.count_nonzero(action.view(np.uint32) < space.sizes[0])
+        if low == len(action):
+            return
     if action.shape != expected or (action.dtype.kind == 'f') != bool(space.low):
         raise ShapeError(
             f'action for {info.agent!r}: expected {"real" if space.low else "whole"} numbers of '

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -69,10 +70,15 @@ class LearningStep:
         if len(creditable.instances):
             delta = schedule.clip(creditable.rpe)
             store.add_to(self._total, creditable.instances, delta, creditable.carried)
-        late = np.array([delta for _, delta in creditable.late])
-        for (trace, _), delta in zip(creditable.late, schedule.clip(late), strict=True):
-            trace.add_to(self._total, delta, self._network.spec)
-        if not all(np.isfinite(total).all() for total in self._total):
+        heard = creditable.rpe
+        if creditable.late:
+            late = np.array([delta for _, delta in creditable.late])
+            for (trace, _), delta in zip(creditable.late, schedule.clip(late), strict=True):
+                trace.add_to(self._total, delta, self._network.spec)
+            heard = np.concatenate([heard, late])
+        # What is not finite has no finite square; nor may large numbers, which are looked at too.
+        squares = sum(float(np.vdot(total, total)) for total in self._total)
+        if not (math.isfinite(squares) or all(np.isfinite(part).all() for part in self._total)):
             return False
         for total, scale in zip(self._total, self._scales, strict=True):
             if scale != 1.0:
@@ -80,10 +86,9 @@ class LearningStep:
         rate = learning_rate * schedule.rate_factor(self.updates)
         self._optimiser.step(self._network.weights, self._total, rate)
         self.updates += 1
-        schedule.heard(np.concatenate([creditable.rpe, late]))
+        schedule.heard(heard)
         self.windows_learned += len(creditable.instances) + len(creditable.late)
-        self.absolute_rpe_sum += float(np.abs(creditable.rpe).sum())
-        self.absolute_rpe_sum += float(np.abs(late).sum())
+        self.absolute_rpe_sum += float(np.add.reduce(np.abs(heard)))
         return True
 
     def snapshot(self) -> dict[str, Any]:

@@ -214,12 +214,10 @@ class Neuromodulator:
 
     def _valid_part(self, reward: RewardBatch, agent: _Agent) -> RewardBatch:
         finite = np.isfinite(reward.value)
-        matched = np.ones_like(finite)
-        if self.critic is not None:
-            matched = self.critic.expect(reward)[1]
-        fresh = reward.window.astype(np.int64) > agent.last_window[reward.instance]
+        matched = finite if self.critic is None else self.critic.expect(reward)[1]
+        fresh = reward.window > agent.last_window[reward.instance]
         keep = finite & fresh & matched
-        if keep.all():
+        if np.count_nonzero(keep) == len(keep):
             return reward
         self.counters['invalid_rewards'] += int((~finite).sum())
         self.counters['duplicate_rewards'] += int((finite & ~fresh).sum())

@@ -239,7 +239,7 @@ class DenseTraces:
     ) -> None:
         """Weighted sum over instances, then clear."""
         factor = weight.astype(self._post.dtype)
-        carries = carried is not None and bool(carried.any())
+        carries = carried is not None and np.count_nonzero(carried) > 0
         if self._native is not None and not carries:
             self._sum.fill(0.0)
             self._native.credit(float(self._decay), self._sum, index.astype(np.int64), factor)
@@ -326,6 +326,8 @@ class FactoredTraces:
         # No live trace starts before this step; may lag behind.
         self._oldest = 0
         self._gaps = False
+        # Whether any trace may have no rows.
+        self._empty = True
 
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
         """Copy the rows into the ring; fold first what they would overwrite."""
@@ -334,7 +336,9 @@ class FactoredTraces:
         self._post[slot] = post
         self._pre[slot] = pre
         if index is None:
-            self._start[self._count == 0] = self._now
+            if self._empty:
+                self._start[self._count == 0] = self._now
+                self._empty = False
             self._count += 1
         else:
             fresh = index[self._count[index] == 0]
@@ -432,6 +436,7 @@ class FactoredTraces:
                 dense[instance] = fade * dense[instance] + part
         self._folded[index] = True
         self._count[index] = 0
+        self._empty = True
 
     def add_to(
         self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
@@ -466,6 +471,7 @@ class FactoredTraces:
     def clear(self, index: Array) -> None:
         """Forget the rows; zero the folded part where there is one."""
         self._count[index] = 0
+        self._empty = True
         if self._dense is not None:
             which = index[self._folded[index]]
             for dense in self._dense:
@@ -508,4 +514,4 @@ class FactoredTraces:
         dense = snapshot['dense']
         self._dense = None if dense is None else [np.array(part) for part in dense]
         self._oldest = 0
-        self._gaps = True
+        self._gaps = self._empty = True
