@@ -26,6 +26,7 @@ from nrl_ros.core.types import (
     Int32,
     RewardBatch,
     StateBatch,
+    quick,
 )
 
 Array = NDArray[Any]
@@ -52,6 +53,9 @@ class Advance:
     state: StateBatch
     reward: RewardBatch | None
     ends: EpisodeEnds | None
+
+
+quick(Advance)
 
 
 class Episodes:
@@ -255,8 +259,8 @@ def check_action(action: Array, info: AgentInfo) -> None:
     common = action.shape == expected and action.dtype == np.int32 and not space.low
     # One comparison: seen without their sign, negative numbers are large.
     if common and expected[1] == 1:
-        low = np.count_nonzero(action.view(np.uint32) < space.sizes[0])
-        if low == len(action):
+        within = np.count_nonzero(action.view(np.uint32) < space.sizes[0])
+        if within == len(action):
             return
     if action.shape != expected or (action.dtype.kind == 'f') != bool(space.low):
         raise ShapeError(

@@ -19,7 +19,7 @@ from nrl_ros.core.network import Network, NetworkSpec
 
 Array = NDArray[Any]
 
-_VERSION = 4
+_VERSION = 5
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
@@ -77,8 +77,13 @@ def suits(network: Network) -> bool:
     return _LIBRARY is not None and plain and small
 
 
+def _address(array: Array) -> int:
+    address: int = array.__array_interface__['data'][0]
+    return address
+
+
 def _pointer(array: Array) -> ctypes.c_void_p:
-    return ctypes.c_void_p(array.__array_interface__['data'][0])
+    return ctypes.c_void_p(_address(array))
 
 
 def _long(value: int) -> ctypes.c_int64:
@@ -324,85 +329,101 @@ def turned(n_out: int, n_in: int) -> bool:
     return n_in < n_out and n_in < 16
 
 
+class _Traces(ctypes.Structure):
+    """``nrl_traces`` of the kernel."""
+
+    _fields_ = [
+        ('layers', ctypes.c_int64),
+        ('sizes', ctypes.c_void_p),
+        ('bias', ctypes.c_int64),
+        ('batch', ctypes.c_int64),
+        ('samples', ctypes.c_int64),
+        ('decay', ctypes.c_double),
+        ('post', ctypes.c_void_p),
+        ('pre', ctypes.c_void_p),
+        ('trace', ctypes.c_void_p),
+        ('new_post', ctypes.c_void_p),
+        ('new_pre', ctypes.c_void_p),
+        ('which', ctypes.c_void_p),
+        ('count', ctypes.c_int64),
+        ('weight', ctypes.c_void_p),
+        ('totals', ctypes.c_void_p),
+    ]
+
+
 class NativeDense:
     """Dense traces of B instances in one array.
 
     Args:
         spec: sizes of the network.
-        instances: B.
-        samples: K.
+        decay: d.
         trace: [B, W], float32, all weights of all layers side by side, turned where ``turned``.
         post: [K, B, N].
         pre: [K, B, M].
+        total: [W], float32, which lies as a row of the traces does.
     """
 
     def __init__(
         self,
         spec: NetworkSpec,
-        instances: int,
-        samples: int,
+        decay: float,
         *,
         trace: Array,
         post: Array,
         pre: Array,
+        total: Array,
     ) -> None:
-        assert _LIBRARY is not None
-        self._call = _LIBRARY.nrl_dense
-        self._credit = _LIBRARY.nrl_dense_credit
+        compiled = library()
+        self._record, self._credit = compiled.nrl_dense, compiled.nrl_dense_credit
         sizes = np.array([spec.inputs, *spec.hidden, spec.outputs], np.int64)
-        # Pointers keep nothing alive.
-        self._keep = (sizes, trace, post, pre)
-        self._before = (
-            _long(len(spec.shapes)),
-            _pointer(sizes),
-            _long(int(spec.bias)),
-            _long(instances),
-            _long(samples),
+        self._traces = _Traces(
+            layers=len(spec.shapes),
+            sizes=sizes.ctypes.data,
+            bias=int(spec.bias),
+            batch=len(trace),
+            samples=len(post),
+            decay=decay,
+            post=post.ctypes.data,
+            pre=pre.ctypes.data,
+            trace=trace.ctypes.data,
+            totals=total.ctypes.data,
         )
-        self._after = (_pointer(post), _pointer(pre), _pointer(trace))
+        self._pointer = ctypes.c_void_p(ctypes.addressof(self._traces))
+        # Pointers keep nothing alive.
+        self._keep = (sizes, trace, post, pre, total)
         self._post: Array | None = None
         self._pre: Array | None = None
-        self._rows: tuple[ctypes.c_void_p, ...] = ()
 
-    def record(self, decay: float, post: Array, pre: Array, active: Array | None) -> None:
+    def record(self, post: Array, pre: Array, index: Array | None) -> None:
         """``e <- decay e + post preT`` with the rows of the step before, then keep the new rows.
 
         Args:
-            decay: d.
             post: new rows [K, B, N], contiguous.
             pre: new rows [K, B, M], contiguous.
-            active: uint8 or bool [B], instances to touch; None: all.
+            index: int64 [k], instances to touch; None: all.
         """
+        traces = self._traces
         if post is not self._post or pre is not self._pre:
             # Mostly the same two arrays at every step.
             self._post, self._pre = post, pre
-            self._rows = (_pointer(post), _pointer(pre))
-        self._call(
-            *self._before,
-            ctypes.c_float(decay),
-            *self._after,
-            *self._rows,
-            None if active is None else _pointer(active),
-        )
+            traces.new_post, traces.new_pre = post.ctypes.data, pre.ctypes.data
+        if index is None:
+            traces.which, traces.count = None, traces.batch
+        else:
+            traces.which, traces.count = _address(index), len(index)
+        self._record(self._pointer)
 
-    def credit(self, decay: float, total: Array, index: Array, weight: Array) -> None:
+    def credit(self, index: Array, weight: Array) -> None:
         """``total += sum_i weight_i e_i``, newest rows included; then those traces are zero.
 
         Args:
-            decay: d.
-            total: [W], float32, which lies as a row of the traces does.
             index: int64 [k], each instance once.
             weight: float32 [k].
         """
-        self._credit(
-            *self._before,
-            ctypes.c_float(decay),
-            *self._after,
-            _long(len(index)),
-            _pointer(index),
-            _pointer(weight),
-            _pointer(total),
-        )
+        traces = self._traces
+        traces.which, traces.count = _address(index), len(index)
+        traces.weight = _address(weight)
+        self._credit(self._pointer)
 
 
 class NativeNormal:

@@ -158,7 +158,7 @@ class Neuromodulator:
 
     def _compare(self, reward: RewardBatch, agent: _Agent) -> tuple[Floats, Floats]:
         """What rewards are compared with, and their averages from now on."""
-        index, value, settings = reward.instance, reward.value, self.settings
+        index, value, settings = reward.instance.astype(np.int64), reward.value, self.settings
         before = np.where(agent.known[index], agent.baseline[index], value)
         after = before + settings.rate * (value - before)
         if self.critic is not None:
@@ -168,7 +168,8 @@ class Neuromodulator:
         return (before if settings.order == 'before' else after), after
 
     def _answer(self, reward: RewardBatch, agent: _Agent) -> RpeBatch:
-        index, value = reward.instance, reward.value
+        # numpy takes ten times as long to find what numbers of another kind point at.
+        index, value = reward.instance.astype(np.int64), reward.value
         expected, after = self._compare(reward, agent)
         rpe = value - expected
         if self.critic is not None:
@@ -215,7 +216,7 @@ class Neuromodulator:
     def _valid_part(self, reward: RewardBatch, agent: _Agent) -> RewardBatch:
         finite = np.isfinite(reward.value)
         matched = finite if self.critic is None else self.critic.expect(reward)[1]
-        fresh = reward.window > agent.last_window[reward.instance]
+        fresh = reward.window > agent.last_window[reward.instance.astype(np.int64)]
         keep = finite & fresh & matched
         if np.count_nonzero(keep) == len(keep):
             return reward

@@ -35,6 +35,8 @@ _FLOAT_BYTES = 4
 # Steps, and weights touched in a window, up to which dense traces cost less than closing factors.
 _FEW_STEPS = 20
 _FEW_TOUCHED = 220_000
+# Weights of all traces up to which touching all of them costs less than a look at any window.
+_FEW_WEIGHTS = 8_000
 # Weights up to which the compiled products win over gathering rows for BLAS.
 _NATIVE_WEIGHTS = 20_000
 TRACE_KINDS = ('auto', 'dense', 'factored')
@@ -114,6 +116,8 @@ def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
     weights = spec.weight_count
     if not kernels.available():
         return 'dense' if window_steps != 1 and weights <= numbers else 'factored'
+    if rows * weights <= _FEW_WEIGHTS:
+        return 'dense'
     if 0 < window_steps <= _FEW_STEPS and rows * weights * (window_steps + 2) <= _FEW_TOUCHED:
         return 'dense'
     in_cache = 0 < window_steps * rows * numbers * _FLOAT_BYTES <= _CACHED_ROWS
@@ -196,7 +200,7 @@ class DenseTraces:
         self._native = None
         if kernels.available() and self._flat.dtype == np.float32:
             self._native = kernels.NativeDense(
-                spec, instances, samples, trace=self._flat, post=self._post, pre=self._pre
+                spec, decay, trace=self._flat, post=self._post, pre=self._pre, total=self._sum
             )
 
     def _rows(self, layer: int, index: Any) -> list[tuple[Array, Array]]:
@@ -209,13 +213,10 @@ class DenseTraces:
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
         """Bring the step before into the traces, keep this one."""
         if self._native is not None:
-            active = None
-            if index is not None:
-                active = np.zeros(len(self._flat), np.uint8)
-                active[index] = 1
             if not (post.flags.c_contiguous and pre.flags.c_contiguous):
                 post, pre = np.ascontiguousarray(post), np.ascontiguousarray(pre)
-            self._native.record(float(self._decay), post, pre, active)
+            which = None if index is None else index.astype(np.int64, copy=False)
+            self._native.record(post, pre, which)
             return
         who: Any = slice(None) if index is None else index
         for layer, trace in enumerate(self._trace):
@@ -242,7 +243,7 @@ class DenseTraces:
         carries = carried is not None and np.count_nonzero(carried) > 0
         if self._native is not None and not carries:
             self._sum.fill(0.0)
-            self._native.credit(float(self._decay), self._sum, index.astype(np.int64), factor)
+            self._native.credit(index.astype(np.int64, copy=False), factor)
             for layer, part in enumerate(self._sums):
                 total[layer] += part
             return
@@ -442,7 +443,7 @@ class FactoredTraces:
         self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
     ) -> None:
         """One matrix product a layer over the rows of all closing windows, then clear."""
-        index = index.astype(np.int64)
+        index = index.astype(np.int64, copy=False)
         self._products(total, self._rows(index), self._row_weight(index, weight))
         if self._dense is not None:
             folded = self._folded[index]

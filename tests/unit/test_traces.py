@@ -218,9 +218,9 @@ def test_the_kind_is_chosen_by_size_and_can_be_named() -> None:
     assert choose_kind(large, 500, 64) == choose_kind(large, 0, 64) == kind
     assert choose_kind(large, 500, 1000) == 'factored'
     assert choose_kind(small, 0, 2) == 'dense'
-    # Little to touch in a few steps: dense, since closing a factored window takes several calls.
-    assert choose_kind(small, 3, 2) == kind
-    assert choose_kind(small, 21, 2) == 'factored'
+    # Little to touch in a few steps, or at all: dense, since closing a window takes several calls.
+    assert choose_kind(small, 3, 1000) == choose_kind(small, 500, 2) == kind
+    assert choose_kind(small, 21, 2000) == 'factored'
     arguments: dict[str, Any] = {
         'instances': 2,
         'samples': 1,

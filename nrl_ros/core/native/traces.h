@@ -56,20 +56,37 @@ NRL_INLINE void add_outer(float *restrict t, const float *restrict a, const floa
   }
 }
 
-/* Dense traces of many instances: e <- decay e + post preT for every layer, e being [batch][weights].
+/* Dense traces of many instances; mirrored by _Traces in kernels.py. */
+typedef struct {
+  int64_t layers;
+  const int64_t *sizes;
+  int64_t bias, batch, samples;
+  double decay;
+  float *post, *pre, *trace;
+  const float *new_post, *new_pre;
+  const int64_t *which;
+  int64_t count;
+  const float *weight;
+  float *totals;
+} nrl_traces;
+
+/* A step of dense traces: e <- decay e + post preT for every layer, e being [batch][weights].
  *
  * The rows added are those of the step before, which are then replaced by the new ones: until the next
  * step the newest can still be taken back. sizes, bias as in nrl_forward; rows post, new_post
- * [samples][batch][N], pre, new_pre [samples][batch][M]; active [batch] or null: instances to touch.
+ * [samples][batch][N], pre, new_pre [samples][batch][M]; which [count]: instances to touch, null for the
+ * first count of them.
  */
-NRL_EXPORT NRL_CLONES void nrl_dense(int64_t layers, const int64_t *sizes, int64_t bias,
-                                     int64_t batch, int64_t samples, float decay, float *post,
-                                     float *pre, float *trace, const float *new_post,
-                                     const float *new_pre, const uint8_t *active) {
+NRL_EXPORT NRL_CLONES void nrl_dense(const nrl_traces *s) {
+  const int64_t layers = s->layers, *const sizes = s->sizes, bias = s->bias, batch = s->batch;
+  const int64_t samples = s->samples;
+  const float decay = (float)s->decay;
+  float *const post = s->post, *const pre = s->pre, *const trace = s->trace;
+  const float *const new_post = s->new_post, *const new_pre = s->new_pre;
   int64_t n, m, weights;
   sum_sizes(layers, sizes, bias, &n, &m, &weights);
-  for (int64_t b = 0; b < batch; ++b) {
-    if (active && !active[b]) continue;
+  for (int64_t c = 0; c < s->count; ++c) {
+    const int64_t b = s->which ? s->which[c] : c;
     float *e = trace + b * weights;
     if (decay != 1.0f)
       for (int64_t i = 0; i < weights; ++i) e[i] *= decay;
@@ -92,17 +109,18 @@ NRL_EXPORT NRL_CLONES void nrl_dense(int64_t layers, const int64_t *sizes, int64
 
 /* Credit of some instances: total += weight (decay e + post preT), then those traces are zero.
  *
- * which, weight [windows]: instances, each once, and their reward-prediction errors. totals: one matrix a
+ * which, weight [count]: instances, each once, and their reward-prediction errors. totals: one matrix a
  * layer, which lies as the traces do. The rest as in nrl_dense.
  */
-NRL_EXPORT NRL_CLONES void nrl_dense_credit(int64_t layers, const int64_t *sizes, int64_t bias,
-                                            int64_t batch, int64_t samples, float decay, float *post,
-                                            float *pre, float *trace, int64_t windows,
-                                            const int64_t *which, const float *weight,
-                                            float *totals) {
+NRL_EXPORT NRL_CLONES void nrl_dense_credit(const nrl_traces *s) {
+  const int64_t layers = s->layers, *const sizes = s->sizes, bias = s->bias, batch = s->batch;
+  const int64_t samples = s->samples, *const which = s->which;
+  const float decay = (float)s->decay, *const weight = s->weight;
+  float *const post = s->post, *const pre = s->pre, *const trace = s->trace;
+  float *const totals = s->totals;
   int64_t n, m, weights;
   sum_sizes(layers, sizes, bias, &n, &m, &weights);
-  for (int64_t c = 0; c < windows; ++c) {
+  for (int64_t c = 0; c < s->count; ++c) {
     float *e = trace + which[c] * weights;
     const float w = weight[c], wd = w * decay;
     for (int64_t i = 0; i < weights; ++i) totals[i] += wd * e[i];
