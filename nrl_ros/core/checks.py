@@ -23,22 +23,22 @@ def check_state(state: StateBatch, info: AgentInfo) -> None:
             f'state {state.sequence} of {state.agent!r}: expected observations {(batch, size)}, '
             f'received {state.observation.shape}'
         )
-    names = ('episode', 'step', 'window', 'phase', 'ending', 'applied')
-    shapes = [
-        state.episode.shape,
-        state.step.shape,
-        state.window.shape,
-        state.phase.shape,
-        state.ending.shape,
-        state.applied.shape,
-    ]
-    if shapes != [(batch,)] * len(names):
-        name, received = next(
-            (name, shape) for name, shape in zip(names, shapes, strict=True) if shape != (batch,)
-        )
+    alike = (
+        (batch,)
+        == state.episode.shape
+        == state.step.shape
+        == state.window.shape
+        == state.phase.shape
+        == state.ending.shape
+        == state.applied.shape
+    )
+    if not alike:
+        names = ('episode', 'step', 'window', 'phase', 'ending', 'applied')
+        shapes = {name: getattr(state, name).shape for name in names}
+        name = next(name for name in names if shapes[name] != (batch,))
         raise ShapeError(
             f'state {state.sequence} of {state.agent!r}: expected {batch} values of {name}, '
-            f'received {received}'
+            f'received {shapes[name]}'
         )
     # What is not finite has no finite square; nor may large numbers, which are looked at too.
     if math.isfinite(float(np.vdot(state.observation, state.observation))):
@@ -67,8 +67,9 @@ def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
             )
     if not count:
         return
-    # Of finite numbers the sum is finite, but for an overflow far beyond any reward.
-    if not math.isfinite(float(np.add.reduce(rpe.rpe)) + float(np.add.reduce(rpe.baseline))):
+    # What is not finite has no finite square; nor may large numbers, which are looked at too.
+    squares = float(np.vdot(rpe.rpe, rpe.rpe)) + float(np.vdot(rpe.baseline, rpe.baseline))
+    if not (math.isfinite(squares) or np.isfinite([rpe.rpe, rpe.baseline]).all()):
         raise InvalidValueError(
             f'RPE {rpe.sequence} of {rpe.agent!r}: received rpe {rpe.rpe.tolist()} and baseline '
             f'{rpe.baseline.tolist()}, expected finite numbers'
