@@ -30,7 +30,7 @@ from nrl_ros.core.plasticity import RULES, make_rule
 RULE_GROUP = 'nrl_ros.rules'
 NOISE_GROUP = 'nrl_ros.noise_shapes'
 
-_PARTS = ('name', 'trace_form', 'sigma', 'samples', 'with_sigma', 'noise_size', 'scales')
+_PARTS = ('name', 'trace_form', 'memory', 'sigma', 'samples', 'with_sigma', 'noise_size', 'scales')
 
 
 def check_rule(name: str) -> None:
@@ -42,7 +42,7 @@ def check_rule(name: str) -> None:
     if name in RULES:
         return
     kind: Any = _load(RULE_GROUP, name, 'rule', RULES)
-    missing = [part for part in ('explorer', *_PARTS[:2]) if not hasattr(kind, part)]
+    missing = [part for part in ('explorer', *_PARTS[:3]) if not hasattr(kind, part)]
     if missing:
         raise ConfigError(
             f'rule {name!r} is {kind!r} without {", ".join(missing)}, '
