@@ -51,7 +51,7 @@ class CriticSettings:
     hidden: tuple[int, ...] = (64,)
     rule: PlasticityRule = field(default_factory=NodePerturbation)
     learning_rate: float = 1e-3
-    optimiser: str = 'sgd'
+    optimiser: str = 'adam'
     discount: float = 0.99
     seed: int = 0
 

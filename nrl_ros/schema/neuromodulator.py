@@ -38,9 +38,9 @@ class CriticGroup(Settings):
     )
     samples: int = Field(1, ge=1, description='Noisy passes per state, averaged [1]')
     sigma: float = Field(1e-3, gt=0, description='Standard deviation of its noise [1]')
-    learning_rate: float = Field(1e-2, ge=0, description='Weight change per unit RPE [1]')
+    learning_rate: float = Field(1e-3, ge=0, description='Size of its steps [1]')
     optimiser: Literal['sgd', 'layer_normalised', 'adam'] = Field(
-        'sgd', description='From estimated gradient to weight change'
+        'adam', description='From estimated gradient to weight change'
     )
     discount: float = Field(0.99, ge=0, le=1, description='Of values, per step [1]')
     seed: int = Field(0, ge=0, description='Fixes its weights and noise')

@@ -177,6 +177,7 @@ def test_a_run_whose_states_are_never_answered_ends_and_says_why(tmp_path):
     done = nrl(
         'train', 'acrobot', '--instances', 4, '--episodes', 0, '--quiet',
         '--out', tmp_path / 'other', '--set', f'learner.checkpoint.load={saved}',
+        '--set', 'learner.plasticity.samples=1',
     )  # fmt: skip
     assert done.returncode == 1
     assert 'is not answered' in done.stdout

@@ -20,7 +20,11 @@ THREE = np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
 def linear(discount: float = 0.5, learning_rate: float = 0.1) -> CriticSettings:
     """``V(s) = w s + b``, whose gradient is the observation itself."""
     return CriticSettings(
-        hidden=(), rule=Backpropagation(), learning_rate=learning_rate, discount=discount
+        hidden=(),
+        rule=Backpropagation(),
+        learning_rate=learning_rate,
+        optimiser='sgd',
+        discount=discount,
     )
 
 
@@ -99,7 +103,12 @@ def test_a_reward_counts_once() -> None:
 
 def test_backpropagation_changes_weights_as_autograd_says() -> None:
     settings = CriticSettings(
-        hidden=(6, 5), rule=Backpropagation(), learning_rate=0.3, discount=0.9, seed=4
+        hidden=(6, 5),
+        rule=Backpropagation(),
+        learning_rate=0.3,
+        optimiser='sgd',
+        discount=0.9,
+        seed=4,
     )
     core = neuromodulator(settings)
     show(core, 0, ONE, window=0, phase=Phase.FIRST)
@@ -135,7 +144,9 @@ def autograd(weights: list[np.ndarray], observation: np.ndarray) -> list[np.ndar
 @pytest.mark.parametrize('rule', [NodePerturbation(sigma=1e-3, samples=4), Backpropagation()])
 def test_learns_the_discounted_value_of_a_chain(rule) -> None:
     """Three states in turn, 1 at the end of each round: values g^2, g, 1, repeated for ever."""
-    settings = CriticSettings(hidden=(16,), rule=rule, learning_rate=0.05, discount=0.8)
+    settings = CriticSettings(
+        hidden=(16,), rule=rule, learning_rate=0.05, optimiser='sgd', discount=0.8
+    )
     core = neuromodulator(settings)
     chain = [np.tile(np.eye(3)[k], (2, 1)) for k in range(3)]
     show(core, 0, chain[0], window=0, phase=Phase.FIRST)
