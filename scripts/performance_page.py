@@ -62,17 +62,17 @@ The published loop in plain torch (`benchmarks/torch_loop.py`: clean pass, noisy
 product a layer at every step, one environment, one thread, autograd left on) beside ours in one
 process: CartPole, 64 hidden units, the return delivered at the episode's end, learning on. A test
 lets both compute the same update from the same noise. One instance is the environment that the
-published loop has (`vectorize: false`). Environment steps a second of processor time; the ratios are
-the median of those within a turn:
+published loop has (`vectorize: false`). Environment steps a second of processor time; the ratios
+are the median of those within a turn:
 
 {published}
 
 ## Where the time of a step goes
 
-Microseconds of processor time a step of all instances, CartPole, by what was watched: the environment's own step and
-reset, drawing noise, passes with the draw of the action, bringing the step into the traces,
-changing the weights; the rest is the protocol's books. *overhead* is the share of all but the
-environment's own.
+Microseconds of processor time a step of all instances, CartPole, by what was watched: the
+environment's own step and reset, drawing noise, passes with the draw of the action, bringing the
+step into the traces, changing the weights; the rest is the protocol's books. *overhead* is the
+share of all but the environment's own.
 
 {split}
 
@@ -96,10 +96,10 @@ environment: NRL, and REINFORCE by backpropagation with the same delta, in torch
 
 `.venv/bin/python benchmarks/traces.py --json docs/results/traces.json`
 
-Microseconds a step, its share of the credit included. *auto* takes dense traces where all of them
-together have 8,000 weights or fewer, and for windows of at most 20 steps in which 220,000 weights
-or fewer are touched; then factors while all rows of the windows stay within 8 MiB or windows are
-one step long, then dense while the traces stay within 12 MiB, else factors. {auto}
+Microseconds a step, its share of the credit included. *auto* takes factors for windows of one step
+in which more than 200,000 weights are touched, and for longer ones whose rows stay within 2 MiB,
+where there are 60,000 weights or more and 16 or more to each number of a row; else dense while the
+traces stay within 12 MiB, else factors. {auto}
 
 {traces}
 

@@ -29,14 +29,14 @@ Array = NDArray[Any]
 _RING_BYTES = 256 * 2**20
 _DEFAULT_STEPS = 256
 # What stays in the cache [bytes]; measured by benchmarks/traces.py, see docs/performance.md.
-_CACHED_ROWS = 8 * 2**20
+_CACHED_ROWS = 2 * 2**20
 _CACHED_TRACES = 12 * 2**20
 _FLOAT_BYTES = 4
-# Steps, and weights touched in a window, up to which dense traces cost less than closing factors.
-_FEW_STEPS = 20
-_FEW_TOUCHED = 220_000
-# Weights of all traces up to which touching all of them costs less than a look at any window.
-_FEW_WEIGHTS = 8_000
+# Weights of all traces beyond which windows of one step cost less as factors; and from which longer
+# ones do whose rows stay in the cache, in networks with so many weights for each number of a row.
+_ONE_STEP = 200_000
+_MUCH = 60_000
+_DENSITY = 16
 # Weights up to which the compiled products win over gathering rows for BLAS.
 _NATIVE_WEIGHTS = 20_000
 TRACE_KINDS = ('auto', 'dense', 'factored')
@@ -109,21 +109,20 @@ def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
 
     Dense touches every weight of every instance each step, but nothing else; factored writes N + M
     numbers a step and reads them once more when the window closes, which takes several calls. So
-    dense wins where there is little to touch in a few steps; otherwise factored while all rows of
-    the windows stay in the cache; of what does not, dense while its traces do.
+    factored wins where there are many weights to a number, as long as the rows stay in the cache,
+    and in windows of one step; otherwise dense while its traces stay in the cache.
     """
     numbers = spec.noise_components + spec.input_components
     weights = spec.weight_count
     if not kernels.available():
         return 'dense' if window_steps != 1 and weights <= numbers else 'factored'
-    if rows * weights <= _FEW_WEIGHTS:
-        return 'dense'
-    if 0 < window_steps <= _FEW_STEPS and rows * weights * (window_steps + 2) <= _FEW_TOUCHED:
-        return 'dense'
+    touched = rows * weights
+    if window_steps == 1:
+        return 'factored' if touched > _ONE_STEP else 'dense'
     in_cache = 0 < window_steps * rows * numbers * _FLOAT_BYTES <= _CACHED_ROWS
-    if window_steps == 1 or in_cache:
+    if in_cache and touched >= _MUCH and weights >= _DENSITY * numbers:
         return 'factored'
-    return 'dense' if rows * weights * _FLOAT_BYTES <= _CACHED_TRACES else 'factored'
+    return 'dense' if touched * _FLOAT_BYTES <= _CACHED_TRACES else 'factored'
 
 
 def make_store(

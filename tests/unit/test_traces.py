@@ -210,17 +210,14 @@ def test_a_trace_that_overflowed_is_gone_once_cleared(kind: str) -> None:
 
 def test_the_kind_is_chosen_by_size_and_can_be_named() -> None:
     small, large = NetworkSpec(3, (2,), 1), NetworkSpec(4, (64, 64), 2)
-    # Windows of one step, and windows whose rows stay in the cache: factored.
-    assert choose_kind(large, 1, 100_000) == 'factored'
-    assert choose_kind(large, 100, 64) == 'factored'
-    # Longer or of unknown length: dense while its traces stay in the cache.
+    # Windows of one step with much to touch, and windows whose rows stay in the cache: factored.
+    assert choose_kind(large, 1, 100_000) == choose_kind(large, 20, 64) == 'factored'
+    # Otherwise dense while its traces stay in the cache.
     kind = 'dense' if kernels.available() else 'factored'
     assert choose_kind(large, 500, 64) == choose_kind(large, 0, 64) == kind
+    assert choose_kind(large, 20, 8) == choose_kind(large, 1, 8) == kind
     assert choose_kind(large, 500, 1000) == 'factored'
     assert choose_kind(small, 0, 2) == 'dense'
-    # Little to touch in a few steps, or at all: dense, since closing a window takes several calls.
-    assert choose_kind(small, 3, 1000) == choose_kind(small, 500, 2) == kind
-    assert choose_kind(small, 21, 2000) == 'factored'
     arguments: dict[str, Any] = {
         'instances': 2,
         'samples': 1,
