@@ -70,7 +70,10 @@ ARMS = (
         (_CRITIC, _OF_CRITIC + 'optimiser=layer_normalised', _OF_CRITIC + 'learning_rate=0.03',
          _OF_CRITIC + 'discount=0.9'),
     ),
-    Arm('critic, discount 0.9', 'baselines', (0.0007, 0.002), (_CRITIC, _OF_CRITIC + 'discount=0.9')),
+    Arm(
+        'critic, discount 0.9', 'baselines', (0.0007, 0.002),
+        (_CRITIC, _OF_CRITIC + 'discount=0.9'),
+    ),
     Arm('layer_normalised', 'steps', (0.003, 0.01), (_PLASTICITY + 'optimiser=layer_normalised',)),
     Arm('adam', 'steps', (0.0003, 0.001), (_PLASTICITY + 'optimiser=adam',)),
     Arm('rpe_clip 0.1', 'steps', (0.005,), (_PLASTICITY + 'rpe_clip=0.1',)),
