@@ -57,6 +57,7 @@ def generate_launch_description() -> LaunchDescription:
     # Comes first: what a file says of it wins.
     saved = {
         'load': ParameterValue(LaunchConfiguration('load'), value_type=str),
+        'critic.folder': ParameterValue(LaunchConfiguration('checkpoint_folder'), value_type=str),
     }
     node = Node(
         package='nrl_ros',

@@ -155,13 +155,12 @@ def _wanted(options: TrainOptions, run: Run | None = None) -> dict[str, config.F
         environment['bridge.instances'] = options.instances
     if options.steps is not None:
         environment['stop.steps'] = options.steps
+    neuromodulator: config.Flat = {'autostart': True}
     if run is not None:
-        learner['checkpoint.folder'] = environment['checkpoint.folder'] = str(run.checkpoints)
-    return {
-        'learner': learner,
-        'environment': environment,
-        'neuromodulator': {'autostart': True},
-    }
+        folder = str(run.checkpoints)
+        learner['checkpoint.folder'] = environment['checkpoint.folder'] = folder
+        neuromodulator['critic.folder'] = folder
+    return {'learner': learner, 'environment': environment, 'neuromodulator': neuromodulator}
 
 
 def _write_config(run: Run, settings: RunSettings, origin: str) -> None:
@@ -195,6 +194,11 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
     if options.task not in (None, run.task):
         raise ConfigError(f'{folder} is a run of {run.task!r}, received {options.task!r}')
     settings = config.resolve(run.config, options.overrides, _wanted(options, run))
+    if options.exact and settings.neuromodulator.rpe.baseline == 'critic':
+        raise ConfigError(
+            '--exact: a critic goes on from where it was saved last, not from the instant of the '
+            'checkpoint; leave --exact away'
+        )
     agent = settings.environment.agent
     saved = newest(run, agent, exact=options.exact, skipped=lambda error: warn(str(error)))
     earlier, counted = _steps_done(run, saved)

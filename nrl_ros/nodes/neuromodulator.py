@@ -21,6 +21,7 @@ from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
 from nrl_ros.storage.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
 
 _SAVE_PERIOD_S = 60.0
+_CRITIC_FILE = 'critic.nrl'
 
 
 class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
@@ -68,19 +69,23 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
             self._core.settings = replace(self._core.settings, rate=settings.rpe.rate)
 
     def _load_critic(self, critic: Critic) -> None:
-        path = Path(self.settings.critic.file)
-        if self.settings.critic.file and path.exists():
+        """Take the critic over that was saved beside the learner, if there is one."""
+        if not self.settings.load:
+            return
+        saved = Path(self.settings.load)
+        path = (saved if saved.is_dir() else saved.parent) / _CRITIC_FILE
+        if path.exists():
             critic.restore(read_checkpoint(path, 'critic'))
-            self.get_logger().info(f'critic from {path}')
+        self.get_logger().info(f'critic from {path if path.exists() else "nowhere: starts anew"}')
 
     def _save_critic(self) -> None:
         """Keep the critic; what else the node knows, the learner's checkpoints hold."""
         assert self._core is not None
-        if self._core.critic is None or not self.settings.critic.file:
+        folder = self.settings.critic.folder
+        if self._core.critic is None or not folder:
             return
         try:
-            path = Path(self.settings.critic.file)
-            write_checkpoint(path, 'critic', self._core.critic.snapshot())
+            write_checkpoint(Path(folder) / _CRITIC_FILE, 'critic', self._core.critic.snapshot())
         except NrlError as error:
             self.get_logger().error(f'critic not written: {error}')
 

@@ -44,8 +44,9 @@ class CriticGroup(Settings):
     )
     discount: float = Field(0.99, ge=0, le=1, description='Of values, per step [1]')
     seed: int = Field(0, ge=0, description='Fixes its weights and noise')
-    file: str = Field(
-        '', description='Where it is kept between runs, every minute and at the end; empty: nowhere'
+    folder: str = Field(
+        '',
+        description='Where it is saved, as critic.nrl, every minute and at the end; empty: nowhere',
     )
 
     def core(self) -> CriticSettings:
@@ -66,7 +67,9 @@ class NeuromodulatorNodeSettings(Settings):
     autostart: bool = Field(True, description='Configure and activate without being told to')
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
     load: str = Field(
-        '', description="Learner's checkpoint, or folder of them, to take the baselines from"
+        '',
+        description="Learner's checkpoint, or folder of them, to take the baselines from; a critic "
+        'is looked for beside it',
     )
     rpe: RpeGroup = RpeGroup()
     critic: CriticGroup = CriticGroup()

@@ -8,11 +8,14 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 pytest.importorskip('gymnasium')
+
+from nrl_ros.storage.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.ros
 
@@ -167,6 +170,25 @@ def test_a_killed_command_takes_its_nodes_along(tmp_path):
     wait_until(
         lambda: not [pid for pid in nodes if Path(f'/proc/{pid}').exists()], 'nodes were left over'
     )
+
+
+def test_a_critic_is_saved_beside_the_learner_and_goes_on(tmp_path):
+    folder = tmp_path / 'run'
+    run = ('train', 'acrobot', '--instances', 4, '--episodes', 0, '--plain', '--out', folder)
+    assert nrl(*run, '--steps', 3000).returncode == 0
+    file = folder / 'checkpoints' / 'critic.nrl'
+    saved = read_checkpoint(file, 'critic')
+    assert any(np.abs(weight).max() > 0.0 for weight in saved['weights'][-1:])
+    refused = nrl('train', '--resume', folder, '--steps', 6000, '--episodes', 0, '--exact')
+    assert refused.returncode != 0
+    assert 'a critic goes on from where it was saved last' in refused.stdout + refused.stderr
+    went_on = nrl('train', '--resume', folder, '--steps', 6000, '--episodes', 0, '--plain')
+    assert went_on.returncode == 0, went_on.stdout
+    log = (folder / 'log' / 'neuromodulator.log').read_text()
+    assert f'critic from {file}' in log
+    # Its Adam counts updates: they were not counted from 0 again.
+    count = read_checkpoint(file, 'critic')['optimiser']['count']
+    assert count > 1.5 * saved['optimiser']['count']
 
 
 def test_a_run_whose_states_are_never_answered_ends_and_says_why(tmp_path):
