@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _POINTS = 150
 # From this ratio on an axis is logarithmic.
 _DECADE = 8.0
+_RATE = 'plasticity.learning_rate'
 _COLOURS = (
     '#1f6fb2', '#d1701f', '#2c9257', '#a33b6a', '#7a5cc0', '#8c6d31', '#3aa6a6', '#777777',
 )  # fmt: skip
@@ -32,6 +33,8 @@ def draw(table: Table, gradients: Record | None, out: Path) -> list[str]:
     names = []
     if any(result.arm.section == 'comparison' and result.records for result in table.all):
         names += [_curves(table, out), _finals(table, out)]
+    if any(steps_of(result) for result in table.all):
+        names.append(_step_sizes(table, out))
     for section in table.study.sections:
         if table.section(section.name):
             names.append(_section(table, section, out))
@@ -104,14 +107,54 @@ def _curves(table: Table, out: Path) -> str:
             panel.set_xlabel('episodes [1]')
             panel.set_ylabel('return [1]')
             _tidy(panel)
-    _common_legend(figure, axes[0][0])
+    _common_legend(figure, axes)
     return _save(figure, out, 'curves')
 
 
-def _common_legend(figure: Any, axes: Axes) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if handles:
-        figure.legend(handles, labels, loc='outside lower center', ncols=4, frameon=False)
+def _common_legend(figure: Any, axes: NDArray[Any]) -> None:
+    """One for all panels: a rule may be in some of them only."""
+    found: dict[str, Any] = {}
+    for panel in axes.flat:
+        handles, labels = panel.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    if found:
+        figure.legend(
+            list(found.values()), list(found), loc='outside lower center', ncols=4, frameon=False
+        )
+
+
+def steps_of(result: Result) -> list[tuple[float, float]]:
+    """Learning rates of a search and their scores, the best one where more was varied."""
+    found: dict[float, float] = {}
+    for one in result.grid:
+        rate = one.point.get(_RATE)
+        if rate is not None and np.isfinite(one.score):
+            found[rate] = max(found.get(rate, one.score), one.score)
+    return sorted(found.items()) if len(found) > 1 else []
+
+
+def _step_sizes(table: Table, out: Path) -> str:
+    """How wide the range of step sizes is that works: scores of the searches."""
+    study = table.study
+    figure, axes = _subplots(len(study.tasks), len(study.depths))
+    for row, task in enumerate(study.tasks):
+        for column, depth in enumerate(study.depths):
+            panel = axes[row][column]
+            for index, rule in enumerate(study.rules):
+                result = table.main(task.name, rule.name, depth)
+                points = [] if result is None else steps_of(result)
+                if result is None or not points:
+                    continue
+                colour = _COLOURS[index % len(_COLOURS)]
+                panel.semilogx(
+                    *zip(*points, strict=True), 'o-', color=colour, label=result.arm.label
+                )
+            panel.set_title(f'{task.name}, {depth} hidden')
+            panel.set_xlabel('learning rate [1]')
+            panel.set_ylabel('score of the search [1]')
+            _tidy(panel)
+    _common_legend(figure, axes)
+    return _save(figure, out, 'step_sizes')
 
 
 def _legend(axes: Axes) -> None:
@@ -141,7 +184,7 @@ def _finals(table: Table, out: Path) -> str:
         panel.set_xlabel('hidden layers [1]')
         panel.set_ylabel('final performance [1]')
         _tidy(panel)
-    _common_legend(figure, axes[0][0])
+    _common_legend(figure, axes)
     return _save(figure, out, 'finals')
 
 
