@@ -119,7 +119,7 @@ class GymnasiumBridge:
 
     def step(self, action: Int32 | Float32) -> StepResult:
         """See Environment."""
-        theirs = self._actions.convert(action)
+        theirs = self._actions.convert(action, many=self._many is not None)
         result = self._step_many(theirs) if self._many is not None else self._step_one(theirs)
         self._over = result.terminated | result.truncated
         # A number that is not finite is not even after it was taken times nothing.
@@ -157,19 +157,18 @@ class GymnasiumBridge:
             )
         previous |= bad
 
-    def _step_one(self, action: Array) -> StepResult:
+    def _step_one(self, action: Any) -> StepResult:
         count = len(self._one)
         observations: list[Any] = []
         reward = np.zeros(count)
         terminated, truncated = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
         self._starting = starting = self._over
-        actions = action.tolist() if action.ndim == 1 else action  # Of Discrete, plain numbers.
         for i, environment in enumerate(self._one):
             if starting[i]:
                 self._steps[i] = 0
                 observations.append(environment.reset()[0])
                 continue
-            seen, reward[i], terminated[i], late, _ = environment.step(actions[i])
+            seen, reward[i], terminated[i], late, _ = environment.step(action[i])
             observations.append(seen)
             steps = self._steps[i] = self._steps[i] + 1
             truncated[i] = late or (self._limit and steps >= self._limit)
@@ -285,9 +284,12 @@ class _Actions:
             )
 
         self._moves = self._start is not None and bool(np.any(self._start))
+        self._single = isinstance(space, spaces.Discrete)
 
-    def convert(self, action: Int32 | Float32) -> Array:
-        """Ours [B, A] as theirs [B, ...]."""
+    def convert(self, action: Int32 | Float32, *, many: bool) -> Any:
+        """Ours [B, A] as theirs: an array [B, ...], or what each of them takes."""
+        if not many and self._single:
+            return [self._start + choice for (choice,) in action.tolist()]
         moved: Array = action + self._start if self._moves else action
         return moved.astype(self._dtype).reshape(len(action), *self._shape)
 

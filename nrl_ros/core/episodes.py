@@ -93,6 +93,9 @@ class Episodes:
         batch = environment.spec.instances
         self._all_applied = np.ones(batch, np.uint8)
         self._books = Books(batch, delivery, delivery_steps)
+        space = environment.spec.action
+        self._shape = (batch, space.components)
+        self._choices = 0 if space.low or space.components > 1 else space.sizes[0]
         self._observation = np.zeros((batch, environment.spec.observation_size), np.float32)
         self._sequence = 0
         self.total_steps = 0
@@ -142,7 +145,10 @@ class Episodes:
             InvalidValueError: the action is not finite or out of range.
             BridgeError: the environment failed; what state it is in is not known.
         """
-        check_action(action, self.info)
+        # The common case in one comparison: seen without their sign, negative numbers are large.
+        known = self._choices and action.dtype == np.int32 and action.shape == self._shape
+        if not known or np.count_nonzero(action.view(np.uint32) < self._choices) < len(action):
+            check_action(action, self.info)
         try:
             result = self._environment.step(action)
         except Exception as error:
@@ -256,12 +262,6 @@ def check_action(action: Array, info: AgentInfo) -> None:
     """
     space = info.spec.action
     expected = (info.spec.instances, space.components)
-    common = action.shape == expected and action.dtype == np.int32 and not space.low
-    # One comparison: seen without their sign, negative numbers are large.
-    if common and expected[1] == 1:
-        within = np.count_nonzero(action.view(np.uint32) < space.sizes[0])
-        if within == len(action):
-            return
     if action.shape != expected or (action.dtype.kind == 'f') != bool(space.low):
         raise ShapeError(
             f'action for {info.agent!r}: expected {"real" if space.low else "whole"} numbers of '

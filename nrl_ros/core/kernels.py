@@ -391,22 +391,22 @@ class NativeDense:
         self._pointer = ctypes.c_void_p(ctypes.addressof(self._traces))
         # Pointers keep nothing alive.
         self._keep = (sizes, trace, post, pre, total)
-        self._post: Array | None = None
-        self._pre: Array | None = None
+        self._rows: tuple[Array | None, Array | None] = (None, None)
 
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
         """``e <- decay e + post preT`` with the rows of the step before, then keep the new rows.
 
         Args:
-            post: new rows [K, B, N], contiguous.
-            pre: new rows [K, B, M], contiguous.
+            post: new rows [K, B, N].
+            pre: new rows [K, B, M].
             index: int64 [k], instances to touch; None: all.
         """
         traces = self._traces
-        if post is not self._post or pre is not self._pre:
-            # Mostly the same two arrays at every step.
-            self._post, self._pre = post, pre
-            traces.new_post, traces.new_pre = post.ctypes.data, pre.ctypes.data
+        # Mostly the same two arrays at every step.
+        if post is not self._rows[0] or pre is not self._rows[1]:
+            new = np.ascontiguousarray(post), np.ascontiguousarray(pre)
+            self._rows = new
+            traces.new_post, traces.new_pre = _address(new[0]), _address(new[1])
         if index is None:
             traces.which, traces.count = None, traces.batch
         else:

@@ -212,8 +212,6 @@ class DenseTraces:
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
         """Bring the step before into the traces, keep this one."""
         if self._native is not None:
-            if not (post.flags.c_contiguous and pre.flags.c_contiguous):
-                post, pre = np.ascontiguousarray(post), np.ascontiguousarray(pre)
             which = None if index is None else index.astype(np.int64, copy=False)
             self._native.record(post, pre, which)
             return
