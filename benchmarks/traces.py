@@ -25,7 +25,8 @@ from rich.table import Table
 
 from nrl_ros.core import kernels
 from nrl_ros.core.network import Network, NetworkSpec, Passes, xavier_normal
-from nrl_ros.core.traces import choose_kind, make_store
+from nrl_ros.core.trace_choice import choose_kind
+from nrl_ros.core.traces import make_store
 
 INSTANCES = (1, 64, 512)
 INPUTS, OUTPUTS = 8, 4

@@ -83,7 +83,7 @@ def torch_update(spec: NetworkSpec, steps: int, instances: int) -> Callable[[], 
 
 
 def costs(quick: bool) -> list[dict[str, Any]]:
-    """Microseconds a step of all instances, its share of the update included."""
+    """Microseconds of processor time a step of all instances, its share of the update included."""
     steps, turns = 50, 3 if quick else 7
     hiddens = ((64,), (128, 128)) if quick else ((64,), (64, 64), (128, 128), (256, 256))
     rows = []
@@ -97,10 +97,10 @@ def costs(quick: bool) -> list[dict[str, Any]]:
             times: dict[str, list[float]] = {name: [] for name in runs}
             for turn in range(turns + 1):
                 for name, one in runs.items():
-                    start = time.perf_counter()
+                    start = time.process_time()
                     one()
                     if turn:
-                        times[name].append(time.perf_counter() - start)
+                        times[name].append(time.process_time() - start)
             middle = {name: 1e6 * statistics.median(t) / steps for name, t in times.items()}
             rows.append(
                 {

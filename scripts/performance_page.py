@@ -92,8 +92,9 @@ the upper half of the sizes. The last column says between which sizes the cheape
 
 ## An update beside backpropagation
 
-Microseconds a step of all instances, its share of the update after 50 steps included, without the
-environment: NRL, and REINFORCE by backpropagation with the same delta, in torch with autograd{bp}.
+Microseconds of processor time a step of all instances, its share of the update after 50 steps
+included, without the environment: NRL, and REINFORCE by backpropagation with the same delta, in
+torch with autograd{bp}.
 
 {updates}
 

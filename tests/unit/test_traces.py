@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from nrl_ros.core import kernels
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.network import NetworkSpec
+from nrl_ros.core.trace_choice import choose_kind
 from nrl_ros.core.traces import (
     DenseTraces,
     FactoredTraces,
     TraceStore,
-    choose_kind,
     make_store,
 )
 
