@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,8 @@ from nrl_ros.study.summary import Result, Table, curve_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+
+Draw = Callable[['Axes', Result, str], None]
 
 _POINTS = 150
 # From this ratio on an axis is logarithmic.
@@ -32,9 +34,11 @@ def draw(table: Table, gradients: Record | None, out: Path) -> list[str]:
     mpl.use('Agg')
     names = []
     if any(result.arm.section == 'comparison' and result.records for result in table.all):
-        names += [_curves(table, out), _finals(table, out)]
+        curves = _grid(table, out, 'curves', _band, ('episodes [1]', 'return [1]'))
+        names += [curves, _finals(table, out)]
     if any(steps_of(result) for result in table.all):
-        names.append(_step_sizes(table, out))
+        axis_names = ('learning rate [1]', 'score of the search [1]')
+        names.append(_grid(table, out, 'step_sizes', _score, axis_names))
     for section in table.study.sections:
         if table.section(section.name):
             names.append(_section(table, section, out))
@@ -93,7 +97,8 @@ def _band(axes: Axes, result: Result, colour: str) -> None:
     axes.plot(at, mean, color=colour, linewidth=1.6, label=result.arm.label)
 
 
-def _curves(table: Table, out: Path) -> str:
+def _grid(table: Table, out: Path, name: str, draw_one: Draw, axis_names: tuple[str, str]) -> str:
+    """A panel for each task and depth, a colour for each rule."""
     study = table.study
     figure, axes = _subplots(len(study.tasks), len(study.depths))
     for row, task in enumerate(study.tasks):
@@ -102,13 +107,13 @@ def _curves(table: Table, out: Path) -> str:
             for index, rule in enumerate(study.rules):
                 result = table.main(task.name, rule.name, depth)
                 if result is not None:
-                    _band(panel, result, _COLOURS[index % len(_COLOURS)])
+                    draw_one(panel, result, _COLOURS[index % len(_COLOURS)])
             panel.set_title(f'{task.name}, {depth} hidden')
-            panel.set_xlabel('episodes [1]')
-            panel.set_ylabel('return [1]')
+            panel.set_xlabel(axis_names[0])
+            panel.set_ylabel(axis_names[1])
             _tidy(panel)
     _common_legend(figure, axes)
-    return _save(figure, out, 'curves')
+    return _save(figure, out, name)
 
 
 def _common_legend(figure: Any, axes: NDArray[Any]) -> None:
@@ -133,28 +138,11 @@ def steps_of(result: Result) -> list[tuple[float, float]]:
     return sorted(found.items()) if len(found) > 1 else []
 
 
-def _step_sizes(table: Table, out: Path) -> str:
-    """How wide the range of step sizes is that works: scores of the searches."""
-    study = table.study
-    figure, axes = _subplots(len(study.tasks), len(study.depths))
-    for row, task in enumerate(study.tasks):
-        for column, depth in enumerate(study.depths):
-            panel = axes[row][column]
-            for index, rule in enumerate(study.rules):
-                result = table.main(task.name, rule.name, depth)
-                points = [] if result is None else steps_of(result)
-                if result is None or not points:
-                    continue
-                colour = _COLOURS[index % len(_COLOURS)]
-                panel.semilogx(
-                    *zip(*points, strict=True), 'o-', color=colour, label=result.arm.label
-                )
-            panel.set_title(f'{task.name}, {depth} hidden')
-            panel.set_xlabel('learning rate [1]')
-            panel.set_ylabel('score of the search [1]')
-            _tidy(panel)
-    _common_legend(figure, axes)
-    return _save(figure, out, 'step_sizes')
+def _score(axes: Axes, result: Result, colour: str) -> None:
+    """How wide the range of step sizes is that works: scores of the search."""
+    points = steps_of(result)
+    if points:
+        axes.semilogx(*zip(*points, strict=True), 'o-', color=colour, label=result.arm.label)
 
 
 def _legend(axes: Axes) -> None:

@@ -12,13 +12,13 @@ from nrl_ros.core.heads import PolicyHead
 from nrl_ros.core.interfaces import Explorer, Rows
 from nrl_ros.core.network import Network
 from nrl_ros.core.passes import make_passes
-from nrl_ros.core.plasticity.base import GreedyExplorer, NoiseRule, check_count
+from nrl_ros.core.plasticity.base import GreedyExplorer, SampledRule
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class AntitheticPairs(NoiseRule):
+class AntitheticPairs(SampledRule):
     """``rho = (log pi~+(a|s) - log pi~-(a|s)) / 2`` with noise xi and -xi, without a clean pass.
 
     Curvature, which is even in the noise, cancels within a pair: its share of the variance is gone.
@@ -32,14 +32,7 @@ class AntitheticPairs(NoiseRule):
         As NodePerturbation; pairs as in evolution strategies (Salimans et al. 2017, section 2.1).
     """
 
-    samples: int = 1
-
     name: ClassVar[str] = 'antithetic'
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        check_count('samples', self.samples)
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
         """See PlasticityRule; the source is always the noisy pass."""

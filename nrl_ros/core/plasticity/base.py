@@ -123,6 +123,25 @@ def check_count(name: str, value: int) -> None:
         raise ConfigError(f'{name} must be at least 1, received {value}')
 
 
+@dataclass(frozen=True)
+class SampledRule(NoiseRule):
+    """A rule whose estimate is a mean over noisy passes, or pairs of them.
+
+    Attributes:
+        samples: K.
+
+    Raises:
+        ConfigError: a setting is out of its range.
+    """
+
+    samples: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        check_count('samples', self.samples)
+
+
 class GreedyExplorer:
     """The part of an Explorer that no noise touches; nothing to remember."""
 

@@ -13,13 +13,13 @@ from nrl_ros.core.interfaces import Explorer, Rows
 from nrl_ros.core.kernels import NativeStep, suits
 from nrl_ros.core.network import Network
 from nrl_ros.core.passes import make_passes
-from nrl_ros.core.plasticity.base import GreedyExplorer, NoiseRule, check_count
+from nrl_ros.core.plasticity.base import GreedyExplorer, SampledRule
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class NodePerturbation(NoiseRule):
+class NodePerturbation(SampledRule):
     """Eligibility ``e_l <- e_l + rho xi_l / |xi|^2 x_{l-1}T`` of noise xi with impact rho.
 
     ``rho = log pi~(a|s) - log pi(a|s)`` compares the noisy with the clean policy at the action
@@ -34,14 +34,7 @@ class NodePerturbation(NoiseRule):
         arXiv 2503.23972, section 3.
     """
 
-    samples: int = 1
-
     name: ClassVar[str] = 'nrl'
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        check_count('samples', self.samples)
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
         """See PlasticityRule."""
