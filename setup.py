@@ -66,6 +66,7 @@ setup(
     python_requires='>=3.10',
     packages=[
         'nrl_ros',
+        'nrl_ros.arm',
         'nrl_ros.cli',
         'nrl_ros.core',
         'nrl_ros.core.plasticity',
@@ -76,12 +77,13 @@ setup(
         'nrl_ros.study',
         'sim_bridge',
     ],
-    package_data={'nrl_ros': ['py.typed']},
+    package_data={'nrl_ros': ['py.typed'], 'nrl_ros.arm': ['models/*.xml']},
     data_files=[],
     install_requires=[*(ROOT / 'requirements/run.txt').read_text().split(), *ros_wheels()],
     extras_require={
         'ros': (ROOT / 'requirements/kilted.txt').read_text().split(),
         'ros-jazzy': (ROOT / 'requirements/jazzy.txt').read_text().split(),
+        'arm': (ROOT / 'requirements/arm.txt').read_text().split(),
         'ray': ['ray>=2.50,<3'],
         'torch': ['torch>=2.2'],
         'test': ['hypothesis', 'mypy', 'pytest', 'ruff'],

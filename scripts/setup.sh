@@ -40,7 +40,8 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
   [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
   pip="$VENV/bin/python -m pip --disable-pip-version-check --quiet"
   $pip install --upgrade pip
-  $pip install -r requirements/build.txt -r requirements/kilted.txt -r requirements/run.txt
+  $pip install -r requirements/build.txt -r requirements/kilted.txt -r requirements/run.txt \
+    -r requirements/arm.txt
   echo "$wanted" >"$stamp"
   rm -f "$VENV/.test-packages"
 fi

@@ -29,6 +29,7 @@ ENTRY = STANDARD | {'nrl_ros', 'sim_bridge', 'numpy', 'yaml'} | ROS
 ROOMS: dict[str, set[str]] = {
     'nrl_ros/__init__.py': STANDARD,
     'nrl_ros/core': PURE | {'numpy', CORE},
+    'nrl_ros/arm': PURE | {'numpy', 'pydantic', 'yaml', 'pathlib', 'mujoco', CORE, 'nrl_ros.arm'},
     'nrl_ros/schema': PURE | {'pathlib', 'pydantic', 'yaml', CORE, SCHEMA},
     'nrl_ros/storage': STANDARD | {'numpy', 'msgpack', CORE, STORAGE, 'nrl_ros.__version__'},
     'nrl_ros/study': STANDARD
