@@ -66,7 +66,7 @@ class ArmBridge:
         self.plant: Any
         if options.physics == 'servo':
             self.plant = ServoPlant(
-                robot.hard, instances, robot.period_s, time_constant_s=options.time_constant_s
+                robot.model, instances, robot.period_s, options.time_constant_s
             )
         else:
             self.plant = MujocoPlant(robot.model, instances, robot.period_s)
@@ -87,9 +87,8 @@ class ArmBridge:
 
     def _place(self, which: Array) -> None:
         """Put arms at home, as far from it as is allowed."""
-        count, spread = int(np.count_nonzero(which)), self._options.episode.start_spread_rad
-        limits = self.robot.limits
-        start = np.tile(self.robot.home, (count, 1))
+        spread, limits = self._options.episode.start_spread_rad, self.robot.limits
+        start = np.tile(self.robot.home, (self.spec.instances, 1))
         if spread:
             start += self._random.uniform(-spread, spread, start.shape)
         start = np.clip(start, limits.position_low, limits.position_high)

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.arm.clearance import Clearance
 from nrl_ros.arm.description import RobotDescription, read_robot
 from nrl_ros.arm.kinematics import Chain
 from nrl_ros.arm.model import ArmModel
@@ -59,7 +60,7 @@ class Robot:
             tuple(value + margin for value in box.low_m),
             tuple(value - margin for value in box.high_m),
         )
-        clearance = self.model.clearance if box.clearance_m > 0.0 else None
+        clearance = Clearance(self.model) if box.clearance_m > 0.0 else None
         return WorkspaceGuard(self.chain.points, workspace, clearance, box.clearance_m)
 
     def manifest(self) -> str:
@@ -114,7 +115,7 @@ def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1
             f'robot {description.name!r}: home_rad of {hard.joints[at]} is {home[at]}, expected '
             f'{limits.position_low[at]} to {limits.position_high[at]}: limits with their margin'
         )
-    chain = model.chain(description.workspace.watched)
+    chain = Chain(model, description.workspace.watched)
     robot = Robot(description, model, chain, hard, limits, home)
     violation = float(robot.guard().violation(home[None])[0])
     if violation > 0.0:

@@ -1,0 +1,1 @@
+"""Limits, motion filter and supervisor of a real arm: no ROS, no files, no clock (docs/safety.md)."""
