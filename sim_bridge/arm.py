@@ -1,44 +1,28 @@
 """Many simulated arms that reach, in one array: the vectorised version of a real arm's task.
 
-Each control period passes the same limits as on hardware (``nrl_ros.core.safety.motion``); then
-the motors follow. ``physics: servo`` lets joints follow their velocity commands, as an industrial
-arm's controller does, for all arms at once; ``physics: mujoco`` steps MuJoCo's dynamics for each.
+Each control period passes the same limits as on hardware (``nrl_ros.core.safety.motion``); then the
+motors follow. With ``simulation.physics: servo`` joints follow their velocity commands, as those of
+an industrial arm do, for all arms at once; with ``mujoco`` MuJoCo steps the dynamics of each.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from nrl_ros.arm.plant import MujocoPlant, ServoPlant
-from nrl_ros.core.safety.motion import MotionFilter
 from numpy.typing import NDArray
-from pydantic import Field
 
 from nrl_ros.arm.episode import ReachEpisodes
+from nrl_ros.arm.plant import MujocoPlant, ServoPlant
 from nrl_ros.arm.robot import load_robot
 from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.core.errors import CheckpointError
 from nrl_ros.core.interfaces import Environment
+from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.types import Float32, Int32, StepResult
 from sim_bridge.options import parse
 
 Array = NDArray[Any]
-
-
-class ArmOptions(ReachSettings):
-    """Options of the bridge 'arm'."""
-
-    physics: Literal['servo', 'mujoco'] = Field(
-        'servo', description='Joints follow their commands, or MuJoCo moves the masses'
-    )
-    time_constant_s: float = Field(
-        0.0, ge=0, description='servo: lag of a joint behind its command'
-    )
-    guard: bool = Field(
-        False,
-        description='Hold to workspace and clearance here too; slower, hardware always does',
-    )
 
 
 class ArmBridge:
@@ -46,13 +30,13 @@ class ArmBridge:
 
     Args:
         instances: B.
-        options: see ArmOptions.
+        options: see ReachSettings.
 
     Raises:
         ConfigError: the robot's description, its model, or the task is wrong.
     """
 
-    def __init__(self, instances: int, options: ArmOptions) -> None:
+    def __init__(self, instances: int, options: ReachSettings) -> None:
         self._options = options
         self.robot = robot = load_robot(options.robot)
         self.episodes = ReachEpisodes(robot, options, instances)
@@ -61,12 +45,12 @@ class ArmBridge:
             robot.limits,
             robot.period_s,
             arms=instances,
-            guard=robot.guard() if options.guard else None,
+            guard=robot.guard() if options.simulation.guard else None,
         )
         self.plant: Any
-        if options.physics == 'servo':
+        if options.simulation.physics == 'servo':
             self.plant = ServoPlant(
-                robot.model, instances, robot.period_s, options.time_constant_s
+                robot.model, instances, robot.period_s, options.simulation.time_constant_s
             )
         else:
             self.plant = MujocoPlant(robot.model, instances, robot.period_s)
@@ -143,4 +127,4 @@ class ArmBridge:
 
 def make(instances: int, options: dict[str, Any]) -> Environment:
     """The registry's way to an ArmBridge."""
-    return ArmBridge(instances, parse(ArmOptions, options, 'arm'))
+    return ArmBridge(instances, parse(ReachSettings, options, 'arm'))

@@ -115,9 +115,7 @@ class ArmEnvironment:
                 PointStamped, self._options.target.topic, qos.event(), self._on_target
             )
         node.service(Trigger, names.GO, self._on_go)
-        node.get_logger().info(
-            f'manifest {self.robot.digest()}:\n{self.episodes.task.manifest()}'
-        )
+        node.get_logger().info(f'manifest {self.robot.digest()}:\n{self.episodes.task.manifest()}')
 
     # ------------------------------------------------------------- hearing
 
@@ -300,7 +298,6 @@ class ArmEnvironment:
             episode=self._episode,
             step=int(self.episodes.steps[0]),
             purpose=purpose,
-            duration_s=1.5 * self.spec.control_period_s,
             joint=list(self.robot.joints),
             velocity=velocity.tolist(),
         )

@@ -86,6 +86,9 @@ class WatchdogGroup(Settings):
         0.1, gt=0, description='Distance between command and measurement: stop'
     )
     tracking_time_s: float = Field(0.1, ge=0, description='after this long')
+    max_tick_gap_s: float = Field(
+        0.1, gt=0, description='Time between two periods of the safety node: stop'
+    )
     heartbeat_timeout_s: float = Field(
         0.0, ge=0, description='Dead man: stop without heartbeat for this long; 0: not used'
     )

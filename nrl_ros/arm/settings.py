@@ -121,6 +121,21 @@ class HomingGroup(Settings):
     )
 
 
+class SimulationGroup(Settings):
+    """How arms are simulated, many at once; not used on hardware."""
+
+    physics: Literal['servo', 'mujoco'] = Field(
+        'servo', description='Joints follow their commands, or MuJoCo moves the masses'
+    )
+    time_constant_s: float = Field(
+        0.0, ge=0, description='servo: lag of a joint behind its command'
+    )
+    guard: bool = Field(
+        False,
+        description='Hold to workspace and clearance here too; slower, hardware always does',
+    )
+
+
 class ReachSettings(Settings):
     """The reaching task.
 
@@ -135,3 +150,4 @@ class ReachSettings(Settings):
     reward: RewardGroup = RewardGroup()
     episode: EpisodeGroup = EpisodeGroup()
     homing: HomingGroup = HomingGroup()
+    simulation: SimulationGroup = SimulationGroup()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,9 @@ from trajectory_msgs.msg import JointTrajectory
 
 from nrl_ros.arm.description import RobotDescription, read_robot
 from nrl_ros.arm.robot import FROM_TOPIC, Robot, make_robot
-from nrl_ros.core.errors import ConversionError, NrlError
 from nrl_ros.core.safety.motion import MotionFilter
-from nrl_ros.core.safety.supervisor import (
-    Cause,
-    Mode,
-    Supervisor,
-    SupervisorSettings,
-    Verdict,
-    describe,
-)
+from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.core.safety.supervisor import Supervisor
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader, forward_command, trajectory
@@ -39,7 +33,10 @@ from nrl_ros.ros.wire import nanoseconds
 from nrl_ros.schema.safety import SafetyNodeSettings
 
 _GIGA = 1e9
-_RUNNING, _SCALING = 'the robot program', 'speed scaling'
+_RUNNING, _SCALING = 'the robot program', 'full speed scaling'
+_RELEASED = 'the emergency stop topic'
+# Of the distance between arm and reference, where velocities are commanded, in a period.
+_ANCHOR_GAIN = 0.05
 
 
 class SafetyNode(NrlNode[SafetyNodeSettings]):
@@ -83,9 +80,13 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._supervisor = Supervisor(
             supervisor_settings(robot),
             MotionFilter(robot.limits, robot.period_s, guard=robot.guard()),
+            robot.hard,
         )
-        self._session = 0
-        self._said: tuple[Mode, Cause] = (Mode.WAITING, Cause(0))
+        still = np.zeros(len(robot.joints))
+        self._wanted, self._measured = still, still
+        self._session = self._sequence = 0
+        self._heard_at = -inf
+        self._verdict = Verdict(Mode.WAITING, Cause(0), '', None, None, 0, False, -1, inf, inf)
         self._periods: list[float] = []
         self._ticked_at = math.nan
         self._jitter_s = math.nan
@@ -97,10 +98,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self.subscription(Bool, control.emergency_stop_topic, qos.event(), self._on_emergency)
         self.subscription(Empty, names.HEARTBEAT, qos.event(), self._on_heartbeat)
         if watchdog.running_topic:
-            self._permit(_RUNNING, granted=False)
             self.subscription(Bool, watchdog.running_topic, qos.latched(), self._on_running)
         if watchdog.speed_scaling_topic:
-            self._permit(_SCALING, granted=False)
             self.subscription(Float64, watchdog.speed_scaling_topic, qos.event(), self._on_scaling)
         self.service(Trigger, names.STOP, self._on_stop)
         self.service(Trigger, names.CLEAR, self._on_clear)
@@ -128,7 +127,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         )
         for _ in range(ticks):
             self._tick()
-            if self._said[0] in (Mode.STOPPED, Mode.WAITING):
+            if self._verdict.mode in (Mode.STOPPED, Mode.WAITING):
                 break
             time.sleep(self._robot.period_s)
         self._publish_status()
@@ -145,7 +144,17 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         stamp = nanoseconds(message.header.stamp)
         age_s = (self.now_ns() - stamp) / _GIGA if stamp else 0.0
         position, velocity = self._reader.read(message)
+        if np.isnan(velocity).all():
+            velocity = self._differences(now, position)
+        self._measured, self._heard_at = position, now
         self._supervisor.on_state(now, position, velocity, age_s)
+
+    def _differences(self, now: float, position: Any) -> Any:
+        """Velocities of a driver that publishes none."""
+        elapsed_s = now - self._heard_at
+        if not 0.0 < elapsed_s < 1.0:
+            return np.zeros_like(position)
+        return (position - self._measured) / elapsed_s
 
     def _on_command(self, message: ArmCommand) -> None:
         assert self._supervisor is not None
@@ -153,16 +162,18 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         if message.session != self._session:
             # An environment that was started anew counts from the start again.
             self._session = message.session
-            self._supervisor.new_session()
+            self._supervisor.on_commander(now)
         wanted = self._names.take(list(message.joint), message.velocity, 'the arm command')
-        duration_s = float(message.duration_s)
-        if not (math.isfinite(duration_s) and duration_s >= 0.0):
-            raise ConversionError(f'the arm command: duration_s must be >= 0, received {duration_s}')
-        self._supervisor.on_command(now, wanted, int(message.sequence), duration_s)
+        self._wanted, self._sequence = wanted, int(message.sequence)
+        self._supervisor.on_command(now, wanted, self._sequence)
 
     def _on_emergency(self, message: Bool) -> None:
         assert self._supervisor is not None
-        self._supervisor.on_emergency(time.monotonic(), message.data)
+        now = time.monotonic()
+        if message.data:
+            self._supervisor.stop(now, Cause.EMERGENCY_STOP, 'the emergency stop topic')
+        # While it is pressed nothing can be cleared.
+        self._supervisor.on_permission(now, _RELEASED, not message.data)
 
     def _on_heartbeat(self, _message: Empty) -> None:
         assert self._supervisor is not None
@@ -202,35 +213,34 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._periods.append(now - self._ticked_at)
         self._ticked_at = now
         verdict = self._supervisor.tick(now)
-        if verdict.mode != Mode.WAITING and not self.settings.dry_run:
+        if not self.settings.dry_run:
             self._send(verdict)
         self._say(verdict)
         self._state.publish(self._state_message(verdict))
 
     def _send(self, verdict: Verdict) -> None:
-        assert self._robot is not None
-        control = self._robot.description.control
+        robot = self._robot
+        assert robot is not None
+        if verdict.position is None or verdict.velocity is None:
+            return
+        control = robot.description.control
         if control.interface == 'velocity':
             self._command.publish(forward_command(verdict.velocity))
         elif control.interface == 'position':
             self._command.publish(forward_command(verdict.position))
         else:
-            self._command.publish(self._trajectory(verdict, control.trajectory_time_s))
-
-    def _trajectory(self, verdict: Verdict, seconds: float) -> Any:
-        """To where a brake beginning now would end, at most: it stops there should this die."""
-        assert self._robot is not None
-        ahead = verdict.position + verdict.velocity * self._robot.period_s
-        return trajectory(self._robot.joints, ahead, np.zeros_like(ahead), seconds)
+            # The controller stops at the one point, should no other follow.
+            still = np.zeros_like(verdict.velocity)
+            seconds = control.trajectory_time_s
+            self._command.publish(trajectory(robot.joints, verdict.position, still, seconds))
 
     def _say(self, verdict: Verdict) -> None:
-        assert self._supervisor is not None
-        if (verdict.mode, verdict.cause) == self._said:
+        before, self._verdict = self._verdict, verdict
+        if (verdict.mode, verdict.cause) == (before.mode, before.cause):
             return
-        self._said = (verdict.mode, verdict.cause)
         if verdict.cause:
             self.get_logger().error(
-                f'{verdict.mode.name}: {self._supervisor.why}; when that is mended, call '
+                f'{verdict.mode.name}: {verdict.text}; when that is mended, call '
                 f'{self.get_fully_qualified_name()}/clear'
             )
         else:
@@ -241,7 +251,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         assert self._robot is not None
         message = SafetyState(
             session=self._session,
-            sequence=max(verdict.sequence, 0),
+            sequence=self._sequence,
             mode=int(verdict.mode),
             cause=int(verdict.cause),
             limited=int(verdict.limited),
@@ -249,10 +259,10 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             command_age_s=float(verdict.command_age_s),
             state_age_s=float(verdict.state_age_s),
             joint=list(self._robot.joints),
-            wanted=verdict.wanted.tolist(),
-            velocity=verdict.velocity.tolist(),
-            position=verdict.position.tolist(),
-            measured=verdict.measured.tolist(),
+            wanted=self._wanted.tolist(),
+            velocity=[] if verdict.velocity is None else verdict.velocity.tolist(),
+            position=[] if verdict.position is None else verdict.position.tolist(),
+            measured=self._measured.tolist(),
         )
         conversion.set_stamp(message.header.stamp, self.now_ns())
         return message
@@ -269,11 +279,11 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         message = SafetyStatus(
             robot=robot.description.name,
             manifest=robot.digest(),
-            mode=int(self._said[0]),
-            why=supervisor.why,
+            mode=int(self._verdict.mode),
+            why=self._verdict.text,
             dry_run=self.settings.dry_run,
             speed_share=self.settings.speed_share,
-            standstill_s=supervisor.standstill_time_s(),
+            standstill_s=supervisor_settings(robot).standstill_time_s(robot.limits, robot.period_s),
             jitter_s=self._jitter_s,
             counter_name=list(counted),
             counter_value=list(counted.values()),
@@ -283,7 +293,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._diagnostics.publish(self._diagnostic(message))
 
     def _diagnostic(self, status: SafetyStatus) -> DiagnosticArray:
-        mode, cause = self._said
+        mode, cause = self._verdict.mode, self._verdict.cause
         level, text = DiagnosticStatus.OK, mode.name.lower()
         if cause:
             level, text = DiagnosticStatus.ERROR, status.why
@@ -295,7 +305,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             'dry run': str(status.dry_run),
             'speed share': f'{status.speed_share:g}',
             'jitter of the control period [s]': f'{status.jitter_s:.6f}',
-            'cause': describe(cause),
+            'cause': ', '.join(kind.name or '' for kind in Cause if kind & cause),
             **dict(zip(status.counter_name, map(str, status.counter_value), strict=True)),
         }
         item = DiagnosticStatus(
@@ -312,7 +322,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
 
 def supervisor_settings(robot: Robot) -> SupervisorSettings:
     """The watchdog of a robot's description, for the core."""
-    watchdog = robot.description.watchdog
+    watchdog, control = robot.description.watchdog, robot.description.control
+    topics = {_RUNNING: watchdog.running_topic, _SCALING: watchdog.speed_scaling_topic}
     return SupervisorSettings(
         state_timeout_s=watchdog.state_timeout_s,
         command_timeout_s=watchdog.command_timeout_s,
@@ -320,6 +331,9 @@ def supervisor_settings(robot: Robot) -> SupervisorSettings:
         tracking_error_rad=watchdog.tracking_error_rad,
         tracking_time_s=watchdog.tracking_time_s,
         heartbeat_timeout_s=watchdog.heartbeat_timeout_s,
+        max_tick_gap_s=watchdog.max_tick_gap_s,
+        anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
+        permissions=tuple(name for name, topic in topics.items() if topic),
     )
 
 
@@ -327,8 +341,6 @@ def main() -> int:
     """Run the node."""
     return run_node(SafetyNode)
 
-
-__all__ = ['NrlError', 'SafetyNode', 'main', 'supervisor_settings']
 
 if __name__ == '__main__':
     raise SystemExit(main())

@@ -46,7 +46,7 @@ def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
         context.try_shutdown()
     if not text:
         raise BridgeError(
-            f'no robot description on {topic} within {timeout_s:.0f} s: start the robot\'s driver, '
+            f"no robot description on {topic} within {timeout_s:.0f} s: start the robot's driver, "
             'or name a URDF or MJCF file as model in the robot description'
         )
     return text

@@ -1,1 +1,0 @@
-"""Limits, motion filter and supervisor of a real arm: no ROS, no files, no clock (docs/safety.md)."""
