@@ -141,6 +141,15 @@ class ArmModel:
         """Joints, J."""
         return len(self.joints)
 
+    def servo_gain(self, joint: int) -> float:
+        """Gain of the velocity servo that the model gives a joint [N m s], 0 without one.
+
+        Args:
+            joint: its number in ``mj``.
+        """
+        gains = [_servo_gain(self.mj, number) for number in _actuators_of(self.mj, joint)]
+        return max(gains, default=0.0)
+
     def find(self, name: str) -> tuple[bool, int]:
         """Whether a name is a site, and its number among sites or bodies.
 
@@ -235,17 +244,26 @@ def _find_joints(mj: Any, body: int, wanted: Sequence[str] | None) -> tuple[str,
     return names
 
 
+def _actuators_of(mj: Any, joint: int) -> list[int]:
+    on_joint = int(load_mujoco().mjtTrn.mjTRN_JOINT)
+    return [
+        number
+        for number in range(mj.nu)
+        if mj.actuator_trntype[number] == on_joint and mj.actuator_trnid[number, 0] == joint
+    ]
+
+
+def _servo_gain(mj: Any, actuator: int) -> float:
+    """Gain of a velocity servo, 0 when it is another kind of actuator."""
+    gain, bias = float(mj.actuator_gainprm[actuator, 0]), mj.actuator_biasprm[actuator]
+    return gain if bias[0] == bias[1] == 0.0 and bias[2] == -gain else 0.0
+
+
 def _servo_limits(mj: Any, joint: int) -> urdf.Limits:
     """Of an MJCF joint: MJCF has no velocity limits, but a velocity servo has a range."""
-    mujoco = load_mujoco()
-    on_joint = int(mujoco.mjtTrn.mjTRN_JOINT)
     velocity = effort = np.inf
-    for number in range(mj.nu):
-        if mj.actuator_trntype[number] != on_joint or mj.actuator_trnid[number, 0] != joint:
-            continue
-        bias = mj.actuator_biasprm[number]
-        is_servo = bias[1] == 0.0 and bias[2] == -mj.actuator_gainprm[number, 0] != 0.0
-        if is_servo and mj.actuator_ctrllimited[number]:
+    for number in _actuators_of(mj, joint):
+        if _servo_gain(mj, number) and mj.actuator_ctrllimited[number]:
             velocity = float(np.abs(mj.actuator_ctrlrange[number]).max())
         if mj.actuator_forcelimited[number]:
             effort = float(np.abs(mj.actuator_forcerange[number]).max())
