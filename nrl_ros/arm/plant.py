@@ -12,12 +12,11 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nrl_ros.arm.model import ArmModel, load_mujoco, spec_of
+from nrl_ros.arm.model import ArmModel, load_mujoco
+from nrl_ros.arm.simulation import PAYLOAD, servo_name, simulated
 from nrl_ros.core.errors import ConfigError, InvalidValueError, ShapeError
 from nrl_ros.core.types import Float64
 
-# Of a servo that a model does not give: time in which it takes up a new velocity [s].
-_SERVO_S = 0.02
 # Outer loop of the simulated servos, slow enough for the inner one [1/s].
 _POSITION_GAIN = 20.0
 # Inertia of a payload: that of a ball of this radius [m].
@@ -81,9 +80,10 @@ class _Base:
 
     @strength.setter
     def strength(self, value: ArrayLike) -> None:
-        self._strength = self._checked(value, 'strength')
-        if (self._strength < 0.0).any():
-            raise InvalidValueError(f'strength: expected no share below 0, received {value}')
+        shares = self._checked(value, 'strength')
+        if (shares < 0.0).any():
+            raise InvalidValueError(f'strength: expected no share below 0, received {value!r}')
+        self._strength = shares
 
     def _checked(self, value: ArrayLike, what: str) -> Float64:
         """A copy as [B, J]; one arm's values do for all."""
@@ -92,11 +92,13 @@ class _Base:
             raise ShapeError(f'{what}: expected {list(self._shape)}, received {array.shape}')
         if not np.isfinite(array).all():
             raise InvalidValueError(f'{what}: expected finite numbers, received {array.tolist()}')
-        return np.broadcast_to(array, self._shape).copy()
+        whole: Float64 = np.array(np.broadcast_to(array, self._shape))
+        return whole
 
     def _limited(self, command: ArrayLike) -> Float64:
         fastest = self.model.velocity
-        return np.clip(self._checked(command, 'velocity command'), -fastest, fastest)
+        limited: Float64 = np.clip(self._checked(command, 'velocity command'), -fastest, fastest)
+        return limited
 
     def velocity_toward(self, target: ArrayLike) -> Float64:
         """Velocities that bring the arms to positions, as fast as the joints may.
@@ -112,7 +114,8 @@ class _Base:
             InvalidValueError: a number is not finite.
         """
         way = self._checked(target, 'position target') - self.position
-        return np.clip(way * self._gain, -self.model.velocity, self.model.velocity)
+        limited: Float64 = np.clip(way * self._gain, -self.model.velocity, self.model.velocity)
+        return limited
 
 
 class ServoPlant(_Base):
@@ -207,12 +210,12 @@ class MujocoPlant(_Base):
         joints = [compiled.joint(name) for name in model.joints]
         self._qpos = [int(joint.qposadr[0]) for joint in joints]
         self._dof = [int(joint.dofadr[0]) for joint in joints]
-        self._servo = [compiled.actuator(_servo_name(name)).id for name in model.joints]
+        self._servo = [compiled.actuator(servo_name(name)).id for name in model.joints]
         self._healthy = (
             np.array(compiled.actuator_gainprm[self._servo, 0]),
             np.array(compiled.actuator_forcerange[self._servo]),
         )
-        self._payload = compiled.body(_PAYLOAD).id
+        self._payload = compiled.body(PAYLOAD).id
         self.reset(np.clip(0.0, model.position_low, model.position_high))
 
     @property
@@ -270,56 +273,3 @@ class MujocoPlant(_Base):
         data = self._data[number]
         self.position[number] = data.qpos[self._qpos]
         self.velocity[number] = data.qvel[self._dof]
-
-
-_PAYLOAD = 'nrl_payload'
-
-
-def _servo_name(joint: str) -> str:
-    return f'nrl_servo_{joint}'
-
-
-def simulated(model: ArmModel) -> Any:
-    """A ``mujoco.MjSpec`` of the arm with a servo in each joint and a payload of 0 kg at the tool.
-
-    Raises:
-        ConfigError: MuJoCo refuses it.
-    """
-    mujoco = load_mujoco()
-    spec = spec_of(model.text, model.path)
-    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
-    for body in spec.bodies[1:]:
-        body.gravcomp = 1.0
-    _add_servos(spec, model)
-    _, number = model.find(model.tool)
-    if model.tool_is_site:
-        site = next(site for site in spec.sites if site.name == model.tool)
-        parent, place = site.parent, model.mj.site_pos[number]
-    else:
-        parent, place = next(body for body in spec.bodies if body.name == model.tool), np.zeros(3)
-    parent.add_body(name=_PAYLOAD, pos=place, explicitinertial=True)
-    return spec
-
-
-def _add_servos(spec: Any, model: ArmModel) -> None:
-    """Replace all actuators by velocity servos of the same gains where the model has some."""
-    mujoco = load_mujoco()
-    mj = model.mj
-    for actuator in list(spec.actuators):
-        spec.delete(actuator)
-    for number in range(mj.njnt):
-        name = mj.joint(number).name
-        index = model.joints.index(name) if name in model.joints else None
-        gain = model.servo_gain(number) or mj.dof_M0[mj.jnt_dofadr[number]] / _SERVO_S
-        servo = spec.add_actuator(
-            name=_servo_name(name or str(number)),
-            target=name,
-            trntype=mujoco.mjtTrn.mjTRN_JOINT,
-            gainprm=[gain, *[0.0] * 9],
-            biastype=mujoco.mjtBias.mjBIAS_AFFINE,
-            biasprm=[0.0, 0.0, -gain, *[0.0] * 7],
-        )
-        if index is not None and np.isfinite(model.effort[index]):
-            servo.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
-            servo.forcerange = [-model.effort[index], model.effort[index]]
