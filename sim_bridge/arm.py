@@ -120,7 +120,7 @@ class ArmBridge:
         self.episodes.restore(snapshot['episodes'])
         self.plant.restore(snapshot['plant'])
         position, velocity = snapshot['reference']
-        self._filter.restore(np.array(position), np.array(velocity))
+        self._filter.resume(np.array(position), np.array(velocity))
         self._random.bit_generator.state = snapshot['random']
         self._episode = np.array(snapshot['episode'])
 

@@ -207,6 +207,16 @@ class MotionFilter:
             pulled = np.where(accepted[:, None], pulled, self._position)
         self._keep(pulled, self._velocity)
 
+    def resume(self, position: Array, velocity: Array) -> None:
+        """Go on where a simulated motion was saved, all arms; for hardware there is ``start``.
+
+        Args:
+            position: the reference then [B, J] [rad].
+            velocity: and its velocity [B, J] [rad/s].
+        """
+        self.start(position)
+        self._keep(self._position, np.array(self._shaped(velocity)))
+
     def _bounds(self) -> tuple[Array, Array]:
         """Between which positions may be [B, J]; whoever is outside may stay there."""
         braking = self._braking
