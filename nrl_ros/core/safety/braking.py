@@ -14,6 +14,9 @@ from nrl_ros.core.safety.limits import JointLimits
 
 Array = NDArray[Any]
 
+# Share of a velocity that rounding may leave over at the end of a brake.
+_NOTHING = 1e-9
+
 
 class Limited(IntFlag):
     """What changed a wanted velocity."""
@@ -68,7 +71,8 @@ class Braking:
     def braked(self, velocity: Array, *, hard: bool = False) -> Array:
         """Velocity after one tick of the synchronous brake, ``v (1 - dt / T)`` or zero."""
         duration = self.duration(velocity, hard=hard)
-        return velocity * (1.0 - self.period_s / np.maximum(duration, self.period_s))
+        left = 1.0 - self.period_s / np.maximum(duration, self.period_s)
+        return velocity * (left * (left > _NOTHING))
 
     def way(self, velocity: Array) -> Array:
         """At least the way of the synchronous brake, ``v T / 2`` [..., J] [rad]."""

@@ -62,7 +62,8 @@ class MotionFilter:
         limits: of each arm.
         period_s: dt, of the ticks [s].
         arms: B.
-        guard: says where positions are allowed beyond the joints' limits; None: everywhere.
+        guard: says where positions are allowed beyond the joints' limits, always the same; None:
+            everywhere.
         guard_tolerance_m: see above [m].
 
     Raises:
@@ -160,7 +161,7 @@ class MotionFilter:
         if stopping is not None:
             hard = self._braking.braked(self._velocity, hard=True)
             velocity = np.where(stopping[:, None], hard, velocity)
-            limited[stopping] &= Limited.NONFINITE
+            limited[stopping] &= np.uint8(Limited.NONFINITE)
         return self._move(velocity, limited)
 
     def brake(self, which: Array | None = None) -> Motion:

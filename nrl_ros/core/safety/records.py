@@ -134,7 +134,7 @@ class Verdict(NamedTuple):
         velocity: to command [J] [rad/s]; None: command nothing.
         limited: what changed the command, of Limited.
         followed: whether the newest command was followed in this tick, within limits.
-        sequence: of the command that was followed, -1 if none was.
+        sequence: of the command that was followed; without meaning (-1) if none was.
         command_age_s: since the newest command came, infinite without one [s].
         state_age_s: since the newest joint state was true, infinite without one [s].
     """

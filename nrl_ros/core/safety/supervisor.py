@@ -9,7 +9,7 @@ import numpy as np
 
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.safety.braking import Limited
-from nrl_ros.core.safety.inbox import Inbox
+from nrl_ros.core.safety.inbox import Command, Inbox
 from nrl_ros.core.safety.limits import JointLimits
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.outbox import Outbox
@@ -146,7 +146,7 @@ class Supervisor:
     def tick(self, now: float) -> Verdict:
         """What to command from now on for one period; to be called once in each."""
         self.counters['ticks'] += 1
-        limited, sequence = 0, -1
+        limited, followed = 0, None
         timely = self._clock(now)
         gap = 0.0 if self._ticked is None else now - self._ticked
         self._ticked = now if timely else None
@@ -156,16 +156,16 @@ class Supervisor:
         elif self._mode in _RUNNING:
             self._watch(now, gap)
             if self._mode in _RUNNING:
-                limited, sequence = self._run(now)
+                limited, followed = self._run(now)
         if self._mode == Mode.STOPPING:
             self._outbox.brake()
             if not self._outbox.velocity.any():
                 self._mode = Mode.STOPPED
         self.counters['held'] += self._mode == Mode.HOLDING
-        self.counters['followed'] += sequence >= 0
-        return self._verdict(limited, sequence)
+        self.counters['followed'] += followed is not None
+        return self._verdict(limited, followed)
 
-    def _verdict(self, limited: int, sequence: int) -> Verdict:
+    def _verdict(self, limited: int, followed: Command | None) -> Verdict:
         position = self._outbox.position
         return Verdict(
             self._mode,
@@ -174,8 +174,8 @@ class Supervisor:
             position,
             None if position is None else self._outbox.velocity,
             limited,
-            sequence >= 0,
-            sequence,
+            followed is not None,
+            -1 if followed is None else followed.sequence,
             self._inbox.command_age_s(self._now),
             self._inbox.state_age_s(self._now),
         )
@@ -245,15 +245,14 @@ class Supervisor:
         elif now - self._astray_since > self._settings.tracking_time_s:
             self._latch(Cause.TRACKING_ERROR, f'the arm is {astray:.4f} rad from its reference')
 
-    def _run(self, now: float) -> tuple[int, int]:
-        """Follow the newest command, or hold; returns what limited it, and its number or -1."""
+    def _run(self, now: float) -> tuple[int, Command | None]:
+        """Follow the newest command, or hold; returns what limited it, and what was followed."""
         command, state = self._inbox.command, self._inbox.state
-        fresh = self._inbox.command_age_s(now) <= self._settings.command_timeout_s
-        if command is None or not fresh:
-            self.counters['commands_stale'] += self._mode == Mode.FOLLOWING
-            self._mode, wanted, sequence = Mode.HOLDING, np.zeros(len(self._outbox.velocity)), -1
-        else:
-            self._mode, wanted, sequence = Mode.FOLLOWING, command.velocity, command.sequence
+        if self._inbox.command_age_s(now) > self._settings.command_timeout_s:
+            command = None
+        self.counters['commands_stale'] += command is None and self._mode == Mode.FOLLOWING
+        self._mode = Mode.HOLDING if command is None else Mode.FOLLOWING
+        wanted = np.zeros(len(self._outbox.velocity)) if command is None else command.velocity
         try:
             if self._settings.anchor_gain and state is not None:
                 self._filter.anchor(state.position[None], self._settings.anchor_gain)
@@ -263,8 +262,8 @@ class Supervisor:
             problem = repr(error)
         if problem:
             self._latch(Cause.CONTRACT, f'motion filter: {problem}')
-            return 0, -1
+            return 0, None
         limited = int(motion.limited[0])
         for kind in Limited:
             self.counters[f'limited_{kind.name}'.lower()] += bool(limited & kind)
-        return limited, sequence
+        return limited, command
