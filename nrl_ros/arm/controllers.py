@@ -109,6 +109,11 @@ class Controllers:
             )
         self._put(trajectory, Mode.POSITION, now_s, start)
 
+    def hold(self) -> None:
+        """Forget all commands; the arm stays where it is at the next update."""
+        self._queue.clear()
+        self._acting = None
+
     def update(self, now_s: float, position: Float64, velocity: Float64) -> Order:
         """The order for the period that begins now.
 
@@ -121,7 +126,7 @@ class Controllers:
             Velocities, or positions to be reached at the end of the period.
         """
         if self._acting is None:
-            self._hold(position)
+            self._stay(position)
         while self._queue and self._queue[0].due_s <= now_s + _SAME_S:
             self._take(self._queue.popleft(), now_s, position, velocity)
         assert self._acting is not None
@@ -129,10 +134,10 @@ class Controllers:
         if isinstance(acting.value, Trajectory):
             return Order(Mode.POSITION, acting.value.at(now_s + self._period_s - acting.start_s))
         if self.timeout_s and now_s - acting.due_s >= self.timeout_s - _SAME_S:
-            self._hold(position, acting.mode)
+            self._stay(position, acting.mode)
         return Order(self._acting.mode, np.array(self._acting.value))
 
-    def _hold(self, position: Float64, mode: Mode = Mode.POSITION) -> None:
+    def _stay(self, position: Float64, mode: Mode = Mode.POSITION) -> None:
         """Velocity 0, or the present position, for ever."""
         value = np.zeros(len(self.joints)) if mode is Mode.VELOCITY else np.array(position)
         self._acting = _Command(math.inf, value, mode, math.inf)
@@ -141,7 +146,7 @@ class Controllers:
         if not isinstance(command.value, Trajectory):
             self._acting = command
         elif not len(command.value.time_s):
-            self._hold(position)
+            self._stay(position)
         else:
             onward = command.value.onward(now_s - command.start_s, position, velocity)
             self._acting = command._replace(value=onward)

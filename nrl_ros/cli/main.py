@@ -265,7 +265,8 @@ def doctor() -> None:
 @app.command()
 def params(
     node: Annotated[
-        str | None, typer.Argument(help='learner, environment or neuromodulator; default: all')
+        str | None,
+        typer.Argument(help='learner, environment, neuromodulator or arm_driver; default: all'),
     ] = None,
     markdown: Annotated[
         bool, typer.Option('--markdown', help='As docs/parameters.md has it')
@@ -274,15 +275,15 @@ def params(
     """Print the settings of the nodes: name, type, default, range, and meaning."""
     with _errors():
         from nrl_ros.cli import reference
-        from nrl_ros.cli.config import MODELS
+        from nrl_ros.schema.files import NODES
 
         if markdown:
             typer.echo(reference.markdown(), nl=False)
             return
-        if node is not None and node not in MODELS:
-            raise ConfigError(f'unknown node {node!r}, known are {", ".join(MODELS)}')
+        if node is not None and node not in NODES:
+            raise ConfigError(f'unknown node {node!r}, known are {", ".join(NODES)}')
         console = Console()
-        for name, model in MODELS.items():
+        for name, model in NODES.items():
             if node in (None, name):
                 console.print(reference.table(name, model), highlight=False)
 

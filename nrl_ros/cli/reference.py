@@ -10,15 +10,15 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from nrl_ros.cli.config import MODELS
 from nrl_ros.schema.base import Settings
+from nrl_ros.schema.files import NODES
 
 _INTRODUCTION = """# Parameters
 
-Made by `nrl params --markdown`; do not edit. Every setting of the three nodes, as in the files of
-`config/`, `--set NODE.NAME=VALUE`, and `ros2 param`. *Live* ones may change while the node runs,
-the others are read when it is configured. An unknown name or a value out of range stops the node
-before it starts, with the names that were meant.
+Made by `nrl params --markdown`; do not edit. Every setting of the nodes, as in the files of
+`config/` and `--set NODE.NAME=VALUE`, where the node belongs to a run, and `ros2 param`. *Live*
+ones may change while the node runs, the others are read when it is configured. An unknown name or
+a value out of range stops the node before it starts, with the names that were meant.
 """
 
 
@@ -62,7 +62,7 @@ def parameters(model: type[Settings], prefix: str = '') -> list[Parameter]:
 def markdown() -> str:
     """The reference of all nodes as a page."""
     parts = [_INTRODUCTION]
-    for node, model in MODELS.items():
+    for node, model in NODES.items():
         parts.append(f'## {node}\n\n{(model.__doc__ or "").strip()}\n')
         lines = [
             '| Name | Type | Default | Allowed | Live | Meaning |',

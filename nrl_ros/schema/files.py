@@ -22,6 +22,7 @@ import yaml
 
 import nrl_ros
 from nrl_ros.core.errors import ConfigError
+from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
 from nrl_ros.schema.base import Settings, load
 from nrl_ros.schema.environment import EnvironmentNodeSettings
 from nrl_ros.schema.learner import LearnerNodeSettings
@@ -34,6 +35,9 @@ MODELS: dict[str, type[Settings]] = {
     'environment': EnvironmentNodeSettings,
     'neuromodulator': NeuromodulatorNodeSettings,
 }
+
+# Those of a run, and those that stand beside it.
+NODES: dict[str, type[Settings]] = {**MODELS, 'arm_driver': ArmDriverNodeSettings}
 
 PARAMETERS = 'ros__parameters'
 

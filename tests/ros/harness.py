@@ -67,6 +67,7 @@ SERVICES = {
     names.LOAD_CHECKPOINT: LoadCheckpoint,
     names.GET_STATE: GetLearnerState,
 }
+_MODULES = {'app': 'nrl_ros.app', 'arm_driver': 'sim_bridge.arm_driver'}
 # Domains of these tests: 40 to 100, other ones than those of the launch and command line tests.
 _DOMAINS = itertools.cycle(range(40, 101))
 
@@ -261,7 +262,7 @@ class Ros:
         """Start a node, or 'app' for all three in one process.
 
         Args:
-            node: learner, neuromodulator, environment.
+            node: learner, neuromodulator, environment, arm_driver.
             settings: dotted parameters.
             more: further ROS arguments, such as remappings.
             params_file: given instead of settings.
@@ -270,7 +271,7 @@ class Ros:
         if not params_file:
             path.write_text(yaml.safe_dump({'/**': {'ros__parameters': settings or {}}}))
         arguments = ['--ros-args', '--params-file', str(path), *more]
-        module = 'nrl_ros.app' if node == 'app' else f'nrl_ros.nodes.{node}'
+        module = _MODULES.get(node, f'nrl_ros.nodes.{node}')
         process = Process(module, arguments, self.domain)
         self._parts.append(process)
         return process

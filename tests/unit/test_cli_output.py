@@ -9,13 +9,13 @@ from typer.testing import CliRunner
 
 from nrl_ros import __version__
 from nrl_ros.cli import plot, processes, reference, runs
-from nrl_ros.cli.config import MODELS
 from nrl_ros.cli.display import line_of, number, sparkline
 from nrl_ros.cli.evaluate import score_of
 from nrl_ros.cli.main import app
 from nrl_ros.cli.metrics import EpisodeRow, write_metrics
 from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.schema.base import flatten
+from nrl_ros.schema.files import NODES
 
 RUNNER = CliRunner()
 
@@ -71,7 +71,7 @@ def test_missing_run_is_code_1(command, tmp_path):
 
 def test_reference_names_every_setting():
     page = reference.markdown()
-    for model in MODELS.values():
+    for model in NODES.values():
         for name in flatten(model()):
             assert f'`{name}`' in page
 

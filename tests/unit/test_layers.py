@@ -20,6 +20,15 @@ IMPURE = {
 PURE = set(sys.stdlib_module_names) - IMPURE
 STANDARD = set(sys.stdlib_module_names) - {'pickle', 'shelve', 'marshal'}
 ROS = {'rclpy', 'rcl_interfaces', 'builtin_interfaces', 'std_msgs', 'std_srvs', 'lifecycle_msgs'}
+# What arms speak.
+ARM_MESSAGES = {
+    'diagnostic_msgs',
+    'geometry_msgs',
+    'rosgraph_msgs',
+    'sensor_msgs',
+    'trajectory_msgs',
+    'visualization_msgs',
+}
 CORE, SCHEMA, STORAGE = 'nrl_ros.core', 'nrl_ros.schema', 'nrl_ros.storage'
 STUDY = 'nrl_ros.study'
 MESSAGES = {'nrl_ros.msg', 'nrl_ros.srv'}
@@ -52,6 +61,9 @@ EXCEPTIONS: dict[str, set[str]] = {
     # Files of settings are looked for where an installation puts them.
     'nrl_ros/schema/files.py': {'os', 'nrl_ros'},
     'nrl_ros/study/ray_engine.py': {'ray'},
+    # A node of its own, not a bridge: it stands where an arm's hardware stands.
+    'sim_bridge/arm_driver.py': {'nrl_ros', *ROS, *ARM_MESSAGES},
+    'sim_bridge/arm_markers.py': {'nrl_ros.arm', *ROS, *ARM_MESSAGES},
 }
 GENERATED = {'msg', 'srv', '__pycache__', 'native'}
 

@@ -1,0 +1,289 @@
+"""The driver of a simulated arm: stands where the hardware and ros2_control stand, on their topics.
+
+What an arm's node sees of this and of a real driver is the same: joint states at a fixed rate, and
+controllers that take velocities, positions or trajectories. Time is real, or simulated at the pace
+of real time and told on ``/clock``.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from geometry_msgs.msg import PointStamped
+from rosgraph_msgs.msg import Clock
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray, String
+from trajectory_msgs.msg import JointTrajectory
+
+from nrl_ros.arm.controllers import Controllers, JointSensor, Mode
+from nrl_ros.arm.kinematics import Chain
+from nrl_ros.arm.model import ArmModel
+from nrl_ros.arm.plant import MujocoPlant, ServoPlant
+from nrl_ros.arm.trajectory import Trajectory
+from nrl_ros.core.errors import ConfigError, NrlError
+from nrl_ros.core.types import Float64
+from nrl_ros.ros import qos
+from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.lifecycle import main as run_node
+from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
+
+NAME = 'arm_driver'
+_MARKERS_S = 0.1
+_DIAGNOSTICS_S = 1.0
+# Periods that the machine was too busy for are made up for, unless they are more than this [s].
+_MADE_UP_S = 0.1
+_SECOND_NS = 1_000_000_000
+
+
+class ArmDriver(NrlNode[ArmDriverNodeSettings]):
+    """One arm behind the topics that its settings name.
+
+    A command of the wrong length, or with a number that is not finite, is refused and counted, and
+    the arm holds where it is.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        self._plant: ServoPlant | MujocoPlant | None = None
+        super().__init__(NAME, ArmDriverNodeSettings, **options)
+
+    # ----------------------------------------------------------- lifecycle
+
+    def configure(self) -> None:
+        """Read the model, make plant, controllers and topics."""
+        settings = self.settings
+        self._model = ArmModel.from_file(settings.model, settings.joints or None, settings.tool)
+        self._period_s = 1.0 / settings.rate_hz
+        self._plant = self._make_plant()
+        self._chain = Chain(self._model)
+        self._controllers = Controllers(self._model.joints, self._period_s)
+        self._sensor = JointSensor(np.random.default_rng(settings.seed))
+        self._frame = settings.frame_id or self._model.mj.body(1).name
+        self._apply(settings)
+        self._make_topics()
+        self.periodic(self._period_s, self._tick)
+
+    def activate(self) -> None:
+        """Hold the arm where it is."""
+        self._controllers.hold()
+        self._began: float | None = None
+        self._periods = 0
+
+    def cleanup(self) -> None:
+        """Forget the arm."""
+        self._plant = None
+
+    def settings_changed(self, settings: ArmDriverNodeSettings) -> None:
+        """Take faults, noise and timeout over."""
+        if self._plant is not None:
+            self._apply(settings)
+
+    def _make_plant(self) -> ServoPlant | MujocoPlant:
+        settings, model = self.settings, self._model
+        plant: ServoPlant | MujocoPlant
+        if settings.plant == 'mujoco':
+            plant = MujocoPlant(model, 1, self._period_s)
+        else:
+            plant = ServoPlant(model, 1, self._period_s, settings.time_constant_s)
+        if settings.start:
+            plant.reset(self._per_joint(settings.start, 'start'))
+        return plant
+
+    def _apply(self, settings: ArmDriverNodeSettings) -> None:
+        fault, plant = settings.fault, self._plant
+        assert plant is not None
+        plant.strength = self._per_joint(fault.strength or (1.0,) * self._model.size, 'strength')
+        if isinstance(plant, MujocoPlant):
+            plant.set_payload(fault.payload_kg)
+        self._chain.tool_offset = np.array(fault.tool_offset_m)
+        self._controllers.latency_s = fault.latency_s
+        self._controllers.timeout_s = settings.command_timeout_s
+        self._sensor.drop_share = fault.drop_share
+        self._sensor.position_noise = settings.noise.position
+        self._sensor.velocity_noise = settings.noise.velocity
+
+    def _per_joint(self, values: tuple[float, ...], what: str) -> Float64:
+        if len(values) != self._model.size:
+            raise ConfigError(
+                f'{what}: expected {self._model.size} values, for {", ".join(self._model.joints)}; '
+                f'received {len(values)}'
+            )
+        return np.array(values)
+
+    def _make_topics(self) -> None:
+        topics = self.settings.topics
+        self._states = self._optional(JointState, topics.joint_states)
+        self._tool = self._optional(PointStamped, topics.tool)
+        self._sim_clock = self._optional(Clock, topics.clock)
+        self._diagnostics = self._optional(DiagnosticArray, topics.diagnostics)
+        if topics.velocity:
+            self._commands(Float64MultiArray, topics.velocity, self._on_velocity)
+        if topics.position:
+            self._commands(Float64MultiArray, topics.position, self._on_position)
+        if topics.trajectory:
+            self._commands(JointTrajectory, topics.trajectory, self._on_trajectory)
+        if topics.description:
+            description = self.publisher(String, topics.description, qos.latched())
+            description.publish(String(data=self._model.text))
+        if self._diagnostics is not None:
+            self.periodic(_DIAGNOSTICS_S, self._publish_diagnostics)
+        if topics.markers:
+            self._make_markers(topics.markers)
+
+    def _optional(self, kind: type, topic: str) -> Any:
+        return self.publisher(kind, topic, qos.step()) if topic else None
+
+    def _commands(self, kind: type, topic: str, take: Callable[[Any], None]) -> None:
+        """A topic whose bad messages stop the arm: who sends them is not to be trusted."""
+
+        def guarded(message: Any) -> None:
+            try:
+                take(message)
+            except NrlError:
+                self._controllers.hold()
+                raise
+
+        self.subscription(kind, topic, qos.step(), guarded)
+
+    def _make_markers(self, topic: str) -> None:
+        try:
+            from visualization_msgs.msg import MarkerArray
+
+            from sim_bridge.arm_markers import ArmMarkers
+        except ImportError as error:
+            self.get_logger().warning(
+                f'no markers, since {error.name} is missing; install visualization_msgs to see the '
+                'arm in RViz'
+            )
+            return
+        self._markers = self.publisher(MarkerArray, topic, qos.step())
+        self._shapes = ArmMarkers(self._model, self._frame)
+        self.periodic(_MARKERS_S, self._publish_markers)
+
+    # ------------------------------------------------------------- commands
+
+    def _now_s(self) -> float:
+        """The arm's own time: whole periods since activation."""
+        return self._periods * self._period_s
+
+    def _on_velocity(self, message: Float64MultiArray) -> None:
+        self._controllers.command_velocity(message.data, self._now_s())
+
+    def _on_position(self, message: Float64MultiArray) -> None:
+        self._controllers.command_position(message.data, self._now_s())
+
+    def _on_trajectory(self, message: JointTrajectory) -> None:
+        points = message.points
+        trajectory = Trajectory.of_points(
+            self._model.joints,
+            message.joint_names or self._model.joints,
+            [_nanoseconds(point.time_from_start) / _SECOND_NS for point in points],
+            [point.positions for point in points],
+            [point.velocities for point in points],
+        )
+        stamp_ns = _nanoseconds(message.header.stamp)
+        start_s = None
+        if stamp_ns:
+            start_s = self._now_s() + (stamp_ns - self._stamp_ns(0.0)) / _SECOND_NS
+        self._controllers.command_trajectory(trajectory, self._now_s(), start_s)
+
+    # --------------------------------------------------------------- motion
+
+    def _tick(self) -> None:
+        """Catch up with the steady clock, usually by one period."""
+        now, period = time.monotonic(), self._period_s
+        if self._began is None:
+            # Half a period off, so that a timer that is a little early or late counts right.
+            self._began = now - 0.5 * period
+        behind = int((now - self._began) / period) - self._periods
+        most = max(1, int(_MADE_UP_S / period))
+        if behind > most:
+            self.counters['overrun_periods'] += behind - most
+            self._began += (behind - most) * period
+            behind = most
+        late = now - self._began - (self._periods + behind + 0.5) * period
+        if late < 0.0:
+            # The ticks before were late, this one is not: it is the measure from now on.
+            self._began += late
+            late = 0.0
+        for left in range(behind - 1, -1, -1):
+            self._advance()
+            self._publish(self._stamp_ns(late + left * period))
+
+    def _advance(self) -> None:
+        plant = self._plant
+        assert plant is not None
+        order = self._controllers.update(self._now_s(), plant.position[0], plant.velocity[0])
+        if order.mode is Mode.POSITION:
+            plant.step(plant.velocity_toward(order.value))
+        else:
+            plant.step(order.value)
+        self._periods += 1
+
+    def _stamp_ns(self, ago_s: float) -> int:
+        """Stamp of a period: simulated time where that is published, else when it was due."""
+        if self._sim_clock is not None:
+            return round(self._periods * self._period_s * _SECOND_NS)
+        return self.now_ns() - round(ago_s * _SECOND_NS)
+
+    def _publish(self, stamp_ns: int) -> None:
+        assert self._plant is not None
+        stamp = Time(sec=stamp_ns // _SECOND_NS, nanosec=stamp_ns % _SECOND_NS)
+        if self._sim_clock is not None:
+            self._sim_clock.publish(Clock(clock=stamp))
+        seen = self._sensor.read(self._plant.position[0], self._plant.velocity[0])
+        if seen is None:
+            self.counters['lost_states'] += 1
+        elif self._states is not None and not self.settings.fault.freeze_states:
+            message = JointState(
+                name=self._model.joints, position=seen[0].tolist(), velocity=seen[1].tolist()
+            )
+            message.header.stamp = stamp
+            self._states.publish(message)
+        if self._tool is not None:
+            place = PointStamped()
+            place.header.stamp, place.header.frame_id = stamp, self._frame
+            x, y, z = self._chain.tool(self._plant.position)[0].tolist()
+            place.point.x, place.point.y, place.point.z = x, y, z
+            self._tool.publish(place)
+
+    # ---------------------------------------------------------- for people
+
+    def _publish_markers(self) -> None:
+        if self._markers.get_subscription_count() and self._plant is not None:
+            position = self._plant.position
+            stamp_ns = self._stamp_ns(0.0)
+            stamp = Time(sec=stamp_ns // _SECOND_NS, nanosec=stamp_ns % _SECOND_NS)
+            tool = self._chain.tool(position)[0]
+            self._markers.publish(self._shapes.message(position[0], tool, stamp))
+
+    def _publish_diagnostics(self) -> None:
+        refused = sum(count for name, count in self.counters.items() if 'dropped' in name)
+        status = DiagnosticStatus(
+            level=DiagnosticStatus.WARN if refused else DiagnosticStatus.OK,
+            name=self.get_fully_qualified_name(),
+            hardware_id=self._model.name,
+            message=f'{refused} commands were refused' if refused else 'running',
+            values=[KeyValue(key=key, value=str(self.counters[key])) for key in self.counters],
+        )
+        message = DiagnosticArray(status=[status])
+        message.header.stamp = self.get_clock().now().to_msg()
+        self._diagnostics.publish(message)
+
+
+def _nanoseconds(moment: Any) -> int:
+    """Of a ``Time`` or a ``Duration``."""
+    return int(moment.sec) * _SECOND_NS + int(moment.nanosec)
+
+
+def main() -> int:
+    """Run the driver."""
+    return run_node(ArmDriver)
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())
