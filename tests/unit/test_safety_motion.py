@@ -107,6 +107,25 @@ def test_joints_slide_along_their_limits_without_slowing_others() -> None:
     assert motion_filter.position[0, 0] > 1.999
 
 
+def test_a_stop_that_is_given_up_leaves_a_verified_stop() -> None:
+    """A brake of the usual strength comes nearer to a limit than following does; what may be
+    followed after it depends on how long the other joint takes to stop, so both go slower."""
+    slowed = 0
+    for braked in range(1, 6):
+        motion_filter = started(2, -1.0, 1.5, fields={'stop_acceleration': (10.0, 10.0)})
+        while motion_filter.position[0, 1] < 1.967:
+            follow(motion_filter, 1, 1.0, 1.0)
+        for _ in range(braked):
+            motion_filter.brake()
+        before = motion_filter.velocity[0, 0]
+        for _ in range(10):
+            speed = follow(motion_filter, 1, 1.0, 1.0).velocity[0]
+            slowed += speed[0] < min(1.0, before + 0.1) - 1e-9
+            before = speed[0]
+            assert motion_filter.position[0, 1] + speed[1] * speed.max() / 20 <= 2.0 + 1e-9
+    assert slowed
+
+
 def test_an_arm_outside_of_its_limits_may_only_come_back() -> None:
     motion_filter = started(2, 2.5, 0.0)
     out = follow(motion_filter, 20, 1.0, 1.0)

@@ -289,6 +289,19 @@ def test_an_arm_that_does_not_follow_is_stopped() -> None:
     assert verdict.cause == Cause.TRACKING_ERROR
 
 
+def test_time_astray_begins_anew_with_a_clear() -> None:
+    rig = Rig()
+    rig.run(1)
+    while rig.supervisor.mode != Mode.STOPPED:
+        rig.state(position=[0.5, 0.5])
+        rig.tick()
+    rig.state()
+    assert rig.supervisor.clear(rig.now) == ''
+    for _ in range(5):
+        rig.state(position=[0.5, 0.5])
+        assert rig.tick().mode == Mode.HOLDING
+
+
 def test_an_arm_that_comes_back_in_time_is_not_stopped() -> None:
     rig = Rig()
     rig.run(1)
@@ -382,6 +395,13 @@ def test_whatever_comes_at_a_time_that_cannot_be_stops(now: float, name: str, va
     assert verdict.mode == Mode.STOPPED
     if not math.isfinite(now):
         assert rig.supervisor.clear(now) == verdict.text
+
+
+def test_a_permission_is_withdrawn_whatever_the_time() -> None:
+    rig = moving()
+    rig.supervisor.on_permission(math.nan, 'program', False)
+    assert rig.run(6).cause == Cause.OVERRUN
+    assert rig.supervisor.clear(rig.now) == 'no permission of program'
 
 
 def test_what_was_heard_before_the_clock_was_set_back_is_forgotten() -> None:

@@ -73,16 +73,8 @@ class Inbox:
         self.state = State(places, speeds, now - max(age_s, 0.0))
         return ''
 
-    def put_command(self, now: float, wanted_velocity: Any, sequence: int, keep: bool) -> None:
-        """Note a command, unless it is not finite or not newer than the one before.
-
-        Args:
-            now: [s].
-            wanted_velocity: [J] [rad/s].
-            sequence: its number.
-            keep: whether it may be followed; what is said to an arm that is not to move is not
-                kept for later.
-        """
+    def put_command(self, now: float, wanted_velocity: Any, sequence: int) -> bool:
+        """Keep a command, unless it is not finite or not newer than the one before."""
         self._counters['commands'] += 1
         wanted = finite_row(wanted_velocity, len(self._limits.joints))
         if wanted is None:
@@ -91,8 +83,9 @@ class Inbox:
             self._counters['commands_reordered'] += 1
         else:
             self._sequence, self._command_s = sequence, now
-            self.command = Command(wanted, sequence) if keep else None
-            self._counters['commands_ignored'] += not keep
+            self.command = Command(wanted, sequence)
+            return True
+        return False
 
     def put_heartbeat(self, now: float) -> None:
         """Note a heartbeat."""
@@ -116,7 +109,7 @@ class Inbox:
         return math.inf if self.state is None else now - self.state.stamp_s
 
     def command_age_s(self, now: float) -> float:
-        """Of the newest command, kept or not, infinite without one [s]."""
+        """Of the newest command, infinite without one [s]."""
         return now - self._command_s
 
     def outside(self) -> str:

@@ -105,7 +105,8 @@ class Supervisor:
             sequence: must rise; see on_commander.
         """
         if self._clock(now):
-            self._inbox.put_command(now, wanted_velocity, sequence, self._mode in _RUNNING)
+            kept = self._inbox.put_command(now, wanted_velocity, sequence)
+            self.counters['commands_ignored'] += kept and self._mode not in _RUNNING
 
     def on_commander(self, now: float) -> None:
         """Whoever commands is another one or started anew, and counts from anywhere."""
@@ -225,6 +226,7 @@ class Supervisor:
         self._outbox.begin(self._filter.position[0])
         self._mode, self._cause = Mode.HOLDING, Cause(0)
         self._text, self._astray_since = '', None
+        # What was said to an arm that was not to move is not followed now.
         self._inbox.command = None
         return ''
 
