@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from nrl_ros.arm.description import read_robot
+from nrl_ros.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.arm.episode import ReachEpisodes
 from nrl_ros.arm.homing import way_home
-from nrl_ros.arm.robot import FROM_TOPIC, make_robot
+from nrl_ros.arm.robot import make_robot
 from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.arm.wear import Wear
 from nrl_ros.core.errors import BridgeError, ConfigError, InvalidValueError

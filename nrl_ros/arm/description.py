@@ -20,6 +20,9 @@ from nrl_ros.schema.files import dotted, find_config, read_yaml
 Numbers = tuple[float, ...]
 Point = tuple[float, float, float]
 
+# The model that is waited for instead of read.
+FROM_TOPIC = 'robot_description'
+
 
 class LimitsGroup(Settings):
     """What a joint may do; one number for all joints, or one each."""

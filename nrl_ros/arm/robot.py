@@ -10,16 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.arm.clearance import Clearance
-from nrl_ros.arm.description import RobotDescription, read_robot
+from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.arm.kinematics import Chain
 from nrl_ros.arm.model import ArmModel
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.safety.limits import JointLimits, Workspace, WorkspaceGuard
 
 Array = NDArray[Any]
-
-# The model that is waited for instead of read.
-FROM_TOPIC = 'robot_description'
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from std_msgs.msg import Bool, Empty, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from nrl_ros.arm.description import RobotDescription, read_robot
-from nrl_ros.arm.robot import FROM_TOPIC, Robot, make_robot
+from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
+from nrl_ros.arm.robot import Robot, make_robot
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
 from nrl_ros.core.safety.supervisor import Supervisor
