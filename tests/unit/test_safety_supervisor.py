@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -609,3 +612,12 @@ def test_the_tool_stays_in_its_box_behind_a_supervisor() -> None:
     rig.run(300, -1.0, -1.0)
     assert GUARD.violation(rig.position[None])[0] <= 1e-3 + rig.filter.chord_m(0.7)
     assert rig.counters['limited_workspace'] > 0
+
+
+def test_the_page_names_every_mode_cause_setting_and_counter() -> None:
+    page = Path(__file__).resolve().parents[2] / 'docs/safety.md'
+    named = set(re.findall(r'`([^`\n]+)`', page.read_text(encoding='utf-8')))
+    wanted = {member.name for kind in (Mode, Cause) for member in kind}
+    wanted |= {field.name for field in fields(SupervisorSettings)}
+    wanted |= {name for name in Rig().counters if not name.startswith('stop_')}
+    assert not wanted - named
