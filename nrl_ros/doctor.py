@@ -42,7 +42,10 @@ _NEEDED = {
     'typer': (0, 12),
 }
 _BELOW = {'gymnasium': 2, 'pydantic': 3}
-_OPTIONAL = {'torch': 'python -m pip install "nrl_ros[torch]"; only comparisons with BP need it'}
+_OPTIONAL = {
+    'mujoco': 'python -m pip install "nrl_ros[arm]"; only arms need it',
+    'torch': 'python -m pip install "nrl_ros[torch]"; only comparisons with BP need it',
+}
 _MESSAGES = (
     'Action', 'EnvInfo', 'EnvState', 'EnvStatus', 'EpisodeReport', 'LearnerStatus',
     'Neuromodulation', 'NeuromodulatorStatus', 'Reward',
