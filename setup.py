@@ -70,6 +70,7 @@ setup(
         'nrl_ros.cli',
         'nrl_ros.core',
         'nrl_ros.core.plasticity',
+        'nrl_ros.core.safety',
         'nrl_ros.nodes',
         'nrl_ros.ros',
         'nrl_ros.schema',

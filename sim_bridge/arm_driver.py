@@ -20,6 +20,7 @@ from std_msgs.msg import Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
 from nrl_ros.arm.controllers import Controllers, JointSensor, Mode
+from nrl_ros.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.arm.kinematics import Chain
 from nrl_ros.arm.model import ArmModel
 from nrl_ros.arm.plant import MujocoPlant, ServoPlant
@@ -54,7 +55,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
 
     def configure(self) -> None:
         """Read the model, make plant, controllers and topics."""
-        settings = self.settings
+        self._used = settings = described(self.settings)
         self._model = ArmModel.from_file(settings.model, settings.joints or None, settings.tool)
         self._period_s = 1.0 / settings.rate_hz
         self._plant = self._make_plant()
@@ -82,7 +83,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
             self._apply(settings)
 
     def _make_plant(self) -> ServoPlant | MujocoPlant:
-        settings, model = self.settings, self._model
+        settings, model = self._used, self._model
         plant: ServoPlant | MujocoPlant
         if settings.plant == 'mujoco':
             plant = MujocoPlant(model, 1, self._period_s)
@@ -114,7 +115,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         return np.array(values)
 
     def _make_topics(self) -> None:
-        topics = self.settings.topics
+        topics = self._used.topics
         self._states = self._optional(JointState, topics.joint_states)
         self._tool = self._optional(PointStamped, topics.tool)
         self._sim_clock = self._optional(Clock, topics.clock)
@@ -274,6 +275,36 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
 def _nanoseconds(moment: Any) -> int:
     """Of a ``Time`` or a ``Duration``."""
     return int(moment.sec) * _SECOND_NS + int(moment.nanosec)
+
+
+def described(settings: ArmDriverNodeSettings) -> ArmDriverNodeSettings:
+    """Settings with what a robot's description says in their place.
+
+    Raises:
+        ConfigError: the description is wrong, or its model comes from a topic: this node stands for
+            the driver that would publish it.
+    """
+    if not settings.robot:
+        return settings
+    robot = read_robot(settings.robot)
+    if robot.model == FROM_TOPIC:
+        raise ConfigError(
+            f'robot {robot.name!r} takes its model from a topic, which nobody but the driver '
+            'publishes: name a URDF or MJCF file as model to simulate it'
+        )
+    control, topics = robot.control, settings.topics
+    name = control.interface
+    taken = {'velocity': '', 'position': '', 'trajectory': '', name: control.command_topic}
+    return settings.model_copy(
+        update={
+            'model': robot.model,
+            'joints': robot.joints,
+            'tool': robot.tool,
+            'rate_hz': control.rate_hz,
+            'start': settings.start or robot.home_rad,
+            'topics': topics.model_copy(update={**taken, 'joint_states': control.state_topic}),
+        }
+    )
 
 
 def main() -> int:

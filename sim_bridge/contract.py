@@ -77,6 +77,9 @@ def _step(bridge: Environment, action: Array, ended: Array, at: int) -> StepResu
     _expect(result.reward, (size,), np.float64, f'reward {at}')
     for name in ('terminated', 'truncated', 'aborted'):
         _expect(getattr(result, name), (size,), np.bool_, f'{name} {at}')
+    if result.metrics is not None:
+        figures = (size, len(bridge.spec.metrics))
+        _expect(result.metrics, figures, np.float64, f'metrics {at}')
     now = _ended(result)
     wrong = np.flatnonzero(ended & (now | (result.reward != 0.0)))
     if len(wrong):
@@ -87,7 +90,8 @@ def _step(bridge: Environment, action: Array, ended: Array, at: int) -> StepResu
         )
     ended[:] = now
     # A bridge may use its arrays again; what is kept here must not change.
-    return StepResult(*(np.array(part) for part in vars(result).values()))
+    parts = vars(result).values()
+    return StepResult(*(None if part is None else np.array(part) for part in parts))
 
 
 def _ended(result: StepResult) -> Array:

@@ -20,9 +20,11 @@ from nrl_ros.core.interfaces import Environment
 GROUP = 'nrl_ros.bridges'
 _OWN = {
     'acrobot': 'sim_bridge.acrobot:make',
+    'arm': 'sim_bridge.arm:make',
     'cartpole': 'sim_bridge.cartpole:make',
     'gymnasium': 'sim_bridge.gymnasium_bridge:make',
     'reaching': 'sim_bridge.reaching:make',
+    'ros2_control_arm': 'sim_bridge.ros2_control_arm:make',
     'scripted': 'sim_bridge.scripted:make',
 }
 

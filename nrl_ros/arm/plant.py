@@ -101,6 +101,20 @@ class _Base:
         # Faster than np.clip on arrays this small.
         return np.minimum(np.maximum(velocity, self._slowest), self.model.velocity)
 
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that decides the future, as plain data and arrays (copies)."""
+        return {
+            'position': self.position.copy(),
+            'velocity': self.velocity.copy(),
+            'strength': self.strength,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot of a plant of the same size."""
+        self.position[...] = snapshot['position']
+        self.velocity[...] = snapshot['velocity']
+        self.strength = snapshot['strength']
+
     def velocity_toward(self, target: ArrayLike) -> Float64:
         """Velocities that bring the arms to positions, as fast as the joints may.
 
@@ -269,6 +283,28 @@ class MujocoPlant(_Base):
             data.ctrl[self._servo] = wanted[number]
             self._mujoco.mj_step(mj, data, self._substeps)
             self._read(number)
+
+    def snapshot(self) -> dict[str, Any]:
+        """As of the other plant, and MuJoCo's own state."""
+        states = []
+        for mj, data in zip(self._models, self._data, strict=True):
+            size = self._mujoco.mj_stateSize(mj, self._state)
+            states.append(np.empty(size))
+            self._mujoco.mj_getState(mj, data, states[-1], self._state)
+        return super().snapshot() | {'states': np.array(states)}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot of a plant of the same size."""
+        super().restore(snapshot)
+        for mj, data, state in zip(self._models, self._data, snapshot['states'], strict=True):
+            self._mujoco.mj_setState(mj, data, state, self._state)
+            self._mujoco.mj_forward(mj, data)
+            # Solving for the accelerations has changed what the next step starts its own from.
+            self._mujoco.mj_setState(mj, data, state, self._state)
+
+    @property
+    def _state(self) -> int:
+        return int(self._mujoco.mjtState.mjSTATE_INTEGRATION)
 
     def _read(self, number: int) -> None:
         data = self._data[number]

@@ -21,13 +21,14 @@ from nrl_ros.core.kernel_books import NativeWindows
 from nrl_ros.core.kernels import available
 from nrl_ros.core.network import NetworkSpec
 from nrl_ros.core.traces import DetachedTrace, TraceStore
-from nrl_ros.core.types import Ending, Phase, StateBatch
+from nrl_ros.core.types import Applied, Ending, Phase, StateBatch
 
 Array = NDArray[Any]
 
 _NO_WINDOW = -1
 # Comparing arrays with plain integers is several times faster than with enumerations.
 _FIRST, _LAST, _ABORTED = int(Phase.FIRST), int(Phase.LAST), int(Ending.ABORTED)
+_NOT, _LIMITED = int(Applied.NOT), int(Applied.LIMITED)
 
 
 class Creditable(NamedTuple):
@@ -74,6 +75,7 @@ class CreditWindows:
         self._carried = np.zeros(instances, np.bool_)
         self._episode = np.full(instances, -1, np.int64)
         self._late: dict[tuple[int, int], DetachedTrace] = {}
+        self._as_sent = b'\x01' * instances
         # Whether the state to come may say that a window is over.
         self._over = True
         self._native = None
@@ -122,7 +124,7 @@ class CreditWindows:
         Returns:
             Traces whose RPE had come before, None when there are none.
         """
-        if np.count_nonzero(state.applied) < len(state.applied):
+        if state.applied.tobytes() != self._as_sent:
             self._retract(state)
         if not self._reset:
             goes_on = self._end_episodes(state)
@@ -173,7 +175,12 @@ class CreditWindows:
 
     def _retract(self, state: StateBatch) -> None:
         # A first state follows no action of the learner.
-        self._take_back((state.applied == 0) & (state.phase != _FIRST))
+        follows = state.phase != _FIRST
+        self._take_back((state.applied == _NOT) & follows)
+        # A limit is a part of the environment: the policy is credited with what it asked for.
+        self._counters['limited_steps'] += int(
+            np.count_nonzero((state.applied == _LIMITED) & follows)
+        )
 
     def _take_back(self, which: Array) -> None:
         index = np.flatnonzero(which & self._fresh & self._has_rows & ~self._closed)

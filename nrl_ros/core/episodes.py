@@ -44,6 +44,7 @@ class EpisodeEnds(NamedTuple):
     length: Array
     ending: Array
     episode_return: Array
+    metrics: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Episodes:
 
         Args:
             action: [B, A], as in ActionBatch.
-            applied: uint8 [B], 0 where this is not the learner's action; None: all are.
+            applied: [B] as in Applied; None: all as sent.
             stamp_ns: time of the resulting state [ns].
             learner: whose action it is, as in ActionBatch.
 
@@ -169,7 +170,7 @@ class Episodes:
         moves = self._books.move(reward, result.terminated, result.truncated, aborted, blind)
         self.total_steps += moves.live
         rewards = None if moves.paid is None else self._rewards(moves.paid, stamp_ns)
-        ends = None if moves.ended is None else self._ends(moves.ended)
+        ends = None if moves.ended is None else self._ends(moves.ended, result.metrics)
         everyone = self._all_applied if applied is None else applied
         state = self._state(moves.ending, everyone, stamp_ns, learner)
         return Advance(state, rewards, ends)
@@ -179,10 +180,11 @@ class Episodes:
         batch = info.spec.instances
         return RewardBatch(info.agent, info.session, self._sequence, batch, *paid, stamp_ns)
 
-    def _ends(self, ended: Ended) -> EpisodeEnds:
+    def _ends(self, ended: Ended, metrics: Array | None) -> EpisodeEnds:
         self.total_episodes += len(ended.instance)
         self.aborted += int(np.count_nonzero(ended.ending == _ABORTED))
-        return EpisodeEnds(self.total_steps, *ended)
+        figures = None if metrics is None else metrics[ended.instance]
+        return EpisodeEnds(self.total_steps, *ended, figures)
 
     def _state(self, ending: Array, applied: Array, stamp_ns: int, learner: int = 0) -> StateBatch:
         books = self._books

@@ -68,6 +68,39 @@ class Environment(Protocol):
 
 
 @runtime_checkable
+class LiveEnvironment(Environment, Protocol):
+    """An environment that does not wait: a robot. It is asked once a control period.
+
+    ``step`` then does not apply its action, which ``send`` has done when the action came; it tells
+    what has come of it.
+    """
+
+    def attach(self, node: Any) -> None:
+        """Make topics and services on the node that serves it; called when it is configured."""
+        ...
+
+    def look(self) -> bool:
+        """Do what is due in this period; whether an episode is to be begun, or goes on."""
+        ...
+
+    def send(self, action: Array) -> None:
+        """Apply an action [B, A] now."""
+        ...
+
+    def applied(self) -> NDArray[np.uint8]:
+        """What became of the action sent since the last step [B], as in Applied."""
+        ...
+
+    def hold(self) -> None:
+        """Bring everything to rest, and stay there until the next action."""
+        ...
+
+    def leave(self) -> None:
+        """As ``hold``, for good; topics are about to go."""
+        ...
+
+
+@runtime_checkable
 class Snapshottable(Protocol):
     """An environment that can be saved and continued bit for bit."""
 

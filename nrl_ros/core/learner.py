@@ -35,6 +35,7 @@ COUNTERS = (
     'unknown_agent_messages',
     'wrong_session_messages',
     'unapplied_steps',
+    'limited_steps',
     'foreign_steps',
     'late_rpes',
     'duplicate_rpes',

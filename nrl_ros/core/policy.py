@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
@@ -24,11 +25,13 @@ class Policy:
         network: its arrays stay the same ones.
         head: of the action space.
         space: what an action is.
+        manifest: what the numbers of observation and action mean; empty: not said.
     """
 
     network: Network
     head: PolicyHead
     space: ActionSpace
+    manifest: str = ''
 
     @property
     def weight_norm(self) -> float:
@@ -48,6 +51,12 @@ class Policy:
                 f'agent {info.agent!r} has {info.spec.observation_size} observations and '
                 f'{info.spec.action}, the network expects {expected[0]} and {expected[1]}; '
                 'start another learner, in another namespace, for it'
+            )
+        different = _difference(self.manifest, info.spec.manifest)
+        if different:
+            raise ShapeError(
+                f'agent {info.agent!r} means other things by the same numbers than what was '
+                f'learned from: {different}; start another learner, in another namespace, for it'
             )
 
 
@@ -69,14 +78,18 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
     )
     generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed)))
     weights = xavier_normal(spec, generator, np.dtype(settings.precision))
-    return Policy(Network(spec, weights), head, space)
+    return Policy(Network(spec, weights), head, space, info.spec.manifest)
 
 
 def policy_data(policy: Policy | None) -> dict[str, Any]:
     """Space, sizes and weights as plain data (copies)."""
     if policy is None:
-        return {'space': None, 'network': None}
-    return {'space': space_data(policy.space), 'network': network_data(policy.network)}
+        return {'space': None, 'network': None, 'manifest': ''}
+    return {
+        'space': space_data(policy.space),
+        'network': network_data(policy.network),
+        'manifest': policy.manifest,
+    }
 
 
 def policy_of(
@@ -95,8 +108,24 @@ def policy_of(
     space = space_of(data['space'])
     if served is not None and space is not None and served.space != space:
         raise CheckpointError(f'the checkpoint is for {space}, the environment has {served.space}')
+    manifest = str(data.get('manifest', ''))
+    different = _difference(manifest, '' if served is None else served.manifest)
+    if different:
+        raise CheckpointError(
+            f'the checkpoint means other things by the same numbers than the environment: '
+            f'{different}; load one that was learned with this robot and task'
+        )
     expected = None if served is None else served.network.spec
     network = network_of(data['network'], settings, expected)
     if network is None or space is None:
         return None
-    return Policy(network, _head(settings, space), space)
+    return Policy(network, _head(settings, space), space, manifest)
+
+
+def _difference(learned: str, received: str) -> str:
+    """The first line in which two manifests differ; empty when they do not, or one is silent."""
+    if not learned or not received or learned == received:
+        return ''
+    lines = zip_longest(learned.splitlines(), received.splitlines(), fillvalue='nothing')
+    one, other = next((left, right) for left, right in lines if left != right)
+    return f'learned with "{one}", received "{other}"'

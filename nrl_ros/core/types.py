@@ -41,6 +41,14 @@ class Ending(IntEnum):
     ABORTED = 3
 
 
+class Applied(IntEnum):
+    """What became of a learner's action (EnvState.APPLIED_*)."""
+
+    NOT = 0
+    AS_SENT = 1
+    LIMITED = 2
+
+
 class ActionKind(IntEnum):
     """Kind of an action space (EnvInfo.ACTION_*)."""
 
@@ -132,6 +140,9 @@ class EnvSpec:
         observation_high: upper bounds [O]; empty means unbounded.
         control_period_s: time between two steps [s]; 0 when it has no meaning.
         max_episode_steps: steps after which an episode is truncated; 0 when unknown.
+        metrics: names of the figures that StepResult.metrics holds, such as a final distance.
+        manifest: what each number of observation and action means, with names, units and scales;
+            a policy learned under one manifest is not used under another; empty: not said.
     """
 
     instances: int
@@ -141,6 +152,8 @@ class EnvSpec:
     observation_high: tuple[float, ...] = ()
     control_period_s: float = 0.0
     max_episode_steps: int = 0
+    metrics: tuple[str, ...] = ()
+    manifest: str = ''
 
     def __post_init__(self) -> None:
         """Check sizes."""
@@ -195,6 +208,7 @@ class StepResult:
         terminated: [B] the task ended.
         truncated: [B] the time was up.
         aborted: [B] something outside of the task ended the episode; it does not train.
+        metrics: [B, M] figures of the episodes so far, as named in EnvSpec.metrics; None: none.
     """
 
     observation: Float32
@@ -202,11 +216,12 @@ class StepResult:
     terminated: Bool
     truncated: Bool
     aborted: Bool
+    metrics: Float64 | None = None
 
 
 @dataclass(frozen=True)
 class StateBatch:
-    """One state of all instances of an agent (EnvState)."""
+    """One state of all instances of an agent (EnvState); ``applied`` as in Applied."""
 
     agent: str
     session: int

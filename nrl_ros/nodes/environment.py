@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from std_srvs.srv import SetBool
 
-from nrl_ros.core.episodes import Advance, EpisodeEnds, Episodes, check_action
+from nrl_ros.core.episodes import Advance, Episodes, check_action
 from nrl_ros.core.errors import BridgeError, ConfigError, NrlError, ProtocolError
-from nrl_ros.core.interfaces import Environment
+from nrl_ros.core.interfaces import Environment, LiveEnvironment
 from nrl_ros.core.types import ActionBatch, ActionKind, AgentInfo, StateBatch
+from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
 from nrl_ros.ros.lifecycle import NrlNode, draw_identity
@@ -31,7 +30,6 @@ from nrl_ros.storage.checkpoint import (
 )
 from sim_bridge.registry import make_bridge
 
-_RECENT_EPISODES = 100
 # Longest wait for the answer to the last state, which says that its rewards have been learned from.
 _LAST_ANSWER_S = 5.0
 # Without an answer: when that is said, how often, and when a restored session is given up.
@@ -46,12 +44,14 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     In lockstep a state waits for its action, however long; it is sent again every
     ``resend_period_s``. In real time a timer on the steady clock steps the environment: an action
     that comes after its period is counted and not applied, the last one in time is held, and the
-    learner is told so.
+    learner is told so. A live environment, such as a robot, is asked each period instead, and gets
+    each action at once (LiveEnvironment).
     """
 
     def __init__(self, **options: Any) -> None:
         super().__init__(names.ENVIRONMENT, EnvironmentNodeSettings, **options)
         self._bridge: Environment | None = None
+        self._live: LiveEnvironment | None = None
         self._paused = False
         self._lockstep = True
         self._pending_action: ActionBatch | None = None
@@ -69,6 +69,12 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             settings.bridge.name, settings.bridge.instances, dict(settings.bridge.options)
         )
         self._lockstep = settings.mode == 'lockstep'
+        self._live = self._bridge if isinstance(self._bridge, LiveEnvironment) else None
+        if self._live is not None and self._lockstep:
+            raise ConfigError(
+                f'bridge {settings.bridge.name!r} runs by itself, it cannot wait for its action: '
+                'set mode to realtime'
+            )
         self._period_s = settings.control_period_s or self._bridge.spec.control_period_s
         if not self._lockstep and self._period_s <= 0.0:
             raise ConfigError(
@@ -85,12 +91,14 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             EnvInfo, names.ENV_INFO, qos.latched(64), self._on_other_info, inactive=True
         )
         self.service(SetBool, names.PAUSE, self._on_pause)
+        if self._live is not None:
+            self._live.attach(self)
         self.periodic(settings.status_period_s, self._publish_status)
         self.periodic(settings.report_period_s, self._publish_report)
         if self._lockstep:
             self.periodic(settings.resend_period_s, self._resend)
         else:
-            self.periodic(self._period_s, self._tick)
+            self.periodic(self._period_s, self._tick if self._live is None else self._tick_live)
             self.periodic(settings.resend_period_s, self._watch_answers)
 
     def activate(self) -> None:
@@ -110,22 +118,24 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             saved = read_checkpoint(Path(settings.checkpoint.load), 'environment')
             state = self._episodes.restore(saved, self.now_ns())
             self._mine.add(self._episodes.info.session)
-        else:
+        elif self._live is None:
             state = self._episodes.begin(settings.seed, self.now_ns())
+        else:
+            state = None
         self._finished = False
         self._finishing_since: float | None = None
         self._pending_action = None
         self._applied_learner = 0
         self._answered_at = self._ticked_at = time.monotonic()
         self._held = safe_action(self._episodes.info)
-        self._ends: list[EpisodeEnds] = []
-        self._recent: deque[float] = deque(maxlen=_RECENT_EPISODES)
         self._reward_sent: Any = None
-        self._rate = (time.monotonic(), self._episodes.total_steps)
+        self._reports = EnvironmentReports(self._episodes, self._report, self._status)
         self._since_ns = self.now_ns()
         self._refuse_a_second_one()
         self._introduce()
-        self._send(state)
+        self._begun = state is not None
+        if state is not None:
+            self._send(state)
 
     def _new_session(self) -> int:
         session = draw_identity()
@@ -138,6 +148,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def deactivate(self) -> None:
         """Leave: nothing is stepped any more, the learner releases the open windows."""
+        if self._live is not None:
+            self._live.leave()
         self._publish_report()
         self._publish_status(active=False)
         self._introduce(active=False)
@@ -146,7 +158,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         """Close the bridge."""
         if self._bridge is not None:
             self._bridge.close()
-            self._bridge = None
+            self._bridge = self._live = None
         self._others.clear()
 
     # ------------------------------------------------------ others of that name
@@ -186,7 +198,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
                 f'action of session {action.session:#x}, expected {info.session:#x}: '
                 'it was sent before a restart'
             )
-        if action.sequence != self._sent.sequence:
+        if not self._begun or action.sequence != self._sent.sequence:
             self.counters['duplicate_actions' if self._lockstep else 'late_actions'] += 1
             self._look_for_a_second_learner(action, self._applied_learner)
             return
@@ -201,6 +213,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             # Here, not when it is due: a bad action must never become the one that is held.
             check_action(action.action, info)
             self._pending_action = action
+            if self._live is not None and not self._paused:
+                self._live.send(action.action)
         else:
             self._step(action)
 
@@ -252,6 +266,40 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._held = action.action
             self._advance(self._held, learner=action.learner)
 
+    def _tick_live(self) -> None:
+        """A robot: tell what has come of the last action; the next one is applied as it comes."""
+        assert self._live is not None
+        if self._finishing_since is not None:
+            self._live.hold()
+            self._watch_last_answer()
+            return
+        self._count_overrun()
+        if self._paused or self.exit_requested:
+            return
+        try:
+            going = self._live.look()
+        except BridgeError as error:
+            self.fail(f'{error}; this node ends, start it again when that is mended')
+            return
+        if not going:
+            # Nobody is asked meanwhile, so nobody is silent.
+            self._answered_at = time.monotonic()
+        elif not self._begun:
+            self._begun = True
+            self._send(self._episodes.begin(self.settings.seed, self.now_ns()))
+        else:
+            self._step_live()
+
+    def _step_live(self) -> None:
+        assert self._live is not None
+        action, self._pending_action = self._pending_action, None
+        if action is None:
+            self.counters['missing_actions'] += 1
+        else:
+            self._held = action.action
+        applied = self._live.applied()
+        self._advance(self._held, applied, 0 if action is None else action.learner)
+
     def _count_overrun(self) -> None:
         """Periods that this node itself was too slow for, or the machine too busy."""
         now = time.monotonic()
@@ -273,7 +321,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._reward.publish(self._reward_sent)
         self._send(advance.state)
         if advance.ends is not None:
-            self._ends.append(advance.ends)
+            self._reports.ended(advance.ends)
         stop = self.settings.stop
         episodes = self._episodes
         if (stop.steps and episodes.total_steps >= stop.steps) or (
@@ -308,7 +356,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         usual_s = self.settings.resend_period_s
         if not self._lockstep:
             usual_s = max(usual_s, 3.0 * self._period_s)
-        if self._paused or silent_s < usual_s:
+        if self._paused or not self._begun or silent_s < usual_s:
             return
         heard = self._state.get_subscription_count() > 0
         if self._restored and heard and silent_s > _RESTORED_S:
@@ -363,6 +411,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self._paused = request.data
+        if self._live is not None and request.data:
+            self._live.hold()
         self._answered_at = time.monotonic()
         response.success = True
         response.message = 'paused' if request.data else 'running'
@@ -392,36 +442,12 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     # --------------------------------------------------------------- status
 
     def _publish_report(self) -> None:
-        if not self._ends:
-            return
-        ends, self._ends = self._ends, []
-        message = conversion.report_to_msg(self._episodes.info, ends, self.now_ns())
-        self._recent.extend(message.episode_return)
-        self._report.publish(message)
+        self._reports.publish_episodes(self.now_ns())
 
     def _publish_status(self, *, active: bool = True) -> None:
-        episodes = self._episodes
-        now = time.monotonic()
-        then, steps = self._rate
-        self._rate = (now, episodes.total_steps)
-        shown = ('late_actions', 'missing_actions', 'resent_states')
-        others = {name: value for name, value in self.counters.items() if name not in shown}
-        message = EnvStatus(
-            agent=episodes.info.agent,
-            session=episodes.info.session,
-            active=active,
-            finished=self._finished,
-            steps=episodes.total_steps,
-            episodes=episodes.total_episodes,
-            aborted=episodes.aborted,
-            steps_per_second=(episodes.total_steps - steps) / max(now - then, 1e-9),
-            mean_return=float(np.mean(self._recent)) if self._recent else math.nan,
-            counter_name=list(others),
-            counter_value=list(others.values()),
-            **{name: self.counters[name] for name in shown},
+        self._reports.publish_status(
+            self.counters, self.now_ns(), active=active, finished=self._finished
         )
-        conversion.set_stamp(message.header.stamp, self.now_ns())
-        self._status.publish(message)
 
 
 def safe_action(info: AgentInfo) -> NDArray[Any]:

@@ -95,6 +95,7 @@ def info_to_msg(info: AgentInfo, stamp_ns: int) -> EnvInfo:
         delivery=int(info.delivery),
         delivery_steps=info.delivery_steps,
         max_episode_steps=spec.max_episode_steps,
+        manifest=spec.manifest,
     )
     set_stamp(message.header.stamp, stamp_ns)
     return message
@@ -123,6 +124,7 @@ def info_from_msg(message: EnvInfo) -> AgentInfo:
             tuple(message.observation_high),
             message.control_period_s,
             message.max_episode_steps,
+            manifest=message.manifest,
         )
         delivery = Delivery(message.delivery)
     except (ConfigError, ValueError) as error:
@@ -259,6 +261,15 @@ def report_to_msg(info: AgentInfo, ends: list[EpisodeEnds], stamp_ns: int) -> Ep
         length=_u32(np.concatenate([end.length for end in ends])),
         ending=_u8(np.concatenate([end.ending for end in ends])),
         episode_return=_f64(np.concatenate([end.episode_return for end in ends])),
+        **_figures(info, ends),
     )
     set_stamp(message.header.stamp, stamp_ns)
     return message
+
+
+def _figures(info: AgentInfo, ends: list[EpisodeEnds]) -> dict[str, Any]:
+    """Names and values of an environment's further figures."""
+    figures = [end.metrics for end in ends if end.metrics is not None]
+    if not info.spec.metrics or len(figures) != len(ends):
+        return {}
+    return {'metric_name': list(info.spec.metrics), 'metric': _f64(np.concatenate(figures).ravel())}

@@ -7,6 +7,7 @@ from nrl_ros.core.errors import NrlError
 try:
     from nrl_ros.msg import (
         Action,
+        ArmCommand,
         EnvInfo,
         EnvState,
         EnvStatus,
@@ -15,6 +16,8 @@ try:
         Neuromodulation,
         NeuromodulatorStatus,
         Reward,
+        SafetyState,
+        SafetyStatus,
     )
     from nrl_ros.srv import GetLearnerState, LoadCheckpoint, SaveCheckpoint
 except ImportError as error:
@@ -26,6 +29,7 @@ except ImportError as error:
 
 __all__ = [
     'Action',
+    'ArmCommand',
     'EnvInfo',
     'EnvState',
     'EnvStatus',
@@ -36,5 +40,7 @@ __all__ = [
     'Neuromodulation',
     'NeuromodulatorStatus',
     'Reward',
+    'SafetyState',
+    'SafetyStatus',
     'SaveCheckpoint',
 ]

@@ -75,6 +75,11 @@ class ArmDriverNodeSettings(Settings):
     """Everything the driver of the simulated arm takes."""
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
+    robot: str = Field(
+        '',
+        description='File of config/robots: model, joints, tool, rate, topics and start are taken '
+        'from there; empty: from here',
+    )
     model: str = Field(
         'planar', description='planar, ur5e, fr3, or the path of an MJCF or URDF file'
     )

@@ -1,0 +1,174 @@
+"""A described arm with its model: limits in force, workspace guard, and what a policy relies on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.arm.clearance import Clearance
+from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
+from nrl_ros.arm.kinematics import Chain
+from nrl_ros.arm.model import ArmModel
+from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.safety.limits import JointLimits, Workspace, WorkspaceGuard
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Robot:
+    """An arm that is ready to be limited, simulated, or commanded.
+
+    Attributes:
+        description: what its file says.
+        model: its kinematics and geometry.
+        chain: forward kinematics of the tool and of what is watched.
+        hard: limits of the machine as described, without margin or share.
+        limits: limits in force: with margin, and at the share of speed that was asked for.
+        home: where episodes start [J, rad].
+    """
+
+    description: RobotDescription
+    model: ArmModel
+    chain: Chain
+    hard: JointLimits
+    limits: JointLimits
+    home: Array
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Names in the order of every array of joints."""
+        return self.limits.joints
+
+    @property
+    def period_s(self) -> float:
+        """Time between two commands [s]."""
+        return 1.0 / self.description.control.rate_hz
+
+    def guard(self) -> WorkspaceGuard:
+        """Workspace and clearance, for the motion filter."""
+        box = self.description.workspace
+        margin = box.margin_m
+        workspace = Workspace(
+            tuple(value + margin for value in box.low_m),
+            tuple(value - margin for value in box.high_m),
+        )
+        clearance = Clearance(self.model) if box.clearance_m > 0.0 else None
+        return WorkspaceGuard(self.chain.points, workspace, clearance, box.clearance_m)
+
+    def manifest(self) -> str:
+        """Joints with their limits and units, tool and frame: what a policy was learned with."""
+        lines = [f'robot: {self.description.name}', f'tool: {self.model.tool}', 'frame: base']
+        limits = self.hard
+        for at, joint in enumerate(self.joints):
+            lines.append(
+                f'{joint}: {limits.position_low[at]:.6g} to {limits.position_high[at]:.6g} rad, '
+                f'{limits.velocity[at]:.6g} rad/s'
+            )
+        return '\n'.join(lines)
+
+    def digest(self) -> str:
+        """A short hash of the manifest."""
+        return hashlib.sha256(self.manifest().encode()).hexdigest()[:16]
+
+
+def load_robot(name: str, *, xml: str = '', share: float = 1.0) -> Robot:
+    """Read a description and its model.
+
+    Args:
+        name: file of ``config/robots``, or a path.
+        xml: the model, where it comes from a topic.
+        share: of the described speeds and accelerations to allow; 0.1 for first minutes.
+
+    Raises:
+        ConfigError: something is wrong, missing, or wider than the model allows.
+    """
+    return make_robot(read_robot(name), xml=xml, share=share)
+
+
+def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1.0) -> Robot:
+    """As load_robot, of a description that was read already."""
+    if description.model == FROM_TOPIC and not xml:
+        raise ConfigError(
+            f'robot {description.name!r}: its model comes from the topic {FROM_TOPIC}, which '
+            'simulation and tools cannot wait for: name a URDF or MJCF file as model'
+        )
+    joints = description.joints or None
+    if xml:
+        model = ArmModel.from_text(xml, joints=joints, tool=description.tool)
+    else:
+        model = ArmModel.from_file(description.model, joints=joints, tool=description.tool)
+    hard = _limits(description, model)
+    limits = hard.with_margin(description.limits.margin_rad).scaled(share)
+    home = _each(description, 'home_rad', description.home_rad, len(hard.joints), 0.0)
+    outside = (home < limits.position_low) | (home > limits.position_high)
+    if outside.any():
+        at = int(np.flatnonzero(outside)[0])
+        raise ConfigError(
+            f'robot {description.name!r}: home_rad of {hard.joints[at]} is {home[at]}, expected '
+            f'{limits.position_low[at]} to {limits.position_high[at]}: limits with their margin'
+        )
+    chain = Chain(model, description.workspace.watched)
+    robot = Robot(description, model, chain, hard, limits, home)
+    violation = float(robot.guard().violation(home[None])[0])
+    if violation > 0.0:
+        raise ConfigError(
+            f'robot {description.name!r}: at home it is {violation:.3f} m outside of its workspace '
+            'or too near to itself; mend home_rad, workspace or clearance_m'
+        )
+    return robot
+
+
+def _limits(description: RobotDescription, model: ArmModel) -> JointLimits:
+    """The model's limits, tightened as described: never widened."""
+    group, count, name = description.limits, len(model.joints), description.name
+    low = _each(description, 'position_low_rad', group.position_low_rad, count, -np.inf)
+    high = _each(description, 'position_high_rad', group.position_high_rad, count, np.inf)
+    speed = _each(description, 'velocity_rad_s', group.velocity_rad_s, count, np.inf)
+    for what, wider in (
+        ('position_low_rad', np.isfinite(low) & (low < model.position_low - 1e-9)),
+        ('position_high_rad', np.isfinite(high) & (high > model.position_high + 1e-9)),
+        ('velocity_rad_s', speed > model.velocity + 1e-9),
+    ):
+        if wider.any():
+            joint = model.joints[int(np.flatnonzero(wider)[0])]
+            raise ConfigError(
+                f'robot {name!r}: limits.{what} of {joint} is wider than its model allows; '
+                'a description may only tighten limits'
+            )
+    low, high = np.maximum(low, model.position_low), np.minimum(high, model.position_high)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        joint = model.joints[int(np.flatnonzero(~(np.isfinite(low) & np.isfinite(high)))[0])]
+        raise ConfigError(
+            f'robot {name!r}: joint {joint} has no position limits in its model; set '
+            'limits.position_low_rad and limits.position_high_rad'
+        )
+    acceleration = _each(
+        description, 'acceleration_rad_s2', group.acceleration_rad_s2, count, np.nan
+    )
+    stop = group.stop_acceleration_rad_s2
+    braking = _each(description, 'stop_acceleration_rad_s2', stop, count, np.nan)
+    return JointLimits(
+        tuple(model.joints),
+        tuple(low.tolist()),
+        tuple(high.tolist()),
+        tuple(speed.tolist()),
+        tuple(acceleration.tolist()),
+        tuple((braking if stop else 2.0 * acceleration).tolist()),
+    )
+
+
+def _each(
+    description: RobotDescription, name: str, values: tuple[float, ...], count: int, absent: float
+) -> Array:
+    """One number for all joints, or one each."""
+    if len(values) not in (0, 1, count):
+        raise ConfigError(
+            f'robot {description.name!r}: {name} must hold 1 or {count} numbers (one a joint), '
+            f'received {len(values)}'
+        )
+    return np.full(count, values[0] if values else absent) if len(values) < 2 else np.array(values)

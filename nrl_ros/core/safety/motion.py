@@ -1,0 +1,305 @@
+"""Wanted velocities to motions that respect every limit and can always be stopped within them."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
+from nrl_ros.core.safety.braking import Braking, Limited
+from nrl_ros.core.safety.limits import Guard, JointLimits
+
+Array = NDArray[Any]
+
+# Shares of the way from braking to the wanted velocity that are tried, besides braking itself.
+_SHARES = np.array([1.0, 0.5, 0.25])[:, None, None]
+# Rounding that a check forgives; positions are clamped besides, so that none leaves its limits.
+_SLACK = 1e-12
+# Share of the velocity limit with which an anchor pulls at most.
+PULL = 0.1
+
+
+class Motion(NamedTuple):
+    """What to command to B arms for one period; read-only.
+
+    Attributes:
+        position: at the end of the period [B, J] [rad].
+        velocity: during the period [B, J] [rad/s].
+        limited: uint8 [B], of Limited.
+    """
+
+    position: Array
+    velocity: Array
+    limited: Array
+
+
+class MotionFilter:
+    """Keeps reference position q and velocity v of B arms, which are what is commanded.
+
+    Each tick takes a velocity u, moves q by ``u dt`` and makes it v. All joints of an arm brake
+    together, on a straight line of joint space: each tick takes away ``dt / T`` of the velocity
+    that braking began with, ``T = max_j |v_j| / a_j``. This covers at most ``v T / 2``. A velocity
+    u is admissible if ``q + u (dt + T / 2)``, T of u, lies in the box of the joints, and if the
+    guard accepts the next position, that end, and the middle between them.
+
+    **There is always a verified stop.** At rest, braking is standing still. After an admissible u
+    the end of its brake is in the box, hence all before it, since the box is convex. Braking goes
+    on with ``v (1 - dt / T)`` and needs ``v (T^2 - dt^2) / (2 T) <= v T / 2``, so it ends on the
+    verified line and is admissible itself. What is tried are velocities from the wanted one to
+    braking, ever nearer to it (1, 1/2, 1/4, 0); the last needs no check. Limits of velocity and
+    acceleration hold at both ends, so at all between. A harder brake ends earlier on the same line.
+
+    An arm that is outside, of a joint's limits or of the guard's, may move inwards only: to
+    nothing further out than it is, nor further than it once was by more than
+    ``guard_tolerance_m``, so that none creeps outwards along curves. Between positions that the
+    guard has seen a braking arm may bulge out by ``chord_m``. A guard that is narrower by both
+    keeps the arm in the wider one.
+
+    Args:
+        limits: of each arm.
+        period_s: dt, of the ticks [s].
+        arms: B.
+        guard: says where positions are allowed beyond the joints' limits, always the same; None:
+            everywhere.
+        guard_tolerance_m: see above [m].
+
+    Raises:
+        ConfigError: a period, number or tolerance out of range.
+    """
+
+    def __init__(
+        self,
+        limits: JointLimits,
+        period_s: float,
+        *,
+        arms: int = 1,
+        guard: Guard | None = None,
+        guard_tolerance_m: float = 1e-3,
+    ) -> None:
+        if arms < 1:
+            raise ConfigError(f'arms: expected at least one, received {arms}')
+        if not (math.isfinite(guard_tolerance_m) and guard_tolerance_m >= 0.0):
+            raise ConfigError(f'guard_tolerance_m must be >= 0, received {guard_tolerance_m}')
+        self.limits, self.period_s, self.arms = limits, period_s, arms
+        self._braking = Braking(limits, period_s)
+        self._guard, self._tolerance = guard, guard_tolerance_m
+        shape = (arms, len(limits.joints))
+        self._keep(np.full(shape, np.nan), np.zeros(shape))
+        # How far outside of the guard's each arm has been at least, since it was started [m].
+        self._level = np.zeros(arms)
+        self._started = False
+
+    @property
+    def position(self) -> Array:
+        """Reference position [B, J] [rad]; NaN of arms that have not been started."""
+        return self._position
+
+    @property
+    def velocity(self) -> Array:
+        """Reference velocity [B, J] [rad/s]."""
+        return self._velocity
+
+    def chord_m(self, reach_m: float) -> float:
+        """How far a watched point can bulge between positions that the guard has seen [m].
+
+        A point within R of every joint's axis has, along a line of joint space of length
+        ``l = sum_j |dq_j|``, a second derivative of at most ``R l^2``, so it leaves its chord by
+        at most ``R l^2 / 8``; half a brake has ``l <= sum_j v_j T / 4``.
+
+        Args:
+            reach_m: R, of an arm with revolute joints [m].
+        """
+        length = float(self._braking.top.sum()) * self._braking.longest_s / 4
+        return reach_m * length**2 / 8
+
+    def start(self, position: Array, which: Array | None = None) -> None:
+        """Begin at rest where the arms are measured to be, within limits or not.
+
+        Args:
+            position: [B, J] [rad].
+            which: bool [B], the arms to start; None: all of them.
+
+        Raises:
+            ShapeError: of another shape.
+            InvalidValueError: not finite.
+        """
+        position = self._shaped(position)
+        which = np.ones(self.arms, np.bool_) if which is None else which
+        if not np.isfinite(position[which]).all():
+            raise InvalidValueError(f'expected finite positions, received {position.tolist()}')
+        if self._guard is not None:
+            level = np.nan_to_num(self._violation(position[which]), posinf=0.0)
+            self._level[which] = np.maximum(level, 0.0)
+        chosen = np.where(which[:, None], position, self._position)
+        self._keep(chosen, np.where(which[:, None], 0.0, self._velocity))
+        self._started = not np.isnan(chosen).any()
+
+    def follow(self, wanted_velocity: Array, stopping: Array | None = None) -> Motion:
+        """One tick towards wanted velocities.
+
+        Args:
+            wanted_velocity: [B, J] [rad/s]; an arm with a value that is not finite is to stand.
+            stopping: bool [B], arms that brake with ``stop_acceleration`` instead.
+
+        Raises:
+            ShapeError: of another shape.
+            ProtocolError: an arm has not been started.
+        """
+        self._check_started()
+        wanted = self._shaped(wanted_velocity)
+        finite = np.isfinite(wanted)
+        limited = np.zeros(self.arms, np.uint8)
+        if not finite.all():
+            bad = ~np.logical_and.reduce(finite, axis=1)
+            limited[bad] = Limited.NONFINITE
+            wanted = np.where(bad[:, None], 0.0, wanted)
+        velocity, bits = self._admissible(wanted)
+        limited |= bits
+        if stopping is not None:
+            hard = self._braking.braked(self._velocity, hard=True)
+            velocity = np.where(stopping[:, None], hard, velocity)
+            limited[stopping] &= np.uint8(Limited.NONFINITE)
+        return self._move(velocity, limited)
+
+    def brake(self, which: Array | None = None) -> Motion:
+        """One tick of a stop with ``stop_acceleration``.
+
+        Args:
+            which: bool [B]; the other arms follow a velocity of zero. None: all arms brake, and
+                the guard, which may be broken, is not asked.
+
+        Raises:
+            ProtocolError: an arm has not been started.
+        """
+        if which is not None:
+            return self.follow(np.zeros_like(self._velocity), which)
+        self._check_started()
+        hard = self._braking.braked(self._velocity, hard=True)
+        return self._move(hard, np.zeros(self.arms, np.uint8))
+
+    def anchor(self, measured: Array, gain: float) -> None:
+        """Pull the reference towards where the arms are, if velocities are what is commanded.
+
+        An arm sums commanded velocities up by itself and drifts away from the sum kept here, but
+        it is the arm for which limits of position are meant. A pull is a share of the difference,
+        at most a tenth of what the velocity limit allows in a tick, and never takes the verified
+        stop away. Not for commanded positions: those would jump by it.
+
+        Args:
+            measured: [B, J] [rad]; what is not finite does not pull.
+            gain: share of the difference that is taken away in a tick [1], in [0, 1].
+        """
+        self._check_started()
+        most = PULL * self.period_s * self._braking.top
+        pull = np.clip(gain * (self._shaped(measured) - self._position), -most, most)
+        way = self._braking.way(self._velocity)
+        lows, highs = self._bounds()
+        pulled = self._position + np.where(np.isfinite(pull), pull, 0.0)
+        pulled = np.maximum(pulled, lows - np.minimum(way, 0.0))
+        pulled = np.minimum(pulled, highs - np.maximum(way, 0.0))
+        if self._guard is not None:
+            seen = np.array([self._position, pulled, pulled + 0.5 * way, pulled + way])
+            violation = self._violation(seen)
+            fits = violation[1:] <= self._allowed(violation[0])
+            accepted = np.logical_and.reduce(fits, axis=0)
+            pulled = np.where(accepted[:, None], pulled, self._position)
+        self._keep(pulled, self._velocity)
+
+    def resume(self, position: Array, velocity: Array) -> None:
+        """Go on where a simulated motion was saved, all arms; for hardware there is ``start``.
+
+        Args:
+            position: the reference then [B, J] [rad].
+            velocity: and its velocity [B, J] [rad/s].
+        """
+        self.start(position)
+        self._keep(self._position, np.array(self._shaped(velocity)))
+
+    def _bounds(self) -> tuple[Array, Array]:
+        """Between which positions may be [B, J]; whoever is outside may stay there."""
+        braking = self._braking
+        return np.minimum(braking.low, self._position), np.maximum(braking.high, self._position)
+
+    def _admissible(self, wanted: Array) -> tuple[Array, Array]:
+        """The admissible velocity that is nearest to the wanted one, of those tried [B, J]."""
+        lows, highs = self._bounds()
+        candidate, bits = self._braking.reachable(
+            wanted, self._velocity, self._position - lows, highs - self._position
+        )
+        if self._guard is None and self._inside(self._stop(candidate), lows, highs).all():
+            return candidate, bits
+        brake = self._braking.braked(self._velocity)
+        tried = brake + _SHARES * (candidate - brake)
+        tried[0] = candidate
+        stop = self._stop(tried)
+        inside = self._inside(stop, lows, highs)
+        accepted = self._accepted(tried, stop)
+        bits |= ~inside[0] * np.uint8(Limited.POSITION)
+        bits |= ~accepted[0] * np.uint8(Limited.WORKSPACE)
+        good: Array = inside & accepted
+        best = tried[good.argmax(axis=0), np.arange(self.arms)]
+        return np.where(np.logical_or.reduce(good)[:, None], best, brake), bits
+
+    def _stop(self, velocity: Array) -> Array:
+        """Where a tick with a velocity and braking after it end at the latest."""
+        return self._position + velocity * self.period_s + self._braking.way(velocity)
+
+    @staticmethod
+    def _inside(stop: Array, lows: Array, highs: Array) -> Array:
+        fits = (stop >= lows - _SLACK) & (stop <= highs + _SLACK)
+        inside: Array = np.logical_and.reduce(fits, axis=-1)
+        return inside
+
+    def _accepted(self, tried: Array, stop: Array) -> Array:
+        """Which of the tried velocities [K, B, J] the guard accepts [K, B]."""
+        if self._guard is None:
+            return np.ones(tried.shape[:2], np.bool_)
+        following = self._position + tried * self.period_s
+        seen = np.concatenate([self._position[None], following, 0.5 * (following + stop), stop])
+        violation = self._violation(seen)
+        fits = violation[1:] <= self._allowed(violation[0])
+        accepted: Array = np.logical_and.reduce(fits.reshape(3, len(tried), self.arms))
+        return accepted
+
+    def _allowed(self, violation: Array) -> Array:
+        """How far outside arms may go that are so far outside [B] [m]; NaN: nowhere."""
+        self._level = np.fmin(self._level, np.maximum(violation, 0.0))
+        most: Array = np.maximum(np.minimum(violation, self._level + self._tolerance), 0.0)
+        return most + _SLACK
+
+    def _violation(self, position: Array) -> Array:
+        """What the guard says of [..., J], in one call."""
+        assert self._guard is not None
+        flat = position.reshape(-1, position.shape[-1])
+        violation = np.asarray(self._guard.violation(flat))
+        if violation.shape != flat.shape[:1]:
+            raise ShapeError(
+                f'guard: expected a violation for each of {len(flat)} positions, '
+                f'received {violation.shape}'
+            )
+        return violation.reshape(position.shape[:-1])
+
+    def _move(self, velocity: Array, limited: Array) -> Motion:
+        lows, highs = self._bounds()
+        position = self._position + velocity * self.period_s
+        self._keep(np.minimum(np.maximum(position, lows), highs), velocity)
+        limited.flags.writeable = False
+        return Motion(self._position, self._velocity, limited)
+
+    def _keep(self, position: Array, velocity: Array) -> None:
+        # Handed out as they are: whoever wrote into them would move an arm.
+        position.flags.writeable = velocity.flags.writeable = False
+        self._position, self._velocity = position, velocity
+
+    def _shaped(self, values: Array) -> Array:
+        array = np.asarray(values, np.float64)
+        if array.shape != self._velocity.shape:
+            raise ShapeError(f'expected {self._velocity.shape} values, received {array.shape}')
+        return array
+
+    def _check_started(self) -> None:
+        if not self._started:
+            raise ProtocolError('an arm has not been started: call start with its position')

@@ -1,0 +1,160 @@
+"""What a supervisor is told and what it says: settings, modes, causes of a stop, verdicts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.safety.limits import JointLimits
+
+Array = NDArray[Any]
+
+
+class Mode(IntEnum):
+    """What the supervisor of an arm does."""
+
+    # Nothing is commanded yet: no joint state, or something forbids to begin.
+    WAITING = 0
+    FOLLOWING = 1
+    # No fresh command: ramped to zero and held, until there is one.
+    HOLDING = 2
+    STOPPING = 3
+    # Held until it is cleared.
+    STOPPED = 4
+
+
+class Cause(IntFlag):
+    """Why an arm was stopped."""
+
+    EMERGENCY_STOP = 1
+    # No joint state that is young enough.
+    STALE_STATE = 2
+    # A joint state that is malformed or not finite.
+    BAD_STATE = 4
+    # The arm is beyond its limits or faster than they allow.
+    OUT_OF_LIMITS = 8
+    # The arm is not where the reference is.
+    TRACKING_ERROR = 16
+    # The heartbeat was lost.
+    DEAD_MAN = 32
+    # Somebody else's permission was withdrawn.
+    NOT_PERMITTED = 64
+    # Ticks too far apart, or a clock that does not run forwards.
+    OVERRUN = 128
+    # Something that cannot be, such as a motion filter that leaves its limits.
+    CONTRACT = 256
+
+
+@dataclass(frozen=True)
+class SupervisorSettings:
+    """When a supervisor holds or stops an arm.
+
+    Attributes:
+        state_timeout_s: age of the newest joint state from which on the arm is stopped [s].
+        command_timeout_s: age of the newest command from which on it is not followed [s].
+        state_skew_s: a joint state whose stamp is older or as far in the future is refused [s].
+        tracking_error_rad: difference of measured and reference position, for any joint, that is
+            too much [rad], if it is so for
+        tracking_time_s: [s].
+        position_tolerance_rad: how far beyond a limit a position may be measured [rad].
+        velocity_factor: times the velocity limit is the speed that may be measured [1], >= 1.
+        still_rad_s: speed below which an arm stands, for beginning and for clearing [rad/s].
+        heartbeat_timeout_s: age of the newest heartbeat from which on the arm is stopped [s];
+            0: none is asked for.
+        max_tick_gap_s: time between two ticks that is too much [s].
+        anchor_gain: see MotionFilter.anchor; 0 where positions are commanded [1].
+        permissions: names of permissions that must have been granted before the arm moves; one
+            that is not named here but withdrawn counts too.
+
+    Raises:
+        ConfigError: out of range.
+    """
+
+    state_timeout_s: float = 0.1
+    command_timeout_s: float = 0.1
+    state_skew_s: float = 0.1
+    tracking_error_rad: float = 0.1
+    tracking_time_s: float = 0.1
+    position_tolerance_rad: float = 0.02
+    velocity_factor: float = 1.5
+    still_rad_s: float = 0.05
+    heartbeat_timeout_s: float = 0.0
+    max_tick_gap_s: float = 0.05
+    anchor_gain: float = 0.0
+    permissions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        least = {'velocity_factor': 1.0, 'heartbeat_timeout_s': 0.0, 'anchor_gain': 0.0}
+        least |= {'position_tolerance_rad': 0.0}
+        for name, value in vars(self).items():
+            if name == 'permissions':
+                continue
+            low = least.get(name)
+            if not (math.isfinite(value) and (value > 0.0 if low is None else value >= low)):
+                wanted = 'positive' if low is None else f'at least {low}'
+                raise ConfigError(f'{name} must be {wanted}, received {value}')
+        if self.anchor_gain > 1.0:
+            raise ConfigError(f'anchor_gain must be at most 1, received {self.anchor_gain}')
+
+    def standstill_time_s(self, limits: JointLimits, period_s: float) -> float:
+        """Longest time from a fault to commands that stand still, while ticks come in time [s].
+
+        Detection, one period until the tick that sees the fault, braking from the largest
+        velocity, one period more for ticks that are not continuous. A gap between ticks adds
+        itself: nothing can be commanded in it.
+        """
+        detection = max(self.state_timeout_s, self.tracking_time_s, self.heartbeat_timeout_s)
+        return detection + 2.0 * period_s + _braking_s(limits.velocity, limits.stop_acceleration)
+
+    def hold_time_s(self, limits: JointLimits, period_s: float) -> float:
+        """Longest time from the last command to commands that stand still [s]."""
+        braking = _braking_s(limits.velocity, limits.acceleration)
+        return self.command_timeout_s + 2.0 * period_s + braking
+
+
+def _braking_s(velocity: tuple[float, ...], acceleration: tuple[float, ...]) -> float:
+    return max(speed / rate for speed, rate in zip(velocity, acceleration, strict=True))
+
+
+class Verdict(NamedTuple):
+    """What to command now, and why.
+
+    Attributes:
+        mode: of the supervisor.
+        cause: of the stop, all that came together; 0 if there is none.
+        text: what is wrong, in words; while WAITING, for what.
+        position: to command [J] [rad]; None: command nothing.
+        velocity: to command [J] [rad/s]; None: command nothing.
+        limited: what changed the command, of Limited.
+        followed: whether the newest command was followed in this tick, within limits.
+        sequence: of the command that was followed; without meaning (-1) if none was.
+        command_age_s: since the newest command came, infinite without one [s].
+        state_age_s: since the newest joint state was true, infinite without one [s].
+    """
+
+    mode: Mode
+    cause: Cause
+    text: str
+    position: Array | None
+    velocity: Array | None
+    limited: int
+    followed: bool
+    sequence: int
+    command_age_s: float
+    state_age_s: float
+
+
+def finite_row(values: Any, length: int) -> Array | None:
+    """A copy of as many finite numbers as float64, or None if they are anything else."""
+    try:
+        row = np.array(values, np.float64)
+    except (TypeError, ValueError):
+        return None
+    return row if row.shape == (length,) and np.isfinite(row).all() else None

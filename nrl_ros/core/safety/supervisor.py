@@ -1,0 +1,271 @@
+"""The state machine between whoever commands an arm and the arm."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.safety.braking import Limited
+from nrl_ros.core.safety.inbox import Command, Inbox
+from nrl_ros.core.safety.limits import JointLimits
+from nrl_ros.core.safety.motion import MotionFilter
+from nrl_ros.core.safety.outbox import Outbox
+from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
+
+_COUNTERS = (
+    'ticks', 'followed', 'held', 'states', 'states_bad', 'states_skewed', 'commands',
+    'commands_refused', 'commands_reordered', 'commands_ignored', 'commands_stale',
+)  # fmt: skip
+_RUNNING = (Mode.FOLLOWING, Mode.HOLDING)
+
+
+class Supervisor:
+    """Decides at every tick what one arm is commanded: to follow, to hold, or to stop.
+
+    No value that is passed in raises an error: what cannot be used is refused, counted, or a
+    stop. A stop is latched whatever comes; ``clear`` ends it. All times are of one steady clock,
+    and all calls come from one thread, in the order of their times.
+
+    Args:
+        settings: see SupervisorSettings.
+        motion_filter: of this one arm; nobody else moves it.
+        hard_limits: where the arm may be measured and how fast, if they are wider than those of
+            the filter. None: the limits of the filter.
+
+    Raises:
+        ConfigError: a filter of several arms, other joints, or times shorter than a period.
+
+    Attributes:
+        counters: what happened, by name, each from 0 on.
+    """
+
+    def __init__(
+        self,
+        settings: SupervisorSettings,
+        motion_filter: MotionFilter,
+        hard_limits: JointLimits | None = None,
+    ) -> None:
+        limits, period = motion_filter.limits, motion_filter.period_s
+        hard = hard_limits or limits
+        if motion_filter.arms != 1 or hard.joints != limits.joints:
+            raise ConfigError(
+                f'expected a filter of one arm with joints {list(hard.joints)}, received one of '
+                f'{motion_filter.arms} with {list(limits.joints)}'
+            )
+        for name in ('state_timeout_s', 'command_timeout_s', 'max_tick_gap_s'):
+            if getattr(settings, name) <= period:
+                raise ConfigError(
+                    f'{name} must be longer than the period of {period} s, '
+                    f'received {getattr(settings, name)}'
+                )
+        self._settings, self._filter = settings, motion_filter
+        self.counters: dict[str, int] = dict.fromkeys(_COUNTERS, 0)
+        self.counters |= {f'limited_{kind.name}'.lower(): 0 for kind in Limited}
+        self.counters |= {f'stop_{kind.name}'.lower(): 0 for kind in Cause}
+        self._inbox = Inbox(settings, hard, self.counters)
+        self._outbox = Outbox(limits, period, anchored=settings.anchor_gain > 0.0)
+        self._mode, self._cause, self._text = Mode.WAITING, Cause(0), ''
+        self._now = -math.inf
+        self._ticked: float | None = None
+        self._astray_since: float | None = None
+
+    @property
+    def mode(self) -> Mode:
+        """What it does."""
+        return self._mode
+
+    def on_state(self, now: float, position: Any, velocity: Any, age_s: float) -> None:
+        """A joint state came.
+
+        Args:
+            now: [s].
+            position: [J] [rad].
+            velocity: [J] [rad/s].
+            age_s: since its stamp, by the clock of the stamp [s].
+        """
+        if not self._clock(now):
+            return
+        problem = self._inbox.put_state(now, position, velocity, age_s)
+        # Before the arm is commanded anything, a driver may say what it wants.
+        if self._mode in _RUNNING:
+            if problem:
+                self._latch(Cause.BAD_STATE, problem)
+            elif beyond := self._inbox.outside():
+                self._latch(Cause.OUT_OF_LIMITS, beyond)
+
+    def on_command(self, now: float, wanted_velocity: Any, sequence: int) -> None:
+        """A command came.
+
+        Args:
+            now: [s].
+            wanted_velocity: [J] [rad/s].
+            sequence: must rise; see on_commander.
+        """
+        if self._clock(now):
+            kept = self._inbox.put_command(now, wanted_velocity, sequence)
+            self.counters['commands_ignored'] += kept and self._mode not in _RUNNING
+
+    def on_commander(self, now: float) -> None:
+        """Whoever commands is another one or started anew, and counts from anywhere."""
+        if self._clock(now):
+            self._inbox.forget_sequence()
+
+    def on_heartbeat(self, now: float) -> None:
+        """A heartbeat came."""
+        if self._clock(now):
+            self._inbox.put_heartbeat(now)
+
+    def on_permission(self, now: float, name: str, granted: bool) -> None:
+        """A permission was granted or withdrawn, such as 'robot program running'."""
+        if self._clock(now) or not granted:
+            self._inbox.put_permission(name, granted)
+        if not granted and self._mode in _RUNNING:
+            self._latch(Cause.NOT_PERMITTED, f'no permission of {name}')
+
+    def stop(self, now: float, cause: Cause, text: str) -> None:
+        """Stop and stay so, in whatever mode; the brake begins with the next tick."""
+        self._clock(now)
+        self._latch(cause or Cause.CONTRACT, text)
+
+    def clear(self, now: float) -> str:
+        """End a stop: begin softly from where the arm is measured, and hold for a new command.
+
+        Returns:
+            '' if that was done, else why not.
+        """
+        if self._mode not in (Mode.STOPPING, Mode.STOPPED):
+            return 'the arm is not stopped'
+        if not self._clock(now):
+            return self._text
+        if self._mode == Mode.STOPPING:
+            return 'the arm is still being stopped'
+        return self._begin(now)
+
+    def tick(self, now: float) -> Verdict:
+        """What to command from now on for one period; to be called once in each."""
+        self.counters['ticks'] += 1
+        limited, followed = 0, None
+        timely = self._clock(now)
+        gap = 0.0 if self._ticked is None else now - self._ticked
+        self._ticked = now if timely else None
+        if self._mode == Mode.WAITING:
+            # The first of all commands is where the arm is: a tick that moves nothing.
+            self._text = self._begin(now)
+        elif self._mode in _RUNNING:
+            self._watch(now, gap)
+            if self._mode in _RUNNING:
+                limited, followed = self._run(now)
+        if self._mode == Mode.STOPPING:
+            self._outbox.brake()
+            if not self._outbox.velocity.any():
+                self._mode = Mode.STOPPED
+        self.counters['held'] += self._mode == Mode.HOLDING
+        self.counters['followed'] += followed is not None
+        return self._verdict(limited, followed)
+
+    def _verdict(self, limited: int, followed: Command | None) -> Verdict:
+        position = self._outbox.position
+        return Verdict(
+            self._mode,
+            self._cause,
+            self._text,
+            position,
+            None if position is None else self._outbox.velocity,
+            limited,
+            followed is not None,
+            -1 if followed is None else followed.sequence,
+            self._inbox.command_age_s(self._now),
+            self._inbox.state_age_s(self._now),
+        )
+
+    def _clock(self, now: float) -> bool:
+        """Take over the time; one that does not run forwards is a stop."""
+        if not math.isfinite(now):
+            self._latch(Cause.OVERRUN, f'the time is {now}')
+            return False
+        back, self._now = self._now - now, now
+        if back <= 0.0:
+            return True
+        self._inbox.forget_times()
+        self._ticked = None
+        self._latch(Cause.OVERRUN, f'the clock ran back by {back:.3f} s')
+        return False
+
+    def _latch(self, cause: Cause, text: str) -> None:
+        """Stop, or add to what stopped; no cause is said twice."""
+        new = [kind for kind in Cause if kind & cause & ~self._cause]
+        if not new:
+            return
+        for kind in new:
+            self.counters[f'stop_{kind.name}'.lower()] += 1
+        self._text = f'{self._text}; {text}' if self._cause else text
+        self._cause |= cause
+        if self._mode in _RUNNING:
+            self._mode = Mode.STOPPING
+        elif self._mode == Mode.WAITING:
+            self._mode = Mode.STOPPED
+
+    def _begin(self, now: float) -> str:
+        """Start softly where the arm is measured, or say why not."""
+        state, reasons = self._inbox.state, list(self._inbox.missing(now).values())
+        if beyond := self._inbox.outside():
+            reasons.append(beyond)
+        if state is None or reasons:
+            return '; '.join(reasons)
+        speed = float(np.abs(state.velocity).max())
+        if speed > self._settings.still_rad_s:
+            return f'the arm still moves at {speed:.4f} rad/s'
+        try:
+            self._filter.start(state.position[None])
+        except Exception as error:  # whatever a guard may raise
+            self._latch(Cause.CONTRACT, f'motion filter: {error!r}')
+            return self._text
+        self._outbox.begin(self._filter.position[0])
+        self._mode, self._cause = Mode.HOLDING, Cause(0)
+        self._text, self._astray_since = '', None
+        # What was said to an arm that was not to move is not followed now.
+        self._inbox.command = None
+        return ''
+
+    def _watch(self, now: float, gap: float) -> None:
+        """Everything that has to be so while the arm may move."""
+        if gap > self._settings.max_tick_gap_s:
+            self._latch(Cause.OVERRUN, f'{gap:.3f} s between two ticks')
+        for cause, text in self._inbox.missing(now).items():
+            self._latch(cause, text)
+        state, commanded = self._inbox.state, self._outbox.position
+        if state is None or commanded is None:
+            return
+        astray = float(np.abs(state.position - commanded).max())
+        if astray <= self._settings.tracking_error_rad:
+            self._astray_since = None
+        elif self._astray_since is None:
+            self._astray_since = now
+        elif now - self._astray_since > self._settings.tracking_time_s:
+            self._latch(Cause.TRACKING_ERROR, f'the arm is {astray:.4f} rad from its reference')
+
+    def _run(self, now: float) -> tuple[int, Command | None]:
+        """Follow the newest command, or hold; returns what limited it, and what was followed."""
+        command, state = self._inbox.command, self._inbox.state
+        if self._inbox.command_age_s(now) > self._settings.command_timeout_s:
+            command = None
+        self.counters['commands_stale'] += command is None and self._mode == Mode.FOLLOWING
+        self._mode = Mode.HOLDING if command is None else Mode.FOLLOWING
+        wanted = np.zeros(len(self._outbox.velocity)) if command is None else command.velocity
+        try:
+            if self._settings.anchor_gain and state is not None:
+                self._filter.anchor(state.position[None], self._settings.anchor_gain)
+            motion = self._filter.follow(wanted[None])
+            problem = self._outbox.take(motion)
+        except Exception as error:  # whatever a guard may raise: the arm has to be stopped
+            problem = repr(error)
+        if problem:
+            self._latch(Cause.CONTRACT, f'motion filter: {problem}')
+            return 0, None
+        limited = int(motion.limited[0])
+        for kind in Limited:
+            self.counters[f'limited_{kind.name}'.lower()] += bool(limited & kind)
+        return limited, command

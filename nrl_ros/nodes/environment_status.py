@@ -1,0 +1,72 @@
+"""What an environment node tells people: episodes that ended, and its status."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import Counter, deque
+from typing import Any
+
+import numpy as np
+
+from nrl_ros.core.episodes import EpisodeEnds, Episodes
+from nrl_ros.ros import conversion
+from nrl_ros.ros.interfaces import EnvStatus
+
+_RECENT_EPISODES = 100
+_SHOWN = ('late_actions', 'missing_actions', 'resent_states')
+
+
+class EnvironmentReports:
+    """Collects what a few messages a second then tell.
+
+    Args:
+        episodes: books of the session.
+        report: publisher of EpisodeReport.
+        status: publisher of EnvStatus.
+    """
+
+    def __init__(self, episodes: Episodes, report: Any, status: Any) -> None:
+        self._episodes, self._report, self._status = episodes, report, status
+        self._ends: list[EpisodeEnds] = []
+        self._recent: deque[float] = deque(maxlen=_RECENT_EPISODES)
+        self._rate = (time.monotonic(), episodes.total_steps)
+
+    def ended(self, ends: EpisodeEnds) -> None:
+        """Note episodes that ended."""
+        self._ends.append(ends)
+
+    def publish_episodes(self, stamp_ns: int) -> None:
+        """Publish those that ended since the last time, if any did."""
+        if not self._ends:
+            return
+        ends, self._ends = self._ends, []
+        message = conversion.report_to_msg(self._episodes.info, ends, stamp_ns)
+        self._recent.extend(message.episode_return)
+        self._report.publish(message)
+
+    def publish_status(
+        self, counters: Counter[str], stamp_ns: int, *, active: bool, finished: bool
+    ) -> None:
+        """Publish totals, rate and counters."""
+        episodes = self._episodes
+        now = time.monotonic()
+        then, steps = self._rate
+        self._rate = (now, episodes.total_steps)
+        others = {name: value for name, value in counters.items() if name not in _SHOWN}
+        message = EnvStatus(
+            agent=episodes.info.agent,
+            session=episodes.info.session,
+            active=active,
+            finished=finished,
+            steps=episodes.total_steps,
+            episodes=episodes.total_episodes,
+            aborted=episodes.aborted,
+            steps_per_second=(episodes.total_steps - steps) / max(now - then, 1e-9),
+            mean_return=float(np.mean(self._recent)) if self._recent else math.nan,
+            counter_name=list(others),
+            counter_value=list(others.values()),
+            **{name: counters[name] for name in _SHOWN},
+        )
+        conversion.set_stamp(message.header.stamp, stamp_ns)
+        self._status.publish(message)

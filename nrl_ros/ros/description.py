@@ -1,0 +1,52 @@
+"""A robot's model from the topic on which its driver publishes it."""
+
+from __future__ import annotations
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.task import Future
+from std_msgs.msg import String
+
+from nrl_ros.core.errors import BridgeError
+from nrl_ros.ros import qos
+
+_WAIT_S = 10.0
+
+
+def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
+    """The text on a latched topic of ``std_msgs/String``, as robot_state_publisher publishes it.
+
+    A node of its own listens, in a context of its own: no other callback runs meanwhile.
+
+    Args:
+        topic: absolute name.
+        timeout_s: how long to wait [s].
+
+    Raises:
+        BridgeError: nothing came.
+    """
+    context = rclpy.Context()
+    context.init()
+    try:
+        node = rclpy.create_node('nrl_description', context=context)
+        executor = SingleThreadedExecutor(context=context)
+        executor.add_node(node)
+        came: Future[str] = Future()
+
+        def take(message: String) -> None:
+            if not came.done():
+                came.set_result(message.data)
+
+        node.create_subscription(String, topic, take, qos.latched())
+        executor.spin_until_future_complete(came, timeout_sec=timeout_s)
+        executor.shutdown()
+        node.destroy_node()
+        text = came.result() if came.done() else None
+    finally:
+        context.try_shutdown()
+    if not text:
+        raise BridgeError(
+            f"no robot description on {topic} within {timeout_s:.0f} s: start the robot's driver, "
+            'or name a URDF or MJCF file as model in the robot description'
+        )
+    return text

@@ -1,0 +1,105 @@
+"""Joint states and commands of ros2_control: joints are matched by name, never by place."""
+
+from __future__ import annotations
+
+import difflib
+from array import array
+from typing import Any
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from numpy.typing import NDArray
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
+
+from nrl_ros.core.errors import ConversionError
+
+Array = NDArray[Any]
+
+_NANOSECONDS = 1_000_000_000
+
+
+class JointReader:
+    """Takes the joints of one arm out of messages that name them in any order, among others.
+
+    Args:
+        joints: names, in the order wanted.
+    """
+
+    def __init__(self, joints: tuple[str, ...]) -> None:
+        self._joints = joints
+        # Names hardly ever change from one message to the next.
+        self._names: list[str] = []
+        self._index: Array = np.zeros(0, np.int64)
+
+    def index(self, names: list[str], what: str) -> Array:
+        """Where each joint stands among ``names`` [J].
+
+        Raises:
+            ConversionError: a joint is missing or named twice.
+        """
+        if names == self._names:
+            return self._index
+        missing = [joint for joint in self._joints if joint not in names]
+        if missing:
+            close = difflib.get_close_matches(missing[0], names, n=1, cutoff=0.6)
+            hint = f'; is it {close[0]!r}?' if close else ''
+            raise ConversionError(
+                f'{what} lacks joint {missing[0]!r}{hint} received {names}, expected all of '
+                f'{list(self._joints)} in any order: set joints in the robot description'
+            )
+        twice = [joint for joint in self._joints if names.count(joint) > 1]
+        if twice:
+            raise ConversionError(f'{what} names joint {twice[0]!r} more than once')
+        self._names = list(names)
+        self._index = np.array([names.index(joint) for joint in self._joints])
+        return self._index
+
+    def read(self, message: JointState) -> tuple[Array, Array]:
+        """Positions [J, rad] and velocities [J, rad/s] of a joint state.
+
+        Velocities are NaN where the message has none.
+
+        Raises:
+            ConversionError: joints are missing, or arrays do not fit the names.
+        """
+        index = self.index(list(message.name), 'the joint state')
+        position = _taken(message.position, index, len(message.name), 'position')
+        if not len(message.velocity):
+            return position, np.full(len(index), np.nan)
+        return position, _taken(message.velocity, index, len(message.name), 'velocity')
+
+    def take(self, names: list[str], values: Any, what: str) -> Array:
+        """Values [J] of a message that names its joints.
+
+        Raises:
+            ConversionError: as in ``read``.
+        """
+        return _taken(values, self.index(names, what), len(names), what)
+
+
+def _taken(values: Any, index: Array, count: int, what: str) -> Array:
+    numbers = np.array(values, np.float64)
+    if len(numbers) != count:
+        raise ConversionError(
+            f'{what}: expected {count} numbers, one for each named joint, received {len(numbers)}'
+        )
+    return np.asarray(numbers[index])
+
+
+def forward_command(values: Array) -> Float64MultiArray:
+    """Command of a forward position or velocity controller, in the controller's joint order."""
+    return Float64MultiArray(data=array('d', np.ascontiguousarray(values, np.float64).tobytes()))
+
+
+def trajectory(joints: tuple[str, ...], position: Array, velocity: Array, seconds: float) -> Any:
+    """A trajectory of one point that is due after ``seconds``; it starts when it arrives."""
+    point = JointTrajectoryPoint(
+        positions=position.tolist(),
+        velocities=velocity.tolist(),
+        time_from_start=Duration(
+            sec=int(seconds), nanosec=round((seconds - int(seconds)) * _NANOSECONDS)
+        ),
+    )
+    return JointTrajectory(joint_names=list(joints), points=[point])

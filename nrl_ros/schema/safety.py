@@ -1,0 +1,19 @@
+"""Settings of the safety node."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from nrl_ros.schema.base import Settings, live
+
+
+class SafetyNodeSettings(Settings):
+    """Everything the safety node takes beside the robot's description."""
+
+    autostart: bool = Field(True, description='Configure and activate without being told to')
+    robot: str = Field('planar', description='File of config/robots, or the path of one')
+    speed_share: float = Field(
+        1.0, gt=0, le=1, description='Of the described speeds and accelerations; 0.1 at first [1]'
+    )
+    dry_run: bool = live(False, 'Compute and show commands, send none')
+    status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')

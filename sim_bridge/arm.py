@@ -1,0 +1,130 @@
+"""Many simulated arms that reach, in one array: the vectorised version of a real arm's task.
+
+Each control period passes the same limits as on hardware (``nrl_ros.core.safety.motion``); then the
+motors follow. With ``simulation.physics: servo`` joints follow their velocity commands, as those of
+an industrial arm do, for all arms at once; with ``mujoco`` MuJoCo steps the dynamics of each.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.arm.episode import ReachEpisodes
+from nrl_ros.arm.plant import MujocoPlant, ServoPlant
+from nrl_ros.arm.robot import load_robot
+from nrl_ros.arm.settings import ReachSettings
+from nrl_ros.core.errors import CheckpointError
+from nrl_ros.core.interfaces import Environment
+from nrl_ros.core.safety.motion import MotionFilter
+from nrl_ros.core.types import Float32, Int32, StepResult
+from sim_bridge.options import parse
+
+Array = NDArray[Any]
+
+
+class ArmBridge:
+    """B arms; see the module.
+
+    Args:
+        instances: B.
+        options: see ReachSettings.
+
+    Raises:
+        ConfigError: the robot's description, its model, or the task is wrong.
+    """
+
+    def __init__(self, instances: int, options: ReachSettings) -> None:
+        self._options = options
+        self.robot = robot = load_robot(options.robot)
+        self.episodes = ReachEpisodes(robot, options, instances)
+        self.spec = self.episodes.spec
+        self._filter = MotionFilter(
+            robot.limits,
+            robot.period_s,
+            arms=instances,
+            guard=robot.guard() if options.simulation.guard else None,
+        )
+        self.plant: Any
+        if options.simulation.physics == 'servo':
+            self.plant = ServoPlant(
+                robot.model, instances, robot.period_s, options.simulation.time_constant_s
+            )
+        else:
+            self.plant = MujocoPlant(robot.model, instances, robot.period_s)
+        self._random = np.random.default_rng(0)
+        self._episode = np.zeros(instances, np.int64)
+        self._place(np.ones(instances, np.bool_))
+
+    def reset(self, seed: int) -> Float32:
+        """See Environment."""
+        self._random = np.random.default_rng([seed, 1])
+        self.episodes.seed(seed)
+        self._episode[:] = 0
+        everyone = np.ones(self.spec.instances, np.bool_)
+        self._place(everyone)
+        tool = self.robot.chain.tool(self.plant.position)
+        self.episodes.begin(everyone, tool)
+        return self.episodes.observe(self.plant.position, self.plant.velocity, tool)
+
+    def _place(self, which: Array) -> None:
+        """Put arms at home, as far from it as is allowed."""
+        spread, limits = self._options.episode.start_spread_rad, self.robot.limits
+        start = np.tile(self.robot.home, (self.spec.instances, 1))
+        if spread:
+            start += self._random.uniform(-spread, spread, start.shape)
+        start = np.clip(start, limits.position_low, limits.position_high)
+        self.plant.reset(start, which)
+        self._filter.start(start, which)
+
+    def step(self, action: Int32 | Float32) -> StepResult:
+        """See Environment."""
+        started = self.episodes.ended.copy()
+        wanted = self.episodes.task.wanted_velocity(action)
+        wanted[started] = 0.0
+        for _ in range(self._options.action_every):
+            self.plant.step(self._filter.follow(wanted).velocity)
+        if started.any():
+            self._episode[started] += 1
+            every = self._options.episode.home_every
+            home = started & (self._episode % every == 0) if every else self._nobody(started)
+            if home.any():
+                self._place(home)
+        tool = self.robot.chain.tool(self.plant.position)
+        self.episodes.begin(started, tool)
+        return self.episodes.finish(self.plant.position, self.plant.velocity, tool, wanted, started)
+
+    @staticmethod
+    def _nobody(started: Array) -> Array:
+        return np.zeros_like(started)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """See Snapshottable."""
+        return {
+            'episodes': self.episodes.snapshot(),
+            'plant': self.plant.snapshot(),
+            'reference': [self._filter.position.copy(), self._filter.velocity.copy()],
+            'random': self._random.bit_generator.state,
+            'episode': self._episode.copy(),
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """See Snapshottable."""
+        if snapshot.keys() != {'episodes', 'plant', 'reference', 'random', 'episode'}:
+            raise CheckpointError('the snapshot is not one of this arm environment')
+        self.episodes.restore(snapshot['episodes'])
+        self.plant.restore(snapshot['plant'])
+        position, velocity = snapshot['reference']
+        self._filter.resume(np.array(position), np.array(velocity))
+        self._random.bit_generator.state = snapshot['random']
+        self._episode = np.array(snapshot['episode'])
+
+
+def make(instances: int, options: dict[str, Any]) -> Environment:
+    """The registry's way to an ArmBridge."""
+    return ArmBridge(instances, parse(ReachSettings, options, 'arm'))

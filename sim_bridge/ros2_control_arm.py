@@ -1,0 +1,366 @@
+"""A physical arm, or a simulated driver in its place, behind ros2_control's topics.
+
+The environment of one arm that reaches: it reads the joint states, asks the safety node for joint
+velocities, and keeps episodes as the vectorised simulation does (``nrl_ros.arm.episode``). It never
+speaks to a controller itself. Between episodes it drives home, slowly; a stop ends the episode as
+aborted, and nothing moves again before a person has cleared it.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from enum import Enum
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PointStamped
+from numpy.typing import NDArray
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+
+from nrl_ros.arm.description import FROM_TOPIC, read_robot
+from nrl_ros.arm.episode import ReachEpisodes
+from nrl_ros.arm.homing import way_home
+from nrl_ros.arm.robot import make_robot
+from nrl_ros.arm.settings import ReachSettings
+from nrl_ros.arm.wear import Wear
+from nrl_ros.core.errors import BridgeError, ConfigError, InvalidValueError
+from nrl_ros.core.interfaces import Environment
+from nrl_ros.core.types import Applied, Float32, Int32, StepResult
+from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros.description import wait_for_description
+from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
+from nrl_ros.ros.joints import JointReader
+from sim_bridge.options import parse
+
+Array = NDArray[Any]
+
+_STILL_RAD_S = 0.02
+# A state of the safety node that is older than this, beside three control periods, is no answer.
+_SAFETY_SLACK_S = 0.1
+_MODE_FOLLOWING = (SafetyState.MODE_FOLLOWING, SafetyState.MODE_HOLDING)
+_ONE = np.ones(1, np.bool_)
+
+
+class Phase(Enum):
+    """What the arm is about; the value says so to people."""
+
+    WAITING = 'waits for joint states and the safety node'
+    HOMING = 'drives home'
+    ASKING = 'waits for ~/go'
+    AIMING = 'waits for a target'
+    RUNNING = 'runs an episode'
+    STOPPED = 'was stopped'
+
+
+class ArmEnvironment:
+    """One arm; see the module, and LiveEnvironment for its methods.
+
+    Args:
+        instances: must be 1.
+        options: the task, as of the bridge 'arm'.
+
+    Raises:
+        ConfigError: the robot's description, its model, or the task is wrong.
+        BridgeError: no model came on the description topic.
+    """
+
+    def __init__(self, instances: int, options: ReachSettings) -> None:
+        if instances != 1:
+            raise ConfigError(
+                f'bridge ros2_control_arm: one arm each, received instances {instances}; start an '
+                'environment node for each arm'
+            )
+        description = read_robot(options.robot)
+        xml = ''
+        if description.model == FROM_TOPIC:
+            xml = wait_for_description(description.control.description_topic)
+        self.robot = make_robot(description, xml=xml)
+        self._options = options
+        self.episodes = ReachEpisodes(self.robot, options, 1)
+        self.spec = self.episodes.spec
+        self.phase = Phase.WAITING
+        self.wear = Wear(len(self.robot.joints))
+        self._node: Any = None
+        self._reader = JointReader(self.robot.joints)
+        self._position: Array = np.zeros((1, len(self.robot.joints)))
+        self._velocity = np.zeros_like(self._position)
+        self._heard_at = self._safety_at = -math.inf
+        self._safety: SafetyState | None = None
+        self._limited = 0
+        self._sequence = 0
+        self._sent: Array | None = None
+        self._wanted = np.zeros_like(self._position)
+        self._aborted = self._begun = self._go = False
+        self._homed_for = -1
+        self._episode = 0
+        self._homing_since: float | None = None
+        self._target: Array | None = None
+        self._trouble = ''
+
+    def attach(self, node: Any) -> None:
+        """See LiveEnvironment."""
+        self._node = node
+        control = self.robot.description.control
+        self._session = time.time_ns()
+        self._command = node.publisher(ArmCommand, names.ARM_COMMAND, qos.step())
+        node.subscription(JointState, control.state_topic, qos.step(), self._on_joints)
+        node.subscription(SafetyState, names.SAFETY_STATE, qos.step(), self._on_safety)
+        node.subscription(
+            SafetyStatus, names.SAFETY_STATUS, qos.latched(), self._on_status, inactive=True
+        )
+        if self._options.target.source == 'topic':
+            node.subscription(
+                PointStamped, self._options.target.topic, qos.event(), self._on_target
+            )
+        node.service(Trigger, names.GO, self._on_go)
+        node.get_logger().info(f'manifest {self.robot.digest()}:\n{self.episodes.task.manifest()}')
+
+    # ------------------------------------------------------------- hearing
+
+    def _on_joints(self, message: JointState) -> None:
+        position, velocity = self._reader.read(message)
+        velocity = np.where(np.isnan(velocity), self._velocity[0], velocity)
+        if not (np.isfinite(position).all() and np.isfinite(velocity).all()):
+            raise InvalidValueError(
+                f'joint state with positions {position.tolist()} and velocities '
+                f'{velocity.tolist()}, expected finite numbers'
+            )
+        self.wear.moved(position, time.monotonic())
+        self._position, self._velocity = position[None], velocity[None]
+        self._heard_at = time.monotonic()
+
+    def _on_safety(self, message: SafetyState) -> None:
+        self._safety, self._safety_at = message, time.monotonic()
+        if message.session == self._session and message.sequence == self._sequence:
+            self._limited |= message.limited
+
+    def _on_status(self, message: SafetyStatus) -> None:
+        expected = self.robot.digest()
+        self._trouble = ''
+        if message.manifest != expected:
+            self._trouble = (
+                f'the safety node limits robot {message.robot!r}, manifest {message.manifest}, and '
+                f'this environment moves {self.robot.description.name!r}, manifest {expected}: '
+                'start both with the same description'
+            )
+
+    def _on_target(self, message: PointStamped) -> None:
+        point = np.array([message.point.x, message.point.y, message.point.z])
+        box, group = self.robot.description.workspace, self._options.target
+        frame = message.header.frame_id
+        if frame not in ('', group.frame):
+            raise InvalidValueError(
+                f'target in frame {frame!r}, expected {group.frame!r}: set target.frame, or '
+                'transform it before'
+            )
+        if not ((point >= box.low_m) & (point <= box.high_m)).all():
+            raise InvalidValueError(
+                f'target {point.tolist()} m, expected within the workspace {box.low_m} to '
+                f'{box.high_m} m'
+            )
+        self._target = point
+
+    def _on_go(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
+        response.success = self.phase in (Phase.ASKING, Phase.STOPPED)
+        self._go = response.success
+        response.message = 'going' if response.success else f'not asked for: it {self.phase.value}'
+        return response
+
+    # ------------------------------------------------------------- periods
+
+    def look(self) -> bool:
+        """See LiveEnvironment."""
+        before = self.phase
+        self.phase = self._next_phase()
+        if self.phase != before:
+            why = f': {self._why}' if self._why else ''
+            self._node.get_logger().info(f'the arm {self.phase.value}{why}')
+        if self.phase != Phase.HOMING:
+            self._homing_since = None
+        if before == Phase.RUNNING != self.phase and self._begun and not self.episodes.ended[0]:
+            # Something outside of the task ended the episode; the step that says so is due.
+            self._aborted = True
+            return True
+        return self.phase == Phase.RUNNING
+
+    def _next_phase(self) -> Phase:
+        now = time.monotonic()
+        self._why = ''
+        if self._stopped():
+            self._go = False
+            return Phase.STOPPED
+        if not self._connected(now):
+            return Phase.WAITING
+        if self.phase == Phase.STOPPED and self._options.homing.go_after_stop and not self._go:
+            self._why = 'cleared, waits for ~/go'
+            return Phase.STOPPED
+        running = self.phase == Phase.RUNNING
+        if running and not self._between():
+            return Phase.RUNNING
+        if not running or self._home_is_due():
+            if not self._home(now):
+                return Phase.HOMING
+            self._homed_for = self._episode
+        if self._options.homing.wait_for_go and not self._go:
+            self.hold()
+            return Phase.ASKING
+        if self._options.target.source == 'topic' and self._target is None:
+            self._why = f'none has come on {self._options.target.topic}'
+            return Phase.AIMING
+        return Phase.RUNNING
+
+    def _between(self) -> bool:
+        """An episode is over, or none has begun."""
+        return not self._begun or bool(self.episodes.ended[0])
+
+    def _home_is_due(self) -> bool:
+        every = self._options.episode.home_every
+        return bool(every) and self._episode % every == 0 and self._homed_for != self._episode
+
+    def _stopped(self) -> bool:
+        if self._safety is None:
+            return False
+        mode = self._safety.mode
+        if mode in (SafetyState.MODE_STOPPING, SafetyState.MODE_STOPPED):
+            self._why = f'by the safety node, cause {self._safety.cause:#x}; its log says more'
+            return True
+        return False
+
+    def _connected(self, now: float) -> bool:
+        slack = _SAFETY_SLACK_S + 3.0 * self.robot.period_s
+        stale_s = self.robot.description.watchdog.state_timeout_s
+        if self._trouble:
+            self._why = self._trouble
+        elif now - self._heard_at > stale_s:
+            self._why = f'no joint states on {self.robot.description.control.state_topic}'
+        elif now - self._safety_at > slack:
+            self._why = f'nothing on {names.SAFETY_STATE}: start the safety node'
+        elif self._safety is not None and self._safety.mode == SafetyState.MODE_WAITING:
+            self._why = 'the safety node hears no joint states'
+        else:
+            return True
+        return False
+
+    def _home(self, now: float) -> bool:
+        """Drive home; whether the arm is there and at rest.
+
+        Raises:
+            BridgeError: it is not there in time.
+        """
+        group = self._options.homing
+        position, home = self._position[0], self.robot.home
+        there = np.abs(position - home).max() < group.tolerance_rad
+        if there and np.abs(self._velocity).max() < _STILL_RAD_S:
+            self.hold()
+            return True
+        if self._homing_since is None:
+            self._homing_since = now
+            self._node.counters['homings'] += 1
+        if now - self._homing_since > group.timeout_s:
+            self.hold()
+            worst = int(np.abs(position - home).argmax())
+            raise BridgeError(
+                f'not at home within {group.timeout_s} s: {self.robot.joints[worst]} is at '
+                f'{position[worst]:.3f} rad, expected {home[worst]:.3f}: is something in the way, '
+                'is the controller active?'
+            )
+        wanted = way_home(position, home, np.array(self.robot.hard.velocity), group.speed_share)
+        self._publish(wanted, ArmCommand.PURPOSE_HOMING)
+        return False
+
+    # --------------------------------------------------------------- acting
+
+    def send(self, action: Array) -> None:
+        """See LiveEnvironment."""
+        if self.phase != Phase.RUNNING or self._between():
+            return
+        self._wanted = self.episodes.task.wanted_velocity(action)
+        self._publish(self._wanted[0], ArmCommand.PURPOSE_ACTION)
+        self._sent, self._limited = action, 0
+
+    def hold(self) -> None:
+        """See LiveEnvironment."""
+        self._wanted = np.zeros_like(self._wanted)
+        self._publish(self._wanted[0], ArmCommand.PURPOSE_HOLD)
+
+    def leave(self) -> None:
+        """See LiveEnvironment."""
+        self.hold()
+
+    def _publish(self, velocity: Array, purpose: int) -> None:
+        self._sequence += 1
+        message = ArmCommand(
+            agent=self._node.settings.agent,
+            session=self._session,
+            sequence=self._sequence,
+            episode=self._episode,
+            step=int(self.episodes.steps[0]),
+            purpose=purpose,
+            joint=list(self.robot.joints),
+            velocity=velocity.tolist(),
+        )
+        conversion.set_stamp(message.header.stamp, self._node.now_ns())
+        self._command.publish(message)
+
+    def applied(self) -> NDArray[np.uint8]:
+        """See LiveEnvironment."""
+        state, value = self._safety, Applied.NOT
+        # The command may have come just after the safety node's newest period: one may be missing.
+        if self._sent is not None and state is not None:
+            followed = state.session == self._session and state.sequence >= self._sequence - 1
+            if followed and state.mode in _MODE_FOLLOWING:
+                value = Applied.LIMITED if self._limited else Applied.AS_SENT
+        self._sent = None
+        return np.array([value], np.uint8)
+
+    # ---------------------------------------------------------------- steps
+
+    def reset(self, seed: int) -> Float32:
+        """See Environment; the arm is at home."""
+        self.episodes.seed(seed)
+        self._begin()
+        return self._observe()
+
+    def _begin(self) -> None:
+        target = None if self._options.target.source != 'topic' else self._target
+        given = None if target is None else target[None]
+        self.episodes.begin(_ONE, self.robot.chain.tool(self._position), given)
+        self.wear.episodes += 1
+        self._begun, self._go = True, False
+
+    def _observe(self) -> Float32:
+        tool = self.robot.chain.tool(self._position)
+        return self.episodes.observe(self._position, self._velocity, tool)
+
+    def step(self, action: Int32 | Float32) -> StepResult:
+        """See LiveEnvironment: what has come of the action that was sent."""
+        started = self.episodes.ended.copy()
+        if started[0]:
+            self._begin()
+        tool = self.robot.chain.tool(self._position)
+        wanted = np.zeros_like(self._wanted) if started[0] else self._wanted
+        result = self.episodes.finish(self._position, self._velocity, tool, wanted, started)
+        if self._aborted:
+            self._aborted = False
+            self.episodes.ended = _ONE.copy()
+            never = np.zeros(1, np.bool_)
+            result = StepResult(
+                result.observation, np.zeros(1), never, never, _ONE.copy(), result.metrics
+            )
+        if self.episodes.ended[0]:
+            self._episode += 1
+            self.hold()
+        return result
+
+    def close(self) -> None:
+        """Topics go with the node."""
+
+
+def make(instances: int, options: dict[str, Any]) -> Environment:
+    """The registry's way to an ArmEnvironment."""
+    return ArmEnvironment(instances, parse(ReachSettings, options, 'ros2_control_arm'))
+
+
+__all__ = ['ArmEnvironment', 'Phase', 'make']

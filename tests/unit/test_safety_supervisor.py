@@ -1,0 +1,623 @@
+"""What the supervisor makes of joint states, commands, silence and faults, one by one."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.safety.braking import Limited
+from nrl_ros.core.safety.motion import Motion, MotionFilter
+from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings
+from nrl_ros.core.safety.supervisor import Supervisor
+from tests.unit.safety_bench import GUARD, INSIDE, PERIOD, SETTINGS, Rig, Wall
+from tests.unit.safety_bench import limits_of as limits
+
+
+def moving(settings: SupervisorSettings = SETTINGS, **options: Any) -> Rig:
+    """An arm at full speed."""
+    rig = Rig(settings, **options)
+    rig.run(1)
+    verdict = rig.run(12, 1.0, -1.0)
+    assert verdict.mode == Mode.FOLLOWING
+    assert verdict.velocity is not None
+    assert verdict.velocity.tolist() == [1.0, -1.0]
+    return rig
+
+
+def stops(rig: Rig, cause: Cause) -> None:
+    """From full speed the arm brakes in five ticks, and stays where it is whatever comes."""
+    speeds = [float(rig.tick().velocity[0]) for _ in range(5)]  # type: ignore[index]
+    assert speeds == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.0])
+    place = rig.position.tolist()
+    verdict = rig.run(50, 1.0, 1.0)
+    assert verdict.mode == Mode.STOPPED
+    assert verdict.cause == cause
+    assert verdict.text
+    assert not verdict.followed
+    assert rig.position.tolist() == place
+    assert rig.velocity.tolist() == [0.0, 0.0]
+    assert rig.counters[f'stop_{cause.name}'.lower()] == 1
+
+
+def test_without_joint_states_nothing_is_commanded() -> None:
+    rig = Rig()
+    for _ in range(100):
+        rig.command(1.0, 1.0)
+        verdict = rig.tick()
+        assert verdict.mode == Mode.WAITING
+        assert verdict.position is None
+        assert verdict.velocity is None
+        assert verdict.text == 'no joint state'
+    assert verdict.state_age_s == math.inf
+    assert rig.counters['commands_ignored'] == 100
+
+
+def test_the_first_command_is_where_the_arm_is_measured() -> None:
+    rig = Rig()
+    rig.position = np.array([0.7071067811865476, -1.3])
+    rig.command(1.0, 1.0)
+    verdict = rig.run(1)
+    assert verdict.mode == Mode.HOLDING
+    assert verdict.position is not None
+    assert verdict.velocity is not None
+    assert verdict.position.tolist() == [0.7071067811865476, -1.3]
+    assert verdict.velocity.tolist() == [0.0, 0.0]
+    # The command that came before is not followed.
+    for _ in range(5):
+        assert rig.run(1).velocity.tolist() == [0.0, 0.0]  # type: ignore[union-attr]
+
+
+def test_a_command_is_followed_within_limits_and_said_to_be() -> None:
+    rig = Rig()
+    rig.run(1)
+    verdict = rig.run(1, 2.0, 0.05)
+    assert verdict.mode == Mode.FOLLOWING
+    assert verdict.followed
+    assert verdict.sequence == rig.sequence
+    assert verdict.velocity is not None
+    assert verdict.velocity == pytest.approx([0.1, 0.05])
+    assert verdict.limited == Limited.VELOCITY | Limited.ACCELERATION
+    assert verdict.command_age_s == pytest.approx(PERIOD)
+    assert verdict.state_age_s == pytest.approx(PERIOD)
+    assert rig.counters['limited_velocity'] == rig.counters['limited_acceleration'] == 1
+    assert rig.counters['limited_workspace'] == 0
+
+
+def test_silence_is_a_ramp_to_zero_and_a_new_command_goes_on() -> None:
+    """Followed until it is 0.105 s old, then ten ticks of 0.1 rad/s."""
+    rig = moving()
+    speeds = []
+    for _ in range(22):
+        verdict = rig.run(1)
+        assert verdict.velocity is not None
+        speeds.append(float(verdict.velocity[0]))
+    # The last command was one tick old when the silence began.
+    assert speeds[:9] == [1.0] * 9
+    assert speeds[9:19] == pytest.approx(np.arange(9, -1, -1) / 10, abs=1e-12)
+    assert speeds[19:] == [0.0] * 3
+    assert verdict.mode == Mode.HOLDING
+    assert verdict.cause == Cause(0)
+    assert rig.counters['commands_stale'] == 1
+    assert rig.counters['held'] == 1 + 13
+    assert rig.run(1, 1.0, 1.0).mode == Mode.FOLLOWING
+
+
+def test_a_held_arm_is_still_within_the_stated_time() -> None:
+    bound = SETTINGS.hold_time_s(limits(), PERIOD)
+    assert bound == pytest.approx(0.105 + 0.02 + 0.1)
+    rig = moving()
+    last = rig.now - PERIOD
+    while rig.run(1).velocity.any():  # type: ignore[union-attr]
+        pass
+    assert rig.now - last <= bound
+
+
+@pytest.mark.parametrize('bad', [(math.nan, 0.0), (0.0, math.inf), (0.0,), 'fast', None, (None, 0)])
+def test_a_command_that_is_none_counts_as_missing(bad: Any) -> None:
+    rig = moving()
+    for _ in range(30):
+        rig.state()
+        rig.sequence += 1
+        rig.supervisor.on_command(rig.now, bad, rig.sequence)
+        verdict = rig.tick()
+    assert verdict.mode == Mode.HOLDING
+    assert not rig.velocity.any()
+    assert rig.counters['commands_refused'] == 30
+
+
+def test_an_old_or_doubled_command_is_refused() -> None:
+    rig = Rig()
+    rig.run(1)
+    for sequence, wanted in ((7, 0.1), (7, 0.9), (6, 0.9)):
+        rig.state()
+        rig.supervisor.on_command(rig.now, (wanted, wanted), sequence)
+        verdict = rig.tick()
+        assert verdict.sequence == 7
+        assert rig.velocity == pytest.approx([0.1, 0.1])
+    assert rig.counters['commands_reordered'] == 2
+
+
+def test_numbers_of_commands_may_be_anything_that_rises() -> None:
+    rig = Rig()
+    rig.run(1)
+    for sequence in (-5, -1, 0, 2**70):
+        rig.state()
+        rig.supervisor.on_command(rig.now, (1.0, 1.0), sequence)
+        verdict = rig.tick()
+        assert verdict.followed
+        assert verdict.sequence == sequence
+    assert rig.counters['followed'] == 4
+
+
+def test_another_commander_counts_from_anywhere() -> None:
+    rig = moving()
+    rig.supervisor.on_commander(rig.now)
+    assert rig.run(1).mode == Mode.HOLDING
+    rig.sequence = 0
+    assert rig.run(1, 0.5, 0.5).sequence == 1
+    assert rig.counters['commands_reordered'] == 0
+
+
+def emergency(rig: Rig) -> None:
+    rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'somebody pressed it')
+
+
+def bad_state(rig: Rig) -> None:
+    rig.state(velocity=[0.0, math.nan])
+
+
+def beyond(rig: Rig) -> None:
+    rig.state(position=[0.0, 2.03])
+
+
+def too_fast(rig: Rig) -> None:
+    rig.state(velocity=[-1.51, 0.0])
+
+
+def withdrawn(rig: Rig) -> None:
+    rig.supervisor.on_permission(rig.now, 'robot_program_running', False)
+
+
+def nameless(rig: Rig) -> None:
+    rig.supervisor.stop(rig.now, Cause(0), 'for no cause')
+
+
+@pytest.mark.parametrize(
+    ('fault', 'cause'),
+    [
+        (emergency, Cause.EMERGENCY_STOP),
+        (bad_state, Cause.BAD_STATE),
+        (beyond, Cause.OUT_OF_LIMITS),
+        (too_fast, Cause.OUT_OF_LIMITS),
+        (withdrawn, Cause.NOT_PERMITTED),
+        (nameless, Cause.CONTRACT),
+    ],
+)
+def test_a_fault_stops_with_the_next_tick(fault: Callable[[Rig], None], cause: Cause) -> None:
+    rig = moving()
+    rig.state()
+    rig.command(1.0, 1.0)
+    fault(rig)
+    assert rig.supervisor.mode == Mode.STOPPING
+    stops(rig, cause)
+
+
+@pytest.mark.parametrize('bad', [[0.0], [[0.0, 0.0]], None, 'x', [math.inf, 0.0]])
+def test_a_joint_state_of_another_shape_is_bad(bad: Any) -> None:
+    rig = moving()
+    rig.state(position=[0.0, 0.0] if bad is None else bad, velocity=bad)
+    assert (rig.supervisor.mode == Mode.STOPPING) == (bad is not None)
+    assert rig.counters['states_bad'] == (bad is not None)
+
+
+def test_a_little_beyond_a_limit_is_tolerated() -> None:
+    rig = Rig()
+    rig.position = np.array([0.0, 2.015])
+    assert rig.run(1).mode == Mode.HOLDING
+    rig.state(velocity=[1.49, -1.49])
+    assert rig.run(20, 1.0, 1.0).mode == Mode.FOLLOWING
+    assert rig.position[1] == 2.015
+    rig.run(20, 0.0, -1.0)
+    assert rig.position[1] < 2.0
+
+
+def test_limits_of_the_filter_may_be_narrower_than_those_of_the_arm() -> None:
+    rig = Rig(limits=limits().with_margin(0.1), hard_limits=limits())
+    rig.position = np.array([1.95, 0.0])
+    rig.run(1)
+    assert rig.run(30, 1.0, 0.0).mode == Mode.FOLLOWING
+    assert rig.position[0] == 1.95
+    rig.run(50, -1.0, 0.0)
+    rig.run(300, 1.0, 0.0)
+    assert rig.position[0] <= 1.9
+
+
+def test_stale_joint_states_stop() -> None:
+    """Not when they are 0.10 s old, but 0.11 s."""
+    rig = moving()
+    rig.state()
+    for _ in range(10):
+        rig.command(1.0, -1.0)
+        assert rig.tick().mode == Mode.FOLLOWING
+    rig.command(1.0, -1.0)
+    assert rig.tick().mode == Mode.STOPPING
+    assert rig.counters['stop_stale_state'] == 1
+    for _ in range(4):
+        verdict = rig.tick()
+    assert verdict.mode == Mode.STOPPED
+    assert verdict.cause == Cause.STALE_STATE
+    assert verdict.text == 'joint state is 0.110 s old'
+
+
+@pytest.mark.parametrize('age', [0.11, -0.11, math.nan, math.inf])
+def test_joint_states_with_untrusted_stamps_are_missing(age: float) -> None:
+    rig = moving()
+    for _ in range(16):
+        rig.state(age_s=age)
+        verdict = rig.tick()
+    assert verdict.cause == Cause.STALE_STATE
+    assert rig.counters['states_skewed'] == 16
+    assert 'refused for their stamps' in verdict.text
+
+
+def test_the_age_of_a_stamp_counts_and_the_future_does_not() -> None:
+    rig = Rig()
+    rig.state(age_s=0.05)
+    assert rig.tick().state_age_s == pytest.approx(0.06)
+    rig.state(age_s=-0.05)
+    assert rig.tick().state_age_s == pytest.approx(0.01)
+
+
+def test_an_arm_that_does_not_follow_is_stopped() -> None:
+    """It is held fast."""
+    rig = Rig()
+    rig.run(1)
+    place = rig.position.copy()
+    ticks = 0
+    while rig.supervisor.mode != Mode.STOPPING:
+        rig.state(position=place, velocity=[0.0, 0.0])
+        rig.command(1.0, 0.0)
+        verdict = rig.tick()
+        ticks += 1
+    # 0.055 rad after ten ticks, 0.105 after 15, seen by the 16th, and eleven more are 0.11 s.
+    assert ticks == 16 + 11
+    assert verdict.cause == Cause.TRACKING_ERROR
+
+
+def test_time_astray_begins_anew_with_a_clear() -> None:
+    rig = Rig()
+    rig.run(1)
+    while rig.supervisor.mode != Mode.STOPPED:
+        rig.state(position=[0.5, 0.5])
+        rig.tick()
+    rig.state()
+    assert rig.supervisor.clear(rig.now) == ''
+    for _ in range(5):
+        rig.state(position=[0.5, 0.5])
+        assert rig.tick().mode == Mode.HOLDING
+
+
+def test_an_arm_that_comes_back_in_time_is_not_stopped() -> None:
+    rig = Rig()
+    rig.run(1)
+    for _ in range(10):
+        for lag in (0.3, 0.0):
+            for _ in range(8):
+                rig.state(position=rig.position + lag)
+                verdict = rig.tick()
+    assert verdict.mode == Mode.HOLDING
+
+
+def test_a_lost_heartbeat_stops() -> None:
+    rig = Rig(SupervisorSettings(heartbeat_timeout_s=0.045))
+    assert 'no heartbeat' in rig.run(1).text
+    rig.supervisor.on_heartbeat(rig.now)
+    assert rig.run(1).mode == Mode.HOLDING
+    for _ in range(20):
+        rig.supervisor.on_heartbeat(rig.now)
+        assert rig.run(1, 1.0, -1.0).mode == Mode.FOLLOWING
+    # The last one was a tick ago.
+    modes = [rig.run(1, 1.0, -1.0).mode for _ in range(4)]
+    assert modes == [Mode.FOLLOWING] * 3 + [Mode.STOPPING]
+    rig.run(5)
+    assert rig.supervisor.clear(rig.now).startswith('no heartbeat')
+    rig.supervisor.on_heartbeat(rig.now)
+    rig.state()
+    assert rig.supervisor.clear(rig.now) == ''
+
+
+def test_no_heartbeat_is_asked_for_by_default() -> None:
+    assert moving().run(300, 1.0, -1.0).mode == Mode.FOLLOWING
+
+
+def test_an_arm_waits_for_its_permissions() -> None:
+    rig = Rig(SupervisorSettings(permissions=('program', 'speed')))
+    assert rig.run(1).text == 'no permission of program, speed'
+    rig.supervisor.on_permission(rig.now, 'program', True)
+    assert rig.run(1).mode == Mode.WAITING
+    rig.supervisor.on_permission(rig.now, 'speed', True)
+    assert rig.run(1).mode == Mode.HOLDING
+    rig.supervisor.on_permission(rig.now, 'speed', False)
+    assert rig.run(1).cause == Cause.NOT_PERMITTED
+    assert rig.supervisor.clear(rig.now) == 'no permission of speed'
+    # Granting it again starts nothing.
+    rig.supervisor.on_permission(rig.now, 'speed', True)
+    assert rig.run(50, 1.0, 1.0).mode == Mode.STOPPED
+    rig.state()
+    assert rig.supervisor.clear(rig.now) == ''
+
+
+@pytest.mark.parametrize('gap', [0.051, 1.0, 1e6])
+def test_ticks_too_far_apart_stop(gap: float) -> None:
+    rig = moving()
+    rig.now += gap - PERIOD
+    rig.state()
+    rig.command(1.0, -1.0)
+    rig.now -= gap - PERIOD
+    verdict = rig.tick(gap)
+    assert verdict.cause == Cause.OVERRUN
+    assert verdict.mode == Mode.STOPPING
+    assert rig.velocity == pytest.approx([0.8, -0.8])
+
+
+@pytest.mark.parametrize('now', [math.nan, math.inf, -math.inf, 99.0])
+def test_a_clock_that_does_not_run_forwards_stops(now: float) -> None:
+    rig = moving()
+    verdict = rig.supervisor.tick(now)
+    assert verdict.cause == Cause.OVERRUN
+    assert verdict.velocity == pytest.approx([0.8, -0.8])
+
+
+@pytest.mark.parametrize('now', [math.nan, -math.inf, 99.0])
+@pytest.mark.parametrize(
+    ('name', 'values'),
+    [
+        ('on_state', ([0.0, 0.0], [0.0, 0.0], 0.0)),
+        ('on_command', ([1.0, 1.0], 10**6)),
+        ('on_heartbeat', ()),
+        ('on_permission', ('program', True)),
+        ('on_commander', ()),
+    ],
+)
+def test_whatever_comes_at_a_time_that_cannot_be_stops(now: float, name: str, values: Any) -> None:
+    rig = moving()
+    getattr(rig.supervisor, name)(now, *values)
+    assert rig.supervisor.mode == Mode.STOPPING
+    verdict = rig.supervisor.tick(now)
+    assert verdict.cause == Cause.OVERRUN
+    for _ in range(4):
+        verdict = rig.supervisor.tick(now)
+    assert verdict.mode == Mode.STOPPED
+    if not math.isfinite(now):
+        assert rig.supervisor.clear(now) == verdict.text
+
+
+def test_a_permission_is_withdrawn_whatever_the_time() -> None:
+    rig = moving()
+    rig.supervisor.on_permission(math.nan, 'program', False)
+    assert rig.run(6).cause == Cause.OVERRUN
+    assert rig.supervisor.clear(rig.now) == 'no permission of program'
+
+
+def test_what_was_heard_before_the_clock_was_set_back_is_forgotten() -> None:
+    rig = moving()
+    rig.now -= 50.0
+    for _ in range(8):
+        verdict = rig.tick()
+    assert verdict.state_age_s == math.inf
+    assert rig.supervisor.clear(rig.now) == 'no joint state'
+    rig.state()
+    assert rig.supervisor.clear(rig.now) == ''
+    assert rig.run(5, 1.0, 1.0).mode == Mode.FOLLOWING
+
+
+def test_a_stop_is_cleared_only_when_it_stands_and_holds_until_a_new_command() -> None:
+    rig = moving()
+    assert rig.supervisor.clear(rig.now) == 'the arm is not stopped'
+    emergency(rig)
+    rig.run(1, 1.0, 1.0)
+    assert rig.supervisor.clear(rig.now) == 'the arm is still being stopped'
+    rig.run(4, 1.0, 1.0)
+    rig.state(velocity=[0.0, 0.06])
+    assert rig.supervisor.clear(rig.now) == 'the arm still moves at 0.0600 rad/s'
+    # Meanwhile somebody has moved it.
+    rig.position = np.array([0.4, 0.4])
+    rig.run(1, 1.0, 1.0)
+    rig.state(position=[0.4, 0.4])
+    assert rig.supervisor.clear(rig.now) == ''
+    rig.position = np.array([0.4, 0.4])
+    for _ in range(5):
+        # A doubled message of before is not new.
+        rig.supervisor.on_command(rig.now, (1.0, 1.0), rig.sequence)
+        verdict = rig.run(1)
+        assert verdict.mode == Mode.HOLDING
+        assert verdict.cause == Cause(0)
+        assert verdict.text == ''
+        assert rig.position.tolist() == [0.4, 0.4]
+    assert rig.run(1, 1.0, 1.0).mode == Mode.FOLLOWING
+    assert rig.velocity == pytest.approx([0.1, 0.1])
+
+
+def test_a_stop_is_not_cleared_while_its_cause_persists() -> None:
+    rig = moving()
+    beyond(rig)
+    rig.run(5)
+    rig.state(position=[0.0, 2.03])
+    assert rig.supervisor.clear(rig.now) == 'joint_1 is 0.0300 rad beyond its limits'
+    rig.now += 0.2
+    rig.tick()
+    assert 'joint state is' in rig.supervisor.clear(rig.now)
+    rig.state()
+    assert rig.supervisor.clear(rig.now) == ''
+
+
+def test_causes_that_come_together_are_all_told() -> None:
+    rig = moving()
+    emergency(rig)
+    emergency(rig)
+    rig.supervisor.stop(rig.now, Cause.CONTRACT, 'something else')
+    verdict = rig.run(6)
+    assert verdict.cause == Cause.EMERGENCY_STOP | Cause.CONTRACT
+    assert verdict.text == 'somebody pressed it; something else'
+    assert rig.counters['stop_emergency_stop'] == 1
+
+
+def test_a_stop_before_the_beginning_is_latched_too() -> None:
+    rig = Rig()
+    emergency(rig)
+    verdict = rig.run(10, 1.0, 1.0)
+    assert verdict.mode == Mode.STOPPED
+    assert verdict.position is None
+    assert rig.supervisor.clear(rig.now) == ''
+    assert rig.run(1).position is not None
+
+
+@pytest.mark.parametrize('fault', [bad_state, beyond, too_fast])
+def test_an_arm_that_is_not_as_it_should_be_is_waited_for(fault: Callable[[Rig], None]) -> None:
+    """Drivers publish NaN until their hardware is there."""
+    rig = Rig()
+    for _ in range(5):
+        fault(rig)
+        verdict = rig.tick()
+        assert verdict.mode == Mode.WAITING
+        assert verdict.text
+    assert rig.run(1).mode == Mode.HOLDING
+
+
+def test_what_a_guard_raises_is_a_stop() -> None:
+    class Broken:
+        broken = False
+
+        def violation(self, position: Any) -> Any:
+            if self.broken:
+                raise RuntimeError('no kinematics')
+            return np.full(len(position), -1.0)
+
+    guard = Broken()
+    rig = moving(guard=guard)
+    rig.state()
+    rig.command(1.0, 1.0)
+    guard.broken = True
+    stops(rig, Cause.CONTRACT)
+    assert 'no kinematics' in rig.supervisor.clear(rig.now)
+    guard.broken = False
+    rig.state()
+    assert rig.supervisor.clear(rig.now) == ''
+    rig = Rig(guard=guard)
+    guard.broken = True
+    verdict = rig.run(1)
+    assert verdict.mode == Mode.STOPPED
+    assert verdict.position is None
+
+
+@pytest.mark.parametrize(
+    ('position', 'velocity'),
+    [(0.3, 1.0), (math.nan, 1.0), (0.0, 1.1), (0.0, math.nan), (0.0, 0.7)],
+)
+def test_a_filter_that_leaves_its_limits_is_a_stop(position: float, velocity: float) -> None:
+    """A step, a speed, a jump of velocity, or no number."""
+
+    class Faulty(MotionFilter):
+        faulty = False
+
+        def follow(self, wanted_velocity: Any, stopping: Any = None) -> Motion:
+            motion = super().follow(wanted_velocity, stopping)
+            if not self.faulty:
+                return motion
+            speeds = np.array([[velocity, -1.0]])
+            return Motion(motion.position + [[position, 0.0]], speeds, motion.limited)
+
+    rig = Rig()
+    rig.filter = Faulty(limits(), PERIOD)
+    rig.supervisor = Supervisor(SupervisorSettings(), rig.filter)
+    rig.run(1)
+    rig.run(12, 1.0, -1.0)
+    rig.filter.faulty = True
+    rig.state()
+    rig.command(1.0, -1.0)
+    stops(rig, Cause.CONTRACT)
+
+
+def test_a_wall_is_reported_and_counted() -> None:
+    rig = Rig(limits=limits(1), guard=Wall(0.0005))
+    rig.run(1)
+    assert rig.run(1, 1.0).limited & Limited.WORKSPACE
+    assert rig.counters['limited_workspace'] == 1
+
+
+def test_an_anchored_reference_follows_the_arm() -> None:
+    """An arm that does 98 % of what it is told, for 20 s; without an anchor it would be 0.2 off."""
+    rig = Rig(SupervisorSettings(anchor_gain=0.1), limits=limits(1))
+    rig.run(1)
+    arm = 0.0
+    for tick in range(2000):
+        rig.state(position=[arm])
+        rig.command(1.0 if tick % 100 < 50 else -0.9)
+        verdict = rig.tick()
+        assert verdict.velocity is not None
+        arm += PERIOD * (0.98 * verdict.velocity[0] - 0.01)
+    assert verdict.mode == Mode.FOLLOWING
+    assert verdict.position is not None
+    assert abs(verdict.position[0] - arm) < 0.02
+    assert rig.counters['stop_contract'] == 0
+
+
+def test_the_bound_on_standstill_is_detection_two_periods_and_braking() -> None:
+    settings = SupervisorSettings(heartbeat_timeout_s=0.3)
+    assert settings.standstill_time_s(limits(), PERIOD) == pytest.approx(0.3 + 0.02 + 0.05)
+    usual = SupervisorSettings().standstill_time_s(limits(), PERIOD)
+    assert usual == pytest.approx(0.1 + 0.02 + 0.05)
+
+
+@pytest.mark.parametrize(
+    ('fields', 'text'),
+    [
+        ({'state_timeout_s': 0.0}, 'state_timeout_s must be positive, received 0.0'),
+        ({'command_timeout_s': math.nan}, 'command_timeout_s must be positive'),
+        ({'state_skew_s': math.inf}, 'state_skew_s must be positive'),
+        ({'tracking_error_rad': -1.0}, 'tracking_error_rad must be positive'),
+        ({'position_tolerance_rad': -1.0}, 'position_tolerance_rad must be at least 0'),
+        ({'velocity_factor': 0.9}, 'velocity_factor must be at least 1'),
+        ({'heartbeat_timeout_s': -0.1}, 'heartbeat_timeout_s must be at least 0'),
+        ({'anchor_gain': 1.1}, 'anchor_gain must be at most 1'),
+    ],
+)
+def test_settings_out_of_range_are_refused(fields: dict[str, float], text: str) -> None:
+    with pytest.raises(ConfigError, match=text):
+        SupervisorSettings(**fields)  # type: ignore[arg-type]
+
+
+def test_a_supervisor_that_does_not_fit_its_filter_is_refused() -> None:
+    settings = SupervisorSettings()
+    with pytest.raises(ConfigError, match='one arm'):
+        Supervisor(settings, MotionFilter(limits(), PERIOD, arms=2))
+    with pytest.raises(ConfigError, match='joint_2'):
+        Supervisor(settings, MotionFilter(limits(), PERIOD), limits(3))
+    with pytest.raises(ConfigError, match='max_tick_gap_s must be longer than the period'):
+        Supervisor(settings, MotionFilter(limits(), 0.06))
+
+
+def test_the_tool_stays_in_its_box_behind_a_supervisor() -> None:
+    rig = Rig(guard=GUARD)
+    rig.position = INSIDE.copy()
+    rig.run(1)
+    rig.run(300, -1.0, -1.0)
+    assert GUARD.violation(rig.position[None])[0] <= 1e-3 + rig.filter.chord_m(0.7)
+    assert rig.counters['limited_workspace'] > 0
+
+
+def test_the_page_names_every_mode_cause_setting_and_counter() -> None:
+    page = Path(__file__).resolve().parents[2] / 'docs/safety.md'
+    named = set(re.findall(r'`([^`\n]+)`', page.read_text(encoding='utf-8')))
+    wanted = {member.name for kind in (Mode, Cause) for member in kind}
+    wanted |= {field.name for field in fields(SupervisorSettings)}
+    wanted |= {name for name in Rig().counters if not name.startswith('stop_')}
+    assert not wanted - named
