@@ -267,7 +267,7 @@ def doctor() -> None:
 def params(
     node: Annotated[
         str | None,
-        typer.Argument(help='learner, environment, neuromodulator, safety or arm_driver; default: all'),
+        typer.Argument(help='Name of the node, such as learner or safety; default: all'),
     ] = None,
     markdown: Annotated[
         bool, typer.Option('--markdown', help='As docs/parameters.md has it')

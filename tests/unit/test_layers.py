@@ -51,7 +51,8 @@ ROOMS: dict[str, set[str]] = {
     'nrl_ros/nodes': ENTRY | ARM_MESSAGES,
     'nrl_ros/app.py': ENTRY,
     'nrl_ros/doctor.py': STANDARD,
-    'nrl_ros/cli': ENTRY | {'typer', 'rich', 'matplotlib', 'pydantic', 'annotated_types'},
+    'nrl_ros/cli': ENTRY
+    | {'typer', 'rich', 'matplotlib', 'mpl_toolkits', 'pydantic', 'annotated_types'},
     'sim_bridge': STANDARD | {'numpy', 'pydantic', 'gymnasium', CORE, ARM, 'sim_bridge'},
     'launch': STANDARD | {'launch', 'launch_ros', 'ament_index_python', 'yaml'},
 }
