@@ -1,4 +1,4 @@
-"""One arm in real time: driver (simulated or yours), safety, environment, learner, neuromodulator."""
+"""One arm in real time: driver (simulated or yours), safety, environment, learner and the rest."""
 
 from launch.actions import DeclareLaunchArgument, RegisterEventHandler, Shutdown
 from launch.conditions import IfCondition

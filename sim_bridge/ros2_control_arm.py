@@ -291,7 +291,7 @@ class ArmEnvironment:
 
     def _publish(self, velocity: Array, purpose: int) -> None:
         self._sequence += 1
-        message = ArmCommand(
+        message = ArmCommand(  # type: ignore[no-untyped-call]
             agent=self._node.settings.agent,
             session=self._session,
             sequence=self._sequence,
