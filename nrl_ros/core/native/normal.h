@@ -15,8 +15,7 @@
 /* Numbers after which the rare ones are looked for: their branch would stall the others. */
 #define SWEEP (16 * GROUP)
 
-/* Sixteen numbers at any address. */
-typedef float sixteen __attribute__((vector_size(64), aligned(4), may_alias));
+/* Sixteen whole numbers at any address. */
 typedef int32_t whole __attribute__((vector_size(64), aligned(4), may_alias));
 typedef uint32_t bits __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t word __attribute__((may_alias));
