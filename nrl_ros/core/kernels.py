@@ -19,7 +19,7 @@ from nrl_ros.core.network import Network, NetworkSpec
 
 Array = NDArray[Any]
 
-_VERSION = 5
+_VERSION = 6
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
@@ -34,6 +34,10 @@ _FUNCTIONS = (
     'nrl_look',
     'nrl_close',
     'nrl_note',
+    'nrl_finish',
+    'nrl_compare',
+    'nrl_fits',
+    'nrl_finite',
 )
 # Weights beyond which numpy's matrix products win over plain loops; see docs/performance.md.
 _LARGEST = 20_000
@@ -51,7 +55,7 @@ def _load() -> ctypes.CDLL | None:
         return None
     library.nrl_work_size.restype = ctypes.c_int64
     for name in _FUNCTIONS:
-        counts = name in ('nrl_look', 'nrl_close', 'nrl_note')
+        counts = name in _FUNCTIONS[-7:]
         getattr(library, name).restype = ctypes.c_int64 if counts else None
     return library
 
@@ -376,6 +380,8 @@ class NativeDense:
         compiled = library()
         self._record, self._credit = compiled.nrl_dense, compiled.nrl_dense_credit
         sizes = np.array([spec.inputs, *spec.hidden, spec.outputs], np.int64)
+        self._which, self._weight = np.zeros(len(trace), np.int64), np.zeros(len(trace), np.float32)
+        self._named = self._which.ctypes.data
         self._traces = _Traces(
             layers=len(spec.shapes),
             sizes=sizes.ctypes.data,
@@ -386,6 +392,7 @@ class NativeDense:
             post=post.ctypes.data,
             pre=pre.ctypes.data,
             trace=trace.ctypes.data,
+            weight=self._weight.ctypes.data,
             totals=total.ctypes.data,
         )
         self._pointer = ctypes.c_void_p(ctypes.addressof(self._traces))
@@ -399,7 +406,7 @@ class NativeDense:
         Args:
             post: new rows [K, B, N].
             pre: new rows [K, B, M].
-            index: int64 [k], instances to touch; None: all.
+            index: whole numbers [k], instances to touch; None: all.
         """
         traces = self._traces
         # Mostly the same two arrays at every step.
@@ -408,22 +415,26 @@ class NativeDense:
             self._rows = new
             traces.new_post, traces.new_pre = _address(new[0]), _address(new[1])
         if index is None:
-            traces.which, traces.count = None, traces.batch
+            traces.which, traces.count = None, len(self._which)
         else:
-            traces.which, traces.count = _address(index), len(index)
+            self._name(index)
         self._record(self._pointer)
 
     def credit(self, index: Array, weight: Array) -> None:
         """``total += sum_i weight_i e_i``, newest rows included; then those traces are zero.
 
         Args:
-            index: int64 [k], each instance once.
-            weight: float32 [k].
+            index: whole numbers [k], each instance once.
+            weight: [k].
         """
-        traces = self._traces
-        traces.which, traces.count = _address(index), len(index)
-        traces.weight = _address(weight)
+        self._name(index)
+        self._weight[: len(index)] = weight
         self._credit(self._pointer)
+
+    def _name(self, index: Array) -> None:
+        count = len(index)
+        self._which[:count] = index
+        self._traces.which, self._traces.count = self._named, count
 
 
 class NativeNormal:

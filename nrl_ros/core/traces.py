@@ -183,8 +183,7 @@ class DenseTraces:
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
         """Bring the step before into the traces, keep this one."""
         if self._native is not None:
-            which = None if index is None else index.astype(np.int64, copy=False)
-            self._native.record(post, pre, which)
+            self._native.record(post, pre, index)
             return
         who: Any = slice(None) if index is None else index
         for layer, trace in enumerate(self._trace):
@@ -207,14 +206,14 @@ class DenseTraces:
         self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
     ) -> None:
         """Weighted sum over instances, then clear."""
-        factor = weight.astype(self._post.dtype)
         carries = carried is not None and np.count_nonzero(carried) > 0
         if self._native is not None and not carries:
             self._sum.fill(0.0)
-            self._native.credit(index.astype(np.int64, copy=False), factor)
+            self._native.credit(index, weight)
             for layer, part in enumerate(self._sums):
                 total[layer] += part
             return
+        factor = weight.astype(self._post.dtype)
         self._sum[:] = (factor * self._decay) @ self._flat[index]
         post = (self._post[:, index] * factor[:, None]).reshape(-1, self._post.shape[2])
         pre = self._pre[:, index].reshape(-1, self._pre.shape[2])
