@@ -60,7 +60,9 @@ def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
     """
     count = len(rpe.instance)
     if not count == len(rpe.window) == len(rpe.reward) == len(rpe.baseline) == len(rpe.rpe):
-        lengths = {name: len(getattr(rpe, name)) for name in ('window', 'reward', 'baseline', 'rpe')}
+        lengths = {
+            name: len(getattr(rpe, name)) for name in ('window', 'reward', 'baseline', 'rpe')
+        }
         name = next(name for name, length in lengths.items() if length != count)
         raise ShapeError(
             f'RPE {rpe.sequence} of {rpe.agent!r}: expected {count} values of {name}, '

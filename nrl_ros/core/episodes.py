@@ -92,9 +92,7 @@ class Episodes:
         self._environment = environment
         batch = environment.spec.instances
         self._all_applied = np.ones(batch, np.uint8)
-        self._books = Books(
-            batch, delivery, delivery_steps, environment.spec.observation_size
-        )
+        self._books = Books(batch, delivery, delivery_steps, environment.spec.observation_size)
         space = environment.spec.action
         self._shape = (batch, space.components)
         self._choices = 0 if space.low or space.components > 1 else space.sizes[0]

@@ -103,12 +103,12 @@ class NativeBooks:
     def fits(self, action: Array, choices: int) -> bool:
         """Whether all of int32 [B, 1] are from 0 to below ``choices``."""
         self._action[:], self._books.choices = action, choices
-        return self._fits(self._pointer) > 0
+        return bool(self._fits(self._pointer))
 
     def finite(self, observation: Array, reward: Array) -> bool:
         """Whether all observations [B, O] and rewards [B] are."""
         self._seen[:], self._in[0][:] = observation, reward
-        return self._finite(self._pointer) > 0
+        return bool(self._finite(self._pointer))
 
     def move(
         self,
@@ -202,7 +202,7 @@ class NativeWindows:
     def close(self, state: StateBatch) -> bool:
         """Close those that are over; False where it takes more than that, and nothing was done."""
         self._take(state)
-        return self._close(self._pointer) > 0
+        return bool(self._close(self._pointer))
 
     def note(self, state: StateBatch) -> int:
         """Note a step, and how many act; -1 where a window still waits, and nothing was done."""

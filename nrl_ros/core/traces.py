@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core import kernels
+from nrl_ros.core import kernel_traces, kernels
 from nrl_ros.core.errors import CheckpointError, ConfigError
 from nrl_ros.core.network import NetworkSpec
 from nrl_ros.core.trace_choice import choose_kind
@@ -143,7 +143,7 @@ def _layers(flat: Array, spec: NetworkSpec) -> list[Array]:
     for n_out, n_in in spec.shapes:
         part = flat[:, start : start + n_out * n_in]
         start += n_out * n_in
-        if kernels.turned(n_out, n_in):
+        if kernel_traces.turned(n_out, n_in):
             views.append(part.reshape(len(flat), n_in, n_out).transpose(0, 2, 1))
         else:
             views.append(part.reshape(len(flat), n_out, n_in))
@@ -169,7 +169,7 @@ class DenseTraces:
         self._pre = np.zeros((samples, instances, spec.input_components), dtype)
         self._native = None
         if kernels.available() and self._flat.dtype == np.float32:
-            self._native = kernels.NativeDense(
+            self._native = kernel_traces.NativeDense(
                 spec, decay, trace=self._flat, post=self._post, pre=self._pre, total=self._sum
             )
 
@@ -364,7 +364,7 @@ class FactoredTraces:
             for layer, (out, where) in enumerate(
                 zip(spec.noise_slices, spec.input_slices, strict=True)
             ):
-                kernels.accumulate(
+                kernel_traces.accumulate(
                     total[layer],
                     rows,
                     weight,

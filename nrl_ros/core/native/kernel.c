@@ -1,7 +1,7 @@
 /* The step of a small policy network, fused: passes, softmax head, eligibility rows, trace products.
  *
- * Plain C, no Python and no numpy headers: nrl_ros/core/kernels.py calls it through ctypes with
- * pointers to float32 arrays. It computes what network.py, heads.py, node_perturbation.py and traces.py
+ * Plain C, no Python and no numpy headers: nrl_ros/core/kernels.py and those beside it call it through
+ * ctypes with pointers to arrays. It computes what network.py, heads.py, node_perturbation.py and traces.py
  * compute, up to rounding; a test compares both. Results depend only on the arguments.
  */
 #include <stdint.h>

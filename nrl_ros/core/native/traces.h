@@ -49,34 +49,20 @@ NRL_INLINE void add_outer(float *restrict t, const float *restrict a, const floa
   const int turned = lies_turned(n_in, n_out);
   const int64_t outer = turned ? n_in : n_out, inner = turned ? n_out : n_in;
   const float *one = turned ? x : a, *two = turned ? a : x;
-  int64_t j = 0;
-  /* A slice of the inner side stays in registers. */
-  for (; j + 64 <= inner; j += 64) {
-    const sixteen *y = (const sixteen *)(two + j), y0 = y[0], y1 = y[1], y2 = y[2], y3 = y[3];
-    for (int64_t i = 0; i < outer; ++i) {
-      const float f = factor * one[i];
-      sixteen *row = (sixteen *)(t + i * inner + j);
-      row[0] += f * y0;
-      row[1] += f * y1;
-      row[2] += f * y2;
-      row[3] += f * y3;
-    }
-  }
-  if (j == inner) return;
   for (int64_t i = 0; i < outer; ++i) {
     const float f = factor * one[i];
     float *row = t + i * inner;
-    for (int64_t k = j; k < inner; ++k) row[k] += f * two[k];
+    for (int64_t j = 0; j < inner; ++j) row[j] += f * two[j];
   }
 }
 
 NRL_INLINE void copy_row(float *restrict to, const float *restrict from, int64_t n) {
   int64_t i = 0;
-  for (; i + 16 <= n; i += 16) *(sixteen *)(to + i) = *(const sixteen *)(from + i);
+  for (; i + 8 <= n; i += 8) *(eight *)(to + i) = *(const eight *)(from + i);
   copy_few(to + i, from + i, n - i);
 }
 
-/* Dense traces of many instances; mirrored by _Traces in kernels.py. */
+/* Dense traces of many instances; mirrored by _Traces in kernel_traces.py. */
 typedef struct {
   int64_t layers;
   const int64_t *sizes;
