@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""One arm in real time: deadlines, jitter and latency; how fast it can go; from fault to standstill.
+"""One arm in real time: deadlines, jitter, latency; how fast it can go; from fault to standstill.
 
     .venv/bin/python benchmarks/arm_realtime.py [--seconds N] [--json FILE] [--page FILE]
 
@@ -121,12 +121,13 @@ def page(result: dict[str, Any]) -> str:
         '',
         f'Made by `{result["command"]}` with nrl_ros on {result["machine"]}.',
         '',
-        'UR5e on the simulated driver; driver, safety node, environment, learner and neuromodulator '
-        'are processes of their own; an action in every control period. Latency: from a state to '
-        'its action, as a third process hears both. Jitter: how far the time between two states, or '
-        'two commands to the arm, is from the period. Each as median / 99th percentile / largest.',
+        'UR5e on the simulated driver; driver, safety node, environment, learner and '
+        'neuromodulator are processes of their own; an action in every control period. Latency: from a state to '
+        'its action, as a third process hears both. Jitter: how far the time between two states, '
+        'or two commands to the arm, is from the period. Each as median / 99th percentile / largest.',
         '',
-        '| Rate | Actions | In time | Missing | Stops | Latency [ms] | Jitter of states [ms] | of commands [ms] |',
+        '| Rate | Actions | In time | Missing | Stops | Latency [ms] | Jitter of states [ms] '
+        '| of commands [ms] |',
         '| --- | --- | --- | --- | --- | --- | --- | --- |',
     ]
     for row in result['rates']:
@@ -147,7 +148,7 @@ def page(result: dict[str, Any]) -> str:
     said = f'{highest:.0f} Hz' if highest else 'none of them'
     lines += [
         '',
-        f'Highest of these rates with at least {100 * SUSTAINED:.1f} % in time and no stop: {said}.',
+        f'Highest of these rates with {100 * SUSTAINED:.1f} % in time and no stop: {said}.',
         '',
         '## From fault to standstill',
         '',
@@ -192,7 +193,8 @@ def main() -> None:
         'highest_sustained_hz': max(good, default=0.0),
         'rates': rates,
         'faults': stopped,
-        'machine': f'{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}',
+        'machine': f'{os.cpu_count()} cores, {platform.machine()}, '
+        f'Python {platform.python_version()}',
         'command': f'python benchmarks/arm_realtime.py --seconds {options.seconds:g}',
         'date': time.strftime('%Y-%m-%d'),
     }
