@@ -97,7 +97,7 @@ class ArmEnvironment:
         self._episode = 0
         self._homing_since: float | None = None
         self._target: Array | None = None
-        self._trouble = ''
+        self._trouble = self._why = ''
 
     def attach(self, node: Any) -> None:
         """See LiveEnvironment."""
@@ -172,9 +172,9 @@ class ArmEnvironment:
 
     def look(self) -> bool:
         """See LiveEnvironment."""
-        before = self.phase
+        before, reason = self.phase, self._why
         self.phase = self._next_phase()
-        if self.phase != before:
+        if (self.phase, self._why) != (before, reason):
             why = f': {self._why}' if self._why else ''
             self._node.get_logger().info(f'the arm {self.phase.value}{why}')
         if self.phase != Phase.HOMING:
