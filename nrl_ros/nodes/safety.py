@@ -51,6 +51,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         super().__init__(names.SAFETY, SafetyNodeSettings, **options)
         self._robot: Robot | None = None
         self._supervisor: Supervisor | None = None
+        self._leaving = False
 
     # ----------------------------------------------------------- lifecycle
 
@@ -73,7 +74,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
                     self.fail(f'the model on {topic} cannot be used: {error}')
 
             self.subscription(String, topic, qos.latched(), model_came, inactive=True)
-            self.get_logger().info(f'waiting for the model on {topic}')
+            self.get_logger().info(f'waiting for the model on {self.resolve_topic_name(topic)}')
         else:
             self._take(description, '')
         self.periodic(self.settings.status_period_s, self._publish_status)
@@ -115,11 +116,15 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             f'{", dry run: nothing is sent" if self.settings.dry_run else ""}:\n{robot.manifest()}'
         )
 
+    def activate(self) -> None:
+        """Say again what must be cleared."""
+        self._leaving = False
+
     def deactivate(self) -> None:
         """Stop: brake within this call, so that nothing moves when the process has gone."""
         if self._supervisor is None or self._robot is None:
             return
-        now = time.monotonic()
+        now, self._leaving = time.monotonic(), True
         self._supervisor.stop(now, Cause.EMERGENCY_STOP, 'the safety node is shut down')
         ticks = 2 + math.ceil(
             max(
@@ -243,13 +248,15 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         before, self._verdict = self._verdict, verdict
         if (verdict.mode, verdict.cause) == (before.mode, before.cause):
             return
-        if verdict.cause:
+        if verdict.cause and not self._leaving:
             self.get_logger().error(
                 f'{verdict.mode.name}: {verdict.text}; when that is mended, call '
                 f'{self.get_fully_qualified_name()}/clear'
             )
         else:
-            self.get_logger().info(verdict.mode.name)
+            self.get_logger().info(
+                f'{verdict.mode.name}{": " if verdict.text else ""}{verdict.text}'
+            )
         self._publish_status()
 
     def _state_message(self, verdict: Verdict) -> SafetyState:
