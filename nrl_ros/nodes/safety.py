@@ -62,7 +62,6 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._status = self.publisher(SafetyStatus, names.SAFETY_STATUS, qos.latched())
         self._diagnostics = self.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
         if description.model == FROM_TOPIC:
-
             topic = description.control.description_topic
 
             def model_came(message: String) -> None:
@@ -84,7 +83,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._robot = robot = make_robot(description, xml=xml, share=self.settings.speed_share)
         self._reader, self._names = JointReader(robot.joints), JointReader(robot.joints)
         self._supervisor = Supervisor(
-            supervisor_settings(robot),
+            supervisor_settings(robot, dry_run=self.settings.dry_run),
             MotionFilter(robot.limits, robot.period_s, guard=robot.guard()),
             robot.hard,
         )
@@ -332,7 +331,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         return message
 
 
-def supervisor_settings(robot: Robot) -> SupervisorSettings:
+def supervisor_settings(robot: Robot, *, dry_run: bool = False) -> SupervisorSettings:
     """The watchdog of a robot's description, for the core."""
     watchdog, control = robot.description.watchdog, robot.description.control
     topics = {_RUNNING: watchdog.running_topic, _SCALING: watchdog.speed_scaling_topic}
@@ -346,6 +345,7 @@ def supervisor_settings(robot: Robot) -> SupervisorSettings:
         max_tick_gap_s=watchdog.max_tick_gap_s,
         anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
         permissions=tuple(name for name, topic in topics.items() if topic),
+        dry_run=dry_run,
     )
 
 
