@@ -97,7 +97,7 @@ class ArmEnvironment:
         self._episode = 0
         self._homing_since: float | None = None
         self._target: Array | None = None
-        self._trouble = ''
+        self._trouble = self._why = ''
 
     def attach(self, node: Any) -> None:
         """See LiveEnvironment."""
@@ -172,9 +172,9 @@ class ArmEnvironment:
 
     def look(self) -> bool:
         """See LiveEnvironment."""
-        before = self.phase
+        before, reason = self.phase, self._why
         self.phase = self._next_phase()
-        if self.phase != before:
+        if (self.phase, self._why) != (before, reason):
             why = f': {self._why}' if self._why else ''
             self._node.get_logger().info(f'the arm {self.phase.value}{why}')
         if self.phase != Phase.HOMING:
@@ -243,6 +243,11 @@ class ArmEnvironment:
             return True
         return False
 
+    @property
+    def _dry_run(self) -> bool:
+        """Nothing moves, however long it is waited for."""
+        return self._safety is not None and self._safety.dry_run
+
     def _home(self, now: float) -> bool:
         """Drive home; whether the arm is there and at rest.
 
@@ -255,9 +260,9 @@ class ArmEnvironment:
         if there and np.abs(self._velocity).max() < _STILL_RAD_S:
             self.hold()
             return True
-        if self._homing_since is None:
+        if self._homing_since is None or self._dry_run:
+            self._node.counters['homings'] += self._homing_since is None
             self._homing_since = now
-            self._node.counters['homings'] += 1
         if now - self._homing_since > group.timeout_s:
             self.hold()
             worst = int(np.abs(position - home).argmax())
@@ -310,7 +315,7 @@ class ArmEnvironment:
         # The command may have come just after the safety node's newest period: one may be missing.
         if self._sent is not None and state is not None:
             followed = state.session == self._session and state.sequence >= self._sequence - 1
-            if followed and state.mode in _MODE_FOLLOWING:
+            if followed and state.mode in _MODE_FOLLOWING and not state.dry_run:
                 value = Applied.LIMITED if self._limited else Applied.AS_SENT
         self._sent = None
         return np.array([value], np.uint8)

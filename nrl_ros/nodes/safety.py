@@ -21,6 +21,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.arm.robot import Robot, make_robot
+from nrl_ros.core.errors import NrlError
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
 from nrl_ros.core.safety.supervisor import Supervisor
@@ -50,6 +51,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         super().__init__(names.SAFETY, SafetyNodeSettings, **options)
         self._robot: Robot | None = None
         self._supervisor: Supervisor | None = None
+        self._leaving = False
 
     # ----------------------------------------------------------- lifecycle
 
@@ -60,15 +62,18 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._status = self.publisher(SafetyStatus, names.SAFETY_STATUS, qos.latched())
         self._diagnostics = self.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
         if description.model == FROM_TOPIC:
+            topic = description.control.description_topic
 
             def model_came(message: String) -> None:
-                if self._robot is None:
+                if self._robot is not None:
+                    return
+                try:
                     self._take(description, message.data)
+                except NrlError as error:
+                    self.fail(f'the model on {topic} cannot be used: {error}')
 
-            self.subscription(
-                String, names.ROBOT_DESCRIPTION, qos.latched(), model_came, inactive=True
-            )
-            self.get_logger().info(f'waiting for the model on {names.ROBOT_DESCRIPTION}')
+            self.subscription(String, topic, qos.latched(), model_came, inactive=True)
+            self.get_logger().info(f'waiting for the model on {self.resolve_topic_name(topic)}')
         else:
             self._take(description, '')
         self.periodic(self.settings.status_period_s, self._publish_status)
@@ -78,7 +83,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._robot = robot = make_robot(description, xml=xml, share=self.settings.speed_share)
         self._reader, self._names = JointReader(robot.joints), JointReader(robot.joints)
         self._supervisor = Supervisor(
-            supervisor_settings(robot),
+            supervisor_settings(robot, dry_run=self.settings.dry_run),
             MotionFilter(robot.limits, robot.period_s, guard=robot.guard()),
             robot.hard,
         )
@@ -110,11 +115,15 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             f'{", dry run: nothing is sent" if self.settings.dry_run else ""}:\n{robot.manifest()}'
         )
 
+    def activate(self) -> None:
+        """Say again what must be cleared."""
+        self._leaving = False
+
     def deactivate(self) -> None:
         """Stop: brake within this call, so that nothing moves when the process has gone."""
         if self._supervisor is None or self._robot is None:
             return
-        now = time.monotonic()
+        now, self._leaving = time.monotonic(), True
         self._supervisor.stop(now, Cause.EMERGENCY_STOP, 'the safety node is shut down')
         ticks = 2 + math.ceil(
             max(
@@ -159,13 +168,13 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
     def _on_command(self, message: ArmCommand) -> None:
         assert self._supervisor is not None
         now = time.monotonic()
+        wanted = self._names.take(list(message.joint), message.velocity, 'the arm command')
         if message.session != self._session:
             # An environment that was started anew counts from the start again.
-            self._session = message.session
+            self._session, self._sequence = message.session, 0
             self._supervisor.on_commander(now)
-        wanted = self._names.take(list(message.joint), message.velocity, 'the arm command')
-        self._wanted, self._sequence = wanted, int(message.sequence)
-        self._supervisor.on_command(now, wanted, self._sequence)
+        if self._supervisor.on_command(now, wanted, int(message.sequence)):
+            self._wanted, self._sequence = wanted, int(message.sequence)
 
     def _on_emergency(self, message: Bool) -> None:
         assert self._supervisor is not None
@@ -238,13 +247,15 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         before, self._verdict = self._verdict, verdict
         if (verdict.mode, verdict.cause) == (before.mode, before.cause):
             return
-        if verdict.cause:
+        if verdict.cause and not self._leaving:
             self.get_logger().error(
                 f'{verdict.mode.name}: {verdict.text}; when that is mended, call '
                 f'{self.get_fully_qualified_name()}/clear'
             )
         else:
-            self.get_logger().info(verdict.mode.name)
+            self.get_logger().info(
+                f'{verdict.mode.name}{": " if verdict.text else ""}{verdict.text}'
+            )
         self._publish_status()
 
     def _state_message(self, verdict: Verdict) -> SafetyState:
@@ -320,7 +331,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         return message
 
 
-def supervisor_settings(robot: Robot) -> SupervisorSettings:
+def supervisor_settings(robot: Robot, *, dry_run: bool = False) -> SupervisorSettings:
     """The watchdog of a robot's description, for the core."""
     watchdog, control = robot.description.watchdog, robot.description.control
     topics = {_RUNNING: watchdog.running_topic, _SCALING: watchdog.speed_scaling_topic}
@@ -334,6 +345,7 @@ def supervisor_settings(robot: Robot) -> SupervisorSettings:
         max_tick_gap_s=watchdog.max_tick_gap_s,
         anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
         permissions=tuple(name for name, topic in topics.items() if topic),
+        dry_run=dry_run,
     )
 
 

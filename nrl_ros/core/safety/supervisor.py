@@ -96,17 +96,22 @@ class Supervisor:
             elif beyond := self._inbox.outside():
                 self._latch(Cause.OUT_OF_LIMITS, beyond)
 
-    def on_command(self, now: float, wanted_velocity: Any, sequence: int) -> None:
+    def on_command(self, now: float, wanted_velocity: Any, sequence: int) -> bool:
         """A command came.
 
         Args:
             now: [s].
             wanted_velocity: [J] [rad/s].
             sequence: must rise; see on_commander.
+
+        Returns:
+            Whether it is the newest command now, and was not refused.
         """
-        if self._clock(now):
-            kept = self._inbox.put_command(now, wanted_velocity, sequence)
-            self.counters['commands_ignored'] += kept and self._mode not in _RUNNING
+        if not self._clock(now):
+            return False
+        kept = self._inbox.put_command(now, wanted_velocity, sequence)
+        self.counters['commands_ignored'] += kept and self._mode not in _RUNNING
+        return kept
 
     def on_commander(self, now: float) -> None:
         """Whoever commands is another one or started anew, and counts from anywhere."""
@@ -256,7 +261,11 @@ class Supervisor:
         self._mode = Mode.HOLDING if command is None else Mode.FOLLOWING
         wanted = np.zeros(len(self._outbox.velocity)) if command is None else command.velocity
         try:
-            if self._settings.anchor_gain and state is not None:
+            if self._settings.dry_run and state is not None:
+                # Nothing moves: without this the reference would leave the arm behind.
+                self._filter.resume(state.position[None], self._outbox.velocity[None])
+                self._outbox.position = self._filter.position[0]
+            elif self._settings.anchor_gain and state is not None:
                 self._filter.anchor(state.position[None], self._settings.anchor_gain)
             motion = self._filter.follow(wanted[None])
             problem = self._outbox.take(motion)
