@@ -21,6 +21,7 @@ from trajectory_msgs.msg import JointTrajectory
 
 from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.arm.robot import Robot, make_robot
+from nrl_ros.core.errors import NrlError
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
 from nrl_ros.core.safety.supervisor import Supervisor
@@ -61,14 +62,18 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._diagnostics = self.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
         if description.model == FROM_TOPIC:
 
-            def model_came(message: String) -> None:
-                if self._robot is None:
-                    self._take(description, message.data)
+            topic = description.control.description_topic
 
-            self.subscription(
-                String, names.ROBOT_DESCRIPTION, qos.latched(), model_came, inactive=True
-            )
-            self.get_logger().info(f'waiting for the model on {names.ROBOT_DESCRIPTION}')
+            def model_came(message: String) -> None:
+                if self._robot is not None:
+                    return
+                try:
+                    self._take(description, message.data)
+                except NrlError as error:
+                    self.fail(f'the model on {topic} cannot be used: {error}')
+
+            self.subscription(String, topic, qos.latched(), model_came, inactive=True)
+            self.get_logger().info(f'waiting for the model on {topic}')
         else:
             self._take(description, '')
         self.periodic(self.settings.status_period_s, self._publish_status)
@@ -159,13 +164,13 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
     def _on_command(self, message: ArmCommand) -> None:
         assert self._supervisor is not None
         now = time.monotonic()
+        wanted = self._names.take(list(message.joint), message.velocity, 'the arm command')
         if message.session != self._session:
             # An environment that was started anew counts from the start again.
-            self._session = message.session
+            self._session, self._sequence = message.session, 0
             self._supervisor.on_commander(now)
-        wanted = self._names.take(list(message.joint), message.velocity, 'the arm command')
-        self._wanted, self._sequence = wanted, int(message.sequence)
-        self._supervisor.on_command(now, wanted, self._sequence)
+        if self._supervisor.on_command(now, wanted, int(message.sequence)):
+            self._wanted, self._sequence = wanted, int(message.sequence)
 
     def _on_emergency(self, message: Bool) -> None:
         assert self._supervisor is not None

@@ -96,17 +96,22 @@ class Supervisor:
             elif beyond := self._inbox.outside():
                 self._latch(Cause.OUT_OF_LIMITS, beyond)
 
-    def on_command(self, now: float, wanted_velocity: Any, sequence: int) -> None:
+    def on_command(self, now: float, wanted_velocity: Any, sequence: int) -> bool:
         """A command came.
 
         Args:
             now: [s].
             wanted_velocity: [J] [rad/s].
             sequence: must rise; see on_commander.
+
+        Returns:
+            Whether it is the newest command now, and was not refused.
         """
-        if self._clock(now):
-            kept = self._inbox.put_command(now, wanted_velocity, sequence)
-            self.counters['commands_ignored'] += kept and self._mode not in _RUNNING
+        if not self._clock(now):
+            return False
+        kept = self._inbox.put_command(now, wanted_velocity, sequence)
+        self.counters['commands_ignored'] += kept and self._mode not in _RUNNING
+        return kept
 
     def on_commander(self, now: float) -> None:
         """Whoever commands is another one or started anew, and counts from anywhere."""
