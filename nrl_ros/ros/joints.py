@@ -30,7 +30,7 @@ class JointReader:
     def __init__(self, joints: tuple[str, ...]) -> None:
         self._joints = joints
         # Names hardly ever change from one message to the next.
-        self._names: list[str] = []
+        self._names: list[str] | None = None
         self._index: Array = np.zeros(0, np.int64)
 
     def index(self, names: list[str], what: str) -> Array:
@@ -95,11 +95,10 @@ def forward_command(values: Array) -> Float64MultiArray:
 
 def trajectory(joints: tuple[str, ...], position: Array, velocity: Array, seconds: float) -> Any:
     """A trajectory of one point that is due after ``seconds``; it starts when it arrives."""
+    whole, rest = divmod(round(seconds * _NANOSECONDS), _NANOSECONDS)
     point = JointTrajectoryPoint(
         positions=position.tolist(),
         velocities=velocity.tolist(),
-        time_from_start=Duration(
-            sec=int(seconds), nanosec=round((seconds - int(seconds)) * _NANOSECONDS)
-        ),
+        time_from_start=Duration(sec=whole, nanosec=rest),
     )
     return JointTrajectory(joint_names=list(joints), points=[point])

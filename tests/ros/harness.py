@@ -17,9 +17,14 @@ from typing import Any
 
 import rclpy
 import yaml
+from diagnostic_msgs.msg import DiagnosticArray
+from geometry_msgs.msg import PointStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
+from sensor_msgs.msg import JointState
+from std_msgs.msg import Bool, Empty, Float64MultiArray
+from trajectory_msgs.msg import JointTrajectory
 
 from nrl_ros.core import loop
 from nrl_ros.core.episodes import Episodes
@@ -28,6 +33,7 @@ from nrl_ros.core.neuromodulator import Neuromodulator
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import (
     Action,
+    ArmCommand,
     EnvInfo,
     EnvState,
     EnvStatus,
@@ -38,6 +44,8 @@ from nrl_ros.ros.interfaces import (
     Neuromodulation,
     NeuromodulatorStatus,
     Reward,
+    SafetyState,
+    SafetyStatus,
     SaveCheckpoint,
 )
 from nrl_ros.schema.base import load
@@ -51,6 +59,12 @@ TIMEOUT_S = 30.0
 # Exit after SIGINT or SIGTERM.
 EXIT_S = 2.0
 ROOT = Path(__file__).parents[2]
+# What the robots of these tests are told by and tell.
+VELOCITY = 'forward_velocity_controller/commands'
+POSITION = 'forward_position_controller/commands'
+TRAJECTORY = 'joint_trajectory_controller/joint_trajectory'
+JOINT_STATES, EMERGENCY, TARGET = 'joint_states', 'emergency_stop', 'target'
+RUNNING = 'robot_program_running'
 TOPICS = {
     names.ENV_INFO: (EnvInfo, qos.latched(64)),
     names.STATE: (EnvState, qos.step()),
@@ -61,6 +75,18 @@ TOPICS = {
     names.ENV_STATUS: (EnvStatus, qos.latched()),
     names.LEARNER_STATUS: (LearnerStatus, qos.latched()),
     names.NEUROMODULATOR_STATUS: (NeuromodulatorStatus, qos.latched()),
+    names.ARM_COMMAND: (ArmCommand, qos.step()),
+    names.SAFETY_STATE: (SafetyState, qos.step()),
+    names.SAFETY_STATUS: (SafetyStatus, qos.latched()),
+    names.DIAGNOSTICS: (DiagnosticArray, qos.event()),
+    names.HEARTBEAT: (Empty, qos.event()),
+    VELOCITY: (Float64MultiArray, qos.step()),
+    POSITION: (Float64MultiArray, qos.step()),
+    TRAJECTORY: (JointTrajectory, qos.step()),
+    JOINT_STATES: (JointState, qos.step()),
+    EMERGENCY: (Bool, qos.event()),
+    RUNNING: (Bool, qos.latched()),
+    TARGET: (PointStamped, qos.event()),
 }
 SERVICES = {
     names.SAVE_CHECKPOINT: SaveCheckpoint,
@@ -262,7 +288,7 @@ class Ros:
         """Start a node, or 'app' for all three in one process.
 
         Args:
-            node: learner, neuromodulator, environment, arm_driver.
+            node: learner, neuromodulator, environment, safety, arm_driver.
             settings: dotted parameters.
             more: further ROS arguments, such as remappings.
             params_file: given instead of settings.
@@ -291,6 +317,33 @@ class Ros:
         """Leave nothing behind."""
         for part in reversed(self._parts):
             part.close() if isinstance(part, Probe) else part.kill()
+
+
+def robot_file(folder: Path, **groups: Any) -> str:
+    """The planar arm in a description of its own; returns its path.
+
+    Its watchdogs forgive what a busy machine does to processes, and its control period is longer,
+    so that only what a test does makes a stop.
+
+    Args:
+        folder: where it is written.
+        groups: entries to change, by group, or by name.
+    """
+    robot = yaml.safe_load((ROOT / 'config' / 'robots' / 'planar.yaml').read_text())
+    robot['control']['rate_hz'] = 50.0
+    robot['watchdog'] = {
+        'command_timeout_s': 0.3,
+        'state_timeout_s': 1.0,
+        'state_skew_s': 10.0,
+        'max_tick_gap_s': 2.0,
+        'tracking_error_rad': 0.5,
+        'tracking_time_s': 1.0,
+    }
+    for name, values in groups.items():
+        robot[name] = {**robot.get(name, {}), **values} if isinstance(values, dict) else values
+    path = folder / f'{robot["name"]}.yaml'
+    path.write_text(yaml.safe_dump(robot))
+    return str(path)
 
 
 def counters(message: Any) -> dict[str, int]:
@@ -348,9 +401,16 @@ def what_was_learned(snapshot: dict[str, Any]) -> dict[str, Any]:
 
 
 __all__ = [
+    'EMERGENCY',
     'EXIT_S',
+    'JOINT_STATES',
+    'POSITION',
     'ROOT',
+    'RUNNING',
+    'TARGET',
     'TIMEOUT_S',
+    'TRAJECTORY',
+    'VELOCITY',
     'Flat',
     'Probe',
     'Process',
@@ -359,5 +419,6 @@ __all__ = [
     'conversion',
     'counters',
     'last_checkpoint',
+    'robot_file',
     'what_was_learned',
 ]
