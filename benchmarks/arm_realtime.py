@@ -122,9 +122,10 @@ def page(result: dict[str, Any]) -> str:
         f'Made by `{result["command"]}` with nrl_ros on {result["machine"]}.',
         '',
         'UR5e on the simulated driver; driver, safety node, environment, learner and '
-        'neuromodulator are processes of their own; an action in every control period. Latency: from a state to '
-        'its action, as a third process hears both. Jitter: how far the time between two states, '
-        'or two commands to the arm, is from the period. Each as median / 99th percentile / largest.',
+        'neuromodulator are processes of their own; an action in every control period. Latency: '
+        'from a state to its action, as a third process hears both. Jitter: how far the time '
+        'between two states, or two commands to the arm, is from the period. Each as median / '
+        '99th percentile / largest.',
         '',
         '| Rate | Actions | In time | Missing | Stops | Latency [ms] | Jitter of states [ms] '
         '| of commands [ms] |',
