@@ -98,7 +98,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         control, watchdog = description.control, description.watchdog
         kind = JointTrajectory if control.interface == 'trajectory' else Float64MultiArray
         self._command = self.publisher(kind, control.command_topic, qos.step())
-        self.subscription(JointState, control.state_topic, qos.step(), self._on_joints)
+        self.subscription(JointState, control.state_topic, qos.sensor(), self._on_joints)
         self.subscription(ArmCommand, names.ARM_COMMAND, qos.step(), self._on_command)
         self.subscription(Bool, control.emergency_stop_topic, qos.event(), self._on_emergency)
         self.subscription(Empty, names.HEARTBEAT, qos.event(), self._on_heartbeat)
