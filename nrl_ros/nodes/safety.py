@@ -61,7 +61,6 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._status = self.publisher(SafetyStatus, names.SAFETY_STATUS, qos.latched())
         self._diagnostics = self.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
         if description.model == FROM_TOPIC:
-
             topic = description.control.description_topic
 
             def model_came(message: String) -> None:
