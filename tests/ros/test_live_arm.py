@@ -206,7 +206,7 @@ class TestLearning:
             assert set(report.ending) == {Ending.TRUNCATED}
             assert set(report.length) == {STEPS}
             final, nearest = np.reshape(list(report.metric), (-1, 2)).T
-            assert (0.0 <= nearest).all() and (nearest <= final).all() and (final < 1.4).all()
+            assert (nearest >= 0.0).all() and (nearest <= final).all() and (final < 1.4).all()
         for state in cell.probe.heard[names.STATE]:
             if state.step[0] == 0:
                 sine, cosine = np.reshape(list(state.observation)[:4], (2, 2))
