@@ -82,6 +82,13 @@ class ArmEnvironment:
         self._options = options
         self.episodes = ReachEpisodes(self.robot, options, 1)
         self.spec = self.episodes.spec
+        followed_s = description.watchdog.command_timeout_s
+        if self.episodes.task.period_s >= followed_s:
+            raise ConfigError(
+                f'an action lasts {self.episodes.task.period_s:.3f} s, and commands are followed '
+                f'for {followed_s} s: lower action_every, or raise watchdog.command_timeout_s of '
+                f'robot {description.name!r}'
+            )
         self.phase = Phase.WAITING
         self.wear = Wear(len(self.robot.joints))
         self._node: Any = None
@@ -94,12 +101,13 @@ class ArmEnvironment:
         self._sequence = 0
         self._sent: Array | None = None
         self._wanted = np.zeros_like(self._position)
-        self._aborted = self._begun = self._go = False
+        self._aborted = self._begun = self._go = self._asks = False
         self._homed_for = -1
         self._episode = 0
         self._homing_since: float | None = None
         self._target: Array | None = None
         self._trouble = self._why = ''
+        self._compared = False
 
     def attach(self, node: Any) -> None:
         """See LiveEnvironment."""
@@ -168,7 +176,7 @@ class ArmEnvironment:
 
     def _on_status(self, message: SafetyStatus) -> None:
         expected = self.robot.digest()
-        self._trouble = ''
+        self._trouble, self._compared = '', True
         if message.manifest != expected:
             self._trouble = (
                 f'the safety node limits robot {message.robot!r}, manifest {message.manifest}, and '
@@ -193,18 +201,20 @@ class ArmEnvironment:
         self._target = point
 
     def _on_go(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success = self.phase in (Phase.ASKING, Phase.STOPPED)
+        response.success = self.phase in (Phase.ASKING, Phase.STOPPED) and not self._stopped()
         self._go = response.success
-        response.message = 'going' if response.success else f'not asked for: it {self.phase.value}'
+        response.message = 'going' if response.success else f'refused: the arm {self.phase.value}'
+        if self.phase == Phase.STOPPED and not response.success:
+            response.message += f' {self._why}; call ~/clear of the safety node first'
         return response
 
     # ------------------------------------------------------------- periods
 
     def look(self) -> bool:
         """See LiveEnvironment."""
-        before, reason = self.phase, self._why
+        before, why_before = self.phase, self._why
         self.phase = self._next_phase()
-        if (self.phase, self._why) != (before, reason):
+        if (self.phase, self._why) != (before, why_before):
             why = f': {self._why}' if self._why else ''
             self._node.get_logger().info(f'the arm {self.phase.value}{why}')
         if self.phase != Phase.HOMING:
@@ -219,13 +229,14 @@ class ArmEnvironment:
         now = time.monotonic()
         self._why = ''
         if self._stopped():
-            self._go = False
+            self._go, self._asks = False, self._options.homing.go_after_stop
             return Phase.STOPPED
         if not self._connected(now):
             return Phase.WAITING
-        if self.phase == Phase.STOPPED and self._options.homing.go_after_stop and not self._go:
+        if self._asks and not self._go:
             self._why = 'cleared, waits for ~/go'
             return Phase.STOPPED
+        self._asks = False
         running = self.phase == Phase.RUNNING
         if running and not self._between():
             return Phase.RUNNING
@@ -267,6 +278,8 @@ class ArmEnvironment:
             self._why = f'no joint states on {self.robot.description.control.state_topic}'
         elif now - self._safety_at > slack:
             self._why = f'nothing on {names.SAFETY_STATE}: start the safety node'
+        elif not self._compared:
+            self._why = f'nothing on {names.SAFETY_STATUS}: which robot is limited is not known'
         elif self._safety is not None and self._safety.mode == SafetyState.MODE_WAITING:
             self._why = 'the safety node hears no joint states'
         else:
@@ -318,6 +331,8 @@ class ArmEnvironment:
     def hold(self) -> None:
         """See LiveEnvironment."""
         self._wanted = np.zeros_like(self._wanted)
+        # An action that is cut short was not applied, and a pause is no time of homing.
+        self._sent = self._homing_since = None
         self._publish(self._wanted[0], ArmCommand.PURPOSE_HOLD)
 
     def leave(self) -> None:

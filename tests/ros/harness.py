@@ -142,6 +142,11 @@ class Process:
             )
         return self.output
 
+    def logged(self, text: str) -> bool:
+        """Whether a text has been written by now."""
+        self._read(0.0)
+        return text in self.output
+
     def wait(self, timeout_s: float = TIMEOUT_S) -> int:
         """Wait for the end; returns the exit code."""
         end = time.monotonic() + timeout_s

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from nrl_ros.arm.description import RobotDescription
 from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.core.errors import BridgeError
 from nrl_ros.core.learner import COUNTERS
@@ -122,6 +123,10 @@ def test_every_bridge_and_its_options_are_described() -> None:
     assert set(OPTIONS) == set(registry._OWN)
     for name, options in OPTIONS.items():
         assert {name, *option_names(options)} <= named
+
+
+def test_every_field_of_a_robot_description_is_described() -> None:
+    assert option_names(RobotDescription) <= code(page('real_arm.md'))
 
 
 def test_the_bridge_of_the_page_keeps_its_promises(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,416 @@
+"""The live stack: driver of a simulated arm, safety node, environment, learner, neuromodulator.
+
+Driver and safety node stay, as on a real arm; environments and learners come and go.
+"""
+
+from __future__ import annotations
+
+import signal
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('nrl_ros.msg')
+
+from geometry_msgs.msg import PointStamped
+from std_msgs.msg import Bool
+from std_srvs.srv import SetBool, Trigger
+
+from nrl_ros.core.types import ActionBatch, Ending
+from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros.interfaces import ArmCommand, EnvState, SafetyState
+from tests.ros.harness import (
+    EMERGENCY,
+    JOINT_STATES,
+    TARGET,
+    Ros,
+    counters,
+    robot_file,
+)
+
+pytestmark = pytest.mark.ros
+
+HOME = (0.4, 0.8)
+# Of an episode; a step is two periods of 20 ms.
+STEPS = 10
+FOLLOWING, HOLDING = SafetyState.MODE_FOLLOWING, SafetyState.MODE_HOLDING
+STOPPED = SafetyState.MODE_STOPPED
+TASK = {
+    'bridge.name': 'ros2_control_arm',
+    'bridge.instances': 1,
+    'bridge.options.action_every': 2,
+    'bridge.options.observation.joints': 'sine',
+    'bridge.options.target.low_m': [-0.6, -0.6, 0.0],
+    'bridge.options.target.high_m': [0.6, 0.6, 0.001],
+    'bridge.options.target.far_m': 0.6,
+    'bridge.options.target.centre_m': [0.0, 0.0, 0.0],
+    'bridge.options.episode.steps': STEPS,
+    'bridge.options.homing.speed_share': 1.0,
+    'bridge.options.homing.tolerance_rad': 0.05,
+    'mode': 'realtime',
+    'reward.delivery': 'every_step',
+    'status_period_s': 0.1,
+    'report_period_s': 0.1,
+}
+LEARNER = {
+    'network.hidden_sizes': [8],
+    # So wild that the limits of acceleration have something to do.
+    'policy.action_std': 1.0,
+    'plasticity.learning_rate': 0.01,
+    'status_period_s': 0.1,
+}
+NEUROMODULATOR = {'rpe.rate': 0.05}
+
+
+class Cell:
+    """A driver, a safety node, and a probe that hears everything."""
+
+    def __init__(self, ros):
+        self.ros, self.robot = ros, robot_file(ros.folder)
+        self.driver = ros.start('arm_driver', {'robot': self.robot})
+        self.safety = ros.start('safety', {'robot': self.robot, 'status_period_s': 0.1})
+        self.probe = ros.probe()
+        self.probe.hear(names.SAFETY_STATE, names.ARM_COMMAND, JOINT_STATES)
+        self.until(lambda state: state.mode == HOLDING, 'a safety node that hears the arm')
+        self.probe.publisher(EMERGENCY)
+
+    def environment(self, **options):
+        """Start one; options of the task have ``__`` for a dot."""
+        more = {f'bridge.options.{key.replace("__", ".")}': item for key, item in options.items()}
+        self.probe.heard = {}
+        self.probe.hear(
+            names.SAFETY_STATE, names.ARM_COMMAND, JOINT_STATES, names.STATE, names.EPISODES
+        )
+        return self.ros.start('environment', {**TASK, 'bridge.options.robot': self.robot, **more})
+
+    def until(self, holds, what):
+        """Wait for a state of the safety node from now on."""
+        states = self.probe.heard[names.SAFETY_STATE]
+        seen = len(states)
+        return self.probe.until(lambda: next(filter(holds, states[seen:]), None), what)
+
+    def heard(self, topic, holds=lambda message: True, since=0):
+        """Wait for a message that is not one of the first ``since``."""
+        kept = self.probe.heard[topic]
+        return self.probe.until(lambda: next(filter(holds, kept[since:]), None), topic)
+
+    def number(self, topic):
+        return len(self.probe.heard[topic])
+
+    def periods(self, count=15):
+        """Let some periods of the safety node pass; returns their states."""
+        states = self.probe.heard[names.SAFETY_STATE]
+        seen = len(states)
+        self.probe.until(lambda: len(states) >= seen + count, 'further periods')
+        return states[seen:]
+
+    def call(self, node, service):
+        return self.probe.call(node, service, Trigger, Trigger.Request())
+
+    def clear(self):
+        self.probe.until(lambda: self.call('safety', names.CLEAR).success, 'a clear')
+
+    def end(self, *processes):
+        """End them as one does, so that none is heard of any more."""
+        for process in processes:
+            process.send(signal.SIGTERM)
+        for process in processes:
+            self.probe.until(lambda p=process: p.process.poll() is not None, 'its end')
+            assert process.wait() == 0, process.output
+            self.ros.end(process)
+
+    def logged(self, process, text):
+        """Wait until a process has written a text; returns all that it has written."""
+        self.probe.until(lambda: process.logged(text), f'the text {text!r}')
+        return process.output
+
+    def stays_still(self, count=15):
+        """Whether, once it stands, it does so for that many periods."""
+        self.until(lambda state: not any(state.velocity), 'standstill')
+        return all(not any(state.velocity) for state in self.periods(count))
+
+
+@pytest.fixture(scope='module')
+def cell(tmp_path_factory):
+    ros = Ros(tmp_path_factory.mktemp('cell'))
+    yield Cell(ros)
+    ros.close()
+
+
+@pytest.fixture
+def environment(cell):
+    """Start environments that do not outlive the test."""
+    made = []
+
+    def start(**options):
+        made.append(cell.environment(**options))
+        return made[-1]
+
+    yield start
+    for process in made:
+        # One that is killed stays known as a server for a while, and calls would wait for it.
+        process.send(signal.SIGTERM)
+        cell.probe.until(lambda p=process: p.process.poll() is not None, 'the end of it')
+        cell.ros.end(process)
+
+
+class Fleet:
+    """An environment with learner and neuromodulator."""
+
+    def __init__(self, cell):
+        self.cell = cell
+        self.environment = cell.environment()
+        cell.probe.hear(names.ENV_STATUS, names.LEARNER_STATUS)
+        self.neuromodulator = cell.ros.start('neuromodulator', NEUROMODULATOR)
+        self.learn()
+
+    def learn(self):
+        self.learner = self.cell.ros.start('learner', LEARNER)
+
+    def status(self, holds=lambda message: True):
+        heard = self.cell.probe.heard[names.ENV_STATUS]
+        self.cell.probe.until(lambda: heard and holds(heard[-1]), 'a status as wanted')
+        return heard[-1]
+
+    def learned(self, holds):
+        """The newest status of the learner, once something holds for it."""
+        heard = self.cell.probe.heard[names.LEARNER_STATUS]
+        self.cell.probe.until(lambda: heard and holds(heard[-1]), 'a status of the learner')
+        return heard[-1]
+
+    def in_an_episode(self):
+        """Wait until one is under way in which the learner's actions move the arm."""
+        since = self.cell.number(names.STATE)
+        return self.cell.heard(
+            names.STATE, lambda m: m.step[0] == 3 and m.applied[0] != 0, since=since
+        )
+
+
+@pytest.fixture(scope='class')
+def fleet(cell):
+    made = Fleet(cell)
+    yield made
+    cell.end(made.learner, made.neuromodulator, made.environment)
+
+
+class TestLearning:
+    """One run, in which a learner does what it likes and people interfere."""
+
+    def test_episodes_and_ways_home(self, cell, fleet):
+        """Two episodes, from home, each with what it has come to; and it is learned from."""
+        reports = cell.probe.heard[names.EPISODES]
+        cell.probe.until(lambda: sum(len(r.episode) for r in reports) >= 2, 'two episodes')
+        assert list(reports[0].metric_name) == ['final_distance_m', 'nearest_m']
+        for report in reports:
+            assert set(report.ending) == {Ending.TRUNCATED}
+            assert set(report.length) == {STEPS}
+            final, nearest = np.reshape(list(report.metric), (-1, 2)).T
+            assert (nearest >= 0.0).all() and (nearest <= final).all() and (final < 1.4).all()
+        for state in cell.probe.heard[names.STATE]:
+            if state.step[0] == 0:
+                sine, cosine = np.reshape(list(state.observation)[:4], (2, 2))
+                place = np.arctan2(sine, cosine)
+                assert np.abs(place - HOME).max() < 0.05
+        status = fleet.status(lambda m: counters(m).get('homings', 0) >= 1)
+        assert status.aborted == 0
+        learned = fleet.learned(lambda m: m.updates > 0 and counters(m).get('limited_steps', 0) > 0)
+        assert counters(learned).get('aborted_windows', 0) == 0
+        # What the arm is told, and what for.
+        purposes = {command.purpose for command in cell.probe.heard[names.ARM_COMMAND]}
+        assert purposes == {
+            ArmCommand.PURPOSE_ACTION,
+            ArmCommand.PURPOSE_HOMING,
+            ArmCommand.PURPOSE_HOLD,
+        }
+
+    def test_an_emergency_stop_ends_the_episode(self, cell, fleet):
+        before = counters(fleet.learned(lambda m: True)).get('aborted_windows', 0)
+        fleet.in_an_episode()
+        since, reports = cell.number(names.STATE), cell.number(names.EPISODES)
+        cell.probe.say(EMERGENCY, Bool(data=True))
+        cell.heard(names.STATE, lambda m: m.ending[0] == Ending.ABORTED, since)
+        report = cell.heard(names.EPISODES, lambda r: Ending.ABORTED in r.ending, reports)
+        assert report.length[list(report.ending).index(Ending.ABORTED)] <= STEPS
+        cell.until(lambda state: state.mode == STOPPED, 'a stop')
+        status = fleet.status(lambda m: m.aborted >= 1)
+        # The window that was cut off is given up; the learner does not learn while it stands.
+        learned = fleet.learned(lambda m: counters(m).get('aborted_windows', 0) == before + 1)
+        silent, updates = cell.number(names.STATE), learned.updates
+        assert cell.stays_still(25)
+        assert cell.number(names.STATE) == silent
+        # An answer to go comes too early; a clear, too, is refused while it is pressed.
+        refused = cell.call('environment', names.GO)
+        assert not refused.success and '~/clear' in refused.message
+        assert not cell.call('safety', names.CLEAR).success
+        cell.probe.say(EMERGENCY, Bool(data=False))
+        cell.clear()
+        cell.logged(fleet.environment, 'cleared, waits for ~/go')
+        assert cell.stays_still(25)
+        assert cell.number(names.STATE) == silent
+        assert fleet.status().steps == status.steps
+        assert fleet.learned(lambda m: True).updates == updates
+        commands = cell.number(names.ARM_COMMAND)
+        assert cell.call('environment', names.GO).success
+        first = cell.heard(names.STATE, since=silent)
+        # It went home before.
+        homing = ArmCommand.PURPOSE_HOMING
+        cell.heard(names.ARM_COMMAND, lambda m: m.purpose == homing, commands)
+        assert first.step[0] == 0
+        cell.heard(names.STATE, lambda m: m.step[0] == STEPS - 1, since=silent)
+        fleet.learned(lambda m: m.updates > updates)
+
+    def test_a_learner_that_is_killed_is_missed_and_may_come_back(self, cell, fleet):
+        fleet.in_an_episode()
+        before = fleet.status()
+        fleet.learner.send(signal.SIGKILL)
+        cell.until(
+            lambda state: state.mode == HOLDING and state.command_age_s > 0.3, 'an arm that holds'
+        )
+        fleet.status(lambda m: m.missing_actions > before.missing_actions + STEPS)
+        # Episodes end by time, and the arm stands at home meanwhile.
+        since = cell.number(names.STATE)
+        cell.heard(names.STATE, lambda m: m.step[0] == 5, since)
+        idle = [m for m in cell.probe.heard[names.STATE][since:] if m.step[0] > 1]
+        assert {m.applied[0] for m in idle} == {0}
+        cell.ros.end(fleet.learner)
+        cell.probe.heard[names.LEARNER_STATUS].clear()
+        fleet.learn()
+        fleet.in_an_episode()
+        fleet.learned(lambda m: m.updates > 0)
+        cell.until(lambda state: state.mode == FOLLOWING, 'an arm that follows')
+
+    def test_a_pause_holds_it_still(self, cell, fleet):
+        fleet.in_an_episode()
+        request = SetBool.Request(data=True)
+        assert cell.probe.call('environment', names.PAUSE, SetBool, request).success
+        cell.until(lambda state: not any(state.velocity), 'standstill')
+        since = cell.number(names.STATE)
+        assert cell.stays_still(25)
+        assert cell.number(names.STATE) == since
+        request = SetBool.Request(data=False)
+        assert cell.probe.call('environment', names.PAUSE, SetBool, request).success
+        # The same episode goes on; the step that was cut short is no step of the learner's.
+        going = cell.heard(names.STATE, since=since)
+        assert going.ending[0] == Ending.NONE and going.applied[0] == 0
+        cell.until(lambda state: any(state.velocity), 'motion')
+
+
+def test_it_waits_at_home_for_a_go(cell, environment):
+    process = environment(homing__wait_for_go=True)
+    cell.logged(process, 'waits for ~/go')
+    assert cell.stays_still()
+    assert not cell.number(names.STATE)
+    for episode in range(2):
+        since = cell.number(names.STATE)
+        cell.probe.until(lambda: cell.call('environment', names.GO).success, 'a go')
+        cell.heard(names.STATE, lambda m, e=episode: m.episode[0] == e and m.step[0] == 5, since)
+        # It counts once, and not in an episode.
+        refused = cell.call('environment', names.GO)
+        assert refused.success or 'runs an episode' in refused.message
+        if not refused.success:
+            cell.heard(names.STATE, lambda m: m.ending[0] == Ending.TRUNCATED, since)
+
+
+def aim(cell, x, y, z, frame='base_link'):
+    message = PointStamped()
+    message.header.frame_id = frame
+    message.point.x, message.point.y, message.point.z = x, y, z
+    cell.probe.say(TARGET, message)
+
+
+def target_of(state):
+    """The target of an observation [m]: the workspace reaches from -1 to 1 there."""
+    scaled = np.array(list(state.observation)[9:12])
+    return (scaled * (0.75, 0.75, 0.3) + (0.0, 0.0, 0.2)).tolist()
+
+
+def test_targets_may_come_from_a_topic(cell, environment):
+    process = environment(target__source='topic', target__topic=TARGET)
+    cell.logged(process, f'waits for a target: none has come on {TARGET}')
+    maker = cell.probe.publisher(TARGET)
+    aim(cell, 0.3, 0.3, 0.0, frame='camera')
+    cell.logged(process, "target in frame 'camera', expected 'base_link'")
+    cell.probe.hear(names.ENV_STATUS)
+    for point in ((0.9, 0.0, 0.0), (0.0, 0.0, float('nan'))):
+        aim(cell, *point)
+    cell.probe.counter(names.ENV_STATUS, 'dropped_InvalidValueError', 3)
+    assert not cell.number(names.STATE)
+    aim(cell, 0.3, 0.2, 0.1)
+    first = cell.heard(names.STATE, lambda m: m.step[0] == 1)
+    assert target_of(first) == pytest.approx([0.3, 0.2, 0.1], abs=1e-6)
+    since = cell.number(names.STATE)
+    # No frame is the frame of the base. It counts from the next episode on.
+    aim(cell, -0.3, 0.2, 0.1, frame='')
+    episode = cell.heard(names.STATE, since=since).episode[0]
+    last = cell.heard(names.STATE, lambda m: m.episode[0] > episode + 1, since)
+    assert target_of(last) == pytest.approx([-0.3, 0.2, 0.1], abs=1e-6)
+    for state in cell.probe.heard[names.STATE]:
+        expected = 0.3 if state.episode[0] <= episode else -0.3
+        assert target_of(state)[0] == pytest.approx(expected, abs=1e-6)
+    cell.probe.node.destroy_publisher(maker)
+    del cell.probe._publishers[TARGET]
+
+
+def test_another_robot_than_the_safety_nodes_is_not_moved(cell, environment):
+    limits = {'position_low_rad': [-2.0, -2.0]}
+    process = environment(robot=robot_file(cell.ros.folder, name='other', limits=limits))
+    output = cell.logged(process, 'start both with the same description')
+    assert "the safety node limits robot 'planar', manifest " in output
+    assert "this environment moves 'other', manifest " in output
+    assert not cell.call('environment', names.GO).success
+    cell.periods()
+    assert not cell.number(names.ARM_COMMAND) and not cell.number(names.STATE)
+
+
+def test_an_action_that_outlasts_its_command_is_refused(cell, environment):
+    process = environment(action_every=15)
+    assert process.wait() == 1
+    assert 'an action lasts 0.300 s, and commands are followed for 0.3 s' in process.output
+
+
+class Player:
+    """Answers every state of an environment with the same velocities."""
+
+    def __init__(self, cell, *velocity):
+        self.cell, self.velocity = cell, np.array([velocity], np.float32)
+        self.action = cell.probe.publisher(names.ACTION)
+        cell.probe.node.create_subscription(EnvState, names.STATE, self.answer, qos.step())
+
+    def answer(self, state):
+        whose = (np.array(getattr(state, name)) for name in ('episode', 'step', 'window'))
+        batch = ActionBatch(
+            state.agent, state.session, state.sequence, *whose, self.velocity, learner=1
+        )
+        self.action.publish(conversion.action_to_wire(batch))
+
+
+def test_an_environment_that_is_killed_leaves_an_arm_at_rest(cell, environment):
+    process = environment(episode__steps=1000)
+    Player(cell, -1.0, 0.0)
+    cell.until(lambda state: list(state.velocity) == pytest.approx([-1.0, 0.0]), 'motion')
+    process.send(signal.SIGKILL)
+    states = cell.probe.heard[names.SAFETY_STATE]
+    rest = cell.until(lambda state: state.mode == HOLDING and not any(state.velocity), 'rest')
+    assert rest.command_age_s > 0.3 and rest.cause == 0
+    since = cell.number(JOINT_STATES)
+    assert cell.stays_still()
+    places = [list(state.position) for state in cell.probe.heard[JOINT_STATES][since + 1 :]]
+    assert np.ptp(places, axis=0).max() < 1e-9
+    assert states[-1].mode == HOLDING
+
+
+def test_an_arm_that_does_not_go_home_is_an_error(cell, environment, tmp_path):
+    """The driver ignores its commands, and home is somewhere else than where the arm is."""
+    home = [-1.0, 1.2]
+    fault = {'fault__strength': [0.0, 0.0]}
+    assert cell.probe.set_parameter('arm_driver', **fault).successful
+    process = environment(robot=robot_file(tmp_path, home_rad=home), homing__timeout_s=0.4)
+    cell.probe.until(lambda: process.process.poll() is not None, 'the end of the environment')
+    assert process.wait() == 1
+    assert 'not at home within 0.4 s: joint1 is at' in process.output
+    assert f'expected {home[0]:.3f}: is something in the way' in process.output
+    assert 'this node ends, start it again when that is mended' in process.output
+    # Nothing is asked for any more, and the arm is where it was.
+    cell.until(lambda state: state.mode == HOLDING and not any(state.velocity), 'rest')
+    cell.probe.set_parameter('arm_driver', fault__strength=[1.0, 1.0])
