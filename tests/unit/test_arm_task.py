@@ -224,7 +224,7 @@ def test_the_way_home_is_straight_and_slow() -> None:
 
 
 def home_again(robot: Robot, walk: int) -> tuple[bool, int]:
-    """Walk at random within all limits, then go home; whether it came there, and how often blocked."""
+    """Walk at random within all limits, then go home; whether it came there, times blocked."""
     random = np.random.default_rng([walk, 7])
     way = Homing(robot.home, np.array(robot.hard.velocity), 0.3)
     motion = MotionFilter(robot.limits, robot.period_s, guard=robot.guard())
