@@ -87,6 +87,7 @@ setup(
         'arm': (ROOT / 'requirements/arm.txt').read_text().split(),
         'ray': ['ray>=2.50,<3'],
         'torch': ['torch>=2.2'],
+        'yardstick': ['stable-baselines3>=2.9,<3', 'torch>=2.2'],
         'test': ['hypothesis', 'mypy', 'pytest', 'ruff'],
     },
     entry_points={'console_scripts': ['nrl = nrl_ros.cli.main:app']},

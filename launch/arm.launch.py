@@ -1,83 +1,76 @@
-"""One arm in real time: driver (simulated or yours), safety, environment, learner, neuromodulator."""
+"""One arm in real time: driver (simulated or yours), safety node, and what learns."""
 
 from launch.actions import DeclareLaunchArgument, RegisterEventHandler, Shutdown
 from launch.conditions import IfCondition
 from launch.event_handlers import OnProcessExit
 from launch.substitutions import EnvironmentVariable as Env
-from launch.substitutions import LaunchConfiguration, PathJoinSubstitution
+from launch.substitutions import LaunchConfiguration as Use
+from launch.substitutions import PathJoinSubstitution
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
 from launch import LaunchDescription
 
+HOME = Env('ROS_HOME', default_value=[Env('HOME', default_value='.'), '/.ros'])
+TASK = PathJoinSubstitution([FindPackageShare('nrl_ros'), 'config', Use('robot')])
 ARGUMENTS = {
-    'robot': ('ur5e', 'Robot and task: config/ROBOT.yaml and config/robots/ROBOT.yaml'),
-    'robot_file': (LaunchConfiguration('robot'), 'Path of your own robot description instead'),
+    'robot': ('ur5e', 'Robot and task: config/robots/ROBOT.yaml and config/ROBOT.yaml'),
+    'robot_file': (Use('robot'), 'Path of a robot description of your own, instead of that one'),
     'sim': ('true', 'Start the simulated driver; false: the driver of your robot is running'),
     'speed_share': ('1.0', 'Share of the described speeds that is allowed; 0.1 at first'),
     'dry_run': ('false', 'Compute and show commands, send none'),
     'evaluate': ('false', 'Act without noise and learn nothing'),
+    'params_file': (
+        [TASK, '.yaml'],
+        'Parameters of the nodes; the default is the file of the task',
+    ),
+    'overrides_file': (Use('params_file'), 'Parameters read after params_file, so that these win'),
     'namespace': ('', 'Namespace of the nodes, and of the topics of the robot'),
+    'log_level': ('info', 'Least severity that is logged'),
+    'checkpoint_folder': ([HOME, '/nrl_ros/', Use('robot')], 'Where it saves; empty: nowhere'),
+    'load': (Use('checkpoint_folder'), 'Checkpoint, or folder of them, to continue from'),
 }
+AGAIN = {'respawn': True, 'respawn_delay': 2.0}
+LIMITED = {'log_level': ['debug', 'info', 'warn', 'error', 'fatal']}
 
 
 def generate_launch_description() -> LaunchDescription:
     """The nodes; when the safety node ends, everything does."""
-    use = {name: LaunchConfiguration(name) for name in ARGUMENTS}
-    home = Env('ROS_HOME', default_value=[Env('HOME', default_value='.'), '/.ros'])
-    share = FindPackageShare('nrl_ros')
-    files = {
-        'params_file': (
-            [PathJoinSubstitution([share, 'config', use['robot']]), '.yaml'],
-            'Parameters of the nodes; the default is the file of the robot',
-        ),
-        'checkpoint_folder': (
-            [home, '/nrl_ros/', use['robot']],
-            'Where what was learned is saved; empty: nowhere',
-        ),
-        'load': (
-            LaunchConfiguration('checkpoint_folder'),
-            'Checkpoint, or folder of them, to continue from',
-        ),
-    }
     arguments = [
-        DeclareLaunchArgument(name, default_value=default, description=description)
-        for name, (default, description) in (ARGUMENTS | files).items()
+        DeclareLaunchArgument(
+            key, default_value=default, description=text, choices=LIMITED.get(key)
+        )
+        for key, (default, text) in ARGUMENTS.items()
     ]
-    robot = ParameterValue(use['robot_file'], value_type=str)
-    load = ParameterValue(LaunchConfiguration('load'), value_type=str)
-    folder = ParameterValue(LaunchConfiguration('checkpoint_folder'), value_type=str)
-    own = {
-        'learner': {
-            'checkpoint.folder': folder,
-            'checkpoint.load': load,
-            'evaluate': ParameterValue(use['evaluate'], value_type=bool),
-        },
-        'neuromodulator': {'load': load},
-        'environment': {
-            'bridge.name': 'ros2_control_arm',
-            'bridge.instances': 1,
-            'bridge.options.robot': robot,
-            'mode': 'realtime',
-            'stop.steps': 0,
-        },
+    files = [
+        ParameterFile(Use(key), allow_substs=True) for key in ('params_file', 'overrides_file')
+    ]
+    common = {
+        'package': 'nrl_ros',
+        'namespace': Use('namespace'),
+        'ros_arguments': ['--log-level', Use('log_level')],
+        'output': 'screen',
     }
-    rated = {
-        'speed_share': ParameterValue(use['speed_share'], value_type=float),
-        'dry_run': ParameterValue(use['dry_run'], value_type=bool),
-    }
-    common = {'package': 'nrl_ros', 'namespace': use['namespace'], 'output': 'screen'}
-    safety = Node(executable='safety', parameters=[{'robot': robot}, rated], **common)
+    robot = {'robot': ParameterValue(Use('robot_file'), value_type=str)}
+    share = ParameterValue(Use('speed_share'), value_type=float)
+    rated = robot | {'speed_share': share, 'dry_run': Use('dry_run')}
+    safety = Node(executable='safety', parameters=[*files, rated], **common)
+    simulated = IfCondition(Use('sim'))
     driver = Node(
-        executable='arm_driver',
-        parameters=[{'robot': robot}],
-        condition=IfCondition(use['sim']),
-        **common,
+        executable='arm_driver', parameters=[*files, robot], condition=simulated, **common
     )
-    params = ParameterFile(LaunchConfiguration('params_file'), allow_substs=True)
+    load = ParameterValue(Use('load'), value_type=str)
+    folder = ParameterValue(Use('checkpoint_folder'), value_type=str)
+    checkpoint = {'folder': folder, 'load': load}
+    bridge = {'name': 'ros2_control_arm', 'instances': 1, 'options': robot}
+    own = {
+        'learner': {'checkpoint': checkpoint, 'evaluate': Use('evaluate')},
+        'neuromodulator': {'load': load, 'critic': {'folder': folder}},
+        'environment': {'bridge': bridge, 'mode': 'realtime', 'stop': {'steps': 0}},
+    }
     learning = [
-        Node(executable=name, name=name, parameters=[params, values], respawn=True, **common)
+        Node(executable=name, name=name, parameters=[*files, values], **common, **AGAIN)
         for name, values in own.items()
     ]
     end = RegisterEventHandler(

@@ -22,7 +22,7 @@ def generate_launch_description() -> LaunchDescription:
         DeclareLaunchArgument(
             'task',
             default_value='reaching',
-            choices=['cartpole', 'acrobot', 'reaching'],
+            choices=['cartpole', 'acrobot', 'reaching', 'planar', 'ur5e', 'fr3'],
             description='Task whose configuration is taken',
         ),
         DeclareLaunchArgument(

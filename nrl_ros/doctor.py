@@ -42,10 +42,13 @@ _NEEDED = {
     'typer': (0, 12),
 }
 _BELOW = {'gymnasium': 2, 'pydantic': 3}
-_OPTIONAL = {'torch': 'python -m pip install "nrl_ros[torch]"; only comparisons with BP need it'}
+_OPTIONAL = {
+    'mujoco': 'python -m pip install "nrl_ros[arm]"; only arms need it',
+    'torch': 'python -m pip install "nrl_ros[torch]"; only comparisons with BP need it',
+}
 _MESSAGES = (
-    'Action', 'EnvInfo', 'EnvState', 'EnvStatus', 'EpisodeReport', 'LearnerStatus',
-    'Neuromodulation', 'NeuromodulatorStatus', 'Reward',
+    'Action', 'ArmCommand', 'EnvInfo', 'EnvState', 'EnvStatus', 'EpisodeReport', 'LearnerStatus',
+    'Neuromodulation', 'NeuromodulatorStatus', 'Reward', 'SafetyState', 'SafetyStatus',
 )  # fmt: skip
 # By rclpy's major version.
 _DISTRIBUTIONS = {'7': 'jazzy', '9': 'kilted'}

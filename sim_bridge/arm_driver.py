@@ -7,7 +7,6 @@ of real time and told on ``/clock``.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -66,12 +65,12 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         self._frame = settings.frame_id or self._model.mj.body(1).name
         self._apply(settings)
         self._make_topics()
-        self.periodic(self._period_s, self._tick)
+        self._timer = self.periodic(self._period_s, self._tick)
 
     def activate(self) -> None:
         """Hold the arm where it is."""
         self._controllers.hold()
-        self._began: float | None = None
+        self._due_ns: int | None = None
         self._periods = 0
 
     def cleanup(self) -> None:
@@ -189,31 +188,28 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         stamp_ns = _nanoseconds(message.header.stamp)
         start_s = None
         if stamp_ns:
-            start_s = self._now_s() + (stamp_ns - self._stamp_ns(0.0)) / _SECOND_NS
+            start_s = self._now_s() + (stamp_ns - self._stamp_ns()) / _SECOND_NS
         self._controllers.command_trajectory(trajectory, self._now_s(), start_s)
 
     # --------------------------------------------------------------- motion
 
     def _tick(self) -> None:
-        """Catch up with the steady clock, usually by one period."""
-        now, period = time.monotonic(), self._period_s
-        if self._began is None:
-            # Half a period off, so that a timer that is a little early or late counts right.
-            self._began = now - 0.5 * period
-        behind = int((now - self._began) / period) - self._periods
-        most = max(1, int(_MADE_UP_S / period))
+        """Do the periods that are due: one, or some more after the machine was too busy."""
+        period_ns = round(self._period_s * _SECOND_NS)
+        # The timer keeps to its grid however late it is called; the next call says where that is.
+        until_next_ns = self._timer.time_until_next_call()
+        assert until_next_ns is not None
+        late_ns = period_ns - until_next_ns
+        due_ns = self.steady_clock.now().nanoseconds - late_ns
+        behind = 1 if self._due_ns is None else round((due_ns - self._due_ns) / period_ns)
+        self._due_ns = due_ns
+        most = max(1, round(_MADE_UP_S / self._period_s))
         if behind > most:
             self.counters['overrun_periods'] += behind - most
-            self._began += (behind - most) * period
             behind = most
-        late = now - self._began - (self._periods + behind + 0.5) * period
-        if late < 0.0:
-            # The ticks before were late, this one is not: it is the measure from now on.
-            self._began += late
-            late = 0.0
         for left in range(behind - 1, -1, -1):
             self._advance()
-            self._publish(self._stamp_ns(late + left * period))
+            self._publish(self._stamp_ns(late_ns + left * period_ns))
 
     def _advance(self) -> None:
         plant = self._plant
@@ -225,11 +221,11 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
             plant.step(order.value)
         self._periods += 1
 
-    def _stamp_ns(self, ago_s: float) -> int:
+    def _stamp_ns(self, ago_ns: int = 0) -> int:
         """Stamp of a period: simulated time where that is published, else when it was due."""
         if self._sim_clock is not None:
             return round(self._periods * self._period_s * _SECOND_NS)
-        return self.now_ns() - round(ago_s * _SECOND_NS)
+        return self.now_ns() - ago_ns
 
     def _publish(self, stamp_ns: int) -> None:
         assert self._plant is not None
@@ -257,7 +253,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     def _publish_markers(self) -> None:
         if self._markers.get_subscription_count() and self._plant is not None:
             position = self._plant.position
-            stamp_ns = self._stamp_ns(0.0)
+            stamp_ns = self._stamp_ns()
             stamp = Time(sec=stamp_ns // _SECOND_NS, nanosec=stamp_ns % _SECOND_NS)
             tool = self._chain.tool(position)[0]
             self._markers.publish(self._shapes.message(position[0], tool, stamp))

@@ -90,8 +90,10 @@ def _step(bridge: Environment, action: Array, ended: Array, at: int) -> StepResu
         )
     ended[:] = now
     # A bridge may use its arrays again; what is kept here must not change.
-    parts = vars(result).values()
-    return StepResult(*(None if part is None else np.array(part) for part in parts))
+    kept: dict[str, Any] = {
+        name: None if part is None else np.array(part) for name, part in vars(result).items()
+    }
+    return StepResult(**kept)
 
 
 def _ended(result: StepResult) -> Array:

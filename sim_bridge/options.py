@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from nrl_ros.core.errors import ConfigError
 
-Model = TypeVar('Model', bound='Options')
+Model = TypeVar('Model', bound=BaseModel)
 
 
 class Options(BaseModel):

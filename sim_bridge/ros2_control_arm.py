@@ -14,6 +14,7 @@ from enum import Enum
 from typing import Any
 
 import numpy as np
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PointStamped
 from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
@@ -37,6 +38,7 @@ from sim_bridge.options import parse
 Array = NDArray[Any]
 
 _STILL_RAD_S = 0.02
+_DIAGNOSTICS_S = 1.0
 # A state of the safety node that is older than this, beside three control periods, is no answer.
 _SAFETY_SLACK_S = 0.1
 _MODE_FOLLOWING = (SafetyState.MODE_FOLLOWING, SafetyState.MODE_HOLDING)
@@ -113,7 +115,7 @@ class ArmEnvironment:
         control = self.robot.description.control
         self._session = time.time_ns()
         self._command = node.publisher(ArmCommand, names.ARM_COMMAND, qos.step())
-        node.subscription(JointState, control.state_topic, qos.step(), self._on_joints)
+        node.subscription(JointState, control.state_topic, qos.sensor(), self._on_joints)
         node.subscription(SafetyState, names.SAFETY_STATE, qos.step(), self._on_safety)
         node.subscription(
             SafetyStatus, names.SAFETY_STATUS, qos.latched(), self._on_status, inactive=True
@@ -123,7 +125,35 @@ class ArmEnvironment:
                 PointStamped, self._options.target.topic, qos.event(), self._on_target
             )
         node.service(Trigger, names.GO, self._on_go)
+        self._diagnostics = node.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
+        node.periodic(_DIAGNOSTICS_S, self._publish_diagnostics)
         node.get_logger().info(f'manifest {self.robot.digest()}:\n{self.episodes.task.manifest()}')
+
+    def _publish_diagnostics(self) -> None:
+        """What the arm is about, and its wear: way of each joint, time in motion, episodes."""
+        level = DiagnosticStatus.OK
+        if self.phase == Phase.STOPPED:
+            level = DiagnosticStatus.ERROR
+        elif self.phase == Phase.WAITING:
+            level = DiagnosticStatus.WARN
+        values = {
+            'episodes': str(self.wear.episodes),
+            'in motion [s]': f'{self.wear.moving_s:.1f}',
+            **{
+                f'way of {joint} [rad]': f'{way:.2f}'
+                for joint, way in zip(self.robot.joints, self.wear.way, strict=True)
+            },
+        }
+        item = DiagnosticStatus(
+            level=level,
+            name=f'{self._node.get_fully_qualified_name().lstrip("/")}: arm',
+            message=self.phase.value,
+            hardware_id=self.robot.description.name,
+            values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        )
+        message = DiagnosticArray(status=[item])
+        conversion.set_stamp(message.header.stamp, self._node.now_ns())
+        self._diagnostics.publish(message)
 
     # ------------------------------------------------------------- hearing
 
@@ -256,6 +286,11 @@ class ArmEnvironment:
             return True
         return False
 
+    @property
+    def _dry_run(self) -> bool:
+        """Nothing moves, however long it is waited for."""
+        return self._safety is not None and self._safety.dry_run
+
     def _home(self, now: float) -> bool:
         """Drive home; whether the arm is there and at rest.
 
@@ -268,9 +303,9 @@ class ArmEnvironment:
         if there and np.abs(self._velocity).max() < _STILL_RAD_S:
             self.hold()
             return True
-        if self._homing_since is None:
+        if self._homing_since is None or self._dry_run:
+            self._node.counters['homings'] += self._homing_since is None
             self._homing_since = now
-            self._node.counters['homings'] += 1
         if now - self._homing_since > group.timeout_s:
             self.hold()
             worst = int(np.abs(position - home).argmax())
@@ -306,7 +341,7 @@ class ArmEnvironment:
 
     def _publish(self, velocity: Array, purpose: int) -> None:
         self._sequence += 1
-        message = ArmCommand(
+        message = ArmCommand(  # type: ignore[no-untyped-call]
             agent=self._node.settings.agent,
             session=self._session,
             sequence=self._sequence,
@@ -325,7 +360,7 @@ class ArmEnvironment:
         # The command may have come just after the safety node's newest period: one may be missing.
         if self._sent is not None and state is not None:
             followed = state.session == self._session and state.sequence >= self._sequence - 1
-            if followed and state.mode in _MODE_FOLLOWING:
+            if followed and state.mode in _MODE_FOLLOWING and not state.dry_run:
                 value = Applied.LIMITED if self._limited else Applied.AS_SENT
         self._sent = None
         return np.array([value], np.uint8)

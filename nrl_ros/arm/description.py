@@ -65,7 +65,9 @@ class ControlGroup(Settings):
     )
     state_topic: str = Field('joint_states', description='Where the joint states come from')
     description_topic: str = Field(
-        '/robot_description', description='Where a model of the name robot_description comes from'
+        'robot_description',
+        description='Where a model of that name comes from: std_msgs/String, latched; with a / in '
+        'front it is not in the namespace of the nodes',
     )
     emergency_stop_topic: str = Field(
         'emergency_stop', description='std_msgs/Bool, true: stop; anybody may publish'

@@ -54,8 +54,8 @@ class Robot:
         box = self.description.workspace
         margin = box.margin_m
         workspace = Workspace(
-            tuple(value + margin for value in box.low_m),
-            tuple(value - margin for value in box.high_m),
+            (box.low_m[0] + margin, box.low_m[1] + margin, box.low_m[2] + margin),
+            (box.high_m[0] - margin, box.high_m[1] - margin, box.high_m[2] - margin),
         )
         clearance = Clearance(self.model) if box.clearance_m > 0.0 else None
         return WorkspaceGuard(self.chain.points, workspace, clearance, box.clearance_m)

@@ -135,6 +135,8 @@ def line_of(progress: Progress, wall_time_s: float) -> str:
         f'baseline {number(progress.baseline)}',
         f'|W| {number(progress.weight_norm)}',
     ]
+    if not math.isnan(progress.near):
+        parts.insert(5, f'within 2 cm {100 * progress.near:.0f} %')
     parts += [f'{name} {value:,}' for name, value in progress.groups.items() if value]
     return '  '.join(parts)
 
@@ -163,6 +165,14 @@ def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableTy
         (' mean of 100 episodes', 'dim'),
     )
     outer.add_row(curve)
+    if not math.isnan(progress.near):
+        outer.add_row(
+            Text.assemble(
+                ('within 2 cm of the target ', 'dim'),
+                (f'{100 * progress.near:.1f} %', 'bold green'),
+                (' of 500 episodes, exploring', 'dim'),
+            )
+        )
     counts = Text('messages ', style='dim')
     for name, value in progress.groups.items():
         counts.append(f' {name} {value:,} ', style='bold yellow' if value else 'dim')

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from nrl_ros.cli.config import RunSettings
 from nrl_ros.core.episodes import Episodes
 from nrl_ros.core.errors import NrlError
 from nrl_ros.core.learner import Learner
-from nrl_ros.core.types import Delivery
+from nrl_ros.core.types import AgentInfo, Delivery
 from nrl_ros.storage.checkpoint import read_checkpoint
 from sim_bridge.registry import make_bridge
 
@@ -23,15 +23,32 @@ SEED_OFFSET = 1_000_000
 _MOST_STEPS = 20_000
 
 
+# Figure of an episode that tells how far it ended from its target, and radii that are asked for.
+DISTANCE = 'final_distance_m'
+RADII_CM = (5, 2, 1)
+
+
 @dataclass(frozen=True)
 class Score:
-    """Returns of greedy episodes, task units [1]."""
+    """Returns of greedy episodes, task units [1].
+
+    Attributes:
+        within_cm: where there are targets: share of episodes that ended within so many cm.
+    """
 
     mean: float
     std: float
     min: float
     max: float
     episodes: int
+    within_cm: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def success(self) -> str:
+        """As ``99.8 % within 5 cm, ...``; empty without targets."""
+        return ', '.join(
+            f'{100 * share:.1f} % within {radius} cm' for radius, share in self.within_cm.items()
+        )
 
     def __str__(self) -> str:
         """Mean and spread, as ``487.0 ± 20.1``."""
@@ -42,15 +59,27 @@ class Score:
         return asdict(self)
 
 
-def score_of(returns: NDArray[np.float64]) -> Score:
-    """Mean, spread (standard deviation over episodes), lowest and highest return."""
+def score_of(returns: NDArray[np.float64], distance: NDArray[np.float64] | None = None) -> Score:
+    """Mean, spread (standard deviation over episodes), lowest and highest return.
+
+    Args:
+        returns: of the episodes [N].
+        distance: from their targets at the end [N, m], where there are some.
+    """
+    within = {} if distance is None else within_cm(distance)
     return Score(
         float(returns.mean()),
         float(returns.std()),
         float(returns.min()),
         float(returns.max()),
         len(returns),
+        within,
     )
+
+
+def within_cm(distance: NDArray[np.float64]) -> dict[int, float]:
+    """Shares of distances [N, m] below each radius."""
+    return {radius: float(np.mean(distance < 0.01 * radius)) for radius in RADII_CM}
 
 
 def evaluate(settings: RunSettings, checkpoint: Path | None, *, episodes: int, seed: int) -> Score:
@@ -83,10 +112,6 @@ def evaluate_snapshot(
     Raises:
         NrlError: the snapshot does not fit the settings, or an episode does not end.
     """
-    learner = Learner(settings.learner.core())
-    if snapshot is not None:
-        learner.restore(snapshot)
-    learner.evaluating = True
     bridge = settings.environment.bridge
     environment = make_bridge(bridge.name, episodes, dict(bridge.options))
     try:
@@ -97,15 +122,34 @@ def evaluate_snapshot(
             lockstep=True,
             delivery=Delivery.EPISODE,
         )
-        learner.join(books.info)
-        return score_of(_first_returns(books, learner, seed))
+        learner = greedy_learner(settings, snapshot, books.info)
+        return score_of(*_first_episodes(books, learner, seed))
     finally:
         environment.close()
 
 
-def _first_returns(books: Episodes, learner: Learner, seed: int) -> NDArray[np.float64]:
-    """Return of the first episode of every instance: later ones would favour short episodes."""
+def greedy_learner(
+    settings: RunSettings, snapshot: dict[str, Any] | None, info: AgentInfo
+) -> Learner:
+    """A learner that acts without noise for an agent; without a snapshot, an untrained one."""
+    learner = Learner(settings.learner.core())
+    if snapshot is not None:
+        learner.restore(snapshot)
+    learner.evaluating = True
+    learner.join(info)
+    return learner
+
+
+def _first_episodes(
+    books: Episodes, learner: Learner, seed: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+    """Return, and distance from the target, of the first episode of every instance.
+
+    Later ones would favour short episodes.
+    """
+    names = books.info.spec.metrics
     returns = np.full(books.info.spec.instances, np.nan)
+    distance = np.full_like(returns, np.nan) if DISTANCE in names else None
     state = books.begin(seed)
     limit = books.info.spec.max_episode_steps
     for _ in range(limit + 1 if limit else _MOST_STEPS):
@@ -115,9 +159,12 @@ def _first_returns(books: Episodes, learner: Learner, seed: int) -> NDArray[np.f
         state = advance.state
         if advance.ends is not None:
             first = advance.ends.episode == 0
-            returns[advance.ends.instance[first]] = advance.ends.episode_return[first]
+            ended = advance.ends.instance[first]
+            returns[ended] = advance.ends.episode_return[first]
+            if distance is not None and advance.ends.metrics is not None:
+                distance[ended] = advance.ends.metrics[first, names.index(DISTANCE)]
             if not np.isnan(returns).any():
-                return returns
+                return returns, distance
     raise NrlError(
         f'an episode did not end within {limit or _MOST_STEPS} steps: nothing to measure a policy '
         'by; limit them (bridge.options.max_episode_steps of gymnasium), or train with --episodes 0'

@@ -73,7 +73,7 @@ def _train(options: TrainOptions) -> int:
 @app.command(help=_TRAIN_HELP)
 def train(  # noqa: PLR0913 - one argument per option
     task: Annotated[
-        str | None, typer.Argument(help='cartpole, acrobot, reaching, or any file of config/')
+        str | None, typer.Argument(help='ur5e, cartpole, acrobot, reaching, or any file of config/')
     ] = None,
     config: Annotated[
         Path | None, typer.Option(help="Parameter file to take instead of the task's")
@@ -146,11 +146,11 @@ def demo(
     out: Annotated[Path | None, typer.Option(help='Folder of the run')] = None,
     plain: Annotated[bool, typer.Option('--plain', help='A line a second, no panel')] = False,
 ) -> None:
-    """Train the reaching task over ROS 2 for about a minute, and show what was learned."""
+    """Train a six-joint arm to reach, over ROS 2, and show it reaching unseen targets."""
     with _errors():
         from nrl_ros.cli.plan import TrainOptions
 
-        options = TrainOptions(task='reaching', seed=seed, out=out, plain=plain)
+        options = TrainOptions(task='ur5e', seed=seed, out=out, plain=plain, episodes=500)
         raise typer.Exit(_train(options))
 
 
@@ -219,7 +219,8 @@ def evaluate(
         what = 'untrained' if checkpoint is None else checkpoint.name
         Console().print(
             f'{opened.task}, {what}: return [bold]{score}[/] (mean ± standard deviation of '
-            f'{score.episodes} greedy episodes), min {score.min:,.1f}, max {score.max:,.1f}',
+            f'{score.episodes} greedy episodes), min {score.min:,.1f}, max {score.max:,.1f}'
+            + (f'; {score.success}' if score.success else ''),
             highlight=False,
             soft_wrap=True,
         )
@@ -266,7 +267,7 @@ def doctor() -> None:
 def params(
     node: Annotated[
         str | None,
-        typer.Argument(help='learner, environment, neuromodulator or arm_driver; default: all'),
+        typer.Argument(help='Name of the node, such as learner or safety; default: all'),
     ] = None,
     markdown: Annotated[
         bool, typer.Option('--markdown', help='As docs/parameters.md has it')

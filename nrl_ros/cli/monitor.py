@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from rclpy.node import Node
 
+from nrl_ros.cli.evaluate import DISTANCE
 from nrl_ros.cli.metrics import ENDINGS, EpisodeRow
 from nrl_ros.cli.progress import Progress
 from nrl_ros.ros import names, qos
@@ -85,6 +86,11 @@ class Monitor(Node):  # type: ignore[misc]
             )
         ]
         self._progress.add_returns(int(steps[-1]), returns)
+        if DISTANCE in message.metric_name:
+            count = len(message.metric_name)
+            self._progress.add_distances(
+                message.metric[list(message.metric_name).index(DISTANCE) :: count]
+            )
         self._progress.steps = max(self._progress.steps, int(steps[-1]))
         self._progress.moving = True
         self._record(rows)

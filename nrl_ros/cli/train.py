@@ -22,7 +22,10 @@ from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.cli.runs import newest
 from nrl_ros.cli.watch import Outcome, Signals, Watch
 from nrl_ros.core.errors import NrlError
+from nrl_ros.storage.checkpoint import read_checkpoint
 
+# Targets of the picture that an arm's training ends with.
+_PICTURE_ARMS = 500
 # Nothing worth measuring, or no time to.
 _UNFIT = (1, 128 + signal.SIGTERM)
 
@@ -43,7 +46,8 @@ def train(options: TrainOptions, console: Console) -> int:
     say.print(f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={domain}', soft_wrap=True)
     before = _score(plan, options, plan.start if plan.resumed is None else None)
     if before is not None:
-        say.print(f'untrained policy: {before} ({before.episodes} greedy episodes)')
+        near = f', {before.success}' if before.success else ''
+        say.print(f'untrained policy: {before}{near} ({before.episodes} greedy episodes)')
     progress = _progress(plan)
     outcome = _run_nodes(plan, options, progress, console)
     after = None
@@ -53,6 +57,8 @@ def train(options: TrainOptions, console: Console) -> int:
     try:
         _write_summary(plan, progress, outcome, before, after)
         _draw(plan, console)
+        if last is not None and options.episodes:
+            _draw_reaches(plan, last, console)
     except OSError as error:
         warn(console, f'{error.filename or plan.run.folder} was not written: {error.strerror}')
     _report(plan, outcome, progress, console)
@@ -162,6 +168,22 @@ def _draw(plan: Plan, console: Console) -> None:
         warn(console, f'no learning curve: {error}')
 
 
+def _draw_reaches(plan: Plan, checkpoint: Path, console: Console) -> None:
+    """Of an arm: what it does now that it could not before."""
+    if plan.settings.environment.bridge.name != 'arm':
+        return
+    from nrl_ros.cli.reaching_picture import draw_reaches, record_reaches
+
+    seed = plan.settings.environment.seed + SEED_OFFSET
+    before, after = (
+        record_reaches(plan.settings, snapshot, arms=_PICTURE_ARMS, seed=seed)
+        for snapshot in (None, read_checkpoint(checkpoint, 'learner'))
+    )
+    picture, animation = plan.run.folder / 'reaching.png', plan.run.folder / 'reaching.gif'
+    draw_reaches(before, after, picture, animation)
+    console.print(f'the arm reaching: {picture}, {animation}', soft_wrap=True, highlight=False)
+
+
 def _report(plan: Plan, outcome: Outcome, progress: Progress, console: Console) -> None:
     if outcome.ended == 'failed':
         console.print(
@@ -187,6 +209,9 @@ def _report(plan: Plan, outcome: Outcome, progress: Progress, console: Console) 
 def _report_scores(before: Score | None, after: Score | None, console: Console) -> None:
     if before is None or after is None:
         return
+    if before.success:
+        console.print(f'untrained {before.success}', highlight=False, soft_wrap=True)
+        console.print(f'trained   [bold green]{after.success}[/]', highlight=False, soft_wrap=True)
     console.print(
         f'untrained [bold]{before}[/] → trained [bold green]{after}[/] '
         f'({after.episodes} greedy episodes each)',

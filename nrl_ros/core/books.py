@@ -66,9 +66,12 @@ class Books:
         instances: B.
         delivery: when rewards are handed over.
         delivery_steps: n of EVERY_N_STEPS.
+        observation_size: O.
     """
 
-    def __init__(self, instances: int, delivery: Delivery, delivery_steps: int) -> None:
+    def __init__(
+        self, instances: int, delivery: Delivery, delivery_steps: int, observation_size: int = 1
+    ) -> None:
         self._delivery = delivery
         self._delivery_steps = delivery_steps
         self._arrays = {name: np.zeros(instances, kind) for name, kind in _KEPT.items()}
@@ -78,8 +81,25 @@ class Books:
         self._native = None
         if available():
             self._native = NativeBooks(
-                self._arrays, int(delivery), delivery_steps, instances=instances
+                self._arrays,
+                int(delivery),
+                delivery_steps,
+                instances=instances,
+                observation_size=observation_size,
             )
+
+    def fits(self, action: Array, choices: int) -> bool:
+        """Whether all actions, int32 [B, 1], are from 0 to below ``choices``."""
+        if self._native is not None:
+            return self._native.fits(action, choices)
+        # Seen without their sign, negative numbers are large.
+        return bool((action.view(np.uint32) < choices).all())
+
+    def finite(self, observation: Array, reward: Array) -> bool:
+        """Whether all observations [B, O] and rewards [B] are finite."""
+        if self._native is not None:
+            return self._native.finite(observation, reward)
+        return bool(np.isfinite(observation).all() and np.isfinite(reward).all())
 
     def move(
         self,

@@ -59,12 +59,15 @@ def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
         InvalidValueError: not finite, or an instance that does not exist or is named twice.
     """
     count = len(rpe.instance)
-    for name in ('window', 'reward', 'baseline', 'rpe'):
-        if len(getattr(rpe, name)) != count:
-            raise ShapeError(
-                f'RPE {rpe.sequence} of {rpe.agent!r}: expected {count} values of {name}, '
-                f'received {len(getattr(rpe, name))}'
-            )
+    if not count == len(rpe.window) == len(rpe.reward) == len(rpe.baseline) == len(rpe.rpe):
+        lengths = {
+            name: len(getattr(rpe, name)) for name in ('window', 'reward', 'baseline', 'rpe')
+        }
+        name = next(name for name, length in lengths.items() if length != count)
+        raise ShapeError(
+            f'RPE {rpe.sequence} of {rpe.agent!r}: expected {count} values of {name}, '
+            f'received {lengths[name]}'
+        )
     if not count:
         return
     # What is not finite has no finite square; nor may large numbers, which are looked at too.

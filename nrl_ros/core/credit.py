@@ -106,7 +106,7 @@ class CreditWindows:
             ProtocolError: naming the instance and both windows.
         """
         if self._native is not None:
-            wrong, self._over = self._native.look(state.window)
+            wrong, self._over = self._native.look(state)
             if not wrong:
                 return
         backwards = state.window < self._window
@@ -132,7 +132,7 @@ class CreditWindows:
         if not over:
             return None
         native = self._native if self._reset else None
-        if native is not None and native.close(state.window, state.ending):
+        if native is not None and native.close(state):
             return None
         newly = self._has_rows & (state.window != self._window)
         newly &= ~self._closed
@@ -200,6 +200,8 @@ class CreditWindows:
         """
         if not len(instance):
             return None
+        if self._native is not None and self._native.finish(instance, window):
+            return Creditable(instance, rpe, [], self._carried[instance])
         match = self._has_rows[instance] & (self._window[instance] == window)
         ready = match & self._closed[instance]
         if np.count_nonzero(ready) == len(ready):
@@ -255,11 +257,11 @@ class CreditWindows:
             state: the state acted upon.
         """
         if self._native is not None:
-            count = self._native.note(state.window, state.phase)
+            count = self._native.note(state)
             if count == len(state.phase):
                 self.store.record(post, pre, None)
             elif count > 0:
-                self.store.record(post, pre, np.flatnonzero(self._fresh))
+                self.store.record(post, pre, self._native.acting[:count])
             if count >= 0:
                 return
         # What is left of a window that was given up half-way is no longer its trace.

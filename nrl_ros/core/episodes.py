@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -93,7 +92,7 @@ class Episodes:
         self._environment = environment
         batch = environment.spec.instances
         self._all_applied = np.ones(batch, np.uint8)
-        self._books = Books(batch, delivery, delivery_steps)
+        self._books = Books(batch, delivery, delivery_steps, environment.spec.observation_size)
         space = environment.spec.action
         self._shape = (batch, space.components)
         self._choices = 0 if space.low or space.components > 1 else space.sizes[0]
@@ -146,9 +145,9 @@ class Episodes:
             InvalidValueError: the action is not finite or out of range.
             BridgeError: the environment failed; what state it is in is not known.
         """
-        # The common case in one comparison: seen without their sign, negative numbers are large.
+        # The common case in one call.
         known = self._choices and action.dtype == np.int32 and action.shape == self._shape
-        if not known or np.count_nonzero(action.view(np.uint32) < self._choices) < len(action):
+        if not (known and self._books.fits(action, self._choices)):
             check_action(action, self.info)
         try:
             result = self._environment.step(action)
@@ -156,9 +155,7 @@ class Episodes:
             raise _failed(self.info.agent, 'step', error) from error
         observation, reward, aborted = result.observation, result.reward, result.aborted
         blind: Array | None = None
-        # What is not finite has no finite square; nor may large numbers, which are looked at too.
-        squares = float(np.vdot(reward, reward)) + float(np.vdot(observation, observation))
-        if not math.isfinite(squares):
+        if not self._books.finite(observation, reward):
             blind = np.asarray(~np.isfinite(observation).all(axis=1))
             bad = ~np.isfinite(reward) | blind
             # A bad sensor value ends the episode; it must neither teach nor reach the network.

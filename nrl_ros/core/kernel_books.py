@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.core.kernels import library
+from nrl_ros.core.types import StateBatch
 
 Array = NDArray[Any]
 
@@ -18,6 +19,7 @@ def _structure(name: str, fields: dict[str, Any]) -> Any:
     return type(name, (ctypes.Structure,), {'_fields_': list(fields.items())})
 
 
+_SEEN = {'action': np.int32, 'observation': np.float32}
 _BOOKS_IN = {
     'reward': np.float64,
     'terminated': np.bool_,
@@ -42,8 +44,10 @@ _ENDED = {
 _BOOKS = ('episode', 'step', 'window', 'window_steps', 'window_reward', 'return', 'phase')
 _Books = _structure(
     '_Books',
-    dict.fromkeys(('batch', 'delivery', 'delivery_steps'), ctypes.c_int64)
-    | dict.fromkeys((*_BOOKS_IN, *_BOOKS, 'ending', *_PAID, *_ENDED), ctypes.c_void_p)
+    dict.fromkeys(
+        ('batch', 'delivery', 'delivery_steps', 'observation_size', 'choices'), ctypes.c_int64
+    )
+    | dict.fromkeys((*_SEEN, *_BOOKS_IN, *_BOOKS, 'ending', *_PAID, *_ENDED), ctypes.c_void_p)
     | dict.fromkeys(('live', 'paid', 'ended'), ctypes.c_int64),
 )
 
@@ -56,16 +60,27 @@ class NativeBooks:
         delivery: when rewards are handed over.
         delivery_steps: n of EVERY_N_STEPS.
         instances: B.
+        observation_size: O.
     """
 
     def __init__(
-        self, books: dict[str, Array], delivery: int, delivery_steps: int, *, instances: int
+        self,
+        books: dict[str, Array],
+        delivery: int,
+        delivery_steps: int,
+        *,
+        instances: int,
+        observation_size: int,
     ) -> None:
-        self._call = library().nrl_move
+        compiled = library()
+        self._call = compiled.nrl_move
+        self._finite, self._fits = compiled.nrl_finite, compiled.nrl_fits
         own = {
             name: np.zeros(instances, kind)
             for name, kind in ({'ending': np.uint8} | _BOOKS_IN | _PAID | _ENDED).items()
         }
+        self._action = own['action'] = np.zeros((instances, 1), np.int32)
+        self._seen = own['observation'] = np.zeros((instances, observation_size), np.float32)
         self.ending = own['ending']
         self._in = tuple(own[name] for name in _BOOKS_IN)
         self._paid = [own[name] for name in _PAID]
@@ -74,12 +89,26 @@ class NativeBooks:
         pointers = {name: array.ctypes.data for name, array in arrays.items()}
         self._blind = pointers['blind']
         self._books = _Books(
-            batch=instances, delivery=delivery, delivery_steps=delivery_steps, **pointers
+            batch=instances,
+            delivery=delivery,
+            delivery_steps=delivery_steps,
+            observation_size=observation_size,
+            **pointers,
         )
         self._books.blind = None
         self._pointer = ctypes.c_void_p(ctypes.addressof(self._books))
         # Pointers keep nothing alive.
         self._keep = arrays
+
+    def fits(self, action: Array, choices: int) -> bool:
+        """Whether all of int32 [B, 1] are from 0 to below ``choices``."""
+        self._action[:], self._books.choices = action, choices
+        return bool(self._fits(self._pointer))
+
+    def finite(self, observation: Array, reward: Array) -> bool:
+        """Whether all observations [B, O] and rewards [B] are."""
+        self._seen[:], self._in[0][:] = observation, reward
+        return bool(self._finite(self._pointer))
 
     def move(
         self,
@@ -110,9 +139,10 @@ class NativeBooks:
 
 _Windows = _structure(
     '_Windows',
-    {'batch': ctypes.c_int64}
+    dict.fromkeys(('batch', 'count'), ctypes.c_int64)
     | dict.fromkeys(
-        ('window', 'phase', 'ending', 'has_rows', 'closed', 'fresh', 'held', 'newest', 'done'),
+        ('window', 'named', 'phase', 'ending', 'instance', 'acting')
+        + ('has_rows', 'closed', 'fresh', 'held', 'newest', 'done'),
         ctypes.c_void_p,
     ),
 )
@@ -128,34 +158,139 @@ class NativeWindows:
         held: bool [B].
         newest: int64 [B].
         done: int64 [B].
+
+    Attributes:
+        acting: int64 [B], what ``note`` found, from the front.
     """
 
     def __init__(self, **kept: Array) -> None:
         compiled = library()
         self._look, self._close = compiled.nrl_look, compiled.nrl_close
-        self._note = compiled.nrl_note
+        self._note, self._finish = compiled.nrl_note, compiled.nrl_finish
         batch = len(kept['done'])
-        self._window = np.zeros(batch, np.uint32)
-        self._phase, self._ending = np.zeros(batch, np.uint8), np.zeros(batch, np.uint8)
-        arrays = kept | {'window': self._window, 'phase': self._phase, 'ending': self._ending}
+        self._window, self._named = np.zeros((2, batch), np.uint32)
+        self._phase, self._ending = np.zeros((2, batch), np.uint8)
+        self._instance, self.acting = np.zeros((2, batch), np.int64)
+        self._state: StateBatch | None = None
+        arrays = kept | {
+            'window': self._window,
+            'named': self._named,
+            'phase': self._phase,
+            'ending': self._ending,
+            'instance': self._instance,
+            'acting': self.acting,
+        }
         pointers = {name: array.ctypes.data for name, array in arrays.items()}
         self._windows = _Windows(batch=batch, **pointers)
         self._pointer = ctypes.c_void_p(ctypes.addressof(self._windows))
         # Pointers keep nothing alive.
         self._keep = arrays
 
-    def look(self, window: Array) -> tuple[bool, bool]:
-        """Whether any window [B] of a state runs backwards, and whether any is over."""
-        self._window[:] = window
-        seen = self._look(self._pointer)
-        return bool(seen & 1), bool(seen & 2)
+    def _take(self, state: StateBatch) -> None:
+        # A state is looked at several times.
+        if state is not self._state:
+            self._state = state
+            self._window[:], self._phase[:] = state.window, state.phase
+            self._ending[:] = state.ending
 
-    def close(self, window: Array, ending: Array) -> bool:
+    def look(self, state: StateBatch) -> tuple[bool, bool]:
+        """Whether any window of a state runs backwards, and whether any is over."""
+        self._take(state)
+        seen = self._look(self._pointer)
+        return seen & 1 > 0, seen & 2 > 0
+
+    def close(self, state: StateBatch) -> bool:
         """Close those that are over; False where it takes more than that, and nothing was done."""
-        self._window[:], self._ending[:] = window, ending
+        self._take(state)
         return bool(self._close(self._pointer))
 
-    def note(self, window: Array, phase: Array) -> int:
+    def note(self, state: StateBatch) -> int:
         """Note a step, and how many act; -1 where a window still waits, and nothing was done."""
-        self._window[:], self._phase[:] = window, phase
-        return int(self._note(self._pointer))
+        self._take(state)
+        count: int = self._note(self._pointer)
+        return count
+
+    def finish(self, instance: Array, window: Array) -> bool:
+        """Finish closed windows; False where one of them is not closed, and nothing was done.
+
+        Args:
+            instance: [K], K at most B.
+            window: [K].
+        """
+        count = len(instance)
+        self._instance[:count], self._named[:count] = instance, window
+        self._windows.count = count
+        return bool(self._finish(self._pointer))
+
+
+_REWARDS = {'instance': np.uint32, 'window': np.uint32, 'value': np.float64}
+_COMPARED = {'after': np.float64, 'rpe': np.float64}
+_Averages = _structure(
+    '_Averages',
+    dict.fromkeys(('batch', 'count', 'order', 'scaled'), ctypes.c_int64)
+    | {'rate': ctypes.c_double}
+    | dict.fromkeys(
+        (*_REWARDS, 'known', 'baseline', 'last_window', *_COMPARED),
+        ctypes.c_void_p,
+    ),
+)
+
+
+class NativeAverages:
+    """What ``neuromodulator.Neuromodulator`` does with rewards that nothing is wrong with.
+
+    Args:
+        known: bool [B], as there; changed in place.
+        baseline: float64 [B].
+        last_window: int64 [B].
+    """
+
+    # By what rewards are compared with: the average before or after it moves, or nothing.
+    ORDERS = ('before', 'after', 'never')
+
+    def __init__(self, **kept: Array) -> None:
+        self._call = library().nrl_compare
+        batch = len(kept['known'])
+        own = {name: np.zeros(batch, kind) for name, kind in (_REWARDS | _COMPARED).items()}
+        self._in = tuple(own[name] for name in _REWARDS)
+        self._out = tuple(own[name] for name in _COMPARED)
+        # Pointers keep nothing alive.
+        self._keep = arrays = own | kept
+        pointers = {name: array.ctypes.data for name, array in arrays.items()}
+        self._averages = _Averages(batch=batch, **pointers)
+        self._pointer = ctypes.c_void_p(ctypes.addressof(self._averages))
+
+    def compare(
+        self,
+        instance: Array,
+        window: Array,
+        value: Array,
+        *,
+        rate: float,
+        order: str,
+        scaled: bool,
+    ) -> tuple[Array, Array] | None:
+        """Averages after the rewards and reward-prediction errors, [K] each.
+
+        Args:
+            instance: [K].
+            window: [K].
+            value: [K].
+            rate: step of the averages.
+            order: one of ORDERS.
+            scaled: divide by the size of the reward.
+
+        Returns:
+            None where a reward is not finite, out of order or seen before, and nothing was done.
+        """
+        count = len(instance)
+        own, averages = self._in, self._averages
+        if not 0 < count <= averages.batch:
+            return None
+        own[0][:count], own[1][:count], own[2][:count] = instance, window, value
+        averages.count, averages.rate, averages.scaled = count, rate, scaled
+        averages.order = self.ORDERS.index(order)
+        if not self._call(self._pointer):
+            return None
+        after, rpe = self._out
+        return after[:count].copy(), rpe[:count].copy()

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core.network import Network, NetworkSpec
+from nrl_ros.core.network import Network
 
 Array = NDArray[Any]
 
-_VERSION = 5
+_VERSION = 6
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
@@ -31,9 +31,17 @@ _FUNCTIONS = (
     'nrl_dense_credit',
     'nrl_normal',
     'nrl_move',
+)
+# Those that return a number.
+_ANSWERS = (
+    'nrl_work_size',
+    'nrl_fits',
+    'nrl_finite',
     'nrl_look',
     'nrl_close',
     'nrl_note',
+    'nrl_finish',
+    'nrl_compare',
 )
 # Weights beyond which numpy's matrix products win over plain loops; see docs/performance.md.
 _LARGEST = 20_000
@@ -49,10 +57,8 @@ def _load() -> ctypes.CDLL | None:
             return None
     except (OSError, AttributeError):
         return None
-    library.nrl_work_size.restype = ctypes.c_int64
-    for name in _FUNCTIONS:
-        counts = name in ('nrl_look', 'nrl_close', 'nrl_note')
-        getattr(library, name).restype = ctypes.c_int64 if counts else None
+    for name in (*_FUNCTIONS, *_ANSWERS):
+        getattr(library, name).restype = ctypes.c_int64 if name in _ANSWERS else None
     return library
 
 
@@ -77,13 +83,14 @@ def suits(network: Network) -> bool:
     return _LIBRARY is not None and plain and small
 
 
-def _address(array: Array) -> int:
+def address_of(array: Array) -> int:
+    """Where the numbers of an array begin."""
     address: int = array.__array_interface__['data'][0]
     return address
 
 
 def _pointer(array: Array) -> ctypes.c_void_p:
-    return ctypes.c_void_p(_address(array))
+    return ctypes.c_void_p(address_of(array))
 
 
 def _long(value: int) -> ctypes.c_int64:
@@ -324,108 +331,6 @@ class NativeStep:
         return self._made
 
 
-def turned(n_out: int, n_in: int) -> bool:
-    """Whether a layer's dense trace lies [in, out], so that its longer side is the inner one."""
-    return n_in < n_out and n_in < 16
-
-
-class _Traces(ctypes.Structure):
-    """``nrl_traces`` of the kernel."""
-
-    _fields_ = [
-        ('layers', ctypes.c_int64),
-        ('sizes', ctypes.c_void_p),
-        ('bias', ctypes.c_int64),
-        ('batch', ctypes.c_int64),
-        ('samples', ctypes.c_int64),
-        ('decay', ctypes.c_double),
-        ('post', ctypes.c_void_p),
-        ('pre', ctypes.c_void_p),
-        ('trace', ctypes.c_void_p),
-        ('new_post', ctypes.c_void_p),
-        ('new_pre', ctypes.c_void_p),
-        ('which', ctypes.c_void_p),
-        ('count', ctypes.c_int64),
-        ('weight', ctypes.c_void_p),
-        ('totals', ctypes.c_void_p),
-    ]
-
-
-class NativeDense:
-    """Dense traces of B instances in one array.
-
-    Args:
-        spec: sizes of the network.
-        decay: d.
-        trace: [B, W], float32, all weights of all layers side by side, turned where ``turned``.
-        post: [K, B, N].
-        pre: [K, B, M].
-        total: [W], float32, which lies as a row of the traces does.
-    """
-
-    def __init__(
-        self,
-        spec: NetworkSpec,
-        decay: float,
-        *,
-        trace: Array,
-        post: Array,
-        pre: Array,
-        total: Array,
-    ) -> None:
-        compiled = library()
-        self._record, self._credit = compiled.nrl_dense, compiled.nrl_dense_credit
-        sizes = np.array([spec.inputs, *spec.hidden, spec.outputs], np.int64)
-        self._traces = _Traces(
-            layers=len(spec.shapes),
-            sizes=sizes.ctypes.data,
-            bias=int(spec.bias),
-            batch=len(trace),
-            samples=len(post),
-            decay=decay,
-            post=post.ctypes.data,
-            pre=pre.ctypes.data,
-            trace=trace.ctypes.data,
-            totals=total.ctypes.data,
-        )
-        self._pointer = ctypes.c_void_p(ctypes.addressof(self._traces))
-        # Pointers keep nothing alive.
-        self._keep = (sizes, trace, post, pre, total)
-        self._rows: tuple[Array | None, Array | None] = (None, None)
-
-    def record(self, post: Array, pre: Array, index: Array | None) -> None:
-        """``e <- decay e + post preT`` with the rows of the step before, then keep the new rows.
-
-        Args:
-            post: new rows [K, B, N].
-            pre: new rows [K, B, M].
-            index: int64 [k], instances to touch; None: all.
-        """
-        traces = self._traces
-        # Mostly the same two arrays at every step.
-        if post is not self._rows[0] or pre is not self._rows[1]:
-            new = np.ascontiguousarray(post), np.ascontiguousarray(pre)
-            self._rows = new
-            traces.new_post, traces.new_pre = _address(new[0]), _address(new[1])
-        if index is None:
-            traces.which, traces.count = None, traces.batch
-        else:
-            traces.which, traces.count = _address(index), len(index)
-        self._record(self._pointer)
-
-    def credit(self, index: Array, weight: Array) -> None:
-        """``total += sum_i weight_i e_i``, newest rows included; then those traces are zero.
-
-        Args:
-            index: int64 [k], each instance once.
-            weight: float32 [k].
-        """
-        traces = self._traces
-        traces.which, traces.count = _address(index), len(index)
-        traces.weight = _address(weight)
-        self._credit(self._pointer)
-
-
 class NativeNormal:
     """Standard normal numbers.
 
@@ -444,46 +349,3 @@ class NativeNormal:
     def draw(self) -> None:
         """Fill the array with the next numbers."""
         self._call(*self._arguments)
-
-
-def accumulate(
-    total: Array,
-    rows: Array,
-    weight: Array,
-    post: Array,
-    pre: Array,
-    *,
-    at_post: int,
-    at_pre: int,
-) -> None:
-    """``total += sum_r weight_r post_r preT_r`` for one layer, rows taken out of large buffers.
-
-    Args:
-        total: [out, in], float32.
-        rows: int64 [r], indices of rows.
-        weight: float32 [r].
-        post: [., N], float32, contiguous.
-        pre: [., M], float32, contiguous.
-        at_post: where the layer's neurons start among N.
-        at_pre: where the layer's inputs start among M.
-    """
-    assert _LIBRARY is not None
-    n_out, n_in = total.shape
-    turned = not (n_in >= n_out or n_in >= 16)
-    target = np.zeros((n_in, n_out), np.float32) if turned else total
-    _LIBRARY.nrl_accumulate(
-        _long(len(rows)),
-        _pointer(rows),
-        _pointer(weight),
-        _pointer(post),
-        _long(post.shape[1]),
-        _long(at_post),
-        _pointer(pre),
-        _long(pre.shape[1]),
-        _long(at_pre),
-        _long(n_out),
-        _long(n_in),
-        _pointer(target),
-    )
-    if turned:
-        total += target.T

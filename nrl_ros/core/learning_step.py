@@ -34,6 +34,8 @@ class LearningStep:
         self._scales_of = settings.rule.scales
         self._network: Network | None = None
         self._scales: list[float] = []
+        # One array of all, and its parts by layer.
+        self._flat: Array = np.zeros(0)
         self._total: list[Array] = []
         self._optimiser = OPTIMISERS[settings.optimiser]()
         self._schedule = Schedule(settings.schedule)
@@ -45,7 +47,11 @@ class LearningStep:
         """Change the weights of this network from now on."""
         self._network = network
         self._scales = self._scales_of(network.spec)
-        self._total = [np.zeros_like(weight) for weight in network.weights]
+        shapes = network.spec.shapes
+        ends = np.cumsum([n_out * n_in for n_out, n_in in shapes])
+        self._flat = np.zeros(ends[-1], network.dtype)
+        parts = np.split(self._flat, ends[:-1])
+        self._total = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     @property
     def changes_sigma(self) -> bool:
@@ -65,8 +71,7 @@ class LearningStep:
         """
         assert self._network is not None
         schedule = self._schedule
-        for total in self._total:
-            total.fill(0.0)
+        self._flat.fill(0.0)
         if len(creditable.instances):
             delta = schedule.clip(creditable.rpe)
             store.add_to(self._total, creditable.instances, delta, creditable.carried)
@@ -77,12 +82,10 @@ class LearningStep:
                 trace.add_to(self._total, delta, self._network.spec)
             heard = np.concatenate([heard, late])
         # What is not finite has no finite square; nor may large numbers, which are looked at too.
-        squares = sum(float(np.vdot(total, total)) for total in self._total)
-        if not (math.isfinite(squares) or all(np.isfinite(part).all() for part in self._total)):
+        squares = float(np.vdot(self._flat, self._flat))
+        if not (math.isfinite(squares) or np.isfinite(self._flat).all()):
             return False
-        for total, scale in zip(self._total, self._scales, strict=True):
-            if scale != 1.0:
-                total *= scale
+        self._scale()
         rate = learning_rate * schedule.rate_factor(self.updates)
         self._optimiser.step(self._network.weights, self._total, rate)
         self.updates += 1
@@ -90,6 +93,15 @@ class LearningStep:
         self.windows_learned += len(creditable.instances) + len(creditable.late)
         self.absolute_rpe_sum += float(np.add.reduce(np.abs(heard)))
         return True
+
+    def _scale(self) -> None:
+        first = self._scales[0]
+        if all(scale == first for scale in self._scales):
+            if first != 1.0:
+                self._flat *= first
+            return
+        for total, scale in zip(self._total, self._scales, strict=True):
+            total *= scale
 
     def snapshot(self) -> dict[str, Any]:
         """What optimiser and schedule remember, as plain data and arrays (copies)."""

@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from nrl_ros.core.checks import check_instances
 from nrl_ros.core.critic import Critic, CriticSettings
 from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
+from nrl_ros.core.kernel_books import NativeAverages
+from nrl_ros.core.kernels import available
 from nrl_ros.core.types import RewardBatch, RpeBatch, StateBatch
 
 BASELINES = ('running_average', 'critic', 'none')
@@ -58,7 +60,25 @@ class _Agent:
     baseline: NDArray[np.float64]
     known: NDArray[np.bool_]
     last_window: NDArray[np.int64]
+    native: NativeAverages | None = None
     last_answer: RpeBatch | None = None
+
+
+def _rpe_batch(reward: RewardBatch, baseline: Floats, rpe: Floats) -> RpeBatch:
+    return RpeBatch(
+        reward.agent,
+        reward.session,
+        reward.sequence,
+        reward.instances,
+        reward.instance,
+        reward.episode,
+        reward.step,
+        reward.window,
+        reward.value,
+        baseline,
+        rpe,
+        reward.stamp_ns,
+    )
 
 
 class Neuromodulator:
@@ -148,10 +168,12 @@ class Neuromodulator:
                 self.counters['unmatched_rewards'] += len(before.instance)
             self._early[reward.agent] = reward
             return None
-        reward = self._valid_part(reward, agent)
-        if not len(reward.instance):
-            return None
-        answer = self._answer(reward, agent)
+        answer = self._answer_plain(reward, agent)
+        if answer is None:
+            reward = self._valid_part(reward, agent)
+            if not len(reward.instance):
+                return None
+            answer = self._answer(reward, agent)
         agent.last_answer = answer
         self.counters['rewards'] += len(reward.instance)
         return answer
@@ -166,6 +188,21 @@ class Neuromodulator:
         if settings.baseline == 'none':
             return np.zeros(len(value)), after
         return (before if settings.order == 'before' else after), after
+
+    def _answer_plain(self, reward: RewardBatch, agent: _Agent) -> RpeBatch | None:
+        """The answer in one call, where nothing is wrong and no critic is asked."""
+        settings = self.settings
+        if agent.native is None or self.critic is not None:
+            return None
+        compared = agent.native.compare(
+            reward.instance,
+            reward.window,
+            reward.value,
+            rate=settings.rate,
+            order='never' if settings.baseline == 'none' else settings.order,
+            scaled=settings.scale == 'absolute_reward',
+        )
+        return None if compared is None else _rpe_batch(reward, *compared)
 
     def _answer(self, reward: RewardBatch, agent: _Agent) -> RpeBatch:
         # numpy takes ten times as long to find what numbers of another kind point at.
@@ -186,25 +223,13 @@ class Neuromodulator:
         agent.baseline[index] = after
         agent.known[index] = True
         agent.last_window[index] = reward.window
-        return RpeBatch(
-            reward.agent,
-            reward.session,
-            reward.sequence,
-            reward.instances,
-            reward.instance,
-            reward.episode,
-            reward.step,
-            reward.window,
-            value,
-            after,
-            rpe,
-            reward.stamp_ns,
-        )
+        return _rpe_batch(reward, after, rpe)
 
     def _check(self, reward: RewardBatch) -> None:
         count = len(reward.instance)
-        parts = ('episode', 'step', 'window', 'value')
-        if any([len(getattr(reward, name)) != count for name in parts]):
+        alike = count == len(reward.episode) == len(reward.step)
+        if not (alike and count == len(reward.window) == len(reward.value)):
+            parts = ('episode', 'step', 'window', 'value')
             lengths = {name: len(getattr(reward, name)) for name in parts}
             raise ShapeError(
                 f'reward of {reward.agent!r}: expected {count} values as in instance, '
@@ -254,6 +279,10 @@ class Neuromodulator:
                 baseline[:] = restored['baseline']
                 known[:] = restored['known']
         fresh = _Agent(reward.session, baseline, known, np.full(count, -1, np.int64))
+        if available():
+            fresh.native = NativeAverages(
+                known=known, baseline=baseline, last_window=fresh.last_window
+            )
         self._agents[reward.agent] = fresh
         return fresh
 

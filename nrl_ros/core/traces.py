@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core import kernels
+from nrl_ros.core import kernel_traces, kernels
 from nrl_ros.core.errors import CheckpointError, ConfigError
 from nrl_ros.core.network import NetworkSpec
 from nrl_ros.core.trace_choice import choose_kind
@@ -143,7 +143,7 @@ def _layers(flat: Array, spec: NetworkSpec) -> list[Array]:
     for n_out, n_in in spec.shapes:
         part = flat[:, start : start + n_out * n_in]
         start += n_out * n_in
-        if kernels.turned(n_out, n_in):
+        if kernel_traces.turned(n_out, n_in):
             views.append(part.reshape(len(flat), n_in, n_out).transpose(0, 2, 1))
         else:
             views.append(part.reshape(len(flat), n_out, n_in))
@@ -169,7 +169,7 @@ class DenseTraces:
         self._pre = np.zeros((samples, instances, spec.input_components), dtype)
         self._native = None
         if kernels.available() and self._flat.dtype == np.float32:
-            self._native = kernels.NativeDense(
+            self._native = kernel_traces.NativeDense(
                 spec, decay, trace=self._flat, post=self._post, pre=self._pre, total=self._sum
             )
 
@@ -183,8 +183,7 @@ class DenseTraces:
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
         """Bring the step before into the traces, keep this one."""
         if self._native is not None:
-            which = None if index is None else index.astype(np.int64, copy=False)
-            self._native.record(post, pre, which)
+            self._native.record(post, pre, index)
             return
         who: Any = slice(None) if index is None else index
         for layer, trace in enumerate(self._trace):
@@ -207,14 +206,14 @@ class DenseTraces:
         self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
     ) -> None:
         """Weighted sum over instances, then clear."""
-        factor = weight.astype(self._post.dtype)
         carries = carried is not None and np.count_nonzero(carried) > 0
         if self._native is not None and not carries:
             self._sum.fill(0.0)
-            self._native.credit(index.astype(np.int64, copy=False), factor)
+            self._native.credit(index, weight)
             for layer, part in enumerate(self._sums):
                 total[layer] += part
             return
+        factor = weight.astype(self._post.dtype)
         self._sum[:] = (factor * self._decay) @ self._flat[index]
         post = (self._post[:, index] * factor[:, None]).reshape(-1, self._post.shape[2])
         pre = self._pre[:, index].reshape(-1, self._pre.shape[2])
@@ -365,7 +364,7 @@ class FactoredTraces:
             for layer, (out, where) in enumerate(
                 zip(spec.noise_slices, spec.input_slices, strict=True)
             ):
-                kernels.accumulate(
+                kernel_traces.accumulate(
                     total[layer],
                     rows,
                     weight,

@@ -51,6 +51,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         super().__init__(names.SAFETY, SafetyNodeSettings, **options)
         self._robot: Robot | None = None
         self._supervisor: Supervisor | None = None
+        self._leaving = False
 
     # ----------------------------------------------------------- lifecycle
 
@@ -72,7 +73,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
                     self.fail(f'the model on {topic} cannot be used: {error}')
 
             self.subscription(String, topic, qos.latched(), model_came, inactive=True)
-            self.get_logger().info(f'waiting for the model on {topic}')
+            self.get_logger().info(f'waiting for the model on {self.resolve_topic_name(topic)}')
         else:
             self._take(description, '')
         self.periodic(self.settings.status_period_s, self._publish_status)
@@ -82,7 +83,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._robot = robot = make_robot(description, xml=xml, share=self.settings.speed_share)
         self._reader, self._names = JointReader(robot.joints), JointReader(robot.joints)
         self._supervisor = Supervisor(
-            supervisor_settings(robot),
+            supervisor_settings(robot, dry_run=self.settings.dry_run),
             MotionFilter(robot.limits, robot.period_s, guard=robot.guard()),
             robot.hard,
         )
@@ -97,7 +98,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         control, watchdog = description.control, description.watchdog
         kind = JointTrajectory if control.interface == 'trajectory' else Float64MultiArray
         self._command = self.publisher(kind, control.command_topic, qos.step())
-        self.subscription(JointState, control.state_topic, qos.step(), self._on_joints)
+        self.subscription(JointState, control.state_topic, qos.sensor(), self._on_joints)
         self.subscription(ArmCommand, names.ARM_COMMAND, qos.step(), self._on_command)
         self.subscription(Bool, control.emergency_stop_topic, qos.event(), self._on_emergency)
         self.subscription(Empty, names.HEARTBEAT, qos.event(), self._on_heartbeat)
@@ -114,11 +115,15 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             f'{", dry run: nothing is sent" if self.settings.dry_run else ""}:\n{robot.manifest()}'
         )
 
+    def activate(self) -> None:
+        """Say again what must be cleared."""
+        self._leaving = False
+
     def deactivate(self) -> None:
         """Stop: brake within this call, so that nothing moves when the process has gone."""
         if self._supervisor is None or self._robot is None:
             return
-        now = time.monotonic()
+        now, self._leaving = time.monotonic(), True
         self._supervisor.stop(now, Cause.EMERGENCY_STOP, 'the safety node is shut down')
         ticks = 2 + math.ceil(
             max(
@@ -242,13 +247,15 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         before, self._verdict = self._verdict, verdict
         if (verdict.mode, verdict.cause) == (before.mode, before.cause):
             return
-        if verdict.cause:
+        if verdict.cause and not self._leaving:
             self.get_logger().error(
                 f'{verdict.mode.name}: {verdict.text}; when that is mended, call '
                 f'{self.get_fully_qualified_name()}/clear'
             )
         else:
-            self.get_logger().info(verdict.mode.name)
+            self.get_logger().info(
+                f'{verdict.mode.name}{": " if verdict.text else ""}{verdict.text}'
+            )
         self._publish_status()
 
     def _state_message(self, verdict: Verdict) -> SafetyState:
@@ -324,7 +331,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         return message
 
 
-def supervisor_settings(robot: Robot) -> SupervisorSettings:
+def supervisor_settings(robot: Robot, *, dry_run: bool = False) -> SupervisorSettings:
     """The watchdog of a robot's description, for the core."""
     watchdog, control = robot.description.watchdog, robot.description.control
     topics = {_RUNNING: watchdog.running_topic, _SCALING: watchdog.speed_scaling_topic}
@@ -338,6 +345,7 @@ def supervisor_settings(robot: Robot) -> SupervisorSettings:
         max_tick_gap_s=watchdog.max_tick_gap_s,
         anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
         permissions=tuple(name for name, topic in topics.items() if topic),
+        dry_run=dry_run,
     )
 
 

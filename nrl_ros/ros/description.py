@@ -19,7 +19,7 @@ def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
     A node of its own listens, in a context of its own: no other callback runs meanwhile.
 
     Args:
-        topic: absolute name.
+        topic: name; a relative one is in the namespace that the process was started in.
         timeout_s: how long to wait [s].
 
     Raises:
@@ -28,7 +28,9 @@ def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
     context = rclpy.Context()
     context.init()
     try:
-        node = rclpy.create_node('nrl_description', context=context)
+        node = rclpy.create_node(
+            'nrl_description', context=context, enable_rosout=False, start_parameter_services=False
+        )
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
         came: Future[str] = Future()

@@ -18,6 +18,7 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from rclpy.timer import Timer
 
 from nrl_ros.core.errors import NrlError
 from nrl_ros.ros.executor import StepExecutor
@@ -261,7 +262,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
             f'{", ".join(others) or "none any more"}; use the profiles of nrl_ros.ros.qos'
         )
 
-    def periodic(self, period_s: float, callback: Callable[[], None]) -> None:
+    def periodic(self, period_s: float, callback: Callable[[], None]) -> Timer:
         """A timer on the steady clock, silent while the node is inactive."""
 
         def gated() -> None:
@@ -274,6 +275,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
 
         made = self.create_timer(period_s, gated, clock=self.steady_clock)
         self._made.append(lambda: self.destroy_timer(made))
+        return made
 
     def now_ns(self) -> int:
         """Time of the node's clock [ns], simulated time included."""

@@ -8,6 +8,11 @@ def step() -> QoSProfile:
     return QoSProfile(depth=16, reliability=ReliabilityPolicy.RELIABLE)
 
 
+def sensor() -> QoSProfile:
+    """Joint states, as subscribed: only the newest counts, and any publisher fits (REP-2003)."""
+    return QoSProfile(depth=5, reliability=ReliabilityPolicy.BEST_EFFORT)
+
+
 def event() -> QoSProfile:
     """Rewards and reward-prediction errors: few, each one counts, and some may queue up."""
     return QoSProfile(depth=64, reliability=ReliabilityPolicy.RELIABLE)

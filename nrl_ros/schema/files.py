@@ -27,6 +27,7 @@ from nrl_ros.schema.base import Settings, load
 from nrl_ros.schema.environment import EnvironmentNodeSettings
 from nrl_ros.schema.learner import LearnerNodeSettings
 from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.schema.safety import SafetyNodeSettings
 
 Flat = dict[str, Any]
 
@@ -37,7 +38,11 @@ MODELS: dict[str, type[Settings]] = {
 }
 
 # Those of a run, and those that stand beside it.
-NODES: dict[str, type[Settings]] = {**MODELS, 'arm_driver': ArmDriverNodeSettings}
+NODES: dict[str, type[Settings]] = {
+    **MODELS,
+    'safety': SafetyNodeSettings,
+    'arm_driver': ArmDriverNodeSettings,
+}
 
 PARAMETERS = 'ros__parameters'
 

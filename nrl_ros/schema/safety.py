@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from nrl_ros.schema.base import Settings, live
+from nrl_ros.schema.base import Settings
 
 
 class SafetyNodeSettings(Settings):
@@ -15,5 +15,5 @@ class SafetyNodeSettings(Settings):
     speed_share: float = Field(
         1.0, gt=0, le=1, description='Of the described speeds and accelerations; 0.1 at first [1]'
     )
-    dry_run: bool = live(False, 'Compute and show commands, send none')
+    dry_run: bool = Field(False, description='Compute and show commands, send none')
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')

@@ -30,8 +30,35 @@ def keywords(call: ast.Call) -> dict[str, ast.expr]:
     return {item.arg: item.value for item in call.keywords if item.arg is not None}
 
 
+def tables(path: Path) -> dict[str, ast.expr]:
+    """What is assigned to names in capitals at the top of a launch file."""
+    return {
+        ast.unparse(node.targets[0]): node.value
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper()
+    }
+
+
+def read_table(path: Path) -> list[Argument]:
+    """Arguments declared from a table ARGUMENTS of defaults and descriptions, and one LIMITED."""
+    found = tables(path)
+    table, limited = found['ARGUMENTS'], ast.literal_eval(found['LIMITED'])
+    assert isinstance(table, ast.Dict)
+    arguments = []
+    for key, value in zip(table.keys, table.values, strict=True):
+        assert key is not None and isinstance(value, ast.Tuple)
+        _, description = value.elts
+        name = ast.literal_eval(key)
+        arguments.append(
+            Argument(name, ast.literal_eval(description), True, tuple(limited.get(name, ())))
+        )
+    return arguments
+
+
 def read_syntax(path: Path) -> list[Argument]:
     """The arguments a launch file declares, from its syntax tree."""
+    if 'ARGUMENTS' in tables(path):
+        return read_table(path)
     arguments = []
     for call in calls(path, 'DeclareLaunchArgument'):
         given = keywords(call)

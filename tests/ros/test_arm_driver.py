@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -11,9 +12,11 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
+import rclpy
 from builtin_interfaces.msg import Duration
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PointStamped
+from rclpy.lifecycle import TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray, String
@@ -22,6 +25,7 @@ from visualization_msgs.msg import MarkerArray
 
 from nrl_ros.arm.model import ArmModel
 from nrl_ros.ros import qos
+from sim_bridge.arm_driver import ArmDriver
 from tests.ros.harness import EXIT_S
 
 pytestmark = pytest.mark.ros
@@ -287,6 +291,20 @@ def test_settings_that_do_not_fit_end_it_and_are_named(ros, settings, said):
     assert process.wait() == 1
     assert said in process.output
     assert 'Traceback' not in process.output
+
+
+def test_without_messages_for_markers_all_else_works(monkeypatch, capfd):
+    monkeypatch.setitem(sys.modules, 'visualization_msgs.msg', None)
+    context = rclpy.Context()
+    context.init(domain_id=101)
+    node = ArmDriver(context=context)
+    assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
+    topics = {publisher.topic_name for publisher in node.publishers}
+    node.destroy_node()
+    context.try_shutdown()
+    assert '/joint_states' in topics
+    assert '/markers' not in topics
+    assert 'install visualization_msgs' in capfd.readouterr().err
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

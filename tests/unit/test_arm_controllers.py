@@ -92,6 +92,17 @@ def test_commands_do_not_overtake_one_another_when_the_latency_falls() -> None:
     assert values == [0.0] * 4 + [2.0] * 2
 
 
+def test_holding_forgets_what_was_commanded_and_what_was_still_to_act() -> None:
+    controllers = Controllers(JOINTS, PERIOD, latency_s=0.02)
+    controllers.command_velocity([1.0, 1.0], 0.0)
+    same(controllers.update(0.02, REST, REST), Mode.VELOCITY, [1.0, 1.0])
+    controllers.command_velocity([2.0, 2.0], 0.02)
+    controllers.hold()
+    here = np.array([0.3, 0.4])
+    for step in range(3, 9):
+        same(controllers.update(step * PERIOD, here + 0.01 * (step - 3), REST), Mode.POSITION, here)
+
+
 # --------------------------------------------------------------- trajectories
 
 

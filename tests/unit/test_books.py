@@ -16,9 +16,9 @@ pytestmark = pytest.mark.skipif(not kernels.available(), reason='the kernel is n
 
 
 @pytest.mark.parametrize('delivery', list(Delivery))
-@pytest.mark.parametrize('instances', [1, 7])
+@pytest.mark.parametrize(('instances', 'often'), [(1, 1.0), (7, 1.0), (100, 0.05)])
 def test_compiled_and_numpy(
-    delivery: Delivery, instances: int, monkeypatch: pytest.MonkeyPatch
+    delivery: Delivery, instances: int, often: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps = 3 if delivery == Delivery.EVERY_N_STEPS else 0
     one = Books(instances, delivery, steps)
@@ -28,7 +28,7 @@ def test_compiled_and_numpy(
     random = np.random.default_rng(0)
     seen = np.zeros(3, int)
     for _ in range(400):
-        flags = [random.random(instances) < chance for chance in (0.15, 0.1, 0.05)]
+        flags = [random.random(instances) < often * chance for chance in (0.15, 0.1, 0.05)]
         blind = random.random(instances) < 0.1 if random.random() < 0.2 else None
         if blind is not None:
             flags[2] = flags[2] | blind
@@ -42,3 +42,24 @@ def test_compiled_and_numpy(
     assert (seen > 20).all()
     one.restore(Books(instances, delivery, steps).snapshot())
     assert not one.window.any() and not one.phase.any()
+
+
+@pytest.mark.parametrize('compiled', [True, False])
+def test_what_fits_and_what_is_finite(compiled: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        if not compiled:
+            patch.setattr(kernels, '_LIBRARY', None)
+        books = Books(40, Delivery.EPISODE, 0, 3)
+    action = np.full((40, 1), 2, np.int32)
+    assert books.fits(action, 3) and not books.fits(action, 2)
+    action[17] = -1
+    assert not books.fits(action, 3)
+    observation, reward = np.full((40, 3), 3e38, np.float32), np.full(40, -1e308)
+    observation[5], reward[5] = -0.0, 5e-324
+    assert books.finite(observation, reward)
+    for bad in (np.nan, -np.nan, np.inf, -np.inf):
+        for array in (observation, reward):
+            array.flat[39], kept = bad, array.flat[39]
+            assert not books.finite(observation, reward)
+            array.flat[39] = kept
+    assert books.finite(observation, reward)

@@ -9,7 +9,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel
 
+from nrl_ros.arm.description import RobotDescription
+from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.core.errors import BridgeError
 from nrl_ros.core.learner import COUNTERS
 from nrl_ros.core.neuromodulator import BASELINES, Neuromodulator, RpeSettings
@@ -20,20 +23,33 @@ from sim_bridge import contract, registry
 from sim_bridge.acrobot import AcrobotOptions
 from sim_bridge.cartpole import CartPoleOptions
 from sim_bridge.gymnasium_bridge import GymnasiumOptions
-from sim_bridge.options import Options
 from sim_bridge.reaching import ReachingOptions
 from sim_bridge.scripted import ScriptedOptions
 from tests.launch.readers import read_syntax
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md')])
-OPTIONS: dict[str, type[Options]] = {
+OPTIONS: dict[str, type[BaseModel]] = {
     'acrobot': AcrobotOptions,
+    'arm': ReachSettings,
     'cartpole': CartPoleOptions,
     'gymnasium': GymnasiumOptions,
     'reaching': ReachingOptions,
+    'ros2_control_arm': ReachSettings,
     'scripted': ScriptedOptions,
 }
+
+
+def option_names(model: type[BaseModel], prefix: str = '') -> set[str]:
+    """Names of options, those of groups with the group's before them."""
+    names: set[str] = set()
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            names |= option_names(inner, f'{prefix}{name}.')
+        else:
+            names.add(prefix + name)
+    return names
 
 
 def page(name: str) -> str:
@@ -87,6 +103,8 @@ def test_every_counter_is_described() -> None:
     environment = (ROOT / 'nrl_ros/nodes/environment.py').read_text()
     found = re.findall(r"counters\['(\w+)'( if \S+ else '(\w+)')?\]", environment)
     own |= {name for group in found for name in (group[0], group[2]) if name}
+    arm = (ROOT / 'sim_bridge/ros2_control_arm.py').read_text()
+    own |= set(re.findall(r"counters\['(\w+)'\]", arm))
     assert {'late_actions', 'duplicate_actions'} <= own
     assert not own - named
 
@@ -104,7 +122,11 @@ def test_every_bridge_and_its_options_are_described() -> None:
     named = code(page('bridges.md'))
     assert set(OPTIONS) == set(registry._OWN)
     for name, options in OPTIONS.items():
-        assert {name, *options.model_fields} <= named
+        assert {name, *option_names(options)} <= named
+
+
+def test_every_field_of_a_robot_description_is_described() -> None:
+    assert option_names(RobotDescription) <= code(page('real_arm.md'))
 
 
 def test_the_bridge_of_the_page_keeps_its_promises(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core import kernels
+from nrl_ros.core import kernel_traces, kernels
 from nrl_ros.core.heads import SoftmaxHead
 from nrl_ros.core.network import Network, NetworkSpec, Passes, xavier_normal
 from nrl_ros.core.noise import NoiseStream, agent_generators
@@ -110,7 +110,7 @@ def test_accumulate(shape: tuple[int, int]) -> None:
     weight = generator.standard_normal(23, dtype=np.float32)
     start = generator.standard_normal(shape, dtype=np.float32)
     total = start.copy()
-    kernels.accumulate(total, rows, weight, post, pre, at_post=3, at_pre=2)
+    kernel_traces.accumulate(total, rows, weight, post, pre, at_post=3, at_pre=2)
     a, x = post[rows, 3 : 3 + shape[0]], pre[rows, 2 : 2 + shape[1]]
     expected = start + np.einsum('r,ri,rj->ij', weight, a, x)
     np.testing.assert_allclose(total, expected, rtol=1e-5, atol=2e-5)
@@ -156,6 +156,43 @@ def test_normal_numbers_do_not_depend_on_earlier_ones(lag: int) -> None:
     square = (z * z - 1.0) / np.sqrt(2.0)
     assert abs((square[lag:] * square[:-lag]).mean()) < bound
     assert abs((square[lag:] * z[:-lag]).mean()) < bound
+
+
+def xoshiro(state: np.ndarray[Any, Any], blocks: int) -> np.ndarray[Any, Any]:
+    """The generator as its authors publish it, sixteen at a time; the state moves on."""
+
+    def rotated(x: np.ndarray[Any, Any], k: int) -> np.ndarray[Any, Any]:
+        return (x << np.uint32(k)) | (x >> np.uint32(32 - k))
+
+    s, out = state.reshape(4, 16), np.zeros((blocks, 16), np.uint32)
+    for block in range(blocks):
+        out[block] = rotated(s[0] + s[3], 7) + s[0]
+        shifted = s[1] << np.uint32(9)
+        s[2] ^= s[0]
+        s[3] ^= s[1]
+        s[1] ^= s[2]
+        s[0] ^= s[3]
+        s[2] ^= shifted
+        s[3] = rotated(s[3], 11)
+    return out.ravel()
+
+
+@pytest.mark.parametrize('count', [1, 15, 16, 17, 64, 100, 1023, 1025, 5000])
+def test_normal_numbers_are_the_quantiles_of_the_published_generator(count: int) -> None:
+    from statistics import NormalDist
+
+    state = np.random.default_rng(count).integers(1, 2**32, 64, dtype=np.uint32)
+    reference, out = state.copy(), np.full(count + 3, 9.0, np.float32)
+    stream = kernels.NativeNormal(state, out[:count])
+    for _ in range(2):
+        stream.draw()
+        # A started block of sixteen is used up.
+        whole = xoshiro(reference, -(-count // 16))
+        assert (state == reference).all()
+        probability = ((whole[:count] >> 9) + 0.5) / 2**23
+        expected = [NormalDist().inv_cdf(p) for p in probability.tolist()]
+        np.testing.assert_allclose(out[:count], expected, rtol=2e-6, atol=1e-6)
+    assert (out[count:] == 9.0).all()
 
 
 def test_normal_numbers_of_other_seeds_are_others() -> None:

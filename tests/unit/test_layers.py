@@ -30,7 +30,7 @@ ARM_MESSAGES = {
     'visualization_msgs',
 }
 CORE, SCHEMA, STORAGE = 'nrl_ros.core', 'nrl_ros.schema', 'nrl_ros.storage'
-STUDY = 'nrl_ros.study'
+STUDY, ARM = 'nrl_ros.study', 'nrl_ros.arm'
 MESSAGES = {'nrl_ros.msg', 'nrl_ros.srv'}
 ENTRY = STANDARD | {'nrl_ros', 'sim_bridge', 'numpy', 'yaml'} | ROS
 
@@ -38,7 +38,7 @@ ENTRY = STANDARD | {'nrl_ros', 'sim_bridge', 'numpy', 'yaml'} | ROS
 ROOMS: dict[str, set[str]] = {
     'nrl_ros/__init__.py': STANDARD,
     'nrl_ros/core': PURE | {'numpy', CORE},
-    'nrl_ros/arm': PURE | {'numpy', 'pydantic', 'yaml', 'pathlib', 'mujoco', CORE, 'nrl_ros.arm'},
+    'nrl_ros/arm': PURE | {'numpy', 'pydantic', 'yaml', 'pathlib', 'mujoco', CORE, SCHEMA, ARM},
     'nrl_ros/schema': PURE | {'pathlib', 'pydantic', 'yaml', CORE, SCHEMA},
     'nrl_ros/storage': STANDARD | {'numpy', 'msgpack', CORE, STORAGE, 'nrl_ros.__version__'},
     'nrl_ros/study': STANDARD
@@ -48,11 +48,12 @@ ROOMS: dict[str, set[str]] = {
     | {'numpy', 'pydantic', 'annotated_types', CORE, SCHEMA, 'nrl_ros.ros', 'nrl_ros.__version__'}
     | MESSAGES
     | ROS,
-    'nrl_ros/nodes': ENTRY,
+    'nrl_ros/nodes': ENTRY | ARM_MESSAGES,
     'nrl_ros/app.py': ENTRY,
     'nrl_ros/doctor.py': STANDARD,
-    'nrl_ros/cli': ENTRY | {'typer', 'rich', 'matplotlib', 'pydantic', 'annotated_types'},
-    'sim_bridge': STANDARD | {'numpy', 'pydantic', 'gymnasium', CORE, 'sim_bridge'},
+    'nrl_ros/cli': ENTRY
+    | {'typer', 'rich', 'matplotlib', 'mpl_toolkits', 'pydantic', 'annotated_types'},
+    'sim_bridge': STANDARD | {'numpy', 'pydantic', 'gymnasium', CORE, ARM, 'sim_bridge'},
     'launch': STANDARD | {'launch', 'launch_ros', 'ament_index_python', 'yaml'},
 }
 # The compiled step is the one file of the core that looks for another file.
@@ -62,8 +63,10 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/schema/files.py': {'os', 'nrl_ros'},
     'nrl_ros/study/ray_engine.py': {'ray'},
     # A node of its own, not a bridge: it stands where an arm's hardware stands.
+    'nrl_ros/ros/joints.py': ARM_MESSAGES,
+    'sim_bridge/ros2_control_arm.py': {'nrl_ros.ros', *ROS, *ARM_MESSAGES},
     'sim_bridge/arm_driver.py': {'nrl_ros', *ROS, *ARM_MESSAGES},
-    'sim_bridge/arm_markers.py': {'nrl_ros.arm', *ROS, *ARM_MESSAGES},
+    'sim_bridge/arm_markers.py': ROS | ARM_MESSAGES,
 }
 GENERATED = {'msg', 'srv', '__pycache__', 'native'}
 

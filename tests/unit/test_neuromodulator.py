@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from nrl_ros.core import kernels
 from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
 from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
 from tests.unit.fakes import reward_of
@@ -145,3 +146,36 @@ def test_arrays_of_unequal_length_are_refused() -> None:
 def test_impossible_settings_are_refused(setting: dict) -> None:
     with pytest.raises(ConfigError, match=next(iter(setting))):
         RpeSettings(**setting)
+
+
+@pytest.mark.skipif(not kernels.available(), reason='the kernel is not built')
+@pytest.mark.parametrize('scale', ['none', 'absolute_reward'])
+@pytest.mark.parametrize(
+    'how', [{'order': 'before'}, {'order': 'after'}, {'baseline': 'none'}], ids=str
+)
+def test_compiled_and_numpy(
+    how: dict[str, str], scale: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = RpeSettings(scale=scale, **how)  # type: ignore[arg-type]
+    one, two = Neuromodulator(settings), Neuromodulator(settings)
+    random = np.random.default_rng(0)
+    window = np.zeros(5, int)
+    for sequence in range(300):
+        who = np.flatnonzero(random.random(5) < 0.5)
+        value = random.standard_normal(len(who)) * random.integers(0, 2, len(who))
+        if sequence % 10 == 9:
+            value[: random.integers(0, 3)] = np.nan
+        window[who] += random.integers(0, 2, len(who)) if sequence % 7 == 6 else 1
+        reward = reward_of(sequence, who, window[who], value, instances=5)
+        ours = one.evaluate(reward)
+        with monkeypatch.context() as patch:
+            patch.setattr(kernels, '_LIBRARY', None)
+            theirs = two.evaluate(reward)
+        assert (ours is None) == (theirs is None)
+        if ours is not None and theirs is not None:
+            assert ours.instance.tolist() == theirs.instance.tolist()
+            np.testing.assert_allclose(ours.rpe, theirs.rpe, rtol=1e-12, atol=1e-14)
+            np.testing.assert_allclose(ours.baseline, theirs.baseline, rtol=1e-12, atol=1e-14)
+    assert one.counters == two.counters
+    assert min(one.counters[name] for name in ('rewards', 'duplicate_rewards')) > 5
+    assert one.counters['invalid_rewards'] > 5

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -290,6 +290,21 @@ def test_an_arm_that_does_not_follow_is_stopped() -> None:
     # 0.055 rad after ten ticks, 0.105 after 15, seen by the 16th, and eleven more are 0.11 s.
     assert ticks == 16 + 11
     assert verdict.cause == Cause.TRACKING_ERROR
+
+
+def test_a_dry_run_tells_what_would_come_next_from_where_the_arm_is() -> None:
+    """The arm stands, then somebody moves it: neither is an error, and nothing runs ahead."""
+    rig = Rig(replace(SETTINGS, dry_run=True))
+    rig.run(1)
+    for tick in range(100):
+        place = np.array([0.02 * max(tick - 50, 0), 0.0])
+        rig.state(position=place, velocity=[0.0, 0.0])
+        rig.command(1.0, 0.0)
+        verdict = rig.tick()
+        assert verdict.mode == Mode.FOLLOWING
+        assert verdict.velocity is not None and verdict.position is not None
+        assert verdict.velocity[0] == pytest.approx(min(0.1 * (tick + 1), 1.0))
+        assert verdict.position == pytest.approx(place + PERIOD * verdict.velocity)
 
 
 def test_time_astray_begins_anew_with_a_clear() -> None:

@@ -1,7 +1,7 @@
 /* The step of a small policy network, fused: passes, softmax head, eligibility rows, trace products.
  *
- * Plain C, no Python and no numpy headers: nrl_ros/core/kernels.py calls it through ctypes with
- * pointers to float32 arrays. It computes what network.py, heads.py, node_perturbation.py and traces.py
+ * Plain C, no Python and no numpy headers: nrl_ros/core/kernels.py and those beside it call it through
+ * ctypes with pointers to arrays. It computes what network.py, heads.py, node_perturbation.py and traces.py
  * compute, up to rounding; a test compares both. Results depend only on the arguments.
  */
 #include <stdint.h>
@@ -17,19 +17,41 @@
 #define NRL_EXPORT __attribute__((visibility("default")))
 
 /* Changes with every change of an argument list; kernels.py refuses another one. */
-NRL_EXPORT int32_t nrl_kernel_version(void) { return 5; }
+NRL_EXPORT int32_t nrl_kernel_version(void) { return 6; }
 
-/* Eight floats at any address. */
+/* Floats at any address. */
+typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
+typedef float sixteen __attribute__((vector_size(64), aligned(4), may_alias));
 
 /* Compiled with each caller, for the caller's machine. */
 #define NRL_INLINE static inline __attribute__((always_inline))
 
-/* Sum of sixteen in a fixed order that takes four steps instead of fifteen. */
-NRL_INLINE float sum_of(float *part) {
-  for (int k = 0; k < 8; ++k) part[k] += part[k + 8];
-  for (int k = 0; k < 4; ++k) part[k] += part[k + 4];
-  return (part[0] + part[2]) + (part[1] + part[3]);
+/* Sum of x . y over n numbers, sixteen sums at a time, which are then added in a fixed order. */
+NRL_INLINE float dot(const float *x, const float *y, int64_t n) {
+  union {
+    eight all;
+    four half[2];
+  } part;
+  eight low = {0}, high = {0};
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const eight *a = (const eight *)(x + i), *b = (const eight *)(y + i);
+    low += a[0] * b[0];
+    high += a[1] * b[1];
+  }
+  part.all = low + high;
+  const four p = part.half[0] + part.half[1];
+  float sum = (p[0] + p[2]) + (p[1] + p[3]);
+  for (; i < n; ++i) sum += x[i] * y[i];
+  return sum;
+}
+
+/* The same as memcpy, which would be a call for a few numbers. */
+NRL_INLINE void copy_few(float *to, const float *from, int64_t n) {
+  int64_t i = 0;
+  for (; i + 4 <= n; i += 4) memcpy(to + i, from + i, 4 * sizeof(float));
+  for (; i < n; ++i) to[i] = from[i];
 }
 
 /* COUNT rows of out = x . wt, whose sums stay in registers: a plain loop, which kept them in memory,
@@ -71,19 +93,8 @@ NRL_INLINE void product(const float *x, int64_t ldx, const float *wt, float *out
 /* The same for few outputs or few rows: dot products along the inputs, with w[n_out][n_in] as it is. */
 NRL_INLINE void dots(const float *x, int64_t ldx, const float *w, float *out, int64_t rows,
                      int64_t n_in, int64_t n_out) {
-  for (int64_t r = 0; r < rows; ++r) {
-    const float *xr = x + r * ldx;
-    for (int64_t j = 0; j < n_out; ++j) {
-      const float *wj = w + j * n_in;
-      float part[16] = {0};
-      int64_t i = 0;
-      for (; i + 16 <= n_in; i += 16)
-        for (int k = 0; k < 16; ++k) part[k] += xr[i + k] * wj[i + k];
-      float sum = sum_of(part);
-      for (; i < n_in; ++i) sum += xr[i] * wj[i];
-      out[r * n_out + j] = sum;
-    }
-  }
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < n_out; ++j) out[r * n_out + j] = dot(x + r * ldx, w + j * n_in, n_in);
 }
 
 /* Instances whose rows go through all layers together: they stay in the first cache. */
@@ -152,10 +163,10 @@ NRL_EXPORT NRL_CLONES void nrl_forward(int64_t layers, const int64_t *sizes, int
     const int64_t n_seen = sizes[0] + bias;
     for (int64_t r = 0; r < many; ++r) {
       float *x = clean + r * n_seen;
-      for (int64_t i = 0; i < sizes[0]; ++i) x[i] = observation[(b + r) * sizes[0] + i];
+      copy_few(x, observation + (b + r) * sizes[0], sizes[0]);
       if (bias) x[sizes[0]] = 1.0f;
       for (int64_t k = 0; k < (samples ? samples : 1); ++k)
-        for (int64_t i = 0; i < n_seen; ++i) pre_rows[(k * batch + b + r) * all_pre + i] = x[i];
+        copy_few(pre_rows + (k * batch + b + r) * all_pre, x, n_seen);
     }
     int64_t at_noise = 0, at_pre = 0;
     wt = turned;
@@ -344,14 +355,9 @@ NRL_EXPORT NRL_CLONES void nrl_eligibility(int64_t rows, int64_t n, int64_t grou
     int64_t start = 0;
     for (int64_t g = 0; g < groups; ++g) {
       const int64_t end = ends[g];
-      float part[16] = {0};
-      int64_t j = start;
-      for (; j + 16 <= end; j += 16)
-        for (int k = 0; k < 16; ++k) part[k] += z[j + k] * z[j + k];
-      float square = sum_of(part);
-      for (; j < end; ++j) square += z[j] * z[j];
+      const float square = dot(z + start, z + start, end - start);
       const float factor = (float)(scale * impact[r] / square);
-      for (j = start; j < end; ++j) p[j] = z[j] * factor;
+      for (int64_t j = start; j < end; ++j) p[j] = z[j] * factor;
       start = end;
     }
   }

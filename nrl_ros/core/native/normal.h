@@ -8,90 +8,118 @@
  */
 #define LANES 16
 
-static inline uint32_t rotl(uint32_t x, int k) { return (x << k) | (x >> (32 - k)); }
+/* Blocks that go through each step together: the next step waits for one before, not for all before. */
+#define TOGETHER 4
+#define GROUP (TOGETHER * LANES)
+#define EACH for (int k = 0; k < TOGETHER; ++k)
+/* Numbers after which the rare ones are looked for: their branch would stall the others. */
+#define SWEEP (16 * GROUP)
+
+/* Sixteen whole numbers at any address. */
+typedef int32_t whole __attribute__((vector_size(64), aligned(4), may_alias));
+typedef uint32_t bits __attribute__((vector_size(64), aligned(4), may_alias));
+typedef int32_t word __attribute__((may_alias));
+
+#define ALIGNED __attribute__((aligned(64)))
+#define ROTATED(x, n) ((x) << (n) | (x) >> (32 - (n)))
 
 /* log x for x in (0, 1], cephes' logf without its special cases. */
-static inline float log_unit(float x) {
-  union {
-    float f;
-    int32_t i;
-  } u = {x};
-  int32_t exponent = ((u.i >> 23) & 0xff) - 126;
-  u.i = (u.i & 0x007fffff) | 0x3f000000;
-  float m = u.f;
-  const int small = m < 0.707106781186547524f;
-  exponent -= small;
-  m = small ? m + m - 1.0f : m - 1.0f;
-  const float e = (float)exponent, z = m * m;
-  float y = 7.0376836292e-2f;
-  y = y * m - 1.1514610310e-1f;
-  y = y * m + 1.1676998740e-1f;
-  y = y * m - 1.2420140846e-1f;
-  y = y * m + 1.4249322787e-1f;
-  y = y * m - 1.6668057665e-1f;
-  y = y * m + 2.0000714765e-1f;
-  y = y * m - 2.4999993993e-1f;
-  y = y * m + 3.3333331174e-1f;
-  y = y * m * z;
-  y += -2.12194440e-4f * e - 0.5f * z;
-  return m + y + 0.693359375f * e;
+NRL_INLINE void log_unit(const sixteen *x, sixteen *out) {
+  sixteen m[TOGETHER], e[TOGETHER], y[TOGETHER];
+  EACH {
+    /* x = 2^exponent (1 + m), 1 + m from sqrt 1/2 to sqrt 2. */
+    const whole exponent = ((whole)x[k] - 0x3f3504f3) >> 23;
+    m[k] = (sixteen)((whole)x[k] - (exponent << 23)) - 1.0f;
+    e[k] = __builtin_convertvector(exponent, sixteen);
+  }
+  EACH y[k] = 7.0376836292e-2f * m[k] - 1.1514610310e-1f;
+  EACH y[k] = y[k] * m[k] + 1.1676998740e-1f;
+  EACH y[k] = y[k] * m[k] - 1.2420140846e-1f;
+  EACH y[k] = y[k] * m[k] + 1.4249322787e-1f;
+  EACH y[k] = y[k] * m[k] - 1.6668057665e-1f;
+  EACH y[k] = y[k] * m[k] + 2.0000714765e-1f;
+  EACH y[k] = y[k] * m[k] - 2.4999993993e-1f;
+  EACH y[k] = y[k] * m[k] + 3.3333331174e-1f;
+  EACH {
+    const sixteen z = m[k] * m[k];
+    y[k] = y[k] * m[k] * z;
+    y[k] += -2.12194440e-4f * e[k] - 0.5f * z;
+  }
+  EACH out[k] = m[k] + y[k] + 0.693359375f * e[k];
+}
+
+/* sqrt(2) erfinv x, where log(1 - x^2) is above -5. */
+NRL_INLINE void near_normal(const sixteen *x, const sixteen *log, sixteen *z) {
+  sixteen c[TOGETHER], p[TOGETHER];
+  EACH c[k] = -2.5f - log[k];
+  EACH p[k] = 2.81022636e-08f * c[k] + 3.43273939e-07f;
+  EACH p[k] = p[k] * c[k] - 3.5233877e-06f;
+  EACH p[k] = p[k] * c[k] - 4.39150654e-06f;
+  EACH p[k] = p[k] * c[k] + 0.00021858087f;
+  EACH p[k] = p[k] * c[k] - 0.00125372503f;
+  EACH p[k] = p[k] * c[k] - 0.00417768164f;
+  EACH p[k] = p[k] * c[k] + 0.246640727f;
+  EACH p[k] = p[k] * c[k] + 1.50140941f;
+  EACH z[k] = 1.41421356f * x[k] * p[k];
+}
+
+/* Whether any of a group may not be: negative floats are in the reverse order of their bits. */
+NRL_INLINE int any_far(const float *log) {
+  const word *const each = (const word *)log;
+  int32_t near = -1;
+  for (int i = 0; i < GROUP; ++i) near &= each[i] - (int32_t)0xc0a00000;
+  return near >= 0;
+}
+
+/* Puts right those that are not, one number in three hundred. */
+NRL_INLINE void far_normal(const float *x, const float *log, float *z) {
+  for (int i = 0; i < GROUP; ++i) {
+    const float d = __builtin_sqrtf(-log[i]) - 3.0f;
+    float q = -0.000200214257f;
+    q = q * d + 0.000100950558f;
+    q = q * d + 0.00134934322f;
+    q = q * d - 0.00367342844f;
+    q = q * d + 0.00573950773f;
+    q = q * d - 0.0076224613f;
+    q = q * d + 0.00943887047f;
+    q = q * d + 1.00167406f;
+    q = q * d + 2.83297682f;
+    z[i] = log[i] > -5.0f ? z[i] : 1.41421356f * x[i] * q;
+  }
 }
 
 NRL_EXPORT NRL_CLONES void nrl_normal(uint32_t *state, int64_t count, float *out) {
-  uint32_t s0[LANES], s1[LANES], s2[LANES], s3[LANES];
-  float block[LANES];
-  memcpy(s0, state, sizeof s0);
-  memcpy(s1, state + LANES, sizeof s1);
-  memcpy(s2, state + 2 * LANES, sizeof s2);
-  memcpy(s3, state + 3 * LANES, sizeof s3);
-  for (int64_t at = 0; at < count; at += LANES) {
-    float x[LANES], w[LANES];
-    int far = 0;
-    for (int k = 0; k < LANES; ++k) {
-      const uint32_t r = rotl(s0[k] + s3[k], 7) + s0[k];
-      const uint32_t t = s1[k] << 9;
-      s2[k] ^= s0[k];
-      s3[k] ^= s1[k];
-      s1[k] ^= s2[k];
-      s0[k] ^= s3[k];
-      s2[k] ^= t;
-      s3[k] = rotl(s3[k], 11);
-      /* In (-1, 1), never at its ends, and symmetric. */
-      x[k] = ((float)(int32_t)(r >> 9) + 0.5f) * 0x1p-22f - 1.0f;
-      w[k] = -log_unit((1.0f - x[k]) * (1.0f + x[k]));
-      far |= w[k] >= 5.0f;
-      const float c = w[k] - 2.5f;
-      float p = 2.81022636e-08f;
-      p = p * c + 3.43273939e-07f;
-      p = p * c - 3.5233877e-06f;
-      p = p * c - 4.39150654e-06f;
-      p = p * c + 0.00021858087f;
-      p = p * c - 0.00125372503f;
-      p = p * c - 0.00417768164f;
-      p = p * c + 0.246640727f;
-      p = p * c + 1.50140941f;
-      block[k] = 1.41421356f * x[k] * p;
-    }
-    /* One number in three hundred. */
-    if (far)
-      for (int k = 0; k < LANES; ++k) {
-        const float d = __builtin_sqrtf(w[k]) - 3.0f;
-        float q = -0.000200214257f;
-        q = q * d + 0.000100950558f;
-        q = q * d + 0.00134934322f;
-        q = q * d - 0.00367342844f;
-        q = q * d + 0.00573950773f;
-        q = q * d - 0.0076224613f;
-        q = q * d + 0.00943887047f;
-        q = q * d + 1.00167406f;
-        q = q * d + 2.83297682f;
-        block[k] = w[k] < 5.0f ? block[k] : 1.41421356f * x[k] * q;
+  float x[SWEEP] ALIGNED, log[SWEEP] ALIGNED, rest[GROUP] ALIGNED;
+  bits *const kept = (bits *)state;
+  bits s0 = kept[0], s1 = kept[1], s2 = kept[2], s3 = kept[3];
+  for (int64_t at = 0; at < count; at += SWEEP) {
+    const int64_t many = count - at < SWEEP ? count - at : SWEEP;
+    const int64_t last = many - many % GROUP;
+    for (int64_t i = 0; i < many; i += GROUP) {
+      sixteen *const xs = (sixteen *)(x + i), *const logs = (sixteen *)(log + i);
+      sixteen product[TOGETHER];
+      EACH {
+        const bits sum = s0 + s3, r = ROTATED(sum, 7) + s0, t = s1 << 9;
+        /* In (-1, 1), never at its ends, and symmetric. */
+        xs[k] = (__builtin_convertvector((whole)(r >> 9), sixteen) + 0.5f) * 0x1p-22f - 1.0f;
+        if (i + k * LANES >= many) continue;
+        s2 ^= s0;
+        s3 ^= s1;
+        s1 ^= s2;
+        s0 ^= s3;
+        s2 ^= t;
+        s3 = ROTATED(s3, 11);
       }
-    const int64_t left = count - at;
-    memcpy(out + at, block, (size_t)(left < LANES ? left : LANES) * sizeof(float));
+      EACH product[k] = (1.0f - xs[k]) * (1.0f + xs[k]);
+      log_unit(product, logs);
+      near_normal(xs, logs, (sixteen *)(i < last ? out + at + i : rest));
+    }
+    for (int64_t i = 0; i < many; i += GROUP)
+      if (any_far(log + i)) far_normal(x + i, log + i, i < last ? out + at + i : rest);
+    memcpy(out + at + last, rest, (size_t)(many - last) * sizeof(float));
   }
-  memcpy(state, s0, sizeof s0);
-  memcpy(state + LANES, s1, sizeof s1);
-  memcpy(state + 2 * LANES, s2, sizeof s2);
-  memcpy(state + 3 * LANES, s3, sizeof s3);
+  kept[0] = s0;
+  kept[1] = s1;
+  kept[2] = s2;
+  kept[3] = s3;
 }

@@ -56,7 +56,13 @@ NRL_INLINE void add_outer(float *restrict t, const float *restrict a, const floa
   }
 }
 
-/* Dense traces of many instances; mirrored by _Traces in kernels.py. */
+NRL_INLINE void copy_row(float *restrict to, const float *restrict from, int64_t n) {
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) *(eight *)(to + i) = *(const eight *)(from + i);
+  copy_few(to + i, from + i, n - i);
+}
+
+/* Dense traces of many instances; mirrored by _Traces in kernel_traces.py. */
 typedef struct {
   int64_t layers;
   const int64_t *sizes;
@@ -101,8 +107,8 @@ NRL_EXPORT NRL_CLONES void nrl_dense(const nrl_traces *s) {
         a += n_out;
         x += n_in;
       }
-      memcpy(post + row * n, new_post + row * n, (size_t)n * sizeof(float));
-      memcpy(pre + row * m, new_pre + row * m, (size_t)m * sizeof(float));
+      copy_row(post + row * n, new_post + row * n, n);
+      copy_row(pre + row * m, new_pre + row * m, m);
     }
   }
 }

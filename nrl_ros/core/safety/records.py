@@ -69,6 +69,8 @@ class SupervisorSettings:
             0: none is asked for.
         max_tick_gap_s: time between two ticks that is too much [s].
         anchor_gain: see MotionFilter.anchor; 0 where positions are commanded [1].
+        dry_run: verdicts are shown and not sent: the reference is where the arm is measured, so
+            that each tells what would come next from there.
         permissions: names of permissions that must have been granted before the arm moves; one
             that is not named here but withdrawn counts too.
 
@@ -87,6 +89,7 @@ class SupervisorSettings:
     heartbeat_timeout_s: float = 0.0
     max_tick_gap_s: float = 0.05
     anchor_gain: float = 0.0
+    dry_run: bool = False
     permissions: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -94,7 +97,7 @@ class SupervisorSettings:
         least = {'velocity_factor': 1.0, 'heartbeat_timeout_s': 0.0, 'anchor_gain': 0.0}
         least |= {'position_tolerance_rad': 0.0}
         for name, value in vars(self).items():
-            if name == 'permissions':
+            if name in ('dry_run', 'permissions'):
                 continue
             low = least.get(name)
             if not (math.isfinite(value) and (value > 0.0 if low is None else value >= low)):

@@ -261,7 +261,11 @@ class Supervisor:
         self._mode = Mode.HOLDING if command is None else Mode.FOLLOWING
         wanted = np.zeros(len(self._outbox.velocity)) if command is None else command.velocity
         try:
-            if self._settings.anchor_gain and state is not None:
+            if self._settings.dry_run and state is not None:
+                # Nothing moves: without this the reference would leave the arm behind.
+                self._filter.resume(state.position[None], self._outbox.velocity[None])
+                self._outbox.position = self._filter.position[0]
+            elif self._settings.anchor_gain and state is not None:
                 self._filter.anchor(state.position[None], self._settings.anchor_gain)
             motion = self._filter.follow(wanted[None])
             problem = self._outbox.take(motion)

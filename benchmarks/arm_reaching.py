@@ -1,0 +1,224 @@
+#!/usr/bin/env python3
+"""Reaching with a six-joint arm: NRL over ROS 2, and what else learns it in the same time.
+
+    .venv/bin/python benchmarks/arm_reaching.py [--quick] --json FILE
+
+NRL and backpropagation run as a user runs them, by ``nrl train``: three processes in lockstep, the
+same network, settings and steps, a learning rate each. PPO and SAC of stable-baselines3 (extra
+``yardstick``; left out where it is not installed) learn on the same vectorised arms for the wall
+time that NRL took, in one process on one core. Score: 1,000 greedy episodes with targets that no
+training has seen, from the last checkpoint. A table goes beside FILE, as .md.
+
+Three quarters of an hour on two cores that have nothing else to do; --quick: some minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
+
+# isort: split
+import numpy as np
+from rich.console import Console
+
+from benchmarks.arm_runs import (
+    RADII_CM,
+    arms,
+    final_distances,
+    score,
+    settings_of,
+    success,
+    write_section,
+)
+from nrl_ros.cli.runs import Run, newest
+from nrl_ros.core.types import StateBatch
+from nrl_ros.storage.checkpoint import read_checkpoint
+
+ROOT = Path(__file__).resolve().parent.parent
+SPARSE = (
+    'environment.bridge.options.reward.kind=success',
+    'environment.reward.delivery=episode',
+)
+# By the name in the table: what is set beside config/ur5e.yaml.
+OVER_ROS: dict[str, tuple[str, ...]] = {
+    'nrl': (),
+    'backpropagation': ('learner.plasticity.rule=backpropagation',),
+    'nrl_sparse': SPARSE,
+}
+TITLES = {
+    'nrl': 'NRL, three nodes over ROS 2',
+    'backpropagation': 'REINFORCE by backpropagation, three nodes over ROS 2',
+    'ppo': 'PPO, one process',
+    'sac': 'SAC, one process',
+    'nrl_sparse': 'NRL, reward only for an episode that ends within 2 cm',
+    'ppo_sparse': 'PPO, the same reward',
+    'untrained': 'Untrained network',
+    'random': 'Random velocities',
+}
+QUICK_STEPS = 2_000_000
+
+
+def over_ros(name: str, seed: int, steps: int, folder: Path) -> dict[str, Any]:
+    """Train as a user does, then score the last checkpoint."""
+    out = folder / f'{name}-s{seed}'
+    command = [
+        sys.executable, '-m', 'nrl_ros.cli.main', 'train', 'ur5e', '--seed', str(seed),
+        '--episodes', '0', '--quiet', '--out', str(out),
+    ]  # fmt: skip
+    if steps:
+        command += ['--steps', str(steps)]
+    for setting in OVER_ROS[name]:
+        command += ['--set', setting]
+    environment = os.environ | {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    subprocess.run(command, check=True, cwd=ROOT, env=environment)
+    run = Run(out)
+    summary = run.read_summary()
+    settings = settings_of(OVER_ROS[name], seed=seed)
+    saved = newest(run, settings.environment.agent).learner
+    return {
+        'seed': seed,
+        'steps': summary['steps'],
+        'seconds': summary['training_seconds'],
+        **score(settings, read_checkpoint(saved, 'learner'), seed=seed),
+    }
+
+
+def yardstick(name: str, seed: int, seconds: float) -> dict[str, Any]:
+    """Train a method of stable-baselines3 for so long."""
+    from benchmarks.arm_yardstick import train
+
+    overrides = SPARSE if name.endswith('_sparse') else ()
+    algorithm = name.removesuffix('_sparse')
+    act, steps, took = train(algorithm, overrides, seed=seed, seconds=seconds)
+    found = success(final_distances(arms(settings_of(seed=seed), 1000), act, seed))
+    return {'seed': seed, 'steps': steps, 'seconds': round(took, 1), **found}
+
+
+def floor(name: str, seed: int) -> dict[str, Any]:
+    """What is reached without learning."""
+    settings = settings_of(seed=seed)
+    if name == 'untrained':
+        return {'seed': seed, 'steps': 0, 'seconds': 0.0, **score(settings, None, seed=seed)}
+    books = arms(settings, 1000)
+    space = books.info.spec.action
+    generator = np.random.default_rng(seed)
+    low, high = np.array(space.low), np.array(space.high)
+
+    def act(state: StateBatch) -> Any:
+        drawn = generator.uniform(low, high, (len(state.phase), len(low)))
+        return drawn.astype(np.float32)
+
+    found = success(final_distances(books, act, seed))
+    return {'seed': seed, 'steps': 0, 'seconds': 0.0, **found}
+
+
+# ----------------------------------------------------------------- report
+
+
+def row(name: str, runs: list[dict[str, Any]]) -> str:
+    """One line of the table."""
+    cells = [TITLES[name], str(len(runs))]
+    for radius in RADII_CM:
+        shares = [100.0 * run[f'success_{radius}cm'] for run in runs]
+        cells.append(f'{np.mean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f})')
+    medians = [run['median_mm'] for run in runs]
+    cells.append(f'{np.mean(medians):.1f} ({min(medians):.1f} to {max(medians):.1f})')
+    steps = np.mean([run['steps'] for run in runs]) / 1e6
+    cells += [f'{steps:.1f}', f'{np.mean([run["seconds"] for run in runs]):.0f}']
+    return f'| {" | ".join(cells)} |'
+
+
+def table(result: dict[str, Any]) -> str:
+    """The page's section."""
+    head = (
+        '| | Seeds | within 5 cm [%] | 2 cm [%] | 1 cm [%] | Median distance [mm] | '
+        'Steps [10^6] | Wall time [s] |\n| --- | --- | --- | --- | --- | --- | --- | --- |\n'
+    )
+    rows = '\n'.join(row(name, runs) for name, runs in result['runs'].items())
+    versions = ', '.join(f'{name} {version}' for name, version in result['versions'].items())
+    return (
+        f'`{result["command"]}`; {versions}; {result["cpus"]} processors, shared with other work. '
+        'Mean over the seeds of 1,000 greedy episodes each, in brackets the worst and the best '
+        f'seed; seeds {result["seeds"]}. An episode counts by where it *ends*, after 4 s.\n\n'
+        f'{head}{rows}'
+    )
+
+
+def versions() -> dict[str, str]:
+    """Of what the figures depend on."""
+    found = {'Python': platform.python_version()}
+    for name in ('numpy', 'mujoco', 'torch', 'stable-baselines3'):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def measure(seeds: list[int], yardstick_seeds: list[int], steps: int) -> dict[str, Any]:
+    """All runs, by the name in the table."""
+    console = Console()
+    runs: dict[str, list[dict[str, Any]]] = {}
+
+    def note(name: str, run: dict[str, Any]) -> None:
+        runs.setdefault(name, []).append(run)
+        console.print(row(name, [run]), highlight=False, soft_wrap=True)
+
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ('nrl', 'backpropagation'):
+            for seed in seeds:
+                note(name, over_ros(name, seed, steps, Path(folder)))
+        seconds = float(np.mean([run['seconds'] for run in runs['nrl']]))
+        with_yardstick = importlib.util.find_spec('stable_baselines3') is not None
+        for name in ('ppo', 'sac') if with_yardstick else ():
+            for seed in yardstick_seeds:
+                note(name, yardstick(name, seed, seconds))
+        for seed in yardstick_seeds:
+            note('nrl_sparse', over_ros('nrl_sparse', seed, steps, Path(folder)))
+        for seed in yardstick_seeds if with_yardstick else ():
+            note('ppo_sparse', yardstick('ppo_sparse', seed, seconds))
+    for name in ('untrained', 'random'):
+        for seed in seeds:
+            note(name, floor(name, seed))
+    return runs
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--quick', action='store_true', help='one seed, fewer steps')
+    parser.add_argument('--json', type=Path, required=True, help='file for the figures')
+    parser.add_argument('--seeds', type=int, default=5, help='of NRL and backpropagation')
+    parser.add_argument('--yardstick-seeds', type=int, default=3, help='of everything else')
+    options = parser.parse_args()
+    seeds = list(range(1 if options.quick else options.seeds))
+    few = list(range(1 if options.quick else options.yardstick_seeds))
+    runs = measure(seeds, few, QUICK_STEPS if options.quick else 0)
+    result: dict[str, Any] = {
+        f'success_{radius}cm': float(np.mean([run[f'success_{radius}cm'] for run in runs['nrl']]))
+        for radius in RADII_CM
+    }
+    result |= {
+        'command': f'python benchmarks/arm_reaching.py {" ".join(sys.argv[1:])}',
+        'versions': versions(),
+        'cpus': os.cpu_count(),
+        'seeds': seeds,
+        'runs': runs,
+    }
+    options.json.write_text(json.dumps(result, indent=1) + '\n')
+    write_section(options.json.with_suffix('.md'), 'Reaching', table(result))
+
+
+if __name__ == '__main__':
+    main()

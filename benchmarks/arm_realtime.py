@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""One arm in real time: deadlines, jitter, latency; how fast it can go; from fault to standstill.
+
+    .venv/bin/python benchmarks/arm_realtime.py [--seconds N] [--json FILE] [--page FILE]
+
+Starts what `ros2 launch nrl_ros arm.launch.py robot:=ur5e sim:=true` starts: driver, safety node,
+environment, learner and neuromodulator, each a process of its own, with an action in every control
+period. Homing and episodes go on as always. Ten minutes at 125 Hz by default, then shorter turns at
+higher rates, then each fault, several times. For an otherwise idle machine of two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import arm_stack
+import numpy as np
+from arm_faults import faults
+from rich.console import Console
+from rich.table import Table
+
+RATE_HZ = 125.0
+FASTER_HZ = (250.0, 500.0, 1000.0)
+SUSTAINED = 0.999
+
+
+def measure(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
+    """Run the whole stack with an action in each period; figures of so many seconds."""
+    with arm_stack.Stack(folder, rate_hz) as stack:
+        stack.start_learning()
+        listener = stack.listener()
+        listener.until(lambda: listener.actions > 20, 'actions', 60.0)
+        listener.clear()
+        before = listener.counted()
+        listener.spin(seconds)
+        after = listener.counted()
+        late = after['late_actions'] - before['late_actions']
+        missing = after['missing_actions'] - before['missing_actions']
+        latency, periods = listener.latency_ms(), listener.periods_ms()
+        commands = listener.command_periods_ms()
+    steps = len(latency) + missing
+    return {
+        'rate_hz': rate_hz,
+        'seconds': seconds,
+        'actions': steps,
+        'in_time_share': round(1.0 - missing / max(steps, 1), 6),
+        'missing': missing,
+        'late': late,
+        'missed_periods': after['overrun_periods'] - before['overrun_periods'],
+        'stops': after['stops'] - before['stops'],
+        'latency_ms': spread(latency),
+        'jitter_ms': spread(np.abs(periods - 1000.0 / rate_hz)),
+        'command_jitter_ms': spread(np.abs(commands - 1000.0 / rate_hz)),
+    }
+
+
+def spread(values: np.ndarray) -> dict[str, float]:
+    """Median, 99th percentile and largest."""
+    if not len(values):
+        return {'p50': float('nan'), 'p99': float('nan'), 'max': float('nan')}
+    p50, p99 = np.percentile(values, (50, 99))
+    return {'p50': round(p50, 3), 'p99': round(p99, 3), 'max': round(float(values.max()), 3)}
+
+
+def rate_table(rows: list[dict[str, Any]]) -> Table:
+    """The figures for people."""
+    table = Table(title='an action in every period', title_justify='left')
+    for name in (
+        'rate',
+        'actions',
+        'in time',
+        'missing',
+        'stops',
+        'latency',
+        'jitter',
+        'of commands',
+    ):
+        table.add_column(name, justify='right')
+    for row in rows:
+        parts = [
+            ' / '.join(f'{row[name][key]:.2f}' for key in ('p50', 'p99', 'max'))
+            for name in ('latency_ms', 'jitter_ms', 'command_jitter_ms')
+        ]
+        table.add_row(
+            f'{row["rate_hz"]:.0f} Hz',
+            f'{row["actions"]:,}',
+            f'{100 * row["in_time_share"]:.3f} %',
+            str(row['missing']),
+            str(row['stops']),
+            *parts,
+        )
+    return table
+
+
+def fault_table(rows: list[dict[str, Any]]) -> Table:
+    """From fault to standstill, for people."""
+    table = Table(title='from fault to standstill', title_justify='left')
+    for name in ('fault', 'command at rest [s]', 'tool at rest [s]', 'bound [s]'):
+        table.add_column(name, justify='left' if name == 'fault' else 'right')
+    for row in rows:
+        bound = '–' if row['bound_s'] is None else f'{row["bound_s"]:.3f}'
+        table.add_row(row['fault'], *(_range(row[name]) for name in ('command_s', 'tool_s')), bound)
+    return table
+
+
+def _range(values: list[float]) -> str:
+    return f'{min(values):.3f} to {max(values):.3f}' if values else '–'
+
+
+def page(result: dict[str, Any]) -> str:
+    """The figures as a document."""
+    lines = [
+        '# One arm in real time',
+        '',
+        f'Made by `{result["command"]}` with nrl_ros on {result["machine"]}.',
+        '',
+        'UR5e on the simulated driver; driver, safety node, environment, learner and '
+        'neuromodulator are processes of their own; an action in every control period. Latency: '
+        'from a state to its action, as a third process hears both. Jitter: how far the time '
+        'between two states, or two commands to the arm, is from the period. Each as median / '
+        '99th percentile / largest.',
+        '',
+        '| Rate | Actions | In time | Missing | Stops | Latency [ms] | Jitter of states [ms] '
+        '| of commands [ms] |',
+        '| --- | --- | --- | --- | --- | --- | --- | --- |',
+    ]
+    for row in result['rates']:
+        parts = [
+            ' / '.join(f'{row[name][key]:.2f}' for key in ('p50', 'p99', 'max'))
+            for name in ('latency_ms', 'jitter_ms', 'command_jitter_ms')
+        ]
+        cells = [
+            f'{row["rate_hz"]:.0f} Hz for {row["seconds"]:.0f} s',
+            f'{row["actions"]:,}',
+            f'{100 * row["in_time_share"]:.3f} %',
+            str(row['missing']),
+            str(row['stops']),
+            *parts,
+        ]
+        lines.append(f'| {" | ".join(cells)} |')
+    highest = result['highest_sustained_hz']
+    said = f'{highest:.0f} Hz' if highest else 'none of them'
+    lines += [
+        '',
+        f'Highest of these rates with {100 * SUSTAINED:.1f} % in time and no stop: {said}.',
+        '',
+        '## From fault to standstill',
+        '',
+        'The arm moves at full speed when the fault comes. Command: until the safety node commands '
+        'no motion. Tool: until the true tool point rests. Bound: what the settings promise '
+        '([docs/safety.md](../safety.md)). Lowest and highest of several times.',
+        '',
+        '| Fault | Command at rest [s] | Tool at rest [s] | Bound [s] |',
+        '| --- | --- | --- | --- |',
+    ]
+    for row in result['faults']:
+        bound = '–' if row['bound_s'] is None else f'{row["bound_s"]:.3f}'
+        cells = [row['fault'], _range(row['command_s']), _range(row['tool_s']), bound]
+        lines.append(f'| {" | ".join(cells)} |')
+    return '\n'.join(lines) + '\n'
+
+
+def main() -> None:
+    """Measure, show, write."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument('--seconds', type=float, default=600.0, help='at 125 Hz [s]')
+    parser.add_argument('--faster-seconds', type=float, default=0.0, help='at each higher rate [s]')
+    parser.add_argument('--repeats', type=int, default=5, help='of each fault')
+    parser.add_argument('--json', type=Path, help='where the figures go')
+    parser.add_argument('--page', type=Path, help='where a document of them goes')
+    options = parser.parse_args()
+    faster = options.faster_seconds or min(60.0, options.seconds)
+    console = Console()
+    with tempfile.TemporaryDirectory() as folder:
+        rates = [measure(Path(folder), RATE_HZ, options.seconds)]
+        rates += [measure(Path(folder), rate, faster) for rate in FASTER_HZ]
+        console.print(rate_table(rates))
+        stopped = faults(Path(folder), options.repeats)
+        console.print(fault_table(stopped))
+    good = [
+        row['rate_hz'] for row in rates if row['in_time_share'] >= SUSTAINED and not row['stops']
+    ]
+    result = {
+        'in_time_share': rates[0]['in_time_share'],
+        'highest_sustained_hz': max(good, default=0.0),
+        'rates': rates,
+        'faults': stopped,
+        'machine': f'{os.cpu_count()} cores, {platform.machine()}, '
+        f'Python {platform.python_version()}',
+        'command': f'python benchmarks/arm_realtime.py --seconds {options.seconds:g}',
+        'date': time.strftime('%Y-%m-%d'),
+    }
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + '\n')
+    if options.page:
+        options.page.write_text(page(result))
+
+
+if __name__ == '__main__':
+    main()

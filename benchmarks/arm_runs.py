@@ -1,0 +1,195 @@
+"""A reaching arm trained in this process, and scored: what benchmark, studies and tests share.
+
+What counts is where an episode ends: the distance of the tool from the target at its last step,
+of greedy episodes (no noise, the policy's mean) with targets from a seed of their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
+
+# isort: split
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.arm.episode import METRICS
+from nrl_ros.cli.config import RunSettings, apply_overrides, check, find_config, read_config
+from nrl_ros.cli.evaluate import SEED_OFFSET
+from nrl_ros.core import loop
+from nrl_ros.core.episodes import Advance, Episodes
+from nrl_ros.core.learner import Learner
+from nrl_ros.core.neuromodulator import Neuromodulator
+from nrl_ros.core.types import Delivery, StateBatch
+from sim_bridge.registry import make_bridge
+
+Array = NDArray[Any]
+# States to actions in the environment's units.
+Act = Callable[[StateBatch], Array]
+
+RADII_CM = (5, 2, 1)
+_FINAL = METRICS.index('final_distance_m')
+
+
+def settings_of(overrides: Iterable[str] = (), *, seed: int = 0, task: str = 'ur5e') -> RunSettings:
+    """The settings of a task's file.
+
+    Args:
+        overrides: ``NODE.NAME=VALUE``.
+        seed: of learner and environment.
+        task: name of the file.
+    """
+    seeds = [f'learner.seed={seed}', f'environment.seed={seed}']
+    return check(apply_overrides(read_config(find_config(task)), [*overrides, *seeds]), source=task)
+
+
+class Training:
+    """Learner, neuromodulator and environment in lockstep, a step of all instances at a time.
+
+    Args:
+        settings: of all three.
+        snapshot: of a learner to go on with, by these settings; None: one that knows nothing.
+
+    Attributes:
+        settings: of all three.
+        bridge: the environment; may be changed while it runs.
+        episodes: its books.
+        learner: acts and learns.
+        cpu_s: processor time of the steps so far [s].
+    """
+
+    def __init__(self, settings: RunSettings, *, snapshot: dict[str, Any] | None = None) -> None:
+        self.settings = settings
+        bridge, reward = settings.environment.bridge, settings.environment.reward
+        self.bridge: Any = make_bridge(bridge.name, bridge.instances, dict(bridge.options))
+        self.episodes = Episodes(
+            self.bridge,
+            agent=settings.environment.agent,
+            session=1,
+            lockstep=True,
+            delivery=reward.core(),
+            delivery_steps=reward.steps,
+        )
+        self.learner = Learner(settings.learner.core())
+        if snapshot is not None:
+            # As a new agent: the old one's episodes are over.
+            self.learner.restore({**snapshot, 'agents': {}}, keep_settings=True)
+        self._neuromodulator = Neuromodulator(settings.neuromodulator.core())
+        self._cycle: Iterator[Advance] = loop.run(
+            self.episodes, self.learner, self._neuromodulator, seed=settings.environment.seed
+        )
+        self.cpu_s = 0.0
+
+    def step(self) -> Advance:
+        """One step of all instances."""
+        return next(self._cycle)
+
+    def run(self, steps: int) -> None:
+        """Go on until so many steps of all instances together have been made."""
+        start = time.process_time()
+        while self.episodes.total_steps < steps:
+            self.step()
+        self.cpu_s += time.process_time() - start
+
+
+def arms(
+    settings: RunSettings, count: int, change: Callable[[Any], None] | None = None
+) -> Episodes:
+    """That many arms of a task, to be scored with ``final_distances``.
+
+    Args:
+        settings: of the task.
+        count: B.
+        change: what to do to the bridge first.
+    """
+    bridge = settings.environment.bridge
+    environment = make_bridge(bridge.name, count, dict(bridge.options))
+    if change is not None:
+        change(environment)
+    return Episodes(environment, agent='score', session=1, lockstep=True, delivery=Delivery.EPISODE)
+
+
+def final_distances(books: Episodes, act: Act, seed: int) -> Array:
+    """Where the first episode of each arm ends [B, m].
+
+    Args:
+        books: the arms.
+        act: what they do.
+        seed: of the targets, added to one that no training uses.
+    """
+    state = books.begin(SEED_OFFSET + seed)
+    final = np.full(len(state.phase), np.nan)
+    while np.isnan(final).any():
+        advance = books.advance(act(state))
+        state = advance.state
+        if advance.ends is not None:
+            assert advance.ends.metrics is not None
+            first = advance.ends.episode == 0
+            final[advance.ends.instance[first]] = advance.ends.metrics[first, _FINAL]
+    return final
+
+
+def greedy(settings: RunSettings, snapshot: dict[str, Any] | None, books: Episodes) -> Act:
+    """What a learner does without noise.
+
+    Args:
+        settings: of the learner.
+        snapshot: of it; None: the weights that training starts from.
+        books: the arms it is for.
+    """
+    learner = Learner(settings.learner.core())
+    if snapshot is not None:
+        learner.restore({**snapshot, 'agents': {}})
+    learner.evaluating = True
+    learner.join(books.info)
+
+    def act(state: StateBatch) -> Array:
+        action = learner.receive(state)
+        assert action is not None
+        return action.action
+
+    return act
+
+
+def score(
+    settings: RunSettings,
+    snapshot: dict[str, Any] | None,
+    *,
+    seed: int,
+    count: int = 1000,
+    change: Callable[[Any], None] | None = None,
+) -> dict[str, float]:
+    """Greedy episodes of a learner; see ``arms`` and ``success``."""
+    books = arms(settings, count, change)
+    return success(final_distances(books, greedy(settings, snapshot, books), seed))
+
+
+def success(distances: Array) -> dict[str, float]:
+    """Shares of episodes that end within each radius, and the median distance.
+
+    Args:
+        distances: [N, m].
+    """
+    shares = {
+        f'success_{radius}cm': float(np.mean(distances < radius / 100.0)) for radius in RADII_CM
+    }
+    return {**shares, 'median_mm': float(np.median(distances)) * 1e3}
+
+
+def write_section(page: Path, title: str, text: str) -> None:
+    """Put a section into a page of results, in the place of the one with that title.
+
+    Args:
+        page: made where it does not exist.
+        title: of the section.
+        text: its Markdown.
+    """
+    before = page.read_text(encoding='utf-8') if page.is_file() else '# Reaching with an arm\n'
+    head, *sections = before.split('\n## ')
+    kept = {part.split('\n', 1)[0]: part for part in sections}
+    kept[title] = f'{title}\n\n{text.strip()}\n'
+    page.write_text('\n## '.join([head, *kept.values()]), encoding='utf-8')

@@ -1,0 +1,239 @@
+"""The processes around one arm, and somebody who listens to them; for arm_realtime.py."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import rclpy
+import yaml
+from geometry_msgs.msg import PointStamped
+from rclpy.executors import SingleThreadedExecutor
+
+from nrl_ros.ros import names, qos
+from nrl_ros.ros.interfaces import (
+    Action,
+    ArmCommand,
+    EnvState,
+    EnvStatus,
+    SafetyState,
+    SafetyStatus,
+)
+from nrl_ros.schema.files import dotted, find_config, read_config, read_yaml
+
+DOMAIN = 102
+ROBOT = 'ur5e'
+TOOL_TOPIC = 'true_tool'
+
+
+class Stack:
+    """Driver and safety node, and on request the learning nodes, in a ROS domain of their own.
+
+    Args:
+        folder: for files of settings.
+        rate_hz: of the control period.
+        safety: changes of the robot description, dotted.
+        driver: further parameters of the driver, dotted.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        rate_hz: float,
+        *,
+        safety: dict[str, Any] | None = None,
+        driver: dict[str, Any] | None = None,
+    ) -> None:
+        self._folder = folder
+        self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._listeners: list[Listener] = []
+        robot = dotted(read_yaml(find_config(ROBOT, 'robots')))
+        robot |= {'control.rate_hz': rate_hz} | (safety or {})
+        self.robot = folder / 'robot.yaml'
+        self.robot.write_text(yaml.safe_dump(_nested(robot)))
+        self._rate_hz = rate_hz
+        self._driver = {'topics.tool': TOOL_TOPIC} | (driver or {})
+
+    def __enter__(self) -> Stack:
+        """Start driver and safety node."""
+        self.start('sim_bridge.arm_driver', {'robot': str(self.robot)} | self._driver)
+        self.start('nrl_ros.nodes.safety', {'robot': str(self.robot)})
+        return self
+
+    def start(self, module: str, settings: dict[str, Any]) -> None:
+        """Start a node."""
+        path = self._folder / f'{module}.yaml'
+        path.write_text(yaml.safe_dump({'/**': {'ros__parameters': settings}}))
+        self.processes[module] = subprocess.Popen(
+            [sys.executable, '-m', module, '--ros-args', '--params-file', str(path)],
+            env=os.environ
+            | {
+                'ROS_DOMAIN_ID': str(DOMAIN),
+                'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+                'OPENBLAS_NUM_THREADS': '1',
+            },
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+
+    def start_learning(self) -> None:
+        """Start learner, neuromodulator and the environment of the real arm."""
+        nodes = read_config(find_config(ROBOT))
+        nodes['environment'] |= {
+            'bridge.name': 'ros2_control_arm',
+            'bridge.instances': 1,
+            'bridge.options.robot': str(self.robot),
+            'bridge.options.action_every': 1,
+            'bridge.options.episode.steps': int(4 * self._rate_hz),
+            'bridge.options.episode.home_every': 5,
+            'mode': 'realtime',
+            'stop.steps': 0,
+        }
+        for name, settings in nodes.items():
+            self.start(f'nrl_ros.nodes.{name}', settings)
+
+    def kill(self, module: str) -> None:
+        """End a process at once."""
+        self.processes.pop(module).kill()
+
+    def listener(self) -> Listener:
+        """Somebody who listens."""
+        self._listeners.append(Listener())
+        return self._listeners[-1]
+
+    def __exit__(self, *_: object) -> None:
+        """End everything."""
+        for listener in self._listeners:
+            listener.close()
+        for process in self.processes.values():
+            process.send_signal(signal.SIGINT)
+        for process in self.processes.values():
+            try:
+                process.wait(10.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+
+class Listener:
+    """Notes when states, actions and commands come, and where the tool is."""
+
+    def __init__(self) -> None:
+        self.context = rclpy.Context()
+        self.context.init(domain_id=DOMAIN)
+        self.node = rclpy.create_node('listener', context=self.context)
+        self._executor = SingleThreadedExecutor(context=self.context)
+        self._executor.add_node(self.node)
+        self.actions = 0
+        self.safety: SafetyState | None = None
+        self.status: SafetyStatus | None = None
+        self._env: EnvStatus | None = None
+        self.clear()
+        hear = self.node.create_subscription
+        hear(EnvState, names.STATE, self._on_state, qos.step(), raw=True)
+        hear(Action, names.ACTION, self._on_action, qos.step(), raw=True)
+        hear(EnvStatus, names.ENV_STATUS, self._on_env, qos.latched())
+        hear(SafetyState, names.SAFETY_STATE, self._on_safety, qos.step())
+        hear(SafetyStatus, names.SAFETY_STATUS, self._on_status, qos.latched())
+        hear(PointStamped, TOOL_TOPIC, self._on_tool, qos.step())
+        self.command = self.node.create_publisher(ArmCommand, names.ARM_COMMAND, qos.step())
+
+    def clear(self) -> None:
+        """Forget times."""
+        self._stated: list[float] = []
+        self._answered: list[float] = []
+        self._commanded: list[float] = []
+        self.tool: list[tuple[float, tuple[float, float, float]]] = []
+        self.speed: list[tuple[float, float]] = []
+        self._pending = False
+
+    def _on_state(self, _data: bytes) -> None:
+        self._stated.append(time.monotonic())
+        self._pending = True
+
+    def _on_action(self, _data: bytes) -> None:
+        self.actions += 1
+        if self._pending:
+            self._answered.append(time.monotonic() - self._stated[-1])
+            self._pending = False
+
+    def _on_env(self, message: EnvStatus) -> None:
+        self._env = message
+
+    def _on_safety(self, message: SafetyState) -> None:
+        now = time.monotonic()
+        self.safety = message
+        self._commanded.append(message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec)
+        self.speed.append((now, max((abs(value) for value in message.velocity), default=0.0)))
+
+    def _on_status(self, message: SafetyStatus) -> None:
+        self.status = message
+
+    def _on_tool(self, message: PointStamped) -> None:
+        point = message.point
+        self.tool.append((time.monotonic(), (point.x, point.y, point.z)))
+
+    def spin(self, seconds: float) -> None:
+        """Listen."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def until(self, holds: Callable[[], Any], what: str, timeout_s: float = 20.0) -> None:
+        """Listen until something holds."""
+        end = time.monotonic() + timeout_s
+        while not holds():
+            if time.monotonic() > end:
+                why = '' if self.status is None else f'; safety node: {self.status.why or "fine"}'
+                raise SystemExit(f'{what}: not within {timeout_s} s{why}')
+            self._executor.spin_once(timeout_sec=0.05)
+
+    def counted(self) -> dict[str, int]:
+        """Counters of environment and safety node, fresh ones."""
+        self._env = self.status = None
+        self.until(lambda: self._env and self.status, 'status')
+        assert self._env is not None and self.status is not None
+        env = dict(zip(self._env.counter_name, self._env.counter_value, strict=True))
+        safety = dict(zip(self.status.counter_name, self.status.counter_value, strict=True))
+        return {
+            'late_actions': self._env.late_actions,
+            'missing_actions': self._env.missing_actions,
+            'overrun_periods': env.get('overrun_periods', 0),
+            'stops': sum(value for name, value in safety.items() if name.startswith('stop_')),
+        }
+
+    def latency_ms(self) -> np.ndarray:
+        """From each state to its action."""
+        return 1e3 * np.array(self._answered)
+
+    def periods_ms(self) -> np.ndarray:
+        """Between states within an episode: homing lies between episodes."""
+        periods = 1e3 * np.diff(self._stated)
+        return periods[periods < 20.0 * np.median(periods)]
+
+    def command_periods_ms(self) -> np.ndarray:
+        """Between commands, by their own stamps."""
+        return 1e3 * np.diff(self._commanded)
+
+    def close(self) -> None:
+        """Leave."""
+        self._executor.shutdown()
+        self.node.destroy_node()
+        self.context.try_shutdown()
+
+
+def _nested(flat: dict[str, Any]) -> dict[str, Any]:
+    nested: dict[str, Any] = {}
+    for name, value in flat.items():
+        *groups, last = name.split('.')
+        target = nested
+        for group in groups:
+            target = target.setdefault(group, {})
+        target[last] = value
+    return nested
