@@ -26,6 +26,7 @@ from nrl_ros.core.safety.records import Cause
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState
 from tests.ros.harness import (
+    EACH,
     EMERGENCY,
     JOINT_STATES,
     POSITION,
@@ -72,7 +73,7 @@ class Arm:
         self.mark = 0
         self.restart()
         node = self.probe.node
-        node.create_subscription(SafetyState, names.SAFETY_STATE, self._on_state, qos.step())
+        node.create_subscription(SafetyState, names.SAFETY_STATE, self._on_state, EACH)
 
     def restart(self):
         """Whoever commands counts anew."""
@@ -263,12 +264,14 @@ def test_a_command_is_followed_within_its_limits_and_by_name(arm):
     assert list(state.wanted) == [9.0, -0.4]
     assert list(state.joint) == ['joint1', 'joint2']
     assert state.mode == FOLLOWING and state.session == arm.session and state.limited & 1
-    assert list(state.measured) == pytest.approx(list(state.position), abs=0.1)
     arm.probe.until(
         lambda: arm.sent and list(arm.sent[-1].data) == pytest.approx([1.5, -0.4]), 'a command'
     )
     way = np.diff([list(message.data) for message in arm.sent], axis=0)
     assert np.abs(way).max() <= 8.0 * PERIOD + 1e-9
+    rest = arm.until(lambda state: state.mode == HOLDING and not any(state.velocity), 'standstill')
+    assert rest.position[0] > HOME[0] and rest.position[1] < HOME[1]
+    arm.until(lambda state: list(state.measured) == pytest.approx(list(rest.position)), 'the place')
 
 
 def test_without_commands_it_ramps_to_zero_and_holds(arm):
@@ -277,8 +280,8 @@ def test_without_commands_it_ramps_to_zero_and_holds(arm):
     arm.until(lambda state: state.mode == HOLDING and not any(state.velocity), 'standstill')
     held = [state for state in arm.since() if state.mode == HOLDING]
     followed = [state for state in arm.since() if state.mode == FOLLOWING]
-    assert all(state.command_age_s <= 0.3 for state in followed)
-    assert held[0].command_age_s > 0.3
+    assert all(state.command_age_s <= 0.5 for state in followed)
+    assert held[0].command_age_s > 0.5
     # 8 rad/s^2 in periods of 20 ms.
     ramp = [state.velocity[0] for state in held][:5]
     assert ramp == pytest.approx([0.64, 0.48, 0.32, 0.16, 0.0], abs=1e-9)
