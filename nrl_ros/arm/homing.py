@@ -1,8 +1,8 @@
 """The way home: straight in joint space, slow; where that is blocked, back along the way come.
 
 The limits below (workspace, clearance of the arm with itself) may forbid the straight way. An arm
-that does not come nearer then goes back along where it has been, which was allowed once, tries again
-from there, and goes back twice as far each time.
+that does not come nearer then goes back along where it has been, which was allowed once, tries
+again from there, and goes back twice as far each time.
 """
 
 from __future__ import annotations
