@@ -33,6 +33,27 @@ SUSTAINED = 0.999
 
 def measure(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
     """Run the whole stack with an action in each period; figures of so many seconds."""
+    try:
+        return _measured(folder, rate_hz, seconds)
+    except arm_stack.NotHeard as error:
+        nothing = spread(np.zeros(0))
+        return {
+            'rate_hz': rate_hz,
+            'seconds': seconds,
+            'actions': 0,
+            'in_time_share': 0.0,
+            'missing': 0,
+            'late': 0,
+            'missed_periods': 0,
+            'stops': 1,
+            'latency_ms': nothing,
+            'jitter_ms': nothing,
+            'command_jitter_ms': nothing,
+            'failed': str(error),
+        }
+
+
+def _measured(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
     with arm_stack.Stack(folder, rate_hz) as stack:
         stack.start_learning()
         listener = stack.listener()

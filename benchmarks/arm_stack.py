@@ -33,6 +33,10 @@ ROBOT = 'ur5e'
 TOOL_TOPIC = 'true_tool'
 
 
+class NotHeard(RuntimeError):
+    """What was waited for did not come: the arm was stopped, or the machine is too slow."""
+
+
 class Stack:
     """Driver and safety node, and on request the learning nodes, in a ROS domain of their own.
 
@@ -191,7 +195,7 @@ class Listener:
         while not holds():
             if time.monotonic() > end:
                 why = '' if self.status is None else f'; safety node: {self.status.why or "fine"}'
-                raise SystemExit(f'{what}: not within {timeout_s} s{why}')
+                raise NotHeard(f'{what}: not within {timeout_s} s{why}')
             self._executor.spin_once(timeout_sec=0.05)
 
     def counted(self) -> dict[str, int]:
