@@ -134,8 +134,10 @@ class Cell:
 @pytest.fixture(scope='module')
 def cell(tmp_path_factory):
     ros = Ros(tmp_path_factory.mktemp('cell'))
-    yield Cell(ros)
-    ros.close()
+    try:
+        yield Cell(ros)
+    finally:
+        ros.close()
 
 
 @pytest.fixture
