@@ -22,7 +22,7 @@ from std_srvs.srv import Trigger
 
 from nrl_ros.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.arm.episode import ReachEpisodes
-from nrl_ros.arm.homing import way_home
+from nrl_ros.arm.homing import Homing
 from nrl_ros.arm.robot import make_robot
 from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.arm.wear import Wear
@@ -91,6 +91,9 @@ class ArmEnvironment:
             )
         self.phase = Phase.WAITING
         self.wear = Wear(len(self.robot.joints))
+        self._way = Homing(
+            self.robot.home, np.array(self.robot.hard.velocity), options.homing.speed_share
+        )
         self._node: Any = None
         self._reader = JointReader(self.robot.joints)
         self._position: Array = np.zeros((1, len(self.robot.joints)))
@@ -167,6 +170,8 @@ class ArmEnvironment:
             )
         self.wear.moved(position, time.monotonic())
         self._position, self._velocity = position[None], velocity[None]
+        if self.phase == Phase.RUNNING:
+            self._way.note(position)
         self._heard_at = time.monotonic()
 
     def _on_safety(self, message: SafetyState) -> None:
@@ -302,8 +307,10 @@ class ArmEnvironment:
         there = np.abs(position - home).max() < group.tolerance_rad
         if there and np.abs(self._velocity).max() < _STILL_RAD_S:
             self.hold()
+            self._way.arrived()
             return True
         if self._homing_since is None or self._dry_run:
+            self._way.paused()
             self._node.counters['homings'] += self._homing_since is None
             self._homing_since = now
         if now - self._homing_since > group.timeout_s:
@@ -314,8 +321,9 @@ class ArmEnvironment:
                 f'{position[worst]:.3f} rad, expected {home[worst]:.3f}: is something in the way, '
                 'is the controller active?'
             )
-        wanted = way_home(position, home, np.array(self.robot.hard.velocity), group.speed_share)
-        self._publish(wanted, ArmCommand.PURPOSE_HOMING)
+        blocked = self._way.blocked
+        self._publish(self._way.velocity(position, now), ArmCommand.PURPOSE_HOMING)
+        self._node.counters['homings_blocked'] += self._way.blocked - blocked
         return False
 
     # --------------------------------------------------------------- acting

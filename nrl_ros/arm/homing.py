@@ -1,4 +1,9 @@
-"""The way home: straight in joint space, slow, and slower still near its end."""
+"""The way home: straight in joint space, slow; where that is blocked, back along the way come.
+
+The limits below (workspace, clearance of the arm with itself) may forbid the straight way. An arm
+that does not come nearer then goes back along where it has been, which was allowed once, tries
+again from there, and goes back twice as far each time.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +16,13 @@ Array = NDArray[Any]
 
 # Share of the way left that is gone in a second, near the end [1/s].
 _GAIN = 3.0
+# Noted places are at least so far apart in one joint, and the oldest go when they are too many.
+_APART_RAD = 0.1
+_MOST_PLACES = 5000
+# A place on the way back is reached within this.
+_NEAR_RAD = 0.05
+# Not nearer by so much in so long a time is blocked.
+_NEARER_RAD, _BLOCKED_S = 0.003, 0.4
 
 
 def way_home(position: Array, home: Array, velocity: Array, speed_share: float) -> Array:
@@ -28,3 +40,77 @@ def way_home(position: Array, home: Array, velocity: Array, speed_share: float) 
     wanted = _GAIN * (home - position)
     fastest = float(np.max(np.abs(wanted) / (speed_share * velocity)))
     return np.asarray(wanted / max(fastest, 1.0))
+
+
+class Homing:
+    """Leads home, around what blocks the straight way.
+
+    Attributes:
+        blocked: times that the straight way was found blocked.
+
+    Args:
+        home: where to [J, rad].
+        velocity: limits [J, rad/s].
+        speed_share: of the limits to use, at most [1].
+    """
+
+    def __init__(self, home: Array, velocity: Array, speed_share: float) -> None:
+        self._home, self._velocity, self._share = home, velocity, speed_share
+        self._been: list[Array] = []
+        self.blocked = 0
+        self.arrived()
+
+    def note(self, position: Array) -> None:
+        """Remember where the arm has been [J, rad]; to be called while it is away."""
+        if not self._been or np.abs(position - self._been[-1]).max() > _APART_RAD:
+            self._been.append(np.array(position))
+            del self._been[:-_MOST_PLACES]
+
+    def arrived(self) -> None:
+        """At home: what was before does not matter any more."""
+        self._been.clear()
+        self._goal: Array | None = None
+        self._back, self._left_back = 1, 0
+        self.paused()
+
+    def paused(self) -> None:
+        """Something else was done meanwhile: whether the way is blocked is found out anew."""
+        self._nearest, self._since = np.inf, np.nan
+
+    def velocity(self, position: Array, now: float) -> Array:
+        """Joint velocities [J, rad/s] to ask for.
+
+        Args:
+            position: measured [J, rad].
+            now: time of a steady clock [s].
+        """
+        if self._goal is not None and np.abs(position - self._goal).max() < _NEAR_RAD:
+            self._next_place()
+        goal = self._home if self._goal is None else self._goal
+        left = float(np.abs(position - goal).max())
+        if left < self._nearest - _NEARER_RAD or np.isnan(self._since):
+            self._nearest, self._since = min(left, self._nearest), now
+        elif now - self._since > _BLOCKED_S and left > _NEAR_RAD:
+            self._turn_back()
+        goal = self._home if self._goal is None else self._goal
+        return way_home(position, goal, self._velocity, self._share)
+
+    def _turn_back(self) -> None:
+        self.paused()
+        if self._goal is None and self._been:
+            self.blocked += 1
+            self._left_back = self._back
+            self._back *= 2
+            self._next_place()
+        else:
+            # A place that cannot be reached, or none left: once more straight home.
+            self._goal = None
+
+    def _next_place(self) -> None:
+        """One place further back, or home again when it was far enough."""
+        self.paused()
+        if self._left_back and self._been:
+            self._left_back -= 1
+            self._goal = self._been.pop()
+        else:
+            self._goal = None

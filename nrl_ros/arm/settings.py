@@ -112,7 +112,7 @@ class HomingGroup(Settings):
 
     speed_share: float = Field(0.3, gt=0, le=1, description='Of the velocity limits [1]')
     tolerance_rad: float = Field(0.01, gt=0, description='Nearer than this is at home')
-    timeout_s: float = Field(30.0, gt=0, description='Longer than this is a fault')
+    timeout_s: float = Field(60.0, gt=0, description='Longer than this is a fault')
     wait_for_go: bool = Field(
         False, description='Wait at home, before each episode, for the service ~/go'
     )

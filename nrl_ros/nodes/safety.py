@@ -70,7 +70,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
                 try:
                     self._take(description, message.data)
                 except NrlError as error:
-                    self.fail(f'the model on {topic} cannot be used: {error}')
+                    name = self.resolve_topic_name(topic)
+                    self.fail(f'the model on {name} cannot be used: {error}')
 
             self.subscription(String, topic, qos.latched(), model_came, inactive=True)
             self.get_logger().info(f'waiting for the model on {topic}')

@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from nrl_ros.arm.description import RobotDescription, read_robot
-from nrl_ros.arm.homing import way_home
+from nrl_ros.arm.homing import Homing, way_home
 from nrl_ros.arm.robot import Robot, load_robot, make_robot
 from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.arm.task import ReachTask, Targets
 from nrl_ros.arm.wear import Wear
 from nrl_ros.core.errors import ConfigError, ShapeError
 from nrl_ros.core.learner import Learner
+from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.core.types import ActionKind, AgentInfo, Delivery
 from sim_bridge.arm import ArmBridge
@@ -220,6 +221,36 @@ def test_the_way_home_is_straight_and_slow() -> None:
     assert fast == pytest.approx([-0.2, -0.2 / 6.0])
     near = way_home(np.array([0.01, 1.0]), home, limits, 0.2)
     assert near == pytest.approx([-0.03, 0.0])
+
+
+def home_again(robot: Robot, walk: int) -> tuple[bool, int]:
+    """Walk at random within all limits, then go home; whether it came there, times blocked."""
+    random = np.random.default_rng([walk, 7])
+    way = Homing(robot.home, np.array(robot.hard.velocity), 0.3)
+    motion = MotionFilter(robot.limits, robot.period_s, guard=robot.guard())
+    motion.start(robot.home[None])
+    wanted = random.uniform(-1.0, 1.0, (1, len(robot.home)))
+    for period in range(500):
+        if period % 25 == 0:
+            wanted = np.clip(wanted + random.normal(0.0, 0.8, wanted.shape), -1.0, 1.0)
+        motion.follow(wanted)
+        way.note(motion.position[0])
+    for period in range(60 * 25):
+        position = motion.position[0]
+        if np.abs(position - robot.home).max() < 0.01:
+            return True, way.blocked
+        velocity = way.velocity(position, 5 * period * robot.period_s)
+        for _ in range(5):
+            motion.follow(velocity[None])
+    return False, way.blocked
+
+
+def test_it_comes_home_where_limits_block_the_straight_way() -> None:
+    """From wherever a random policy has led it, within clearance and workspace."""
+    robot = load_robot('ur5e')
+    ends = [home_again(robot, walk) for walk in range(8)]
+    assert all(there for there, _ in ends)
+    assert sum(blocked for _, blocked in ends) > 0
 
 
 def test_wear_adds_motion_and_leaves_out_noise_and_gaps() -> None:
