@@ -99,7 +99,7 @@ SERVICES = {
 }
 _MODULES = {'app': 'nrl_ros.app', 'arm_driver': 'sim_bridge.arm_driver'}
 # Domains of these tests: 40 to 100, other ones than those of the launch and command line tests.
-_DOMAINS = itertools.cycle(range(40, 101))
+_DOMAINS = itertools.cycle([40 + (os.getpid() + number) % 61 for number in range(61)])
 # A TCP port for each, held by whoever uses it: tests that run at the same time must not meet.
 _FIRST_PORT = 21_000
 
