@@ -72,6 +72,7 @@ class Cell:
         self.ros, self.robot = ros, robot_file(ros.folder, watchdog={'command_timeout_s': 0.3})
         self.driver = ros.start('arm_driver', {'robot': self.robot})
         self.safety = ros.start('safety', {'robot': self.robot, 'status_period_s': 0.1})
+        self.safety.until_logged('manifest')
         self.probe = ros.probe()
         self.probe.hear(names.SAFETY_STATE, names.ARM_COMMAND, JOINT_STATES)
         self.until(lambda state: state.mode == HOLDING, 'a safety node that hears the arm')

@@ -61,6 +61,8 @@ class Arm:
         robot = robot_file(ros.folder, **groups)
         flat = {'robot': robot, 'status_period_s': 0.1, **(settings or {})}
         self.process = ros.start('safety', flat)
+        # Whoever comes second is found at once; who comes at the same time, seconds later.
+        self.process.until_logged('manifest')
         self.probe = ros.probe()
         self.probe.hear(names.SAFETY_STATUS, names.DIAGNOSTICS, VELOCITY, POSITION, TRAJECTORY)
         self.states = self.probe.heard.setdefault(names.SAFETY_STATE, [])
