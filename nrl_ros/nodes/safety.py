@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.duration import Duration
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
@@ -38,6 +39,8 @@ _RUNNING, _SCALING = 'the robot program', 'full speed scaling'
 _RELEASED = 'the emergency stop topic'
 # Of the distance between arm and reference, where velocities are commanded, in a period.
 _ANCHOR_GAIN = 0.05
+# Longest wait for the controller to have the command to stand still.
+_LAST_COMMAND_S = 0.2
 
 
 class SafetyNode(NrlNode[SafetyNodeSettings]):
@@ -140,6 +143,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             if self._verdict.mode in (Mode.STOPPED, Mode.WAITING):
                 break
             time.sleep(self._robot.period_s)
+        # The topic goes with the process, and a last command that is lost leaves the arm moving.
+        self._command.wait_for_all_acked(Duration(seconds=_LAST_COMMAND_S))
         self._publish_status()
 
     def cleanup(self) -> None:
