@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from rclpy.duration import Duration
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
@@ -38,6 +39,8 @@ _RUNNING, _SCALING = 'the robot program', 'full speed scaling'
 _RELEASED = 'the emergency stop topic'
 # Of the distance between arm and reference, where velocities are commanded, in a period.
 _ANCHOR_GAIN = 0.05
+# Longest wait for the controller to have the command to stand still.
+_LAST_COMMAND_S = 0.2
 
 
 class SafetyNode(NrlNode[SafetyNodeSettings]):
@@ -62,7 +65,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._status = self.publisher(SafetyStatus, names.SAFETY_STATUS, qos.latched())
         self._diagnostics = self.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
         if description.model == FROM_TOPIC:
-            topic = description.control.description_topic
+            topic = self.resolve_topic_name(description.control.description_topic)
 
             def model_came(message: String) -> None:
                 if self._robot is not None:
@@ -74,7 +77,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
                     self.fail(f'the model on {name} cannot be used: {error}')
 
             self.subscription(String, topic, qos.latched(), model_came, inactive=True)
-            self.get_logger().info(f'waiting for the model on {self.resolve_topic_name(topic)}')
+            self.get_logger().info(f'waiting for the model on {topic}')
         else:
             self._take(description, '')
         self.periodic(self.settings.status_period_s, self._publish_status)
@@ -91,7 +94,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         still = np.zeros(len(robot.joints))
         self._wanted, self._measured = still, still
         self._session = self._sequence = 0
-        self._heard_at = -inf
+        self._measured_ns = 0
         self._verdict = Verdict(Mode.WAITING, Cause(0), '', None, None, 0, False, -1, inf, inf)
         self._periods: list[float] = []
         self._ticked_at = math.nan
@@ -140,6 +143,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             if self._verdict.mode in (Mode.STOPPED, Mode.WAITING):
                 break
             time.sleep(self._robot.period_s)
+        # The topic goes with the process, and a last command that is lost leaves the arm moving.
+        self._command.wait_for_all_acked(Duration(seconds=_LAST_COMMAND_S))
         self._publish_status()
 
     def cleanup(self) -> None:
@@ -150,21 +155,23 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
 
     def _on_joints(self, message: JointState) -> None:
         assert self._supervisor is not None
-        now = time.monotonic()
-        stamp = nanoseconds(message.header.stamp)
-        age_s = (self.now_ns() - stamp) / _GIGA if stamp else 0.0
+        now, now_ns = time.monotonic(), self.now_ns()
+        # Those that were held up come all at once: how fast the arm moved is in their stamps.
+        stamp = nanoseconds(message.header.stamp) or now_ns
         position, velocity = self._reader.read(message)
         if np.isnan(velocity).all():
-            velocity = self._differences(now, position)
-        self._measured, self._heard_at = position, now
-        self._supervisor.on_state(now, position, velocity, age_s)
+            velocity = self._differences(stamp, position)
+        self._measured, self._measured_ns = position, stamp
+        self._supervisor.on_state(now, position, velocity, (now_ns - stamp) / _GIGA)
 
-    def _differences(self, now: float, position: Any) -> Any:
+    def _differences(self, stamp: int, position: Any) -> Any:
         """Velocities of a driver that publishes none."""
-        elapsed_s = now - self._heard_at
+        elapsed_s = (stamp - self._measured_ns) / _GIGA
         if not 0.0 < elapsed_s < 1.0:
             return np.zeros_like(position)
-        return (position - self._measured) / elapsed_s
+        with np.errstate(invalid='ignore'):
+            # What is no number stays none, and is refused.
+            return (position - self._measured) / elapsed_s
 
     def _on_command(self, message: ArmCommand) -> None:
         assert self._supervisor is not None

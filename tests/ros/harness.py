@@ -9,6 +9,7 @@ import itertools
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -98,7 +99,9 @@ SERVICES = {
 }
 _MODULES = {'app': 'nrl_ros.app', 'arm_driver': 'sim_bridge.arm_driver'}
 # Domains of these tests: 40 to 100, other ones than those of the launch and command line tests.
-_DOMAINS = itertools.cycle(range(40, 101))
+_DOMAINS = itertools.cycle([40 + (os.getpid() + number) % 61 for number in range(61)])
+# A TCP port for each, held by whoever uses it: tests that run at the same time must not meet.
+_FIRST_PORT = 21_000
 
 Flat = dict[str, Any]
 
@@ -287,7 +290,7 @@ class Ros:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.domain = next(_DOMAINS)
+        self.domain, self._claim = _free_domain()
         self._parts: list[Any] = []
 
     def start(
@@ -325,6 +328,20 @@ class Ros:
         """Leave nothing behind."""
         for part in reversed(self._parts):
             part.close() if isinstance(part, Probe) else part.kill()
+        self._claim.close()
+
+
+def _free_domain() -> tuple[int, socket.socket]:
+    """A domain that nobody else has, and what keeps it."""
+    for domain in itertools.islice(_DOMAINS, 61):
+        claim = socket.socket()
+        try:
+            claim.bind(('127.0.0.1', _FIRST_PORT + domain))
+        except OSError:
+            claim.close()
+        else:
+            return domain, claim
+    raise AssertionError('every ROS domain from 40 to 100 is in use')
 
 
 def robot_file(folder: Path, **groups: Any) -> str:
