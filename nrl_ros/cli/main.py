@@ -307,9 +307,23 @@ def plot(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    robot: Annotated[
+        str, typer.Option(help='Instead, what a robot description comes to: a name or a path')
+    ] = '',
+    speed_share: Annotated[
+        float, typer.Option(help='With --robot: of the described speeds', min=0.001, max=1.0)
+    ] = 1.0,
+) -> None:
     """Say what of ROS, messages, middleware and packages is present, and how to mend the rest."""
     with _errors():
+        if robot:
+            from nrl_ros.arm.preflight import preflight
+            from nrl_ros.arm.robot import load_robot
+
+            for line in preflight(load_robot(robot, share=speed_share)):
+                typer.echo(line)
+            return
         from nrl_ros.doctor import run
 
         console = Console(soft_wrap=True, highlight=False)
