@@ -1,9 +1,11 @@
 """The command ``nrl arm`` with real nodes and the simulated driver: episodes, words, its end."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -48,9 +50,9 @@ def arm(tmp_path):
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             env=environment() | {'PYTHONUNBUFFERED': '1'},
         )
+        process.written = ''
         started.append(process)
         return process
 
@@ -61,13 +63,20 @@ def arm(tmp_path):
 
 
 def until(process, text):
-    """Lines up to the first with a text; the end of the output is a failure."""
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if text in line:
-            return lines
-    raise AssertionError(f'{text!r} was not written:\n{"".join(lines)}')
+    """Wait until a text is written; what was written up to it does not count again."""
+    end = time.monotonic() + TIMEOUT_S
+    while text not in process.written:
+        ready, _, _ = select.select([process.stdout], [], [], max(end - time.monotonic(), 0.0))
+        data = os.read(process.stdout.fileno(), 65536) if ready else b''
+        assert data, f'{text!r} was not written:\n{process.written}'
+        process.written += data.decode()
+    process.written = process.written.partition(text)[2]
+
+
+def the_rest(process):
+    """All that is written until its end."""
+    output, _ = process.communicate(timeout=TIMEOUT_S)
+    return process.written + output.decode()
 
 
 def gone(nodes):
@@ -78,7 +87,7 @@ def gone(nodes):
 
 def test_episodes_end_it_and_its_folder_goes_on_in_simulation(arm, tmp_path):
     process = arm('--episodes', 3)
-    output, _ = process.communicate(timeout=TIMEOUT_S)
+    output = the_rest(process)
     assert process.returncode == 0, output
     assert 'finished after' in output
     assert 'within 5 cm' in output
@@ -99,7 +108,7 @@ def test_words_stop_and_clear_and_ctrl_c_ends_every_node(arm, tmp_path):
     assert len(nodes) == 5
 
     def type_in(word):
-        process.stdin.write(f'{word}\n')
+        process.stdin.write(f'{word}\n'.encode())
         process.stdin.flush()
 
     type_in('hurry')
@@ -109,11 +118,13 @@ def test_words_stop_and_clear_and_ctrl_c_ends_every_node(arm, tmp_path):
     until(process, 'STOPPED')
     type_in('clear')
     until(process, 'clear: cleared')
+    # The environment has to have heard of it before it takes a go.
+    until(process, 'holding')
     type_in('go')
     until(process, 'go: going')
     until(process, 'acts')
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=TIMEOUT_S)
+    rest = the_rest(process)
     assert process.returncode == 0, rest
     gone(nodes)
     told = summary(tmp_path / 'run')
@@ -129,7 +140,7 @@ def test_a_node_that_dies_ends_it_and_is_named(arm, tmp_path):
         pid for pid in nodes if b'nrl_ros.nodes.safety' in Path(f'/proc/{pid}/cmdline').read_bytes()
     )
     os.kill(victim, signal.SIGKILL)
-    output, _ = process.communicate(timeout=TIMEOUT_S)
+    output = the_rest(process)
     assert process.returncode == 1
     assert 'safety ended unexpectedly with signal SIGKILL' in output
     gone(nodes)
