@@ -16,7 +16,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PointStamped
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
 from nrl_ros.arm.controllers import Controllers, JointSensor, Mode
@@ -26,7 +26,7 @@ from nrl_ros.arm.model import ArmModel
 from nrl_ros.arm.plant import MujocoPlant, ServoPlant
 from nrl_ros.arm.trajectory import Trajectory
 from nrl_ros.core.errors import ConfigError, NrlError
-from nrl_ros.core.types import Float64
+from nrl_ros.core.types import Float64 as Array
 from nrl_ros.ros import qos
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
@@ -35,6 +35,7 @@ from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
 NAME = 'arm_driver'
 _MARKERS_S = 0.1
 _DIAGNOSTICS_S = 1.0
+_PERMISSIONS_S = 0.1
 # Periods that the machine was too busy for are made up for, unless they are more than this [s].
 _MADE_UP_S = 0.1
 _SECOND_NS = 1_000_000_000
@@ -106,7 +107,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         self._sensor.position_noise = settings.noise.position
         self._sensor.velocity_noise = settings.noise.velocity
 
-    def _per_joint(self, values: tuple[float, ...], what: str) -> Float64:
+    def _per_joint(self, values: tuple[float, ...], what: str) -> Array:
         if len(values) != self._model.size:
             raise ConfigError(
                 f'{what}: expected {self._model.size} values, for {", ".join(self._model.joints)}; '
@@ -133,6 +134,23 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
             self.periodic(_DIAGNOSTICS_S, self._publish_diagnostics)
         if topics.markers:
             self._make_markers(topics.markers)
+        self._make_permissions()
+
+    def _make_permissions(self) -> None:
+        """What a robot says besides of whether it may be moved."""
+        topics = self._used.topics
+        running = self.publisher(Bool, topics.running, qos.latched()) if topics.running else None
+        scaling = self._optional(Float64, topics.speed_scaling)
+
+        def publish() -> None:
+            fault = self.settings.fault
+            if running is not None:
+                running.publish(Bool(data=not fault.program_stopped))
+            if scaling is not None:
+                scaling.publish(Float64(data=fault.speed_scaling))
+
+        if running is not None or scaling is not None:
+            self.periodic(_PERMISSIONS_S, publish)
 
     def _optional(self, kind: type, topic: str) -> Any:
         return self.publisher(kind, topic, qos.step()) if topic else None
@@ -293,8 +311,13 @@ def described(settings: ArmDriverNodeSettings) -> ArmDriverNodeSettings:
             'publishes: name a URDF or MJCF file as model to simulate it'
         )
     control, topics = robot.control, settings.topics
-    name = control.interface
-    taken = {'velocity': '', 'position': '', 'trajectory': '', name: control.command_topic}
+    taken = {'velocity': '', 'position': '', 'trajectory': ''}
+    taken |= {control.interface: control.command_topic, 'joint_states': control.state_topic}
+    for mine, topic in (
+        ('running', robot.watchdog.running_topic),
+        ('speed_scaling', robot.watchdog.speed_scaling_topic),
+    ):
+        taken |= {mine: topic} if topic else {}
     return settings.model_copy(
         update={
             'model': robot.model,
@@ -302,7 +325,7 @@ def described(settings: ArmDriverNodeSettings) -> ArmDriverNodeSettings:
             'tool': robot.tool,
             'rate_hz': control.rate_hz,
             'start': settings.start or robot.home_rad,
-            'topics': topics.model_copy(update={**taken, 'joint_states': control.state_topic}),
+            'topics': topics.model_copy(update=taken),
         }
     )
 

@@ -155,6 +155,68 @@ def demo(
 
 
 @app.command()
+def arm(  # noqa: PLR0913 - one argument per option
+    robot: Annotated[
+        str, typer.Option(help='In config/robots, its task in config; default: ur5e')
+    ] = '',
+    real: Annotated[
+        bool, typer.Option('--real', help='The driver of the robot is running: start none')
+    ] = False,
+    robot_file: Annotated[
+        Path | None, typer.Option(help='Description of a robot of your own; task: generic')
+    ] = None,
+    load: Annotated[
+        Path | None, typer.Option(help='Checkpoint, folder of them, or run folder to go on from')
+    ] = None,
+    speed_share: Annotated[
+        float, typer.Option(help='Of the described speeds that is allowed; 0.1 at first')
+    ] = 1.0,
+    dry_run: Annotated[
+        bool, typer.Option('--dry-run', help='Compute and show commands, send none')
+    ] = False,
+    evaluate: Annotated[
+        bool, typer.Option('--evaluate', help='Act without noise, learn nothing')
+    ] = False,
+    episodes: Annotated[int, typer.Option(help='0: until Ctrl-C', min=0)] = 0,
+    namespace: Annotated[
+        str, typer.Option(help="ROS namespace of the nodes and the robot's topics")
+    ] = '',
+    domain: Annotated[
+        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option('--set', help='Any setting, as learner.plasticity.learning_rate=0.01'),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help='Folder of the run; default: runs/arm-ROBOT-DATE-sSEED')
+    ] = None,
+) -> None:
+    """Run one arm in real time, simulated or real: driver, safety node, and what learns."""
+    with _errors():
+        from nrl_ros.cli.arm import ArmOptions, check_options
+
+        options = ArmOptions(
+            robot=robot,
+            robot_file=robot_file,
+            real=real,
+            load=load,
+            speed_share=speed_share,
+            dry_run=dry_run,
+            evaluate=evaluate,
+            episodes=episodes,
+            namespace=namespace,
+            domain=domain,
+            overrides=tuple(overrides or ()),
+            out=out,
+        )
+        check_options(options)
+        from nrl_ros.cli.arm_watch import run
+
+        raise typer.Exit(run(options, Console()))
+
+
+@app.command()
 def study(
     which: Annotated[
         str, typer.Argument(metavar='STUDY', help='paper, quick, or a file like those')
@@ -245,9 +307,23 @@ def plot(
 
 
 @app.command()
-def doctor() -> None:
+def doctor(
+    robot: Annotated[
+        str, typer.Option(help='Instead, what a robot description comes to: a name or a path')
+    ] = '',
+    speed_share: Annotated[
+        float, typer.Option(help='With --robot: of the described speeds', min=0.001, max=1.0)
+    ] = 1.0,
+) -> None:
     """Say what of ROS, messages, middleware and packages is present, and how to mend the rest."""
     with _errors():
+        if robot:
+            from nrl_ros.arm.preflight import preflight
+            from nrl_ros.arm.robot import load_robot
+
+            for line in preflight(load_robot(robot, share=speed_share)):
+                typer.echo(line)
+            return
         from nrl_ros.doctor import run
 
         console = Console(soft_wrap=True, highlight=False)

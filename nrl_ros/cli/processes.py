@@ -31,6 +31,8 @@ MODULES = {
     'learner': 'nrl_ros.nodes.learner',
     'neuromodulator': 'nrl_ros.nodes.neuromodulator',
     'environment': 'nrl_ros.nodes.environment',
+    'safety': 'nrl_ros.nodes.safety',
+    'arm_driver': 'sim_bridge.arm_driver',
     COMPOSED: 'nrl_ros.app',
 }
 

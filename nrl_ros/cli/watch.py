@@ -206,7 +206,7 @@ class Watch:
         if self._signals.received:
             return Outcome('interrupted', code=128 + self._signals.received)
         for name, code in processes.ended().items():
-            return _failed(name, f'ended unexpectedly with {_exit_text(code)}', processes)
+            return _failed(name, f'ended unexpectedly with {exit_text(code)}', processes)
         return None
 
     def _stop(self, processes: Processes, names: list[str]) -> None:
@@ -255,7 +255,8 @@ def _limited(plan: Plan) -> bool:
     return bool(stop.steps or stop.episodes)
 
 
-def _exit_text(code: int) -> str:
+def exit_text(code: int) -> str:
+    """An exit code of a process as a person reads it."""
     if code >= 0:
         return f'exit code {code}'
     try:

@@ -243,6 +243,9 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         control = robot.description.control
         if control.interface == 'velocity':
             self._command.publish(forward_command(verdict.velocity))
+        elif verdict.mode == Mode.STOPPED and self._is_elsewhere(verdict.position):
+            # Whoever moved a stopped arm must not see it jump back when its program runs again.
+            return
         elif control.interface == 'position':
             self._command.publish(forward_command(verdict.position))
         else:
@@ -250,6 +253,12 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             still = np.zeros_like(verdict.velocity)
             seconds = control.trajectory_time_s
             self._command.publish(trajectory(robot.joints, verdict.position, still, seconds))
+
+    def _is_elsewhere(self, position: Any) -> bool:
+        """Whether the arm is further from there than it may be while it is commanded."""
+        assert self._robot is not None
+        most = self._robot.description.watchdog.tracking_error_rad
+        return not np.abs(self._measured - position).max() <= most
 
     def _say(self, verdict: Verdict) -> None:
         before, self._verdict = self._verdict, verdict

@@ -42,6 +42,14 @@ class TopicsGroup(Settings):
     description: str = Field(
         '', description='Published when named: std_msgs/String with the text of the model, latched'
     )
+    running: str = Field(
+        '',
+        description='Published when named: std_msgs/Bool, latched: whether the robot program '
+        "runs, as UR's robot_program_running",
+    )
+    speed_scaling: str = Field(
+        '', description="Published when named: std_msgs/Float64 [%], as UR's speed_scaling"
+    )
     clock: str = Field(
         '', description='Published when named, as /clock: rosgraph_msgs/Clock with simulated time'
     )
@@ -69,6 +77,8 @@ class FaultGroup(Settings):
     drop_share: float = live(0.0, 'Share of joint states that are lost [1]', ge=0, le=1)
     latency_s: float = live(0.0, 'Commands act so much later [s]', ge=0, le=10)
     freeze_states: bool = live(False, 'No joint states are published; the arm goes on')
+    program_stopped: bool = live(False, 'topics.running says that the program has stopped')
+    speed_scaling: float = live(100.0, 'What topics.speed_scaling says [%]', ge=0, le=100)
 
 
 class ArmDriverNodeSettings(Settings):

@@ -19,7 +19,7 @@ from geometry_msgs.msg import PointStamped
 from rclpy.lifecycle import TransitionCallbackReturn
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Float64MultiArray, String
+from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import MarkerArray
 
@@ -240,6 +240,19 @@ def test_commands_act_after_their_latency(ros):
     # To a period; how long a message is under way is not the driver's.
     assert moment(begin) - sent >= 0.4 - 0.008
     assert begin.velocity[0] == 0.2
+
+
+def test_it_says_of_a_described_robot_whether_it_may_be_moved(ros):
+    """The topics that the safety node watches on hardware, so that both start with one file."""
+    arm = Arm(ros, robot='ur5e')
+    running = arm.hear(Bool, 'io_and_status_controller/robot_program_running', qos.latched())
+    scaling = arm.hear(Float64, 'speed_scaling_state_broadcaster/speed_scaling')
+    arm.probe.until(lambda: running and scaling, 'program and speed scaling')
+    assert running[-1].data
+    assert scaling[-1].data == 100.0
+    changed = {'fault__program_stopped': True, 'fault__speed_scaling': 40.0}
+    assert arm.probe.set_parameter('arm_driver', **changed).successful
+    arm.probe.until(lambda: not running[-1].data and scaling[-1].data == 40.0, 'both changed')
 
 
 def test_markers_description_and_clock(ros):

@@ -344,6 +344,30 @@ def test_stop_and_clear_are_services(arm):
     arm.mode(HOLDING)
 
 
+@pytest.mark.parametrize(('moved', 'silent'), [(0.05, False), (0.7, True)])
+def test_a_stopped_arm_that_was_moved_is_not_called_back(ros, moved, silent):
+    """Positions are held where it stopped, unless somebody has taken the arm elsewhere."""
+    arm = Arm(ros, control={'interface': 'position', 'command_topic': POSITION})
+    arm.connected = True
+    arm.mode(HOLDING)
+    arm.stop()
+    arm.mode(STOPPED)
+    arm.obeys, arm.place = False, np.array(HOME) + [0.0, moved]
+    arm.now()
+    arm.until(lambda state: list(state.measured) == pytest.approx(list(arm.place)), 'the new place')
+    arm.go_on()
+    sent = arm.probe.heard[POSITION]
+    before = len(sent)
+    arm.go_on()
+    assert (len(sent) == before) == silent
+    assert arm.clear().success
+    arm.now()
+    arm.mode(HOLDING)
+    arm.until(lambda _: len(sent) > before, 'commands')
+    arm.go_on()
+    assert list(sent[-1].data) == pytest.approx(list(arm.place))
+
+
 def test_joint_states_that_do_not_come_stop_it_and_people_are_told(arm):
     arm.run(0.5, 0.0)
     arm.probe.heard[names.DIAGNOSTICS].clear()

@@ -19,6 +19,7 @@ from nrl_ros.core.neuromodulator import BASELINES, Neuromodulator, RpeSettings
 from nrl_ros.core.noise import NOISE_SHAPES
 from nrl_ros.core.optimisers import OPTIMISERS
 from nrl_ros.core.plasticity import RULES
+from nrl_ros.schema.base import flatten
 from sim_bridge import contract, registry
 from sim_bridge.acrobot import AcrobotOptions
 from sim_bridge.cartpole import CartPoleOptions
@@ -118,15 +119,22 @@ def test_every_launch_argument_is_described(path: Path) -> None:
         assert argument.name in named, f'{path.name}: {argument.name} is not in docs/launch.md'
 
 
+def test_the_table_of_a_robots_description_is_complete_and_has_its_defaults() -> None:
+    rows = dict(re.findall(r'^\| `([a-z_.0-9]+)` \| ([^|]*) \|', page('real_arm.md'), re.MULTILINE))
+    fields = flatten(RobotDescription())
+    assert set(rows) >= set(fields)
+    for name, value in fields.items():
+        if name == 'name' or value in ('', [], ()):
+            continue
+        shown = ', '.join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+        assert rows[name].strip() == shown, name
+
+
 def test_every_bridge_and_its_options_are_described() -> None:
     named = code(page('bridges.md'))
     assert set(OPTIONS) == set(registry._OWN)
     for name, options in OPTIONS.items():
         assert {name, *option_names(options)} <= named
-
-
-def test_every_field_of_a_robot_description_is_described() -> None:
-    assert option_names(RobotDescription) <= code(page('real_arm.md'))
 
 
 def test_the_bridge_of_the_page_keeps_its_promises(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,65 @@
+"""What a person should read before an arm is switched on: all that its description comes to."""
+
+from __future__ import annotations
+
+from nrl_ros.arm.clearance import Clearance
+from nrl_ros.arm.robot import Robot
+
+
+def preflight(robot: Robot) -> list[str]:
+    """Lines about an arm: joints, limits in force, home and its clearance, workspace, topics.
+
+    Args:
+        robot: made with the share of speed that is meant.
+    """
+    return [*_joints(robot), *_places(robot), *_topics(robot)]
+
+
+def _joints(robot: Robot) -> list[str]:
+    limits, description = robot.limits, robot.description
+    lines = [
+        f'robot {description.name}, model {description.model}, manifest {robot.digest()}',
+        'joints, in the order of commands; limits in force, with margin and share of speed:',
+    ]
+    for at, joint in enumerate(robot.joints):
+        lines.append(
+            f'  {joint}: {limits.position_low[at]:.3f} to {limits.position_high[at]:.3f} rad, '
+            f'{limits.velocity[at]:.3g} rad/s, {limits.acceleration[at]:.3g} rad/s^2, '
+            f'stops with {limits.stop_acceleration[at]:.3g} rad/s^2, home {robot.home[at]:.3f} rad'
+        )
+    return lines
+
+
+def _places(robot: Robot) -> list[str]:
+    box, home = robot.description.workspace, robot.home[None]
+    x, y, z = robot.chain.tool(home)[0]
+    least = Clearance(robot.model)(home)[0]
+    asked = f'{box.clearance_m} m are kept' if box.clearance_m else 'not watched in motion'
+    sides = ', '.join(
+        f'{axis} {low:g} to {high:g}'
+        for axis, low, high in zip('xyz', box.low_m, box.high_m, strict=True)
+    )
+    return [
+        f'frame: base of the model, x forwards, z up; tool {robot.model.tool} at home: '
+        f'{x:.3f}, {y:.3f}, {z:.3f} m',
+        f'workspace: {sides} m, {box.margin_m} m from its walls; watched: '
+        f'{", ".join((robot.model.tool, *box.watched))}',
+        f'clearance of the arm from itself at home: {least:.3f} m ({asked})',
+    ]
+
+
+def _topics(robot: Robot) -> list[str]:
+    control, watchdog = robot.description.control, robot.description.watchdog
+    lines = [
+        f'a {control.interface} command each {1000.0 * robot.period_s:.4g} ms on '
+        f'{control.command_topic}, joint states from {control.state_topic}',
+        f'held after {watchdog.command_timeout_s} s without a command, stopped after '
+        f'{watchdog.state_timeout_s} s without a joint state, or by true on '
+        f'{control.emergency_stop_topic}',
+    ]
+    for what, topic in (
+        ('robot program', watchdog.running_topic),
+        ('speed scaling', watchdog.speed_scaling_topic),
+    ):
+        lines.append(f'{what}: {f"watched on {topic}" if topic else "NOT watched"}')
+    return lines

@@ -1,0 +1,238 @@
+"""The command ``nrl arm``: what it is told, the files it gives to the nodes, and what it shows.
+
+Nothing here knows ROS, so that a typing error is told where ROS is missing; ``arm_watch`` runs it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from nrl_ros.arm.description import FROM_TOPIC, read_robot
+from nrl_ros.arm.robot import load_robot
+from nrl_ros.cli import config
+from nrl_ros.cli.config import RunSettings
+from nrl_ros.cli.runs import Run, create_run, newest, open_run, versions, write_json
+from nrl_ros.core.errors import ConfigError
+
+_RECENT = 20
+_RADII_M = (0.05, 0.02)
+# Learners' counters that tell what an arm's limits and delays cost.
+_SHOWN = ('limited_steps', 'unapplied_steps', 'aborted_windows')
+
+
+@dataclass(frozen=True)
+class ArmOptions:
+    """What the command line says.
+
+    Attributes:
+        robot: in config/robots, with its task in config; empty: ur5e, or generic with a file.
+        robot_file: description of a robot of one's own.
+        real: the driver of the robot is running; otherwise the simulated one is started.
+        load: checkpoint, folder of checkpoints, or run folder to go on from.
+        speed_share: of the described speeds and accelerations [1].
+        dry_run: compute and show commands, send none.
+        evaluate: act without noise, learn nothing.
+        episodes: after which it ends; 0: until Ctrl-C.
+        namespace: ROS namespace; empty: none.
+        domain: ROS domain.
+        overrides: ``NODE.NAME=VALUE``.
+        out: folder of the run itself.
+        root: folder that run folders are made in.
+    """
+
+    robot: str = ''
+    robot_file: Path | None = None
+    real: bool = False
+    load: Path | None = None
+    speed_share: float = 1.0
+    dry_run: bool = False
+    evaluate: bool = False
+    episodes: int = 0
+    namespace: str = ''
+    domain: int | None = None
+    overrides: tuple[str, ...] = ()
+    out: Path | None = None
+    root: Path = Path('runs')
+
+    @property
+    def task(self) -> str:
+        """Name of the task file."""
+        return self.robot or ('ur5e' if self.robot_file is None else 'generic')
+
+    @property
+    def description(self) -> str:
+        """The robot, as its nodes are told."""
+        return self.task if self.robot_file is None else str(self.robot_file.resolve())
+
+
+@dataclass(frozen=True)
+class ArmPlan:
+    """Ready to start.
+
+    Attributes:
+        run: its folder, with all files written.
+        settings: of the nodes in this run.
+        params: parameter files, later ones winning.
+    """
+
+    run: Run
+    settings: RunSettings
+    params: list[Path]
+
+
+def check_options(options: ArmOptions) -> RunSettings:
+    """Check everything that needs neither ROS nor a run folder.
+
+    Raises:
+        NrlError: a robot, task, checkpoint or setting is wrong.
+    """
+    if not 0.0 < options.speed_share <= 1.0:
+        raise ConfigError(f'--speed-share must be in (0, 1], received {options.speed_share}')
+    path = config.find_config(options.task)
+    if not (options.real and read_robot(options.description).model == FROM_TOPIC):
+        load_robot(options.description, share=options.speed_share)
+    start_from(options)
+    return config.resolve(path, options.overrides, live(options))
+
+
+def live(options: ArmOptions) -> dict[str, config.Flat]:
+    """What makes a task that of one arm in real time."""
+    return {
+        'learner': {'autostart': True, 'evaluate': options.evaluate},
+        'neuromodulator': {'autostart': True},
+        'environment': {
+            'autostart': True,
+            'mode': 'realtime',
+            'bridge.name': 'ros2_control_arm',
+            'bridge.instances': 1,
+            'bridge.options.robot': options.description,
+            'stop.steps': 0,
+            'stop.episodes': options.episodes,
+            'stop.exit': True,
+        },
+    }
+
+
+def start_from(options: ArmOptions) -> str:
+    """The checkpoint, or the folder of checkpoints, to go on from; empty: none.
+
+    Raises:
+        NrlError: there is none where it was looked for.
+    """
+    path = options.load
+    if path is None:
+        return ''
+    if (path / 'config.yaml').is_file():
+        path = newest(open_run(path), options.task).learner
+    elif not (path.is_file() or (path.is_dir() and any(path.glob('learner_*')))):
+        raise ConfigError(
+            f'--load: {path} is no checkpoint, no folder of them (learner_*.nrl), and no run folder'
+        )
+    return str(path.resolve())
+
+
+def make_plan(options: ArmOptions) -> ArmPlan:
+    """Make the run folder and its files.
+
+    ``config.yaml`` is the task, simulated, as ``nrl eval`` and ``nrl train --resume`` take it up;
+    ``arm.yaml`` is what makes it that of one arm in real time.
+
+    Raises:
+        NrlError: something is wrong, nothing was started.
+    """
+    settings, load = check_options(options), start_from(options)
+    run = create_run(options.root, f'arm-{options.task}', settings.learner.seed, folder=options.out)
+    folder = str(run.checkpoints)
+    task = config.resolve(
+        config.find_config(options.task),
+        options.overrides,
+        {
+            'learner': {'checkpoint.folder': folder},
+            'neuromodulator': {'critic.folder': folder},
+            'environment': {'bridge.options.robot': options.description},
+        },
+    )
+    comment = f'Resolved settings of {run.folder.name}, simulated; arm.yaml wins on the arm.'
+    run.config.write_text(config.to_yaml(task, comment=comment), encoding='utf-8')
+    arm = run.folder / 'arm.yaml'
+    nodes = {name: dict(flat) for name, flat in live(options).items()}
+    if load:
+        nodes['learner']['checkpoint.load'] = nodes['neuromodulator']['load'] = load
+    nodes['arm_driver'] = {'robot': options.description}
+    nodes['safety'] = nodes['arm_driver'] | {
+        'speed_share': options.speed_share,
+        'dry_run': options.dry_run,
+    }
+    arm.write_text(_parameters(nodes), encoding='utf-8')
+    write_json(run.folder / 'versions.json', versions())
+    return ArmPlan(run, settings, [run.config, arm])
+
+
+def _parameters(nodes: Mapping[str, Mapping[str, Any]]) -> str:
+    data = {f'/**/{name}': {'ros__parameters': dict(flat)} for name, flat in nodes.items()}
+    head = '# What nrl arm tells the nodes besides config.yaml.\n'
+    return head + yaml.safe_dump(data, sort_keys=False)
+
+
+@dataclass
+class ArmFigures:
+    """What is known of the arm: plain numbers and words, fed by arm_watch.
+
+    Attributes:
+        mode: of the safety node.
+        why: it stopped; empty: it did not.
+        moves: what moves the arm.
+        episodes: that have ended.
+        aborted: of these.
+        counters: of the learner.
+    """
+
+    mode: str = 'no safety node yet'
+    why: str = ''
+    moves: str = ''
+    episodes: int = 0
+    aborted: int = 0
+    counters: Mapping[str, int] = field(default_factory=dict)
+    _distances: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+
+    def add_distances(self, metres: Iterable[float]) -> None:
+        """Distances at the end of episodes that were not aborted [m]."""
+        self._distances.extend(metres)
+
+    def share_within(self, radius_m: float) -> float:
+        """Of the last 20 episodes, ended nearer than this [1]; NaN before the first."""
+        if not self._distances:
+            return math.nan
+        return sum(one < radius_m for one in self._distances) / len(self._distances)
+
+    def line(self) -> str:
+        """The figures in one line."""
+        doing = f'{self.mode}: {self.moves}' if self.moves and not self.why else self.mode
+        parts = [doing, f'episodes {self.episodes}']
+        if self._distances:
+            last = list(self._distances)[-3:]
+            parts.append('ended at ' + ', '.join(f'{100 * one:.1f}' for one in last) + ' cm')
+            parts += [
+                f'within {100 * radius:.0f} cm {100 * self.share_within(radius):.0f} %'
+                for radius in _RADII_M
+            ]
+        shown = [(name.replace('_', ' '), self.counters.get(name, 0)) for name in _SHOWN]
+        shown.append(('aborted episodes', self.aborted))
+        parts += [f'{name} {count:,}' for name, count in shown if count]
+        return '  '.join(parts)
+
+    def summary(self) -> dict[str, Any]:
+        """For the run's summary."""
+        shares = {f'within_{round(100 * r)}_cm': self.share_within(r) for r in _RADII_M}
+        return {
+            'aborted': self.aborted,
+            'final_distances_m': [round(one, 4) for one in self._distances],
+            **{name: None if math.isnan(value) else value for name, value in shares.items()},
+        }

@@ -1,0 +1,278 @@
+"""Runs one arm for ``nrl arm``: starts the nodes, shows what they tell, stops them in order."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from rich.console import Console
+from rich.markup import escape
+from std_srvs.srv import Trigger
+
+from nrl_ros.cli.arm import ArmFigures, ArmOptions, ArmPlan, make_plan
+from nrl_ros.cli.metrics import METRICS, Table
+from nrl_ros.cli.monitor import Monitor
+from nrl_ros.cli.operator import Operator
+from nrl_ros.cli.processes import Processes, absolute_namespace, choose_domain, node_environment
+from nrl_ros.cli.progress import PROGRESS, Progress
+from nrl_ros.cli.watch import Outcome, Signals, exit_text
+from nrl_ros.ros import names, qos
+from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
+
+_LINE_S = 1.0
+# A line that says nothing new is said again after this long.
+_AGAIN_S = 10.0
+_LAST_MESSAGES = 100
+_DISTANCE = 'final_distance_m'
+_ABORTED = 3
+_MODES = {
+    SafetyState.MODE_WAITING: 'waiting',
+    SafetyState.MODE_FOLLOWING: 'following',
+    SafetyState.MODE_HOLDING: 'holding',
+    SafetyState.MODE_STOPPING: 'STOPPING',
+    SafetyState.MODE_STOPPED: 'STOPPED',
+}
+_MOVES = {
+    ArmCommand.PURPOSE_ACTION: 'acts',
+    ArmCommand.PURPOSE_HOMING: 'drives home',
+    ArmCommand.PURPOSE_HOLD: 'stands still',
+}
+# What an operator may type, and the service that does it.
+_WORDS = {
+    'stop': f'{names.SAFETY}/stop',
+    'clear': f'{names.SAFETY}/clear',
+    'go': f'{names.ENVIRONMENT}/go',
+}
+# In the order of stopping: the arm is held, what was learned is saved, the arm is braked.
+_STOPPING = ((names.ENVIRONMENT,), (names.LEARNER, names.NEUROMODULATOR), (names.SAFETY,))
+_DRIVER = 'arm_driver'
+
+
+class ArmMonitor(Monitor):
+    """A monitor that hears what becomes of the arm besides.
+
+    Args:
+        figures: kept up to date.
+        rest: as of Monitor.
+    """
+
+    def __init__(self, figures: ArmFigures, *rest: Any, **options: Any) -> None:
+        super().__init__(*rest, **options)
+        self._figures = figures
+        self.create_subscription(SafetyStatus, names.SAFETY_STATUS, self._on_safety, qos.latched())
+        self.create_subscription(ArmCommand, names.ARM_COMMAND, self._on_command, qos.step())
+        self._asked = {
+            word: self.create_client(Trigger, service) for word, service in _WORDS.items()
+        }
+
+    def ask(self, word: str, answered: Callable[[str], None]) -> None:
+        """Call the service of a word; its answer is told later."""
+        client = self._asked[word]
+        if not client.service_is_ready():
+            answered(f'{word}: nobody is there to do it')
+            return
+        future = client.call_async(Trigger.Request())
+        future.add_done_callback(lambda done: answered(f'{word}: {done.result().message}'))
+
+    def _on_safety(self, message: SafetyStatus) -> None:
+        self._figures.mode = _MODES.get(message.mode, str(message.mode))
+        if message.dry_run:
+            self._figures.mode = f'dry run, {self._figures.mode}'
+        self._figures.why = message.why
+
+    def _on_command(self, message: ArmCommand) -> None:
+        self._figures.moves = _MOVES.get(message.purpose, '')
+
+    def _on_report(self, message: EpisodeReport) -> None:
+        super()._on_report(message)
+        figures, named = self._figures, list(message.metric_name)
+        figures.episodes += len(message.ending)
+        figures.aborted += list(message.ending).count(_ABORTED)
+        if _DISTANCE in named:
+            metres = message.metric[named.index(_DISTANCE) :: len(named)]
+            figures.add_distances(
+                metre
+                for metre, ending in zip(metres, message.ending, strict=True)
+                if ending != _ABORTED
+            )
+
+
+def run(options: ArmOptions, console: Console) -> int:
+    """Run the arm until Ctrl-C, a number of episodes, or a fault.
+
+    Returns:
+        Exit code: 0, or 1 when a node failed.
+
+    Raises:
+        NrlError: it could not be started.
+    """
+    plan = make_plan(options)
+    environment = _environment(options)
+    os.environ.update(environment)
+    console.print(
+        f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]}\n'
+        'type stop, clear or go and Enter; Ctrl-C ends it',
+        soft_wrap=True,
+    )
+    progress = Progress(target_episodes=options.episodes)
+    episodes, rows = Table(plan.run.metrics, METRICS), Table(plan.run.progress, PROGRESS)
+    figures = ArmFigures()
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        with Signals() as signals:
+            monitor = ArmMonitor(
+                figures,
+                plan.settings.environment.agent,
+                progress,
+                episodes.add,
+                namespace=absolute_namespace(options.namespace) or None,
+                use_global_arguments=False,
+            )
+            outcome = ArmWatch(monitor, progress, figures, signals, console).run(
+                plan, options, rows
+            )
+    finally:
+        rclpy.try_shutdown()
+        episodes.close()
+        rows.close()
+    _write_summary(plan, progress, figures, outcome)
+    _report(plan, figures, outcome, console)
+    return outcome.code
+
+
+def _environment(options: ArmOptions) -> dict[str, str]:
+    """Variables of the nodes; a real arm is where its driver is, not in a domain of its own."""
+    domain, given = options.domain, os.environ.get('ROS_DOMAIN_ID', '').strip()
+    if options.real and domain is None and not given:
+        domain = 0
+    made = node_environment(choose_domain(domain))
+    if options.real and 'ROS_AUTOMATIC_DISCOVERY_RANGE' not in os.environ:
+        del made['ROS_AUTOMATIC_DISCOVERY_RANGE']
+    return made
+
+
+class ArmWatch:
+    """Spins the monitor until the nodes are done, then stops them.
+
+    Args:
+        monitor: hears the nodes.
+        progress: kept by it.
+        figures: kept by it.
+        signals: end the run.
+        console: for the lines.
+    """
+
+    def __init__(
+        self,
+        monitor: ArmMonitor,
+        progress: Progress,
+        figures: ArmFigures,
+        signals: Signals,
+        console: Console,
+    ) -> None:
+        self._monitor, self._progress, self._figures = monitor, progress, figures
+        self._signals, self._console = signals, console
+        self._operator = Operator()
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(monitor)
+        self._shown_at, self._told, self._line = -_LINE_S, '', ''
+        self._said_at = -_AGAIN_S
+
+    def run(self, plan: ArmPlan, options: ArmOptions, rows: Table) -> Outcome:
+        """Start the nodes, and see to it that they are gone at the end."""
+        processes = Processes(
+            plan.params, plan.run.log, namespace=options.namespace, environment=os.environ
+        )
+        start = time.monotonic()
+        driver = () if options.real else (_DRIVER,)
+        try:
+            for name in (*driver, *(name for group in reversed(_STOPPING) for name in group)):
+                processes.start(name)
+            outcome = self._until_done(processes, rows)
+            for group in _STOPPING:
+                processes.stop(group)
+                # What a node said last is read before the run is summed up.
+                for _ in range(_LAST_MESSAGES):
+                    self._executor.spin_once(timeout_sec=0.0)
+        finally:
+            processes.stop()
+        outcome.seconds = time.monotonic() - start
+        return outcome
+
+    def _until_done(self, processes: Processes, rows: Table) -> Outcome:
+        while True:
+            self._spin()
+            self._show(rows)
+            for word in self._operator.words():
+                self._obey(word)
+            if self._signals.received:
+                return Outcome('interrupted')
+            ended = processes.ended()
+            if ended.get(names.ENVIRONMENT) == 0:
+                return Outcome()
+            for name, code in ended.items():
+                what = f'{name} ended unexpectedly with {exit_text(code)}'
+                lines = processes.last_lines(name)
+                return Outcome('failed', code=1, reason=f'{what}\n{lines}'.rstrip())
+
+    def _spin(self) -> None:
+        self._executor.spin_once(timeout_sec=0.05)
+
+    def _obey(self, word: str) -> None:
+        if word in _WORDS:
+            self._monitor.ask(word, self._say)
+        elif word:
+            self._say(f'{word!r} is none of {", ".join(_WORDS)}')
+
+    def _say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _show(self, rows: Table) -> None:
+        wall_s, figures = self._monitor.wall_time_s, self._figures
+        figures.counters = self._progress.counters.get(names.LEARNER, {})
+        if figures.why != self._told:
+            self._told = figures.why
+            if figures.why:
+                self._say(f'{figures.mode}: {figures.why}; mend it, then type clear, then go')
+        if wall_s - self._shown_at >= _LINE_S:
+            self._shown_at = wall_s
+            line = figures.line()
+            if line != self._line or wall_s - self._said_at >= _AGAIN_S:
+                self._line, self._said_at = line, wall_s
+                self._say(f'{wall_s:6.1f} s  {line}')
+            if self._progress.learner_heard:
+                rows.add([self._progress.row(wall_s)])
+
+
+def _write_summary(
+    plan: ArmPlan, progress: Progress, figures: ArmFigures, outcome: Outcome
+) -> None:
+    settings = plan.settings
+    plan.run.write_summary(
+        {
+            'task': settings.environment.agent,
+            'ended': outcome.ended,
+            'reason': outcome.reason,
+            'seed': settings.learner.seed,
+            'instances': 1,
+            'steps': progress.steps,
+            'episodes': progress.episodes,
+            'seconds': round(outcome.seconds, 2),
+            'counters': progress.counters,
+            **figures.summary(),
+        }
+    )
+
+
+def _report(plan: ArmPlan, figures: ArmFigures, outcome: Outcome, console: Console) -> None:
+    if outcome.ended == 'failed':
+        console.print(f'[bold red]failed:[/] {escape(outcome.reason)}', highlight=False)
+        console.print(f'logs: {plan.run.log}', soft_wrap=True)
+        return
+    line = f'{outcome.ended} after {outcome.seconds:.1f} s: {figures.line()}'
+    console.print(line, markup=False, highlight=False, soft_wrap=True)

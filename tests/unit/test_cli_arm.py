@@ -1,0 +1,123 @@
+"""What ``nrl arm`` refuses before it starts anything, the files it writes, and its line."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from nrl_ros.cli import config
+from nrl_ros.cli.arm import ArmFigures, ArmOptions, check_options, make_plan, start_from
+from nrl_ros.core.errors import NrlError
+from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
+from nrl_ros.schema.base import load
+from nrl_ros.schema.files import dotted
+from nrl_ros.schema.safety import SafetyNodeSettings
+
+pytest.importorskip('mujoco')
+
+FROM_TOPIC = 'name: own\nmodel: robot_description\njoints: [a]\n'
+
+
+def described(folder: Path, text: str) -> Path:
+    path = folder / 'own.yaml'
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ('options', 'said'),
+    [
+        ({'robot': 'ur6'}, "unknown task 'ur6', did you mean 'ur5e'"),
+        ({'robot': 'cartpole'}, "unknown robots 'cartpole'"),
+        ({'speed_share': 0.0}, r'--speed-share must be in \(0, 1\], received 0.0'),
+        ({'speed_share': 1.5}, r'--speed-share must be in \(0, 1\], received 1.5'),
+        ({'load': Path('nowhere')}, '--load: nowhere is no checkpoint, no folder of them'),
+        ({'robot_file': Path('nowhere.yaml')}, 'cannot read .*nowhere.yaml'),
+        ({'overrides': ('learner.sed=3',)}, 'learner: .*sed'),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_starts(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(NrlError, match=said):
+        check_options(ArmOptions(**options))
+
+
+def test_a_model_from_the_driver_cannot_be_simulated(tmp_path: Path) -> None:
+    path = described(tmp_path, FROM_TOPIC)
+    with pytest.raises(NrlError, match='name a URDF or MJCF file as model'):
+        check_options(ArmOptions(robot_file=path))
+    check_options(ArmOptions(robot_file=path, real=True))
+
+
+def test_a_wrong_description_is_refused(tmp_path: Path) -> None:
+    path = described(tmp_path, 'name: own\nmodel: planar\nlimits: {velocity: [0.1]}\n')
+    with pytest.raises(NrlError, match=r'limits\.velocity'):
+        check_options(ArmOptions(robot_file=path))
+
+
+def test_nothing_is_left_behind_by_a_mistake(tmp_path: Path) -> None:
+    with pytest.raises(NrlError):
+        make_plan(ArmOptions(robot='ur5e', load=tmp_path / 'none', root=tmp_path / 'runs'))
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_files_say_what_was_asked_for(tmp_path: Path) -> None:
+    """Each section is valid for its node, and the task by itself is still the simulated one."""
+    options = ArmOptions(
+        robot='planar',
+        speed_share=0.25,
+        dry_run=True,
+        evaluate=True,
+        episodes=7,
+        overrides=('environment.bridge.options.homing.wait_for_go=true',),
+        root=tmp_path,
+    )
+    plan = make_plan(options)
+    assert plan.run.folder.name.startswith('arm-planar-')
+    data = yaml.safe_load(plan.params[1].read_text())
+    flat = {key.rpartition('/')[2]: dotted(value['ros__parameters']) for key, value in data.items()}
+    safety = load(SafetyNodeSettings, flat['safety'], source='safety')
+    assert (safety.robot, safety.speed_share, safety.dry_run) == ('planar', 0.25, True)
+    assert load(ArmDriverNodeSettings, flat['arm_driver'], source='driver').robot == 'planar'
+    simulated = config.resolve(plan.params[0])
+    assert simulated.environment.bridge.name == 'arm'
+    assert simulated.learner.checkpoint.folder == str(plan.run.checkpoints)
+    nodes = config.read_config(plan.params[0])
+    for name in nodes:
+        nodes[name] |= flat[name]
+    arm = config.check(nodes, source='both files')
+    assert arm.environment.bridge.name == 'ros2_control_arm'
+    assert (arm.environment.mode, arm.environment.stop.episodes) == ('realtime', 7)
+    assert arm.environment.bridge.options['homing'] == {'wait_for_go': True}
+    assert arm.learner.evaluate
+
+
+def test_a_run_folder_stands_for_its_newest_checkpoint(tmp_path: Path) -> None:
+    plan = make_plan(ArmOptions(robot='planar', out=tmp_path / 'run'))
+    with pytest.raises(NrlError, match='nothing to load'):
+        start_from(ArmOptions(robot='planar', load=plan.run.folder))
+    with pytest.raises(NrlError, match='no folder of them'):
+        start_from(ArmOptions(robot='planar', load=plan.run.checkpoints))
+    (plan.run.checkpoints / 'learner_00000003.nrl').touch()
+    folder = start_from(ArmOptions(robot='planar', load=plan.run.checkpoints))
+    assert folder == str(plan.run.checkpoints)
+
+
+def test_success_is_counted_over_the_last_twenty_episodes() -> None:
+    figures = ArmFigures()
+    assert math.isnan(figures.share_within(0.05))
+    assert figures.summary()['within_5_cm'] is None
+    figures.add_distances([0.5] * 10 + [0.03] * 15 + [0.01] * 5)
+    assert figures.share_within(0.05) == 1.0
+    assert figures.share_within(0.02) == 0.25
+    figures.counters = {'limited_steps': 3, 'steps': 99}
+    figures.mode, figures.moves, figures.episodes = 'following', 'acts', 30
+    line = figures.line()
+    assert line.startswith('following: acts  episodes 30  ended at 1.0, 1.0, 1.0 cm')
+    assert 'within 5 cm 100 %  within 2 cm 25 %  limited steps 3' in line
+    assert '99' not in line
+    figures.mode, figures.why = 'STOPPED', 'stale'
+    assert figures.line().startswith('STOPPED  episodes')
