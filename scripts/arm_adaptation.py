@@ -182,9 +182,9 @@ Frozen weights stay where they are at the change.
 reward are of the new tip, what it sees as tool and error is still computed for the old one. Frozen
 it misses in every episode. It learns an offset that depends on the wrist, but unevenly: with a
 constant step size success swings from one score to the next, and does not come back to what it was.
-**A weak joint:** feedback makes up for most of it without learning, and learning adds nothing that
-stands out of the noise. The weak joint turns by 0.8 rad in an episode at most, and no other joint
-turns the arm about the vertical.
+**A weak joint:** feedback makes up for most of it without learning, and learning hardly helps: with
+a weak pan one seed of three gained, with a weak lift it even cost some success. The weak joint
+turns by 0.8 rad in an episode at most, and no other joint turns the arm about the vertical.
 
 ![Success before and after each change](arm_adaptation.png)"""
 
