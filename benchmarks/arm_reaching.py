@@ -55,6 +55,11 @@ OVER_ROS: dict[str, tuple[str, ...]] = {
     'nrl': (),
     'backpropagation': ('learner.plasticity.rule=backpropagation',),
     'nrl_sparse': SPARSE,
+    'nrl_sparse_wide': (
+        *SPARSE,
+        'environment.bridge.options.episode.success_radius_m=0.1',
+        'learner.policy.action_std=1.0',
+    ),
 }
 TITLES = {
     'nrl': 'NRL, three nodes over ROS 2',
@@ -62,7 +67,8 @@ TITLES = {
     'ppo': 'PPO, one process',
     'sac': 'SAC, one process',
     'nrl_sparse': 'NRL, reward only for an episode that ends within 2 cm',
-    'ppo_sparse': 'PPO, the same reward',
+    'nrl_sparse_wide': 'NRL, the same within 10 cm, exploring with a deviation of 1.0',
+    'ppo_sparse': 'PPO, reward only for an episode that ends within 2 cm',
     'untrained': 'Untrained network',
     'random': 'Random velocities',
 }
@@ -134,8 +140,9 @@ def row(name: str, runs: list[dict[str, Any]]) -> str:
         cells.append(f'{np.mean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f})')
     medians = [run['median_mm'] for run in runs]
     cells.append(f'{np.mean(medians):.1f} ({min(medians):.1f} to {max(medians):.1f})')
-    steps = np.mean([run['steps'] for run in runs]) / 1e6
-    cells += [f'{steps:.1f}', f'{np.mean([run["seconds"] for run in runs]):.0f}']
+    seconds = [run['seconds'] for run in runs]
+    cells.append(f'{np.mean([run["steps"] for run in runs]) / 1e6:.2f}')
+    cells.append(f'{np.mean(seconds):.0f} ({min(seconds):.0f} to {max(seconds):.0f})')
     return f'| {" | ".join(cells)} |'
 
 
@@ -166,32 +173,33 @@ def versions() -> dict[str, str]:
     return found
 
 
-def measure(seeds: list[int], yardstick_seeds: list[int], steps: int) -> dict[str, Any]:
-    """All runs, by the name in the table."""
+def measure(
+    seeds: list[int], few: list[int], steps: int, names: list[str], runs: dict[str, Any]
+) -> None:
+    """Make the runs of these rows of the table.
+
+    Args:
+        seeds: of NRL, backpropagation and what does not learn.
+        few: of everything else.
+        steps: of the runs over ROS 2; 0: as the file says.
+        names: of the rows.
+        runs: those that there are; changed.
+    """
     console = Console()
-    runs: dict[str, list[dict[str, Any]]] = {}
-
-    def note(name: str, run: dict[str, Any]) -> None:
-        runs.setdefault(name, []).append(run)
-        console.print(row(name, [run]), highlight=False, soft_wrap=True)
-
     with tempfile.TemporaryDirectory() as folder:
-        for name in ('nrl', 'backpropagation'):
-            for seed in seeds:
-                note(name, over_ros(name, seed, steps, Path(folder)))
-        seconds = float(np.mean([run['seconds'] for run in runs['nrl']]))
-        with_yardstick = importlib.util.find_spec('stable_baselines3') is not None
-        for name in ('ppo', 'sac') if with_yardstick else ():
-            for seed in yardstick_seeds:
-                note(name, yardstick(name, seed, seconds))
-        for seed in yardstick_seeds:
-            note('nrl_sparse', over_ros('nrl_sparse', seed, steps, Path(folder)))
-        for seed in yardstick_seeds if with_yardstick else ():
-            note('ppo_sparse', yardstick('ppo_sparse', seed, seconds))
-    for name in ('untrained', 'random'):
-        for seed in seeds:
-            note(name, floor(name, seed))
-    return runs
+        for name in names:
+            many = name in ('nrl', 'backpropagation', 'untrained', 'random')
+            runs[name] = []
+            for seed in seeds if many else few:
+                if name in OVER_ROS:
+                    run = over_ros(name, seed, steps, Path(folder))
+                elif many:
+                    run = floor(name, seed)
+                else:
+                    seconds = float(np.mean([run['seconds'] for run in runs['nrl']]))
+                    run = yardstick(name, seed, seconds)
+                runs[name].append(run)
+                console.print(row(name, [run]), highlight=False, soft_wrap=True)
 
 
 def main() -> None:
@@ -201,16 +209,24 @@ def main() -> None:
     parser.add_argument('--json', type=Path, required=True, help='file for the figures')
     parser.add_argument('--seeds', type=int, default=5, help='of NRL and backpropagation')
     parser.add_argument('--yardstick-seeds', type=int, default=3, help='of everything else')
+    parser.add_argument(
+        '--only', nargs='*', choices=TITLES, help='rows to measure again; the others stay in FILE'
+    )
     options = parser.parse_args()
     seeds = list(range(1 if options.quick else options.seeds))
     few = list(range(1 if options.quick else options.yardstick_seeds))
-    runs = measure(seeds, few, QUICK_STEPS if options.quick else 0)
+    names = list(TITLES) if options.only is None else options.only
+    if importlib.util.find_spec('stable_baselines3') is None:
+        names = [name for name in names if not name.startswith(('ppo', 'sac'))]
+    known = {} if options.only is None else json.loads(options.json.read_text())['runs']
+    measure(seeds, few, QUICK_STEPS if options.quick else 0, names, known)
+    runs = {name: known[name] for name in TITLES if name in known}
     result: dict[str, Any] = {
         f'success_{radius}cm': float(np.mean([run[f'success_{radius}cm'] for run in runs['nrl']]))
         for radius in RADII_CM
     }
     result |= {
-        'command': f'python benchmarks/arm_reaching.py {" ".join(sys.argv[1:])}',
+        'command': f'python benchmarks/arm_reaching.py {"--quick " * options.quick}--json FILE',
         'versions': versions(),
         'cpus': os.cpu_count(),
         'seeds': seeds,
