@@ -46,9 +46,7 @@ def learned_slope(rule: str, limited: Applied) -> tuple[float, float, float, int
         seed=3,
     )
     learner = Learner(settings)
-    info = info_of(
-        ARMS, action=SPACE, observations=1, lockstep=True, delivery=Delivery.EVERY_STEP
-    )
+    info = info_of(ARMS, action=SPACE, observations=1, lockstep=True, delivery=Delivery.EVERY_STEP)
     learner.join(info)
     before = float(learner.weights[0][0, 0])
     action = learner.receive(state_of(info, 0, phase=Phase.FIRST, observation=ONE))
