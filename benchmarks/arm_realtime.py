@@ -35,7 +35,7 @@ def measure(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
     """Run the whole stack with an action in each period; figures of so many seconds."""
     try:
         return _measured(folder, rate_hz, seconds)
-    except arm_stack.NotHeard as error:
+    except arm_stack.NotHeardError as error:
         nothing = spread(np.zeros(0))
         return {
             'rate_hz': rate_hz,

@@ -33,7 +33,7 @@ ROBOT = 'ur5e'
 TOOL_TOPIC = 'true_tool'
 
 
-class NotHeard(RuntimeError):
+class NotHeardError(RuntimeError):
     """What was waited for did not come: the arm was stopped, or the machine is too slow."""
 
 
@@ -195,7 +195,7 @@ class Listener:
         while not holds():
             if time.monotonic() > end:
                 why = '' if self.status is None else f'; safety node: {self.status.why or "fine"}'
-                raise NotHeard(f'{what}: not within {timeout_s} s{why}')
+                raise NotHeardError(f'{what}: not within {timeout_s} s{why}')
             self._executor.spin_once(timeout_sec=0.05)
 
     def counted(self) -> dict[str, int]:
