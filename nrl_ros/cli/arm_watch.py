@@ -27,7 +27,7 @@ from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, Safet
 _LINE_S = 1.0
 # A line that says nothing new is said again after this long.
 _AGAIN_S = 10.0
-_LAST_MESSAGES = 100
+_SETTLE_S = 1.5
 _DISTANCE = 'final_distance_m'
 _ABORTED = 3
 _MODES = {
@@ -70,14 +70,14 @@ class ArmMonitor(Monitor):
             word: self.create_client(Trigger, service) for word, service in _WORDS.items()
         }
 
-    def ask(self, word: str, answered: Callable[[str], None]) -> None:
-        """Call the service of a word; its answer is told later."""
+    def ask(self, word: str, answered: Callable[[str], None]) -> bool:
+        """Call the service of a word; its answer is told later. False: it is not there yet."""
         client = self._asked[word]
         if not client.service_is_ready():
-            answered(f'{word}: nobody is there to do it')
-            return
+            return False
         future = client.call_async(Trigger.Request())
         future.add_done_callback(lambda done: answered(f'{word}: {done.result().message}'))
+        return True
 
     def _on_safety(self, message: SafetyStatus) -> None:
         self._figures.mode = _MODES.get(message.mode, str(message.mode))
@@ -178,6 +178,7 @@ class ArmWatch:
         self._monitor, self._progress, self._figures = monitor, progress, figures
         self._signals, self._console = signals, console
         self._operator = Operator()
+        self._kept: list[str] = []
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(monitor)
         self._shown_at, self._told, self._line = -_LINE_S, '', ''
@@ -196,9 +197,8 @@ class ArmWatch:
             outcome = self._until_done(processes, rows)
             for group in _STOPPING:
                 processes.stop(group)
-                # What a node said last is read before the run is summed up.
-                for _ in range(_LAST_MESSAGES):
-                    self._executor.spin_once(timeout_sec=0.0)
+                if group == (names.ENVIRONMENT,):
+                    self._settle()
         finally:
             processes.stop()
         outcome.seconds = time.monotonic() - start
@@ -210,6 +210,7 @@ class ArmWatch:
             self._show(rows)
             for word in self._operator.words():
                 self._obey(word)
+            self._ask()
             if self._signals.received:
                 return Outcome('interrupted')
             ended = processes.ended()
@@ -220,14 +221,31 @@ class ArmWatch:
                 lines = processes.last_lines(name)
                 return Outcome('failed', code=1, reason=f'{what}\n{lines}'.rstrip())
 
+    def _settle(self) -> None:
+        """Read what the environment said last: until the learner's next report, which is later."""
+        heard, end = self._progress.learner_heard, time.monotonic() + _SETTLE_S
+        while self._progress.learner_heard == heard and time.monotonic() < end:
+            self._spin()
+
     def _spin(self) -> None:
         self._executor.spin_once(timeout_sec=0.05)
 
     def _obey(self, word: str) -> None:
+        """Ask for it, or keep it: a stop must not be lost because a node is just starting."""
+        if word == 'stop':
+            self._kept.clear()
         if word in _WORDS:
-            self._monitor.ask(word, self._say)
+            self._kept.append(word)
         elif word:
             self._say(f'{word!r} is none of {", ".join(_WORDS)}')
+        if word in self._kept and not self._ask():
+            self._say(f'{word}: its node is not there yet, asked when it is')
+
+    def _ask(self) -> bool:
+        """Ask for what was kept, in order; whether nothing is left."""
+        while self._kept and self._monitor.ask(self._kept[0], self._say):
+            del self._kept[0]
+        return not self._kept
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
