@@ -66,7 +66,7 @@ class ArmMonitor(Monitor):
         self._figures = figures
         self.create_subscription(SafetyStatus, names.SAFETY_STATUS, self._on_safety, qos.latched())
         self.create_subscription(ArmCommand, names.ARM_COMMAND, self._on_command, qos.step())
-        self._asked = {
+        self._asked: dict[str, Any] = {
             word: self.create_client(Trigger, service) for word, service in _WORDS.items()
         }
 
