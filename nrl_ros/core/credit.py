@@ -281,12 +281,16 @@ class CreditWindows:
         self._fresh[:] = acting
 
     def _set_aside(self, index: Array) -> None:
+        kept: dict[int, list[tuple[int, int]]] = {}
+        for key in self._late:
+            kept.setdefault(key[0], []).append(key)
         for instance in index.tolist():
             key = (instance, int(self._window[instance]))
             self._late[key] = self.store.detach(instance, carried=bool(self._carried[instance]))
-            mine = [other for other in self._late if other[0] == instance]
+            mine = kept.setdefault(instance, [])
+            mine.append(key)
             if len(mine) > self._max_late:
-                self._release_late(mine[0])
+                self._release_late(mine.pop(0))
         self._has_rows[index] = False
         self._closed[index] = False
 
