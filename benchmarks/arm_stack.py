@@ -57,6 +57,7 @@ class Stack:
     ) -> None:
         self._folder = folder
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
+        self.logs: dict[str, Any] = {}
         self._listeners: list[Listener] = []
         robot = dotted(read_yaml(find_config(ROBOT, 'robots')))
         robot |= {'control.rate_hz': rate_hz} | (safety or {})
@@ -83,9 +84,23 @@ class Stack:
                 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
                 'OPENBLAS_NUM_THREADS': '1',
             },
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+            stdout=self._log(module),
         )
+
+    def _log(self, module: str) -> Any:
+        """Where a node's output goes."""
+        self.logs[module] = (self._folder / f'{module}.log').open('wb')
+        return self.logs[module]
+
+    def ended(self) -> str:
+        """Nodes that have ended, with the last line that each has said."""
+        lines = []
+        for module, process in self.processes.items():
+            if process.poll() is not None:
+                said = (self._folder / f'{module}.log').read_text(errors='replace').splitlines()
+                lines.append(f'{module} has ended: {said[-1] if said else "without a word"}')
+        return '; '.join(lines)
 
     def start_learning(self) -> None:
         """Start learner, neuromodulator and the environment of the real arm."""
@@ -109,7 +124,7 @@ class Stack:
 
     def listener(self) -> Listener:
         """Somebody who listens."""
-        self._listeners.append(Listener())
+        self._listeners.append(Listener(self.ended))
         return self._listeners[-1]
 
     def __exit__(self, *_: object) -> None:
@@ -123,12 +138,19 @@ class Stack:
                 process.wait(10.0)
             except subprocess.TimeoutExpired:
                 process.kill()
+        for log in self.logs.values():
+            log.close()
 
 
 class Listener:
-    """Notes when states, actions and commands come, and where the tool is."""
+    """Notes when states, actions and commands come, and where the tool is.
 
-    def __init__(self) -> None:
+    Args:
+        ended: says which nodes have ended, for error texts.
+    """
+
+    def __init__(self, ended: Callable[[], str]) -> None:
+        self._ended = ended
         self.context = rclpy.Context()
         self.context.init(domain_id=DOMAIN)
         self.node = rclpy.create_node('listener', context=self.context)
@@ -195,7 +217,7 @@ class Listener:
         while not holds():
             if time.monotonic() > end:
                 why = '' if self.status is None else f'; safety node: {self.status.why or "fine"}'
-                raise NotHeardError(f'{what}: not within {timeout_s} s{why}')
+                raise NotHeardError(f'{what}: not within {timeout_s} s{why}; {self._ended()}')
             self._executor.spin_once(timeout_sec=0.05)
 
     def counted(self) -> dict[str, int]:

@@ -2,7 +2,8 @@
 
 The limits below (workspace, clearance of the arm with itself) may forbid the straight way. An arm
 that does not come nearer then goes back along where it has been, which was allowed once, tries
-again from there, and goes back twice as far each time.
+again from there, and goes back twice as far each time; where that is blocked too, some joints move
+alone for a while.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ _MOST_PLACES = 5000
 _NEAR_RAD = 0.05
 # Not nearer by so much in so long a time is blocked.
 _NEARER_RAD, _BLOCKED_S = 0.003, 0.4
+# Joints chosen at random move alone for so long.
+_SOME_S = 1.0
 
 
 def way_home(position: Array, home: Array, velocity: Array, speed_share: float) -> Array:
@@ -57,6 +60,7 @@ class Homing:
     def __init__(self, home: Array, velocity: Array, speed_share: float) -> None:
         self._home, self._velocity, self._share = home, velocity, speed_share
         self._been: list[Array] = []
+        self._random = np.random.default_rng(0)
         self.blocked = 0
         self.arrived()
 
@@ -76,6 +80,8 @@ class Homing:
     def paused(self) -> None:
         """Something else was done meanwhile: whether the way is blocked is found out anew."""
         self._nearest, self._since = np.inf, np.nan
+        self._some: Array | None = None
+        self._some_until = -np.inf
 
     def velocity(self, position: Array, now: float) -> Array:
         """Joint velocities [J, rad/s] to ask for.
@@ -86,29 +92,45 @@ class Homing:
         """
         if self._goal is not None and np.abs(position - self._goal).max() < _NEAR_RAD:
             self._next_place()
-        goal = self._home if self._goal is None else self._goal
-        left = float(np.abs(position - goal).max())
+        if self._some is not None and now > self._some_until:
+            self.paused()
+        left = float(np.abs((position - self._aim()) * self._moved()).sum())
         if left < self._nearest - _NEARER_RAD or np.isnan(self._since):
             self._nearest, self._since = min(left, self._nearest), now
         elif now - self._since > _BLOCKED_S and left > _NEAR_RAD:
-            self._turn_back()
-        goal = self._home if self._goal is None else self._goal
-        return way_home(position, goal, self._velocity, self._share)
+            self._unblock(now)
+        elif self._some is not None and left <= _NEAR_RAD:
+            self.paused()
+        aim = np.where(self._moved() > 0.0, self._aim(), position)
+        return way_home(position, aim, self._velocity, self._share)
 
-    def _turn_back(self) -> None:
+    def _aim(self) -> Array:
+        return self._home if self._goal is None else self._goal
+
+    def _moved(self) -> Array:
+        """1 for joints that move at present [J]."""
+        return np.ones_like(self._home) if self._some is None else self._some
+
+    def _unblock(self, now: float) -> None:
+        straight = self._goal is None and self._some is None
         self.paused()
-        if self._goal is None and self._been:
+        if straight and self._been:
             self.blocked += 1
             self._left_back = self._back
             self._back *= 2
             self._next_place()
-        else:
-            # A place that cannot be reached, or none left: once more straight home.
-            self._goal = None
+            return
+        self.blocked += straight
+        # Pressed against a wall even the way back may lead outwards: off it with some joints alone.
+        self._some = self._random.integers(0, 2, len(self._home)).astype(np.float64)
+        self._some_until = now + _SOME_S
+        if self._goal is not None:
+            self._next_place(keep=True)
 
-    def _next_place(self) -> None:
+    def _next_place(self, *, keep: bool = False) -> None:
         """One place further back, or home again when it was far enough."""
-        self.paused()
+        if not keep:
+            self.paused()
         if self._left_back and self._been:
             self._left_back -= 1
             self._goal = self._been.pop()

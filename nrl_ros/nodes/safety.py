@@ -50,6 +50,9 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
     stops as well. On its way out it brakes the arm and leaves it holding still.
     """
 
+    # A stop by service must not wait for long.
+    slow_period_ns = 5_000_000
+
     def __init__(self, **options: Any) -> None:
         super().__init__(names.SAFETY, SafetyNodeSettings, **options)
         self._robot: Robot | None = None

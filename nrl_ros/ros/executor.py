@@ -21,7 +21,7 @@ from rclpy.executors import (
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
 
-# Longest wait for a service or event, and for Python to see a signal.
+# Longest wait for a service or event, and for Python to see a signal, unless the node says another.
 _SLOW_PERIOD_NS = 40_000_000
 # Slow callbacks handled in one go, so that a flood of calls cannot starve the step path.
 _SLOW_BATCH = 16
@@ -38,6 +38,7 @@ class StepExecutor(SingleThreadedExecutor):
     def __init__(self, node: Node, idle: Callable[[], None] | None = None) -> None:
         super().__init__(context=node.context)
         self._only = node
+        self._slow_period_ns: int = getattr(node, 'slow_period_ns', _SLOW_PERIOD_NS)
         self._idle = idle
         self._stale = True
         self._slow_due_ns = 0
@@ -99,7 +100,7 @@ class StepExecutor(SingleThreadedExecutor):
             wait_set.add_timer(timer.handle)
         for guard in self._guards:
             wait_set.add_guard_condition(guard)
-        wait_set.wait(_SLOW_PERIOD_NS)
+        wait_set.wait(self._slow_period_ns)
         for pointer in wait_set.get_ready_entities('subscription'):
             subscription = self._subscriptions.get(pointer)
             if subscription is not None and _take(subscription):
@@ -112,7 +113,7 @@ class StepExecutor(SingleThreadedExecutor):
         now = time.monotonic_ns()
         if now >= self._slow_due_ns:
             self._handle_slow()
-            self._slow_due_ns = now + _SLOW_PERIOD_NS
+            self._slow_due_ns = now + self._slow_period_ns
             self._idle_due = True
 
     def _polled(self) -> bool:
