@@ -39,6 +39,9 @@ _RUNNING, _SCALING = 'the robot program', 'full speed scaling'
 _RELEASED = 'the emergency stop topic'
 # Of the distance between arm and reference, where velocities are commanded, in a period.
 _ANCHOR_GAIN = 0.05
+# Within so long after its last command an arm belongs to who commanded it.
+_SAME_COMMANDER_S = 1.0
+_SAY_AGAIN_S = 5.0
 # Longest wait for the controller to have the command to stand still.
 _LAST_COMMAND_S = 0.2
 
@@ -97,6 +100,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         still = np.zeros(len(robot.joints))
         self._wanted, self._measured = still, still
         self._session = self._sequence = 0
+        self._commanded_at = -math.inf
         self._measured_ns = 0
         self._verdict = Verdict(Mode.WAITING, Cause(0), '', None, None, 0, False, -1, inf, inf)
         self._periods: list[float] = []
@@ -181,11 +185,24 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         now = time.monotonic()
         wanted = self._names.take(list(message.joint), message.velocity, 'the arm command')
         if message.session != self._session:
+            if now - self._commanded_at < _SAME_COMMANDER_S:
+                self._refuse_a_second_commander(message.agent)
+                return
             # An environment that was started anew counts from the start again.
             self._session, self._sequence = message.session, 0
             self._supervisor.on_commander(now)
+        self._commanded_at = now
         if self._supervisor.on_command(now, wanted, int(message.sequence)):
             self._wanted, self._sequence = wanted, int(message.sequence)
+
+    def _refuse_a_second_commander(self, agent: str) -> None:
+        self.counters['commands_foreign'] += 1
+        self.get_logger().error(
+            f'agent {agent!r} commands an arm that another one commands already on '
+            f'{self.resolve_topic_name(names.ARM_COMMAND)}: stop one, or start it in another '
+            'namespace; only the first is followed',
+            throttle_duration_sec=_SAY_AGAIN_S,
+        )
 
     def _on_emergency(self, message: Bool) -> None:
         assert self._supervisor is not None

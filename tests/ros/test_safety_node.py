@@ -467,6 +467,20 @@ def test_a_bad_command_moves_nothing_and_is_counted(arm, name, velocity, joints,
     arm.run(0.5, 0.0)
 
 
+def test_a_second_commander_is_refused_while_the_first_one_commands(arm):
+    before = arm.count('commands_foreign')
+    arm.run(0.5, 0.0)
+    first, arm.session = arm.session, arm.session + 1
+    arm.wish = None
+    arm.command((-0.5, 0.0))
+    arm.counted('commands_foreign', before + 1)
+    assert all(state.session == first for state in arm.since())
+    assert all(state.velocity[0] >= 0.0 for state in arm.since())
+    # Once the first one is silent, the other may.
+    arm.run(-0.5, 0.0)
+    assert arm.states[-1].session == arm.session
+
+
 def test_a_permission_that_is_withdrawn_stops_it(ros):
     arm = Arm(ros, watchdog={'running_topic': RUNNING})
     arm.connected = True
