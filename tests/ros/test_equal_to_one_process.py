@@ -10,7 +10,10 @@ import yaml
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
-from tests.ros.harness import Reference, last_checkpoint, what_was_learned
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
+
+from tests.ros.harness import Reference, last_checkpoint, names, what_was_learned
 from tests.unit.fakes import same
 
 pytestmark = pytest.mark.ros
@@ -127,7 +130,18 @@ def distributed(ros, learner, neuromodulator, environment, folder, timeout_s=60.
     saving = {'checkpoint.folder': str(folder), 'checkpoint.period_s': 0.0}
     learning = ros.start('learner', {**learner, **saving})
     broadcasting = ros.start('neuromodulator', neuromodulator)
-    acting = ros.start('environment', environment)
+    acting = ros.start('environment', {**environment, 'autostart': False})
+    # As nrl train does: what is said before somebody is found is lost to him, and a critic that has
+    # missed the first state cannot value it.
+    probe = ros.probe()
+    critic = neuromodulator.get('rpe.baseline') == 'critic'
+    hearers, speakers = probe.node.count_subscribers, probe.node.count_publishers
+    probe.until(lambda: hearers(names.STATE) >= 1 + critic and hearers(names.REWARD), 'hearers')
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        answer = probe.call('environment', '~/change_state', ChangeState, request)
+        assert answer.success, acting.output
+        probe.until(lambda: speakers(names.STATE) and speakers(names.REWARD), 'the environment')
     assert acting.wait(timeout_s) == 0, acting.output
     assert 'no answer' not in acting.output
     learning.interrupt()
