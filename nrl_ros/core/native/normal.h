@@ -8,29 +8,54 @@
  */
 #define LANES 16
 
-/* Blocks that go through each step together: the next step waits for one before, not for all before. */
+/* Eights that go through each step together: the next step waits for one before, not for all before. */
 #define TOGETHER 4
-#define GROUP (TOGETHER * LANES)
+#define GROUP (TOGETHER * 8)
 #define EACH for (int k = 0; k < TOGETHER; ++k)
-/* Numbers after which the rare ones are looked for: their branch would stall the others. */
-#define SWEEP (16 * GROUP)
+/* Numbers drawn before the next thing is done with them; they stay in the first cache. */
+#define SWEEP (32 * GROUP)
 
-/* Sixteen whole numbers at any address. */
-typedef int32_t whole __attribute__((vector_size(64), aligned(4), may_alias));
-typedef uint32_t bits __attribute__((vector_size(64), aligned(4), may_alias));
+/* Eight whole numbers at any address. */
+typedef int32_t whole __attribute__((vector_size(32), aligned(4), may_alias));
+typedef uint32_t bits __attribute__((vector_size(32), aligned(4), may_alias));
 typedef int32_t word __attribute__((may_alias));
 
 #define ALIGNED __attribute__((aligned(64)))
 #define ROTATED(x, n) ((x) << (n) | (x) >> (32 - (n)))
 
-/* log x for x in (0, 1], cephes' logf without its special cases. */
-NRL_INLINE void log_unit(const sixteen *x, sixteen *out) {
-  sixteen m[TOGETHER], e[TOGETHER], y[TOGETHER];
+/* Uniform numbers in (-1, 1), never at its ends, and symmetric, from eight of the lanes at a time: the
+ * generator of all sixteen would not fit into the registers of a machine without AVX-512. */
+NRL_INLINE void draw_uniform(bits *state, int64_t count, float *x) {
+  for (int half = 0; half < 2; ++half) {
+    bits *const kept = state + half;
+    bits s0 = kept[0], s1 = kept[2], s2 = kept[4], s3 = kept[6];
+    for (int64_t i = 0; i < count; i += LANES) {
+      const bits sum = s0 + s3, r = ROTATED(sum, 7) + s0, t = s1 << 9;
+      *(eight *)(x + i + 8 * half) =
+          (__builtin_convertvector((whole)(r >> 9), eight) + 0.5f) * 0x1p-22f - 1.0f;
+      s2 ^= s0;
+      s3 ^= s1;
+      s1 ^= s2;
+      s0 ^= s3;
+      s2 ^= t;
+      s3 = ROTATED(s3, 11);
+    }
+    kept[0] = s0;
+    kept[2] = s1;
+    kept[4] = s2;
+    kept[6] = s3;
+  }
+}
+
+/* log (1 - x^2) for x in (-1, 1), cephes' logf without its special cases. */
+NRL_INLINE void log_rest(const eight *x, eight *out) {
+  eight m[TOGETHER], e[TOGETHER], y[TOGETHER];
   EACH {
-    /* x = 2^exponent (1 + m), 1 + m from sqrt 1/2 to sqrt 2. */
-    const whole exponent = ((whole)x[k] - 0x3f3504f3) >> 23;
-    m[k] = (sixteen)((whole)x[k] - (exponent << 23)) - 1.0f;
-    e[k] = __builtin_convertvector(exponent, sixteen);
+    const eight product = (1.0f - x[k]) * (1.0f + x[k]);
+    /* It is 2^exponent (1 + m), 1 + m from sqrt 1/2 to sqrt 2. */
+    const whole exponent = ((whole)product - 0x3f3504f3) >> 23;
+    m[k] = (eight)((whole)product - (exponent << 23)) - 1.0f;
+    e[k] = __builtin_convertvector(exponent, eight);
   }
   EACH y[k] = 7.0376836292e-2f * m[k] - 1.1514610310e-1f;
   EACH y[k] = y[k] * m[k] + 1.1676998740e-1f;
@@ -41,16 +66,16 @@ NRL_INLINE void log_unit(const sixteen *x, sixteen *out) {
   EACH y[k] = y[k] * m[k] - 2.4999993993e-1f;
   EACH y[k] = y[k] * m[k] + 3.3333331174e-1f;
   EACH {
-    const sixteen z = m[k] * m[k];
+    const eight z = m[k] * m[k];
     y[k] = y[k] * m[k] * z;
     y[k] += -2.12194440e-4f * e[k] - 0.5f * z;
+    out[k] = m[k] + y[k] + 0.693359375f * e[k];
   }
-  EACH out[k] = m[k] + y[k] + 0.693359375f * e[k];
 }
 
 /* sqrt(2) erfinv x, where log(1 - x^2) is above -5. */
-NRL_INLINE void near_normal(const sixteen *x, const sixteen *log, sixteen *z) {
-  sixteen c[TOGETHER], p[TOGETHER];
+NRL_INLINE void near_normal(const eight *x, const eight *log, eight *z) {
+  eight c[TOGETHER], p[TOGETHER];
   EACH c[k] = -2.5f - log[k];
   EACH p[k] = 2.81022636e-08f * c[k] + 3.43273939e-07f;
   EACH p[k] = p[k] * c[k] - 3.5233877e-06f;
@@ -90,36 +115,21 @@ NRL_INLINE void far_normal(const float *x, const float *log, float *z) {
 
 NRL_EXPORT NRL_CLONES void nrl_normal(uint32_t *state, int64_t count, float *out) {
   float x[SWEEP] ALIGNED, log[SWEEP] ALIGNED, rest[GROUP] ALIGNED;
-  bits *const kept = (bits *)state;
-  bits s0 = kept[0], s1 = kept[1], s2 = kept[2], s3 = kept[3];
   for (int64_t at = 0; at < count; at += SWEEP) {
     const int64_t many = count - at < SWEEP ? count - at : SWEEP;
     const int64_t last = many - many % GROUP;
+    /* What the last group finds beyond the numbers that are drawn is read, and not used. */
+    if (last < many) memset(x + last, 0, sizeof rest);
+    draw_uniform((bits *)state, many, x);
     for (int64_t i = 0; i < many; i += GROUP) {
-      sixteen *const xs = (sixteen *)(x + i), *const logs = (sixteen *)(log + i);
-      sixteen product[TOGETHER];
-      EACH {
-        const bits sum = s0 + s3, r = ROTATED(sum, 7) + s0, t = s1 << 9;
-        /* In (-1, 1), never at its ends, and symmetric. */
-        xs[k] = (__builtin_convertvector((whole)(r >> 9), sixteen) + 0.5f) * 0x1p-22f - 1.0f;
-        if (i + k * LANES >= many) continue;
-        s2 ^= s0;
-        s3 ^= s1;
-        s1 ^= s2;
-        s0 ^= s3;
-        s2 ^= t;
-        s3 = ROTATED(s3, 11);
-      }
-      EACH product[k] = (1.0f - xs[k]) * (1.0f + xs[k]);
-      log_unit(product, logs);
-      near_normal(xs, logs, (sixteen *)(i < last ? out + at + i : rest));
+      const eight *const xs = (const eight *)(x + i);
+      eight *const logs = (eight *)(log + i);
+      log_rest(xs, logs);
+      near_normal(xs, logs, (eight *)(i < last ? out + at + i : rest));
     }
+    /* Afterwards, since their branch would stall the others. */
     for (int64_t i = 0; i < many; i += GROUP)
       if (any_far(log + i)) far_normal(x + i, log + i, i < last ? out + at + i : rest);
     memcpy(out + at + last, rest, (size_t)(many - last) * sizeof(float));
   }
-  kept[0] = s0;
-  kept[1] = s1;
-  kept[2] = s2;
-  kept[3] = s3;
 }
