@@ -67,6 +67,9 @@ class Books:
         delivery: when rewards are handed over.
         delivery_steps: n of EVERY_N_STEPS.
         observation_size: O.
+
+    Attributes:
+        native: those of the kernel, where it is there.
     """
 
     def __init__(
@@ -78,9 +81,9 @@ class Books:
         self.episode, self.step = self._arrays['episode'], self._arrays['step']
         self.window, self.phase = self._arrays['window'], self._arrays['phase']
         self.no_ending = np.zeros(instances, np.uint8)
-        self._native = None
+        self.native: NativeBooks | None = None
         if available():
-            self._native = NativeBooks(
+            self.native = NativeBooks(
                 self._arrays,
                 int(delivery),
                 delivery_steps,
@@ -90,15 +93,15 @@ class Books:
 
     def fits(self, action: Array, choices: int) -> bool:
         """Whether all actions, int32 [B, 1], are from 0 to below ``choices``."""
-        if self._native is not None:
-            return self._native.fits(action, choices)
+        if self.native is not None:
+            return self.native.fits(action, choices)
         # Seen without their sign, negative numbers are large.
         return bool((action.view(np.uint32) < choices).all())
 
     def finite(self, observation: Array, reward: Array) -> bool:
         """Whether all observations [B, O] and rewards [B] are finite."""
-        if self._native is not None:
-            return self._native.finite(observation, reward)
+        if self.native is not None:
+            return self.native.finite(observation, reward)
         return bool(np.isfinite(observation).all() and np.isfinite(reward).all())
 
     def move(
@@ -119,14 +122,14 @@ class Books:
             blind: bool [B], no valid observation, which ends even an episode that just began; None:
                 nobody.
         """
-        if self._native is None:
+        if self.native is None:
             return self._move(reward, terminated, truncated, aborted, blind)
-        done = self._native.move(reward, terminated, truncated, aborted, blind)
-        paid = Paid(*self._native.paid(done.paid)) if done.paid else None
+        done = self.native.move(reward, terminated, truncated, aborted, blind)
+        paid = Paid(*self.native.paid(done.paid)) if done.paid else None
         if not done.ended:
             return Moves(done.live, paid, self.no_ending, None)
-        ended = Ended(*self._native.ended(done.ended))
-        return Moves(done.live, paid, self._native.ending.copy(), ended)
+        ended = Ended(*self.native.ended(done.ended))
+        return Moves(done.live, paid, self.native.ending.copy(), ended)
 
     def _move(
         self,

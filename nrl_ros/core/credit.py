@@ -50,6 +50,10 @@ class CreditWindows:
         max_late: detached traces kept for each instance; the oldest is released beyond that.
         reset: a trace ends with its window; otherwise it goes on until the episode's end, so that
             each RPE credits all steps of the episode so far, as far as they have not decayed.
+
+    Attributes:
+        store: as above.
+        native: the windows in the kernel, where it is there.
     """
 
     def __init__(
@@ -78,9 +82,9 @@ class CreditWindows:
         self._as_sent = b'\x01' * instances
         # Whether the state to come may say that a window is over.
         self._over = True
-        self._native = None
+        self.native: NativeWindows | None = None
         if available():
-            self._native = NativeWindows(
+            self.native = NativeWindows(
                 has_rows=self._has_rows,
                 closed=self._closed,
                 fresh=self._fresh,
@@ -88,6 +92,16 @@ class CreditWindows:
                 newest=self._window,
                 done=self._done,
             )
+
+    @property
+    def plain(self) -> bool:
+        """Whether the kernel can do all that an untroubled step takes."""
+        return self.native is not None and self._reset
+
+    @property
+    def has_late(self) -> bool:
+        """Whether any trace is kept aside."""
+        return bool(self._late)
 
     @property
     def waiting(self) -> int:
@@ -105,8 +119,8 @@ class CreditWindows:
         Raises:
             ProtocolError: naming the instance and both windows.
         """
-        if self._native is not None:
-            wrong, self._over = self._native.look(state)
+        if self.native is not None:
+            wrong, self._over = self.native.look(state)
             if not wrong:
                 return
         backwards = state.window < self._window
@@ -131,7 +145,7 @@ class CreditWindows:
         over, self._over = self._over, True
         if not over:
             return None
-        native = self._native if self._reset else None
+        native = self.native if self._reset else None
         if native is not None and native.close(state):
             return None
         newly = self._has_rows & (state.window != self._window)
@@ -200,7 +214,7 @@ class CreditWindows:
         """
         if not len(instance):
             return None
-        if self._native is not None and self._native.finish(instance, window):
+        if self.native is not None and self.native.finish(instance, window):
             return Creditable(instance, rpe, [], self._carried[instance])
         match = self._has_rows[instance] & (self._window[instance] == window)
         ready = match & self._closed[instance]
@@ -256,12 +270,12 @@ class CreditWindows:
             pre: [K, B, M] presynaptic rows.
             state: the state acted upon.
         """
-        if self._native is not None:
-            count = self._native.note(state)
+        if self.native is not None:
+            count = self.native.note(state)
             if count == len(state.phase):
                 self.store.record(post, pre, None)
             elif count > 0:
-                self.store.record(post, pre, self._native.acting[:count])
+                self.store.record(post, pre, self.native.acting[:count])
             if count >= 0:
                 return
         # What is left of a window that was given up half-way is no longer its trace.

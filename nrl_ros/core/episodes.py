@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,7 @@ from nrl_ros.core.types import (
     Int32,
     RewardBatch,
     StateBatch,
+    StepResult,
     quick,
 )
 
@@ -46,16 +47,35 @@ class EpisodeEnds(NamedTuple):
     metrics: Array | None = None
 
 
-@dataclass(frozen=True)
-class Advance:
+class Advance(Protocol):
     """What one step of all instances gives to publish."""
+
+    @property
+    def state(self) -> StateBatch:
+        """Where all instances are now."""
+        ...
+
+    @property
+    def reward(self) -> RewardBatch | None:
+        """Of the windows that closed."""
+        ...
+
+    @property
+    def ends(self) -> EpisodeEnds | None:
+        """Of the episodes that ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class FullAdvance:
+    """An Advance to keep."""
 
     state: StateBatch
     reward: RewardBatch | None
     ends: EpisodeEnds | None
 
 
-quick(Advance)
+quick(FullAdvance)
 
 
 class Episodes:
@@ -68,6 +88,14 @@ class Episodes:
         lockstep: the environment waits for its action.
         delivery: when rewards are handed over.
         delivery_steps: n of EVERY_N_STEPS.
+
+    Attributes:
+        info: the environment as others see it.
+        books: where every instance is.
+        sequence: of the newest state.
+        total_steps: of all instances.
+        total_episodes: of all instances.
+        aborted: episodes among them that were.
 
     Raises:
         ConfigError: delivery_steps does not fit the delivery.
@@ -92,12 +120,12 @@ class Episodes:
         self._environment = environment
         batch = environment.spec.instances
         self._all_applied = np.ones(batch, np.uint8)
-        self._books = Books(batch, delivery, delivery_steps, environment.spec.observation_size)
+        self.books = Books(batch, delivery, delivery_steps, environment.spec.observation_size)
         space = environment.spec.action
         self._shape = (batch, space.components)
         self._choices = 0 if space.low or space.components > 1 else space.sizes[0]
         self._observation = np.zeros((batch, environment.spec.observation_size), np.float32)
-        self._sequence = 0
+        self.sequence = 0
         self.total_steps = 0
         self.total_episodes = 0
         self.aborted = 0
@@ -122,7 +150,7 @@ class Episodes:
                 'the environment cannot be used'
             )
         self._observation = observation
-        return self._state(self._books.no_ending, self._all_applied, stamp_ns)
+        return self._state(self.books.no_ending, self._all_applied, stamp_ns)
 
     def advance(
         self,
@@ -147,35 +175,63 @@ class Episodes:
         """
         # The common case in one call.
         known = self._choices and action.dtype == np.int32 and action.shape == self._shape
-        if not (known and self._books.fits(action, self._choices)):
+        if not (known and self.books.fits(action, self._choices)):
             check_action(action, self.info)
+        return self.take(self.step(action), applied, stamp_ns, learner)
+
+    def step(self, action: Int32 | Float32) -> StepResult:
+        """Let the environment apply actions that fit; ``advance`` is this and ``take``.
+
+        Raises:
+            BridgeError: the environment failed; what state it is in is not known.
+        """
         try:
-            result = self._environment.step(action)
+            return self._environment.step(action)
         except Exception as error:
             raise _failed(self.info.agent, 'step', error) from error
+
+    def take(
+        self,
+        result: StepResult,
+        applied: Array | None = None,
+        stamp_ns: int = 0,
+        learner: int = 0,
+    ) -> Advance:
+        """Note what a step gave; see ``advance``."""
         observation, reward, aborted = result.observation, result.reward, result.aborted
         blind: Array | None = None
-        if not self._books.finite(observation, reward):
+        if not self.books.finite(observation, reward):
             blind = np.asarray(~np.isfinite(observation).all(axis=1))
             bad = ~np.isfinite(reward) | blind
             # A bad sensor value ends the episode; it must neither teach nor reach the network.
             observation = np.where(bad[:, None], np.float32(0.0), observation)
             reward = np.where(bad, 0.0, reward)
             aborted = aborted | bad
-        self._sequence += 1
-        self._observation = observation
-        moves = self._books.move(reward, result.terminated, result.truncated, aborted, blind)
-        self.total_steps += moves.live
+        moves = self.books.move(reward, result.terminated, result.truncated, aborted, blind)
+        ends = self.note(observation, moves.live, moves.ended, result.metrics)
         rewards = None if moves.paid is None else self._rewards(moves.paid, stamp_ns)
-        ends = None if moves.ended is None else self._ends(moves.ended, result.metrics)
         everyone = self._all_applied if applied is None else applied
         state = self._state(moves.ending, everyone, stamp_ns, learner)
-        return Advance(state, rewards, ends)
+        return FullAdvance(state, rewards, ends)
+
+    def note(
+        self, observation: Float32, live: int, ended: Ended | None, metrics: Array | None
+    ) -> EpisodeEnds | None:
+        """Count a step that the books have noted."""
+        self.sequence += 1
+        self._observation = observation
+        self.total_steps += live
+        return None if ended is None else self._ends(ended, metrics)
+
+    def told(self, paid: Paid | None, ending: Array) -> tuple[StateBatch, RewardBatch | None]:
+        """State and rewards after a step that was counted."""
+        rewards = None if paid is None else self._rewards(paid, 0)
+        return self._state(ending, self._all_applied, 0), rewards
 
     def _rewards(self, paid: Paid, stamp_ns: int) -> RewardBatch:
         info = self.info
         batch = info.spec.instances
-        return RewardBatch(info.agent, info.session, self._sequence, batch, *paid, stamp_ns)
+        return RewardBatch(info.agent, info.session, self.sequence, batch, *paid, stamp_ns)
 
     def _ends(self, ended: Ended, metrics: Array | None) -> EpisodeEnds:
         self.total_episodes += len(ended.instance)
@@ -184,11 +240,11 @@ class Episodes:
         return EpisodeEnds(self.total_steps, *ended, figures)
 
     def _state(self, ending: Array, applied: Array, stamp_ns: int, learner: int = 0) -> StateBatch:
-        books = self._books
+        books = self.books
         return StateBatch(
             self.info.agent,
             self.info.session,
-            self._sequence,
+            self.sequence,
             books.episode.copy(),
             books.step.copy(),
             books.window.copy(),
@@ -212,9 +268,9 @@ class Episodes:
             'agent': self.info.agent,
             'instances': self.info.spec.instances,
             'session': self.info.session,
-            'sequence': self._sequence,
+            'sequence': self.sequence,
             'totals': [self.total_steps, self.total_episodes, self.aborted],
-            'arrays': self._books.snapshot() | {'observation': self._observation.copy()},
+            'arrays': self.books.snapshot() | {'observation': self._observation.copy()},
             'environment': self._environment.snapshot(),
         }
 
@@ -236,11 +292,11 @@ class Episodes:
             )
         self._environment.restore(snapshot['environment'])
         self.renew(snapshot['session'])
-        self._books.restore(snapshot['arrays'])
+        self.books.restore(snapshot['arrays'])
         self._observation = np.array(snapshot['arrays']['observation'])
-        self._sequence = snapshot['sequence']
+        self.sequence = snapshot['sequence']
         self.total_steps, self.total_episodes, self.aborted = snapshot['totals']
-        return self._state(self._books.no_ending, self._all_applied, stamp_ns)
+        return self._state(self.books.no_ending, self._all_applied, stamp_ns)
 
 
 def _failed(agent: str, what: str, error: Exception) -> BridgeError:

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.core.kernels import library
-from nrl_ros.core.types import StateBatch
+from nrl_ros.core.types import StateBatch, StepResult
 
 Array = NDArray[Any]
 
 
-def _structure(name: str, fields: dict[str, Any]) -> Any:
+def structure(name: str, fields: dict[str, Any]) -> Any:
     """A structure of the kernel, every member of which takes eight bytes."""
     return type(name, (ctypes.Structure,), {'_fields_': list(fields.items())})
 
@@ -42,7 +42,7 @@ _ENDED = {
     'ended_return': np.float64,
 }
 _BOOKS = ('episode', 'step', 'window', 'window_steps', 'window_reward', 'return', 'phase')
-_Books = _structure(
+_Books = structure(
     '_Books',
     dict.fromkeys(
         ('batch', 'delivery', 'delivery_steps', 'observation_size', 'choices'), ctypes.c_int64
@@ -61,6 +61,10 @@ class NativeBooks:
         delivery_steps: n of EVERY_N_STEPS.
         instances: B.
         observation_size: O.
+
+    Attributes:
+        structure: of the kernel.
+        observation: float32 [B, O], what was seen last.
     """
 
     def __init__(
@@ -80,7 +84,7 @@ class NativeBooks:
             for name, kind in ({'ending': np.uint8} | _BOOKS_IN | _PAID | _ENDED).items()
         }
         self._action = own['action'] = np.zeros((instances, 1), np.int32)
-        self._seen = own['observation'] = np.zeros((instances, observation_size), np.float32)
+        self.observation = own['observation'] = np.zeros((instances, observation_size), np.float32)
         self.ending = own['ending']
         self._in = tuple(own[name] for name in _BOOKS_IN)
         self._paid = [own[name] for name in _PAID]
@@ -88,27 +92,34 @@ class NativeBooks:
         arrays = own | books
         pointers = {name: array.ctypes.data for name, array in arrays.items()}
         self._blind = pointers['blind']
-        self._books = _Books(
+        self.structure = _Books(
             batch=instances,
             delivery=delivery,
             delivery_steps=delivery_steps,
             observation_size=observation_size,
             **pointers,
         )
-        self._books.blind = None
-        self._pointer = ctypes.c_void_p(ctypes.addressof(self._books))
+        self.structure.blind = None
+        self._pointer = ctypes.c_void_p(ctypes.addressof(self.structure))
         # Pointers keep nothing alive.
         self._keep = arrays
 
     def fits(self, action: Array, choices: int) -> bool:
         """Whether all of int32 [B, 1] are from 0 to below ``choices``."""
-        self._action[:], self._books.choices = action, choices
+        self._action[:], self.structure.choices = action, choices
         return bool(self._fits(self._pointer))
 
     def finite(self, observation: Array, reward: Array) -> bool:
         """Whether all observations [B, O] and rewards [B] are."""
-        self._seen[:], self._in[0][:] = observation, reward
+        self.observation[:], self._in[0][:] = observation, reward
         return bool(self._finite(self._pointer))
+
+    def see(self, result: StepResult) -> None:
+        """Copy what a step gave."""
+        self.observation[:] = result.observation
+        reward, terminated, truncated, aborted, _ = self._in
+        reward[:], terminated[:], truncated[:] = result.reward, result.terminated, result.truncated
+        aborted[:] = result.aborted
 
     def move(
         self,
@@ -123,10 +134,10 @@ class NativeBooks:
         own[0][:], own[1][:], own[2][:], own[3][:] = reward, terminated, truncated, aborted
         if blind is not None:
             own[4][:] = blind
-            self._books.blind = self._blind
+            self.structure.blind = self._blind
         self._call(self._pointer)
-        self._books.blind = None
-        return self._books
+        self.structure.blind = None
+        return self.structure
 
     def paid(self, count: int) -> list[Array]:
         """Copies of what describes the windows paid."""
@@ -137,7 +148,7 @@ class NativeBooks:
         return [array[:count].copy() for array in self._ended]
 
 
-_Windows = _structure(
+_Windows = structure(
     '_Windows',
     dict.fromkeys(('batch', 'count'), ctypes.c_int64)
     | dict.fromkeys(
@@ -161,6 +172,7 @@ class NativeWindows:
 
     Attributes:
         acting: int64 [B], what ``note`` found, from the front.
+        structure: of the kernel.
     """
 
     def __init__(self, **kept: Array) -> None:
@@ -181,8 +193,8 @@ class NativeWindows:
             'acting': self.acting,
         }
         pointers = {name: array.ctypes.data for name, array in arrays.items()}
-        self._windows = _Windows(batch=batch, **pointers)
-        self._pointer = ctypes.c_void_p(ctypes.addressof(self._windows))
+        self.structure = _Windows(batch=batch, **pointers)
+        self._pointer = ctypes.c_void_p(ctypes.addressof(self.structure))
         # Pointers keep nothing alive.
         self._keep = arrays
 
@@ -219,13 +231,13 @@ class NativeWindows:
         """
         count = len(instance)
         self._instance[:count], self._named[:count] = instance, window
-        self._windows.count = count
+        self.structure.count = count
         return bool(self._finish(self._pointer))
 
 
 _REWARDS = {'instance': np.uint32, 'window': np.uint32, 'value': np.float64}
 _COMPARED = {'after': np.float64, 'rpe': np.float64}
-_Averages = _structure(
+_Averages = structure(
     '_Averages',
     dict.fromkeys(('batch', 'count', 'order', 'scaled'), ctypes.c_int64)
     | {'rate': ctypes.c_double}
@@ -243,6 +255,10 @@ class NativeAverages:
         known: bool [B], as there; changed in place.
         baseline: float64 [B].
         last_window: int64 [B].
+
+    Attributes:
+        structure: of the kernel.
+        rpe: float64 [B], what ``compare`` found, from the front.
     """
 
     # By what rewards are compared with: the average before or after it moves, or nothing.
@@ -254,11 +270,18 @@ class NativeAverages:
         own = {name: np.zeros(batch, kind) for name, kind in (_REWARDS | _COMPARED).items()}
         self._in = tuple(own[name] for name in _REWARDS)
         self._out = tuple(own[name] for name in _COMPARED)
+        self.rpe = own['rpe']
         # Pointers keep nothing alive.
         self._keep = arrays = own | kept
         pointers = {name: array.ctypes.data for name, array in arrays.items()}
-        self._averages = _Averages(batch=batch, **pointers)
-        self._pointer = ctypes.c_void_p(ctypes.addressof(self._averages))
+        self.structure = _Averages(batch=batch, **pointers)
+        self._pointer = ctypes.c_void_p(ctypes.addressof(self.structure))
+
+    def compare_by(self, *, rate: float, order: str, scaled: bool) -> None:
+        """How rewards are compared, as in ``compare``."""
+        averages = self.structure
+        averages.rate, averages.scaled = rate, scaled
+        averages.order = self.ORDERS.index(order)
 
     def compare(
         self,
@@ -284,12 +307,12 @@ class NativeAverages:
             None where a reward is not finite, out of order or seen before, and nothing was done.
         """
         count = len(instance)
-        own, averages = self._in, self._averages
+        own, averages = self._in, self.structure
         if not 0 < count <= averages.batch:
             return None
         own[0][:count], own[1][:count], own[2][:count] = instance, window, value
-        averages.count, averages.rate, averages.scaled = count, rate, scaled
-        averages.order = self.ORDERS.index(order)
+        averages.count = count
+        self.compare_by(rate=rate, order=order, scaled=scaled)
         if not self._call(self._pointer):
             return None
         after, rpe = self._out

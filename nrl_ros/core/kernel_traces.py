@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -51,6 +52,11 @@ class NativeDense:
         post: [K, B, N].
         pre: [K, B, M].
         total: [W], float32, which lies as a row of the traces does.
+
+    Attributes:
+        structure: of the kernel.
+        post: as above.
+        pre: as above.
     """
 
     def __init__(
@@ -68,7 +74,7 @@ class NativeDense:
         sizes = np.array([spec.inputs, *spec.hidden, spec.outputs], np.int64)
         self._which, self._weight = np.zeros(len(trace), np.int64), np.zeros(len(trace), np.float32)
         self._named = self._which.ctypes.data
-        self._traces = _Traces(
+        self.structure = _Traces(
             layers=len(spec.shapes),
             sizes=sizes.ctypes.data,
             bias=int(spec.bias),
@@ -81,10 +87,18 @@ class NativeDense:
             weight=self._weight.ctypes.data,
             totals=total.ctypes.data,
         )
-        self._pointer = ctypes.c_void_p(ctypes.addressof(self._traces))
+        self._pointer = ctypes.c_void_p(ctypes.addressof(self.structure))
         # Pointers keep nothing alive.
         self._keep = (sizes, trace, post, pre, total)
+        self.post, self.pre = post, pre
         self._rows: tuple[Array | None, Array | None] = (None, None)
+
+    def twin(self) -> NativeDense:
+        """The same traces, with calls of its own under way."""
+        other = copy(self)
+        other.structure = _Traces.from_buffer_copy(self.structure)
+        other._pointer = ctypes.c_void_p(ctypes.addressof(other.structure))
+        return other
 
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
         """``e <- decay e + post preT`` with the rows of the step before, then keep the new rows.
@@ -94,7 +108,7 @@ class NativeDense:
             pre: new rows [K, B, M].
             index: whole numbers [k], instances to touch; None: all.
         """
-        traces = self._traces
+        traces = self.structure
         # Mostly the same two arrays at every step.
         if post is not self._rows[0] or pre is not self._rows[1]:
             new = np.ascontiguousarray(post), np.ascontiguousarray(pre)
@@ -120,7 +134,7 @@ class NativeDense:
     def _name(self, index: Array) -> None:
         count = len(index)
         self._which[:count] = index
-        self._traces.which, self._traces.count = self._named, count
+        self.structure.which, self.structure.count = self._named, count
 
 
 def accumulate(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+from copy import copy
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from nrl_ros.core.network import Network
 
 Array = NDArray[Any]
 
-_VERSION = 6
+_VERSION = 7
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
@@ -31,6 +32,7 @@ _FUNCTIONS = (
     'nrl_dense_credit',
     'nrl_normal',
     'nrl_move',
+    'nrl_cycle_act',
 )
 # Those that return a number.
 _ANSWERS = (
@@ -42,6 +44,8 @@ _ANSWERS = (
     'nrl_note',
     'nrl_finish',
     'nrl_compare',
+    'nrl_cycle_move',
+    'nrl_cycle_learn',
 )
 # Weights beyond which numpy's matrix products win over plain loops; see docs/performance.md.
 _LARGEST = 20_000
@@ -247,6 +251,12 @@ class NativeStep:
         instances: B.
         samples: K.
         source: pass from which actions are drawn.
+
+    Attributes:
+        structure: of the kernel.
+        observation: float32 [B, O], of the last step.
+        uniform: float32 [B, A], the numbers that its actions were drawn with.
+        choice: int32 [B, A], its actions.
     """
 
     def __init__(
@@ -262,16 +272,16 @@ class NativeStep:
         assert _LIBRARY is not None
         self._act, self._rows = _LIBRARY.nrl_act, _LIBRARY.nrl_rows
         passes = NativePasses(network, instances, samples)
-        self._observation = passes._observation
-        self._uniform = np.zeros((instances, len(sizes)), np.float32)
-        self._choice = np.zeros((instances, len(sizes)), np.int32)
+        self.observation = passes._observation
+        self.uniform = np.zeros((instances, len(sizes)), np.float32)
+        self.choice = np.zeros((instances, len(sizes)), np.int32)
         self._noise: Array | None = None
         impact = np.zeros((samples, instances))
         post = np.zeros((samples, instances, ends[-1]), np.float32)
         self._made = (post, passes.presynaptic().reshape(samples, instances, -1))
         kept = (np.array(sizes, np.int64), np.array(ends, np.int64), impact)
         spec, (_, layers, weights, work) = network.spec, passes._keep
-        self._step = _Step(
+        self.structure = _Step(
             layers=len(spec.shapes),
             sizes=layers.ctypes.data,
             bias=int(spec.bias),
@@ -279,23 +289,32 @@ class NativeStep:
             leak=spec.leak,
             batch=instances,
             samples=samples,
-            observation=self._observation.ctypes.data,
+            observation=self.observation.ctypes.data,
             z=passes._z.ctypes.data,
             pre_rows=passes._pre.ctypes.data,
             work=work.ctypes.data,
             components=len(sizes),
             choices=kept[0].ctypes.data,
             source=source,
-            uniform=self._uniform.ctypes.data,
-            choice=self._choice.ctypes.data,
+            uniform=self.uniform.ctypes.data,
+            choice=self.choice.ctypes.data,
             impact=impact.ctypes.data,
             groups=len(ends),
             ends=kept[1].ctypes.data,
             post=post.ctypes.data,
         )
-        self._pointer = ctypes.c_void_p(ctypes.addressof(self._step))
+        self._pointer = ctypes.c_void_p(ctypes.addressof(self.structure))
         # Pointers keep nothing alive.
         self._keep = (passes, kept)
+
+    def writing_to(self, rows: Any) -> NativeStep:
+        """The same step, whose rows go straight to where ``rows`` has post and pre."""
+        other = copy(self)
+        other.structure = _Step.from_buffer_copy(self.structure)
+        other.structure.post = address_of(rows.post)
+        other.structure.pre_rows = address_of(rows.pre)
+        other._pointer = ctypes.c_void_p(ctypes.addressof(other.structure))
+        return other
 
     def act(
         self,
@@ -315,14 +334,14 @@ class NativeStep:
             sigma: standard deviation of the noise [1].
             scale: factor of the rows.
         """
-        step = self._step
+        step = self.structure
         if noise is not self._noise:
             self._noise, step.noise = noise, noise.ctypes.data
         step.sigma, step.scale = sigma, scale
-        self._observation[...] = observation
-        generator.random(dtype=np.float32, out=self._uniform)
+        self.observation[...] = observation
+        generator.random(dtype=np.float32, out=self.uniform)
         self._act(self._pointer)
-        choice: Array = self._choice.copy()
+        choice: Array = self.choice.copy()
         return choice
 
     def rows(self) -> tuple[Array, Array]:

@@ -48,6 +48,11 @@ COUNTERS = (
 )
 
 
+def no_boundary() -> int:
+    """Nothing is saved between learning and acting."""
+    return 0
+
+
 class Learner:
     """Acts upon states, keeps traces, and learns when an RPE arrives.
 
@@ -75,7 +80,7 @@ class Learner:
         self.states = 0
         self.steps = 0
         self.identity = 0
-        self.at_boundary: Callable[[], int] = lambda: 0
+        self.at_boundary: Callable[[], int] = no_boundary
 
     # ---------------------------------------------------------------- settings
 
@@ -266,7 +271,7 @@ class Learner:
             state = replace(state, applied=np.zeros_like(state.applied))
         creditable = agent.credit.observe(state)
         if creditable is not None:
-            self._learn(agent, creditable)
+            self.learn_from(agent, creditable)
         if agent.info.lockstep and agent.credit.waiting:
             agent.pending = state
             return None
@@ -373,12 +378,13 @@ class Learner:
         else:
             creditable = agent.credit.reinforce(index, rpe.window, rpe.rpe)
             if creditable is not None:
-                self._learn(agent, creditable)
+                self.learn_from(agent, creditable)
         if agent.pending is not None and not agent.credit.waiting:
             return self._act(agent, agent.pending)
         return None
 
-    def _learn(self, agent: ServedAgent, creditable: Creditable) -> None:
+    def learn_from(self, agent: ServedAgent, creditable: Creditable) -> None:
+        """Learn from an agent's traces, see LearningStep."""
         for other in self._agents.values():
             # Rows may need the weights that acted, whichever agent's reward changes them.
             other.settle()
@@ -404,6 +410,43 @@ class Learner:
                 f'expected {agent.info.session:#x}: it was sent before a restart'
             )
         return agent
+
+    # ------------------------------------------------------------ fused cycle
+
+    def served(self, name: str) -> ServedAgent | None:
+        """An agent that is served."""
+        return self._agents.get(name)
+
+    def unhindered(self, agent: ServedAgent) -> bool:
+        """Whether nothing but this agent's next step is to be looked after."""
+        return not (
+            self._frozen
+            or self._evaluating
+            or self.at_boundary is not no_boundary
+            or len(self._agents) != 1
+            or agent.pending is not None
+            or agent.credit.has_late
+        )
+
+    def plain_ascent(self) -> tuple[list[Array], list[float], float] | None:
+        """Weights, scales and rate of updates that are nothing but ``W += rate scale total``."""
+        scales = self._step.plain_scales
+        if scales is None or self._policy is None:
+            return None
+        return self._policy.network.weights, scales, self._settings.learning_rate
+
+    def acted(self, agent: ServedAgent, sequence: int) -> None:
+        """Note that an agent acts upon a state, its rows being in its traces."""
+        agent.sequence, agent.answer, agent.restored = sequence, None, False
+        self.states += 1
+        self.steps += agent.info.spec.instances
+
+    def learned(self, windows: int, rpe_size: float, *, rejected: bool) -> None:
+        """Note that weights were changed, or were not."""
+        if rejected:
+            self.counters['rejected_updates'] += 1
+        else:
+            self._step.note(windows, rpe_size)
 
     # -------------------------------------------------------------- checkpoint
 

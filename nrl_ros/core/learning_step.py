@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.core.credit import Creditable
 from nrl_ros.core.network import Network
-from nrl_ros.core.optimisers import OPTIMISERS
+from nrl_ros.core.optimisers import OPTIMISERS, GradientAscent
 from nrl_ros.core.schedule import Schedule
 from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.core.traces import TraceStore
@@ -88,11 +88,23 @@ class LearningStep:
         self._scale()
         rate = learning_rate * schedule.rate_factor(self.updates)
         self._optimiser.step(self._network.weights, self._total, rate)
-        self.updates += 1
         schedule.heard(heard)
-        self.windows_learned += len(creditable.instances) + len(creditable.late)
-        self.absolute_rpe_sum += float(np.add.reduce(np.abs(heard)))
+        self.note(
+            len(creditable.instances) + len(creditable.late), float(np.add.reduce(np.abs(heard)))
+        )
         return True
+
+    def note(self, windows: int, rpe_size: float) -> None:
+        """Count an update."""
+        self.updates += 1
+        self.windows_learned += windows
+        self.absolute_rpe_sum += rpe_size
+
+    @property
+    def plain_scales(self) -> list[float] | None:
+        """Factors of the layers where an update is the sum of the credit times them and the rate."""
+        plain = type(self._optimiser) is GradientAscent and self._schedule.idle
+        return self._scales if plain else None
 
     def _scale(self) -> None:
         first = self._scales[0]

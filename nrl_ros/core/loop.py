@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from nrl_ros.core.cycle import Cycle, suits
 from nrl_ros.core.episodes import Advance, Episodes
 from nrl_ros.core.learner import Learner
 from nrl_ros.core.neuromodulator import Neuromodulator
@@ -32,7 +33,7 @@ def answer(
 def run(
     episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator, *, seed: int
 ) -> Iterator[Advance]:
-    """Step for ever in lockstep.
+    """Step for ever in lockstep, in few calls where that can be.
 
     Args:
         episodes: the environment's side.
@@ -41,12 +42,22 @@ def run(
         seed: of the environment.
 
     Yields:
-        What each step gave, before it is acted upon.
+        What each step gave, before it is acted upon; to be looked at before the next one.
     """
     learner.join(episodes.info)
-    state, reward = episodes.begin(seed), None
+    action = answer(learner, neuromodulator, episodes.begin(seed), None)[0].action
+    cycle = None
+    may_fuse = suits(episodes, learner, neuromodulator)
     while True:
-        action, _ = answer(learner, neuromodulator, state, reward)
-        advance = episodes.advance(action.action)
+        advance = episodes.advance(action) if cycle is None else cycle.advance(action)
         yield advance
-        state, reward = advance.state, advance.reward
+        if cycle is not None and not cycle.fits:
+            cycle = None
+        quick = None if cycle is None else cycle.answer()
+        if quick is not None:
+            action = quick
+            continue
+        action = answer(learner, neuromodulator, advance.state, advance.reward)[0].action
+        if cycle is None and may_fuse and neuromodulator.averages(episodes.info) is not None:
+            may_fuse = suits(episodes, learner, neuromodulator)
+            cycle = Cycle(episodes, learner, neuromodulator) if may_fuse else None

@@ -15,7 +15,7 @@ from nrl_ros.core.critic import Critic, CriticSettings
 from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
 from nrl_ros.core.kernel_books import NativeAverages
 from nrl_ros.core.kernels import available
-from nrl_ros.core.types import RewardBatch, RpeBatch, StateBatch
+from nrl_ros.core.types import AgentInfo, RewardBatch, RpeBatch, StateBatch
 
 BASELINES = ('running_average', 'critic', 'none')
 
@@ -285,6 +285,12 @@ class Neuromodulator:
             )
         self._agents[reward.agent] = fresh
         return fresh
+
+    def averages(self, info: AgentInfo) -> NativeAverages | None:
+        """An agent's averages in the kernel, once it was rewarded in its session."""
+        agent = self._agents.get(info.agent)
+        same = agent is not None and agent.session == info.session
+        return agent.native if agent is not None and same else None
 
     @property
     def mean_baseline(self) -> float:

@@ -117,6 +117,10 @@ class NoiseStream:
         correlation_steps: correlation time of the noise that has one [steps].
         dtype: float32 or float64.
 
+    Attributes:
+        buffer: [rows, N], the noise of the step.
+        state: uint32 [64] of the compiled generator; None where another one draws.
+
     Raises:
         ConfigError: unknown noise shape.
     """
@@ -135,13 +139,13 @@ class NoiseStream:
             raise ConfigError(f'unknown noise {shape_name!r}, expected one of {list(NOISE_SHAPES)}')
         self._shape = NOISE_SHAPES[shape_name](correlation_steps)
         self._generator = generator
-        self._buffer = np.zeros((rows, components), dtype)
+        self.buffer = np.zeros((rows, components), dtype)
         self._ready = False
-        self._state: Array | None = None
+        self.state: Array | None = None
         self._native: kernels.NativeNormal | None = None
-        if shape_name == 'gaussian' and self._buffer.dtype == np.float32 and kernels.available():
-            self._state = generator.integers(1, 2**32, _STATE_WORDS, dtype=np.uint32)
-            self._native = kernels.NativeNormal(self._state, self._buffer)
+        if shape_name == 'gaussian' and self.buffer.dtype == np.float32 and kernels.available():
+            self.state = generator.integers(1, 2**32, _STATE_WORDS, dtype=np.uint32)
+            self._native = kernels.NativeNormal(self.state, self.buffer)
 
     def prepare(self) -> None:
         """Draw the next step's noise now, if that is not done yet."""
@@ -153,22 +157,27 @@ class NoiseStream:
         if self._native is not None:
             self._native.draw()
         else:
-            self._shape.fill(self._generator, self._buffer)
+            self._shape.fill(self._generator, self.buffer)
 
     def next(self) -> Array:
         """Unit noise of one step [rows, N]; valid until the next call of this or of ``prepare``."""
         if not self._ready:
             self._draw()
         self._ready = False
-        return self._buffer
+        return self.buffer
+
+    def take_ready(self) -> bool:
+        """Whether the next step's noise was drawn already; whoever draws it else asks this."""
+        ready, self._ready = self._ready, False
+        return ready
 
     def snapshot(self) -> dict[str, Any]:
         """Generator state and what was drawn ahead."""
         return {
             'generator': generator_state(self._generator),
-            'state': None if self._state is None else self._state.copy(),
+            'state': None if self.state is None else self.state.copy(),
             'shape': self._shape.snapshot(),
-            'ahead': self._buffer.copy() if self._ready else None,
+            'ahead': self.buffer.copy() if self._ready else None,
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
@@ -178,17 +187,17 @@ class NoiseStream:
             CheckpointError: one was drawn by the compiled generator, the other was not.
         """
         state = snapshot['state']
-        if (state is None) != (self._state is None):
+        if (state is None) != (self.state is None):
             raise CheckpointError(
                 'the noise of the checkpoint was drawn '
                 f'{"without" if state is None else "with"} the compiled kernel, this run is '
                 'the other way: build it, or set NRL_KERNEL=numpy, as in the saved run'
             )
-        if self._state is not None:
-            self._state[...] = state
+        if self.state is not None:
+            self.state[...] = state
         self._generator.bit_generator.state = snapshot['generator']
         self._shape.restore(snapshot['shape'])
         ahead = snapshot['ahead']
         self._ready = ahead is not None
         if ahead is not None:
-            self._buffer[...] = ahead
+            self.buffer[...] = ahead

@@ -59,6 +59,13 @@ class Schedule:
         self._log_growth = 0.0
 
     @property
+    def idle(self) -> bool:
+        """Whether nothing is on."""
+        settings = self._settings
+        decays = settings.learning_rate_decay > 0.0 or settings.sigma_decay > 0.0
+        return not (decays or settings.rpe_clip > 0.0 or settings.silent_growth > 1.0)
+
+    @property
     def changes_sigma(self) -> bool:
         """Whether the noise changes at all."""
         return self._settings.sigma_decay > 0.0 or self._settings.silent_growth > 1.0

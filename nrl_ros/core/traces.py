@@ -151,7 +151,11 @@ def _layers(flat: Array, spec: NetworkSpec) -> list[Array]:
 
 
 class DenseTraces:
-    """All weights of each instance. The newest step is kept apart so that it can be retracted."""
+    """All weights of each instance. The newest step is kept apart so that it can be retracted.
+
+    Attributes:
+        native: the same traces in the kernel, where it is there.
+    """
 
     kind = 'dense'
 
@@ -167,9 +171,9 @@ class DenseTraces:
         self._sums = [part[0] for part in _layers(self._sum[None], spec)]
         self._post = np.zeros((samples, instances, spec.noise_components), dtype)
         self._pre = np.zeros((samples, instances, spec.input_components), dtype)
-        self._native = None
+        self.native: kernel_traces.NativeDense | None = None
         if kernels.available() and self._flat.dtype == np.float32:
-            self._native = kernel_traces.NativeDense(
+            self.native = kernel_traces.NativeDense(
                 spec, decay, trace=self._flat, post=self._post, pre=self._pre, total=self._sum
             )
 
@@ -182,8 +186,8 @@ class DenseTraces:
 
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
         """Bring the step before into the traces, keep this one."""
-        if self._native is not None:
-            self._native.record(post, pre, index)
+        if self.native is not None:
+            self.native.record(post, pre, index)
             return
         who: Any = slice(None) if index is None else index
         for layer, trace in enumerate(self._trace):
@@ -207,9 +211,9 @@ class DenseTraces:
     ) -> None:
         """Weighted sum over instances, then clear."""
         carries = carried is not None and np.count_nonzero(carried) > 0
-        if self._native is not None and not carries:
+        if self.native is not None and not carries:
             self._sum.fill(0.0)
-            self._native.credit(index, weight)
+            self.native.credit(index, weight)
             for layer, part in enumerate(self._sums):
                 total[layer] += part
             return

@@ -17,12 +17,11 @@
 #define NRL_EXPORT __attribute__((visibility("default")))
 
 /* Changes with every change of an argument list; kernels.py refuses another one. */
-NRL_EXPORT int32_t nrl_kernel_version(void) { return 6; }
+NRL_EXPORT int32_t nrl_kernel_version(void) { return 7; }
 
 /* Floats at any address. */
 typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
 typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
-typedef float sixteen __attribute__((vector_size(64), aligned(4), may_alias));
 
 /* Compiled with each caller, for the caller's machine. */
 #define NRL_INLINE static inline __attribute__((always_inline))
@@ -405,3 +404,5 @@ NRL_EXPORT void nrl_rows(const nrl_step *s) {
 #include "books.h"
 #include "normal.h"
 #include "traces.h"
+
+#include "cycle.h"

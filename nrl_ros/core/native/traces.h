@@ -76,41 +76,63 @@ typedef struct {
   float *totals;
 } nrl_traces;
 
-/* A step of dense traces: e <- decay e + post preT for every layer, e being [batch][weights].
+/* e <- decay e + post preT for every layer of an instance, e being [batch][weights]. */
+NRL_INLINE void fold(const nrl_traces *s, int64_t b, int64_t n, int64_t m, int64_t weights) {
+  const float decay = (float)s->decay;
+  float *const e = s->trace + b * weights;
+  if (decay != 1.0f)
+    for (int64_t i = 0; i < weights; ++i) e[i] *= decay;
+  for (int64_t k = 0; k < s->samples; ++k) {
+    const float *a = s->post + (k * s->batch + b) * n, *x = s->pre + (k * s->batch + b) * m;
+    float *t = e;
+    for (int64_t l = 0; l < s->layers; ++l) {
+      const int64_t n_in = s->sizes[l] + s->bias, n_out = s->sizes[l + 1];
+      add_outer(t, a, x, 1.0f, n_in, n_out);
+      t += n_in * n_out;
+      a += n_out;
+      x += n_in;
+    }
+  }
+}
+
+/* A step of dense traces: the rows of the step before go into the traces, the new ones take their place.
  *
- * The rows added are those of the step before, which are then replaced by the new ones: until the next
- * step the newest can still be taken back. sizes, bias as in nrl_forward; rows post, new_post
+ * Until the next step the newest can still be taken back. sizes, bias as in nrl_forward; rows post, new_post
  * [samples][batch][N], pre, new_pre [samples][batch][M]; which [count]: instances to touch, null for the
  * first count of them.
  */
 NRL_EXPORT NRL_CLONES void nrl_dense(const nrl_traces *s) {
-  const int64_t layers = s->layers, *const sizes = s->sizes, bias = s->bias, batch = s->batch;
-  const int64_t samples = s->samples;
-  const float decay = (float)s->decay;
-  float *const post = s->post, *const pre = s->pre, *const trace = s->trace;
-  const float *const new_post = s->new_post, *const new_pre = s->new_pre;
   int64_t n, m, weights;
-  sum_sizes(layers, sizes, bias, &n, &m, &weights);
+  sum_sizes(s->layers, s->sizes, s->bias, &n, &m, &weights);
   for (int64_t c = 0; c < s->count; ++c) {
     const int64_t b = s->which ? s->which[c] : c;
-    float *e = trace + b * weights;
-    if (decay != 1.0f)
-      for (int64_t i = 0; i < weights; ++i) e[i] *= decay;
-    for (int64_t k = 0; k < samples; ++k) {
-      const int64_t row = k * batch + b;
-      const float *a = post + row * n, *x = pre + row * m;
-      float *t = e;
-      for (int64_t l = 0; l < layers; ++l) {
-        const int64_t n_in = sizes[l] + bias, n_out = sizes[l + 1];
-        add_outer(t, a, x, 1.0f, n_in, n_out);
-        t += n_in * n_out;
-        a += n_out;
-        x += n_in;
-      }
-      copy_row(post + row * n, new_post + row * n, n);
-      copy_row(pre + row * m, new_pre + row * m, m);
+    fold(s, b, n, m, weights);
+    for (int64_t k = 0; k < s->samples; ++k) {
+      const int64_t row = k * s->batch + b;
+      copy_row(s->post + row * n, s->new_post + row * n, n);
+      copy_row(s->pre + row * m, s->new_pre + row * m, m);
     }
   }
+}
+
+/* The same without new rows: their place is free for whatever is written there. */
+NRL_EXPORT NRL_CLONES void nrl_dense_fold(const nrl_traces *s) {
+  int64_t n, m, weights;
+  sum_sizes(s->layers, s->sizes, s->bias, &n, &m, &weights);
+  for (int64_t c = 0; c < s->count; ++c)
+    fold(s, s->which ? s->which[c] : c, n, m, weights);
+}
+
+/* Zero the rows of all instances but those that act. */
+static void nrl_dense_forget(const nrl_traces *s, const uint8_t *acts) {
+  int64_t n, m, weights;
+  sum_sizes(s->layers, s->sizes, s->bias, &n, &m, &weights);
+  for (int64_t k = 0; k < s->samples; ++k)
+    for (int64_t b = 0; b < s->batch; ++b) {
+      if (acts[b]) continue;
+      memset(s->post + (k * s->batch + b) * n, 0, (size_t)n * sizeof(float));
+      memset(s->pre + (k * s->batch + b) * m, 0, (size_t)m * sizeof(float));
+    }
 }
 
 /* Credit of some instances: total += weight (decay e + post preT), then those traces are zero.

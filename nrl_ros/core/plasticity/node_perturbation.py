@@ -39,7 +39,7 @@ class NodePerturbation(SampledRule):
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
         """See PlasticityRule."""
         compiled = suits(network) and isinstance(head, SoftmaxHead)
-        kind = _CompiledExplorer if compiled else _GeneralExplorer
+        kind = CompiledExplorer if compiled else _GeneralExplorer
         return kind(self, network, head, batch, source)
 
 
@@ -76,16 +76,21 @@ class _GeneralExplorer(GreedyExplorer):
         return choice, rows
 
 
-class _CompiledExplorer(GreedyExplorer):
-    """The same in the compiled step, for softmax heads."""
+class CompiledExplorer(GreedyExplorer):
+    """The same in the compiled step, for softmax heads.
+
+    Attributes:
+        rule: in force.
+        step: the compiled step.
+    """
 
     def __init__(
         self, rule: NodePerturbation, network: Network, head: PolicyHead, batch: int, source: int
     ) -> None:
         super().__init__(network, head, batch)
         assert isinstance(head, SoftmaxHead)
-        self._rule = rule
-        self._step = NativeStep(
+        self.rule = rule
+        self.step = NativeStep(
             network,
             head.sizes,
             rule.norm_ends(network.spec),
@@ -96,13 +101,17 @@ class _CompiledExplorer(GreedyExplorer):
 
     def set_sigma(self, sigma: float) -> None:
         """See Explorer."""
-        self._rule = self._rule.with_sigma(sigma)
+        self.rule = self.rule.with_sigma(sigma)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
         """See Explorer."""
-        rule, step = self._rule, self._step
-        scale = 1.0 / (rule.sigma * rule.samples)
-        choice = step.act(observation, noise, generator, sigma=rule.sigma, scale=scale)
+        step, sigma = self.step, self.rule.sigma
+        choice = step.act(observation, noise, generator, sigma=sigma, scale=self.scale)
         return choice, step.rows
+
+    @property
+    def scale(self) -> float:
+        """Factor of the rows."""
+        return 1.0 / (self.rule.sigma * self.rule.samples)
