@@ -93,9 +93,10 @@ class NativeCycle:
         )
         if noise.state is not None:
             self._cycle.noise_state = noise.state.ctypes.data
-            self._cycle.noise_count = noise.buffer.size
-            self._cycle.noise = noise.buffer.ctypes.data
-        self._step.structure.noise = noise.buffer.ctypes.data
+        self._cycle.noise_count = noise.buffer.size
+        self._cycle.noise = noise.buffer.ctypes.data
+        # Drawn where its rows will be.
+        self._step.structure.noise = self._step.structure.post
         self._pointer = ctypes.c_void_p(ctypes.addressof(self._cycle))
         # Pointers keep nothing alive.
         self._keep = (step, traces, generator, baseline, known, noise)
@@ -154,4 +155,4 @@ class NativeCycle:
             self._cycle.draws = not noise.take_ready()
         self._step.observation[...] = self._books.observation
         self._act(self._pointer)
-        return self._step.choice
+        return self._step.choice.copy()

@@ -33,6 +33,10 @@ _FUNCTIONS = (
     'nrl_normal',
     'nrl_move',
     'nrl_cycle_act',
+    'nrl_cycle_fold',
+    'nrl_cycle_draw',
+    'nrl_cycle_pass',
+    'nrl_cycle_rows',
 )
 # Those that return a number.
 _ANSWERS = (

@@ -13,9 +13,9 @@ typedef struct {
 
 /* Mirrored by _Cycle in kernel_cycle.py.
  *
- * step: its rows are those of traces. baseline, known: the learner's copies of the averages.
- * ascends: whether weights are changed here. draws: whether noise is drawn here, by noise_state. next:
- * random bits for actions, from generator. learned: windows; rpe_size: sum of their absolute errors.
+ * step: its rows are those of traces, and its noise begins as the postsynaptic ones. baseline, known: the
+ * learner's copies of the averages. ascends: whether weights are changed here. draws: whether noise is drawn
+ * here, by noise_state, or stands in noise. next: random bits for actions, from generator. learned: windows; rpe_size: sum of their absolute errors.
  */
 typedef struct {
   nrl_books *books;
@@ -142,19 +142,40 @@ NRL_EXPORT int64_t nrl_cycle_learn(nrl_cycle *s) {
   return ascend(&s->ascent, t) ? CYCLE_DONE : CYCLE_REJECTED;
 }
 
-/* Act, and bring the rows of the step into the traces. */
-NRL_EXPORT void nrl_cycle_act(nrl_cycle *s) {
-  const nrl_step *const step = s->step;
+/* The rows of the step before go into the traces, and make place for the new ones. */
+NRL_EXPORT void nrl_cycle_fold(nrl_cycle *s) {
   nrl_traces *const t = s->traces;
   const int64_t count = nrl_note(s->windows);
-  /* The rows of the step before make place for those that the passes write. */
-  t->which = count == s->windows->batch ? 0 : s->windows->acting;
+  t->which = count == t->batch ? 0 : s->windows->acting;
   t->count = count;
   nrl_dense_fold(t);
-  if (s->draws) nrl_normal(s->noise_state, s->noise_count, s->noise);
+}
+
+/* Noise, in the place of the rows that will be made of it, and numbers for actions. */
+NRL_EXPORT void nrl_cycle_draw(nrl_cycle *s) {
+  const nrl_step *const step = s->step;
+  if (s->draws)
+    nrl_normal(s->noise_state, s->noise_count, step->post);
+  else
+    memcpy(step->post, s->noise, (size_t)s->noise_count * sizeof(float));
   for (int64_t i = 0; i < step->batch * step->components; ++i)
     s->uniform[i] = (float)(s->next(s->generator) >> 8) * (1.0f / 16777216.0f);
-  nrl_act(step);
-  nrl_rows(step);
-  if (count < s->windows->batch) nrl_dense_forget(t, s->windows->fresh);
+}
+
+NRL_EXPORT void nrl_cycle_pass(nrl_cycle *s) { nrl_act(s->step); }
+
+/* The rows of the step, of all instances that act. */
+NRL_EXPORT void nrl_cycle_rows(nrl_cycle *s) {
+  const nrl_step *const step = s->step;
+  nrl_eligibility_in_place(step->batch * step->samples, step->ends[step->groups - 1], step->groups,
+                           step->ends, step->scale, step->impact, step->post);
+  if (s->traces->count < s->traces->batch) nrl_dense_forget(s->traces, s->windows->fresh);
+}
+
+/* Act, and bring the rows of the step into the traces. */
+NRL_EXPORT void nrl_cycle_act(nrl_cycle *s) {
+  nrl_cycle_fold(s);
+  nrl_cycle_draw(s);
+  nrl_cycle_pass(s);
+  nrl_cycle_rows(s);
 }

@@ -14,6 +14,9 @@
 #define NRL_CLONES
 #endif
 
+/* No vector leaves this file. */
+#pragma GCC diagnostic ignored "-Wpsabi"
+
 #define NRL_EXPORT __attribute__((visibility("default")))
 
 /* Changes with every change of an argument list; kernels.py refuses another one. */
@@ -210,19 +213,23 @@ NRL_EXPORT NRL_CLONES void nrl_forward(int64_t layers, const int64_t *sizes, int
   }
 }
 
+/* Four doubles at any address: plain loops over the same arithmetic were not all made into vectors. */
+typedef double quad __attribute__((vector_size(32), aligned(8), may_alias));
+typedef int64_t longs __attribute__((vector_size(32), aligned(8), may_alias));
+typedef uint64_t unsigned_longs __attribute__((vector_size(32), aligned(8), may_alias));
+
+NRL_INLINE quad choose(longs where, quad yes, quad no) {
+  return (quad)(((longs)yes & where) | ((longs)no & ~where));
+}
+
 /* exp x for x <= 0, to the last digits of a double; below -708 that of -708. */
-NRL_INLINE double exp_negative(double x) {
-  union {
-    double f;
-    int64_t i;
-  } n, y;
-  x = x < -708.0 ? -708.0 : x;
+NRL_INLINE quad exp_negative(quad x) {
+  const quad least = {-708.0, -708.0, -708.0, -708.0};
+  x = choose(x < least, least, x);
   /* The nearest whole number stands in the low bits. */
-  n.f = x * 1.4426950408889634 + 0x1.8p52;
-  const double k = n.f - 0x1.8p52;
-  const double r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
-  double p = 1.0 / 479001600.0;
-  p = p * r + 1.0 / 39916800.0;
+  const quad n = x * 1.4426950408889634 + 0x1.8p52, k = n - 0x1.8p52;
+  const quad r = (x - k * 6.93147180369123816490e-01) - k * 1.90821492927058770002e-10;
+  quad p = 1.0 / 479001600.0 * r + 1.0 / 39916800.0;
   p = p * r + 1.0 / 3628800.0;
   p = p * r + 1.0 / 362880.0;
   p = p * r + 1.0 / 40320.0;
@@ -233,57 +240,63 @@ NRL_INLINE double exp_negative(double x) {
   p = p * r + 1.0 / 6.0;
   p = p * r + 0.5;
   p = p * r + 1.0;
-  y.f = p * r + 1.0;
-  y.i += (int64_t)((uint64_t)n.i << 52);
-  return y.f;
+  p = p * r + 1.0;
+  return (quad)((longs)p + ((longs)n << 52));
 }
 
 /* log x for x >= 1: fdlibm's e_log.c without its special cases. */
-NRL_INLINE double log_above_one(double x) {
-  union {
-    double f;
-    int64_t i;
-  } u, e;
-  u.f = x;
-  /* Halves from 1.414 on are taken with the next exponent. */
-  const int64_t shifted = u.i + (0x3ff0000000000000LL - 0x3fe6a09e667f3bcdLL);
-  const int64_t exponent = (shifted >> 52) - 1023;
-  u.i -= exponent << 52;
+NRL_INLINE quad log_above_one(quad x) {
+  /* Halves from 1.414 on are taken with the next exponent. The sign is never set. */
+  const longs shifted = (longs)x + (0x3ff0000000000000LL - 0x3fe6a09e667f3bcdLL);
+  const longs exponent = (longs)((unsigned_longs)shifted >> 52) - 1023;
   /* A whole number as a double without a conversion, which not every machine has for many at once. */
-  e.i = exponent + 0x4338000000000000LL;
-  const double k = e.f - 0x1.8p52, f = u.f - 1.0, s = f / (2.0 + f), z = s * s;
-  double r = 1.479819860511658591e-01;
-  r = r * z + 1.531383769920937332e-01;
+  const quad k = (quad)(exponent + 0x4338000000000000LL) - 0x1.8p52;
+  const quad f = (quad)((longs)x - (exponent << 52)) - 1.0, s = f / (2.0 + f), z = s * s;
+  quad r = 1.479819860511658591e-01 * z + 1.531383769920937332e-01;
   r = r * z + 1.818357216161805012e-01;
   r = r * z + 2.222219843214978396e-01;
   r = r * z + 2.857142874366239149e-01;
   r = r * z + 3.999999999940941908e-01;
   r = r * z + 6.666666666666735130e-01;
   r *= z;
-  const double half = 0.5 * f * f;
+  const quad half = 0.5 * f * f;
   return k * 6.93147180369123816490e-01 -
          ((half - (s * (half + r) + k * 1.90821492927058770002e-10)) - f);
 }
 
 #define KEPT 16
+/* Instances that go through the softmax together: two quads of them. */
 #define WIDE 8
 
-/* The largest of m outputs of WIDE instances, and the sum of exp(z - largest); kept: its first terms. */
-NRL_INLINE void exponentials(const float *const *zb, int64_t m, double *top, double *sum,
-                             double (*kept)[WIDE]) {
-  float high[WIDE];
-  for (int i = 0; i < WIDE; ++i) high[i] = zb[i][0];
-  for (int64_t j = 1; j < m; ++j)
-    for (int i = 0; i < WIDE; ++i) high[i] = zb[i][j] > high[i] ? zb[i][j] : high[i];
-  for (int i = 0; i < WIDE; ++i) top[i] = high[i], sum[i] = 0.0;
+/* Output j of four instances. */
+NRL_INLINE quad outputs(const float *const *z, int64_t j) {
+  return (quad){z[0][j], z[1][j], z[2][j], z[3][j]};
+}
+
+/* The largest of m outputs of four instances, and the sum of exp(z - largest); kept: its first terms. */
+NRL_INLINE void exponentials(const float *const *z, int64_t m, quad *top, quad *sum,
+                             quad (*kept)[2]) {
+  if (m == 2) {
+    /* The larger one's is 1, so that one exponential does. */
+    const quad first = outputs(z, 0), second = outputs(z, 1), one = {1.0, 1.0, 1.0, 1.0};
+    const longs up = second > first;
+    *top = choose(up, second, first);
+    const quad other = exp_negative(choose(up, first, second) - *top);
+    *sum = one + other;
+    if (kept) kept[0][0] = choose(up, other, one), kept[1][0] = choose(up, one, other);
+    return;
+  }
+  quad high = outputs(z, 0);
+  for (int64_t j = 1; j < m; ++j) {
+    const quad next = outputs(z, j);
+    high = choose(next > high, next, high);
+  }
+  *top = high;
+  *sum = (quad){0.0, 0.0, 0.0, 0.0};
   for (int64_t j = 0; j < m; ++j) {
-    double term[WIDE];
-    for (int i = 0; i < WIDE; ++i) term[i] = zb[i][j];
-    for (int i = 0; i < WIDE; ++i) {
-      term[i] = exp_negative(term[i] - top[i]);
-      sum[i] += term[i];
-    }
-    if (kept && j < KEPT) memcpy(kept[j], term, sizeof term);
+    const quad term = exp_negative(outputs(z, j) - high);
+    *sum += term;
+    if (kept && j < KEPT) kept[j][0] = term;
   }
 }
 
@@ -295,50 +308,63 @@ NRL_INLINE void exponentials(const float *const *zb, int64_t m, double *top, dou
 NRL_EXPORT NRL_CLONES void nrl_softmax(int64_t components, const int64_t *sizes, int64_t batch,
                                        int64_t samples, int64_t from, const float *z,
                                        const float *uniform, int32_t *choice, double *impact) {
-  double kept[KEPT][WIDE], drawn_top[WIDE], drawn_sum[WIDE];
+  quad kept[KEPT][2], drawn_top[2], drawn_sum[2];
   int64_t n = 0;
   for (int64_t c = 0; c < components; ++c) n += sizes[c];
   memset(impact, 0, (size_t)(samples * batch) * sizeof(double));
   for (int64_t b = 0; b < batch; b += WIDE) {
     const int64_t many = batch - b < WIDE ? batch - b : WIDE;
+    const int quads = many > 4 ? 2 : 1;
     int64_t row[WIDE], at = 0;
     /* Lanes beyond the batch do the last instance again. */
     for (int i = 0; i < WIDE; ++i) row[i] = b + (i < many ? i : many - 1);
     for (int64_t c = 0; c < components; ++c) {
       const int64_t m = sizes[c];
       const float *zb[WIDE];
-      double below[WIDE] = {0}, threshold[WIDE], clean[WIDE];
-      int64_t pick[WIDE] = {0};
+      quad clean[2];
+      int64_t pick[WIDE];
       for (int i = 0; i < WIDE; ++i) zb[i] = z + (from * batch + row[i]) * n + at;
-      exponentials(zb, m, drawn_top, drawn_sum, kept);
-      for (int i = 0; i < WIDE; ++i)
-        threshold[i] = drawn_sum[i] * uniform[row[i] * components + c];
-      /* The last choice takes the rest: rounding can never lead past it. */
-      for (int64_t j = 0; j < m - 1; ++j)
-        for (int i = 0; i < WIDE; ++i) {
-          below[i] += j < KEPT ? kept[j][i] : exp_negative((double)zb[i][j] - drawn_top[i]);
-          pick[i] += below[i] <= threshold[i];
+      for (int h = 0; h < quads; ++h) {
+        const int64_t *const r = row + 4 * h;
+        exponentials(zb + 4 * h, m, drawn_top + h, drawn_sum + h, (quad(*)[2])&kept[0][h]);
+        const quad threshold =
+            drawn_sum[h] * (quad){uniform[r[0] * components + c], uniform[r[1] * components + c],
+                                  uniform[r[2] * components + c], uniform[r[3] * components + c]};
+        quad below = {0.0, 0.0, 0.0, 0.0};
+        longs picked = {0, 0, 0, 0};
+        /* The last choice takes the rest: rounding can never lead past it. */
+        for (int64_t j = 0; j < m - 1; ++j) {
+          below += j < KEPT ? kept[j][h] : exp_negative(outputs(zb + 4 * h, j) - drawn_top[h]);
+          /* Where it holds, all bits are set: that is -1. */
+          picked -= below <= threshold;
         }
+        memcpy(pick + 4 * h, &picked, sizeof picked);
+      }
       for (int i = 0; i < many; ++i) choice[(b + i) * components + c] = (int32_t)pick[i];
       for (int64_t k = 0; k <= samples; ++k) {
-        double top[WIDE], sum[WIDE], value[WIDE];
+        double value[WIDE];
         for (int i = 0; i < WIDE; ++i) zb[i] = z + (k * batch + row[i]) * n + at;
-        if (k == from) {
-          memcpy(top, drawn_top, sizeof top);
-          memcpy(sum, drawn_sum, sizeof sum);
-        } else {
-          exponentials(zb, m, top, sum, 0);
+        for (int h = 0; h < quads; ++h) {
+          const float *const *const zs = zb + 4 * h;
+          const int64_t *const p = pick + 4 * h;
+          quad top = drawn_top[h], sum = drawn_sum[h];
+          if (k != from) exponentials(zs, m, &top, &sum, 0);
+          const quad taken = {zs[0][p[0]], zs[1][p[1]], zs[2][p[2]], zs[3][p[3]]};
+          const quad log = (taken - top) - log_above_one(sum);
+          if (k == 0) clean[h] = log;
+          const quad change = log - clean[h];
+          memcpy(value + 4 * h, &change, sizeof change);
         }
-        for (int i = 0; i < WIDE; ++i) value[i] = (double)zb[i][pick[i]] - top[i];
-        for (int i = 0; i < WIDE; ++i) value[i] -= log_above_one(sum[i]);
-        if (k == 0)
-          memcpy(clean, value, sizeof clean);
-        else
-          for (int i = 0; i < many; ++i) impact[(k - 1) * batch + b + i] += value[i] - clean[i];
+        for (int i = 0; k > 0 && i < many; ++i) impact[(k - 1) * batch + b + i] += value[i];
       }
       at += m;
     }
   }
+}
+
+/* What a row of noise, whose norm runs over some components of it, is multiplied with. */
+NRL_INLINE float row_factor(const float *z, int64_t n, double scaled_impact) {
+  return (float)(scaled_impact / dot(z, z, n));
 }
 
 /* Rows rho z / (sigma K |z|^2) of the eligibility trace.
@@ -353,11 +379,24 @@ NRL_EXPORT NRL_CLONES void nrl_eligibility(int64_t rows, int64_t n, int64_t grou
     float *p = post + r * n;
     int64_t start = 0;
     for (int64_t g = 0; g < groups; ++g) {
-      const int64_t end = ends[g];
-      const float square = dot(z + start, z + start, end - start);
-      const float factor = (float)(scale * impact[r] / square);
-      for (int64_t j = start; j < end; ++j) p[j] = z[j] * factor;
-      start = end;
+      const float factor = row_factor(z + start, ends[g] - start, scale * impact[r]);
+      for (int64_t j = start; j < ends[g]; ++j) p[j] = z[j] * factor;
+      start = ends[g];
+    }
+  }
+}
+
+/* The same, written over the noise. */
+static NRL_CLONES void nrl_eligibility_in_place(int64_t rows, int64_t n, int64_t groups,
+                                                const int64_t *ends, double scale,
+                                                const double *impact, float *noise) {
+  for (int64_t r = 0; r < rows; ++r) {
+    float *z = noise + r * n;
+    int64_t start = 0;
+    for (int64_t g = 0; g < groups; ++g) {
+      const float factor = row_factor(z + start, ends[g] - start, scale * impact[r]);
+      for (int64_t j = start; j < ends[g]; ++j) z[j] *= factor;
+      start = ends[g];
     }
   }
 }
