@@ -96,17 +96,18 @@ class GymnasiumBridge:
         )
         self._plain = options.scaling == 'none'
         self._flat = isinstance(self._observation_space, spaces.Box)
-        self._steps = np.zeros(instances, np.int64)
-        self._over = np.zeros(instances, np.bool_)
-        self._starting = self._over
+        self._rows = self._flat and len(self._observation_space.shape) == 1
+        self._steps = [0] * instances
         self._nobody = np.zeros(instances, np.bool_)
         self._nobody.flags.writeable = False
-        self._nothing = (np.zeros(instances), np.zeros((instances, len(low)), np.float32))
+        # Of the newest step and of the one before: who ended, one way or the other.
+        self._ends = self._starting = (self._nobody, self._nobody)
+        self._nothing = (np.zeros(instances), np.zeros(instances * len(low), np.float32))
 
     def reset(self, seed: int) -> Float32:
         """See Environment."""
-        self._steps[:] = 0
-        self._over = self._starting = np.zeros_like(self._nobody)
+        self._steps = [0] * self.spec.instances
+        self._ends = self._starting = (self._nobody, self._nobody)
         if self._many is not None:
             return self._observation(self._many.reset(seed=seed)[0])
         # Seeds of neighbouring runs must not share instances.
@@ -121,24 +122,29 @@ class GymnasiumBridge:
         """See Environment."""
         theirs = self._actions.convert(action, many=self._many is not None)
         result = self._step_many(theirs) if self._many is not None else self._step_one(theirs)
-        self._over = result.terminated | result.truncated
+        self._starting, self._ends = self._ends, (result.terminated, result.truncated)
         # A number that is not finite is not even after it was taken times nothing.
         nothing, nowhere = self._nothing
-        if np.vdot(result.reward, nothing) or np.vdot(result.observation, nowhere):
+        if result.reward.dot(nothing) or result.observation.reshape(-1).dot(nowhere):
             self._end_bad(result)
         return result
 
+    @property
+    def _over(self) -> Array:
+        """Whose episode has ended [B]."""
+        return np.logical_or(*self._ends)
+
     def _end_bad(self, result: StepResult) -> None:
         """As for the core: a first observation can end its episode, a reward at a reset cannot."""
-        bad = ~(np.isfinite(result.reward) | self._starting)
+        starting = np.logical_or(*self._starting)
+        bad = ~(np.isfinite(result.reward) | starting)
         bad |= ~np.isfinite(result.observation).all(axis=1)
-        self._over |= bad
+        self._ends = (self._over | bad, self._nobody)
         if self._many is not None and bad.any():
             self._reset_next(bad)
 
     def _step_many(self, action: Array) -> StepResult:
         assert self._many is not None
-        self._starting = self._over
         observation, reward, terminated, truncated, _ = self._many.step(action)
         return StepResult(
             self._observation(observation),
@@ -158,32 +164,43 @@ class GymnasiumBridge:
         previous |= bad
 
     def _step_one(self, action: Any) -> StepResult:
-        count = len(self._one)
+        # Lists, whose items cost a fraction of an array's.
         observations: list[Any] = []
-        reward = np.zeros(count)
-        terminated, truncated = np.zeros(count, np.bool_), np.zeros(count, np.bool_)
-        self._starting = starting = self._over
+        rewards: list[float] = []
+        ends: list[bool] = []
+        late: list[bool] = []
+        limit, steps, starting = self._limit, self._steps, self._over.tolist()
         for i, environment in enumerate(self._one):
             if starting[i]:
-                self._steps[i] = 0
-                observations.append(environment.reset()[0])
-                continue
-            seen, reward[i], terminated[i], late, _ = environment.step(action[i])
+                seen = environment.reset()[0]
+                reward, ended, out_of_time = 0.0, False, False
+                steps[i] = 0
+            else:
+                seen, paid, ended, out_of_time, _ = environment.step(action[i])
+                reward = float(paid)
+                steps[i] += 1
             observations.append(seen)
-            steps = self._steps[i] = self._steps[i] + 1
-            truncated[i] = late or (self._limit and steps >= self._limit)
+            rewards.append(reward)
+            ends.append(ended)
+            late.append(out_of_time or 0 < limit <= steps[i])
         return StepResult(
-            self._observation(observations), reward, terminated, truncated, self._nobody
+            self._observation(observations),
+            np.array(rewards, np.float64),
+            np.array(ends, np.bool_),
+            np.array(late, np.bool_),
+            self._nobody,
         )
 
     def _observation(self, observations: Any) -> Float32:
         count = self.spec.instances
+        if self._plain and self._rows:
+            # A copy row by row: an array form may use its own array again, or keep it by columns.
+            return np.array(observations, np.float32, order='C')
         if not self._flat:
             space = self._observation_space
             if self._many is not None:
                 observations = iterate(self._many.observation_space, observations)
             observations = [flatten(space, item) for item in observations]
-        # A copy row by row: an array form may use its own array again, or keep it by columns.
         flat = np.array(observations, np.float32, order='C').reshape(count, -1)
         return flat if self._plain else (flat - self._offset) * self._scale
 
@@ -217,8 +234,8 @@ class SnapshottableGymnasiumBridge(GymnasiumBridge):
             )
         return {
             'environment': type(self._inner()[0]).__name__,
-            'steps': self._steps.copy(),
-            'over': self._over.copy(),
+            'steps': np.array(self._steps, np.int64),
+            'over': self._over,
             'parts': parts,
         }
 
@@ -243,8 +260,8 @@ class SnapshottableGymnasiumBridge(GymnasiumBridge):
             for name in _STATE[kind]:
                 setattr(inner, name, _plain(saved[name]))
             inner.np_random.bit_generator.state = saved['random']
-        self._steps = np.array(snapshot['steps'])
-        self._over = np.array(snapshot['over'])
+        self._steps = np.array(snapshot['steps']).tolist()
+        self._ends = (np.array(snapshot['over']), self._nobody)
 
 
 class _Actions:
@@ -290,6 +307,8 @@ class _Actions:
         """Ours [B, A] as theirs: an array [B, ...], or what each of them takes."""
         if not many and self._single:
             return [self._start + choice for (choice,) in action.tolist()]
+        if self._single and not self._moves:
+            return action[:, 0].astype(self._dtype)
         moved: Array = action + self._start if self._moves else action
         return moved.astype(self._dtype).reshape(len(action), *self._shape)
 

@@ -17,20 +17,20 @@ from nrl_ros.core.learner import Learner
 from nrl_ros.core.neuromodulator import Neuromodulator
 from nrl_ros.core.plasticity.node_perturbation import CompiledExplorer
 from nrl_ros.core.traces import DenseTraces
-from nrl_ros.core.types import Float32, Int32, RewardBatch, StateBatch
+from nrl_ros.core.types import Float32, Float64, Int32, RewardBatch, StateBatch
 
 
 class QuickAdvance:
-    """An Advance whose state and rewards are made when asked for, before the next step.
+    """An Advance whose parts are made when asked for, before the next step.
 
     Args:
         cycle: whose step it was.
-        ends: of the episodes that ended.
     """
 
-    def __init__(self, cycle: Cycle, ends: EpisodeEnds | None) -> None:
+    __slots__ = ('_cycle',)
+
+    def __init__(self, cycle: Cycle) -> None:
         self._cycle = cycle
-        self.ends = ends
 
     @property
     def state(self) -> StateBatch:
@@ -41,6 +41,11 @@ class QuickAdvance:
     def reward(self) -> RewardBatch | None:
         """See Advance."""
         return self._cycle.told()[1]
+
+    @property
+    def ends(self) -> EpisodeEnds | None:
+        """See Advance."""
+        return self._cycle.ends()
 
 
 def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) -> bool:
@@ -94,6 +99,9 @@ class Cycle:
         )
         self._settings, self._rpe = learner.settings, neuromodulator.settings
         self._rule = explorer.rule
+        self._metrics: Float64 | None = None
+        # Whether the books have seen what the learner will see.
+        self._seen = False
         self._set()
 
     @property
@@ -124,11 +132,19 @@ class Cycle:
         """Step the environment."""
         result = self._episodes.step(action)
         done = self._native.move(result)
+        self._seen = done is not None
         if done is None:
             return self._episodes.take(result)
-        ended = Ended(*self._books.ended(done.ended)) if done.ended else None
-        ends = self._episodes.note(result.observation, done.live, ended, result.metrics)
-        return QuickAdvance(self, ends)
+        self._metrics = result.metrics
+        self._episodes.note(result.observation, done.live, done.ended, done.aborts)
+        return QuickAdvance(self)
+
+    def ends(self) -> EpisodeEnds | None:
+        """Of the episodes that ended with the newest step."""
+        ended = self._books.structure.ended
+        if not ended:
+            return None
+        return self._episodes.ends(Ended(*self._books.ended(ended)), self._metrics)
 
     def told(self) -> tuple[StateBatch, RewardBatch | None]:
         """State and rewards of the newest step."""
@@ -139,7 +155,7 @@ class Cycle:
     def answer(self) -> Int32 | None:
         """Learn from the newest step and act; None where that takes more, and nothing was done."""
         learner, agent, native = self._learner, self._agent, self._native
-        if not learner.unhindered(agent):
+        if not (self._seen and learner.unhindered(agent)):
             return None
         agent.settle()
         if (

@@ -32,7 +32,7 @@ from nrl_ros.core.types import (
 Array = NDArray[Any]
 
 
-_ABORTED = np.uint8(Ending.ABORTED)
+_ABORTED = int(Ending.ABORTED)
 
 
 class EpisodeEnds(NamedTuple):
@@ -208,20 +208,26 @@ class Episodes:
             reward = np.where(bad, 0.0, reward)
             aborted = aborted | bad
         moves = self.books.move(reward, result.terminated, result.truncated, aborted, blind)
-        ends = self.note(observation, moves.live, moves.ended, result.metrics)
+        ended, ends = moves.ended, None
+        if ended is None:
+            self.note(observation, moves.live, 0, 0)
+        else:
+            # As bytes: a comparison of arrays would take longer than all the rest.
+            aborts = ended.ending.tobytes().count(_ABORTED)
+            self.note(observation, moves.live, len(ended.instance), aborts)
+            ends = self.ends(ended, result.metrics)
         rewards = None if moves.paid is None else self._rewards(moves.paid, stamp_ns)
         everyone = self._all_applied if applied is None else applied
         state = self._state(moves.ending, everyone, stamp_ns, learner)
         return FullAdvance(state, rewards, ends)
 
-    def note(
-        self, observation: Float32, live: int, ended: Ended | None, metrics: Array | None
-    ) -> EpisodeEnds | None:
+    def note(self, observation: Float32, live: int, ended: int, aborts: int) -> None:
         """Count a step that the books have noted."""
         self.sequence += 1
         self._observation = observation
         self.total_steps += live
-        return None if ended is None else self._ends(ended, metrics)
+        self.total_episodes += ended
+        self.aborted += aborts
 
     def told(self, paid: Paid | None, ending: Array) -> tuple[StateBatch, RewardBatch | None]:
         """State and rewards after a step that was counted."""
@@ -233,9 +239,8 @@ class Episodes:
         batch = info.spec.instances
         return RewardBatch(info.agent, info.session, self.sequence, batch, *paid, stamp_ns)
 
-    def _ends(self, ended: Ended, metrics: Array | None) -> EpisodeEnds:
-        self.total_episodes += len(ended.instance)
-        self.aborted += int(np.count_nonzero(ended.ending == _ABORTED))
+    def ends(self, ended: Ended, metrics: Array | None) -> EpisodeEnds:
+        """Of the step that was counted last."""
         figures = None if metrics is None else metrics[ended.instance]
         return EpisodeEnds(self.total_steps, *ended, figures)
 

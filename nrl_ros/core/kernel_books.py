@@ -48,7 +48,7 @@ _Books = structure(
         ('batch', 'delivery', 'delivery_steps', 'observation_size', 'choices'), ctypes.c_int64
     )
     | dict.fromkeys((*_SEEN, *_BOOKS_IN, *_BOOKS, 'ending', *_PAID, *_ENDED), ctypes.c_void_p)
-    | dict.fromkeys(('live', 'paid', 'ended'), ctypes.c_int64),
+    | dict.fromkeys(('live', 'paid', 'ended', 'aborts'), ctypes.c_int64),
 )
 
 
@@ -100,6 +100,7 @@ class NativeBooks:
             **pointers,
         )
         self.structure.blind = None
+        self._constant: Array | None = None
         self._pointer = ctypes.c_void_p(ctypes.addressof(self.structure))
         # Pointers keep nothing alive.
         self._keep = arrays
@@ -119,7 +120,11 @@ class NativeBooks:
         self.observation[:] = result.observation
         reward, terminated, truncated, aborted, _ = self._in
         reward[:], terminated[:], truncated[:] = result.reward, result.terminated, result.truncated
-        aborted[:] = result.aborted
+        # Mostly the same array, which says that nobody was.
+        if result.aborted is not self._constant:
+            aborted[:] = result.aborted
+            own = result.aborted.flags
+            self._constant = result.aborted if own.owndata and not own.writeable else None
 
     def move(
         self,
@@ -129,9 +134,10 @@ class NativeBooks:
         aborted: Array,
         blind: Array | None,
     ) -> Any:
-        """Note one step; ``live``, ``paid`` and ``ended`` of what is returned say how many."""
+        """Note one step; ``live``, ``paid``, ``ended`` and ``aborts`` say how many."""
         own = self._in
         own[0][:], own[1][:], own[2][:], own[3][:] = reward, terminated, truncated, aborted
+        self._constant = None
         if blind is not None:
             own[4][:] = blind
             self.structure.blind = self._blind

@@ -95,7 +95,8 @@ class NativeCycle:
             self._cycle.noise_state = noise.state.ctypes.data
         self._cycle.noise_count = noise.buffer.size
         self._cycle.noise = noise.buffer.ctypes.data
-        # Drawn where its rows will be.
+        # Seen where the books see it, drawn where its rows will be.
+        self._step.structure.observation = books.observation.ctypes.data
         self._step.structure.noise = self._step.structure.post
         self._pointer = ctypes.c_void_p(ctypes.addressof(self._cycle))
         # Pointers keep nothing alive.
@@ -153,6 +154,6 @@ class NativeCycle:
             noise.next()
         else:
             self._cycle.draws = not noise.take_ready()
-        self._step.observation[...] = self._books.observation
         self._act(self._pointer)
-        return self._step.choice.copy()
+        choice: Array = self._step.choice.copy()
+        return choice

@@ -102,7 +102,7 @@ class LearningStep:
 
     @property
     def plain_scales(self) -> list[float] | None:
-        """Factors of the layers where an update is the sum of the credit times them and the rate."""
+        """Factors of the layers where an update is the credit times them and the rate."""
         plain = type(self._optimiser) is GradientAscent and self._schedule.idle
         return self._scales if plain else None
 

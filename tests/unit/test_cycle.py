@@ -39,9 +39,13 @@ class Run:
         **settings: Any,
     ) -> None:
         endings = [Ending.TERMINATED, Ending.TRUNCATED, Ending.ABORTED, Ending.TERMINATED]
-        broken = {(11, 0): 'reward', (20, 3): 'observation', (21, 3): 'reward'} if faults else {}
+        broken = {(11, 0): 'reward', (20, 3): 'observation', (21, 3): 'reward'}
+        # Over a whole episode, so that its first observation is among them.
+        broken |= {(call, 1): 'observation' for call in range(50, 57)}
         self.episodes = Episodes(
-            ScriptedEnvironment([3, 5, 4, 7], endings, faults=broken, action=action),
+            ScriptedEnvironment(
+                [3, 5, 4, 7], endings, faults=broken if faults else {}, action=action
+            ),
             agent='a',
             session=7,
             lockstep=True,

@@ -4,8 +4,8 @@
  *
  * action: one choice each, below choices. observation: [batch][observation_size]. reward to blind: what the
  * step gave, [batch] each; blind may be null. episode to phase: the books.
- * ending to ended_return: what the step gives, lists from the front; live, paid, ended: how many
- * instances stepped, were paid, ended an episode.
+ * ending to ended_return: what the step gives, lists from the front; live, paid, ended, aborts:
+ * how many instances stepped, were paid, ended an episode, had it aborted.
  */
 typedef struct {
   int64_t batch, delivery, delivery_steps, observation_size, choices;
@@ -22,7 +22,7 @@ typedef struct {
   uint32_t *ended_episode, *ended_length;
   uint8_t *ended_ending;
   double *ended_return;
-  int64_t live, paid, ended;
+  int64_t live, paid, ended, aborts;
 } nrl_books;
 
 enum { PHASE_FIRST, PHASE_MID, PHASE_LAST };
@@ -30,7 +30,7 @@ enum { ENDING_NONE, ENDING_TERMINATED, ENDING_TRUNCATED, ENDING_ABORTED };
 enum { DELIVERY_EVERY_STEP, DELIVERY_EVERY_N_STEPS, DELIVERY_EPISODE };
 
 NRL_INLINE void move_one(nrl_books *s, int64_t b) {
-  const int starting = s->phase[b] == PHASE_LAST, aborted = s->aborted[b];
+  const int starting = s->phase[b] == PHASE_LAST, aborted = s->aborted[b] != 0;
   int ended = s->terminated[b] || s->truncated[b] || aborted, closing;
   if (starting) {
     /* A reset that gives no valid observation ends its episode at once. */
@@ -74,6 +74,7 @@ NRL_INLINE void move_one(nrl_books *s, int64_t b) {
     s->ended_length[s->ended] = s->step[b];
     s->ended_ending[s->ended] = s->ending[b];
     s->ended_return[s->ended++] = s->episode_return[b];
+    s->aborts += aborted;
   }
 }
 
@@ -127,7 +128,7 @@ NRL_EXPORT NRL_CLONES int64_t nrl_finite(const nrl_books *s) {
 }
 
 NRL_EXPORT void nrl_move(nrl_books *s) {
-  s->live = s->paid = s->ended = 0;
+  s->live = s->paid = s->ended = s->aborts = 0;
   int64_t b = 0;
   if (s->delivery == DELIVERY_EPISODE)
     for (; b + STRETCH <= s->batch; b += STRETCH) {
