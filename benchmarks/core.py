@@ -35,7 +35,9 @@ from torch_loop import TorchNrl, loop
 from traces import show
 from updates import costs
 
+from nrl_ros.core import cycle
 from nrl_ros.core.episodes import Advance, Episodes
+from nrl_ros.core.kernel_cycle import NativeCycle
 from nrl_ros.core.learner import Learner
 from nrl_ros.core.loop import run
 from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
@@ -86,8 +88,8 @@ def published(seconds: float, turns: int) -> dict[str, Any]:
     cycles |= {f'batch{count}': (mine.cycle, count) for count, mine in ours.items()}
     rates: dict[str, list[float]] = {name: [] for name in cycles}
     for turn in range(turns + 1):
-        for name, (cycle, count) in cycles.items():
-            rate = rate_of(cycle, count, seconds)
+        for name, (steps, count) in cycles.items():
+            rate = rate_of(steps, count, seconds)
             if turn:  # The first warms up.
                 rates[name].append(rate)
     result: dict[str, Any] = {
@@ -127,7 +129,7 @@ class Clock:
     def __init__(self) -> None:
         self.spent: dict[str, float] = {}
         self.calls: dict[str, int] = {}
-        idle = self._timed('idle', lambda: None)
+        idle = self.timed('idle', lambda: None)
         start = time.process_time()
         for _ in range(2000):
             idle()
@@ -143,9 +145,11 @@ class Clock:
 
     def watch(self, owner: Any, method: str, name: str) -> None:
         """Time a method of one object from now on."""
-        setattr(owner, method, self._timed(name, getattr(owner, method)))
+        setattr(owner, method, self.timed(name, getattr(owner, method)))
 
-    def _timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+    def timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The same call, timed under a name."""
+
         def timed(*args: Any, **named: Any) -> Any:
             start = time.process_time()
             try:
@@ -174,14 +178,28 @@ def watch_environment(clock: Clock, ours: Ours) -> None:
         clock.watch(own, 'reset', 'environment')
 
 
+PARTS = {'fold': 'trace', 'draw': 'noise', 'pass': 'forward', 'rows': 'trace'}
+
+
 def watch_parts(clock: Clock, ours: Ours) -> None:
     """Time the parts of acting and learning; none of them contains another."""
-    learner: Any = ours.learner
-    agent = next(iter(learner._agents.values()))
-    clock.watch(agent.noise, 'next', 'noise')
-    clock.watch(agent.explorer, 'explore', 'forward')
-    clock.watch(agent, 'settle', 'trace')
-    clock.watch(learner._step, 'learn', 'update')
+
+    class Watched(NativeCycle):
+        def __init__(self, *parts: Any, **named: Any) -> None:
+            super().__init__(*parts, **named)
+            clock.watch(self, 'learn', 'update')
+
+        def act(self) -> Any:
+            def around(part: str, call: Callable[[], None]) -> None:
+                clock.timed(PARTS[part], call)()
+
+            return self.act_in_parts(around)
+
+    before, cycle.NativeCycle = cycle.NativeCycle, Watched
+    # The cycle is fused once all of it has been seen.
+    ours.seconds(500)
+    cycle.NativeCycle = before
+    assert clock.spent, 'the cycle was not fused: is the kernel built?'
 
 
 def split(instances: int, ticks: int, turns: int) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from enum import IntEnum
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,10 @@ _Cycle = structure(
     )
     | {'learned': ctypes.c_int64, 'rpe_size': ctypes.c_double},
 )
+
+
+# What acting is made of, in order; whoever wants to know what each takes calls them one by one.
+ACTING = ('fold', 'draw', 'pass', 'rows')
 
 
 class Learned(IntEnum):
@@ -72,6 +78,7 @@ class NativeCycle:
         compiled = library()
         self._move, self._learn = compiled.nrl_cycle_move, compiled.nrl_cycle_learn
         self._act = compiled.nrl_cycle_act
+        self._parts = [(part, getattr(compiled, f'nrl_cycle_{part}')) for part in ACTING]
         self._books, self._averages, self._windows = books, averages, windows
         self._noise = noise
         # Rows go straight into the traces.
@@ -149,11 +156,26 @@ class NativeCycle:
 
     def act(self) -> Array:
         """Choice [B, A] for the newest observation; rows go into the traces."""
+        self._ready_noise()
+        self._act(self._pointer)
+        choice: Array = self._step.choice.copy()
+        return choice
+
+    def act_in_parts(self, around: Callable[[str, Callable[[], None]], None]) -> Array:
+        """The same, part by part.
+
+        Args:
+            around: is given each name of ACTING and what to call for it.
+        """
+        self._ready_noise()
+        for name, part in self._parts:
+            around(name, partial(part, self._pointer))
+        choice: Array = self._step.choice.copy()
+        return choice
+
+    def _ready_noise(self) -> None:
         noise = self._noise
         if noise.state is None:
             noise.next()
         else:
             self._cycle.draws = not noise.take_ready()
-        self._act(self._pointer)
-        choice: Array = self._step.choice.copy()
-        return choice

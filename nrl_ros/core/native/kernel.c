@@ -9,7 +9,7 @@
 
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
 /* One build for every x86-64 machine, at its full width. */
-#define NRL_CLONES __attribute__((target_clones("arch=x86-64-v4", "avx2,fma", "default")))
+#define NRL_CLONES __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
 #else
 #define NRL_CLONES
 #endif
