@@ -76,10 +76,11 @@ share of all but the environment's own.
 
 {split}
 
-At 256 instances noise, passes and traces are compiled loops near what the processor does in one
-thread: normal numbers about 1 ns each, products at the peak of its multipliers for 64 x 64. They
-alone take about as long as Gymnasium's array form of the environment, so the share of the overhead
-stays above a half.
+Between two steps of the environment all of it happens in two calls into the compiled kernel
+(`nrl_ros/core/cycle.py`), on the very arrays that learner, neuromodulator and books keep, and bit
+for bit as message by message; a step in which something is out of the way is taken as over ROS 2.
+At 256 instances {share:.0%} of a step is not the environment's own. Noise, passes and traces are
+compiled loops near what one thread does; what is left of the rest is mostly the bridge's Python.
 
 ## How traces grow
 
@@ -104,8 +105,8 @@ torch with autograd{bp}.
 
 Microseconds a step, its share of the credit included. *auto* takes factors for windows of one step
 in which more than 200,000 weights are touched, and for longer ones whose rows stay within 2 MiB,
-where there are 60,000 weights or more and 16 or more to each number of a row; else dense while the
-traces stay within 12 MiB, else factors. {auto}
+where there are 20 weights or more to each number of a row and that many times the weights touched
+make 4.5 million or more; else dense while the traces stay within 12 MiB, else factors. {auto}
 
 {traces}
 
@@ -209,6 +210,7 @@ def main() -> None:
         speeds=speeds(loop),
         published=published(core),
         split=whole(core['split']),
+        share=core['overhead_share_batch256'],
         exponents=whole(core['exponents']),
         growth='\n\n'.join(f'By {name}:\n\n{whole(rows)}' for name, rows in core['growth'].items()),
         bp=', and by ours' if 'bp_us' in core['updates'][0] else '',

@@ -9,11 +9,12 @@ from nrl_ros.core.network import NetworkSpec
 _CACHED_ROWS = 2 * 2**20
 _CACHED_TRACES = 12 * 2**20
 _FLOAT_BYTES = 4
-# Weights of all traces beyond which windows of one step cost less as factors; and from which longer
-# ones do whose rows stay in the cache, in networks with so many weights for each number of a row.
+# Weights of all traces beyond which windows of one step cost less as factors. Longer ones whose rows
+# stay in the cache do in networks with so many weights for each number of a row, where that many
+# times the weights of all traces are so much.
 _ONE_STEP = 200_000
-_MUCH = 60_000
-_DENSITY = 16
+_DENSITY = 20
+_MUCH = 4_500_000
 
 
 def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
@@ -32,6 +33,7 @@ def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
     if window_steps == 1:
         return 'factored' if touched > _ONE_STEP else 'dense'
     in_cache = 0 < window_steps * rows * numbers * _FLOAT_BYTES <= _CACHED_ROWS
-    if in_cache and touched >= _MUCH and weights >= _DENSITY * numbers:
+    dense_enough = weights >= _DENSITY * numbers
+    if in_cache and dense_enough and touched * weights >= _MUCH * numbers:
         return 'factored'
     return 'dense' if touched * _FLOAT_BYTES <= _CACHED_TRACES else 'factored'

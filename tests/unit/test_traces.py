@@ -210,12 +210,16 @@ def test_a_trace_that_overflowed_is_gone_once_cleared(kind: str) -> None:
 
 def test_the_kind_is_chosen_by_size_and_can_be_named() -> None:
     small, large = NetworkSpec(3, (2,), 1), NetworkSpec(4, (64, 64), 2)
-    # Windows of one step with much to touch, and windows whose rows stay in the cache: factored.
-    assert choose_kind(large, 1, 100_000) == choose_kind(large, 20, 64) == 'factored'
+    # Windows of one step with much to touch: factored.
+    assert choose_kind(large, 1, 100_000) == 'factored'
     # Otherwise dense while its traces stay in the cache.
     kind = 'dense' if kernels.available() else 'factored'
     assert choose_kind(large, 500, 64) == choose_kind(large, 0, 64) == kind
     assert choose_kind(large, 20, 8) == choose_kind(large, 1, 8) == kind
+    # Where a number of a row stands for many weights, windows whose rows stay in the cache as well.
+    deep = NetworkSpec(4, (64,) * 4, 2)
+    assert choose_kind(deep, 10, 64) == 'factored'
+    assert choose_kind(deep, 10, 8) == kind
     assert choose_kind(large, 500, 1000) == 'factored'
     assert choose_kind(small, 0, 2) == 'dense'
     arguments: dict[str, Any] = {
