@@ -9,9 +9,9 @@ from nrl_ros.core.network import NetworkSpec
 _CACHED_ROWS = 2 * 2**20
 _CACHED_TRACES = 12 * 2**20
 _FLOAT_BYTES = 4
-# Weights of all traces beyond which windows of one step cost less as factors. Longer ones whose rows
-# stay in the cache do in networks with so many weights for each number of a row, where that many
-# times the weights of all traces are so much.
+# Weights of all traces beyond which windows of one step cost less as factors. Longer ones whose
+# rows stay in the cache do in networks with so many weights for each number of a row, where that
+# many times the weights of all traces are so much.
 _ONE_STEP = 200_000
 _DENSITY = 20
 _MUCH = 4_500_000
