@@ -49,12 +49,10 @@ fi
 # A folder on the path and one command: the checkout is the installed package.
 site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 pwd >"$site/nrl_ros_checkout.pth"
-cat >"$VENV/bin/nrl" <<END
-#!$(pwd)/$VENV/bin/python
-from nrl_ros.cli.main import app
-
-app()
-END
+{
+  echo "#!$(pwd)/$VENV/bin/python"
+  sed 1d scripts/nodes/nrl
+} >"$VENV/bin/nrl"
 chmod +x "$VENV/bin/nrl"
 
 # ------------------------------------------------------------------ messages

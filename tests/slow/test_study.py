@@ -22,6 +22,8 @@ from nrl_ros.study.run import run_cell
 from nrl_ros.study.schedule import Schedule
 from nrl_ros.study.store import Store
 
+NRL = Path(__file__).parents[2] / 'scripts/nodes/nrl'
+
 if sys.version_info >= (3, 15):
     # There are no wheels of Ray for these yet; for the others it is part of requirements/test.txt.
     pytest.importorskip('ray')
@@ -96,8 +98,9 @@ def assert_same(found: dict, expected: dict) -> None:
 
 
 def start(study_file: Path, folder: Path) -> subprocess.Popen:
+    # The script that is installed: workers import it once more.
     command = [
-        sys.executable, '-m', 'nrl_ros.cli.main', 'study', str(study_file), '--workers', '2',
+        sys.executable, str(NRL), 'study', str(study_file), '--workers', '2',
         '--plain', '--root', str(folder), '--out', str(folder / 'report'),
     ]  # fmt: skip
     return subprocess.Popen(
