@@ -189,6 +189,7 @@ class ArmFigures:
         mode: of the safety node.
         why: it stopped; empty: it did not.
         moves: what moves the arm.
+        asks: what the environment waits for a person's go for; empty: it does not.
         episodes: that have ended.
         aborted: of these.
         counters: of the learner.
@@ -197,6 +198,7 @@ class ArmFigures:
     mode: str = 'no safety node yet'
     why: str = ''
     moves: str = ''
+    asks: str = ''
     episodes: int = 0
     aborted: int = 0
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -214,7 +216,8 @@ class ArmFigures:
 
     def line(self) -> str:
         """The figures in one line."""
-        doing = f'{self.mode}: {self.moves}' if self.moves and not self.why else self.mode
+        moves = 'waits for go' if self.asks else self.moves
+        doing = f'{self.mode}: {moves}' if moves and not self.why else self.mode
         parts = [doing, f'episodes {self.episodes}']
         if self._distances:
             last = list(self._distances)[-3:]
