@@ -16,10 +16,11 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
+import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, Empty, String
+from std_msgs.msg import Bool, Empty, Float64MultiArray, String
 from std_srvs.srv import Trigger
 
 from nrl_ros.arm.robot import load_robot
@@ -479,6 +480,77 @@ def test_a_second_commander_is_refused_while_the_first_one_commands(arm):
     # Once the first one is silent, the other may.
     arm.run(-0.5, 0.0)
     assert arm.states[-1].session == arm.session
+
+
+class Controller:
+    """A node like a controller of ros2_control, for as much as its parameters tell."""
+
+    def __init__(self, arm, joints):
+        self.probe = arm.probe
+        self.node = rclpy.create_node('forward_velocity_controller', context=self.probe.context)
+        self.node.declare_parameter('joints', joints)
+        self.probe.executor.add_node(self.node)
+
+    def load(self, joints):
+        self.node.set_parameters([rclpy.parameter.Parameter('joints', value=joints)])
+
+    def close(self):
+        self.probe.executor.remove_node(self.node)
+        self.node.destroy_node()
+
+
+def test_a_controller_with_its_joints_in_another_order_is_not_commanded(ros):
+    arm = Arm(ros)
+    controller = Controller(arm, ['joint2', 'joint1'])
+    arm.connected = True
+    arm.mode(STOPPED)
+    text = "received ['joint2', 'joint1'] from its parameter joints, expected ['joint1', 'joint2']"
+    status = arm.status(lambda message: message.mode == STOPPED)
+    assert 'controller /forward_velocity_controller takes joints in another order' in status.why
+    assert text in status.why
+    arm.go_on()
+    refused = arm.clear()
+    assert not refused.success and 'the controller' in refused.message
+    assert not arm.sent
+    # It is asked again, and may go on once that is mended.
+    controller.load(['joint1', 'joint2'])
+    arm.probe.until(lambda: arm.clear().success, 'a clear')
+    arm.now()
+    arm.mode(HOLDING)
+    arm.run(0.5, 0.0)
+    # One that comes anew, in another order, stops the arm.
+    controller.close()
+    arm.go_on(30)
+    controller = Controller(arm, ['joint1'])
+    arm.stopped_for(Cause.NOT_PERMITTED)
+    status = arm.status(lambda message: message.mode == STOPPED)
+    assert "moves other joints: received ['joint1']" in status.why
+    controller.close()
+
+
+def test_a_controller_with_the_same_joints_is_commanded(ros):
+    arm = Arm(ros)
+    controller = Controller(arm, ['joint1', 'joint2'])
+    arm.connected = True
+    arm.mode(HOLDING)
+    arm.run(0.5, 0.0)
+    assert not arm.process.logged('could not be checked')
+    controller.close()
+
+
+def test_a_controller_that_cannot_be_asked_is_said_once(arm):
+    said = arm.process.until_logged('could not be checked, since there is no service')
+    assert said.count('could not be checked') == 1
+    assert 'controller on /forward_velocity_controller/commands' in said
+
+
+def test_nothing_begins_while_nobody_listens(ros):
+    arm = Arm(ros, control={'command_topic': 'elsewhere/commands'})
+    arm.connected = True
+    arm.process.until_logged('nobody listens on /elsewhere/commands: is the controller loaded')
+    assert all(state.mode == WAITING for state in arm.go_on())
+    arm.probe.node.create_subscription(Float64MultiArray, 'elsewhere/commands', print, EACH)
+    arm.mode(HOLDING)
 
 
 def test_a_permission_that_is_withdrawn_stops_it(ros):
