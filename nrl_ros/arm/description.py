@@ -124,13 +124,24 @@ class RobotDescription(Settings):
 
     @model_validator(mode='after')
     def _finite(self) -> RobotDescription:
-        for group in (self, self.limits, self.workspace):
+        for group in (self, self.limits, self.workspace, self.control, self.watchdog):
             for name in type(group).model_fields:
                 value = getattr(group, name)
-                if isinstance(value, tuple) and not all(
-                    math.isfinite(item) for item in value if isinstance(item, float)
-                ):
+                items = value if isinstance(value, tuple) else (value,)
+                if not all(math.isfinite(item) for item in items if isinstance(item, float)):
                     raise ValueError(f'{name} must be finite, received {value}')
+        return self
+
+    @model_validator(mode='after')
+    def _longer_than_a_period(self) -> RobotDescription:
+        period_s = 1.0 / self.control.rate_hz
+        for name in ('command_timeout_s', 'state_timeout_s', 'max_tick_gap_s'):
+            value = getattr(self.watchdog, name)
+            if value <= period_s:
+                raise ValueError(
+                    f'watchdog.{name} must be longer than the control period of {period_s:.4g} s '
+                    f'(control.rate_hz), received {value}'
+                )
         return self
 
 

@@ -38,6 +38,7 @@ _MODES = {
     SafetyState.MODE_STOPPING: 'STOPPING',
     SafetyState.MODE_STOPPED: 'STOPPED',
 }
+_STOPPED = (SafetyState.MODE_STOPPING, SafetyState.MODE_STOPPED)
 _MOVES = {
     ArmCommand.PURPOSE_ACTION: 'acts',
     ArmCommand.PURPOSE_HOMING: 'drives home',
@@ -88,6 +89,7 @@ class ArmMonitor(Monitor):
         if message.dry_run:
             self._figures.mode = f'dry run, {self._figures.mode}'
         self._figures.why = message.why
+        self._figures.stopped = message.mode in _STOPPED
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -265,7 +267,8 @@ class ArmWatch:
         if figures.why != self._told:
             self._told = figures.why
             if figures.why:
-                self._say(f'{figures.mode}: {figures.why}; mend it, then type clear, then go')
+                mend = '; mend it, then type clear, then go' if figures.stopped else ''
+                self._say(f'{figures.mode}: {figures.why}{mend}')
         if figures.asks != self._asked:
             self._asked = figures.asks
             if figures.asks:

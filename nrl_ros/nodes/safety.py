@@ -40,7 +40,7 @@ from nrl_ros.schema.safety import SafetyNodeSettings
 _GIGA = 1e9
 _RUNNING, _SCALING = 'the robot program', 'full speed scaling'
 _RELEASED = 'the emergency stop topic'
-_CONTROLLER = 'the controller, whose joints are not known yet or are wrong'
+_CONTROLLER = 'the controller, whose joint order is asked for or wrong'
 _LOOK_S = 0.1
 # Of the distance between arm and reference, where velocities are commanded, in a period.
 _ANCHOR_GAIN = 0.05
