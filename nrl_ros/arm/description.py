@@ -85,12 +85,14 @@ class WatchdogGroup(Settings):
     )
     state_timeout_s: float = Field(0.1, gt=0, description='Age of the joint states: stop')
     state_skew_s: float = Field(
-        0.5, gt=0, description='Joint states whose stamp is older, or from the future, are refused'
+        0.5,
+        gt=0,
+        description='States and commands whose stamp is older, or from the future, are refused',
     )
     tracking_error_rad: float = Field(
         0.1, gt=0, description='Distance between command and measurement: stop'
     )
-    tracking_time_s: float = Field(0.1, ge=0, description='after this long')
+    tracking_time_s: float = Field(0.1, gt=0, description='after this long')
     max_tick_gap_s: float = Field(
         0.1, gt=0, description='Time between two periods of the safety node: stop'
     )

@@ -223,8 +223,27 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._session, self._sequence = message.session, 0
             self._supervisor.on_commander(now)
         self._commanded_at = now
+        if self._is_skewed(message):
+            return
         if self._supervisor.on_command(now, wanted, int(message.sequence)):
             self._wanted, self._sequence = wanted, int(message.sequence)
+
+    def _is_skewed(self, message: ArmCommand) -> bool:
+        """Whether a command was held up on its way, or comes from another clock."""
+        assert self._robot is not None
+        stamp = nanoseconds(message.header.stamp)
+        age_s = (self.now_ns() - stamp) / _GIGA if stamp else 0.0
+        most_s = self._robot.description.watchdog.state_skew_s
+        if abs(age_s) <= most_s:
+            return False
+        self.counters['commands_skewed'] += 1
+        self.get_logger().error(
+            f'a command of agent {message.agent!r} is not followed: by its stamp it is '
+            f'{age_s:.3f} s old, expected at most {most_s} s (watchdog.state_skew_s): compare the '
+            'clocks, and use_sim_time of both nodes',
+            throttle_duration_sec=_SAY_AGAIN_S,
+        )
+        return True
 
     def _refuse_a_second_commander(self, agent: str) -> None:
         self.counters['commands_foreign'] += 1

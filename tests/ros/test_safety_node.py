@@ -109,17 +109,18 @@ class Arm:
         message.header.stamp = self.stamp
         self.joint_states.publish(message)
 
-    def command(self, velocity, joints=('joint1', 'joint2'), sequence=None):
+    def command(self, velocity, joints=('joint1', 'joint2'), sequence=None, late_s=None):
         """Ask for velocities once; ``wish`` asks again and again."""
         self.sequence += 1
-        self.commands.publish(
-            ArmCommand(
-                session=self.session,
-                sequence=self.sequence if sequence is None else sequence,
-                joint=joints,
-                velocity=velocity,
-            )
+        message = ArmCommand(
+            session=self.session,
+            sequence=self.sequence if sequence is None else sequence,
+            joint=joints,
+            velocity=velocity,
         )
+        if late_s is not None:
+            message.header.stamp.sec = self.stamp.sec - late_s
+        self.commands.publish(message)
 
     def now(self):
         """From here on states count."""
@@ -466,6 +467,19 @@ def test_a_bad_command_moves_nothing_and_is_counted(arm, name, velocity, joints,
     assert (last.session, last.sequence) == (arm.session, newest)
     assert list(last.wanted) == [0.5, 0.0]
     arm.run(0.5, 0.0)
+
+
+@pytest.mark.parametrize('late_s', [60, -60])
+def test_a_command_of_another_time_is_not_followed(arm, late_s):
+    before = arm.count('commands_skewed')
+    arm.run(0.5, 0.0)
+    arm.wish = None
+    arm.until(lambda state: state.mode == HOLDING and not any(state.velocity), 'standstill')
+    arm.now()
+    arm.command((0.5, 0.0), late_s=late_s)
+    arm.counted('commands_skewed', before + 1)
+    assert still(arm.go_on(), HOLDING)
+    arm.process.until_logged('is not followed: by its stamp it is')
 
 
 def test_a_second_commander_is_refused_while_the_first_one_commands(arm):
