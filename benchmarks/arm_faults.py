@@ -9,14 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arm_stack import Listener, Stack
+from arm_stack import Listener, NotHeardError, Stack
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty
 from std_srvs.srv import Trigger
 
 from nrl_ros.arm.robot import load_robot
-from nrl_ros.nodes.safety import supervisor_settings
+from nrl_ros.core.safety.motion import PULL
+from nrl_ros.nodes.safety import SafetyNode, supervisor_settings
 from nrl_ros.ros import qos
 from nrl_ros.ros.interfaces import ArmCommand
 
@@ -31,7 +33,10 @@ _RUN_UP_S, _AFTER_S = 0.6, 1.5
 
 
 class Commander:
-    """Drives the first joint to and fro at full speed, with heartbeats and permission.
+    """Drives the first joint at full speed, with heartbeats and permission.
+
+    All that a fault needs is found before anything moves: who looks for a service while the arm
+    drives on finds it at the limit of its joint, at rest.
 
     Args:
         stack: the processes.
@@ -46,11 +51,39 @@ class Commander:
         self.emergency = node.create_publisher(Bool, 'emergency_stop', qos.event())
         self.running = node.create_publisher(Bool, 'program_running', qos.latched())
         self.heart = node.create_publisher(Empty, 'heartbeat', qos.event())
-        self.beating = self.commanding = True
-        self.broken = False
+        self.beating, self.commanding, self.broken = True, False, False
         self.since = math.nan
+        # When each joint state came, and how fast it says that the first joint is [s, rad/s].
+        self.joints: list[tuple[float, float]] = []
+        node.create_subscription(JointState, 'joint_states', self._on_joints, qos.step())
+        self._stop = node.create_client(Trigger, '/safety/stop')
+        self._driver = AsyncParameterClient(node, 'arm_driver')
         node.create_timer(0.02, self._tick)
         self.running.publish(Bool(data=True))
+
+    def drive(self) -> None:
+        """Bring the arm to full speed, once everything is there.
+
+        Raises:
+            NotHeardError: it does not drive, or not any more.
+        """
+        listener = self.listener
+        listener.until(self._stop.service_is_ready, 'service ~/stop')
+        listener.until(self._driver.services_are_ready, 'parameters of the driver')
+        listener.until(lambda: listener.speed and listener.tool and self.joints, 'the arm')
+        self.commanding = True
+        listener.until(self._at_full_speed, 'full speed')
+        listener.spin(_RUN_UP_S)
+        if not self._at_full_speed():
+            raise NotHeardError('the arm was to drive at full speed, and does not any more')
+
+    def _at_full_speed(self) -> bool:
+        speed = self.listener.speed
+        return bool(speed) and speed[-1][1] >= SPEED_RAD_S * (1.0 - 1e-9)
+
+    def _on_joints(self, message: JointState) -> None:
+        at = message.name.index(self.robot.joints[0])
+        self.joints.append((time.monotonic(), message.velocity[at]))
 
     def _tick(self) -> None:
         if self.beating:
@@ -69,22 +102,25 @@ class Commander:
                 )
             )
 
-    def call(self, service: str) -> None:
-        """Call a service of the safety node, wait for its answer."""
-        client = self.listener.node.create_client(Trigger, f'/safety/{service}')
-        self.listener.until(client.service_is_ready, service)
+    def stop(self) -> None:
+        """Call ~/stop of the safety node, wait for its answer."""
         self.since = time.monotonic()
-        answer = client.call_async(Trigger.Request())
-        self.listener.until(answer.done, service)
-        self.listener.node.destroy_client(client)
+        answer = self._stop.call_async(Trigger.Request())
+        self.listener.until(answer.done, '~/stop')
 
     def set_driver(self, name: str, value: Any) -> None:
         """Set a parameter of the driver."""
-        client = AsyncParameterClient(self.listener.node, 'arm_driver')
-        self.listener.until(client.services_are_ready, 'parameters of the driver')
-        self.since = time.monotonic()
-        answer = client.set_parameters([Parameter(name, value=value)])
+        answer = self._driver.set_parameters([Parameter(name, value=value)])
         self.listener.until(answer.done, name)
+
+    def silent_since(self) -> None:
+        """The fault began when the last joint state had come."""
+        self.since = self.joints[-1][0]
+
+    def slow_since(self) -> None:
+        """The fault began when the joint states told of it first."""
+        slow = (when for when, speed in self.joints if abs(speed) < 0.75 * SPEED_RAD_S)
+        self.since = next((when for when in slow if when > self.since), math.nan)
 
 
 Fault = Callable[[Commander, Stack], None]
@@ -103,7 +139,7 @@ def _emergency(commander: Commander, _stack: Stack) -> None:
 
 
 def _service(commander: Commander, _stack: Stack) -> None:
-    commander.call('stop')
+    commander.stop()
 
 
 def _freeze(commander: Commander, _stack: Stack) -> None:
@@ -130,7 +166,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     'commands stop coming (learner or environment dead)': (_stop_commanding, 'hold'),
     'commands are not numbers': (_nan, 'hold'),
     'emergency stop topic': (_emergency, 'at once'),
-    'service ~/stop': (_service, 'at once'),
+    'service ~/stop': (_service, 'service'),
     'joint states stop coming': (_freeze, 'stop'),
     'a joint follows half of its command': (_weak, 'drift'),
     "the robot's program stops": (_withdraw, 'at once'),
@@ -161,13 +197,15 @@ def _bound(folder: Path, kind: str) -> float | None:
     if kind == 'hold':
         return settings.hold_time_s(robot.limits, robot.period_s)
     whole = settings.standstill_time_s(robot.limits, robot.period_s)
-    if kind == 'at once':
+    if kind in ('at once', 'service'):
         detection = max(
             settings.state_timeout_s, settings.tracking_time_s, settings.heartbeat_timeout_s
         )
-        return whole - detection
-    # Until the arm is as far from its reference as is allowed, it is not a fault.
-    return whole + (TRACKING_RAD / (0.5 * SPEED_RAD_S) if kind == 'drift' else 0.0)
+        looked_for = SafetyNode.slow_period_ns * 1e-9
+        return whole - detection + (looked_for if kind == 'service' else 0.0)
+    # Until the arm is as far from its reference as is allowed, it is not a fault; the anchor pulls
+    # the reference after the arm meanwhile.
+    return whole + (TRACKING_RAD / ((0.5 - PULL) * SPEED_RAD_S) if kind == 'drift' else 0.0)
 
 
 def _once(folder: Path, fault: Fault) -> tuple[float | None, float | None]:
@@ -181,14 +219,15 @@ def _once(folder: Path, fault: Fault) -> tuple[float | None, float | None]:
     with Stack(folder, RATE_HZ, safety=description, driver=driver) as stack:
         listener = stack.listener()
         commander = Commander(stack, listener)
-        listener.until(
-            lambda: listener.speed and listener.speed[-1][1] >= SPEED_RAD_S, 'full speed', 30.0
-        )
-        listener.spin(_RUN_UP_S)
+        commander.drive()
         listener.clear()
         commander.since = time.monotonic()
         fault(commander, stack)
         listener.spin(_AFTER_S)
+        if fault is _freeze:
+            commander.silent_since()
+        elif fault is _weak:
+            commander.slow_since()
         since = commander.since
         return _rest(listener.speed, since), _tool_rest(listener.tool, since)
 

@@ -14,6 +14,8 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from geometry_msgs.msg import PointStamped
+from rcl_interfaces.msg import ParameterType, ParameterValue
+from rcl_interfaces.srv import GetParameters
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
@@ -28,6 +30,7 @@ from nrl_ros.arm.trajectory import Trajectory
 from nrl_ros.core.errors import ConfigError, NrlError
 from nrl_ros.core.types import Float64 as Array
 from nrl_ros.ros import qos
+from nrl_ros.ros.controller import JOINTS, parameter_service
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
@@ -166,6 +169,17 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
                 raise
 
         self.subscription(kind, topic, qos.step(), guarded)
+        self.service(GetParameters, parameter_service(topic), self._on_get_parameters)
+
+    def _on_get_parameters(
+        self, request: GetParameters.Request, response: GetParameters.Response
+    ) -> GetParameters.Response:
+        """A controller's own parameters, of which there is one."""
+        joints = ParameterValue(
+            type=ParameterType.PARAMETER_STRING_ARRAY, string_array_value=self._model.joints
+        )
+        response.values = [joints if name == JOINTS else ParameterValue() for name in request.names]
+        return response
 
     def _make_markers(self, topic: str) -> None:
         try:

@@ -2,8 +2,9 @@
 
 The environment of one arm that reaches: it reads the joint states, asks the safety node for joint
 velocities, and keeps episodes as the vectorised simulation does (``nrl_ros.arm.episode``). It never
-speaks to a controller itself. Between episodes it drives home, slowly; a stop ends the episode as
-aborted, and nothing moves again before a person has cleared it.
+speaks to a controller itself. Between episodes it drives home, slowly. A stop ends the episode as
+aborted, as do lost joint states and a safety node that is away; after any of them nothing moves
+again before a person's ``~/go``.
 """
 
 from __future__ import annotations
@@ -42,7 +43,11 @@ _DIAGNOSTICS_S = 1.0
 # A state of the safety node that is older than this, beside three control periods, is no answer.
 _SAFETY_SLACK_S = 0.1
 _MODE_FOLLOWING = (SafetyState.MODE_FOLLOWING, SafetyState.MODE_HOLDING)
+_MODE_STOPPED = (SafetyState.MODE_STOPPING, SafetyState.MODE_STOPPED)
+# Silence of joint states or of the safety node that is more than a hiccup.
+_LOST_S = 0.5
 _ONE = np.ones(1, np.bool_)
+_FIRST, _CLEARED = 'before it first moves', 'cleared'
 
 
 class Phase(Enum):
@@ -99,12 +104,18 @@ class ArmEnvironment:
         self._position: Array = np.zeros((1, len(self.robot.joints)))
         self._velocity = np.zeros_like(self._position)
         self._heard_at = self._safety_at = -math.inf
+        self._looked_at = math.inf
         self._safety: SafetyState | None = None
         self._limited = 0
         self._sequence = 0
         self._sent: Array | None = None
         self._wanted = np.zeros_like(self._position)
-        self._aborted = self._begun = self._go = self._asks = False
+        self._aborted = self._begun = self._go = False
+        # What a person has to have seen to before anything moves; empty: nothing.
+        self._asks = _FIRST if options.homing.wait_for_go else ''
+        # Everything has been there once, so that what is not there any more has been lost.
+        self._ready = False
+        self._safety_ticks = 0
         self._homed_for = -1
         self._episode = 0
         self._homing_since: float | None = None
@@ -137,7 +148,7 @@ class ArmEnvironment:
         level = DiagnosticStatus.OK
         if self.phase == Phase.STOPPED:
             level = DiagnosticStatus.ERROR
-        elif self.phase == Phase.WAITING:
+        elif self.phase in (Phase.WAITING, Phase.ASKING, Phase.AIMING):
             level = DiagnosticStatus.WARN
         values = {
             'episodes': str(self.wear.episodes),
@@ -150,13 +161,17 @@ class ArmEnvironment:
         item = DiagnosticStatus(
             level=level,
             name=f'{self._node.get_fully_qualified_name().lstrip("/")}: arm',
-            message=self.phase.value,
+            message=self._about(),
             hardware_id=self.robot.description.name,
             values=[KeyValue(key=key, value=value) for key, value in values.items()],
         )
         message = DiagnosticArray(status=[item])
         conversion.set_stamp(message.header.stamp, self._node.now_ns())
         self._diagnostics.publish(message)
+
+    def _about(self) -> str:
+        """What the arm is about, in words."""
+        return f'{self.phase.value}: {self._why}' if self._why else self.phase.value
 
     # ------------------------------------------------------------- hearing
 
@@ -178,10 +193,17 @@ class ArmEnvironment:
         self._safety, self._safety_at = message, time.monotonic()
         if message.session == self._session and message.sequence == self._sequence:
             self._limited |= message.limited
+        # Here, since nobody looks while it is paused.
+        if message.mode in _MODE_STOPPED:
+            self._interrupt(_CLEARED)
 
     def _on_status(self, message: SafetyStatus) -> None:
         expected = self.robot.digest()
         self._trouble, self._compared = '', True
+        ticks = dict(zip(message.counter_name, message.counter_value, strict=True)).get('ticks', 0)
+        if ticks < self._safety_ticks:
+            self._interrupt('the safety node was started anew')
+        self._safety_ticks = ticks
         if message.manifest != expected:
             self._trouble = (
                 f'the safety node limits robot {message.robot!r}, manifest {message.manifest}, and '
@@ -213,6 +235,14 @@ class ArmEnvironment:
             response.message += f' {self._why}; call ~/clear of the safety node first'
         return response
 
+    def _interrupt(self, what: str) -> None:
+        """Something took the arm away from the task: a person has to look before it moves again."""
+        group = self._options.homing
+        self._go = False
+        if group.go_after_stop or group.wait_for_go:
+            # A stop says most; of the rest, what came first.
+            self._asks = what if what == _CLEARED else self._asks or what
+
     # ------------------------------------------------------------- periods
 
     def look(self) -> bool:
@@ -220,8 +250,7 @@ class ArmEnvironment:
         before, why_before = self.phase, self._why
         self.phase = self._next_phase()
         if (self.phase, self._why) != (before, why_before):
-            why = f': {self._why}' if self._why else ''
-            self._node.get_logger().info(f'the arm {self.phase.value}{why}')
+            self._node.get_logger().info(f'the arm {self._about()}')
         if self.phase != Phase.HOMING:
             self._homing_since = None
         if before == Phase.RUNNING != self.phase and self._begun and not self.episodes.ended[0]:
@@ -232,21 +261,37 @@ class ArmEnvironment:
 
     def _next_phase(self) -> Phase:
         now = time.monotonic()
+        # Time in which this node was held up itself is nobody else's silence: what came waits.
+        held_up_s = max(now - self._looked_at - 2.0 * self.episodes.task.period_s, 0.0)
+        self._looked_at = now
+        self._heard_at = min(self._heard_at + held_up_s, now)
+        self._safety_at = min(self._safety_at + held_up_s, now)
         self._why = ''
         if self._stopped():
-            self._go, self._asks = False, self._options.homing.go_after_stop
+            self._interrupt(_CLEARED)
             return Phase.STOPPED
         if not self._connected(now):
+            # Silence here alone, as of a network that stumbles, is a fault when it lasts: what the
+            # safety node misses, which judges sooner, is a stop.
+            heard = now - min(self._heard_at, self._safety_at) < _LOST_S
+            if self._ready and (self._trouble or self._waits() or not heard):
+                self._interrupt(f'mended: {self._why}')
             return Phase.WAITING
+        self._ready = True
         if self._asks and not self._go:
-            self._why = 'cleared, waits for ~/go'
+            if self._asks == _FIRST:
+                self._why = _FIRST
+                return Phase.ASKING
+            self._why = f'{self._asks}, waits for ~/go'
             return Phase.STOPPED
-        self._asks = False
+        self._asks = ''
         running = self.phase == Phase.RUNNING
         if running and not self._between():
             return Phase.RUNNING
         if not running or self._home_is_due():
             if not self._home(now):
+                # With wait_for_go that was the one for the way; an episode needs its own.
+                self._go = self._go and not self._options.homing.wait_for_go
                 return Phase.HOMING
             self._homed_for = self._episode
         if self._options.homing.wait_for_go and not self._go:
@@ -268,11 +313,14 @@ class ArmEnvironment:
     def _stopped(self) -> bool:
         if self._safety is None:
             return False
-        mode = self._safety.mode
-        if mode in (SafetyState.MODE_STOPPING, SafetyState.MODE_STOPPED):
+        if self._safety.mode in _MODE_STOPPED:
             self._why = f'by the safety node, cause {self._safety.cause:#x}; its log says more'
             return True
         return False
+
+    def _waits(self) -> bool:
+        """The safety node waits; after it did not, it is another one."""
+        return self._safety is not None and self._safety.mode == SafetyState.MODE_WAITING
 
     def _connected(self, now: float) -> bool:
         slack = _SAFETY_SLACK_S + 3.0 * self.robot.period_s
@@ -285,7 +333,7 @@ class ArmEnvironment:
             self._why = f'nothing on {names.SAFETY_STATE}: start the safety node'
         elif not self._compared:
             self._why = f'nothing on {names.SAFETY_STATUS}: which robot is limited is not known'
-        elif self._safety is not None and self._safety.mode == SafetyState.MODE_WAITING:
+        elif self._waits():
             self._why = 'the safety node hears no joint states'
         else:
             return True

@@ -85,12 +85,14 @@ class WatchdogGroup(Settings):
     )
     state_timeout_s: float = Field(0.1, gt=0, description='Age of the joint states: stop')
     state_skew_s: float = Field(
-        0.5, gt=0, description='Joint states whose stamp is older, or from the future, are refused'
+        0.5,
+        gt=0,
+        description='States and commands whose stamp is older, or from the future, are refused',
     )
     tracking_error_rad: float = Field(
         0.1, gt=0, description='Distance between command and measurement: stop'
     )
-    tracking_time_s: float = Field(0.1, ge=0, description='after this long')
+    tracking_time_s: float = Field(0.1, gt=0, description='after this long')
     max_tick_gap_s: float = Field(
         0.1, gt=0, description='Time between two periods of the safety node: stop'
     )
@@ -124,13 +126,24 @@ class RobotDescription(Settings):
 
     @model_validator(mode='after')
     def _finite(self) -> RobotDescription:
-        for group in (self, self.limits, self.workspace):
+        for group in (self, self.limits, self.workspace, self.control, self.watchdog):
             for name in type(group).model_fields:
                 value = getattr(group, name)
-                if isinstance(value, tuple) and not all(
-                    math.isfinite(item) for item in value if isinstance(item, float)
-                ):
+                items = value if isinstance(value, tuple) else (value,)
+                if not all(math.isfinite(item) for item in items if isinstance(item, float)):
                     raise ValueError(f'{name} must be finite, received {value}')
+        return self
+
+    @model_validator(mode='after')
+    def _longer_than_a_period(self) -> RobotDescription:
+        period_s = 1.0 / self.control.rate_hz
+        for name in ('command_timeout_s', 'state_timeout_s', 'max_tick_gap_s'):
+            value = getattr(self.watchdog, name)
+            if value <= period_s:
+                raise ValueError(
+                    f'watchdog.{name} must be longer than the control period of {period_s:.4g} s '
+                    f'(control.rate_hz), received {value}'
+                )
         return self
 
 

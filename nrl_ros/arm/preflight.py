@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from nrl_ros.arm.clearance import Clearance
 from nrl_ros.arm.robot import Robot
 
@@ -63,3 +65,24 @@ def _topics(robot: Robot) -> list[str]:
     ):
         lines.append(f'{what}: {f"watched on {topic}" if topic else "NOT watched"}')
     return lines
+
+
+def order_problem(expected: Sequence[str], received: Sequence[str], *, named: bool) -> str:
+    """What is wrong with a controller's joints, '' if nothing.
+
+    Args:
+        expected: of the robot description, in order.
+        received: of the controller, in order.
+        named: commands name their joints, so that the order does not matter.
+    """
+    mine, its = list(expected), list(received)
+    if (sorted(mine) == sorted(its)) if named else (mine == its):
+        return ''
+    if sorted(mine) == sorted(its):
+        what, mend = 'takes joints in another order', 'write them in that order there'
+    else:
+        what, mend = 'moves other joints', 'make both the same'
+    return (
+        f'{what}: received {its} from its parameter joints, expected {mine} as in the robot '
+        f'description; {mend}'
+    )

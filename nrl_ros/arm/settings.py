@@ -114,10 +114,14 @@ class HomingGroup(Settings):
     tolerance_rad: float = Field(0.01, gt=0, description='Nearer than this is at home')
     timeout_s: float = Field(60.0, gt=0, description='Longer than this is a fault')
     wait_for_go: bool = Field(
-        False, description='Wait at home, before each episode, for the service ~/go'
+        False,
+        description='Wait for the service ~/go before anything moves, and at home before each '
+        'episode',
     )
     go_after_stop: bool = Field(
-        True, description='After a stop that was cleared, wait for ~/go before anything moves'
+        True,
+        description='After a stop, lost joint states or a safety node that was away, wait for ~/go '
+        'before anything moves; wait_for_go does so too',
     )
 
 

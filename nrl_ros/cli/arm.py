@@ -9,17 +9,22 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from nrl_ros.arm.description import FROM_TOPIC, read_robot
+from nrl_ros.arm.episode import ReachEpisodes
 from nrl_ros.arm.robot import load_robot
+from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.runs import Run, create_run, newest, open_run, versions, write_json
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.errors import ConfigError, NrlError
+from nrl_ros.storage.checkpoint import read_checkpoint
+from sim_bridge.options import parse
 
 _RECENT = 20
 _RADII_M = (0.05, 0.02)
@@ -95,11 +100,42 @@ def check_options(options: ArmOptions) -> RunSettings:
     """
     if not 0.0 < options.speed_share <= 1.0:
         raise ConfigError(f'--speed-share must be in (0, 1], received {options.speed_share}')
-    path = config.find_config(options.task)
+    path, robot = config.find_config(options.task), None
     if not (options.real and read_robot(options.description).model == FROM_TOPIC):
-        load_robot(options.description, share=options.speed_share)
-    start_from(options)
-    return config.resolve(path, options.overrides, live(options))
+        robot = load_robot(options.description, share=options.speed_share)
+    start = start_from(options)
+    settings = config.resolve(path, options.overrides, live(options))
+    task = parse(ReachSettings, dict(settings.environment.bridge.options), 'ros2_control_arm')
+    if start:
+        # A model that comes with the driver is compared by the learner.
+        expected = ReachEpisodes(robot, task, 1).spec.manifest if robot else ''
+        _check_policy(Path(start), expected)
+    return settings
+
+
+def _check_policy(start: Path, expected: str) -> None:
+    """What is loaded can be read, and was learned with the same names, units and scales.
+
+    Raises:
+        NrlError: it cannot, or was not: an arm is not left to a policy that knows nothing of it.
+    """
+    files = [start] if start.is_file() else sorted(start.glob('learner_*'), reverse=True)
+    why = ''
+    for file in files:
+        try:
+            learned = str(read_checkpoint(file, 'learner').get('manifest', ''))
+        except NrlError as error:
+            why = why or str(error)
+            continue
+        if expected and learned and learned != expected:
+            pairs = zip_longest(learned.splitlines(), expected.splitlines(), fillvalue='nothing')
+            its, mine = next(pair for pair in pairs if pair[0] != pair[1])
+            raise ConfigError(
+                f'--load: {file} was learned with {its!r}, this arm has {mine!r}: name the robot '
+                'and task that it was learned with, or train for this one'
+            )
+        return
+    raise ConfigError(f'--load: {start} has no checkpoint that can be read: {why}')
 
 
 def live(options: ArmOptions) -> dict[str, config.Flat]:
@@ -187,8 +223,10 @@ class ArmFigures:
 
     Attributes:
         mode: of the safety node.
-        why: it stopped; empty: it did not.
+        why: it stopped, or what it waits for; empty: neither.
+        stopped: it did, and has to be cleared.
         moves: what moves the arm.
+        asks: what the environment waits for a person's go for; empty: it does not.
         episodes: that have ended.
         aborted: of these.
         counters: of the learner.
@@ -196,7 +234,9 @@ class ArmFigures:
 
     mode: str = 'no safety node yet'
     why: str = ''
+    stopped: bool = False
     moves: str = ''
+    asks: str = ''
     episodes: int = 0
     aborted: int = 0
     counters: Mapping[str, int] = field(default_factory=dict)
@@ -214,7 +254,8 @@ class ArmFigures:
 
     def line(self) -> str:
         """The figures in one line."""
-        doing = f'{self.mode}: {self.moves}' if self.moves and not self.why else self.mode
+        moves = 'waits for go' if self.asks else self.moves
+        doing = f'{self.mode}: {moves}' if moves and not self.why else self.mode
         parts = [doing, f'episodes {self.episodes}']
         if self._distances:
             last = list(self._distances)[-3:]

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
@@ -37,6 +38,7 @@ _MODES = {
     SafetyState.MODE_STOPPING: 'STOPPING',
     SafetyState.MODE_STOPPED: 'STOPPED',
 }
+_STOPPED = (SafetyState.MODE_STOPPING, SafetyState.MODE_STOPPED)
 _MOVES = {
     ArmCommand.PURPOSE_ACTION: 'acts',
     ArmCommand.PURPOSE_HOMING: 'drives home',
@@ -66,6 +68,9 @@ class ArmMonitor(Monitor):
         self._figures = figures
         self.create_subscription(SafetyStatus, names.SAFETY_STATUS, self._on_safety, qos.latched())
         self.create_subscription(ArmCommand, names.ARM_COMMAND, self._on_command, qos.step())
+        self.create_subscription(
+            DiagnosticArray, names.DIAGNOSTICS, self._on_diagnostics, qos.event()
+        )
         self._asked: dict[str, Any] = {
             word: self.create_client(Trigger, service) for word, service in _WORDS.items()
         }
@@ -84,6 +89,12 @@ class ArmMonitor(Monitor):
         if message.dry_run:
             self._figures.mode = f'dry run, {self._figures.mode}'
         self._figures.why = message.why
+        self._figures.stopped = message.mode in _STOPPED
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name.endswith(f'{names.ENVIRONMENT}: arm'):
+                self._figures.asks = status.message if '~/go' in status.message else ''
 
     def _on_command(self, message: ArmCommand) -> None:
         self._figures.moves = _MOVES.get(message.purpose, '')
@@ -181,7 +192,7 @@ class ArmWatch:
         self._kept: list[str] = []
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(monitor)
-        self._shown_at, self._told, self._line = -_LINE_S, '', ''
+        self._shown_at, self._told, self._asked, self._line = -_LINE_S, '', '', ''
         self._said_at = -_AGAIN_S
 
     def run(self, plan: ArmPlan, options: ArmOptions, rows: Table) -> Outcome:
@@ -256,7 +267,12 @@ class ArmWatch:
         if figures.why != self._told:
             self._told = figures.why
             if figures.why:
-                self._say(f'{figures.mode}: {figures.why}; mend it, then type clear, then go')
+                mend = '; mend it, then type clear, then go' if figures.stopped else ''
+                self._say(f'{figures.mode}: {figures.why}{mend}')
+        if figures.asks != self._asked:
+            self._asked = figures.asks
+            if figures.asks:
+                self._say(f'the arm {figures.asks}; look first, then type go')
         if wall_s - self._shown_at >= _LINE_S:
             self._shown_at = wall_s
             line = figures.line()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -21,12 +22,14 @@ from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
 from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
+from nrl_ros.arm.preflight import order_problem
 from nrl_ros.arm.robot import Robot, make_robot
 from nrl_ros.core.errors import NrlError
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
 from nrl_ros.core.safety.supervisor import Supervisor
 from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros.controller import ControllerCheck
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader, forward_command, trajectory
 from nrl_ros.ros.lifecycle import NrlNode
@@ -37,6 +40,8 @@ from nrl_ros.schema.safety import SafetyNodeSettings
 _GIGA = 1e9
 _RUNNING, _SCALING = 'the robot program', 'full speed scaling'
 _RELEASED = 'the emergency stop topic'
+_CONTROLLER = 'the controller, whose joint order is asked for or wrong'
+_LOOK_S = 0.1
 # Of the distance between arm and reference, where velocities are commanded, in a period.
 _ANCHOR_GAIN = 0.05
 # Within so long after its last command an arm belongs to who commanded it.
@@ -119,12 +124,38 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self.subscription(Float64, watchdog.speed_scaling_topic, qos.event(), self._on_scaling)
         self.service(Trigger, names.STOP, self._on_stop)
         self.service(Trigger, names.CLEAR, self._on_clear)
+        self._check_controller(robot)
         self.periodic(robot.period_s, self._tick)
         self.get_logger().info(
             f'robot {description.name!r}, manifest {robot.digest()}, commands '
             f'{control.interface} on {self.resolve_topic_name(control.command_topic)}'
             f'{", dry run: nothing is sent" if self.settings.dry_run else ""}:\n{robot.manifest()}'
         )
+
+    def _check_controller(self, robot: Robot) -> None:
+        """A forward controller has joints by place: in another order they would be exchanged."""
+        control = robot.description.control
+        named = control.interface == 'trajectory'
+
+        def problem(received: Sequence[str]) -> str:
+            return order_problem(robot.joints, received, named=named)
+
+        def judged(wrong: str) -> None:
+            assert self._supervisor is not None
+            if wrong:
+                self._supervisor.stop(time.monotonic(), Cause.NOT_PERMITTED, wrong)
+            self._permit(_CONTROLLER, granted=not wrong)
+
+        check = ControllerCheck(
+            self,
+            self.resolve_topic_name(control.command_topic),
+            listeners=self._command.get_subscription_count,
+            problem=problem,
+            judged=judged,
+            patient=not self.settings.dry_run,
+        )
+        self._made.append(check.close)
+        self.periodic(_LOOK_S, check.look)
 
     def activate(self) -> None:
         """Say again what must be cleared."""
@@ -192,8 +223,27 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._session, self._sequence = message.session, 0
             self._supervisor.on_commander(now)
         self._commanded_at = now
+        if self._is_skewed(message):
+            return
         if self._supervisor.on_command(now, wanted, int(message.sequence)):
             self._wanted, self._sequence = wanted, int(message.sequence)
+
+    def _is_skewed(self, message: ArmCommand) -> bool:
+        """Whether a command was held up on its way, or comes from another clock."""
+        assert self._robot is not None
+        stamp = nanoseconds(message.header.stamp)
+        age_s = (self.now_ns() - stamp) / _GIGA if stamp else 0.0
+        most_s = self._robot.description.watchdog.state_skew_s
+        if abs(age_s) <= most_s:
+            return False
+        self.counters['commands_skewed'] += 1
+        self.get_logger().error(
+            f'a command of agent {message.agent!r} is not followed: by its stamp it is '
+            f'{age_s:.3f} s old, expected at most {most_s} s (watchdog.state_skew_s): compare the '
+            'clocks, and use_sim_time of both nodes',
+            throttle_duration_sec=_SAY_AGAIN_S,
+        )
+        return True
 
     def _refuse_a_second_commander(self, agent: str) -> None:
         self.counters['commands_foreign'] += 1
@@ -381,7 +431,7 @@ def supervisor_settings(robot: Robot, *, dry_run: bool = False) -> SupervisorSet
         heartbeat_timeout_s=watchdog.heartbeat_timeout_s,
         max_tick_gap_s=watchdog.max_tick_gap_s,
         anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
-        permissions=tuple(name for name, topic in topics.items() if topic),
+        permissions=(_CONTROLLER, *(name for name, topic in topics.items() if topic)),
         dry_run=dry_run,
     )
 

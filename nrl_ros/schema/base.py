@@ -85,6 +85,7 @@ def _explain(item: Any, known: list[str]) -> str:
         close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
         hint = f', did you mean {close[0]!r}?' if close else f', known are {", ".join(known)}'
         return f'unknown parameter {name!r}{hint}'
-    received = '' if item['type'] == 'missing' else f' (received {item["input"]!r})'
+    # A check of several settings together says itself which of them it means.
+    received = f' (received {item["input"]!r})' if name and item['type'] != 'missing' else ''
     said = item['msg'].removeprefix('Value error, ')
-    return f'{name or "settings"}: {said}{received}'
+    return f'{name}: {said}{received}' if name else f'{said}'

@@ -193,13 +193,19 @@ class Probe:
         self.executor.add_node(self.node)
         self.heard: dict[str, list[Any]] = {}
         self._publishers: dict[str, Any] = {}
+        self._subscriptions: dict[str, Any] = {}
 
     def hear(self, *topics: str) -> None:
         """Keep every message of these topics from now on."""
         for topic in topics:
             kept = self.heard.setdefault(topic, [])
             kind, profile = TOPICS[topic]
-            self.node.create_subscription(kind, topic, kept.append, profile)
+            if topic in self._subscriptions:
+                # Nobody reads the list of that one any more, and it costs time.
+                self.node.destroy_subscription(self._subscriptions[topic])
+            self._subscriptions[topic] = self.node.create_subscription(
+                kind, topic, kept.append, profile
+            )
 
     def say(self, topic: str, message: Any) -> None:
         """Publish, a converted message or its bytes; the other side must be there already."""

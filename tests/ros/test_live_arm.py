@@ -15,6 +15,7 @@ pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
 from geometry_msgs.msg import PointStamped
+from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
@@ -71,21 +72,25 @@ class Cell:
         # Shorter than an episode: without a learner the arm holds in each.
         self.ros, self.robot = ros, robot_file(ros.folder, watchdog={'command_timeout_s': 0.3})
         self.driver = ros.start('arm_driver', {'robot': self.robot})
-        self.safety = ros.start('safety', {'robot': self.robot, 'status_period_s': 0.1})
-        self.safety.until_logged('manifest')
+        self.start_safety()
         self.probe = ros.probe()
         self.probe.hear(names.SAFETY_STATE, names.ARM_COMMAND, JOINT_STATES)
         self.until(lambda state: state.mode == HOLDING, 'a safety node that hears the arm')
         self.probe.publisher(EMERGENCY)
 
-    def environment(self, **options):
-        """Start one; options of the task have ``__`` for a dot."""
+    def start_safety(self):
+        self.safety = self.ros.start('safety', {'robot': self.robot, 'status_period_s': 0.1})
+        self.safety.until_logged('manifest')
+
+    def environment(self, *arguments, **options):
+        """Start one; options of the task have ``__`` for a dot, arguments are those of ROS."""
         more = {f'bridge.options.{key.replace("__", ".")}': item for key, item in options.items()}
         self.probe.heard = {}
         self.probe.hear(
             names.SAFETY_STATE, names.ARM_COMMAND, JOINT_STATES, names.STATE, names.EPISODES
         )
-        return self.ros.start('environment', {**TASK, 'bridge.options.robot': self.robot, **more})
+        settings = {**TASK, 'bridge.options.robot': self.robot, **more}
+        return self.ros.start('environment', settings, *arguments)
 
     def until(self, holds, what):
         """Wait for a state of the safety node from now on."""
@@ -107,6 +112,22 @@ class Cell:
         seen = len(states)
         self.probe.until(lambda: len(states) >= seen + count, 'further periods')
         return states[seen:]
+
+    def go(self):
+        self.probe.until(lambda: self.call('environment', names.GO).success, 'a go')
+
+    def asks(self, process, text, episodes=0):
+        """Whether it says what it waits for, and nothing moves before a go; then it goes on."""
+        self.logged(process, text)
+        since = self.number(names.STATE)
+        commands = self.number(names.ARM_COMMAND)
+        assert self.stays_still(25)
+        assert self.number(names.STATE) == since
+        sent = self.probe.heard[names.ARM_COMMAND][commands:]
+        assert not [one for one in sent if one.purpose != ArmCommand.PURPOSE_HOLD]
+        self.go()
+        first = self.heard(names.STATE, since=since)
+        assert (first.step[0], first.episode[0] >= episodes) == (0, True)
 
     def call(self, node, service):
         return self.probe.call(node, service, Trigger, Trigger.Request())
@@ -167,8 +188,8 @@ def environment(cell):
     """Start environments that do not outlive the test."""
     made = []
 
-    def start(**options):
-        made.append(cell.environment(**options))
+    def start(*arguments, **options):
+        made.append(cell.environment(*arguments, **options))
         return made[-1]
 
     yield start
@@ -176,6 +197,8 @@ def environment(cell):
         # One that is killed stays known as a server for a while, and calls would wait for it.
         process.send(signal.SIGTERM)
         cell.probe.until(lambda p=process: p.process.poll() is not None, 'the end of it')
+        process.wait()
+        sys.stdout.write(process.output)
         cell.ros.end(process)
 
 
@@ -320,20 +343,89 @@ class TestLearning:
         cell.until(lambda state: any(state.velocity), 'motion')
 
 
-def test_it_waits_at_home_for_a_go(cell, environment):
-    process = environment(homing__wait_for_go=True)
-    cell.logged(process, 'waits for ~/go')
+def test_it_waits_for_a_go_before_it_moves_and_at_home(cell, environment, tmp_path):
+    home = [HOME[0] - 0.6, HOME[1]]
+    process = environment(homing__wait_for_go=True, robot=robot_file(tmp_path, home_rad=home))
+    cell.logged(process, 'waits for ~/go: before it first moves')
     assert cell.stays_still()
-    assert not cell.number(names.STATE)
+    assert not cell.number(names.ARM_COMMAND)
+    cell.go()
+    # Home is reached, and the next thing needs a go of its own.
+    cell.until(lambda state: abs(state.measured[0] - home[0]) < 0.06, 'home')
     for episode in range(2):
+        assert cell.stays_still()
         since = cell.number(names.STATE)
-        cell.probe.until(lambda: cell.call('environment', names.GO).success, 'a go')
+        cell.go()
         cell.heard(names.STATE, lambda m, e=episode: m.episode[0] == e and m.step[0] == 5, since)
         # It counts once, and not in an episode.
         refused = cell.call('environment', names.GO)
         assert refused.success or 'runs an episode' in refused.message
         if not refused.success:
             cell.heard(names.STATE, lambda m: m.ending[0] == Ending.TRUNCATED, since)
+
+
+def test_joint_states_that_only_the_environment_loses_need_a_go(cell, environment):
+    """The safety node hears them all the time, so that nothing else stops the arm."""
+    passing = True
+    relay = cell.probe.node.create_publisher(JointState, 'relayed', qos.step())
+    hearing = cell.probe.node.create_subscription(
+        JointState, JOINT_STATES, lambda m: relay.publish(m) if passing else None, qos.step()
+    )
+    process = environment('-r', f'{JOINT_STATES}:=relayed', episode__steps=1000)
+    player = Player(cell, -1.0, 0.0)
+    cell.heard(names.STATE, lambda m: m.step[0] >= 3)
+    passing = False
+    lost = cell.heard(names.STATE, lambda m: m.ending[0] == Ending.ABORTED)
+    cell.logged(process, 'waits for joint states and the safety node: no joint states on')
+    assert cell.until(lambda state: True, 'a state').mode in (FOLLOWING, HOLDING)
+    passing = True
+    cell.asks(process, 'mended: no joint states on joint_states, waits for ~/go', lost.episode[0])
+    player.close()
+    cell.probe.node.destroy_subscription(hearing)
+    cell.probe.node.destroy_publisher(relay)
+
+
+def test_a_stop_and_a_clear_during_a_pause_need_a_go(cell, environment):
+    process = environment(episode__steps=1000)
+    player = Player(cell, -1.0, 0.0)
+    cell.heard(names.STATE, lambda m: m.step[0] >= 3)
+
+    def pause(data):
+        request = SetBool.Request(data=data)
+        assert cell.probe.call('environment', names.PAUSE, SetBool, request).success
+
+    pause(data=True)
+    assert cell.call('safety', names.STOP).success
+    cell.until(lambda state: state.mode == STOPPED, 'a stop')
+    cell.clear()
+    cell.until(lambda state: state.mode == HOLDING, 'an arm that holds')
+    since = cell.number(names.STATE)
+    pause(data=False)
+    cell.heard(names.STATE, lambda m: m.ending[0] == Ending.ABORTED, since)
+    cell.asks(process, 'cleared, waits for ~/go')
+    player.close()
+
+
+def test_a_safety_node_that_was_started_anew_needs_a_go(cell, environment):
+    process = environment(episode__steps=1000)
+    cell.heard(names.STATE, lambda m: m.step[0] >= 3)
+    killed = cell.safety
+    killed.send(signal.SIGKILL)
+    cell.logged(process, 'nothing on safety_state: start the safety node')
+    cell.start_safety()
+    cell.ros.end(killed)
+    cell.until(lambda state: state.mode == HOLDING, 'an arm that holds')
+    cell.asks(process, ', waits for ~/go')
+
+
+def test_without_either_go_it_goes_on_by_itself(cell, environment):
+    environment(homing__go_after_stop=False)
+    cell.heard(names.STATE, lambda m: m.step[0] >= 3)
+    assert cell.call('safety', names.STOP).success
+    cell.until(lambda state: state.mode == STOPPED, 'a stop')
+    since = cell.number(names.STATE)
+    cell.clear()
+    cell.heard(names.STATE, lambda m: m.step[0] == 0, since)
 
 
 def aim(cell, x, y, z, frame='base_link'):
@@ -399,7 +491,12 @@ class Player:
     def __init__(self, cell, *velocity):
         self.cell, self.velocity = cell, np.array([velocity], np.float32)
         self.action = cell.probe.publisher(names.ACTION)
-        cell.probe.node.create_subscription(EnvState, names.STATE, self.answer, qos.step())
+        node = cell.probe.node
+        self.hearing = node.create_subscription(EnvState, names.STATE, self.answer, qos.step())
+
+    def close(self):
+        """Answer no more: others come after this one."""
+        self.cell.probe.node.destroy_subscription(self.hearing)
 
     def answer(self, state):
         whose = (np.array(getattr(state, name)) for name in ('episode', 'step', 'window'))

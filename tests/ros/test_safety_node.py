@@ -16,10 +16,11 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
+import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, Empty, String
+from std_msgs.msg import Bool, Empty, Float64MultiArray, String
 from std_srvs.srv import Trigger
 
 from nrl_ros.arm.robot import load_robot
@@ -108,17 +109,18 @@ class Arm:
         message.header.stamp = self.stamp
         self.joint_states.publish(message)
 
-    def command(self, velocity, joints=('joint1', 'joint2'), sequence=None):
+    def command(self, velocity, joints=('joint1', 'joint2'), sequence=None, late_s=None):
         """Ask for velocities once; ``wish`` asks again and again."""
         self.sequence += 1
-        self.commands.publish(
-            ArmCommand(
-                session=self.session,
-                sequence=self.sequence if sequence is None else sequence,
-                joint=joints,
-                velocity=velocity,
-            )
+        message = ArmCommand(
+            session=self.session,
+            sequence=self.sequence if sequence is None else sequence,
+            joint=joints,
+            velocity=velocity,
         )
+        if late_s is not None:
+            message.header.stamp.sec = self.stamp.sec - late_s
+        self.commands.publish(message)
 
     def now(self):
         """From here on states count."""
@@ -467,6 +469,19 @@ def test_a_bad_command_moves_nothing_and_is_counted(arm, name, velocity, joints,
     arm.run(0.5, 0.0)
 
 
+@pytest.mark.parametrize('late_s', [60, -60])
+def test_a_command_of_another_time_is_not_followed(arm, late_s):
+    before = arm.count('commands_skewed')
+    arm.run(0.5, 0.0)
+    arm.wish = None
+    arm.until(lambda state: state.mode == HOLDING and not any(state.velocity), 'standstill')
+    arm.now()
+    arm.command((0.5, 0.0), late_s=late_s)
+    arm.counted('commands_skewed', before + 1)
+    assert still(arm.go_on(), HOLDING)
+    arm.process.until_logged('is not followed: by its stamp it is')
+
+
 def test_a_second_commander_is_refused_while_the_first_one_commands(arm):
     before = arm.count('commands_foreign')
     arm.run(0.5, 0.0)
@@ -479,6 +494,77 @@ def test_a_second_commander_is_refused_while_the_first_one_commands(arm):
     # Once the first one is silent, the other may.
     arm.run(-0.5, 0.0)
     assert arm.states[-1].session == arm.session
+
+
+class Controller:
+    """A node like a controller of ros2_control, for as much as its parameters tell."""
+
+    def __init__(self, arm, joints):
+        self.probe = arm.probe
+        self.node = rclpy.create_node('forward_velocity_controller', context=self.probe.context)
+        self.node.declare_parameter('joints', joints)
+        self.probe.executor.add_node(self.node)
+
+    def load(self, joints):
+        self.node.set_parameters([rclpy.parameter.Parameter('joints', value=joints)])
+
+    def close(self):
+        self.probe.executor.remove_node(self.node)
+        self.node.destroy_node()
+
+
+def test_a_controller_with_its_joints_in_another_order_is_not_commanded(ros):
+    arm = Arm(ros)
+    controller = Controller(arm, ['joint2', 'joint1'])
+    arm.connected = True
+    arm.mode(STOPPED)
+    text = "received ['joint2', 'joint1'] from its parameter joints, expected ['joint1', 'joint2']"
+    status = arm.status(lambda message: message.mode == STOPPED)
+    assert 'controller /forward_velocity_controller takes joints in another order' in status.why
+    assert text in status.why
+    arm.go_on()
+    refused = arm.clear()
+    assert not refused.success and 'the controller' in refused.message
+    assert not arm.sent
+    # It is asked again, and may go on once that is mended.
+    controller.load(['joint1', 'joint2'])
+    arm.probe.until(lambda: arm.clear().success, 'a clear')
+    arm.now()
+    arm.mode(HOLDING)
+    arm.run(0.5, 0.0)
+    # One that comes anew, in another order, stops the arm.
+    controller.close()
+    arm.go_on(30)
+    controller = Controller(arm, ['joint1'])
+    arm.stopped_for(Cause.NOT_PERMITTED)
+    status = arm.status(lambda message: message.mode == STOPPED)
+    assert "moves other joints: received ['joint1']" in status.why
+    controller.close()
+
+
+def test_a_controller_with_the_same_joints_is_commanded(ros):
+    arm = Arm(ros)
+    controller = Controller(arm, ['joint1', 'joint2'])
+    arm.connected = True
+    arm.mode(HOLDING)
+    arm.run(0.5, 0.0)
+    assert not arm.process.logged('could not be checked')
+    controller.close()
+
+
+def test_a_controller_that_cannot_be_asked_is_said_once(arm):
+    said = arm.process.until_logged('could not be checked, since there is no service')
+    assert said.count('could not be checked') == 1
+    assert 'controller on /forward_velocity_controller/commands' in said
+
+
+def test_nothing_begins_while_nobody_listens(ros):
+    arm = Arm(ros, control={'command_topic': 'elsewhere/commands'})
+    arm.connected = True
+    arm.process.until_logged('nobody listens on /elsewhere/commands: is the controller loaded')
+    assert all(state.mode == WAITING for state in arm.go_on())
+    arm.probe.node.create_subscription(Float64MultiArray, 'elsewhere/commands', print, EACH)
+    arm.mode(HOLDING)
 
 
 def test_a_permission_that_is_withdrawn_stops_it(ros):

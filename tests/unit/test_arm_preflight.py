@@ -11,7 +11,7 @@ pytest.importorskip('mujoco')
 
 from typer.testing import CliRunner
 
-from nrl_ros.arm.preflight import preflight
+from nrl_ros.arm.preflight import order_problem, preflight
 from nrl_ros.arm.robot import load_robot
 from nrl_ros.cli.main import app
 
@@ -61,3 +61,22 @@ def test_the_command_tells_it_and_what_is_wrong(tmp_path: Path) -> None:
     wrong = runner.invoke(app, ['doctor', '--robot', described(tmp_path, outside)])
     assert wrong.exit_code == 2
     assert 'home_rad of joint2 is 1.95, expected -1.9 to 1.9' in wrong.output
+
+
+@pytest.mark.parametrize(
+    ('received', 'named', 'text'),
+    [
+        (['a', 'b'], False, ''),
+        (['b', 'a'], True, ''),
+        (['b', 'a'], False, 'takes joints in another order'),
+        (['a'], False, 'moves other joints'),
+        (['a', 'c'], True, 'moves other joints'),
+        (['a', 'b', 'c'], False, 'moves other joints'),
+        ([], False, 'moves other joints'),
+    ],
+)
+def test_joints_of_a_controller(received: list[str], named: bool, text: str) -> None:
+    problem = order_problem(('a', 'b'), received, named=named)
+    assert (text in problem) if text else not problem
+    if problem:
+        assert f'received {received}' in problem and "expected ['a', 'b']" in problem

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
+from nrl_ros.arm.episode import ReachEpisodes
+from nrl_ros.arm.robot import load_robot
+from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.cli import config
 from nrl_ros.cli.arm import ArmFigures, ArmOptions, check_options, make_plan, start_from
 from nrl_ros.core.errors import NrlError
@@ -16,6 +19,7 @@ from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
 from nrl_ros.schema.base import load
 from nrl_ros.schema.files import dotted
 from nrl_ros.schema.safety import SafetyNodeSettings
+from nrl_ros.storage.checkpoint import write_checkpoint
 
 pytest.importorskip('mujoco')
 
@@ -38,11 +42,65 @@ def described(folder: Path, text: str) -> Path:
         ({'load': Path('nowhere')}, '--load: nowhere is no checkpoint, no folder of them'),
         ({'robot_file': Path('nowhere.yaml')}, 'cannot read .*nowhere.yaml'),
         ({'overrides': ('learner.sed=3',)}, 'learner: .*sed'),
+        (
+            {'overrides': ('environment.bridge.options.homing.wait=true',)},
+            "bridge 'ros2_control_arm': unknown option 'homing.wait'",
+        ),
+        (
+            {'overrides': ('environment.bridge.options.homing.timeout_s=-1',)},
+            'homing.timeout_s.*greater than 0',
+        ),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_starts(options: dict[str, Any], said: str) -> None:
     with pytest.raises(NrlError, match=said):
         check_options(ArmOptions(**options))
+
+
+def saved(folder: Path, manifest: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    path = folder / 'learner_00000001.nrl'
+    write_checkpoint(path, 'learner', {'manifest': manifest})
+    return path
+
+
+def test_a_policy_that_cannot_be_read_is_not_started_without(tmp_path: Path) -> None:
+    path = saved(tmp_path / 'saved', '')
+    check_options(ArmOptions(load=path))
+    path.write_bytes(path.read_bytes()[:-3])
+    for load_from in (path, path.parent):
+        with pytest.raises(NrlError, match='no checkpoint that can be read: .*cut off'):
+            check_options(ArmOptions(load=load_from))
+
+
+def test_a_policy_of_another_arm_is_not_started(tmp_path: Path) -> None:
+    options = ArmOptions(robot='ur5e')
+    settings = check_options(options)
+    task = ReachSettings.model_validate(dict(settings.environment.bridge.options))
+    manifest = ReachEpisodes(load_robot('ur5e'), task, 1).spec.manifest
+    check_options(ArmOptions(robot='ur5e', load=saved(tmp_path, manifest)))
+    # At a tenth of the speed it is still the same one.
+    check_options(ArmOptions(robot='ur5e', load=saved(tmp_path, manifest), speed_share=0.1))
+    other = saved(tmp_path, manifest.replace('1 rad/s', '3.14 rad/s', 1))
+    with pytest.raises(NrlError, match="3.14 rad/s', this arm has 'shoulder_pan_joint: .* 1 rad/s"):
+        check_options(ArmOptions(robot='ur5e', load=other))
+
+
+@pytest.mark.parametrize(
+    ('group', 'said'),
+    [
+        ('watchdog: {state_timeout_s: 0.001}', 'watchdog.state_timeout_s must be longer than the'),
+        ('watchdog: {tracking_error_rad: .inf}', 'tracking_error_rad must be finite, received inf'),
+        ('limits: {velocity_rad_s: [.nan]}', r'velocity_rad_s must be finite, received \(nan,\)$'),
+        ('control: {rate_hz: .inf}', 'rate_hz must be finite, received inf'),
+    ],
+)
+def test_times_and_errors_that_watch_nothing_are_refused(
+    tmp_path: Path, group: str, said: str
+) -> None:
+    path = described(tmp_path, f'name: own\nmodel: planar\n{group}\n')
+    with pytest.raises(NrlError, match=said):
+        check_options(ArmOptions(robot_file=path))
 
 
 def test_a_model_from_the_driver_cannot_be_simulated(tmp_path: Path) -> None:

@@ -62,6 +62,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     # Files of settings are looked for where an installation puts them.
     'nrl_ros/schema/files.py': {'os', 'nrl_ros'},
     'nrl_ros/study/ray_engine.py': {'ray'},
+    # What an arm's environment says of itself.
+    'nrl_ros/cli/arm_watch.py': {'diagnostic_msgs'},
     # A node of its own, not a bridge: it stands where an arm's hardware stands.
     'nrl_ros/ros/joints.py': ARM_MESSAGES,
     'sim_bridge/ros2_control_arm.py': {'nrl_ros.ros', *ROS, *ARM_MESSAGES},

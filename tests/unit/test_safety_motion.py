@@ -341,6 +341,45 @@ def test_an_anchor_never_takes_the_verified_stop_away() -> None:
             assert motion_filter.brake().position[0, 0] <= end + 1e-12
 
 
+@pytest.mark.parametrize(
+    ('guard', 'at', 'velocity', 'kept'),
+    [
+        # A brake from 1 rad/s takes 0.05 rad; the limit is at 2 rad, the wall at 1.9.
+        (None, 1.94, 1.0, True),
+        (None, 1.96, 1.0, False),
+        (None, 1.96, -1.0, True),
+        (None, 0.0, 1.01, False),
+        (None, 2.5, 0.1, False),
+        (None, 2.5, -1.0, True),
+        (Wall(1.9), 1.84, 1.0, True),
+        (Wall(1.9), 1.86, 1.0, False),
+    ],
+)
+def test_a_motion_without_a_verified_stop_is_not_gone_on_with(
+    guard: Wall | None, at: float, velocity: float, kept: bool
+) -> None:
+    motion_filter = started(1, guard=guard)
+    motion_filter.resume(np.array([[at]]), np.array([[velocity]]))
+    assert motion_filter.velocity[0, 0] == (velocity if kept else 0.0)
+    assert motion_filter.position[0, 0] == at
+    end = max(2.0 if guard is None else 1.9, at)
+    for _ in range(10):
+        assert follow(motion_filter, 1, 1.0).position[0, 0] <= end + 1e-9
+
+
+def test_a_motion_that_was_saved_goes_on_as_it_was() -> None:
+    """At any tick of a random walk, braking ones near a wall too."""
+    rng = np.random.default_rng(3)
+    walking, resumed = started(2, *INSIDE, guard=GUARD), started(2, *INSIDE, guard=GUARD)
+    wanted = np.zeros((1, 2))
+    for tick in range(2000):
+        if tick % 20 == 0:
+            wanted = rng.uniform(-1.2, 1.2, (1, 2))
+        walking.follow(wanted)
+        resumed.resume(walking.position, walking.velocity)
+        assert (resumed.velocity == walking.velocity).all()
+
+
 def test_wrong_arguments_are_refused() -> None:
     for period in (0.0, -1.0, math.nan, math.inf):
         with pytest.raises(ConfigError, match='period_s'):
@@ -356,6 +395,12 @@ def test_wrong_arguments_are_refused() -> None:
             call(np.zeros(2))
     with pytest.raises(InvalidValueError, match='finite positions'):
         motion_filter.start(np.array([[0.0, math.nan]]))
+
+
+def test_no_numbers_are_no_motion() -> None:
+    for position, velocity in ((math.nan, 0.0), (0.0, math.inf)):
+        with pytest.raises(InvalidValueError, match='finite'):
+            started(1).resume(np.array([[position]]), np.array([[velocity]]))
 
 
 def test_a_guard_of_another_shape_is_refused() -> None:

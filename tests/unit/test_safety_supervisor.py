@@ -307,6 +307,20 @@ def test_a_dry_run_tells_what_would_come_next_from_where_the_arm_is() -> None:
         assert verdict.position == pytest.approx(place + PERIOD * verdict.velocity)
 
 
+def test_a_dry_run_shows_no_velocity_without_a_stop() -> None:
+    """Somebody moves the arm at once to where the velocity that is shown has no room."""
+    rig = Rig(replace(SETTINGS, dry_run=True))
+    rig.run(1)
+    for place in [0.0] * 20 + [1.96, 1.99, 2.0]:
+        rig.state(position=[place, 0.0], velocity=[0.0, 0.0])
+        rig.command(1.0, 0.0)
+        verdict = rig.tick()
+        assert verdict.mode == Mode.FOLLOWING
+        assert verdict.velocity is not None and verdict.position is not None
+        speed = verdict.velocity[0]
+        assert verdict.position[0] + speed * speed / 20 <= 2.0 + 1e-9
+
+
 def test_time_astray_begins_anew_with_a_clear() -> None:
     rig = Rig()
     rig.run(1)

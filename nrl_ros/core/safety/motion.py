@@ -209,14 +209,34 @@ class MotionFilter:
         self._keep(pulled, self._velocity)
 
     def resume(self, position: Array, velocity: Array) -> None:
-        """Go on where a simulated motion was saved, all arms; for hardware there is ``start``.
+        """Go on from a motion: one that was saved, or that is only shown; all arms.
+
+        An arm that goes too fast, or whose stop from there is not verified, begins at rest: there
+        is no way to a velocity without a stop.
 
         Args:
             position: the reference then [B, J] [rad].
             velocity: and its velocity [B, J] [rad/s].
+
+        Raises:
+            ShapeError: of another shape.
+            InvalidValueError: not finite.
         """
+        velocity = self._shaped(velocity)
+        if not np.isfinite(velocity).all():
+            raise InvalidValueError(f'expected finite velocities, received {velocity.tolist()}')
         self.start(position)
-        self._keep(self._position, np.array(self._shaped(velocity)))
+        lows, highs = self._bounds()
+        way = self._braking.way(velocity)
+        good = self._inside(self._position + way, lows, highs)
+        good &= (np.abs(velocity) <= self._braking.top * (1.0 + _SLACK)).all(axis=-1)
+        if self._guard is not None:
+            seen = self._position + np.array([0.0, 0.5, 1.0])[:, None, None] * way
+            violation = self._violation(seen)
+            # A brake under way lies within the tolerance of the line that was verified.
+            fits = violation[1:] <= self._allowed(violation[0]) + self._tolerance
+            good &= np.logical_and.reduce(fits, axis=0)
+        self._keep(self._position, np.where(good[:, None], velocity, 0.0))
 
     def _bounds(self) -> tuple[Array, Array]:
         """Between which positions may be [B, J]; whoever is outside may stay there."""

@@ -265,6 +265,7 @@ class Supervisor:
                 # Nothing moves: without this the reference would leave the arm behind.
                 self._filter.resume(state.position[None], self._outbox.velocity[None])
                 self._outbox.position = self._filter.position[0]
+                self._outbox.velocity = self._filter.velocity[0]
             elif self._settings.anchor_gain and state is not None:
                 self._filter.anchor(state.position[None], self._settings.anchor_gain)
             motion = self._filter.follow(wanted[None])
