@@ -113,8 +113,8 @@ class ArmEnvironment:
         self._aborted = self._begun = self._go = False
         # What a person has to have seen to before anything moves; empty: nothing.
         self._asks = _FIRST if options.homing.wait_for_go else ''
-        # Everything has been there once, so that what is not there any more has been lost.
-        self._ready = False
+        # It has been moved, so that what is not there any more has been lost.
+        self._moved = False
         self._safety_ticks = 0
         self._homed_for = -1
         self._episode = 0
@@ -201,7 +201,7 @@ class ArmEnvironment:
         expected = self.robot.digest()
         self._trouble, self._compared = '', True
         ticks = dict(zip(message.counter_name, message.counter_value, strict=True)).get('ticks', 0)
-        if ticks < self._safety_ticks:
+        if ticks < self._safety_ticks and self._moved:
             self._interrupt('the safety node was started anew')
         self._safety_ticks = ticks
         if message.manifest != expected:
@@ -274,10 +274,9 @@ class ArmEnvironment:
             # Silence here alone, as of a network that stumbles, is a fault when it lasts: what the
             # safety node misses, which judges sooner, is a stop.
             heard = now - min(self._heard_at, self._safety_at) < _LOST_S
-            if self._ready and (self._trouble or self._waits() or not heard):
+            if self._moved and (self._trouble or self._waits() or not heard):
                 self._interrupt(f'mended: {self._why}')
             return Phase.WAITING
-        self._ready = True
         if self._asks and not self._go:
             if self._asks == _FIRST:
                 self._why = _FIRST
@@ -397,6 +396,7 @@ class ArmEnvironment:
 
     def _publish(self, velocity: Array, purpose: int) -> None:
         self._sequence += 1
+        self._moved |= bool(velocity.any())
         message = ArmCommand(  # type: ignore[no-untyped-call]
             agent=self._node.settings.agent,
             session=self._session,

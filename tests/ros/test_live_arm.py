@@ -408,7 +408,12 @@ def test_a_stop_and_a_clear_during_a_pause_need_a_go(cell, environment):
 
 def test_a_safety_node_that_was_started_anew_needs_a_go(cell, environment):
     process = environment(episode__steps=1000)
-    cell.heard(names.STATE, lambda m: m.step[0] >= 3)
+    # One that has never moved its arm waits for nobody.
+    player = Player(cell, -1.0, 0.0)
+    cell.until(lambda state: any(state.velocity), 'motion')
+    player.close()
+    # A forward controller goes on with the last velocity when nobody commands it any more.
+    assert cell.stays_still()
     killed = cell.safety
     killed.send(signal.SIGKILL)
     cell.logged(process, 'nothing on safety_state: start the safety node')

@@ -380,8 +380,11 @@ def test_any_fault_is_standing_still_within_the_stated_time(
     while rig.now - begin < told.standstill_time_s(bounds, PERIOD):
         rig.supervisor.on_heartbeat(rig.now)
         verdict = rig.run(1, *wanted)
-    assert verdict.cause == FAULTS[fault]
-    assert verdict.mode == Mode.STOPPED
+    if fault is silence and wanted == (0.0, 0.0):
+        # An arm that was commanded nothing yet begins anew when its joint states come again.
+        assert (verdict.mode, verdict.cause) == (Mode.WAITING, Cause(0))
+    else:
+        assert (verdict.mode, verdict.cause) == (Mode.STOPPED, FAULTS[fault])
     assert not rig.velocity.any()
     place = rig.position.tolist()
     rig.run(30, 1.0, 1.0)

@@ -257,6 +257,53 @@ def test_stale_joint_states_stop() -> None:
     assert verdict.text == 'joint state is 0.110 s old'
 
 
+def hold_up(rig: Rig) -> None:
+    """Joint states fail to come."""
+    rig.state()
+    for _ in range(10):
+        rig.command(0.0, 0.0)
+        assert rig.tick().mode != Mode.WAITING
+    verdict = rig.tick()
+    assert verdict.mode == Mode.WAITING
+    # Nothing is commanded, so that nothing jumps back to where it was.
+    assert verdict.position is None
+
+
+def no_ticks(rig: Rig) -> None:
+    """The process is held up."""
+    rig.now += 1.0
+    rig.state()
+    assert rig.tick().mode == Mode.WAITING
+
+
+@pytest.mark.parametrize('fault', [hold_up, no_ticks])
+def test_an_arm_that_has_not_been_moved_begins_anew(fault: Callable[[Rig], None]) -> None:
+    """Programs that are just starting hold each other up: that is no stop, and moves nothing."""
+    rig = Rig()
+    for turn in range(3):
+        rig.run(20, 0.0, 0.0)
+        fault(rig)
+        assert rig.counters['begun_anew'] == turn + 1
+        assert not rig.velocity.any()
+        # What is said meanwhile is not followed, and it begins where it is then.
+        rig.command(1.0, 1.0)
+        rig.position = np.array([0.1 * turn, 0.2])
+        verdict = rig.run(1)
+        assert verdict.mode == Mode.HOLDING
+        assert verdict.position is not None
+        assert verdict.position.tolist() == [0.1 * turn, 0.2]
+        assert not rig.run(1).velocity.any()  # type: ignore[union-attr]
+    assert not any(rig.counters[name] for name in rig.counters if name.startswith('stop_'))
+    # From its first motion on it is a stop, also when it stands again.
+    rig.run(1, 0.01, 0.0)
+    rig.run(30, 0.0, 0.0)
+    rig.state()
+    for _ in range(12):
+        verdict = rig.tick()
+    assert verdict.mode == Mode.STOPPED
+    assert verdict.cause == Cause.STALE_STATE
+
+
 @pytest.mark.parametrize('age', [0.11, -0.11, math.nan, math.inf])
 def test_joint_states_with_untrusted_stamps_are_missing(age: float) -> None:
     rig = moving()

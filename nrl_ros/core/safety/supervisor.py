@@ -17,7 +17,7 @@ from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
 
 _COUNTERS = (
     'ticks', 'followed', 'held', 'states', 'states_bad', 'states_skewed', 'commands',
-    'commands_refused', 'commands_reordered', 'commands_ignored', 'commands_stale',
+    'commands_refused', 'commands_reordered', 'commands_ignored', 'commands_stale', 'begun_anew',
 )  # fmt: skip
 _RUNNING = (Mode.FOLLOWING, Mode.HOLDING)
 
@@ -68,6 +68,8 @@ class Supervisor:
         self._inbox = Inbox(settings, hard, self.counters)
         self._outbox = Outbox(limits, period, anchored=settings.anchor_gain > 0.0)
         self._mode, self._cause, self._text = Mode.WAITING, Cause(0), ''
+        # Whether it was commanded anything but to stand, since it began.
+        self._moved = False
         self._now = -math.inf
         self._ticked: float | None = None
         self._astray_since: float | None = None
@@ -230,17 +232,27 @@ class Supervisor:
             return self._text
         self._outbox.begin(self._filter.position[0])
         self._mode, self._cause = Mode.HOLDING, Cause(0)
-        self._text, self._astray_since = '', None
+        self._text, self._astray_since, self._moved = '', None, False
         # What was said to an arm that was not to move is not followed now.
         self._inbox.command = None
         return ''
 
     def _watch(self, now: float, gap: float) -> None:
         """Everything that has to be so while the arm may move."""
+        missing, text = self._inbox.missing(now), ''
         if gap > self._settings.max_tick_gap_s:
-            self._latch(Cause.OVERRUN, f'{gap:.3f} s between two ticks')
-        for cause, text in self._inbox.missing(now).items():
-            self._latch(cause, text)
+            text = f'{gap:.3f} s between two ticks'
+        if not self._moved and missing.keys() <= {Cause.STALE_STATE} and (missing or text):
+            # Programs that are just starting hold each other up, and nothing has moved yet.
+            self._mode, self._text = Mode.WAITING, '; '.join([*missing.values(), text]).strip('; ')
+            self.counters['begun_anew'] += 1
+            # Who moves it by hand meanwhile must not see it jump back.
+            self._outbox.position = None
+            return
+        if text:
+            self._latch(Cause.OVERRUN, text)
+        for cause, said in missing.items():
+            self._latch(cause, said)
         state, commanded = self._inbox.state, self._outbox.position
         if state is None or commanded is None:
             return
@@ -270,6 +282,7 @@ class Supervisor:
                 self._filter.anchor(state.position[None], self._settings.anchor_gain)
             motion = self._filter.follow(wanted[None])
             problem = self._outbox.take(motion)
+            self._moved |= bool(self._outbox.velocity.any())
         except Exception as error:  # whatever a guard may raise: the arm has to be stopped
             problem = repr(error)
         if problem:
