@@ -31,6 +31,7 @@ Made by `.venv/bin/python scripts/learning_curves.py`: three processes in lockst
 of `config/TASK.yaml`, {seeds} seeds each. Score: mean return of 50 greedy episodes (most probable
 action, no noise), the same ones before and after training. `±` is the standard deviation over
 seeds; in brackets the worst and the best seed. The figures by seed are in `learning.json`.
+Time and speed depend on the machine and on what else it does meanwhile.
 
 | Task | Steps | Untrained | Trained | Last 100 episodes, exploring | Time [s] | Steps/s |
 | --- | --- | --- | --- | --- | --- | --- |
