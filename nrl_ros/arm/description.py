@@ -96,6 +96,12 @@ class WatchdogGroup(Settings):
     max_tick_gap_s: float = Field(
         0.1, gt=0, description='Time between two periods of the safety node: stop'
     )
+    settle_s: float = Field(
+        1.0,
+        ge=0,
+        description='Joint states and periods must have come in time for so long before the arm '
+        'is commanded for the first time',
+    )
     heartbeat_timeout_s: float = Field(
         0.0, ge=0, description='Dead man: stop without heartbeat for this long; 0: not used'
     )

@@ -430,6 +430,7 @@ def supervisor_settings(robot: Robot, *, dry_run: bool = False) -> SupervisorSet
         tracking_time_s=watchdog.tracking_time_s,
         heartbeat_timeout_s=watchdog.heartbeat_timeout_s,
         max_tick_gap_s=watchdog.max_tick_gap_s,
+        settle_s=watchdog.settle_s,
         anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
         permissions=(_CONTROLLER, *(name for name, topic in topics.items() if topic)),
         dry_run=dry_run,

@@ -304,6 +304,30 @@ def test_an_arm_that_has_not_been_moved_begins_anew(fault: Callable[[Rig], None]
     assert verdict.cause == Cause.STALE_STATE
 
 
+def test_nothing_is_commanded_before_all_has_come_in_time_for_a_while() -> None:
+    """A period is 0.01 s; joint states are too old after eleven."""
+    rig = Rig(replace(SETTINGS, settle_s=0.205))
+    verdict = rig.run(15, 1.0, 1.0)
+    assert (verdict.mode, verdict.position) == (Mode.WAITING, None)
+    assert verdict.text == 'all has come in time for 0.14 s, expected 0.205 s'
+    for _ in range(10):
+        verdict = rig.tick()
+    assert verdict.text == 'joint state is 0.110 s old'
+    # From the last that was late it counts anew, as it does when the process itself was held up.
+    assert rig.run(20).mode == Mode.WAITING
+    rig.now += 1.0
+    assert rig.run(21).mode == Mode.WAITING
+    assert rig.run(1).mode == Mode.HOLDING
+    # And so it does for an arm that begins anew, but not after a stop that was cleared.
+    no_ticks(rig)
+    assert rig.run(21).mode == Mode.WAITING
+    assert rig.run(1).mode == Mode.HOLDING
+    rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'a person')
+    rig.run(5)
+    assert rig.supervisor.clear(rig.now) == ''
+    assert rig.run(1).mode == Mode.HOLDING
+
+
 @pytest.mark.parametrize('age', [0.11, -0.11, math.nan, math.inf])
 def test_joint_states_with_untrusted_stamps_are_missing(age: float) -> None:
     rig = moving()

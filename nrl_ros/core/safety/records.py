@@ -68,6 +68,8 @@ class SupervisorSettings:
         heartbeat_timeout_s: age of the newest heartbeat from which on the arm is stopped [s];
             0: none is asked for.
         max_tick_gap_s: time between two ticks that is too much [s].
+        settle_s: joint states and ticks must have come in time for so long before an arm may be
+            commanded for the first time [s]; not after a stop that was cleared.
         anchor_gain: see MotionFilter.anchor; 0 where positions are commanded [1].
         dry_run: verdicts are shown and not sent: the reference is where the arm is measured, so
             that each tells what would come next from there.
@@ -88,6 +90,7 @@ class SupervisorSettings:
     still_rad_s: float = 0.05
     heartbeat_timeout_s: float = 0.0
     max_tick_gap_s: float = 0.05
+    settle_s: float = 0.0
     anchor_gain: float = 0.0
     dry_run: bool = False
     permissions: tuple[str, ...] = ()
@@ -95,7 +98,7 @@ class SupervisorSettings:
     def __post_init__(self) -> None:
         """Check the settings."""
         least = {'velocity_factor': 1.0, 'heartbeat_timeout_s': 0.0, 'anchor_gain': 0.0}
-        least |= {'position_tolerance_rad': 0.0}
+        least |= {'position_tolerance_rad': 0.0, 'settle_s': 0.0}
         for name, value in vars(self).items():
             if name in ('dry_run', 'permissions'):
                 continue

@@ -70,6 +70,7 @@ class Supervisor:
         self._mode, self._cause, self._text = Mode.WAITING, Cause(0), ''
         # Whether it was commanded anything but to stand, since it began.
         self._moved = False
+        self._steady_since: float | None = None
         self._now = -math.inf
         self._ticked: float | None = None
         self._astray_since: float | None = None
@@ -160,7 +161,7 @@ class Supervisor:
         self._ticked = now if timely else None
         if self._mode == Mode.WAITING:
             # The first of all commands is where the arm is: a tick that moves nothing.
-            self._text = self._begin(now)
+            self._text = self._settle(now, gap) or self._begin(now)
         elif self._mode in _RUNNING:
             self._watch(now, gap)
             if self._mode in _RUNNING:
@@ -215,6 +216,17 @@ class Supervisor:
         elif self._mode == Mode.WAITING:
             self._mode = Mode.STOPPED
 
+    def _settle(self, now: float, gap: float) -> str:
+        """What is waited for until programs that are starting have come to rest; '': nothing."""
+        settings = self._settings
+        late = self._inbox.missing(now).get(Cause.STALE_STATE, '')
+        if late or gap > settings.max_tick_gap_s or self._steady_since is None:
+            self._steady_since = now
+        steady_s = now - self._steady_since
+        if late or steady_s >= settings.settle_s:
+            return late
+        return f'all has come in time for {steady_s:.2f} s, expected {settings.settle_s} s'
+
     def _begin(self, now: float) -> str:
         """Start softly where the arm is measured, or say why not."""
         state, reasons = self._inbox.state, list(self._inbox.missing(now).values())
@@ -246,6 +258,7 @@ class Supervisor:
             # Programs that are just starting hold each other up, and nothing has moved yet.
             self._mode, self._text = Mode.WAITING, '; '.join([*missing.values(), text]).strip('; ')
             self.counters['begun_anew'] += 1
+            self._steady_since = None
             # Who moves it by hand meanwhile must not see it jump back.
             self._outbox.position = None
             return
