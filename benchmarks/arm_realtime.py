@@ -59,6 +59,8 @@ def _measured(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
         stack.start_learning()
         listener = stack.listener()
         listener.until(lambda: listener.actions > 20, 'actions', 60.0)
+        # Until what is starting has come to rest, and is no longer in what is counted.
+        listener.spin(5.0)
         listener.clear()
         before = listener.counted()
         listener.spin(seconds)
