@@ -318,7 +318,7 @@ class ArmEnvironment:
         return False
 
     def _waits(self) -> bool:
-        """The safety node waits; after it did not, it is another one."""
+        """Whether the safety node waits; after the arm has moved, that is another one."""
         return self._safety is not None and self._safety.mode == SafetyState.MODE_WAITING
 
     def _connected(self, now: float) -> bool:

@@ -9,7 +9,6 @@ import math
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +22,7 @@ from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.runs import Run, create_run, newest, open_run, versions, write_json
 from nrl_ros.core.errors import ConfigError, NrlError
+from nrl_ros.core.policy import first_difference
 from nrl_ros.storage.checkpoint import read_checkpoint
 from sim_bridge.options import parse
 
@@ -127,11 +127,11 @@ def _check_policy(start: Path, expected: str) -> None:
         except NrlError as error:
             why = why or str(error)
             continue
-        if expected and learned and learned != expected:
-            pairs = zip_longest(learned.splitlines(), expected.splitlines(), fillvalue='nothing')
-            its, mine = next(pair for pair in pairs if pair[0] != pair[1])
+        different = first_difference(learned, expected)
+        if different:
             raise ConfigError(
-                f'--load: {file} was learned with {its!r}, this arm has {mine!r}: name the robot '
+                f'--load: {file} was learned with {different[0]!r}, this arm has '
+                f'{different[1]!r}: name the robot '
                 'and task that it was learned with, or train for this one'
             )
         return

@@ -97,8 +97,6 @@ class Cycle:
             baseline=agent.baseline,
             known=agent.baseline_known,
         )
-        self._settings, self._rpe = learner.settings, neuromodulator.settings
-        self._rule = explorer.rule
         self._metrics: Float64 | None = None
         # Whether the books have seen what the learner will see.
         self._seen = False

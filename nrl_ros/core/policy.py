@@ -122,10 +122,15 @@ def policy_of(
     return Policy(network, _head(settings, space), space, manifest)
 
 
-def _difference(learned: str, received: str) -> str:
-    """The first line in which two manifests differ; empty when they do not, or one is silent."""
+def first_difference(learned: str, received: str) -> tuple[str, str] | None:
+    """The lines in which two manifests first differ; None when they do not, or one is silent."""
     if not learned or not received or learned == received:
-        return ''
+        return None
     lines = zip_longest(learned.splitlines(), received.splitlines(), fillvalue='nothing')
-    one, other = next((left, right) for left, right in lines if left != right)
-    return f'learned with "{one}", received "{other}"'
+    return next((left, right) for left, right in lines if left != right)
+
+
+def _difference(learned: str, received: str) -> str:
+    """The same in words; empty for None."""
+    lines = first_difference(learned, received)
+    return '' if lines is None else f'learned with "{lines[0]}", received "{lines[1]}"'
