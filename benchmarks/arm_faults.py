@@ -18,7 +18,7 @@ from std_srvs.srv import Trigger
 
 from nrl_ros.arm.robot import load_robot
 from nrl_ros.core.safety.motion import PULL
-from nrl_ros.nodes.safety import SafetyNode, supervisor_settings
+from nrl_ros.nodes.safety import supervisor_settings
 from nrl_ros.ros import qos
 from nrl_ros.ros.interfaces import ArmCommand
 
@@ -197,12 +197,11 @@ def _bound(folder: Path, kind: str) -> float | None:
     if kind == 'hold':
         return settings.hold_time_s(robot.limits, robot.period_s)
     whole = settings.standstill_time_s(robot.limits, robot.period_s)
-    if kind in ('at once', 'service'):
+    if kind == 'at once':
         detection = max(
             settings.state_timeout_s, settings.tracking_time_s, settings.heartbeat_timeout_s
         )
-        looked_for = SafetyNode.slow_period_ns * 1e-9
-        return whole - detection + (looked_for if kind == 'service' else 0.0)
+        return whole - detection
     # Until the arm is as far from its reference as is allowed, it is not a fault; the anchor pulls
     # the reference after the arm meanwhile.
     return whole + (TRACKING_RAD / ((0.5 - PULL) * SPEED_RAD_S) if kind == 'drift' else 0.0)

@@ -14,6 +14,7 @@ from std_srvs.srv import SetBool
 from nrl_ros.core.episodes import Advance, Episodes, check_action
 from nrl_ros.core.errors import BridgeError, ConfigError, NrlError, ProtocolError
 from nrl_ros.core.interfaces import Environment, LiveEnvironment
+from nrl_ros.core.pace import Pace
 from nrl_ros.core.types import ActionBatch, ActionKind, AgentInfo, StateBatch
 from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.ros import conversion, names, qos
@@ -32,9 +33,8 @@ from sim_bridge.registry import make_bridge
 
 # Longest wait for the answer to the last state, which says that its rewards have been learned from.
 _LAST_ANSWER_S = 5.0
-# Without an answer: when that is said, how often, and when a restored session is given up.
+# Without an answer: when that is said, and when a restored session is given up.
 _SILENT_S = 5.0
-_SAY_AGAIN_S = 10.0
 _RESTORED_S = 3.0
 
 
@@ -98,7 +98,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if self._lockstep:
             self.periodic(settings.resend_period_s, self._resend)
         else:
-            self.periodic(self._period_s, self._tick if self._live is None else self._tick_live)
+            tick = self._tick if self._live is None else self._tick_live
+            self._timer = self.periodic(self._period_s, tick)
             self.periodic(settings.resend_period_s, self._watch_answers)
 
     def activate(self) -> None:
@@ -126,7 +127,10 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._finishing_since: float | None = None
         self._pending_action = None
         self._applied_learner = 0
-        self._answered_at = self._ticked_at = time.monotonic()
+        self._answered_at = time.monotonic()
+        if not self._lockstep:
+            self._timer.reset()
+            self._pace = Pace(self._period_s, time.monotonic())
         self._held = safe_action(self._episodes.info)
         self._reward_sent: Any = None
         self._reports = EnvironmentReports(self._episodes, self._report, self._status)
@@ -223,11 +227,12 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if taken in (0, action.learner):
             return
         self.counters['foreign_actions'] += 1
-        self.get_logger().error(
+        self.say_seldom(
+            'two learners',
             f'two learners answer agent {action.agent!r} on '
             f'{self.resolve_topic_name(names.ACTION)}: stop one, or start it in another '
             'namespace; the first answer is taken, and only its learner learns from it',
-            throttle_duration_sec=_SAY_AGAIN_S,
+            error=True,
         )
 
     def _step(self, action: ActionBatch) -> None:
@@ -255,7 +260,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if self._finishing_since is not None:
             self._watch_last_answer()
             return
-        self._count_overrun()
+        self._begin_period()
         if self._paused or self.exit_requested:
             return
         action, self._pending_action = self._pending_action, None
@@ -273,7 +278,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._live.hold()
             self._watch_last_answer()
             return
-        self._count_overrun()
+        self._begin_period()
         if self._paused or self.exit_requested:
             return
         try:
@@ -300,17 +305,17 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         applied = self._live.applied()
         self._advance(self._held, applied, 0 if action is None else action.learner)
 
-    def _count_overrun(self) -> None:
-        """Periods that this node itself was too slow for, or the machine too busy."""
-        now = time.monotonic()
-        missed = round((now - self._ticked_at) / self._period_s) - 1
-        self._ticked_at = now
+    def _begin_period(self) -> None:
+        """Count periods that this node was too slow for, or the machine too busy."""
+        missed, put_off = self._pace.begin(time.monotonic())
+        if put_off:
+            self._timer.reset()
         if missed > 0:
             self.counters['overrun_periods'] += missed
-            self.get_logger().warning(
+            self.say_seldom(
+                'overrun',
                 f'{missed} control periods of {self._period_s} s were missed: the environment, or '
                 'the machine, is too slow for them',
-                throttle_duration_sec=_SAY_AGAIN_S,
             )
 
     def _publish(self, advance: Advance) -> None:
@@ -378,9 +383,9 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
                 if heard
                 else f'nobody hears {topic}: start a learner in this namespace and ROS domain'
             )
-            self.get_logger().warning(
+            self.say_seldom(
+                'silent',
                 f'agent {self._episodes.info.agent!r}: no action for {silent_s:.0f} s; {why}',
-                throttle_duration_sec=_SAY_AGAIN_S,
             )
 
     def _last_answer(self, action: ActionBatch) -> None:

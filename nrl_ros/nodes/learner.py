@@ -344,11 +344,11 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         message = self._make_status()
         self._status.publish(message)
         if not message.weight_norm < _DIVERGED:
-            self.get_logger().warning(
+            self.say_seldom(
+                'diverged',
                 f'the weights have grown to a norm of {message.weight_norm:.3g}: they diverge; '
                 'lower plasticity.learning_rate or, where rewards are large, set rpe.scale of the '
                 'neuromodulator to absolute_reward, and load an earlier checkpoint',
-                throttle_duration_sec=10.0,
             )
         self._busy_s = 0.0
         core = self._core

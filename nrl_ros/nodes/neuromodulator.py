@@ -107,10 +107,12 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         if rpe is not None:
             self._broadcast(rpe)
         if self._core.counters['invalid_rewards'] != refused:
-            self.get_logger().error(
+            self.say_seldom(
+                'invalid reward',
                 f'reward of {reward.agent!r} at state {reward.sequence}: received '
                 f'{reward.value.tolist()}, expected finite numbers; those windows do not train',
-                throttle_duration_sec=2.0,
+                every_s=2.0,
+                error=True,
             )
 
     def _publish_status(self) -> None:

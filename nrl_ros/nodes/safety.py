@@ -46,7 +46,6 @@ _LOOK_S = 0.1
 _ANCHOR_GAIN = 0.05
 # Within so long after its last command an arm belongs to who commanded it.
 _SAME_COMMANDER_S = 1.0
-_SAY_AGAIN_S = 5.0
 # Longest wait for the controller to have the command to stand still.
 _LAST_COMMAND_S = 0.2
 
@@ -57,9 +56,6 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
     Services ``~/stop`` and ``~/clear``; a ``std_msgs/Bool`` that is true on ``emergency_stop``
     stops as well. On its way out it brakes the arm and leaves it holding still.
     """
-
-    # A stop by service must not wait for long.
-    slow_period_ns = 5_000_000
 
     def __init__(self, **options: Any) -> None:
         super().__init__(names.SAFETY, SafetyNodeSettings, **options)
@@ -237,21 +233,23 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         if abs(age_s) <= most_s:
             return False
         self.counters['commands_skewed'] += 1
-        self.get_logger().error(
+        self.say_seldom(
+            'skewed',
             f'a command of agent {message.agent!r} is not followed: by its stamp it is '
             f'{age_s:.3f} s old, expected at most {most_s} s (watchdog.state_skew_s): compare the '
             'clocks, and use_sim_time of both nodes',
-            throttle_duration_sec=_SAY_AGAIN_S,
+            error=True,
         )
         return True
 
     def _refuse_a_second_commander(self, agent: str) -> None:
         self.counters['commands_foreign'] += 1
-        self.get_logger().error(
+        self.say_seldom(
+            'foreign',
             f'agent {agent!r} commands an arm that another one commands already on '
             f'{self.resolve_topic_name(names.ARM_COMMAND)}: stop one, or start it in another '
             'namespace; only the first is followed',
-            throttle_duration_sec=_SAY_AGAIN_S,
+            error=True,
         )
 
     def _on_emergency(self, message: Bool) -> None:

@@ -2,9 +2,9 @@
 
 rclpy's SingleThreadedExecutor builds its wait set, a task, and a coroutine anew for every callback:
 about 50 us a message, as much as the middleware itself, and more with every service and event
-handler of the node. This one waits for subscriptions, timers and guard conditions alone, keeps
-their list, and calls plain callbacks directly. Services, clients and events are looked after by
-rclpy a few times a second.
+handler of the node. This one keeps its wait set and calls the plain callbacks of subscriptions and
+timers directly. Calls of services, answers to clients, guard conditions and events are rare: when
+there is one, rclpy's own machinery takes it. Events are looked for a few times a second.
 """
 
 from __future__ import annotations
@@ -20,11 +20,14 @@ from rclpy.executors import (
 )
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
+from rclpy.waitable import NumberOfEntities
 
-# Longest wait for a service or event, and for Python to see a signal, unless the node says another.
-_SLOW_PERIOD_NS = 40_000_000
-# Slow callbacks handled in one go, so that a flood of calls cannot starve the step path.
-_SLOW_BATCH = 16
+# Longest wait for Python to see a signal.
+_WAIT_NS = 40_000_000
+# How often events are looked for, which say what does not fit or has been lost.
+_EVENTS_NS = 100_000_000
+# Rare callbacks handled in one go, so that a flood of calls cannot starve the step path.
+_RARE_BATCH = 16
 
 
 class StepExecutor(SingleThreadedExecutor):
@@ -38,10 +41,9 @@ class StepExecutor(SingleThreadedExecutor):
     def __init__(self, node: Node, idle: Callable[[], None] | None = None) -> None:
         super().__init__(context=node.context)
         self._only = node
-        self._slow_period_ns: int = getattr(node, 'slow_period_ns', _SLOW_PERIOD_NS)
         self._idle = idle
         self._stale = True
-        self._slow_due_ns = 0
+        self._events_due_ns = 0
         self._idle_due = True
         self.stop_requested = False
         self.add_node(node)
@@ -66,15 +68,29 @@ class StepExecutor(SingleThreadedExecutor):
         self._subscriptions = {sub.handle.pointer: sub for sub in node.subscriptions}
         self._hot = [sub for sub in node.subscriptions if sub.raw]
         self._timers = {timer.handle.pointer: timer for timer in node.timers}
+        self._node_guards = {guard.handle.pointer: guard for guard in node.guards}
         guards = [*node.guards, *(guard for guard in (self._guard, self._sigint_gc) if guard)]
         self._guards = [guard.handle for guard in guards]
+        self._services = [service.handle for service in node.services]
+        self._clients = [client.handle for client in node.clients]
         self._wait_set = _rclpy.WaitSet(
             len(self._subscriptions),
             len(self._guards),
             len(self._timers),
+            len(self._clients),
+            len(self._services),
             0,
-            0,
-            0,
+            self.context.handle,
+        )
+        self._events = list(node.waitables)
+        held = sum((event.get_num_entities() for event in self._events), NumberOfEntities())
+        self._event_set = _rclpy.WaitSet(
+            held.num_subscriptions,
+            held.num_guard_conditions,
+            held.num_timers,
+            held.num_clients,
+            held.num_services,
+            held.num_events,
             self.context.handle,
         )
 
@@ -84,7 +100,7 @@ class StepExecutor(SingleThreadedExecutor):
             self._collect()
         if self._polled():
             self._idle_due = True
-            if time.monotonic_ns() < self._slow_due_ns:
+            if time.monotonic_ns() < self._events_due_ns:
                 return
         if self._idle_due and self._idle is not None and not self.stop_requested:
             # Once after all that came; what came meanwhile is taken before waiting.
@@ -100,7 +116,11 @@ class StepExecutor(SingleThreadedExecutor):
             wait_set.add_timer(timer.handle)
         for guard in self._guards:
             wait_set.add_guard_condition(guard)
-        wait_set.wait(self._slow_period_ns)
+        for service in self._services:
+            wait_set.add_service(service)
+        for client in self._clients:
+            wait_set.add_client(client)
+        wait_set.wait(_WAIT_NS)
         for pointer in wait_set.get_ready_entities('subscription'):
             subscription = self._subscriptions.get(pointer)
             if subscription is not None and _take(subscription):
@@ -110,11 +130,36 @@ class StepExecutor(SingleThreadedExecutor):
             if timer is not None and timer.handle.is_timer_ready():
                 _call_timer(timer.handle)
                 timer.callback()
-        now = time.monotonic_ns()
-        if now >= self._slow_due_ns:
-            self._handle_slow()
-            self._slow_due_ns = now + self._slow_period_ns
+        if self._is_rare_ready(wait_set):
+            self._handle_rare()
             self._idle_due = True
+
+    def _is_rare_ready(self, wait_set: Any) -> bool:
+        """Whether rclpy has something to do, after a wait."""
+        triggered = wait_set.get_ready_entities('guard_condition')
+        for pointer in triggered:
+            if pointer in self._node_guards:
+                # The wait has taken the trigger; rclpy gives it anew.
+                self._node_guards[pointer]._executor_triggered = True
+        if triggered:
+            return True
+        if wait_set.get_ready_entities('service') or wait_set.get_ready_entities('client'):
+            return True
+        now = time.monotonic_ns()
+        if now < self._events_due_ns:
+            return False
+        self._events_due_ns = now + _EVENTS_NS
+        return not self._stale and self._is_event_ready()
+
+    def _is_event_ready(self) -> bool:
+        if not self._events:
+            return False
+        wait_set = self._event_set
+        wait_set.clear_entities()
+        for event in self._events:
+            event.add_to_wait_set(wait_set)
+        wait_set.wait(0)
+        return any(event.is_ready(wait_set) for event in self._events)
 
     def _polled(self) -> bool:
         """Take what has come on the step path meanwhile: asking costs far less than waiting."""
@@ -123,9 +168,9 @@ class StepExecutor(SingleThreadedExecutor):
             taken |= _take(subscription)
         return taken
 
-    def _handle_slow(self) -> None:
+    def _handle_rare(self) -> None:
         """Services, clients, events and guard conditions, by rclpy's own means."""
-        for _ in range(_SLOW_BATCH):
+        for _ in range(_RARE_BATCH):
             try:
                 handler, _entity, _node = self.wait_for_ready_callbacks(timeout_sec=0.0)
             except (TimeoutException, ShutdownException):

@@ -28,6 +28,7 @@ from nrl_ros.schema.base import Settings
 Model = TypeVar('Model', bound=Settings)
 
 _WARN_PERIOD_S = 2.0
+_SAY_AGAIN_S = 10.0
 # How often, and after how long each time, the name of an unknown node is asked for again.
 _NAME_TRIES = 20
 _NAME_WAIT_S = 0.1
@@ -53,7 +54,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         self.exit_code = 0
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._node_settings = NodeParameters(self, model, self.settings_changed)
-        self._last_warning: dict[str, float] = {}
+        self._said_at: dict[str, float] = {}
         # How to undo what configuring has made.
         self._made: list[Callable[[], Any]] = []
 
@@ -225,12 +226,32 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
 
     def dropped(self, error: NrlError) -> None:
         """Count a refused message and say why, at most every two seconds per kind of error."""
-        kind = type(error).__name__
-        self.counters[f'dropped_{kind}'] += 1
+        kind = f'dropped_{type(error).__name__}'
+        self.counters[kind] += 1
+        self.say_seldom(kind, f'dropped: {error}', every_s=_WARN_PERIOD_S)
+
+    def say_seldom(
+        self, kind: str, text: str, *, every_s: float = _SAY_AGAIN_S, error: bool = False
+    ) -> None:
+        """Log what may hold for long, such as with each message, now and then.
+
+        The logger's own throttle looks through the stack for who calls, which takes about 1 ms
+        even when nothing is said.
+
+        Args:
+            kind: of what is said; each is said on its own.
+            text: a warning.
+            every_s: shortest time between two [s].
+            error: it is an error instead.
+        """
         now = time.monotonic()
-        if now - self._last_warning.get(kind, -_WARN_PERIOD_S) >= _WARN_PERIOD_S:
-            self._last_warning[kind] = now
-            self.get_logger().warning(f'dropped: {error}')
+        if now - self._said_at.get(kind, -every_s) < every_s:
+            return
+        self._said_at[kind] = now
+        if error:
+            self.get_logger().error(text)
+        else:
+            self.get_logger().warning(text)
 
     def _incompatible(self, topic: str, event: Any, other: str) -> None:
         self.counters['incompatible_qos'] += 1

@@ -14,8 +14,8 @@ from nrl_ros.core.safety.limits import Guard, JointLimits
 
 Array = NDArray[Any]
 
-# Shares of the way from braking to the wanted velocity that are tried, besides braking itself.
-_SHARES = np.array([1.0, 0.5, 0.25])[:, None, None]
+# Shares of the way from braking to the wanted velocity that are tried, besides both of them.
+_SHARES = np.array([0.5, 0.25])[:, None, None]
 # Rounding that a check forgives; positions are clamped besides, so that none leaves its limits.
 _SLACK = 1e-12
 # Share of the velocity limit with which an anchor pulls at most.
@@ -34,6 +34,13 @@ class Motion(NamedTuple):
     position: Array
     velocity: Array
     limited: Array
+
+
+class _Good(NamedTuple):
+    """Whether velocities stop within the joints' limits, and whether the guard accepts them."""
+
+    inside: Array
+    accepted: Array
 
 
 class MotionFilter:
@@ -249,19 +256,26 @@ class MotionFilter:
         candidate, bits = self._braking.reachable(
             wanted, self._velocity, self._position - lows, highs - self._position
         )
-        if self._guard is None and self._inside(self._stop(candidate), lows, highs).all():
+        good = self._good(candidate[None])
+        bits |= ~good.inside[0] * np.uint8(Limited.POSITION)
+        bits |= ~good.accepted[0] * np.uint8(Limited.WORKSPACE)
+        first = good.inside[0] & good.accepted[0]
+        if first.all():
+            # Mostly so: a guard takes longer than all the rest.
             return candidate, bits
         brake = self._braking.braked(self._velocity)
         tried = brake + _SHARES * (candidate - brake)
-        tried[0] = candidate
+        good = self._good(tried)
+        fits: Array = good.inside & good.accepted
+        best = tried[fits.argmax(axis=0), np.arange(self.arms)]
+        nearest = np.where(np.logical_or.reduce(fits)[:, None], best, brake)
+        return np.where(first[:, None], candidate, nearest), bits
+
+    def _good(self, tried: Array) -> _Good:
+        """What is right with velocities [K, B, J], each [K, B]."""
+        lows, highs = self._bounds()
         stop = self._stop(tried)
-        inside = self._inside(stop, lows, highs)
-        accepted = self._accepted(tried, stop)
-        bits |= ~inside[0] * np.uint8(Limited.POSITION)
-        bits |= ~accepted[0] * np.uint8(Limited.WORKSPACE)
-        good: Array = inside & accepted
-        best = tried[good.argmax(axis=0), np.arange(self.arms)]
-        return np.where(np.logical_or.reduce(good)[:, None], best, brake), bits
+        return _Good(self._inside(stop, lows, highs), self._accepted(tried, stop))
 
     def _stop(self, velocity: Array) -> Array:
         """Where a tick with a velocity and braking after it end at the latest."""
