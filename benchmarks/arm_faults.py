@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arm_stack import Listener, NotHeardError, Stack
+from arm_stack import TOOL_TOPIC, Listener, NotHeardError, Stack
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from sensor_msgs.msg import JointState
@@ -214,7 +214,7 @@ def _once(folder: Path, fault: Fault) -> tuple[float | None, float | None]:
         'watchdog.running_topic': 'program_running',
         'watchdog.tracking_error_rad': TRACKING_RAD,
     }
-    driver = {'command_timeout_s': _DRIVER_TIMEOUT_S}
+    driver = {'command_timeout_s': _DRIVER_TIMEOUT_S, 'topics.tool': TOOL_TOPIC}
     with Stack(folder, RATE_HZ, safety=description, driver=driver) as stack:
         listener = stack.listener()
         commander = Commander(stack, listener)

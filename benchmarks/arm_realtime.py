@@ -27,6 +27,8 @@ from arm_faults import faults
 from rich.console import Console
 from rich.table import Table
 
+from nrl_ros.ros.scheduling import set_realtime_priority
+
 RATE_HZ = 125.0
 FASTER_HZ = (250.0, 500.0, 1000.0)
 SUSTAINED = 0.999
@@ -47,6 +49,9 @@ def measure(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
             'late': 0,
             'missed_periods': 0,
             'stops': 1,
+            'stolen_share': 0.0,
+            'undisturbed_actions': 0,
+            'undisturbed_in_time_share': 0.0,
             'latency_ms': nothing,
             'jitter_ms': nothing,
             'command_jitter_ms': nothing,
@@ -62,27 +67,40 @@ def _measured(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
         # Until what is starting has come to rest, and is no longer in what is counted.
         listener.spin(5.0)
         listener.clear()
-        before = listener.counted()
+        before, stolen_before = listener.counted(), arm_stack.stolen_s()
         listener.spin(seconds)
         after = listener.counted()
         late = after['late_actions'] - before['late_actions']
         missing = after['missing_actions'] - before['missing_actions']
         latency, periods = listener.latency_ms(), listener.periods_ms()
         commands = listener.command_periods_ms()
+        stolen = arm_stack.stolen_s() - stolen_before
+        quiet_actions, quiet_share = undisturbed(listener.history)
     steps = len(latency) + missing
     return {
         'rate_hz': rate_hz,
         'seconds': seconds,
         'actions': steps,
-        'in_time_share': round(1.0 - missing / max(steps, 1), 6),
+        'in_time_share': round(1.0 - missing / steps, 6) if steps else 0.0,
+        'undisturbed_actions': quiet_actions,
+        'undisturbed_in_time_share': quiet_share,
         'missing': missing,
         'late': late,
         'missed_periods': after['overrun_periods'] - before['overrun_periods'],
         'stops': after['stops'] - before['stops'],
+        'stolen_share': round(stolen / (seconds * (os.cpu_count() or 1)), 5),
         'latency_ms': spread(latency),
         'jitter_ms': spread(np.abs(periods - 1000.0 / rate_hz)),
         'command_jitter_ms': spread(np.abs(commands - 1000.0 / rate_hz)),
     }
+
+
+def undisturbed(history: list[tuple[int, int, float]]) -> tuple[int, float]:
+    """Actions, and the share in time, of the half seconds in which the host took no time away."""
+    steps, missing, stolen = np.diff(np.array(history), axis=0).T
+    left = stolen < 1e-9
+    count = int(steps[left].sum())
+    return count, round(1.0 - float(missing[left].sum()) / count, 6) if count else 0.0
 
 
 def spread(values: np.ndarray) -> dict[str, float]:
@@ -101,7 +119,9 @@ def rate_table(rows: list[dict[str, Any]]) -> Table:
         'actions',
         'in time',
         'missing',
+        'lost',
         'stops',
+        'stolen',
         'latency',
         'jitter',
         'of commands',
@@ -117,7 +137,9 @@ def rate_table(rows: list[dict[str, Any]]) -> Table:
             f'{row["actions"]:,}',
             f'{100 * row["in_time_share"]:.3f} %',
             str(row['missing']),
+            str(row['missed_periods']),
             str(row['stops']),
+            f'{100 * row["stolen_share"]:.2f} %',
             *parts,
         )
     return table
@@ -149,11 +171,14 @@ def page(result: dict[str, Any]) -> str:
         'neuromodulator are processes of their own; an action in every control period. Latency: '
         'from a state to its action, as a third process hears both. Jitter: how far the time '
         'between two states, or two commands to the arm, is from the period. Each as median / '
-        '99th percentile / largest.',
+        '99th percentile / largest. Missing: actions that had not come when the next period began. '
+        'Periods lost: those that never began, since the one before ended late. Stolen: share of '
+        'the processor time that the host gave to other machines meanwhile. '
+        f'{scheduling()}',
         '',
-        '| Rate | Actions | In time | Missing | Stops | Latency [ms] | Jitter of states [ms] '
-        '| of commands [ms] |',
-        '| --- | --- | --- | --- | --- | --- | --- | --- |',
+        '| Rate | Actions | In time | Missing | Periods lost | Stops | Stolen | Latency [ms] '
+        '| Jitter of states [ms] | of commands [ms] |',
+        '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ]
     for row in result['rates']:
         parts = [
@@ -165,7 +190,9 @@ def page(result: dict[str, Any]) -> str:
             f'{row["actions"]:,}',
             f'{100 * row["in_time_share"]:.3f} %',
             str(row['missing']),
+            str(row['missed_periods']),
             str(row['stops']),
+            f'{100 * row["stolen_share"]:.2f} %',
             *parts,
         ]
         lines.append(f'| {" | ".join(cells)} |')
@@ -191,6 +218,15 @@ def page(result: dict[str, Any]) -> str:
         cells = [row['fault'], _range(row['command_s']), _range(row['tool_s']), bound]
         lines.append(f'| {" | ".join(cells)} |')
     return '\n'.join(lines) + '\n'
+
+
+def scheduling() -> str:
+    """Whether the nodes ran under SCHED_FIFO here."""
+    refused = set_realtime_priority(arm_stack.LISTENER_PRIORITY)
+    set_realtime_priority(0)
+    if refused:
+        return 'Scheduled as usual: real-time priority was not permitted.'
+    return 'Under SCHED_FIFO, as nodes of an arm are where that is permitted.'
 
 
 def rates_of(folder: Path, seconds: float, faster_s: float, console: Console) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -26,9 +27,13 @@ from nrl_ros.ros.interfaces import (
     SafetyState,
     SafetyStatus,
 )
+from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.schema.files import dotted, find_config, read_config, read_yaml
 
 DOMAIN = 102
+# As arm.launch.py and nrl arm have it; who listens comes last.
+PRIORITIES = {'environment': 55, 'learner': 50}
+LISTENER_PRIORITY = 45
 ROBOT = 'ur5e'
 TOOL_TOPIC = 'true_tool'
 
@@ -64,7 +69,7 @@ class Stack:
         self.robot = folder / 'robot.yaml'
         self.robot.write_text(yaml.safe_dump(_nested(robot)))
         self._rate_hz = rate_hz
-        self._driver = {'topics.tool': TOOL_TOPIC} | (driver or {})
+        self._driver = driver or {}
 
     def __enter__(self) -> Stack:
         """Start driver and safety node."""
@@ -115,6 +120,8 @@ class Stack:
             'mode': 'realtime',
             'stop.steps': 0,
         }
+        for name, priority in PRIORITIES.items():
+            nodes[name]['realtime_priority'] = priority
         for name, settings in nodes.items():
             self.start(f'nrl_ros.nodes.{name}', settings)
 
@@ -124,7 +131,7 @@ class Stack:
 
     def listener(self) -> Listener:
         """Somebody who listens."""
-        self._listeners.append(Listener(self.ended))
+        self._listeners.append(Listener(self.ended, fully='topics.tool' in self._driver))
         return self._listeners[-1]
 
     def __exit__(self, *_: object) -> None:
@@ -142,14 +149,21 @@ class Stack:
             log.close()
 
 
+def stolen_s() -> float:
+    """Time that other guests of the host took from this machine, all cores together [s]."""
+    with open('/proc/stat', encoding='ascii') as file:
+        return int(file.readline().split()[8]) / os.sysconf('SC_CLK_TCK')
+
+
 class Listener:
     """Notes when states, actions and commands come, and where the tool is.
 
     Args:
         ended: says which nodes have ended, for error texts.
+        fully: also what is commanded, and where the tool is, which takes much more time.
     """
 
-    def __init__(self, ended: Callable[[], str]) -> None:
+    def __init__(self, ended: Callable[[], str], *, fully: bool) -> None:
         self._ended = ended
         self.context = rclpy.Context()
         self.context.init(domain_id=DOMAIN)
@@ -165,10 +179,14 @@ class Listener:
         hear(EnvState, names.STATE, self._on_state, qos.step(), raw=True)
         hear(Action, names.ACTION, self._on_action, qos.step(), raw=True)
         hear(EnvStatus, names.ENV_STATUS, self._on_env, qos.latched())
-        hear(SafetyState, names.SAFETY_STATE, self._on_safety, qos.step())
         hear(SafetyStatus, names.SAFETY_STATUS, self._on_status, qos.latched())
-        hear(PointStamped, TOOL_TOPIC, self._on_tool, qos.step())
+        if fully:
+            hear(SafetyState, names.SAFETY_STATE, self._on_safety, qos.step())
+            hear(PointStamped, TOOL_TOPIC, self._on_tool, qos.step())
+        else:
+            hear(SafetyState, names.SAFETY_STATE, self._on_command, qos.step(), raw=True)
         self.command = self.node.create_publisher(ArmCommand, names.ARM_COMMAND, qos.step())
+        set_realtime_priority(LISTENER_PRIORITY)
 
     def clear(self) -> None:
         """Forget times."""
@@ -177,6 +195,8 @@ class Listener:
         self._commanded: list[float] = []
         self.tool: list[tuple[float, tuple[float, float, float]]] = []
         self.speed: list[tuple[float, float]] = []
+        # At each status of the environment: its steps, its missing actions, time stolen until then.
+        self.history: list[tuple[int, int, float]] = []
         self._pending = False
 
     def _on_state(self, _data: bytes) -> None:
@@ -191,11 +211,15 @@ class Listener:
 
     def _on_env(self, message: EnvStatus) -> None:
         self._env = message
+        self.history.append((int(message.steps), int(message.missing_actions), stolen_s()))
+
+    def _on_command(self, data: bytes) -> None:
+        seconds, nanoseconds = struct.unpack_from('<iI', data, 4)
+        self._commanded.append(seconds + 1e-9 * nanoseconds)
 
     def _on_safety(self, message: SafetyState) -> None:
         now = time.monotonic()
         self.safety = message
-        self._commanded.append(message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec)
         self.speed.append((now, max((abs(value) for value in message.velocity), default=0.0)))
 
     def _on_status(self, message: SafetyStatus) -> None:
@@ -248,7 +272,8 @@ class Listener:
         return 1e3 * np.diff(self._commanded)
 
     def close(self) -> None:
-        """Leave."""
+        """Leave; nodes that are started after this must not inherit the priority."""
+        set_realtime_priority(0)
         self._executor.shutdown()
         self.node.destroy_node()
         self.context.try_shutdown()

@@ -31,6 +31,8 @@ ARGUMENTS = {
     'checkpoint_folder': ([HOME, '/nrl_ros/', Use('robot')], 'Where it saves; empty: nowhere'),
     'load': (Use('checkpoint_folder'), 'Checkpoint, or folder of them, to continue from'),
 }
+# Of learner, neuromodulator, environment, behind driver and safety node; files may say another.
+PRIORITIES = [{'realtime_priority': priority} for priority in (50, 0, 55)]
 AGAIN = {'respawn': True, 'respawn_delay': 2.0}
 LIMITED = {'log_level': ['debug', 'info', 'warn', 'error', 'fatal']}
 
@@ -70,8 +72,8 @@ def generate_launch_description() -> LaunchDescription:
         'environment': {'bridge': bridge, 'mode': 'realtime', 'stop': {'steps': 0}},
     }
     learning = [
-        Node(executable=name, name=name, parameters=[*files, values], **common, **AGAIN)
-        for name, values in own.items()
+        Node(executable=name, name=name, parameters=[first, *files, values], **common, **AGAIN)
+        for (name, values), first in zip(own.items(), PRIORITIES, strict=True)
     ]
     end = RegisterEventHandler(
         OnProcessExit(target_action=safety, on_exit=[Shutdown(reason='the safety node has ended')])

@@ -166,6 +166,13 @@ def run() -> list[Check]:
             'while no ROS 2 node runs on this machine: rm /dev/shm/*fastdds* /dev/shm/*fastrtps*',
             required=False,
         ),
+        _check(
+            'real-time priority',
+            _priority,
+            'for arms only: `@realtime - rtprio 98` in /etc/security/limits.conf, be in that '
+            'group, log in again',
+            required=False,
+        ),
         _check('write here', _write, 'change to a folder of yours, or use --out'),
     ]
     return checks
@@ -345,6 +352,13 @@ def _shared_memory() -> str:
     if size > _MUCH_MB:
         raise Finding(f'{text}; killed nodes leave theirs behind')
     return text
+
+
+def _priority() -> str:
+    """Tried in a process of its own, which ends at once."""
+    ask = 'import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(60))'
+    _in_a_process(ask)
+    return 'permitted'
 
 
 def _write() -> str:

@@ -28,6 +28,8 @@ from sim_bridge.options import parse
 
 _RECENT = 20
 _RADII_M = (0.05, 0.02)
+# Under SCHED_FIFO, behind the safety node and whatever drives the arm.
+PRIORITIES = {'environment': 55, 'learner': 50}
 # Learners' counters that tell what an arm's limits and delays cost.
 _SHOWN = ('limited_steps', 'unapplied_steps', 'aborted_windows')
 
@@ -44,6 +46,7 @@ class ArmOptions:
         speed_share: of the described speeds and accelerations [1].
         dry_run: compute and show commands, send none.
         evaluate: act without noise, learn nothing.
+        realtime: real-time priority for what commands the arm, where that is permitted.
         episodes: after which it ends; 0: until Ctrl-C.
         namespace: ROS namespace; empty: none.
         domain: ROS domain.
@@ -59,6 +62,7 @@ class ArmOptions:
     speed_share: float = 1.0
     dry_run: bool = False
     evaluate: bool = False
+    realtime: bool = True
     episodes: int = 0
     namespace: str = ''
     domain: int | None = None
@@ -141,11 +145,16 @@ def _check_policy(start: Path, expected: str) -> None:
 def live(options: ArmOptions) -> dict[str, config.Flat]:
     """What makes a task that of one arm in real time."""
     return {
-        'learner': {'autostart': True, 'evaluate': options.evaluate},
+        'learner': {
+            'autostart': True,
+            'evaluate': options.evaluate,
+            'realtime_priority': PRIORITIES['learner'] if options.realtime else 0,
+        },
         'neuromodulator': {'autostart': True},
         'environment': {
             'autostart': True,
             'mode': 'realtime',
+            'realtime_priority': PRIORITIES['environment'] if options.realtime else 0,
             'bridge.name': 'ros2_control_arm',
             'bridge.instances': 1,
             'bridge.options.robot': options.description,
@@ -202,10 +211,14 @@ def make_plan(options: ArmOptions) -> ArmPlan:
     if load:
         nodes['learner']['checkpoint.load'] = nodes['neuromodulator']['load'] = load
     nodes['arm_driver'] = {'robot': options.description}
-    nodes['safety'] = nodes['arm_driver'] | {
+    nodes['safety'] = {
+        'robot': options.description,
         'speed_share': options.speed_share,
         'dry_run': options.dry_run,
     }
+    if not options.realtime:
+        for name in ('arm_driver', 'safety'):
+            nodes[name]['realtime_priority'] = 0
     arm.write_text(_parameters(nodes), encoding='utf-8')
     write_json(run.folder / 'versions.json', versions())
     return ArmPlan(run, settings, [run.config, arm])

@@ -177,6 +177,9 @@ def arm(  # noqa: PLR0913 - one argument per option
     evaluate: Annotated[
         bool, typer.Option('--evaluate', help='Act without noise, learn nothing')
     ] = False,
+    realtime: Annotated[
+        bool, typer.Option(help='Real-time priority for what commands the arm, where permitted')
+    ] = True,
     episodes: Annotated[int, typer.Option(help='0: until Ctrl-C', min=0)] = 0,
     namespace: Annotated[
         str, typer.Option(help="ROS namespace of the nodes and the robot's topics")
@@ -204,6 +207,7 @@ def arm(  # noqa: PLR0913 - one argument per option
             speed_share=speed_share,
             dry_run=dry_run,
             evaluate=evaluate,
+            realtime=realtime,
             episodes=episodes,
             namespace=namespace,
             domain=domain,

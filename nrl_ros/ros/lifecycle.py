@@ -23,6 +23,7 @@ from rclpy.timer import Timer
 from nrl_ros.core.errors import NrlError
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.parameters import NodeParameters
+from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.schema.base import Settings
 
 Model = TypeVar('Model', bound=Settings)
@@ -118,7 +119,21 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         self.active = True
         result = self._transition('activate', self.activate, state)
         self.active = result == TransitionCallbackReturn.SUCCESS
+        if self.active:
+            self._prioritise()
         return result
+
+    def _prioritise(self) -> None:
+        """Not earlier: the middleware's threads are there now."""
+        priority = getattr(self.settings, 'realtime_priority', 0)
+        if not priority:
+            return
+        refused = set_realtime_priority(priority)
+        if refused:
+            self.get_logger().info(
+                f'runs without real-time priority {priority} ({refused}): how well periods are '
+                'kept depends on what else the machine does; docs/real_arm.md says how to allow it'
+            )
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Disarm."""

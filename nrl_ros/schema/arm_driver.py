@@ -85,6 +85,9 @@ class ArmDriverNodeSettings(Settings):
     """Everything the driver of the simulated arm takes."""
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
+    realtime_priority: int = Field(
+        65, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
+    )
     robot: str = Field(
         '',
         description='File of config/robots: model, joints, tool, rate, topics and start are taken '

@@ -62,6 +62,9 @@ class EnvironmentNodeSettings(Settings):
     """Everything an environment node takes."""
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
+    realtime_priority: int = Field(
+        0, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
+    )
     agent: str = Field(
         'agent', pattern=r'^[A-Za-z][A-Za-z0-9_]{0,63}$', description='Name of the agent, unique'
     )

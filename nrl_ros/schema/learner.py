@@ -175,6 +175,9 @@ class LearnerNodeSettings(Settings):
     """Everything the learner node takes."""
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
+    realtime_priority: int = Field(
+        0, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
+    )
     seed: int = Field(0, ge=0, description='Fixes weights, noise and actions')
     evaluate: bool = live(False, 'Act greedily, without noise and without learning')
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')

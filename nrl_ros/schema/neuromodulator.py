@@ -65,6 +65,9 @@ class NeuromodulatorNodeSettings(Settings):
     """Everything the neuromodulator node takes."""
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
+    realtime_priority: int = Field(
+        0, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
+    )
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
     load: str = Field(
         '',

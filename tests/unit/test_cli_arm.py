@@ -153,6 +153,25 @@ def test_the_files_say_what_was_asked_for(tmp_path: Path) -> None:
     assert arm.learner.evaluate
 
 
+@pytest.mark.parametrize('realtime', [True, False])
+def test_what_commands_comes_before_what_learns_or_nothing_before_anything(
+    tmp_path: Path, realtime: bool
+) -> None:
+    plan = make_plan(ArmOptions(robot='planar', realtime=realtime, out=tmp_path / 'run'))
+    given = yaml.safe_load(plan.params[1].read_text())
+    flat = {key.rpartition('/')[2]: value['ros__parameters'] for key, value in given.items()}
+    driver, safety = (
+        load(model, flat[name], source=name).realtime_priority
+        for name, model in (('arm_driver', ArmDriverNodeSettings), ('safety', SafetyNodeSettings))
+    )
+    environment, learner = (flat[name]['realtime_priority'] for name in ('environment', 'learner'))
+    if realtime:
+        assert 98 >= driver > safety > environment > learner > 0
+    else:
+        assert (driver, safety, environment, learner) == (0, 0, 0, 0)
+    assert 'realtime_priority' not in flat['neuromodulator']
+
+
 def test_a_run_folder_stands_for_its_newest_checkpoint(tmp_path: Path) -> None:
     plan = make_plan(ArmOptions(robot='planar', out=tmp_path / 'run'))
     with pytest.raises(NrlError, match='nothing to load'):
