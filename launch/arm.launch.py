@@ -5,7 +5,7 @@ from launch.conditions import IfCondition
 from launch.event_handlers import OnProcessExit
 from launch.substitutions import EnvironmentVariable as Env
 from launch.substitutions import LaunchConfiguration as Use
-from launch.substitutions import PathJoinSubstitution
+from launch.substitutions import PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -21,6 +21,7 @@ ARGUMENTS = {
     'speed_share': ('1.0', 'Share of the described speeds that is allowed; 0.1 at first'),
     'dry_run': ('false', 'Compute and show commands, send none'),
     'evaluate': ('false', 'Act without noise and learn nothing'),
+    'realtime': ('true', 'Real-time priority for what commands the arm, where it is permitted'),
     'params_file': (
         [TASK, '.yaml'],
         'Parameters of the nodes; the default is the file of the task',
@@ -31,10 +32,18 @@ ARGUMENTS = {
     'checkpoint_folder': ([HOME, '/nrl_ros/', Use('robot')], 'Where it saves; empty: nowhere'),
     'load': (Use('checkpoint_folder'), 'Checkpoint, or folder of them, to continue from'),
 }
-# Of learner, neuromodulator, environment, behind driver and safety node; files may say another.
-PRIORITIES = [{'realtime_priority': priority} for priority in (50, 0, 55)]
+# Under SCHED_FIFO, higher ones first.
+ORDER = {'arm_driver': 65, 'safety': 60, 'environment': 55, 'learner': 50, 'neuromodulator': 0}
+WANTED = ["'", Use('realtime'), "' == 'true' and "]
+FIFO = {
+    name: {'realtime_priority': ParameterValue(PythonExpression([*WANTED, f'{priority} or 0']))}
+    for name, priority in ORDER.items()
+}
 AGAIN = {'respawn': True, 'respawn_delay': 2.0}
-LIMITED = {'log_level': ['debug', 'info', 'warn', 'error', 'fatal']}
+LIMITED = {
+    'log_level': ['debug', 'info', 'warn', 'error', 'fatal'],
+    'realtime': ['true', 'false'],
+}
 
 
 def generate_launch_description() -> LaunchDescription:
@@ -56,11 +65,14 @@ def generate_launch_description() -> LaunchDescription:
     }
     robot = {'robot': ParameterValue(Use('robot_file'), value_type=str)}
     share = ParameterValue(Use('speed_share'), value_type=float)
-    rated = robot | {'speed_share': share, 'dry_run': Use('dry_run')}
+    rated = robot | FIFO['safety'] | {'speed_share': share, 'dry_run': Use('dry_run')}
     safety = Node(executable='safety', parameters=[*files, rated], **common)
     simulated = IfCondition(Use('sim'))
     driver = Node(
-        executable='arm_driver', parameters=[*files, robot], condition=simulated, **common
+        executable='arm_driver',
+        parameters=[*files, robot | FIFO['arm_driver']],
+        condition=simulated,
+        **common,
     )
     load = ParameterValue(Use('load'), value_type=str)
     folder = ParameterValue(Use('checkpoint_folder'), value_type=str)
@@ -72,8 +84,10 @@ def generate_launch_description() -> LaunchDescription:
         'environment': {'bridge': bridge, 'mode': 'realtime', 'stop': {'steps': 0}},
     }
     learning = [
-        Node(executable=name, name=name, parameters=[first, *files, values], **common, **AGAIN)
-        for (name, values), first in zip(own.items(), PRIORITIES, strict=True)
+        Node(
+            executable=name, name=name, parameters=[*files, values | FIFO[name]], **common, **AGAIN
+        )
+        for name, values in own.items()
     ]
     end = RegisterEventHandler(
         OnProcessExit(target_action=safety, on_exit=[Shutdown(reason='the safety node has ended')])
