@@ -166,7 +166,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     'commands stop coming (learner or environment dead)': (_stop_commanding, 'hold'),
     'commands are not numbers': (_nan, 'hold'),
     'emergency stop topic': (_emergency, 'at once'),
-    'service ~/stop': (_service, 'service'),
+    'service ~/stop': (_service, 'at once'),
     'joint states stop coming': (_freeze, 'stop'),
     'a joint follows half of its command': (_weak, 'drift'),
     "the robot's program stops": (_withdraw, 'at once'),
