@@ -71,12 +71,12 @@ def _measured(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
         listener.spin(seconds)
         after = listener.counted()
         late = after['late_actions'] - before['late_actions']
-        missing = after['missing_actions'] - before['missing_actions']
         latency, periods = listener.latency_ms(), listener.periods_ms()
         commands = listener.command_periods_ms()
         stolen = arm_stack.stolen_s() - stolen_before
         quiet_actions, quiet_share = undisturbed(listener.history)
-    steps = len(latency) + missing
+        first, last = listener.history[0], listener.history[-1]
+    steps, missing = last[0] - first[0], last[1] - first[1]
     return {
         'rate_hz': rate_hz,
         'seconds': seconds,
@@ -118,6 +118,7 @@ def rate_table(rows: list[dict[str, Any]]) -> Table:
         'rate',
         'actions',
         'in time',
+        'quiet',
         'missing',
         'lost',
         'stops',
@@ -136,6 +137,7 @@ def rate_table(rows: list[dict[str, Any]]) -> Table:
             f'{row["rate_hz"]:.0f} Hz',
             f'{row["actions"]:,}',
             f'{100 * row["in_time_share"]:.3f} %',
+            f'{100 * row["undisturbed_in_time_share"]:.3f} %',
             str(row['missing']),
             str(row['missed_periods']),
             str(row['stops']),
@@ -173,12 +175,13 @@ def page(result: dict[str, Any]) -> str:
         'between two states, or two commands to the arm, is from the period. Each as median / '
         '99th percentile / largest. Missing: actions that had not come when the next period began. '
         'Periods lost: those that never began, since the one before ended late. Stolen: share of '
-        'the processor time that the host gave to other machines meanwhile. '
+        'the processor time that the host gave to other machines meanwhile; undisturbed: the half '
+        'seconds in which it gave none. '
         f'{scheduling()}',
         '',
-        '| Rate | Actions | In time | Missing | Periods lost | Stops | Stolen | Latency [ms] '
-        '| Jitter of states [ms] | of commands [ms] |',
-        '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
+        '| Rate | Actions | In time | Undisturbed in time | Missing | Periods lost | Stops '
+        '| Stolen | Latency [ms] | Jitter of states [ms] | of commands [ms] |',
+        '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ]
     for row in result['rates']:
         parts = [
@@ -189,6 +192,7 @@ def page(result: dict[str, Any]) -> str:
             f'{row["rate_hz"]:.0f} Hz for {row["seconds"]:.0f} s',
             f'{row["actions"]:,}',
             f'{100 * row["in_time_share"]:.3f} %',
+            f'{100 * row["undisturbed_in_time_share"]:.3f} % of {row["undisturbed_actions"]:,}',
             str(row['missing']),
             str(row['missed_periods']),
             str(row['stops']),
@@ -196,11 +200,14 @@ def page(result: dict[str, Any]) -> str:
             *parts,
         ]
         lines.append(f'| {" | ".join(cells)} |')
-    highest = result['highest_sustained_hz']
-    said = f'{highest:.0f} Hz' if highest else 'none of them'
+    said, quiet = (
+        f'{result[key]:.0f} Hz' if result[key] else 'none of them'
+        for key in ('highest_sustained_hz', 'highest_undisturbed_hz')
+    )
     lines += [
         '',
-        f'Highest of these rates with {100 * SUSTAINED:.1f} % in time and no stop: {said}.',
+        f'Highest of these rates with {100 * SUSTAINED:.1f} % in time and no stop: {said}; of what '
+        f'was undisturbed: {quiet}.',
         '',
         '## From fault to standstill',
         '',
@@ -229,17 +236,22 @@ def scheduling() -> str:
     return 'Under SCHED_FIFO, as nodes of an arm are where that is permitted.'
 
 
+def highest(rates: list[dict[str, Any]], share: str) -> float:
+    """The highest rate that was kept [Hz]; 0: none."""
+    good = [row['rate_hz'] for row in rates if row[share] >= SUSTAINED and not row['stops']]
+    return max(good, default=0.0)
+
+
 def rates_of(folder: Path, seconds: float, faster_s: float, console: Console) -> dict[str, Any]:
     """All that is measured without faults."""
     rates = [measure(folder, RATE_HZ, seconds)]
     rates += [measure(folder, rate, faster_s or min(60.0, seconds)) for rate in FASTER_HZ]
     console.print(rate_table(rates))
-    good = [
-        row['rate_hz'] for row in rates if row['in_time_share'] >= SUSTAINED and not row['stops']
-    ]
     return {
         'in_time_share': rates[0]['in_time_share'],
-        'highest_sustained_hz': max(good, default=0.0),
+        'undisturbed_in_time_share': rates[0]['undisturbed_in_time_share'],
+        'highest_sustained_hz': highest(rates, 'in_time_share'),
+        'highest_undisturbed_hz': highest(rates, 'undisturbed_in_time_share'),
         'rates': rates,
         'machine': f'{os.cpu_count()} cores, {platform.machine()}, '
         f'Python {platform.python_version()}',

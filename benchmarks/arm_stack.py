@@ -28,6 +28,7 @@ from nrl_ros.ros.interfaces import (
     SafetyStatus,
 )
 from nrl_ros.ros.scheduling import set_realtime_priority
+from nrl_ros.ros.wire import WireCodec
 from nrl_ros.schema.files import dotted, find_config, read_config, read_yaml
 
 DOMAIN = 102
@@ -36,6 +37,9 @@ PRIORITIES = {'environment': 55, 'learner': 50}
 LISTENER_PRIORITY = 45
 ROBOT = 'ur5e'
 TOOL_TOPIC = 'true_tool'
+_STATE, _ACTION = WireCodec(EnvState), WireCodec(Action)
+# Of the plain numbers of both.
+_SEQUENCE = 1
 
 
 class NotHeardError(RuntimeError):
@@ -197,17 +201,20 @@ class Listener:
         self.speed: list[tuple[float, float]] = []
         # At each status of the environment: its steps, its missing actions, time stolen until then.
         self.history: list[tuple[int, int, float]] = []
-        self._pending = False
+        # When states came that have not been answered, by their numbers.
+        self._asked: dict[int, float] = {}
 
-    def _on_state(self, _data: bytes) -> None:
-        self._stated.append(time.monotonic())
-        self._pending = True
+    def _on_state(self, data: bytes) -> None:
+        now = time.monotonic()
+        self._stated.append(now)
+        self._asked[_STATE.decode(data).numbers[_SEQUENCE]] = now
 
-    def _on_action(self, _data: bytes) -> None:
+    def _on_action(self, data: bytes) -> None:
+        now = time.monotonic()
         self.actions += 1
-        if self._pending:
-            self._answered.append(time.monotonic() - self._stated[-1])
-            self._pending = False
+        asked = self._asked.pop(_ACTION.decode(data).numbers[_SEQUENCE], None)
+        if asked is not None:
+            self._answered.append(now - asked)
 
     def _on_env(self, message: EnvStatus) -> None:
         self._env = message
