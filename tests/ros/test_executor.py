@@ -6,8 +6,9 @@ import time
 
 import pytest
 
-rclpy = pytest.importorskip('rclpy')
+pytest.importorskip('rclpy')
 
+import rclpy
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
