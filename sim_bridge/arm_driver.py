@@ -42,6 +42,8 @@ _PERMISSIONS_S = 0.1
 # Periods that the machine was too busy for are made up for, unless they are more than this [s].
 _MADE_UP_S = 0.1
 _SECOND_NS = 1_000_000_000
+# Clocks that are read within so long are read at one moment; how often that is tried.
+_AT_ONCE_NS, _READINGS = 200_000, 5
 
 
 class ArmDriver(NrlNode[ArmDriverNodeSettings]):
@@ -220,7 +222,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         stamp_ns = _nanoseconds(message.header.stamp)
         start_s = None
         if stamp_ns:
-            start_s = self._now_s() + (stamp_ns - self._stamp_ns()) / _SECOND_NS
+            start_s = self._now_s() + (stamp_ns - self._stamp_ns(self.now_ns())) / _SECOND_NS
         self._controllers.command_trajectory(trajectory, self._now_s(), start_s)
 
     # --------------------------------------------------------------- motion
@@ -228,11 +230,10 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     def _tick(self) -> None:
         """Do the periods that are due: one, or some more after the machine was too busy."""
         period_ns = round(self._period_s * _SECOND_NS)
+        steady_ns, until_next_ns, now_ns = self._clocks()
         # The timer keeps to its grid however late it is called; the next call says where that is.
-        until_next_ns = self._timer.time_until_next_call()
-        assert until_next_ns is not None
         late_ns = period_ns - until_next_ns
-        due_ns = self.steady_clock.now().nanoseconds - late_ns
+        due_ns = steady_ns - late_ns
         behind = 1 if self._due_ns is None else round((due_ns - self._due_ns) / period_ns)
         self._due_ns = due_ns
         most = max(1, round(_MADE_UP_S / self._period_s))
@@ -241,7 +242,22 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
             behind = most
         for left in range(behind - 1, -1, -1):
             self._advance()
-            self._publish(self._stamp_ns(late_ns + left * period_ns))
+            self._publish(self._stamp_ns(now_ns - late_ns - left * period_ns))
+
+    def _clocks(self) -> tuple[int, int, int]:
+        """Steady clock, time until the timer's next call, and the node's clock, at one moment [ns].
+
+        Where the machine pauses between them they are read again: a period would be stamped later
+        than the next one.
+        """
+        for _ in range(_READINGS):
+            steady_ns = self.steady_clock.now().nanoseconds
+            until_next_ns = self._timer.time_until_next_call()
+            now_ns = self.now_ns()
+            if self.steady_clock.now().nanoseconds - steady_ns < _AT_ONCE_NS:
+                break
+        assert until_next_ns is not None
+        return steady_ns, until_next_ns, now_ns
 
     def _advance(self) -> None:
         plant = self._plant
@@ -253,11 +269,11 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
             plant.step(order.value)
         self._periods += 1
 
-    def _stamp_ns(self, ago_ns: int = 0) -> int:
-        """Stamp of a period: simulated time where that is published, else when it was due."""
+    def _stamp_ns(self, now_ns: int) -> int:
+        """Stamp of a moment: simulated time where that is published."""
         if self._sim_clock is not None:
             return round(self._periods * self._period_s * _SECOND_NS)
-        return self.now_ns() - ago_ns
+        return now_ns
 
     def _publish(self, stamp_ns: int) -> None:
         assert self._plant is not None
@@ -285,7 +301,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     def _publish_markers(self) -> None:
         if self._markers.get_subscription_count() and self._plant is not None:
             position = self._plant.position
-            stamp_ns = self._stamp_ns()
+            stamp_ns = self._stamp_ns(self.now_ns())
             stamp = Time(sec=stamp_ns // _SECOND_NS, nanosec=stamp_ns % _SECOND_NS)
             tool = self._chain.tool(position)[0]
             self._markers.publish(self._shapes.message(position[0], tool, stamp))

@@ -116,12 +116,13 @@ def test_a_velocity_moves_the_named_joint_at_that_speed(ros, plant):
 def test_states_come_at_the_rate_without_drift_and_in_their_order(ros):
     arm = Arm(ros, model='planar', rate_hz=200.0)
     first = arm.until(lambda state: True)
-    last = arm.until(lambda state: moment(state) > moment(first) + 2.0)
+    last = arm.until(lambda state: moment(state) > moment(first) + 3.0)
     stamps = np.array([moment(state) for state in arm.states])
     begin, end = stamps.tolist().index(moment(first)), stamps.tolist().index(moment(last))
     assert np.all(np.diff(stamps) > 0.0)
-    mean = (stamps[end] - stamps[begin]) / (end - begin)
-    assert mean == pytest.approx(0.005, rel=0.02)
+    # Over half a second each; a pause of the machine is in few of them.
+    kept = stamps[begin : end + 1]
+    assert np.median(kept[100:] - kept[:-100]) / 100 == pytest.approx(0.005, rel=0.02)
 
 
 def test_a_velocity_ends_at_its_timeout(ros):

@@ -23,6 +23,7 @@ from nrl_ros.core.safety.records import Cause
 from nrl_ros.core.types import ActionBatch, Ending
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EnvState, SafetyState
+from sim_bridge.ros2_control_arm import Phase
 from tests.ros.harness import (
     EMERGENCY,
     JOINT_STATES,
@@ -249,12 +250,16 @@ class TestLearning:
     def test_episodes_and_ways_home(self, cell, fleet):
         """Two episodes, from home, each with what it has come to; and it is learned from."""
         reports = cell.probe.heard[names.EPISODES]
-        cell.probe.until(lambda: sum(len(r.episode) for r in reports) >= 2, 'two episodes')
+        cell.probe.until(
+            lambda: sum(list(r.ending).count(Ending.TRUNCATED) for r in reports) >= 2,
+            'two episodes',
+        )
         assert list(reports[0].metric_name) == ['final_distance_m', 'nearest_m']
         for report in reports:
-            assert set(report.ending) == {Ending.TRUNCATED}
-            assert set(report.length) == {STEPS}
-            final, nearest = np.reshape(list(report.metric), (-1, 2)).T
+            whole = np.array(report.ending) == Ending.TRUNCATED
+            assert set(np.array(report.ending)[~whole]) <= {Ending.ABORTED}
+            assert set(np.array(report.length)[whole]) <= {STEPS}
+            final, nearest = np.reshape(list(report.metric), (-1, 2))[whole].T
             assert (nearest >= 0.0).all() and (nearest <= final).all() and (final < 1.4).all()
         for state in cell.probe.heard[names.STATE]:
             if state.step[0] == 0:
@@ -262,9 +267,12 @@ class TestLearning:
                 place = np.arctan2(sine, cosine)
                 assert np.abs(place - HOME).max() < 0.05
         status = fleet.status(lambda m: counters(m).get('homings', 0) >= 1)
-        assert status.aborted == 0
         learned = fleet.learned(lambda m: m.updates > 0 and counters(m).get('limited_steps', 0) > 0)
-        assert counters(learned).get('aborted_windows', 0) == 0
+        # Where the whole machine pauses, joint states stop, and the log says so.
+        said = cell.logged(fleet.environment, Phase.RUNNING.value).split(Phase.RUNNING.value, 1)[1]
+        pauses = said.count(Phase.WAITING.value)
+        assert status.aborted <= pauses
+        assert counters(learned).get('aborted_windows', 0) <= pauses
         # What the arm is told, and what for.
         purposes = {command.purpose for command in cell.probe.heard[names.ARM_COMMAND]}
         assert purposes == {
