@@ -81,7 +81,7 @@ def _measured(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
         'rate_hz': rate_hz,
         'seconds': seconds,
         'actions': steps,
-        'in_time_share': round(1.0 - missing / steps, 6) if steps else 0.0,
+        'in_time_share': max(round(1.0 - missing / steps, 6), 0.0) if steps else 0.0,
         'undisturbed_actions': quiet_actions,
         'undisturbed_in_time_share': quiet_share,
         'missing': missing,
