@@ -17,6 +17,7 @@ import rclpy
 import yaml
 from geometry_msgs.msg import PointStamped
 
+from nrl_ros.cli.arm import PRIORITIES
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.interfaces import (
@@ -32,8 +33,7 @@ from nrl_ros.ros.wire import WireCodec
 from nrl_ros.schema.files import dotted, find_config, read_config, read_yaml
 
 DOMAIN = 102
-# As arm.launch.py and nrl arm have it; who listens comes last.
-PRIORITIES = {'environment': 55, 'learner': 50}
+# Who listens comes after all that is measured.
 LISTENER_PRIORITY = 45
 ROBOT = 'ur5e'
 TOOL_TOPIC = 'true_tool'
@@ -260,7 +260,6 @@ class Listener:
         safety = dict(zip(self.status.counter_name, self.status.counter_value, strict=True))
         return {
             'late_actions': self._env.late_actions,
-            'missing_actions': self._env.missing_actions,
             'overrun_periods': env.get('overrun_periods', 0),
             'stops': sum(value for name, value in safety.items() if name.startswith('stop_')),
         }

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from nrl_ros.schema.base import Settings, live
+from nrl_ros.schema.base import Settings, live, realtime
 
 Share = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
@@ -85,9 +85,7 @@ class ArmDriverNodeSettings(Settings):
     """Everything the driver of the simulated arm takes."""
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
-    realtime_priority: int = Field(
-        65, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
-    )
+    realtime_priority: int = realtime(65)
     robot: str = Field(
         '',
         description='File of config/robots: model, joints, tool, rate, topics and start are taken '

@@ -24,6 +24,13 @@ def live(default: Any, description: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={'live': True}, **limits)
 
 
+def realtime(priority: int) -> Any:
+    """The field of a node's real-time priority."""
+    return Field(
+        priority, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
+    )
+
+
 def flatten(model: BaseModel, prefix: str = '') -> dict[str, Any]:
     """Dotted names and plain values of all settings, in order of declaration."""
     flat: dict[str, Any] = {}

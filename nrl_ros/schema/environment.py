@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from nrl_ros.core.types import Delivery
-from nrl_ros.schema.base import Settings
+from nrl_ros.schema.base import Settings, realtime
 
 
 class BridgeGroup(Settings):
@@ -62,9 +62,7 @@ class EnvironmentNodeSettings(Settings):
     """Everything an environment node takes."""
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
-    realtime_priority: int = Field(
-        0, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
-    )
+    realtime_priority: int = realtime(0)
     agent: str = Field(
         'agent', pattern=r'^[A-Za-z][A-Za-z0-9_]{0,63}$', description='Name of the agent, unique'
     )

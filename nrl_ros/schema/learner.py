@@ -11,7 +11,7 @@ from nrl_ros.core.noise import NOISE_SHAPES
 from nrl_ros.core.plasticity import RULES
 from nrl_ros.core.schedule import ScheduleSettings
 from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.schema.base import Settings, live
+from nrl_ros.schema.base import Settings, live, realtime
 from nrl_ros.schema.registry import build_rule, check_noise_shape, check_rule
 
 
@@ -175,9 +175,7 @@ class LearnerNodeSettings(Settings):
     """Everything the learner node takes."""
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
-    realtime_priority: int = Field(
-        0, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
-    )
+    realtime_priority: int = realtime(0)
     seed: int = Field(0, ge=0, description='Fixes weights, noise and actions')
     evaluate: bool = live(False, 'Act greedily, without noise and without learning')
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')

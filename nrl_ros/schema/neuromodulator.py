@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from nrl_ros.core.critic import CriticSettings
 from nrl_ros.core.neuromodulator import RpeSettings
 from nrl_ros.core.plasticity import make_rule
-from nrl_ros.schema.base import Settings, live
+from nrl_ros.schema.base import Settings, live, realtime
 
 
 class RpeGroup(Settings):
@@ -65,9 +65,7 @@ class NeuromodulatorNodeSettings(Settings):
     """Everything the neuromodulator node takes."""
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
-    realtime_priority: int = Field(
-        0, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
-    )
+    realtime_priority: int = realtime(0)
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
     load: str = Field(
         '',

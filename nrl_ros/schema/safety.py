@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from pydantic import Field
 
-from nrl_ros.schema.base import Settings
+from nrl_ros.schema.base import Settings, realtime
 
 
 class SafetyNodeSettings(Settings):
     """Everything the safety node takes beside the robot's description."""
 
     autostart: bool = Field(True, description='Configure and activate without being told to')
-    realtime_priority: int = Field(
-        60, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
-    )
+    realtime_priority: int = realtime(60)
     robot: str = Field('planar', description='File of config/robots, or the path of one')
     speed_share: float = Field(
         1.0, gt=0, le=1, description='Of the described speeds and accelerations; 0.1 at first [1]'
