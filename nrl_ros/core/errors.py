@@ -1,5 +1,9 @@
 """The errors of nrl_ros: few, typed, each saying what, received, expected, and how to mend it."""
 
+from __future__ import annotations
+
+import math
+
 
 class NrlError(Exception):
     """Base of every error that nrl_ros raises on purpose."""
@@ -31,3 +35,13 @@ class CheckpointError(NrlError):
 
 class BridgeError(NrlError):
     """An environment bridge is unknown, cannot be imported, or misbehaves."""
+
+
+def check_positive(name: str, value: float) -> None:
+    """Refuse a setting that is not a positive, finite number.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if not (math.isfinite(value) and value > 0.0):
+        raise ConfigError(f'{name} must be a positive number, received {value}')

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.errors import check_positive
 from nrl_ros.core.types import ActionKind, ActionSpace, Float32, Int32
 
 Array = NDArray[Any]
@@ -159,8 +159,7 @@ class GaussianHead:
     def __init__(
         self, space: ActionSpace, *, action_std: float = 0.5, learn_std: bool = False
     ) -> None:
-        if not (math.isfinite(action_std) and action_std > 0.0):
-            raise ConfigError(f'action_std must be a positive number, received {action_std}')
+        check_positive('action_std', action_std)
         low, high = np.asarray(space.low), np.asarray(space.high)
         self._size = len(space.low)
         self.outputs = self._size * (2 if learn_std else 1)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.errors import check_positive
 
 Array = NDArray[Any]
 
@@ -30,8 +30,7 @@ class OrnsteinUhlenbeck:
     """
 
     def __init__(self, steps: float) -> None:
-        if not (math.isfinite(steps) and steps > 0.0):
-            raise ConfigError(f'correlation_steps must be a positive number, received {steps}')
+        check_positive('correlation_steps', steps)
         self._keep = math.exp(-1.0 / steps)
         self._fresh = math.sqrt(1.0 - self._keep**2)
         self._state: Array | None = None

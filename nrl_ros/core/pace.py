@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.errors import check_positive
 
 # Share of a period by which one may begin late before those after it are put off.
 LATE_SHARE = 0.125
@@ -40,8 +39,7 @@ class Pace:
     """
 
     def __init__(self, period_s: float, now: float) -> None:
-        if not (math.isfinite(period_s) and period_s > 0.0):
-            raise ConfigError(f'period_s must be a positive number, received {period_s}')
+        check_positive('period_s', period_s)
         self.period_s = period_s
         self._began, self._due = now, now + period_s
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.errors import ConfigError, check_positive
 from nrl_ros.core.interfaces import PlasticityRule
 from nrl_ros.core.network import NEURONS
 from nrl_ros.core.noise import NOISE_SHAPES
@@ -67,10 +67,7 @@ class LearnerSettings:
             if not (math.isfinite(getattr(self, name)) and getattr(self, name) >= 0):
                 raise ConfigError(f'{name} must be >= 0, received {getattr(self, name)}')
         for name in ('noise_correlation_steps', 'action_std'):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0.0):
-                raise ConfigError(
-                    f'{name} must be a positive number, received {getattr(self, name)}'
-                )
+            check_positive(name, getattr(self, name))
         if not 0.0 < self.trace_decay <= 1.0:
             raise ConfigError(f'trace_decay must be in (0, 1], received {self.trace_decay}')
         if not 0.0 <= self.leak <= 1.0:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.errors import ConfigError, check_positive
 from nrl_ros.core.heads import PolicyHead
 from nrl_ros.core.network import Network, NetworkSpec
 from nrl_ros.core.passes import make_passes
@@ -45,8 +44,7 @@ class NoiseRule:
 
     def __post_init__(self) -> None:
         """Check the settings."""
-        if not (math.isfinite(self.sigma) and self.sigma > 0.0):
-            raise ConfigError(f'sigma must be a positive number, received {self.sigma}')
+        check_positive('sigma', self.sigma)
         if self.norm not in NORMS:
             raise ConfigError(f'norm: expected one of {NORMS}, received {self.norm!r}')
         if self.step_scale not in STEP_SCALES:

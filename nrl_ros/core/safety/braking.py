@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from enum import IntFlag
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.errors import check_positive
 from nrl_ros.core.safety.limits import JointLimits
 
 Array = NDArray[Any]
@@ -42,8 +41,7 @@ class Braking:
     """
 
     def __init__(self, limits: JointLimits, period_s: float) -> None:
-        if not (math.isfinite(period_s) and period_s > 0.0):
-            raise ConfigError(f'period_s must be a positive number, received {period_s}')
+        check_positive('period_s', period_s)
         self.period_s = period_s
         self.low, self.high = np.array(limits.position_low), np.array(limits.position_high)
         self.top = np.array(limits.velocity)
