@@ -72,7 +72,7 @@ TITLES = {
     'untrained': 'Untrained network',
     'random': 'Random velocities',
 }
-QUICK_STEPS = 2_000_000
+QUICK_STEPS = 500_000
 
 
 def over_ros(name: str, seed: int, steps: int, folder: Path) -> dict[str, Any]:

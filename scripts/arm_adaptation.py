@@ -3,10 +3,10 @@
 
     .venv/bin/python scripts/arm_adaptation.py [--seeds 3] [--draw]
 
-Trains config/ur5e.yaml in one process per seed, then goes on with the same learner after one of
-CHANGES, with a constant step size. Every episode of all arms (4 s of each) the greedy policy is
-scored on 500 targets, the same ones each time. Beside it, how far one gets that is trained anew on
-the changed arm. Writes docs/results/arm_adaptation.png, .json, and a section of
+Trains config/ur5e.yaml with STUDIED in one process per seed, then goes on with the same learner
+after one of CHANGES, with a constant step size. Every episode of all arms (4 s of each) the greedy
+policy is scored on 500 targets, the same ones each time. Beside it, how far one gets that is
+trained anew on the changed arm. Writes docs/results/arm_adaptation.png, .json, and a section of
 docs/results/arm_reaching.md. Twenty minutes on two cores.
 """
 
@@ -26,7 +26,7 @@ import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 import matplotlib.pyplot as plt
 import numpy as np
 
-from benchmarks.arm_runs import Training, arms, score, settings_of, write_section
+from benchmarks.arm_runs import STUDIED, Training, arms, score, settings_of, write_section
 from nrl_ros.arm.kinematics import Chain
 from nrl_ros.arm.settings import TargetGroup
 from nrl_ros.arm.task import Targets
@@ -93,7 +93,7 @@ def trained(
     seed: int, steps: int = TRAINED_STEPS, change: Callable[[ArmBridge], None] | None = None
 ) -> dict[str, Any]:
     """Snapshot of a learner that has trained with the task's own settings."""
-    training = Training(settings_of(seed=seed))
+    training = Training(settings_of(STUDIED, seed=seed))
     if change is not None:
         change(training.bridge)
     training.run(steps)
@@ -102,14 +102,14 @@ def trained(
 
 def share_within(snapshot: dict[str, Any], change: Callable[[ArmBridge], None] | None) -> float:
     """Share of greedy episodes that end within 2 cm, with the same targets each time."""
-    return score(settings_of(), snapshot, seed=0, count=SCORED, change=change)['success_2cm']
+    return score(settings_of(STUDIED), snapshot, seed=0, count=SCORED, change=change)['success_2cm']
 
 
 def after(
     snapshot: dict[str, Any], change: Callable[[ArmBridge], None], seed: int, episodes: int
 ) -> Iterator[float]:
     """Success at the change, and after each episode of all arms that follows; learning is on."""
-    training = Training(settings_of(GOING_ON, seed=seed + 100), snapshot=snapshot)
+    training = Training(settings_of((*STUDIED, *GOING_ON), seed=seed + 100), snapshot=snapshot)
     change(training.bridge)
     yield share_within(snapshot, change)
     # One more than an episode has: in it the next one begins.
@@ -193,7 +193,7 @@ for {TRAINED_STEPS:,} steps goes on learning while the arm changes, {count} arms
 constant step size of {rate} and a running average of {average}. Greedy episodes that end within
 2 cm [%], mean over the seeds, in brackets the worst and the best; times are those of each arm,
 {EPISODES_AFTER} episodes in all. Frozen weights stay where they are at the change. Trained anew:
-{TRAINED_STEPS:,} steps on the changed arm from the start, with the file's own settings, which is
+{TRAINED_STEPS:,} steps on the changed arm from the start, with the settings of the study, which is
 what can be had at all.
 
 | Change | Before | Frozen | Learning, {five} s | {fifteen} s | Last {last} s | Trained anew |

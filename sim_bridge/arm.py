@@ -18,11 +18,14 @@ from nrl_ros.arm.robot import load_robot
 from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.core.errors import CheckpointError
 from nrl_ros.core.interfaces import Environment
+from nrl_ros.core.safety.limits import Guard
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.types import Float32, Int32, StepResult
 from sim_bridge.options import parse
 
 Array = NDArray[Any]
+
+_HALVINGS = 5
 
 
 class ArmBridge:
@@ -41,12 +44,8 @@ class ArmBridge:
         self.robot = robot = load_robot(options.robot)
         self.episodes = ReachEpisodes(robot, options, instances)
         self.spec = self.episodes.spec
-        self._filter = MotionFilter(
-            robot.limits,
-            robot.period_s,
-            arms=instances,
-            guard=robot.guard() if options.simulation.guard else None,
-        )
+        self._guard = robot.guard() if options.simulation.guard else None
+        self._filter = MotionFilter(robot.limits, robot.period_s, arms=instances, guard=self._guard)
         self.plant: Any
         if options.simulation.physics == 'servo':
             self.plant = ServoPlant(
@@ -76,8 +75,20 @@ class ArmBridge:
         if spread:
             start += self._random.uniform(-spread, spread, start.shape)
         start = np.clip(start, limits.position_low, limits.position_high)
+        if self._guard is not None:
+            start[which] = self._within(start[which], self._guard)
         self.plant.reset(start, which)
         self._filter.start(start, which)
+
+    def _within(self, start: Array, guard: Guard) -> Array:
+        """Starts of which those that are not allowed are half as far from home, which is."""
+        for _ in range(_HALVINGS):
+            outside = guard.violation(start) > 0.0
+            if not outside.any():
+                return start
+            start[outside] = 0.5 * (start[outside] + self.robot.home)
+        start[outside] = self.robot.home
+        return start
 
     def step(self, action: Int32 | Float32) -> StepResult:
         """See Environment."""

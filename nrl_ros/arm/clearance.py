@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.arm.model import ArmModel, load_mujoco
+from nrl_ros.arm.model import ArmModel, chain_of, joints_of, load_mujoco
+from nrl_ros.arm.sweep import sweep
 from nrl_ros.core.errors import ShapeError
 from nrl_ros.core.types import Float64
 
@@ -32,7 +33,7 @@ class Clearance:
 
     def __init__(self, model: ArmModel, far_m: float = 0.25) -> None:
         self._mujoco = load_mujoco()
-        self._mj = model.mj
+        self._model, self._mj = model, model.mj
         self._data = self._mujoco.MjData(model.mj)
         self._far = far_m
         self._address = [int(model.mj.joint(name).qposadr[0]) for name in model.joints]
@@ -55,22 +56,78 @@ class Clearance:
         Raises:
             ShapeError: not an array [N, J].
         """
-        values = np.asarray(position, dtype=np.float64)
-        if values.ndim != 2 or values.shape[1] != len(self._address):
-            raise ShapeError(
-                f'joint positions: expected [N, {len(self._address)}], received {values.shape}'
-            )
+        values = self._checked(position)
         out = np.empty(len(values))
         distance, mj, data = self._mujoco.mj_geomDistance, self._mj, self._data
         for number, pose in enumerate(values):
-            data.qpos[self._address] = pose
-            self._mujoco.mj_kinematics(mj, data)
+            self._pose(pose)
             least = self._far
             for one, other, _ in self._pairs:
                 # Shapes whose surrounding spheres are further apart than that cost next to nothing.
                 least = min(least, distance(mj, data, one, other, least, None))
             out[number] = least
         return out
+
+    def distances(self, position: NDArray[Any], asked: NDArray[np.bool_]) -> Float64:
+        """Distance of each of P ``pairs``.
+
+        Args:
+            position: joint positions [N, J].
+            asked: which pairs of each pose are asked for [N, P].
+
+        Returns:
+            [N, P], m, at most ``far_m``; NaN of those that are not asked for.
+
+        Raises:
+            ShapeError: not an array [N, J].
+        """
+        values = self._checked(position)
+        out = np.full(asked.shape, np.nan)
+        distance, mj, data = self._mujoco.mj_geomDistance, self._mj, self._data
+        posed = -1
+        for number, pair in np.argwhere(asked).tolist():
+            if number != posed:
+                self._pose(values[number])
+                posed = number
+            one, other, _ = self._pairs[pair]
+            out[number, pair] = distance(mj, data, one, other, self._far, None)
+        return out
+
+    def rates(self) -> Float64:
+        """The most by which each joint changes the distance of each pair [P, J], m/rad or m/m.
+
+        See ``nrl_ros.arm.sweep``.
+        """
+        rates = np.zeros((len(self._pairs), len(self._address)))
+        for number, (one, other, _) in enumerate(self._pairs):
+            # What moves both does not change how they lie to one another.
+            only_one = np.where(self._moves(other), 0.0, self._sweep(one))
+            rates[number] = only_one + np.where(self._moves(one), 0.0, self._sweep(other))
+        return rates
+
+    def _checked(self, position: NDArray[Any]) -> Float64:
+        values = np.asarray(position, dtype=np.float64)
+        if values.ndim != 2 or values.shape[1] != len(self._address):
+            raise ShapeError(
+                f'joint positions: expected [N, {len(self._address)}], received {values.shape}'
+            )
+        return values
+
+    def _pose(self, pose: Float64) -> None:
+        self._data.qpos[self._address] = pose
+        self._mujoco.mj_kinematics(self._mj, self._data)
+
+    def _sweep(self, geom: int) -> Float64:
+        """The most by which each joint moves a point of a shape [J]."""
+        body = int(self._mj.geom_bodyid[geom])
+        radius = float(self._mj.geom_rbound[geom])
+        return sweep(self._model, body, self._mj.geom_pos[geom], radius)
+
+    def _moves(self, geom: int) -> NDArray[np.bool_]:
+        """Which joints move a shape [J]."""
+        chain = chain_of(self._mj, int(self._mj.geom_bodyid[geom]))
+        names = {self._mj.joint(j).name for body in chain for j in joints_of(self._mj, body)}
+        return np.array([name in names for name in self._model.joints])
 
     def _candidates(self) -> list[tuple[int, int, int]]:
         """Pairs of shapes that could collide, and how many moving links lie between them."""

@@ -14,13 +14,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.arm.chain_parts import Parts, Pose, parts_of, place_of
+from nrl_ros.arm.chain_parts import Parts, Pose, matrix_of, parts_of, place_of
 from nrl_ros.arm.model import ArmModel
+from nrl_ros.arm.sweep import sweep
 from nrl_ros.core.errors import ShapeError
 from nrl_ros.core.types import Float64
 
 # Tapes of so many numbers of poses are kept; each holds a few arrays of that size.
-_TAPES = 16
+_TAPES = 32
+# Up to so many poses, points have tapes of just their number.
+_FEW = 16
 _Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
@@ -165,6 +168,7 @@ class Chain:
         body = int(model.mj.site_bodyid[number]) if model.tool_is_site else number
         self.joints = model.joints
         self.names = (model.tool, *watch)
+        self._model = model
         self._parts = parts_of(model, body)
         places = [place_of(model, self._parts, name) for name in self.names]
         self._tool_pose = places[0][1]
@@ -221,9 +225,32 @@ class Chain:
         Raises:
             ShapeError: not an array [N, J].
         """
-        found = self._run('points', self._depths, self._entries, position)
+        values = np.asarray(position, dtype=np.float64)
+        count = len(values)
+        if count > _FEW and values.ndim == 2:
+            # A tape for each size there is would be made anew for ever.
+            padded = np.zeros((1 << (count - 1).bit_length(), values.shape[1]))
+            padded[:count] = values
+            values = padded
+        found = self._run('points', self._depths, self._entries, values)[:count]
         ordered: Float64 = found[:, self._back] if len(self.names) > 1 else found
         return ordered
+
+    def rates(self) -> Float64:
+        """The most by which each joint moves each of ``points`` [P, J], m per rad or per m.
+
+        See ``nrl_ros.arm.sweep``; an offset of the tool counts as it is now.
+        """
+        mj, rates = self._model.mj, []
+        for name in self.names:
+            is_site, number = self._model.find(name)
+            body = int(mj.site_bodyid[number]) if is_site else number
+            point = np.array(mj.site_pos[number]) if is_site else np.zeros(3)
+            if name == self._model.tool:
+                turn = matrix_of(mj.site_quat[number]) if is_site else np.eye(3)
+                point = point + turn @ self._offset
+            rates.append(sweep(self._model, body, point))
+        return np.array(rates)
 
     def orientation(self, position: NDArray[Any]) -> Float64:
         """Rotation matrices of the tool's frame.

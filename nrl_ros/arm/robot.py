@@ -14,7 +14,7 @@ from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.arm.kinematics import Chain
 from nrl_ros.arm.model import ArmModel
 from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.safety.limits import JointLimits, Workspace, WorkspaceGuard
+from nrl_ros.core.safety.limits import JointLimits, Part, Workspace, WorkspaceGuard
 
 Array = NDArray[Any]
 
@@ -57,8 +57,14 @@ class Robot:
             (box.low_m[0] + margin, box.low_m[1] + margin, box.low_m[2] + margin),
             (box.high_m[0] - margin, box.high_m[1] - margin, box.high_m[2] - margin),
         )
-        clearance = Clearance(self.model) if box.clearance_m > 0.0 else None
-        return WorkspaceGuard(self.chain.points, workspace, clearance, box.clearance_m)
+        # Of its own: what a policy is told of its tool does not change what is watched.
+        chain = Chain(self.model, box.watched)
+        parts = [Part(lambda q, _asked: workspace.outside(chain.points(q)), chain.rates())]
+        clearance, least = None, box.clearance_m
+        if least > 0.0:
+            clearance = near = Clearance(self.model)
+            parts.append(Part(lambda q, asked: least - near.distances(q, asked), near.rates()))
+        return WorkspaceGuard(chain.points, workspace, clearance, least, tuple(parts))
 
     def manifest(self) -> str:
         """Joints with their limits and units, tool and frame: what a policy was learned with."""

@@ -135,8 +135,9 @@ class SimulationGroup(Settings):
         0.0, ge=0, description='servo: lag of a joint behind its command'
     )
     guard: bool = Field(
-        False,
-        description='Hold to workspace and clearance here too; slower, hardware always does',
+        True,
+        description='Hold to workspace and clearance, as hardware always does; false is faster, '
+        'and teaches ways that a real arm is kept from',
     )
 
 

@@ -24,8 +24,8 @@ Array = NDArray[Any]
 
 _SHOWN = 4
 _WAYS = 24
-_FRAMES_EVERY = 2
-_PAUSE_FRAMES = 6
+_FRAMES_EVERY = 4
+_PAUSE_FRAMES = 3
 _PIXELS_A_METRE = 300.0
 
 
@@ -168,8 +168,9 @@ def _animate(reaches: Reaches, path: Path) -> None:
     from matplotlib import pyplot
     from matplotlib.animation import FuncAnimation, PillowWriter
 
-    figure = pyplot.figure(figsize=(4.8, 4.4), layout='constrained')
-    axes = figure.add_subplot(projection='3d')
+    # Laid out once: to do so anew for each frame takes as long as the rest of it.
+    figure = pyplot.figure(figsize=(4.8, 4.4))
+    axes = figure.add_axes((0.02, 0.02, 0.9, 0.9), projection='3d')
     _room(axes, reaches)
     axes.view_init(elev=22, azim=-55)
     frames = [

@@ -220,9 +220,54 @@ def test_what_was_handed_out_cannot_be_written_to() -> None:
 def test_the_largest_share_that_the_guard_accepts_is_taken(
     room: float, velocity: float, limited: int
 ) -> None:
-    motion = follow(started(1, 0.5 - room, guard=Wall(0.5)), 1, 1.0)
+    """Of a guard that does not say in which direction it gets better."""
+
+    class Cliff(Wall):
+        def violation(self, position: Any) -> Any:
+            return np.where(super().violation(position) > 0.0, 1.0, -1.0)
+
+    motion = follow(started(1, 0.5 - room, guard=Cliff(0.5)), 1, 1.0)
     assert motion.velocity[0, 0] == pytest.approx(velocity)
     assert motion.limited[0] == limited
+
+
+@pytest.mark.parametrize(
+    ('room', 'velocity'),
+    [
+        (0.0016, 0.1),
+        # The step ends 0.1 mm outside, and is to end 0.2 mm inside: 0.1 - 0.0003 / 0.015.
+        (0.0014, 0.08),
+        (0.0003, 0.1 - 0.0014 / 0.015),
+        (0.0002, 0.0),
+        # Nearer than that to a wall it is pressed back.
+        (0.0001, 0.1 - 0.0016 / 0.015),
+    ],
+)
+def test_an_arm_slows_down_before_a_wall(room: float, velocity: float) -> None:
+    motion = follow(started(1, 0.5 - room, guard=Wall(0.5)), 1, 1.0)
+    assert motion.velocity[0, 0] == pytest.approx(velocity, abs=1e-9)
+
+
+def test_an_arm_slides_along_a_wall() -> None:
+    """Asked to go into it at an angle, it goes on along it as fast as it would without it."""
+
+    class Slope:
+        """x + y of at most 0.5 m, of a gantry that is as far out as its joints read."""
+
+        def violation(self, position: Any) -> Any:
+            return position.sum(axis=1) - 0.5
+
+    motion_filter = started(2, guard=Slope())
+    for _ in range(200):
+        motion = motion_filter.follow(np.array([[0.8, -0.2]]))
+    # (0.8, -0.2) less what goes into the wall: (0.3, 0.3).
+    assert motion.velocity[0] == pytest.approx([0.5, -0.5], abs=1e-3)
+    assert 0.0 <= 0.5 - motion.position[0].sum() < 5e-4
+    assert motion.limited[0] & Limited.WORKSPACE
+    # Into it at a right angle there is nowhere to go.
+    for _ in range(50):
+        motion = motion_filter.follow(np.array([[0.5, 0.5]]))
+    assert motion.velocity[0] == pytest.approx([0.0, 0.0], abs=1e-9)
 
 
 def test_an_arm_comes_to_a_wall_and_not_beyond() -> None:
@@ -239,7 +284,8 @@ def test_an_arm_comes_to_a_wall_and_not_beyond() -> None:
 
 def test_an_arm_outside_of_the_workspace_may_only_come_back() -> None:
     motion_filter = started(1, 1.0, guard=Wall(0.5))
-    assert follow(motion_filter, 20, 1.0).position[0, 0] == 1.0
+    # Nor is it pressed in: 1e-6 m at most in a tick.
+    assert 1.0 - 20e-6 <= follow(motion_filter, 20, 1.0).position[0, 0] <= 1.0
     back = follow(motion_filter, 30, -1.0).position[0, 0]
     assert back < 0.9
     assert follow(motion_filter, 100, 1.0).position[0, 0] <= back

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -133,13 +133,22 @@ class Workspace:
             )
 
     def violation(self, points: Array) -> Array:
-        """How far the outermost of P points is outside, <= 0 inside; NaN if one is NaN [m].
+        """How far the outermost of P points is outside; see ``outside``.
+
+        Returns:
+            [N].
+        """
+        outermost: Array = self.outside(points).max(axis=1)
+        return outermost
+
+    def outside(self, points: Array) -> Array:
+        """How far each of P points is outside, <= 0 inside; NaN if one of its numbers is NaN [m].
 
         Args:
             points: [N, P, 3] [m].
 
         Returns:
-            [N].
+            [N, P].
 
         Raises:
             ShapeError: other dimensions, or no points.
@@ -147,8 +156,8 @@ class Workspace:
         if points.ndim != 3 or points.shape[1] < 1 or points.shape[2] != 3:
             raise ShapeError(f'workspace: expected points [N, P, 3], received {points.shape}')
         outside = np.maximum(np.subtract(self.low_m, points), np.subtract(points, self.high_m))
-        violation: Array = outside.max(axis=(1, 2))
-        return violation
+        furthest: Array = outside.max(axis=2)
+        return furthest
 
 
 class Guard(Protocol):
@@ -167,8 +176,32 @@ class Guard(Protocol):
 
 
 @dataclass(frozen=True)
+class Part:
+    """Some of what a guard holds an arm to, and how far it need not be asked again.
+
+    Attributes:
+        violation: positions [N, J] [rad], and which of C constraints are asked for [N, C], to how
+            far those are broken [N, C] [m], <= 0 kept; of the others anything.
+        rates: the most by which each can grow while a joint turns [C, J] [m/rad].
+    """
+
+    violation: Callable[[Array, Array], Array]
+    rates: Array
+
+
+@runtime_checkable
+class PartedGuard(Guard, Protocol):
+    """A Guard whose violation is the largest of its parts'."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What it is made of; empty where rates are not known."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
 class WorkspaceGuard:
-    """A Guard: watched points inside a box, and parts of the arm not too near to anything.
+    """A PartedGuard: watched points inside a box, and parts of the arm not too near to anything.
 
     Attributes:
         points: positions [N, J] [rad] to watched points [N, P, 3] [m], such as tool and elbow.
@@ -176,6 +209,7 @@ class WorkspaceGuard:
         clearance: positions [N, J] to the least distance [N] between the arm's parts, and of
             them to what stands around [m]; None: not watched.
         least_clearance_m: what that distance must be [m], not negative.
+        parts: the same in parts, where their rates are known.
 
     Raises:
         ConfigError: a distance that is negative or not finite.
@@ -185,6 +219,7 @@ class WorkspaceGuard:
     workspace: Workspace
     clearance: Callable[[Array], Array] | None = None
     least_clearance_m: float = 0.0
+    parts: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the distance."""

@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
 from nrl_ros.core.safety.braking import Braking, Limited
 from nrl_ros.core.safety.limits import Guard, JointLimits
+from nrl_ros.core.safety.room import KnownRoom
 
 Array = NDArray[Any]
 
 # Shares of the way from braking to the wanted velocity that are tried, besides both of them.
 _SHARES = np.array([0.5, 0.25])[:, None, None]
+# How far inside what leads along a wall aims: enough for what a slope does not say; next to nothing
+# for an arm outside, which is not led in unasked.
+_KEPT_M, _KEPT_OUTSIDE_M = 2e-4, 1e-6
 # Rounding that a check forgives; positions are clamped besides, so that none leaves its limits.
 _SLACK = 1e-12
 # Share of the velocity limit with which an anchor pulls at most.
@@ -37,10 +41,17 @@ class Motion(NamedTuple):
 
 
 class _Good(NamedTuple):
-    """Whether velocities stop within the joints' limits, and whether the guard accepts them."""
+    """What is right with velocities [K, n, J].
+
+    Attributes:
+        inside: whether they stop within the joints' limits [K, n].
+        accepted: by the guard [K, n].
+        allowed: how far outside of the guard's arms may go [n] [m].
+    """
 
     inside: Array
     accepted: Array
+    allowed: Array
 
 
 class MotionFilter:
@@ -55,8 +66,9 @@ class MotionFilter:
     **There is always a verified stop.** At rest, braking is standing still. After an admissible u
     the end of its brake is in the box, hence all before it, since the box is convex. Braking goes
     on with ``v (1 - dt / T)`` and needs ``v (T^2 - dt^2) / (2 T) <= v T / 2``, so it ends on the
-    verified line and is admissible itself. What is tried are velocities from the wanted one to
-    braking, ever nearer to it (1, 1/2, 1/4, 0); the last needs no check. Limits of velocity and
+    verified line and is admissible itself. What is tried is the wanted velocity; that without what
+    leads out of the guard's, so that an arm slides along walls; and velocities from there to
+    braking, ever nearer to it (1/2, 1/4, 0). The last needs no check. Limits of velocity and
     acceleration hold at both ends, so at all between. A harder brake ends earlier on the same line.
 
     An arm that is outside, of a joint's limits or of the guard's, may move inwards only: to
@@ -92,8 +104,10 @@ class MotionFilter:
             raise ConfigError(f'guard_tolerance_m must be >= 0, received {guard_tolerance_m}')
         self.limits, self.period_s, self.arms = limits, period_s, arms
         self._braking = Braking(limits, period_s)
-        self._guard, self._tolerance = guard, guard_tolerance_m
         shape = (arms, len(limits.joints))
+        self._guard = None if guard is None else KnownRoom(guard, *shape)
+        self._tolerance = guard_tolerance_m
+        self._all = np.arange(arms)
         self._keep(np.full(shape, np.nan), np.zeros(shape))
         # How far outside of the guard's each arm has been at least, since it was started [m].
         self._level = np.zeros(arms)
@@ -138,7 +152,7 @@ class MotionFilter:
         if not np.isfinite(position[which]).all():
             raise InvalidValueError(f'expected finite positions, received {position.tolist()}')
         if self._guard is not None:
-            level = np.nan_to_num(self._violation(position[which]), posinf=0.0)
+            level = np.nan_to_num(self._guard.ask(position[which]), posinf=0.0)
             self._level[which] = np.maximum(level, 0.0)
         chosen = np.where(which[:, None], position, self._position)
         self._keep(chosen, np.where(which[:, None], 0.0, self._velocity))
@@ -209,8 +223,8 @@ class MotionFilter:
         pulled = np.minimum(pulled, highs - np.maximum(way, 0.0))
         if self._guard is not None:
             seen = np.array([self._position, pulled, pulled + 0.5 * way, pulled + way])
-            violation = self._violation(seen)
-            fits = violation[1:] <= self._allowed(violation[0])
+            violation = self._guard.violation(seen, self._all)
+            fits = violation[1:] <= self._allowed(violation[0], self._all)
             accepted = np.logical_and.reduce(fits, axis=0)
             pulled = np.where(accepted[:, None], pulled, self._position)
         self._keep(pulled, self._velocity)
@@ -239,9 +253,9 @@ class MotionFilter:
         good &= (np.abs(velocity) <= self._braking.top * (1.0 + _SLACK)).all(axis=-1)
         if self._guard is not None:
             seen = self._position + np.array([0.0, 0.5, 1.0])[:, None, None] * way
-            violation = self._violation(seen)
+            violation = self._guard.violation(seen, self._all)
             # A brake under way lies within the tolerance of the line that was verified.
-            fits = violation[1:] <= self._allowed(violation[0]) + self._tolerance
+            fits = violation[1:] <= self._allowed(violation[0], self._all) + self._tolerance
             good &= np.logical_and.reduce(fits, axis=0)
         self._keep(self._position, np.where(good[:, None], velocity, 0.0))
 
@@ -256,30 +270,80 @@ class MotionFilter:
         candidate, bits = self._braking.reachable(
             wanted, self._velocity, self._position - lows, highs - self._position
         )
-        good = self._good(candidate[None])
+        good = self._good(candidate[None], self._all)
         bits |= ~good.inside[0] * np.uint8(Limited.POSITION)
         bits |= ~good.accepted[0] * np.uint8(Limited.WORKSPACE)
-        first = good.inside[0] & good.accepted[0]
-        if first.all():
-            # Mostly so: a guard takes longer than all the rest.
-            return candidate, bits
-        brake = self._braking.braked(self._velocity)
-        tried = brake + _SHARES * (candidate - brake)
-        good = self._good(tried)
+        refused = np.flatnonzero(~(good.inside[0] & good.accepted[0]))
+        if len(refused):
+            # Seldom: a guard takes longer than all the rest.
+            candidate[refused] = self._instead(
+                wanted[refused], candidate[refused], good.allowed[refused], refused
+            )
+        return candidate, bits
+
+    def _instead(self, wanted: Array, refused: Array, allowed: Array, arms: Array) -> Array:
+        """What is admissible instead of velocities that are not [n, J]."""
+        brake = self._braking.braked(self._velocity[arms])
+        nearest = refused
+        if self._guard is not None:
+            nearest = self._along(wanted, refused, allowed, arms, self._guard)
+        tried = np.concatenate([nearest[None], brake + _SHARES * (nearest - brake)])
+        good = self._good(tried, arms)
         fits: Array = good.inside & good.accepted
-        best = tried[fits.argmax(axis=0), np.arange(self.arms)]
-        nearest = np.where(np.logical_or.reduce(fits)[:, None], best, brake)
-        return np.where(first[:, None], candidate, nearest), bits
+        best = tried[fits.argmax(axis=0), np.arange(len(arms))]
+        return np.where(np.logical_or.reduce(fits)[:, None], best, brake)
 
-    def _good(self, tried: Array) -> _Good:
-        """What is right with velocities [K, B, J], each [K, B]."""
+    def _along(
+        self, wanted: Array, refused: Array, allowed: Array, arms: Array, guard: KnownRoom
+    ) -> Array:
+        """What is wanted without what leads out of the guard's [n, J]: along a wall, not into it.
+
+        How far outside a brake would end is taken for linear around what was refused, which makes
+        the wall a half space of velocities: onto that what is wanted is projected. Not checked.
+        """
+        here = self._position[arms]
+        violation, slope = guard.slope(self._stop(refused, arms), arms)
+        excess = violation - allowed
+        kept_m = np.where(allowed > _SLACK, _KEPT_OUTSIDE_M, _KEPT_M)
+        tau = self.period_s + 0.5 * self._braking.duration(refused)[:, 0]
+        most = np.einsum('ij,ij->i', slope, refused) - (excess + kept_m) / tau
+        with np.errstate(divide='ignore', invalid='ignore'):
+            # Without an answer of the guard or a slope nothing is changed.
+            inwards = slope / np.einsum('ij,ij->i', slope, slope)[:, None]
+        told = (excess > 0.0) & np.isfinite(inwards).all(axis=1)
+
+        def projected(velocity: Array) -> Array:
+            over = np.einsum('ij,ij->i', slope, velocity) - most
+            return velocity - np.where(told & (over > 0.0), over, 0.0)[:, None] * np.where(
+                told[:, None], inwards, 0.0
+            )
+
         lows, highs = self._bounds()
-        stop = self._stop(tried)
-        return _Good(self._inside(stop, lows, highs), self._accepted(tried, stop))
+        below, above = here - lows[arms], highs[arms] - here
+        top, before = self._braking.top, self._velocity[arms]
+        along = projected(np.minimum(np.maximum(wanted, -top), top))
+        along, _ = self._braking.reachable(along, before, below, above)
+        # What the other limits have changed may lead out again.
+        along, _ = self._braking.reachable(projected(along), before, below, above)
+        return along
 
-    def _stop(self, velocity: Array) -> Array:
+    def _good(self, tried: Array, arms: Array) -> _Good:
+        """What is right with velocities [K, n, J] of arms [n]."""
+        lows, highs = self._bounds()
+        here, stop = self._position[arms], self._stop(tried, arms)
+        inside = self._inside(stop, lows[arms], highs[arms])
+        if self._guard is None:
+            return _Good(inside, np.ones_like(inside), np.zeros(len(arms)))
+        following = here + tried * self.period_s
+        seen = np.concatenate([here[None], following, 0.5 * (following + stop), stop])
+        violation = self._guard.violation(seen, arms)
+        allowed = self._allowed(violation[0], arms)
+        fits = (violation[1:] <= allowed).reshape(3, *inside.shape)
+        return _Good(inside, np.logical_and.reduce(fits), allowed)
+
+    def _stop(self, velocity: Array, arms: Array) -> Array:
         """Where a tick with a velocity and braking after it end at the latest."""
-        return self._position + velocity * self.period_s + self._braking.way(velocity)
+        return self._position[arms] + velocity * self.period_s + self._braking.way(velocity)
 
     @staticmethod
     def _inside(stop: Array, lows: Array, highs: Array) -> Array:
@@ -287,34 +351,12 @@ class MotionFilter:
         inside: Array = np.logical_and.reduce(fits, axis=-1)
         return inside
 
-    def _accepted(self, tried: Array, stop: Array) -> Array:
-        """Which of the tried velocities [K, B, J] the guard accepts [K, B]."""
-        if self._guard is None:
-            return np.ones(tried.shape[:2], np.bool_)
-        following = self._position + tried * self.period_s
-        seen = np.concatenate([self._position[None], following, 0.5 * (following + stop), stop])
-        violation = self._violation(seen)
-        fits = violation[1:] <= self._allowed(violation[0])
-        accepted: Array = np.logical_and.reduce(fits.reshape(3, len(tried), self.arms))
-        return accepted
-
-    def _allowed(self, violation: Array) -> Array:
-        """How far outside arms may go that are so far outside [B] [m]; NaN: nowhere."""
-        self._level = np.fmin(self._level, np.maximum(violation, 0.0))
-        most: Array = np.maximum(np.minimum(violation, self._level + self._tolerance), 0.0)
+    def _allowed(self, violation: Array, arms: Array) -> Array:
+        """How far outside arms may go that are so far outside [n] [m]; NaN: nowhere."""
+        level = np.fmin(self._level[arms], np.maximum(violation, 0.0))
+        self._level[arms] = level
+        most: Array = np.maximum(np.minimum(violation, level + self._tolerance), 0.0)
         return most + _SLACK
-
-    def _violation(self, position: Array) -> Array:
-        """What the guard says of [..., J], in one call."""
-        assert self._guard is not None
-        flat = position.reshape(-1, position.shape[-1])
-        violation = np.asarray(self._guard.violation(flat))
-        if violation.shape != flat.shape[:1]:
-            raise ShapeError(
-                f'guard: expected a violation for each of {len(flat)} positions, '
-                f'received {violation.shape}'
-            )
-        return violation.reshape(position.shape[:-1])
 
     def _move(self, velocity: Array, limited: Array) -> Motion:
         lows, highs = self._bounds()
