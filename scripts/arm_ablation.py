@@ -121,9 +121,9 @@ def studied(found: dict[str, list[dict[str, Any]]], seeds: int, steps: int) -> s
     return f"""`python scripts/arm_ablation.py studied --seeds {seeds} --steps {steps}`:
 `config/ur5e.yaml` with `STUDIED` (without the guard, which takes a fifth of the time; a running
 average of 0.05; actions that cost nothing) and one thing changed, {seeds} seeds of {steps:,} steps,
-in one process. Greedy episodes that end within 2 cm; the worst of the last three of {SCORES} scores of any seed
-says how steady it is; the fifth column how much of the run had passed when all seeds had been
-within 5 cm in 99 % of episodes. Step sizes were not tuned anew for each row.
+in one process. Greedy episodes that end within 2 cm; the worst of the last three of {SCORES} scores
+of any seed says how steady it is; the fifth column how much of the run had passed when all seeds
+had been within 5 cm in 99 % of episodes. Step sizes were not tuned anew for each row.
 
 {table(found)}"""
 

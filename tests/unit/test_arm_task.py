@@ -223,6 +223,35 @@ def test_the_way_home_is_straight_and_slow() -> None:
     assert near == pytest.approx([-0.03, 0.0])
 
 
+@pytest.mark.parametrize('name', ['ur5e', 'fr3'])
+def test_many_simulated_arms_are_held_to_workspace_and_clearance_as_one_real_arm_is(
+    name: str,
+) -> None:
+    """From starts that are spread beyond the guard, pressed about by actions of any direction."""
+    robot = load_robot(name)
+    settings = {'robot': name, 'episode': {'steps': 30, 'start_spread_rad': 0.6}}
+    guard = robot.guard()
+
+    def worst(bridge: Any) -> list[float]:
+        bridge.reset(3)
+        random = np.random.default_rng(1)
+        found = [float(guard.violation(bridge.plant.position).max())]
+        for step in range(62):
+            if step % 12 == 0:
+                wanted = random.choice([-1.0, 1.0], (48, len(robot.home)))
+            bridge.step(wanted.astype(np.float32))
+            found.append(float(guard.violation(bridge.plant.position).max()))
+        return found
+
+    bridge = make_bridge('arm', 48, settings)
+    found = worst(bridge)
+    assert found[0] <= 0.0
+    # Arms that brake may bulge out between what the guard has seen.
+    assert max(found) <= 1e-3 + MotionFilter(robot.limits, robot.period_s).chord_m(1.0)
+    free = make_bridge('arm', 48, settings | {'simulation': {'guard': False}})
+    assert max(worst(free)) > 0.1
+
+
 def home_again(robot: Robot, walk: int) -> tuple[bool, int]:
     """Walk at random within all limits, then go home; whether it came there, times blocked."""
     random = np.random.default_rng([walk, 7])

@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -168,6 +168,7 @@ class Watched(Rig):
         self.before = (INSIDE, np.zeros(2))
         # Whether there was a command since, whether there was a stop, and ticks since that.
         self.commanded, self.latched, self.braking = False, False, 0
+        self.moved = False
         self.chord = 1e-3 + self.filter.chord_m(REACH)
 
     def do(self, name: str, *values: Any) -> None:
@@ -232,6 +233,7 @@ class Watched(Rig):
 
     def begin(self) -> None:
         self.begun, self.before = self.told, (self.told, np.zeros(2))
+        self.moved = False
         self.commanded, self.latched, self.braking = False, False, 0
 
     def hear(self) -> None:
@@ -256,6 +258,10 @@ class Watched(Rig):
         assert not self.latched or verdict.mode in (Mode.STOPPING, Mode.STOPPED)
         if verdict.position is None or verdict.velocity is None:
             assert verdict.mode in (Mode.WAITING, Mode.STOPPED)
+            if verdict.mode == Mode.WAITING and self.begun is not None:
+                # Only one that has not been moved is let go without a stop, to begin anew.
+                assert not self.moved
+                self.begun = None
             return
         if self.begun is None:
             assert verdict.position.tolist() == self.told.tolist()
@@ -265,6 +271,7 @@ class Watched(Rig):
         assert self.braking < 5 or not verdict.velocity.any()
         assert self.commanded or not verdict.velocity.any()
         self.before = (verdict.position, verdict.velocity)
+        self.moved |= bool(verdict.velocity.any())
 
     def follows(self, position: Array, velocity: Array) -> None:
         """From what was commanded before, within limits."""
@@ -282,6 +289,7 @@ class Watched(Rig):
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(ACTIONS, max_size=40))
+@example([('silence', 1), ('gap', 0.06), ('push', (0.0, 0.25)), ('work', 1, (0.0, 0.0))])
 def test_whatever_comes_is_within_limits_and_a_stop_is_a_stop(actions: list[Any]) -> None:
     """And a cleared arm, as one that begins, is where it was measured until there is a command."""
     rig = Watched()

@@ -311,12 +311,12 @@ class MotionFilter:
             # Without an answer of the guard or a slope nothing is changed.
             inwards = slope / np.einsum('ij,ij->i', slope, slope)[:, None]
         told = (excess > 0.0) & np.isfinite(inwards).all(axis=1)
+        inwards[~told] = 0.0
 
         def projected(velocity: Array) -> Array:
-            over = np.einsum('ij,ij->i', slope, velocity) - most
-            return velocity - np.where(told & (over > 0.0), over, 0.0)[:, None] * np.where(
-                told[:, None], inwards, 0.0
-            )
+            over = np.maximum(np.einsum('ij,ij->i', slope, velocity) - most, 0.0)
+            kept: Array = velocity - np.where(told, over, 0.0)[:, None] * inwards
+            return kept
 
         lows, highs = self._bounds()
         below, above = here - lows[arms], highs[arms] - here
