@@ -59,6 +59,7 @@ class Live:
         self.robot = robot = load_robot(settings.robot)
         self.settings, self.interface = settings, interface
         self.episodes = ReachEpisodes(robot, settings, 1)
+        self.spec = self.episodes.spec
         self.supervisor = Supervisor(
             SupervisorSettings(anchor_gain=ANCHOR_GAIN if interface == 'velocity' else 0.0),
             MotionFilter(robot.limits, robot.period_s, guard=robot.guard()),
@@ -110,6 +111,9 @@ class Live:
 
     def begin(self) -> None:
         self.episodes.begin(ONE, self.tool())
+
+    def close(self) -> None:
+        """Nothing is held."""
 
     def tool(self) -> Any:
         return self.robot.chain.tool(self.plant.position)

@@ -1,0 +1,43 @@
+"""What is learned on many simulated arms is reached by one held as hardware is held.
+
+The live side is that of ``tests/unit/test_arm_equal.py``: the supervisor with its filter and guard,
+the controllers and servos of the driver, the episodes of the environment, in real time's order.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+pytest.importorskip('mujoco')
+pytest.importorskip('rclpy')
+
+from benchmarks.arm_runs import Training, final_distances, greedy, settings_of
+from nrl_ros.arm.settings import ReachSettings
+from nrl_ros.core.episodes import Episodes
+from nrl_ros.core.types import Delivery
+from sim_bridge.options import parse
+from tests.unit.test_arm_equal import Live
+
+pytestmark = pytest.mark.slow
+
+STEPS, TARGETS = 400_000, 6
+
+
+def test_a_trained_policy_reaches_within_all_limits_of_a_real_arm() -> None:
+    """Each target from home, in 4 s, with nothing that stops the arm."""
+    settings = settings_of()
+    training = Training(settings)
+    training.run(STEPS)
+    snapshot = training.learner.snapshot()
+    ends = []
+    for seed in range(TARGETS):
+        task = parse(ReachSettings, dict(settings.environment.bridge.options), 'arm')
+        books = Episodes(
+            Live(task, 'velocity'),
+            agent='live',
+            session=1,
+            lockstep=True,
+            delivery=Delivery.EPISODE,
+        )
+        ends += final_distances(books, greedy(settings, snapshot, books), seed).tolist()
+    assert max(ends) < 0.02
