@@ -102,6 +102,19 @@ def test_no_answer_stays_no_answer() -> None:
     assert np.isnan(KnownRoom(Counted(), 1, 2).violation(np.full((1, 1, 2), np.nan), ARM)).all()
 
 
+def test_a_guard_that_answers_again_is_heard() -> None:
+    answer = math.nan
+    guard = Counted()
+    guard.parts = (Part(lambda q, asked: np.full(asked.shape, answer), np.eye(2)),)
+    motion_filter = MotionFilter(limits_of(), PERIOD, guard=guard)
+    motion_filter.start(np.zeros((1, 2)))
+    wanted = np.array([[0.5, 0.0]])
+    for _ in range(3):
+        assert not motion_filter.follow(wanted).velocity.any()
+    answer = -1.0
+    assert motion_filter.follow(wanted).velocity[0, 0] == pytest.approx(0.1)
+
+
 def walked(guard: WorkspaceGuard, limits: Any, home: Array, period_s: float, **how: Any) -> Array:
     """Positions and velocities of arms that press on at random, are pulled, and begin anew."""
     arms, ticks, seed = how['arms'], how['ticks'], how['seed']

@@ -113,7 +113,8 @@ class _KnownPart:
         moved = (theirs[0] != self._at[numbers]).any(axis=1, keepdims=True)
         room = self._room[numbers] - np.where(moved, used[0, some], 0.0)
         ahead = self._used(theirs[1:], theirs[0])
-        asked = moved & ~(room >= ahead.max(axis=0, initial=0.0))
+        # Without an answer it is asked again, since there may be one by now.
+        asked = (moved | np.isnan(room)) & ~(room >= ahead.max(axis=0, initial=0.0))
         room = np.where(asked, -self._ask(theirs[0], asked), room)
         self._at[numbers], self._room[numbers] = theirs[0], room
         found[0, some] = -room.min(axis=1)
