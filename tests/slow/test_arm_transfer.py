@@ -20,7 +20,7 @@ from tests.unit.test_arm_equal import Live
 
 pytestmark = pytest.mark.slow
 
-STEPS, TARGETS = 400_000, 6
+STEPS, TARGETS = 300_000, 6
 
 
 def test_a_trained_policy_reaches_within_all_limits_of_a_real_arm() -> None:
