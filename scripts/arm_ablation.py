@@ -75,12 +75,12 @@ WITH_LIMITS: dict[str, tuple[str, ...]] = {
 }
 
 
-def learn(overrides: tuple[str, ...], seed: int, steps: int) -> dict[str, Any]:
+def learn(
+    overrides: tuple[str, ...], scored_with: tuple[str, ...], seed: int, steps: int
+) -> dict[str, Any]:
     """Scores of one run as it goes, and what a million steps cost."""
     settings = settings_of(overrides, seed=seed)
-    scored = settings
-    if STUDIED[0] not in overrides:
-        scored = settings_of((*overrides, f'{OPTIONS}simulation.guard=true'), seed=seed)
+    scored = settings_of((*overrides, *scored_with), seed=seed)
     training = Training(settings)
     curve = []
     for part in range(1, SCORES + 1):
@@ -146,9 +146,12 @@ def main() -> None:
     options = parser.parse_args()
     limits = options.what == 'limits'
     variants = WITH_LIMITS if limits else {n: (*STUDIED, *more) for n, more in VARIANTS.items()}
+    scored_with = (f'{OPTIONS}simulation.guard=true',) if limits else ()
     found: dict[str, list[dict[str, Any]]] = {}
     for name, overrides in variants.items():
-        found[name] = [learn(overrides, seed, options.steps) for seed in range(options.seeds)]
+        found[name] = [
+            learn(overrides, scored_with, seed, options.steps) for seed in range(options.seeds)
+        ]
         print(row(name, found[name]), flush=True)
     file = 'arm_limits.json' if limits else 'arm_ablation.json'
     (RESULTS / file).write_text(json.dumps(found, indent=1) + '\n')

@@ -14,7 +14,7 @@ import numpy as np
 from nrl_ros.arm.model import ArmModel, chain_of, joints_of
 from nrl_ros.core.types import Float64
 
-_HINGE = 3  # mjtJoint.mjJNT_HINGE
+HINGE = 3  # mjtJoint.mjJNTHINGE
 _EXACT = 1e-14
 
 
@@ -103,7 +103,7 @@ def parts_of(model: ArmModel, body: int) -> Parts:
                 continue
             axis = Pose(_to_axis(np.array(mj.jnt_axis[number], np.float64)))
             # A hinge turns about its anchor, which is given in the body's frame.
-            hinge = bool(mj.jnt_type[number] == _HINGE)
+            hinge = bool(mj.jnt_type[number] == HINGE)
             anchor = np.array(mj.jnt_pos[number], np.float64) if hinge else np.zeros(3)
             parts.before.append(snapped(pending @ Pose(translation=anchor) @ axis))
             reference = float(mj.qpos0[mj.jnt_qposadr[number]])
@@ -111,6 +111,20 @@ def parts_of(model: ArmModel, body: int) -> Parts:
             pending = Pose(axis.rotation.T) @ Pose(translation=-anchor)
         parts.after[link] = (len(parts.joints), pending)
     return parts
+
+
+def seat_of(model: ArmModel, name: str) -> tuple[int, Pose]:
+    """Number of the body that carries a site or is the named one, and the pose in its frame.
+
+    Raises:
+        ConfigError: there is no such site or body.
+    """
+    mj = model.mj
+    is_site, number = model.find(name)
+    if not is_site:
+        return number, Pose()
+    pose = Pose(matrix_of(mj.site_quat[number]), np.array(mj.site_pos[number], np.float64))
+    return int(mj.site_bodyid[number]), pose
 
 
 def place_of(model: ArmModel, parts: Parts, name: str) -> tuple[int, Pose]:
@@ -122,12 +136,7 @@ def place_of(model: ArmModel, parts: Parts, name: str) -> tuple[int, Pose]:
         ConfigError: there is no such site or body.
     """
     mj = model.mj
-    is_site, number = model.find(name)
-    pose = Pose()
-    body = number
-    if is_site:
-        pose = Pose(matrix_of(mj.site_quat[number]), np.array(mj.site_pos[number], np.float64))
-        body = int(mj.site_bodyid[number])
+    body, pose = seat_of(model, name)
     while body not in parts.after:
         pose = Pose(matrix_of(mj.body_quat[body]), np.array(mj.body_pos[body], np.float64)) @ pose
         body = int(mj.body_parentid[body])

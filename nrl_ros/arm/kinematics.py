@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.arm.chain_parts import Parts, Pose, matrix_of, parts_of, place_of
+from nrl_ros.arm.chain_parts import Parts, Pose, parts_of, place_of, seat_of
 from nrl_ros.arm.model import ArmModel
 from nrl_ros.arm.sweep import sweep
 from nrl_ros.core.errors import ShapeError
@@ -164,8 +164,7 @@ class Chain:
     """
 
     def __init__(self, model: ArmModel, watch: Sequence[str] = ()) -> None:
-        _, number = model.find(model.tool)
-        body = int(model.mj.site_bodyid[number]) if model.tool_is_site else number
+        body, _ = seat_of(model, model.tool)
         self.joints = model.joints
         self.names = (model.tool, *watch)
         self._model = model
@@ -241,15 +240,11 @@ class Chain:
 
         See ``nrl_ros.arm.sweep``; an offset of the tool counts as it is now.
         """
-        mj, rates = self._model.mj, []
+        rates = []
         for name in self.names:
-            is_site, number = self._model.find(name)
-            body = int(mj.site_bodyid[number]) if is_site else number
-            point = np.array(mj.site_pos[number]) if is_site else np.zeros(3)
-            if name == self._model.tool:
-                turn = matrix_of(mj.site_quat[number]) if is_site else np.eye(3)
-                point = point + turn @ self._offset
-            rates.append(sweep(self._model, body, point))
+            body, pose = seat_of(self._model, name)
+            offset = self._offset if name == self._model.tool else np.zeros(3)
+            rates.append(sweep(self._model, body, pose.rotation @ offset + pose.translation))
         return np.array(rates)
 
     def orientation(self, position: NDArray[Any]) -> Float64:

@@ -10,11 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nrl_ros.arm.chain_parts import matrix_of
+from nrl_ros.arm.chain_parts import HINGE, matrix_of
 from nrl_ros.arm.model import ArmModel, chain_of, joints_of
 from nrl_ros.core.types import Float64
-
-_HINGE = 3  # mjtJoint.mjJNT_HINGE
 
 
 def sweep(
@@ -40,7 +38,7 @@ def sweep(
         for joint in reversed(joints_of(mj, link)):
             named = mj.joint(joint).name in model.joints
             anchor = np.array(mj.jnt_pos[joint], np.float64)
-            if mj.jnt_type[joint] == _HINGE:
+            if mj.jnt_type[joint] == HINGE:
                 if named:
                     axis = np.array(mj.jnt_axis[joint], np.float64)
                     lever = float(np.linalg.norm(np.cross(axis, offset - anchor)))
