@@ -95,4 +95,7 @@ def _explain(item: Any, known: list[str]) -> str:
     # A check of several settings together says itself which of them it means.
     received = f' (received {item["input"]!r})' if name and item['type'] != 'missing' else ''
     said = item['msg'].removeprefix('Value error, ')
+    if item['type'] == 'string_type' and not isinstance(item['input'], (str, list, dict)):
+        # YAML reads names such as 1, 1e3, on, no and ~ as something else.
+        said += '; a name that YAML reads as a number, as true or false, or as nothing needs quotes'
     return f'{name}: {said}{received}' if name else f'{said}'

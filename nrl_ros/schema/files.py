@@ -56,8 +56,65 @@ class RunSettings:
     neuromodulator: NeuromodulatorNodeSettings
 
 
+# A file of settings is small; more than this is another file, or aliases that multiply.
+_MOST_BYTES = 4 * 2**20
+_MOST_KEYS = 20_000
+
+
+class KeyTwiceError(yaml.YAMLError):
+    """One setting stands twice in a file, so that nobody can say which of the two is meant."""
+
+
 class RosLoader(yaml.SafeLoader):
-    """YAML whose numbers are those of ROS: ``1e-3`` is one, not a text."""
+    """YAML whose numbers are those of ROS: ``1e-3`` is one, not a text; each key stands once."""
+
+    def get_single_node(self) -> Any:
+        """The document's root.
+
+        Raises:
+            KeyTwiceError: a key stands twice in one mapping, or one setting is given as ``a.b`` and
+                as ``a: {b: ...}``.
+        """
+        node = super().get_single_node()
+        if node is not None:
+            _Keys().check(node, '')
+        return node
+
+
+class _Keys:
+    """Finds settings that stand twice in a document, with the lines of both."""
+
+    def __init__(self) -> None:
+        self._line: dict[str, int] = {}
+        self._seen = 0
+
+    def check(self, node: Any, prefix: str) -> None:
+        if isinstance(node, yaml.SequenceNode):
+            for number, item in enumerate(node.value):
+                self.check(item, f'{prefix}{number}.')
+        if not isinstance(node, yaml.MappingNode):
+            return
+        here: dict[str, int] = {}
+        for key, value in node.value:
+            self._seen += 1
+            if self._seen > _MOST_KEYS:
+                raise yaml.YAMLError(f'more than {_MOST_KEYS} keys, with those that aliases repeat')
+            # What a merge brings in is meant to be replaced by what stands beside it.
+            if not isinstance(key, yaml.ScalarNode) or key.tag == 'tag:yaml.org,2002:merge':
+                continue
+            name, line = f'{prefix}{key.value}', key.start_mark.line + 1
+            self._note(here, name, line)
+            if not isinstance(value, yaml.MappingNode):
+                self._note(self._line, name, line)
+            self.check(value, f'{name}.')
+
+    @staticmethod
+    def _note(lines: dict[str, int], name: str, line: int) -> None:
+        if name in lines:
+            raise KeyTwiceError(
+                f'key {name!r} stands twice, in line {lines[name]} and in line {line}: remove one'
+            )
+        lines[name] = line
 
 
 RosLoader.add_implicit_resolver(
@@ -100,14 +157,35 @@ def read_yaml(path: Path) -> Any:
     """What a YAML file holds.
 
     Raises:
-        ConfigError: the file is missing or not YAML.
+        ConfigError: the file is missing, too large or not YAML, or a key stands in it twice.
     """
     try:
-        return yaml.load(path.read_text(encoding='utf-8'), RosLoader)
+        with path.open('rb') as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ConfigError(
+                f'{path} is larger than {_MOST_BYTES} bytes: expected a file of settings'
+            )
+        # From bytes, YAML finds out itself which kind of Unicode they are.
+        return yaml.load(data, RosLoader)
     except OSError as error:
         raise ConfigError(f'cannot read {path}: {error.strerror}') from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except KeyTwiceError as error:
+        raise ConfigError(f'{path}: {error}') from None
+    except RecursionError:
+        raise ConfigError(f'{path} is not valid YAML: it is nested too deeply') from None
+    except (yaml.YAMLError, ValueError) as error:
         raise ConfigError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from error
+
+
+def package_folder(name: str) -> Path | None:
+    """The share folder of an installed ROS package, None where there is none of that name."""
+    for variable, below in (('AMENT_PREFIX_PATH', 'share'), ('ROS_PACKAGE_PATH', '')):
+        for prefix in os.environ.get(variable, '').split(os.pathsep):
+            folder = Path(prefix) / below / name
+            if prefix and folder.is_dir():
+                return folder
+    return None
 
 
 def read_config(path: Path) -> dict[str, Flat]:
@@ -120,14 +198,23 @@ def read_config(path: Path) -> dict[str, Flat]:
     if not isinstance(data, dict):
         raise ConfigError(f'{path}: expected node names at the top, as in /**/learner')
     nodes: dict[str, Flat] = {name: {} for name in MODELS}
+    given: dict[tuple[str, str], str] = {}
     for key, value in data.items():
         last = str(key).rsplit('/', 1)[-1]
         if last not in MODELS and last != '**':
             raise ConfigError(f'{path}: unknown node {key!r}{closest(last, list(MODELS))}')
         if not (isinstance(value, dict) and isinstance(value.get(PARAMETERS), dict)):
             raise ConfigError(f'{path}: expected {PARAMETERS} below {key!r}')
+        flat = dotted(value[PARAMETERS])
         for name in MODELS if last == '**' else [last]:
-            nodes[name] |= dotted(value[PARAMETERS])
+            nodes[name] |= flat
+        # What stands below /** is meant to be replaced; /learner and /**/learner are one node here.
+        for setting in flat if last != '**' else ():
+            other = given.setdefault((last, setting), str(key))
+            if other != key:
+                raise ConfigError(
+                    f'{path}: {setting!r} below {key!r} and below {other!r}: remove one'
+                )
     return nodes
 
 
