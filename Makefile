@@ -1,7 +1,8 @@
 # make demo   sets everything up and trains a policy over ROS 2
 # make test   sets everything up and passes the tests
 # make bench  measures the loop over ROS 2, the core in one process, and traces; writes the page
-# They do only what has not been done yet.
+# They do only what has not been done yet. `make setup ROS=kilted` takes the wheels of ROS 2 Kilted, and
+# what follows keeps them; a new environment gets Jazzy.
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,10 +15,10 @@ help:
 	@sed -n 's/^# make/make/p' Makefile
 
 setup:
-	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" ROS="$(ROS)" sh scripts/setup.sh
 
 setup-test:
-	@PYTHON="$(PYTHON)" VENV="$(VENV)" sh scripts/setup.sh test
+	@PYTHON="$(PYTHON)" VENV="$(VENV)" ROS="$(ROS)" sh scripts/setup.sh test
 
 demo: setup
 	@$(BIN)/nrl demo

@@ -1,14 +1,14 @@
 """``pip install .``: the code, the generated messages, and what belongs into the ROS prefix.
 
-pip builds with the ROS 2 that is installed and sourced, else with wheels that it fetches
-(scripts/build_backend.py); with ``--no-build-isolation`` with what the virtual environment holds.
+pip builds with the ROS 2 that is installed and sourced, else with wheels that it fetches: of Jazzy,
+or of what the variable ROS names (scripts/build_backend.py). With ``--no-build-isolation`` it takes
+what the virtual environment holds.
 """
 
 from __future__ import annotations
 
 import re
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from setuptools import Distribution, setup
@@ -18,21 +18,9 @@ ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT / 'scripts'))
 
 import build_interfaces  # noqa: E402
+import ros_wheels  # noqa: E402
 
 VERSION = re.search(r"__version__ = '(.+)'", (ROOT / 'nrl_ros/__init__.py').read_text()).group(1)
-
-
-def ros_wheels() -> list[str]:
-    """The ROS wheels that the messages are built with and need to run; none of an installed ROS."""
-    wheels = []
-    for line in (ROOT / 'requirements/kilted.txt').read_text().split():
-        wheel = line.split('==')[0]
-        if not wheel.startswith(('ros-ament-', 'ros-rosidl-')):
-            try:
-                wheels.append(f'{wheel}=={metadata.version(wheel.split("[")[0])}')
-            except metadata.PackageNotFoundError:
-                continue
-    return wheels
 
 
 class BuildWithInterfaces(build_py):
@@ -80,10 +68,13 @@ setup(
     ],
     package_data={'nrl_ros': ['py.typed'], 'nrl_ros.arm': ['models/*.xml']},
     data_files=[],
-    install_requires=[*(ROOT / 'requirements/run.txt').read_text().split(), *ros_wheels()],
+    install_requires=[
+        *(ROOT / 'requirements/run.txt').read_text().split(),
+        *ros_wheels.needed_to_run(),
+    ],
     extras_require={
-        'ros': (ROOT / 'requirements/kilted.txt').read_text().split(),
-        'ros-jazzy': (ROOT / 'requirements/jazzy.txt').read_text().split(),
+        'ros': ros_wheels.wheels(ros_wheels.DISTRIBUTIONS[0]),
+        **{f'ros-{name}': ros_wheels.wheels(name) for name in ros_wheels.DISTRIBUTIONS},
         'arm': (ROOT / 'requirements/arm.txt').read_text().split(),
         'ray': ['ray>=2.50,<3'],
         'torch': ['torch>=2.2'],

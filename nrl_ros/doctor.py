@@ -26,7 +26,7 @@ HERE = Path(__file__).resolve().parent
 ROUNDTRIP_S = 15.0
 SHARED = Path('/dev/shm')
 _MUCH_MB = 1000.0
-_WHEELS = 'python -m pip install -r requirements/kilted.txt (or `make setup` in a checkout)'
+_WHEELS = 'python -m pip install -r requirements/jazzy.txt (or `make setup` in a checkout)'
 _BUILD = (
     '`make setup` in a checkout; `pip install .` of it in a virtual environment; '
     'or `colcon build` in a workspace, then source install/setup.bash'
@@ -291,7 +291,8 @@ def _digest(root: Path) -> str:
     parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
     parts += sorted((root / 'nrl_ros/core/native').glob('*.[ch]'))
     parts += [root / 'CMakeLists.txt', root / 'package.xml']
-    state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}'.encode())
+    wheels = importlib.metadata.version('ros-rclpy') if _installed('ros-rclpy') else ''
+    state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}{wheels}'.encode())
     for part in parts:
         state.update(part.name.encode() + b'\0' + part.read_bytes())
     return state.hexdigest()

@@ -8,6 +8,7 @@ import platform
 from pathlib import Path
 from typing import Any
 
+import ros_wheels
 from setuptools import build_meta
 
 build_editable = build_meta.build_editable
@@ -42,4 +43,4 @@ def _ros() -> list[str]:
         return []
     # There are no wheels for other machines; the build then says what to do.
     wheels = (platform.system(), platform.machine()) == ('Linux', 'x86_64')
-    return (_REQUIREMENTS / 'kilted.txt').read_text().split() if wheels else []
+    return ros_wheels.wheels(ros_wheels.chosen()) if wheels else []

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from importlib import metadata
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,10 +29,18 @@ def digest(root: Path = ROOT) -> str:
     parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
     parts += sorted((root / 'nrl_ros/core/native').glob('*.[ch]'))
     parts += [root / 'CMakeLists.txt', root / 'package.xml']
-    state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}'.encode())
+    state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}{_wheels_of()}'.encode())
     for part in parts:
         state.update(part.name.encode() + b'\0' + part.read_bytes())
     return state.hexdigest()
+
+
+def _wheels_of() -> str:
+    """Return the version of the ROS wheels: messages of one distribution do not load in another."""
+    try:
+        return metadata.version('ros-rclpy')
+    except metadata.PackageNotFoundError:
+        return ''
 
 
 def build(build_folder: Path, stage: Path) -> Path:
@@ -109,7 +118,7 @@ def _environment() -> dict[str, str]:
     if not wheels and not installed:
         raise SystemExit(
             'error: no ROS 2 found; source /opt/ros/<distribution>/setup.sh first, or, on x86-64 '
-            'Linux, install requirements/kilted.txt into this environment'
+            'Linux, install requirements/jazzy.txt into this environment'
         )
     for name in ('AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH'):
         environment[name] = os.pathsep.join([*known(name), *wheels])
@@ -142,10 +151,16 @@ def copy_package(generated: Path, package: Path) -> None:
         shutil.rmtree(package / name, ignore_errors=True)
         shutil.copytree(generated / name, package / name, ignore=compiled)
     for library in generated.glob('*.so'):
-        shutil.copy2(library, package / library.name)
+        _replace(library, package / library.name)
     (package / 'core').mkdir(parents=True, exist_ok=True)
-    shutil.copy2(generated / 'core/libnrl_kernel.so', package / 'core/libnrl_kernel.so')
+    _replace(generated / 'core/libnrl_kernel.so', package / 'core/libnrl_kernel.so')
     (package / STAMP).write_text(digest() + '\n')
+
+
+def _replace(source: Path | str, target: Path) -> None:
+    """Copy a file to a new one: a process that has the old one loaded keeps it as it was."""
+    target.unlink(missing_ok=True)
+    shutil.copy2(source, target)
 
 
 def prefix_files(stage: Path) -> list[tuple[str, list[str]]]:
@@ -177,7 +192,7 @@ def main() -> int:
     for folder, files in prefix_files(stage):
         (prefix / folder).mkdir(parents=True, exist_ok=True)
         for file in files:
-            shutil.copy2(file, prefix / folder / Path(file).name)
+            _replace(file, prefix / folder / Path(file).name)
     copy_package(generated, package)
     return 0
 

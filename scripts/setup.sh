@@ -1,6 +1,8 @@
 #!/bin/sh
 # Makes the virtual environment: ROS 2 from PyPI wheels, what the project needs, its messages.
 # With the argument "test" also what the tests need. Does only what has not been done.
+# ROS=kilted takes the wheels of that distribution; without it the environment keeps the distribution
+# that it has, and a new one gets Jazzy.
 set -eu
 
 PYTHON=${PYTHON:-python3}
@@ -32,18 +34,25 @@ if [ "$(uname -s)-$(uname -m)" != Linux-x86_64 ]; then
 fi
 
 # ------------------------------------------------------------------ packages
-mkdir -p "$VENV"
-wanted=$(cat setup.py requirements/*.txt scripts/setup.sh | cksum)
+[ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
+pip="$VENV/bin/python -m pip --disable-pip-version-check --quiet"
+distribution=$("$VENV/bin/python" scripts/ros_wheels.py)
+wanted="$distribution $(cat setup.py requirements/*.txt scripts/setup.sh | cksum)"
 stamp="$VENV/.packages"
 if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
-  echo 'setting up the virtual environment (once, a minute or two)'
-  [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
-  pip="$VENV/bin/python -m pip --disable-pip-version-check --quiet"
+  echo "setting up the virtual environment with ROS 2 $distribution (once, a minute or two)"
   $pip install --upgrade pip
-  $pip install -r requirements/build.txt -r requirements/kilted.txt -r requirements/run.txt \
-    -r requirements/arm.txt
+  # Wheels of two distributions do not mix: those of the other one leave, also those without a
+  # successor of the same name.
+  rm -f "$stamp" "$VENV/.test-packages"
+  if [ "$("$VENV/bin/python" scripts/ros_wheels.py --present)" != "$distribution" ]; then
+    $pip list --format=freeze | sed -n 's/^\(ros-[^=]*\)==.*/\1/p' >"$VENV/.leaving"
+    [ ! -s "$VENV/.leaving" ] || $pip uninstall --yes -r "$VENV/.leaving"
+    rm "$VENV/.leaving"
+  fi
+  $pip install -r requirements/build.txt -r "requirements/$distribution.txt" \
+    -r requirements/run.txt -r requirements/arm.txt
   echo "$wanted" >"$stamp"
-  rm -f "$VENV/.test-packages"
 fi
 
 # A folder on the path and one command: the checkout is the installed package.
@@ -61,7 +70,6 @@ chmod +x "$VENV/bin/nrl"
 # --------------------------------------------------------------------- tests
 if [ "${1:-}" = test ] && [ ! -e "$VENV/.test-packages" ]; then
   echo 'installing what the tests need (once)'
-  pip="$VENV/bin/python -m pip --disable-pip-version-check --quiet"
   $pip install -r requirements/test.txt
   # Only tests use torch, to check gradients; the build without CUDA is ten times smaller.
   cpu=https://download.pytorch.org/whl/cpu

@@ -189,9 +189,10 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
 
             from sim_bridge.arm_markers import ArmMarkers
         except ImportError as error:
-            self.get_logger().warning(
+            self.say_seldom(
+                'no markers',
                 f'no markers, since {error.name} is missing; install visualization_msgs to see the '
-                'arm in RViz'
+                'arm in RViz',
             )
             return
         self._markers = self.publisher(MarkerArray, topic, qos.step())

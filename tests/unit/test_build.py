@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import platform
 import shutil
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ def load(monkeypatch):
 @pytest.fixture
 def backend(load, monkeypatch):
     pytest.importorskip('setuptools')
-    for name in ('AMENT_PREFIX_PATH', 'ROS_DISTRO'):
+    for name in ('AMENT_PREFIX_PATH', 'ROS_DISTRO', 'ROS'):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(importlib.util, 'find_spec', lambda _name: None)
     monkeypatch.setattr(platform, 'system', lambda: 'Linux')
@@ -32,6 +33,73 @@ def backend(load, monkeypatch):
 
 def test_ros_wheels_are_fetched_where_no_ros_is_installed(backend):
     assert any(line.startswith('ros-rclpy[fastrtps]==') for line in backend._ros())
+
+
+@pytest.fixture
+def installed(load, monkeypatch):
+    """Pretends that wheels of these versions are in the environment; returns the module."""
+    ros_wheels = load('ros_wheels')
+    monkeypatch.delenv('ROS', raising=False)
+
+    def pretend(versions):
+        def version(name):
+            if name not in versions:
+                raise metadata.PackageNotFoundError(name)
+            return versions[name]
+
+        monkeypatch.setattr(ros_wheels.metadata, 'version', version)
+        return ros_wheels
+
+    return pretend
+
+
+def test_a_new_environment_gets_jazzy(installed):
+    assert installed({}).chosen() == 'jazzy'
+
+
+def test_an_environment_keeps_its_distribution(installed):
+    assert installed({'ros-rclpy': '9.1.2'}).chosen() == 'kilted'
+    assert installed({'ros-rclpy': '7.1.6'}).chosen() == 'jazzy'
+    assert installed({'ros-rclpy': '99.0'}).chosen() == 'jazzy'
+
+
+def test_the_variable_chooses_the_distribution(installed, monkeypatch):
+    ros_wheels = installed({'ros-rclpy': '7.1.6'})
+    monkeypatch.setenv('ROS', 'kilted')
+    assert ros_wheels.chosen() == 'kilted'
+    monkeypatch.setenv('ROS', '/opt/ros/kilted')
+    with pytest.raises(SystemExit, match='/opt/ros/kilted: wheels are known of jazzy and kilted'):
+        ros_wheels.chosen()
+
+
+def test_pip_takes_the_distribution_of_the_variable(backend, monkeypatch):
+    assert 'ros-rclpy[fastrtps]==7.1.6' in backend._ros()
+    monkeypatch.setenv('ROS', 'kilted')
+    assert 'ros-rclpy[fastrtps]==9.1.2' in backend._ros()
+
+
+def test_a_package_needs_the_wheels_that_it_was_built_with(installed):
+    ros_wheels = installed({'ros-rclpy': '9.1.2', 'ros-std-msgs': '5.5.1', 'ros-ament-cmake': '1'})
+    assert ros_wheels.needed_to_run() == ['ros-rclpy[fastrtps]==9.1.2', 'ros-std-msgs==5.5.1']
+
+
+def test_messages_are_built_anew_for_another_distribution(load, monkeypatch):
+    interfaces = load('build_interfaces')
+    digests = set()
+    for version in ('7.1.6', '9.1.2'):
+        monkeypatch.setattr(interfaces.metadata, 'version', lambda _name, version=version: version)
+        digests.add(interfaces.digest())
+    assert len(digests) == 2
+
+
+def test_a_rebuilt_library_leaves_the_file_alone_that_is_loaded(load, tmp_path):
+    interfaces = load('build_interfaces')
+    for name in ('old', 'new'):
+        (tmp_path / name).write_text(name)
+    (tmp_path / 'loaded').hardlink_to(tmp_path / 'old')
+    interfaces._replace(tmp_path / 'new', tmp_path / 'old')
+    assert (tmp_path / 'old').read_text() == 'new'
+    assert (tmp_path / 'loaded').read_text() == 'old'
 
 
 @pytest.mark.parametrize('name', ['AMENT_PREFIX_PATH', 'ROS_DISTRO'])
