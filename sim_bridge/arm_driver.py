@@ -27,7 +27,7 @@ from nrl_ros.arm.kinematics import Chain
 from nrl_ros.arm.model import ArmModel
 from nrl_ros.arm.plant import MujocoPlant, ServoPlant
 from nrl_ros.arm.trajectory import Trajectory
-from nrl_ros.core.errors import ConfigError, NrlError
+from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.types import Float64 as Array
 from nrl_ros.ros import qos
 from nrl_ros.ros.controller import JOINTS, parameter_service
@@ -166,7 +166,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         def guarded(message: Any) -> None:
             try:
                 take(message)
-            except NrlError:
+            except Exception:
                 self._controllers.hold()
                 raise
 

@@ -32,6 +32,7 @@ from nrl_ros.core.interfaces import Environment
 from nrl_ros.core.types import Applied, Float32, Int32, StepResult
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.description import wait_for_description
+from nrl_ros.ros.hearing import counters_of
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader
 from sim_bridge.options import parse
@@ -198,9 +199,8 @@ class ArmEnvironment:
             self._interrupt(_CLEARED)
 
     def _on_status(self, message: SafetyStatus) -> None:
-        expected = self.robot.digest()
+        expected, ticks = self.robot.digest(), counters_of(message).get('ticks', 0)
         self._trouble, self._compared = '', True
-        ticks = dict(zip(message.counter_name, message.counter_value, strict=True)).get('ticks', 0)
         if ticks < self._safety_ticks and self._moved:
             self._interrupt('the safety node was started anew')
         self._safety_ticks = ticks

@@ -66,11 +66,9 @@ class ArmMonitor(Monitor):
     def __init__(self, figures: ArmFigures, *rest: Any, **options: Any) -> None:
         super().__init__(*rest, **options)
         self._figures = figures
-        self.create_subscription(SafetyStatus, names.SAFETY_STATUS, self._on_safety, qos.latched())
-        self.create_subscription(ArmCommand, names.ARM_COMMAND, self._on_command, qos.step())
-        self.create_subscription(
-            DiagnosticArray, names.DIAGNOSTICS, self._on_diagnostics, qos.event()
-        )
+        self.hear(SafetyStatus, names.SAFETY_STATUS, qos.latched(), self._on_safety)
+        self.hear(ArmCommand, names.ARM_COMMAND, qos.step(), self._on_command)
+        self.hear(DiagnosticArray, names.DIAGNOSTICS, qos.event(), self._on_diagnostics)
         self._asked: dict[str, Any] = {
             word: self.create_client(Trigger, service) for word, service in _WORDS.items()
         }
@@ -100,6 +98,8 @@ class ArmMonitor(Monitor):
         self._figures.moves = _MOVES.get(message.purpose, '')
 
     def _on_report(self, message: EpisodeReport) -> None:
+        if message.agent != self._agent:
+            return
         super()._on_report(message)
         figures, named = self._figures, list(message.metric_name)
         figures.episodes += len(message.ending)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 
 from nrl_ros.cli.evaluate import DISTANCE
 from nrl_ros.cli.metrics import ENDINGS, EpisodeRow
 from nrl_ros.cli.progress import Progress
-from nrl_ros.ros import names, qos
+from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros.hearing import Refusals, Topic, counters_of, hear
 from nrl_ros.ros.interfaces import (
     EnvStatus,
     EpisodeReport,
@@ -47,19 +50,26 @@ class Monitor(Node):  # type: ignore[misc]
         self._record = record
         self._start = time.monotonic()
         self._served = False
+        refused: Counter[str] = Counter()
+        progress.counters['monitor'] = refused
+        self._refusals = Refusals(self, refused)
         reports = qos.event()
         reports.depth = _REPORTS
-        self.create_subscription(EpisodeReport, names.EPISODES, self._on_report, reports)
-        self.create_subscription(EnvStatus, names.ENV_STATUS, self._on_env, qos.latched())
-        self.create_subscription(
-            LearnerStatus, names.LEARNER_STATUS, self._on_learner, qos.latched()
-        )
-        self.create_subscription(
+        self.hear(EpisodeReport, names.EPISODES, reports, self._on_report)
+        self.hear(EnvStatus, names.ENV_STATUS, qos.latched(), self._on_env)
+        self.hear(LearnerStatus, names.LEARNER_STATUS, qos.latched(), self._on_learner)
+        self.hear(
             NeuromodulatorStatus,
             names.NEUROMODULATOR_STATUS,
-            self._on_neuromodulator,
             qos.latched(),
+            self._on_neuromodulator,
         )
+
+    def hear(
+        self, kind: type, topic: str, profile: QoSProfile, callback: Callable[[Any], None]
+    ) -> None:
+        """Subscribe; what is wrong with a message is counted and said once, and ends nothing."""
+        hear(self, Topic(kind, topic, profile), callback, self._refusals)
 
     def hears_environment(self) -> bool:
         """Whether the topics of a configured environment are here."""
@@ -73,6 +83,7 @@ class Monitor(Node):  # type: ignore[misc]
     def _on_report(self, message: EpisodeReport) -> None:
         if message.agent != self._agent:
             return
+        conversion.check_report(message)
         steps = np.asarray(message.total_steps, np.int64) + self._progress.earlier_steps
         returns = list(message.episode_return)
         if not returns:
@@ -98,24 +109,23 @@ class Monitor(Node):  # type: ignore[misc]
     def _on_env(self, message: EnvStatus) -> None:
         if message.agent != self._agent:
             return
-        progress = self._progress
+        progress, counters = self._progress, counters_of(message)
         progress.steps = message.steps + progress.earlier_steps
         progress.moving = True
         progress.episodes = message.episodes
         progress.steps_per_second = message.steps_per_second
         progress.finished = message.finished
         named = ('late_actions', 'missing_actions', 'resent_states')
-        progress.counters['environment'] = {name: getattr(message, name) for name in named}
-        progress.counters['environment'] |= _counters(message)
+        shown = {name: getattr(message, name) for name in named}
+        progress.counters['environment'] = shown | counters
 
     def _on_learner(self, message: LearnerStatus) -> None:
-        progress = self._progress
+        progress, counters = self._progress, counters_of(message)
         progress.learner_heard += 1
         progress.weight_norm = message.weight_norm
         progress.learning_rate = message.learning_rate
         progress.noise_sigma = message.noise_sigma
         progress.busy_share = message.busy_share
-        counters = _counters(message)
         if self._served and self._agent not in message.agent:
             # Gone in good order: what it left open is not trouble.
             released = progress.counters['learner'].get('released_windows', 0)
@@ -125,14 +135,9 @@ class Monitor(Node):  # type: ignore[misc]
         progress.restored.setdefault('learner', dict(counters))
 
     def _on_neuromodulator(self, message: NeuromodulatorStatus) -> None:
-        progress = self._progress
+        progress, counters = self._progress, counters_of(message)
         # None arrived since the last status: the last figure is still the newest.
         if not np.isnan(message.mean_absolute_rpe):
             progress.mean_absolute_rpe = message.mean_absolute_rpe
         progress.baseline = message.mean_baseline
-        progress.counters['neuromodulator'] = _counters(message)
-
-
-def _counters(message: Any) -> dict[str, int]:
-    values = (int(value) for value in message.counter_value)
-    return dict(zip(message.counter_name, values, strict=True))
+        progress.counters['neuromodulator'] = counters

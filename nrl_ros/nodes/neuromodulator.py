@@ -109,9 +109,9 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         if self._core.counters['invalid_rewards'] != refused:
             self.say_seldom(
                 'invalid reward',
-                f'reward of {reward.agent!r} at state {reward.sequence}: received '
-                f'{reward.value.tolist()}, expected finite numbers; those windows do not train',
-                every_s=2.0,
+                f'reward of {reward.agent!r} at state {reward.sequence}: '
+                f'{np.count_nonzero(~np.isfinite(reward.value))} of {len(reward.value)} values are '
+                'nan or infinite, expected finite numbers; those windows do not train',
                 error=True,
             )
 

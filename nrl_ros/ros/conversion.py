@@ -21,6 +21,7 @@ from nrl_ros.core.types import (
     ActionSpace,
     AgentInfo,
     Delivery,
+    Ending,
     EnvSpec,
     RewardBatch,
     RpeBatch,
@@ -265,6 +266,29 @@ def report_to_msg(info: AgentInfo, ends: list[EpisodeEnds], stamp_ns: int) -> Ep
     )
     set_stamp(message.header.stamp, stamp_ns)
     return message
+
+
+def check_report(message: EpisodeReport) -> None:
+    """Refuse a report of episodes whose arrays do not fit together.
+
+    Raises:
+        ConversionError: arrays of unequal length, or an ending that there is none of.
+    """
+    count = len(message.episode_return)
+    expected = dict.fromkeys(('total_steps', 'instance', 'episode', 'length', 'ending'), count)
+    expected['metric'] = count * len(message.metric_name)
+    for name, length in expected.items():
+        received = len(getattr(message, name))
+        if received != length:
+            raise ConversionError(
+                f'EpisodeReport of {message.agent!r}: {name} has {received} values, expected '
+                f'{length} for {count} episodes and {len(message.metric_name)} further figures'
+            )
+    if count and max(message.ending) > max(Ending):
+        raise ConversionError(
+            f'EpisodeReport of {message.agent!r}: an episode ended as {max(message.ending)}, '
+            f'expected at most {int(max(Ending))}'
+        )
 
 
 def _figures(info: AgentInfo, ends: list[EpisodeEnds]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
@@ -9,6 +11,7 @@ from std_msgs.msg import String
 
 from nrl_ros.core.errors import BridgeError
 from nrl_ros.ros import qos
+from nrl_ros.ros.hearing import Refusals, Topic, hear
 
 _WAIT_S = 10.0
 
@@ -39,7 +42,7 @@ def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
             if not came.done():
                 came.set_result(message.data)
 
-        node.create_subscription(String, topic, take, qos.latched())
+        hear(node, Topic(String, topic, qos.latched()), take, Refusals(node, Counter()))
         executor.spin_until_future_complete(came, timeout_sec=timeout_s)
         executor.shutdown()
         node.destroy_node()

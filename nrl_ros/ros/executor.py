@@ -3,8 +3,9 @@
 rclpy's SingleThreadedExecutor builds its wait set, a task, and a coroutine anew for every callback:
 about 50 us a message, as much as the middleware itself, and more with every service and event
 handler of the node. This one keeps its wait set and calls the plain callbacks of subscriptions and
-timers directly. Calls of services, answers to clients, guard conditions and events are rare: when
-there is one, rclpy's own machinery takes it. Events are looked for a few times a second.
+timers directly; messages in the path of a step (``raw`` of ``hearing.hear``) are looked for first.
+Calls of services, answers to clients, guard conditions and events are rare: when there is one,
+rclpy's own machinery takes it. Events are looked for a few times a second.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from rclpy.executors import (
 )
 from rclpy.impl.implementation_singleton import rclpy_implementation as _rclpy
 from rclpy.node import Node
+from rclpy.subscription import Subscription
 from rclpy.waitable import NumberOfEntities
 
 # Longest wait for Python to see a signal.
@@ -28,6 +30,7 @@ _WAIT_NS = 40_000_000
 _EVENTS_NS = 100_000_000
 # Rare callbacks handled in one go, so that a flood of calls cannot starve the step path.
 _RARE_BATCH = 16
+_WITH_INFO = Subscription.CallbackType.WithMessageInfo
 
 
 class StepExecutor(SingleThreadedExecutor):
@@ -66,7 +69,7 @@ class StepExecutor(SingleThreadedExecutor):
         node = self._only
         self._stale = False
         self._subscriptions = {sub.handle.pointer: sub for sub in node.subscriptions}
-        self._hot = [sub for sub in node.subscriptions if sub.raw]
+        self._hot = [sub for sub in node.subscriptions if getattr(sub, 'on_step_path', False)]
         self._timers = {timer.handle.pointer: timer for timer in node.timers}
         self._node_guards = {guard.handle.pointer: guard for guard in node.guards}
         guards = [*node.guards, *(guard for guard in (self._guard, self._sigint_gc) if guard)]
@@ -183,7 +186,10 @@ def _take(subscription: Any) -> bool:
     taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
     if taken is None:
         return False
-    subscription.callback(taken[0])
+    if subscription._callback_type is _WITH_INFO:
+        subscription.callback(*taken)
+    else:
+        subscription.callback(taken[0])
     return True
 
 

@@ -22,13 +22,13 @@ from rclpy.timer import Timer
 
 from nrl_ros.core.errors import NrlError
 from nrl_ros.ros.executor import StepExecutor
+from nrl_ros.ros.hearing import Refusals, Topic, hear
 from nrl_ros.ros.parameters import NodeParameters
 from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.schema.base import Settings
 
 Model = TypeVar('Model', bound=Settings)
 
-_WARN_PERIOD_S = 2.0
 _SAY_AGAIN_S = 10.0
 # How often, and after how long each time, the name of an unknown node is asked for again.
 _NAME_TRIES = 20
@@ -50,6 +50,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
     def __init__(self, name: str, model: type[Model], **options: Any) -> None:
         super().__init__(name, **options)
         self.counters: Counter[str] = Counter()
+        self._refusals = Refusals(self, self.counters)
         self.active = False
         self.exit_requested = False
         self.exit_code = 0
@@ -206,44 +207,43 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         kind: type,
         topic: str,
         qos: QoSProfile,
-        callback: Callable[[Any], None],
+        callback: Callable[..., None],
         *,
-        raw: bool = False,
         inactive: bool = False,
+        **how: bool,
     ) -> None:
-        """A subscription that is silent while the node is inactive, unless ``inactive`` is given.
+        """Subscribe; silent while the node is inactive, unless ``inactive`` is given.
 
-        An NrlError of the callback is logged, throttled, and counted by its type; the message is
-        dropped. With ``raw`` the callback gets the bytes of the message. A latched message comes
-        once, often between configuring and activating: those want ``inactive``.
+        Whatever the callback raises is counted by its type and logged once; the message is
+        dropped. A latched message comes once, often between configuring and activating: those want
+        ``inactive``.
+
+        Args:
+            kind: message class.
+            topic: its name.
+            qos: profile.
+            callback: gets the message.
+            inactive: hear it while the node is inactive too.
+            how: ``raw`` and ``with_sender`` of ``hearing.hear``.
         """
 
         def incompatible(event: Any) -> None:
             self._incompatible(topic, event, 'publisher')
 
-        def guarded(message: Any) -> None:
-            if not (self.active or inactive):
-                return
-            try:
-                callback(message)
-            except NrlError as error:
-                self.dropped(error)
-
-        made = self.create_subscription(
-            kind,
-            topic,
-            guarded,
-            qos,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=incompatible),
-            raw=raw,
+        made = hear(
+            self,
+            Topic(kind, topic, qos),
+            callback,
+            self._refusals,
+            listens=lambda: self.active or inactive,
+            events=SubscriptionEventCallbacks(incompatible_qos=incompatible),
+            **how,
         )
         self._made.append(lambda: self.destroy_subscription(made))
 
     def dropped(self, error: NrlError) -> None:
-        """Count a refused message and say why, at most every two seconds per kind of error."""
-        kind = f'dropped_{type(error).__name__}'
-        self.counters[kind] += 1
-        self.say_seldom(kind, f'dropped: {error}', every_s=_WARN_PERIOD_S)
+        """Count an error that was no message's, and say it."""
+        self._refusals.refuse(error)
 
     def say_seldom(
         self, kind: str, text: str, *, every_s: float = _SAY_AGAIN_S, error: bool = False

@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.serialization import deserialize_message
 
 from nrl_ros.core.errors import ConversionError
+from nrl_ros.ros.hearing import read_message
 
 Array = NDArray[Any]
 
@@ -217,13 +217,7 @@ class WireCodec:
         return tuple(counts) if _PREAMBLE + position <= len(data) else None
 
     def _decode_slowly(self, data: bytes) -> Fields:
-        try:
-            message = deserialize_message(data, self.message)
-        except Exception as error:
-            raise ConversionError(
-                f'{len(data)} bytes are not a {self.message.__name__}: {error}'
-            ) from error
-        return self.fields(message)
+        return self.fields(read_message(data, self.message))
 
     def fields(self, message: Any) -> Fields:
         """Fields of a message object."""
