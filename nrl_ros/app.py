@@ -6,7 +6,6 @@ debuggers, and for looking at a whole run with one profiler.
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -21,6 +20,7 @@ from nrl_ros.nodes.learner import LearnerNode
 from nrl_ros.nodes.neuromodulator import NeuromodulatorNode
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.signals import Signals
 
 # Rounds given to the learner for the last rewards after the environment has stopped.
 _LAST_ROUNDS = 5
@@ -54,8 +54,8 @@ class ComposedExecutor(StepExecutor):
         self._only = _Together(nodes)  # type: ignore[assignment]
 
 
-def compose(nodes: Sequence[NrlNode[Any]]) -> bool:
-    """Run nodes until one is done or the process is told to stop; the last one stops first.
+def compose(nodes: Sequence[NrlNode[Any]], signals: Signals) -> bool:
+    """Run nodes until one is done or a signal tells them to stop; the last one stops first.
 
     Returns:
         False when one could not be started or go on.
@@ -66,16 +66,10 @@ def compose(nodes: Sequence[NrlNode[Any]]) -> bool:
             node.idle()
 
     executor = ComposedExecutor(nodes, idle)
-
-    def stop(_signal: int, _frame: Any) -> None:
-        executor.stop()
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, stop)
     try:
-        if not all(node.start() for node in nodes):
+        if not all(node.start(signals) for node in nodes):
             return False
-        executor.run(lambda: any(node.exit_requested for node in nodes))
+        executor.run(lambda: signals.received != 0 or any(node.exit_requested for node in nodes))
         nodes[-1].stop()
         for _ in range(_LAST_ROUNDS):
             executor.run_once()
@@ -94,15 +88,17 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 1 when a node could not be started (the reason is on stderr).
     """
-    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        nodes = [LearnerNode(), NeuromodulatorNode(), EnvironmentNode()]
-        return 0 if compose(nodes) else 1
-    except NrlError as error:
-        sys.stderr.write(f'error: {error}\n')
-        return 1
-    finally:
-        rclpy.try_shutdown()
+    with Signals(last=True) as signals:
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
+        try:
+            nodes = [LearnerNode(), NeuromodulatorNode(), EnvironmentNode()]
+            return 0 if compose(nodes, signals) else 1
+        except NrlError as error:
+            sys.stderr.write(f'error: {error}\n')
+            return 1
+        finally:
+            # Destroys nodes that are still there, such as those made before one that failed.
+            rclpy.try_shutdown()
 
 
 if __name__ == '__main__':

@@ -19,11 +19,18 @@ from nrl_ros.cli.arm import ArmFigures, ArmOptions, ArmPlan, make_plan
 from nrl_ros.cli.metrics import METRICS, Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.operator import Operator
-from nrl_ros.cli.processes import Processes, absolute_namespace, choose_domain, node_environment
+from nrl_ros.cli.processes import (
+    Processes,
+    absolute_namespace,
+    choose_domain,
+    exit_text,
+    node_environment,
+)
 from nrl_ros.cli.progress import PROGRESS, Progress
-from nrl_ros.cli.watch import Outcome, Signals, exit_text
+from nrl_ros.cli.watch import Outcome
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
+from nrl_ros.ros.signals import Signals
 
 _LINE_S = 1.0
 # A line that says nothing new is said again after this long.
@@ -133,9 +140,9 @@ def run(options: ArmOptions, console: Console) -> int:
     progress = Progress(target_episodes=options.episodes)
     episodes, rows = Table(plan.run.metrics, METRICS), Table(plan.run.progress, PROGRESS)
     figures = ArmFigures()
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    try:
-        with Signals() as signals:
+    with Signals() as signals:
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        try:
             monitor = ArmMonitor(
                 figures,
                 plan.settings.environment.agent,
@@ -147,12 +154,12 @@ def run(options: ArmOptions, console: Console) -> int:
             outcome = ArmWatch(monitor, progress, figures, signals, console).run(
                 plan, options, rows
             )
-    finally:
-        rclpy.try_shutdown()
-        episodes.close()
-        rows.close()
-    _write_summary(plan, progress, figures, outcome)
-    _report(plan, figures, outcome, console)
+        finally:
+            rclpy.try_shutdown()
+            episodes.close()
+            rows.close()
+        _write_summary(plan, progress, figures, outcome)
+        _report(plan, figures, outcome, console)
     return outcome.code
 
 
@@ -210,6 +217,7 @@ class ArmWatch:
                 processes.stop(group)
                 if group == (names.ENVIRONMENT,):
                     self._settle()
+            outcome.fail(processes.failed())
         finally:
             processes.stop()
         outcome.seconds = time.monotonic() - start

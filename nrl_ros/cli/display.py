@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import os
+import sys
 import time
-from typing import Protocol
+from typing import IO, Any, Protocol, cast
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -35,6 +37,49 @@ class Display(Protocol):
     def show(self, progress: Progress, wall_time_s: float) -> None:
         """Show the newest figures."""
         ...
+
+
+class LastingStream:
+    """A text stream that goes on, into nothing, when nobody reads it any more.
+
+    A closed terminal or the other end of a pipe that is gone must not end what runs.
+
+    Args:
+        stream: it belongs to a file descriptor.
+    """
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        """All else, such as its encoding, is the stream's."""
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        """Write a text; returns its length."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._give_up()
+            return len(text)
+
+    def flush(self) -> None:
+        """Hand on what was written."""
+        try:
+            self._stream.flush()
+        except OSError:
+            self._give_up()
+
+    def _give_up(self) -> None:
+        """Send the descriptor to nowhere, so that what is still in a buffer goes there too."""
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self._stream.fileno())
+        os.close(nowhere)
+
+
+def lasting_console() -> Console:
+    """A console for what runs long, see ``LastingStream``."""
+    return Console(file=cast(IO[str], LastingStream(sys.stdout)))
 
 
 def warn(console: Console, text: object) -> None:

@@ -65,9 +65,10 @@ def _train(options: TrainOptions) -> int:
 
     # Before anything of ROS is imported: a typing error must not hide behind a missing package.
     check_options(options)
+    from nrl_ros.cli.display import lasting_console
     from nrl_ros.cli.train import train as run
 
-    return run(options, Console())
+    return run(options, lasting_console())
 
 
 @app.command(help=_TRAIN_HELP)
@@ -216,8 +217,9 @@ def arm(  # noqa: PLR0913 - one argument per option
         )
         check_options(options)
         from nrl_ros.cli.arm_watch import run
+        from nrl_ros.cli.display import lasting_console
 
-        raise typer.Exit(run(options, Console()))
+        raise typer.Exit(run(options, lasting_console()))
 
 
 @app.command()

@@ -18,6 +18,8 @@ from nrl_ros.core.errors import NrlError
 from nrl_ros.nodes import THREAD_VARIABLES
 
 _GRACE_S = 5.0
+# The learner writes what it has learned, perhaps much of it, to a disk that may be slow.
+_SAVING_S = 30.0
 _LAST_LINES = 15
 _PR_SET_PDEATHSIG = 1
 
@@ -35,6 +37,8 @@ MODULES = {
     'arm_driver': 'sim_bridge.arm_driver',
     COMPOSED: 'nrl_ros.app',
 }
+# Those that what was learned would be lost with.
+_SAVING = ('learner', COMPOSED)
 
 
 class ProcessError(NrlError):
@@ -77,6 +81,8 @@ class Processes:
         self._log = log
         self._environment = dict(environment)
         self._started: list[Started] = []
+        # Were running when they were told to end.
+        self._stopped: list[Started] = []
 
     def start(self, name: str) -> None:
         """Start one of MODULES; processes are stopped in the opposite order."""
@@ -97,32 +103,49 @@ class Processes:
             return ''
         return '\n'.join(lines[-_LAST_LINES:])
 
-    def stop(self, names: Sequence[str] | None = None, *, grace_s: float = _GRACE_S) -> list[str]:
-        """Ask processes to end, and kill those that do not within the grace time.
+    def stop(self, names: Sequence[str] | None = None) -> None:
+        """Ask processes to end, and kill those that do not: after 5 s, who saves after 30 s.
 
         Args:
             names: which; None: all.
-            grace_s: time they have [s].
-
-        Returns:
-            Names of those that had to be killed.
         """
         chosen = [one for one in reversed(self._started) if names is None or one.name in names]
         for one in chosen:
             if one.process.poll() is None:
+                self._stopped.append(one)
                 one.process.send_signal(signal.SIGINT)
-        deadline = time.monotonic() + grace_s
-        killed = []
+        start = time.monotonic()
         for one in chosen:
+            grace_s = _SAVING_S if one.name in _SAVING else _GRACE_S
             try:
-                one.process.wait(max(deadline - time.monotonic(), 0.0))
+                one.process.wait(max(start + grace_s - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
                 one.process.kill()
                 # Even a killed process can be kept by the kernel; the command must not be.
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     one.process.wait(_GRACE_S)
-                killed.append(one.name)
-        return killed
+
+    def failed(self) -> str:
+        """What went wrong with processes that were told to stop, with their last lines.
+
+        Returns:
+            Empty where all have ended well, or had not yet begun.
+        """
+        said = []
+        for one in dict.fromkeys(self._stopped):
+            code = one.process.poll()
+            if code is None or code == -signal.SIGKILL:
+                lost = ': what it learned since its last checkpoint is lost'
+                said.append(
+                    f'{one.name} did not end when it was told to, and was killed'
+                    f'{lost if one.name in _SAVING else ""}'
+                )
+            elif code not in (0, -signal.SIGINT):
+                said.append(f'{one.name} ended with {exit_text(code)}')
+            else:
+                continue
+            said.append(self.last_lines(one.name))
+        return '\n'.join(said).rstrip()
 
 
 def _start(name: str, command: Sequence[str], log: Path, environment: Mapping[str, str]) -> Started:
@@ -202,3 +225,13 @@ def _udp_ports() -> set[int]:
 def absolute_namespace(namespace: str) -> str:
     """A namespace with its leading slash; empty stays empty."""
     return f'/{namespace.strip("/")}' if namespace.strip('/') else ''
+
+
+def exit_text(code: int) -> str:
+    """An exit code of a process as a person reads it."""
+    if code >= 0:
+        return f'exit code {code}'
+    try:
+        return f'signal {signal.Signals(-code).name}'
+    except ValueError:
+        return f'signal {-code}'

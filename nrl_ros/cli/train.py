@@ -20,21 +20,23 @@ from nrl_ros.cli.plan import Plan, TrainOptions, make_plan
 from nrl_ros.cli.processes import absolute_namespace, choose_domain, node_environment
 from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.cli.runs import newest
-from nrl_ros.cli.watch import Outcome, Signals, Watch
+from nrl_ros.cli.watch import Outcome, Watch
 from nrl_ros.core.errors import NrlError
+from nrl_ros.ros.signals import Signals
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 # Targets of the picture that an arm's training ends with.
 _PICTURE_ARMS = 500
 # Nothing worth measuring, or no time to.
-_UNFIT = (1, 128 + signal.SIGTERM)
+_UNFIT = (1, 128 + signal.SIGTERM, 128 + signal.SIGHUP)
 
 
 def train(options: TrainOptions, console: Console) -> int:
     """Train, and leave a run folder.
 
     Returns:
-        Exit code: 0, 1 when a node failed, 130 or 143 when interrupted before the set limit.
+        Exit code: 0, 1 when a node failed or what was learned could not be saved, 128 and the
+        number of the signal when interrupted before the set limit.
 
     Raises:
         NrlError: it could not be started.
@@ -48,17 +50,30 @@ def train(options: TrainOptions, console: Console) -> int:
     if before is not None:
         near = f', {before.success}' if before.success else ''
         say.print(f'untrained policy: {before}{near} ({before.episodes} greedy episodes)')
+    with Signals() as signals:
+        return _watched(plan, options, console, signals, before)
+
+
+def _watched(
+    plan: Plan, options: TrainOptions, console: Console, signals: Signals, before: Score | None
+) -> int:
+    """Run the nodes, score what they have learned, and say what came of it.
+
+    The first signal ends the training in order. One that comes when the nodes are gone leaves out
+    what takes long, scores and pictures, but not the summary.
+    """
     progress = _progress(plan)
-    outcome = _run_nodes(plan, options, progress, console)
+    outcome = _run_nodes(plan, options, progress, console, signals)
     after = None
     last = None if outcome.code in _UNFIT else _last_checkpoint(plan, console)
-    if last is not None:
-        after = _score(plan, options, last)
+    with signals.skipping():
+        after = _score(plan, options, last) if last is not None else None
     try:
         _write_summary(plan, progress, outcome, before, after)
-        _draw(plan, console)
-        if last is not None and options.episodes:
-            _draw_reaches(plan, last, console)
+        with signals.skipping():
+            _draw(plan, console)
+            if last is not None and options.episodes:
+                _draw_reaches(plan, last, console)
     except OSError as error:
         warn(console, f'{error.filename or plan.run.folder} was not written: {error.strerror}')
     _report(plan, outcome, progress, console)
@@ -73,7 +88,9 @@ def _progress(plan: Plan) -> Progress:
     )
 
 
-def _run_nodes(plan: Plan, options: TrainOptions, progress: Progress, console: Console) -> Outcome:
+def _run_nodes(
+    plan: Plan, options: TrainOptions, progress: Progress, console: Console, signals: Signals
+) -> Outcome:
     episodes, figures = Table(plan.run.metrics, METRICS), Table(plan.run.progress, PROGRESS)
     settings = plan.settings
     title = (
@@ -83,7 +100,7 @@ def _run_nodes(plan: Plan, options: TrainOptions, progress: Progress, console: C
     display = make_display(console, title, quiet=options.quiet, plain=options.plain)
     rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     try:
-        with Signals() as signals, display:
+        with display:
             monitor = Monitor(
                 settings.environment.agent,
                 progress,

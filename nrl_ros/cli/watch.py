@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 from lifecycle_msgs.msg import Transition
@@ -18,9 +16,10 @@ from nrl_ros.cli.display import Display
 from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.plan import Plan, TrainOptions
-from nrl_ros.cli.processes import COMPOSED, Processes
+from nrl_ros.cli.processes import COMPOSED, Processes, exit_text
 from nrl_ros.cli.progress import Progress
 from nrl_ros.ros.names import ENVIRONMENT, LEARNER, NEUROMODULATOR
+from nrl_ros.ros.signals import Signals
 
 # In the order of starting.
 NODES = (LEARNER, NEUROMODULATOR, ENVIRONMENT)
@@ -55,31 +54,15 @@ class Outcome:
     reason: str = ''
     trouble: dict[str, int] = field(default_factory=dict)
 
+    def fail(self, reason: str) -> None:
+        """Take down that it did not end well, whatever went before.
 
-class Signals:
-    """Notes SIGINT and SIGTERM while it is entered.
-
-    Attributes:
-        received: the last one; 0: none.
-    """
-
-    def __init__(self) -> None:
-        self.received = 0
-        self._before: dict[int, Any] = {}
-
-    def __enter__(self) -> Signals:
-        """Take the signals over."""
-        for name in (signal.SIGINT, signal.SIGTERM):
-            self._before[name] = signal.signal(name, self._note)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Give the signals back."""
-        for name, handler in self._before.items():
-            signal.signal(name, handler)
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.received = number
+        Args:
+            reason: comes after those that are known already; empty: nothing happened.
+        """
+        if reason:
+            self.ended, self.code = 'failed', 1
+            self.reason = '\n'.join(filter(None, (self.reason, reason)))
 
 
 class Watch:
@@ -129,6 +112,7 @@ class Watch:
             last = time.monotonic()
             outcome.trouble = self._progress.groups
             self._stop(processes, names)
+            outcome.fail(processes.failed())
         finally:
             processes.stop()
         if outcome.ended == 'interrupted' and not _limited(plan):
@@ -253,13 +237,3 @@ def _failed(name: str, what: str, processes: Processes, *others: str) -> Outcome
 def _limited(plan: Plan) -> bool:
     stop = plan.settings.environment.stop
     return bool(stop.steps or stop.episodes)
-
-
-def exit_text(code: int) -> str:
-    """An exit code of a process as a person reads it."""
-    if code >= 0:
-        return f'exit code {code}'
-    try:
-        return f'signal {signal.Signals(-code).name}'
-    except ValueError:
-        return f'signal {-code}'

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import secrets
-import signal
 import sys
 import time
 from collections import Counter
@@ -25,6 +24,7 @@ from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.hearing import Refusals, Topic, hear
 from nrl_ros.ros.parameters import NodeParameters
 from nrl_ros.ros.scheduling import set_realtime_priority
+from nrl_ros.ros.signals import Signals
 from nrl_ros.schema.base import Settings
 
 Model = TypeVar('Model', bound=Settings)
@@ -33,6 +33,8 @@ _SAY_AGAIN_S = 10.0
 # How often, and after how long each time, the name of an unknown node is asked for again.
 _NAME_TRIES = 20
 _NAME_WAIT_S = 0.1
+# States that shutting down is possible from; a node that was shut down by a person has no other.
+_MAY_SHUT_DOWN = ('unconfigured', 'inactive', 'active')
 
 
 class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
@@ -164,24 +166,47 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         self._take_down()
         return result
 
-    def start(self) -> bool:
-        """Configure and activate, as the autostart parameter says.
+    def destroy_node(self) -> None:
+        """Leave the ROS graph now, whoever still holds this object.
+
+        rclpy leaves the state machine to the garbage collector. It holds the node, and the last
+        node holds the middleware's participant: others would see it until its lease has run out,
+        20 s later, and its shared memory would stay until the machine is started again.
+        """
+        super().destroy_node()
+        # Missing where the node could not be made.
+        machine = getattr(self, '_state_machine', None)
+        if machine is not None:
+            machine.destroy_when_not_in_use()
+
+    def start(self, signals: Signals) -> bool:
+        """Configure and activate, as the autostart parameter says, unless a signal comes before.
+
+        Args:
+            signals: that tell the process to end.
 
         Returns:
             False when a transition failed.
         """
-        if not getattr(self.settings, 'autostart', True):
+        if signals.received or not getattr(self.settings, 'autostart', True):
             return True
-        for trigger in (self.trigger_configure, self.trigger_activate):
-            if trigger() != TransitionCallbackReturn.SUCCESS:
-                return False
-        return True
+        configured = TransitionCallbackReturn.FAILURE
+        # May wait for a robot; nothing has been learned or moved by then.
+        with signals.skipping():
+            configured = self.trigger_configure()
+        if signals.received:
+            return True
+        return (
+            configured == TransitionCallbackReturn.SUCCESS
+            and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
+        )
 
     def stop(self) -> None:
         """Leave in order: deactivate and release, whatever the state."""
         if self.active:
             self.trigger_deactivate()
-        self.trigger_shutdown()
+        if self._state_machine.current_state[1] in _MAY_SHUT_DOWN:
+            self.trigger_shutdown()
 
     # ------------------------------------------------------------------ topics
 
@@ -324,38 +349,34 @@ def draw_identity() -> int:
 
 
 def main(make: Callable[[], NrlNode[Any]], argv: list[str] | None = None) -> int:
-    """Run one node until it is done or told to stop by SIGINT or SIGTERM.
+    """Run one node until it is done or told to stop by SIGINT, SIGTERM or SIGHUP.
 
     Returns:
         Exit code: 0, or 1 when the node could not be started or go on (the reason is on stderr).
     """
-    rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
-    try:
+    with Signals(last=True) as signals:
+        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         try:
-            node = make()
-        except NrlError as error:
-            sys.stderr.write(f'error: {error}\n')
-            return 1
-        return _spin(node)
-    finally:
-        rclpy.try_shutdown()
+            try:
+                node = make()
+            except NrlError as error:
+                sys.stderr.write(f'error: {error}\n')
+                return 1
+            return _spin(node, signals)
+        finally:
+            # Destroys nodes that are still there, such as one that failed while it was made.
+            rclpy.try_shutdown()
 
 
-def _spin(node: NrlNode[Any]) -> int:
+def _spin(node: NrlNode[Any], signals: Signals) -> int:
     executor = StepExecutor(node, node.idle)
-
-    def stop(_signal: int, _frame: Any) -> None:
-        executor.stop()
-
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, stop)
     try:
-        if not node.start():
+        if not node.start(signals):
             return 1
         # What is there by now stays: the collector need not look through it again and again.
         gc.collect()
         gc.freeze()
-        executor.run(lambda: node.exit_requested)
+        executor.run(lambda: node.exit_requested or signals.received != 0)
         node.stop()
         return node.exit_code
     finally:

@@ -1,0 +1,65 @@
+"""Signals that tell a process to end: noted, so that it ends in order, once, however many come."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any
+
+# Ctrl-C and ros2 launch; systemd and kill; a terminal that was closed.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class Signals:
+    """Notes SIGINT, SIGTERM and SIGHUP while it is entered; none of them interrupts anything.
+
+    A SIGHUP that was ignored before stays ignored: that is how ``nohup`` keeps a command alive.
+
+    Args:
+        last: nothing comes after it but the end of the process, which ignores the signals from
+            then on. Python would otherwise give SIGINT back to the system while it takes itself
+            down, and a second Ctrl-C at that moment would make an orderly end look like a crash.
+
+    Attributes:
+        received: number of the newest signal; 0: none came.
+    """
+
+    def __init__(self, *, last: bool = False) -> None:
+        self.received = 0
+        self._last = last
+        self._raises = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> Signals:
+        """Take the signals over."""
+        for number in ENDING:
+            before = signal.getsignal(number)
+            if number == signal.SIGHUP and before == signal.SIG_IGN:
+                continue
+            self._before[number] = before
+            signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Give the signals back, or ignore them for the rest of the process's life."""
+        for number, before in self._before.items():
+            signal.signal(number, signal.SIG_IGN if self._last else before)
+
+    @contextmanager
+    def skipping(self) -> Iterator[None]:
+        """Leave what is inside at the next signal; what comes after it is done all the same."""
+        self._raises = True
+        try:
+            yield
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self._raises = False
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self.received = number
+        if self._raises:
+            self._raises = False
+            raise KeyboardInterrupt
