@@ -7,7 +7,7 @@ of real time and told on ``/clock``.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
+from nrl_ros.arm.controller_facts import COMMAND_INTERFACES, INTERFACE_NAME, JOINTS
 from nrl_ros.arm.controllers import Controllers, JointSensor, Mode
 from nrl_ros.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.arm.kinematics import Chain
@@ -30,7 +31,7 @@ from nrl_ros.arm.trajectory import Trajectory
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.types import Float64 as Array
 from nrl_ros.ros import qos
-from nrl_ros.ros.controller import JOINTS, parameter_service
+from nrl_ros.ros.controller import parameter_service
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
@@ -127,11 +128,12 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         self._sim_clock = self._optional(Clock, topics.clock)
         self._diagnostics = self._optional(DiagnosticArray, topics.diagnostics)
         if topics.velocity:
-            self._commands(Float64MultiArray, topics.velocity, self._on_velocity)
+            self._forward('velocity', topics.velocity, self._on_velocity)
         if topics.position:
-            self._commands(Float64MultiArray, topics.position, self._on_position)
+            self._forward('position', topics.position, self._on_position)
         if topics.trajectory:
             self._commands(JointTrajectory, topics.trajectory, self._on_trajectory)
+            self._offer(topics.trajectory, {COMMAND_INTERFACES: _texts(['position'])})
         if topics.description:
             description = self.publisher(String, topics.description, qos.latched())
             description.publish(String(data=self._model.text))
@@ -171,17 +173,26 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
                 raise
 
         self.subscription(kind, topic, qos.step(), guarded)
-        self.service(GetParameters, parameter_service(topic), self._on_get_parameters)
 
-    def _on_get_parameters(
-        self, request: GetParameters.Request, response: GetParameters.Response
-    ) -> GetParameters.Response:
-        """A controller's own parameters, of which there is one."""
-        joints = ParameterValue(
-            type=ParameterType.PARAMETER_STRING_ARRAY, string_array_value=self._model.joints
-        )
-        response.values = [joints if name == JOINTS else ParameterValue() for name in request.names]
-        return response
+    def _forward(self, interface: str, topic: str, take: Callable[[Any], None]) -> None:
+        """A forward controller."""
+        self._commands(Float64MultiArray, topic, take)
+        kind = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=interface)
+        self._offer(topic, {INTERFACE_NAME: kind})
+
+    def _offer(self, topic: str, own: dict[str, ParameterValue]) -> None:
+        """The parameter service of a controller, with joints and what else it has."""
+        parameters = {JOINTS: _texts(self._model.joints), **own}
+
+        def answer(
+            request: GetParameters.Request, response: GetParameters.Response
+        ) -> GetParameters.Response:
+            # As rclcpp does: of a request with one name that is not declared, nothing is answered.
+            if parameters.keys() >= set(request.names):
+                response.values = [parameters[name] for name in request.names]
+            return response
+
+        self.service(GetParameters, parameter_service(topic), answer)
 
     def _make_markers(self, topic: str) -> None:
         try:
@@ -319,6 +330,13 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         message = DiagnosticArray(status=[status])
         message.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(message)
+
+
+def _texts(values: Sequence[str]) -> ParameterValue:
+    """A parameter of several texts."""
+    return ParameterValue(
+        type=ParameterType.PARAMETER_STRING_ARRAY, string_array_value=list(values)
+    )
 
 
 def _nanoseconds(moment: Any) -> int:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from math import inf
 from typing import Any
 
@@ -21,15 +20,15 @@ from std_msgs.msg import Bool, Empty, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
+from nrl_ros.arm.controller_facts import QUESTIONS, ControllerFacts, judge, state_problem
 from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
-from nrl_ros.arm.preflight import order_problem
 from nrl_ros.arm.robot import Robot, make_robot
 from nrl_ros.core.errors import NrlError
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
 from nrl_ros.core.safety.supervisor import Supervisor
 from nrl_ros.ros import conversion, names, qos
-from nrl_ros.ros.controller import ControllerCheck
+from nrl_ros.ros.controller import ControllerCheck, ControllerState
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader, forward_command, trajectory
 from nrl_ros.ros.lifecycle import NrlNode
@@ -40,7 +39,8 @@ from nrl_ros.schema.safety import SafetyNodeSettings
 _GIGA = 1e9
 _RUNNING, _SCALING = 'the robot program', 'full speed scaling'
 _RELEASED = 'the emergency stop topic'
-_CONTROLLER = 'the controller, whose joint order is asked for or wrong'
+_CONTROLLER = 'the controller, whose joints and interface are asked for or wrong'
+_ACTIVE = 'the controller, which is not active'
 _LOOK_S = 0.1
 # Of the distance between arm and reference, where velocities are commanded, in a period.
 _ANCHOR_GAIN = 0.05
@@ -129,29 +129,38 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         )
 
     def _check_controller(self, robot: Robot) -> None:
-        """A forward controller has joints by place: in another order they would be exchanged."""
+        """Ask the controller whether it takes what it is sent, and whether it is active."""
         control = robot.description.control
-        named = control.interface == 'trajectory'
-
-        def problem(received: Sequence[str]) -> str:
-            return order_problem(robot.joints, received, named=named)
+        topic = self.resolve_topic_name(control.command_topic)
+        name = topic.rpartition('/')[0]
 
         def judged(wrong: str) -> None:
             assert self._supervisor is not None
             if wrong:
                 self._supervisor.stop(time.monotonic(), Cause.NOT_PERMITTED, wrong)
-            self._permit(_CONTROLLER, granted=not wrong)
+            self._permit(_CONTROLLER, granted=not wrong, why=wrong)
 
         check = ControllerCheck(
             self,
-            self.resolve_topic_name(control.command_topic),
-            listeners=self._command.get_subscription_count,
-            problem=problem,
+            topic,
+            questions=QUESTIONS,
+            judge=lambda listens, values, unheard: judge(
+                ControllerFacts(name, topic, unheard, listens, **values),
+                robot.joints,
+                control.interface,
+            ),
             judged=judged,
             patient=not self.settings.dry_run,
         )
-        self._made.append(check.close)
+        state = ControllerState(
+            self,
+            topic,
+            problem=lambda states: state_problem(name, states),
+            judged=lambda wrong: self._permit(_ACTIVE, granted=not wrong, why=wrong),
+        )
+        self._made += [check.close, state.close]
         self.periodic(_LOOK_S, check.look)
+        self.periodic(_LOOK_S, state.look)
 
     def activate(self) -> None:
         """Say again what must be cleared."""
@@ -272,9 +281,9 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         least = self._robot.description.watchdog.least_speed_scaling_percent
         self._permit(_SCALING, granted=message.data >= least)
 
-    def _permit(self, name: str, *, granted: bool) -> None:
+    def _permit(self, name: str, *, granted: bool, why: str = '') -> None:
         assert self._supervisor is not None
-        self._supervisor.on_permission(time.monotonic(), name, granted)
+        self._supervisor.on_permission(time.monotonic(), name, granted, why)
 
     def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         assert self._supervisor is not None

@@ -1,4 +1,4 @@
-"""In which order the controller of an arm takes its joints, as its own parameters say."""
+"""What the controller of an arm says of itself: its joints, its interface, whether it is active."""
 
 from __future__ import annotations
 
@@ -9,12 +9,21 @@ from typing import Any
 from rcl_interfaces.msg import ParameterType
 from rcl_interfaces.srv import GetParameters
 
-JOINTS = 'joints'
+from nrl_ros.ros.graph import subscribers
+
+try:
+    from controller_manager_msgs.srv import ListControllers
+except ImportError:
+    # Not among the wheels: a controller that is not active is then noticed by an arm that stands.
+    ListControllers = None
+
 # A controller that is there and has no parameter service after this long has none.
 _NO_SERVICE_S = 1.0
-# A question is given up after this long, and asked again as long as the answer was wrong.
+# A question is given up after this long, and asked again as long as the answer was not right.
 _ANSWER_S, _AGAIN_S = 1.0, 1.0
 _NOBODY_S = 3.0
+
+Answers = dict[str, Any]
 
 
 def parameter_service(command_topic: str) -> str:
@@ -22,15 +31,69 @@ def parameter_service(command_topic: str) -> str:
     return f'{command_topic.rpartition("/")[0]}/get_parameters'
 
 
+def _value(answer: Any) -> Any:
+    """Return the text or the texts of a parameter; None of one that is not there."""
+    value = answer.values[0] if answer is not None and answer.values else None
+    if value is None:
+        return None
+    if value.type == ParameterType.PARAMETER_STRING_ARRAY:
+        return tuple(value.string_array_value)
+    return value.string_value if value.type == ParameterType.PARAMETER_STRING else None
+
+
+class _Calls:
+    """Calls of one service that are made at once, and given up together."""
+
+    def __init__(self, node: Any, kind: Any, service: str) -> None:
+        self._node = node
+        self.client = node.create_client(kind, service)
+        self._pending: dict[str, Any] = {}
+        self._asked_at = 0.0
+
+    def close(self) -> None:
+        """Take no answer any more."""
+        self._node.destroy_client(self.client)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an answer is waited for."""
+        return bool(self._pending)
+
+    def ask(self, now: float, requests: dict[str, Any]) -> None:
+        """Make the calls, by name."""
+        self._asked_at = now
+        self._pending = {
+            name: self.client.call_async(request) for name, request in requests.items()
+        }
+
+    def answers(self, now: float) -> Answers | None:
+        """Return all answers by name, an empty one if they have not come in time; None: not yet."""
+        if all(call.done() for call in self._pending.values()):
+            answers = {name: call.result() for name, call in self._pending.items()}
+        elif now - self._asked_at > _ANSWER_S:
+            answers = {}
+            for call in self._pending.values():
+                self.client.remove_pending_request(call)
+        else:
+            return None
+        self._pending = {}
+        return answers
+
+
 class ControllerCheck:
-    """Asks a controller for its joints, and again whenever it comes anew.
+    """Asks a controller about itself, again once a second until all is known and right.
+
+    Each parameter is asked for in a request of its own, since rclcpp answers nothing at all to a
+    request that names one parameter that the controller does not have.
 
     Args:
         node: makes the client; ``look`` is to be called a few times a second.
         command_topic: where the controller listens, resolved.
-        listeners: number of those who listen there.
-        problem: what is wrong with its joints, '' if nothing.
-        judged: called with what is wrong, '' if the arm may be commanded.
+        questions: names of the parameters to ask for.
+        judge: gets types of messages that are listened for, values of the parameters by name (None:
+            there is no such one) and why they could not be had ('': they could), and returns
+            what is wrong and what is unsure.
+        judged: called with what is wrong where that has changed, '' if the arm may be commanded.
         patient: False: it may be commanded while nobody listens (nothing is sent).
     """
 
@@ -39,51 +102,59 @@ class ControllerCheck:
         node: Any,
         command_topic: str,
         *,
-        listeners: Callable[[], int],
-        problem: Callable[[Sequence[str]], str],
+        questions: Sequence[str],
+        judge: Callable[[tuple[str, ...], Answers, str], tuple[str, str]],
         judged: Callable[[str], None],
         patient: bool = True,
     ) -> None:
-        self._node, self._topic, self._listeners = node, command_topic, listeners
-        self._problem, self._judged, self._patient = problem, judged, patient
-        self._name = command_topic.rpartition('/')[0]
-        self._client = node.create_client(GetParameters, parameter_service(command_topic))
+        self._node, self._topic, self._questions = node, command_topic, questions
+        self._judge, self._judged, self._patient = judge, judged, patient
+        self._calls = _Calls(node, GetParameters, parameter_service(command_topic))
         self._began = time.monotonic()
         self._listened_since: float | None = None
-        self._asked_at = self._answered_at = 0.0
-        self._pending: Any = None
+        self._listened_at = self._answered_at = float('-inf')
+        self._listens: tuple[str, ...] = ()
         # What it was found to be: None: not known yet; '': as it should be, or cannot be known.
         self._found: str | None = None
-        self._asked_once = self._said_unknown = self._said_nobody = False
+        self._asked_once = self._said_nobody = False
+        self._unsure = ''
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether all was asked for and answered, and is as it should be."""
+        return self._found == '' and not self._unsure
 
     def close(self) -> None:
         """Ask no more."""
-        self._node.destroy_client(self._client)
+        self._calls.close()
 
     def look(self) -> None:
         """Ask what is to be asked, and take what has been answered."""
         now = time.monotonic()
-        if self._pending is not None:
-            if self._pending.done():
-                answer, self._pending = self._pending.result(), None
-                self._answered_at = now
-                self._take(answer)
-            elif now - self._asked_at > _ANSWER_S:
-                self._client.remove_pending_request(self._pending)
-                self._pending = None
-                self._unknown(f'{self._client.srv_name} does not answer')
-        elif self._client.service_is_ready():
-            again = bool(self._found) and now - self._answered_at > _AGAIN_S
-            if not self._asked_once or again:
-                self._asked_once, self._asked_at = True, now
-                self._pending = self._client.call_async(GetParameters.Request(names=[JOINTS]))
+        if self._calls.is_waiting:
+            answers = self._calls.answers(now)
+            if answers is None:
+                return
+            self._answered_at = now
+            service = self._calls.client.srv_name
+            self._take(
+                now,
+                {name: _value(answer) for name, answer in answers.items()},
+                '' if answers else f'{service} does not answer',
+            )
+        elif self._calls.client.service_is_ready():
+            if not self._asked_once or (not self.is_sure and now - self._answered_at > _AGAIN_S):
+                self._asked_once = True
+                requests = {name: GetParameters.Request(names=[name]) for name in self._questions}
+                self._calls.ask(now, requests)
         else:
             # Who comes back may be another one.
             self._asked_once = False
             self._without_service(now)
 
     def _without_service(self, now: float) -> None:
-        if self._patient and not self._listeners():
+        listens = self._listening(now)
+        if self._patient and not listens:
             if now - self._began > _NOBODY_S and self._found is None and not self._said_nobody:
                 self._said_nobody = True
                 self._node.get_logger().warning(
@@ -94,27 +165,80 @@ class ControllerCheck:
         if self._listened_since is None:
             self._listened_since = now
         if now - self._listened_since > _NO_SERVICE_S:
-            self._unknown(f'there is no service {self._client.srv_name}')
+            self._take(now, {}, f'there is no service {self._calls.client.srv_name}')
 
-    def _take(self, answer: Any) -> None:
-        value = answer.values[0] if answer is not None and answer.values else None
-        if value is None or value.type != ParameterType.PARAMETER_STRING_ARRAY:
-            self._unknown(f'{self._name} has no parameter {JOINTS!r}')
-            return
-        wrong = self._problem(list(value.string_array_value))
-        self._judge(f'controller {self._name} {wrong}' if wrong else '')
+    def _listening(self, now: float) -> tuple[str, ...]:
+        """Types of the messages that are listened for, looked up once a second."""
+        if now - self._listened_at > _AGAIN_S or not self._listens:
+            self._listened_at = now
+            there = subscribers(self._node, self._topic)
+            self._listens = tuple(sorted({endpoint.kind for endpoint in there}))
+        return self._listens
 
-    def _unknown(self, why: str) -> None:
-        if self._found is None and not self._said_unknown:
-            self._said_unknown = True
-            self._node.get_logger().warning(
-                f'the joint order of the controller on {self._topic} could not be checked, since '
-                f'{why}: compare it with the robot description yourself'
+    def _take(self, now: float, values: Answers, unheard: str) -> None:
+        """Judge what is known by now, and tell what has changed."""
+        wrong, unsure = self._judge(self._listening(now), values, unheard)
+        logger = self._node.get_logger()
+        if unsure and not self._unsure:
+            logger.warning(unsure)
+        elif self._unsure and not unsure and not wrong:
+            logger.info(
+                f'the controller on {self._topic} has answered at last: its joints and its '
+                'interface are those of the robot description'
             )
-        if not self._found:
-            self._judge('')
-
-    def _judge(self, wrong: str) -> None:
-        if wrong != self._found:
+        self._unsure = unsure
+        # What was wrong stays so while nobody answers.
+        if wrong != self._found and not (self._found and unheard and not wrong):
             self._found = wrong
             self._judged(wrong)
+
+
+class ControllerState:
+    """Asks the controller manager once a second which controllers are active, where that is served.
+
+    Args:
+        node: makes the client; ``look`` is to be called a few times a second.
+        command_topic: where the controller listens, resolved.
+        problem: gets name and state of each controller, returns what is wrong.
+        judged: called with what is wrong where that has changed, '' if nothing is known to be.
+    """
+
+    def __init__(
+        self,
+        node: Any,
+        command_topic: str,
+        *,
+        problem: Callable[[list[tuple[str, str]]], str],
+        judged: Callable[[str], None],
+    ) -> None:
+        self._problem, self._judged = problem, judged
+        self._found, self._answered_at = '', float('-inf')
+        namespace = command_topic.rpartition('/')[0].rpartition('/')[0]
+        service = f'{namespace}/controller_manager/list_controllers'
+        self._calls = _Calls(node, ListControllers, service) if ListControllers else None
+
+    def close(self) -> None:
+        """Ask no more."""
+        if self._calls is not None:
+            self._calls.close()
+
+    def look(self) -> None:
+        """Ask what is to be asked, and take what has been answered."""
+        calls, now = self._calls, time.monotonic()
+        if calls is None:
+            return
+        if calls.is_waiting:
+            answers = calls.answers(now)
+            if answers is None:
+                return
+            self._answered_at = now
+            answer = answers.get('')
+            if answer is None:
+                # Nobody who answers: nothing is known.
+                return
+            found = self._problem([(one.name, one.state) for one in answer.controller])
+            if found != self._found:
+                self._found = found
+                self._judged(found)
+        elif now - self._answered_at > _AGAIN_S and calls.client.service_is_ready():
+            calls.ask(now, {'': ListControllers.Request()})

@@ -499,10 +499,11 @@ def test_a_second_commander_is_refused_while_the_first_one_commands(arm):
 class Controller:
     """A node like a controller of ros2_control, for as much as its parameters tell."""
 
-    def __init__(self, arm, joints):
+    def __init__(self, arm, joints, interface='velocity'):
         self.probe = arm.probe
         self.node = rclpy.create_node('forward_velocity_controller', context=self.probe.context)
         self.node.declare_parameter('joints', joints)
+        self.node.declare_parameter('interface_name', interface)
         self.probe.executor.add_node(self.node)
 
     def load(self, joints):
@@ -524,7 +525,7 @@ def test_a_controller_with_its_joints_in_another_order_is_not_commanded(ros):
     assert text in status.why
     arm.go_on()
     refused = arm.clear()
-    assert not refused.success and 'the controller' in refused.message
+    assert not refused.success and text in refused.message
     assert not arm.sent
     # It is asked again, and may go on once that is mended.
     controller.load(['joint1', 'joint2'])
@@ -542,6 +543,21 @@ def test_a_controller_with_its_joints_in_another_order_is_not_commanded(ros):
     controller.close()
 
 
+def test_a_controller_of_another_interface_is_never_commanded(ros):
+    """Zeros, which hold an arm by its velocity, are where a position controller drives it to."""
+    arm = Arm(ros)
+    controller = Controller(arm, ['joint1', 'joint2'], 'position')
+    arm.connected = True
+    arm.mode(STOPPED)
+    status = arm.status(lambda message: message.mode == STOPPED)
+    assert "takes 'position' by its parameter interface_name" in status.why
+    assert 'the robot description has interface: velocity' in status.why
+    arm.go_on()
+    assert not arm.clear().success
+    assert not arm.sent
+    controller.close()
+
+
 def test_a_controller_with_the_same_joints_is_commanded(ros):
     arm = Arm(ros)
     controller = Controller(arm, ['joint1', 'joint2'])
@@ -556,6 +572,10 @@ def test_a_controller_that_cannot_be_asked_is_said_once(arm):
     said = arm.process.until_logged('could not be checked, since there is no service')
     assert said.count('could not be checked') == 1
     assert 'controller on /forward_velocity_controller/commands' in said
+    # One that can be asked at last takes it back.
+    controller = Controller(arm, ['joint1', 'joint2'])
+    arm.probe.until(lambda: arm.process.logged('has answered at last'), 'that it is taken back')
+    controller.close()
 
 
 def test_nothing_begins_while_nobody_listens(ros):

@@ -66,6 +66,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/cli/arm_watch.py': {'diagnostic_msgs'},
     # A node of its own, not a bridge: it stands where an arm's hardware stands.
     'nrl_ros/ros/joints.py': ARM_MESSAGES,
+    # Optional: the controller manager's own messages.
+    'nrl_ros/ros/controller.py': {'controller_manager_msgs'},
     'sim_bridge/ros2_control_arm.py': {'nrl_ros.ros', *ROS, *ARM_MESSAGES},
     'sim_bridge/arm_driver.py': {'nrl_ros', *ROS, *ARM_MESSAGES},
     'sim_bridge/arm_markers.py': ROS | ARM_MESSAGES,

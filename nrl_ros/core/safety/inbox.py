@@ -50,7 +50,8 @@ class Inbox:
         self._command_s = -math.inf
         self._sequence: int | None = None
         self._heartbeat_s = -math.inf
-        self._permissions = dict.fromkeys(settings.permissions, False)
+        # Those that are withheld, with why; those that were granted have none.
+        self._withheld: dict[str, str] = dict.fromkeys(settings.permissions, '')
 
     def put_state(self, now: float, position: Any, velocity: Any, age_s: float) -> str:
         """Keep a joint state; returns what is wrong with it, '' if it is as it should be.
@@ -91,9 +92,12 @@ class Inbox:
         """Note a heartbeat."""
         self._heartbeat_s = now
 
-    def put_permission(self, name: str, granted: bool) -> None:
-        """Note a permission."""
-        self._permissions[name] = granted
+    def put_permission(self, name: str, granted: bool, why: str = '') -> None:
+        """Note a permission, and why it was withdrawn where its name does not tell."""
+        if granted:
+            self._withheld.pop(name, None)
+        else:
+            self._withheld[name] = why
 
     def forget_sequence(self) -> None:
         """Drop the command and begin counting anew: somebody else commands."""
@@ -140,7 +144,9 @@ class Inbox:
         silence = now - self._heartbeat_s
         if 0.0 < settings.heartbeat_timeout_s < silence:
             found[Cause.DEAD_MAN] = f'no heartbeat for {silence:.3f} s'
-        withheld = [name for name, granted in self._permissions.items() if not granted]
-        if withheld:
-            found[Cause.NOT_PERMITTED] = f'no permission of {", ".join(withheld)}'
+        if self._withheld:
+            reasons = [why for why in self._withheld.values() if why]
+            names = [name for name, why in self._withheld.items() if not why]
+            reasons += [f'no permission of {", ".join(names)}'] if names else []
+            found[Cause.NOT_PERMITTED] = '; '.join(reasons)
         return found

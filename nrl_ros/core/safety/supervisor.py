@@ -14,6 +14,7 @@ from nrl_ros.core.safety.limits import JointLimits
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.outbox import Outbox
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.core.safety.response import Response
 
 _COUNTERS = (
     'ticks', 'followed', 'held', 'states', 'states_bad', 'states_skewed', 'commands',
@@ -67,6 +68,7 @@ class Supervisor:
         self.counters |= {f'stop_{kind.name}'.lower(): 0 for kind in Cause}
         self._inbox = Inbox(settings, hard, self.counters)
         self._outbox = Outbox(limits, period, anchored=settings.anchor_gain > 0.0)
+        self._response = Response(settings, limits, period)
         self._mode, self._cause, self._text = Mode.WAITING, Cause(0), ''
         # Whether it was commanded anything but to stand, since it began.
         self._moved = False
@@ -126,12 +128,19 @@ class Supervisor:
         if self._clock(now):
             self._inbox.put_heartbeat(now)
 
-    def on_permission(self, now: float, name: str, granted: bool) -> None:
-        """A permission was granted or withdrawn, such as 'robot program running'."""
+    def on_permission(self, now: float, name: str, granted: bool, why: str = '') -> None:
+        """A permission was granted or withdrawn, such as 'robot program running'.
+
+        Args:
+            now: [s].
+            name: of the permission.
+            granted: whether the arm may move, as far as this one is concerned.
+            why: it was withdrawn, in words that need no name besides; '': the name tells.
+        """
         if self._clock(now) or not granted:
-            self._inbox.put_permission(name, granted)
+            self._inbox.put_permission(name, granted, why)
         if not granted and self._mode in _RUNNING:
-            self._latch(Cause.NOT_PERMITTED, f'no permission of {name}')
+            self._latch(Cause.NOT_PERMITTED, why or f'no permission of {name}')
 
     def stop(self, now: float, cause: Cause, text: str) -> None:
         """Stop and stay so, in whatever mode; the brake begins with the next tick."""
@@ -243,6 +252,7 @@ class Supervisor:
             self._latch(Cause.CONTRACT, f'motion filter: {error!r}')
             return self._text
         self._outbox.begin(self._filter.position[0])
+        self._response.begin(state.position)
         self._mode, self._cause = Mode.HOLDING, Cause(0)
         self._text, self._astray_since, self._moved = '', None, False
         # What was said to an arm that was not to move is not followed now.
@@ -269,6 +279,9 @@ class Supervisor:
         state, commanded = self._inbox.state, self._outbox.position
         if state is None or commanded is None:
             return
+        # Said instead of the tracking error, which it makes as well.
+        if not self._settings.dry_run and (still := self._response.problem(now, state.position)):
+            self._latch(Cause.TRACKING_ERROR, still)
         astray = float(np.abs(state.position - commanded).max())
         if astray <= self._settings.tracking_error_rad:
             self._astray_since = None
@@ -296,6 +309,7 @@ class Supervisor:
             motion = self._filter.follow(wanted[None])
             problem = self._outbox.take(motion)
             self._moved |= bool(self._outbox.velocity.any())
+            self._response.commanded(self._outbox.velocity)
         except Exception as error:  # whatever a guard may raise: the arm has to be stopped
             problem = repr(error)
         if problem:
