@@ -15,6 +15,7 @@ from nrl_ros.core.episodes import Advance, Episodes, check_action
 from nrl_ros.core.errors import BridgeError, ConfigError, NrlError, ProtocolError
 from nrl_ros.core.interfaces import Environment, LiveEnvironment
 from nrl_ros.core.pace import Pace
+from nrl_ros.core.round_trip import RoundTrip
 from nrl_ros.core.types import ActionBatch, ActionKind, AgentInfo, StateBatch
 from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.ros import conversion, names, qos
@@ -36,16 +37,22 @@ _LAST_ANSWER_S = 5.0
 # Without an answer: when that is said, and when a restored session is given up.
 _SILENT_S = 5.0
 _RESTORED_S = 3.0
+# Lockstep: how often it is looked whether an answer is late; the earliest time at which it is,
+# since a learner on a busy machine may take so long; and how far repetitions stretch that time, in
+# terms of resend_period_s.
+_LOOK_S = 0.02
+_LEAST_RESEND_S = 0.1
+_MOST_RESEND_PERIODS = 4.0
 
 
 class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     """Publishes ``env_info``, ``state``, ``reward``, ``episodes``; subscribes to ``action``.
 
-    In lockstep a state waits for its action, however long; it is sent again every
-    ``resend_period_s``. In real time a timer on the steady clock steps the environment: an action
-    that comes after its period is counted and not applied, the last one in time is held, and the
-    learner is told so. A live environment, such as a robot, is asked each period instead, and gets
-    each action at once (LiveEnvironment).
+    In lockstep a state waits for its action, however long; it is sent again when the answer takes
+    longer than answers did (RoundTrip). In real time a timer on the steady clock steps the
+    environment: an action that comes after its period is counted and not applied, the last one in
+    time is held, and the learner is told so. A live environment, such as a robot, is asked each
+    period instead, and gets each action at once (LiveEnvironment).
     """
 
     def __init__(self, **options: Any) -> None:
@@ -95,12 +102,12 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._live.attach(self)
         self.periodic(settings.status_period_s, self._publish_status)
         self.periodic(settings.report_period_s, self._publish_report)
+        self.periodic(settings.resend_period_s, self._watch_answers)
         if self._lockstep:
-            self.periodic(settings.resend_period_s, self._resend)
+            self.periodic(min(_LOOK_S, settings.resend_period_s), self._resend)
         else:
             tick = self._tick if self._live is None else self._tick_live
             self._timer = self.periodic(self._period_s, tick)
-            self.periodic(settings.resend_period_s, self._watch_answers)
 
     def activate(self) -> None:
         """Start a session: reset or restore, introduce the agent, publish the first state."""
@@ -128,6 +135,12 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._pending_action = None
         self._applied_learner = 0
         self._answered_at = time.monotonic()
+        period_s = settings.resend_period_s
+        self._round_trip = RoundTrip(
+            period_s,
+            least_s=min(_LEAST_RESEND_S, period_s),
+            most_s=_MOST_RESEND_PERIODS * period_s,
+        )
         if not self._lockstep:
             self._timer.reset()
             self._pace = Pace(self._period_s, time.monotonic())
@@ -207,6 +220,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._look_for_a_second_learner(action, self._applied_learner)
             return
         self._answered_at = time.monotonic()
+        self._round_trip.answered(self._answered_at)
         self._restored = False
         if self._finishing_since is not None:
             self._last_answer(action)
@@ -337,23 +351,23 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     def _send(self, state: StateBatch) -> None:
         self._sent = state
         self._sent_message = conversion.state_to_wire(state)
-        self._sent_at = time.monotonic()
+        self._round_trip.ask(time.monotonic())
         self._state.publish(self._sent_message)
 
     def _resend(self) -> None:
-        """No answer: the learner may have been away, or a message was lost."""
+        """Send a state again whose answer is late: a message was lost, or the learner was away."""
         if self._finishing_since is not None:
             self._watch_last_answer()
         if self._paused or self._finished:
             return
-        if time.monotonic() - self._sent_at < self.settings.resend_period_s:
+        now_s = time.monotonic()
+        if not self._round_trip.late(now_s):
             return
-        self._watch_answers()
+        self._round_trip.ask_again(now_s)
         self.counters['resent_states'] += 1
         if self._reward_sent is not None:
             self._reward.publish(self._reward_sent)
         self._state.publish(self._sent_message)
-        self._sent_at = time.monotonic()
 
     def _watch_answers(self) -> None:
         """Nobody answers: introduce this agent again, and say so after a while."""
@@ -361,7 +375,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         usual_s = self.settings.resend_period_s
         if not self._lockstep:
             usual_s = max(usual_s, 3.0 * self._period_s)
-        if self._paused or not self._begun or silent_s < usual_s:
+        if self._paused or self._finished or not self._begun or silent_s < usual_s:
             return
         heard = self._state.get_subscription_count() > 0
         if self._restored and heard and silent_s > _RESTORED_S:

@@ -14,6 +14,7 @@ from std_srvs.srv import SetBool
 
 from nrl_ros.core.errors import CheckpointError, NrlError
 from nrl_ros.core.learner import Learner
+from nrl_ros.core.round_trip import AwaitedAnswers
 from nrl_ros.core.types import ActionBatch
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import (
@@ -52,7 +53,6 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._checkpoint_number = 0
         self._save_due = False
         self._busy_s = 0.0
-        self._waiting_since: dict[str, float] = {}
 
     # ----------------------------------------------------------- lifecycle
 
@@ -62,6 +62,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._core = Learner(settings.core())
         self._core.identity = draw_identity()
         self._core.at_boundary = self._save_if_due
+        self._awaited = AwaitedAnswers(settings.credit.rpe_timeout_s)
         if settings.checkpoint.folder:
             make_folder(Path(settings.checkpoint.folder))
         if settings.checkpoint.load and not self._load(Path(settings.checkpoint.load)):
@@ -113,7 +114,6 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def cleanup(self) -> None:
         """Forget what was learned; what was to be kept has been saved."""
         self._core = None
-        self._waiting_since.clear()
         self._save_due = False
 
     def idle(self) -> None:
@@ -130,6 +130,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             if not self._core.join(info):
                 # Said again, by an environment that was not answered for a while.
                 return
+            self._awaited.forget(info.agent)
             self.get_logger().info(
                 f'agent {info.agent!r} joined: {info.spec.instances} instances, '
                 f'{info.spec.observation_size} observations, {info.spec.action.kind.name.lower()} '
@@ -139,6 +140,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         known = self._core.agents.get(info.agent)
         if known is not None and known.session == info.session:
             released = self._core.leave(info.agent)
+            self._awaited.forget(info.agent)
             self.get_logger().info(f'agent {info.agent!r} left, {released} open windows released')
 
     def _on_state(self, data: bytes) -> None:
@@ -149,38 +151,37 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         if action is not None:
             self._answer(action)
         else:
-            self._waiting_since.setdefault(state.agent, time.monotonic())
+            self._awaited.ask(state.agent, state.sequence, time.monotonic())
         self._busy_s += time.perf_counter() - start
 
     def _on_neuromodulation(self, data: bytes) -> None:
         assert self._core is not None
         start = time.perf_counter()
-        action = self._core.reinforce(conversion.rpe_from_wire(data))
+        rpe = conversion.rpe_from_wire(data)
+        action = self._core.reinforce(rpe)
+        self._awaited.answered(rpe.agent, rpe.sequence, time.monotonic())
         if action is not None:
             self._answer(action)
         self._busy_s += time.perf_counter() - start
 
     def _answer(self, action: ActionBatch) -> None:
         self._action.publish(conversion.action_to_wire(action))
-        if self._waiting_since:
-            self._waiting_since.pop(action.agent, None)
+        self._awaited.done(action.agent)
 
     def _watch(self) -> None:
         """Give up RPEs that do not come; decide when to save."""
         assert self._core is not None
         now, settings = time.monotonic(), self.settings
-        for agent, since in list(self._waiting_since.items()):
-            if self._core.awaiting(agent) is None:
-                del self._waiting_since[agent]
-            elif now - since > settings.credit.rpe_timeout_s:
+        for agent in self._awaited.late(now):
+            self._awaited.done(agent)
+            action = self._core.release_waiting(agent)
+            if action is not None:
                 self.get_logger().warning(
                     f'agent {agent!r}: no reward-prediction error within '
-                    f'{settings.credit.rpe_timeout_s} s, its windows are released without '
+                    f'{self._awaited.limit_s(agent):.3g} s, its windows are released without '
                     'learning; is the neuromodulator running?'
                 )
-                action = self._core.release_waiting(agent)
-                if action is not None:
-                    self._answer(action)
+                self._answer(action)
         checkpoint = settings.checkpoint
         if checkpoint.folder and 0.0 < checkpoint.period_s <= now - self._last_save:
             self._save_due = True

@@ -74,7 +74,10 @@ class EnvironmentNodeSettings(Settings):
         0.0, ge=0, description="Real time: period of a step [s]; 0: the bridge's own"
     )
     resend_period_s: float = Field(
-        0.5, gt=0, description='Lockstep: send the state again after this long without action [s]'
+        0.5,
+        gt=0,
+        description='Lockstep: send the state again after this long without action, until it is '
+        'known how long answers take [s]',
     )
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
     report_period_s: float = Field(0.2, gt=0, description='Time between episode reports [s]')

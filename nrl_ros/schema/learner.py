@@ -146,7 +146,10 @@ class CreditGroup(Settings):
     """Credit windows."""
 
     rpe_timeout_s: float = Field(
-        2.0, gt=0, description='Lockstep: wait this long for the RPE of a closed window [s]'
+        2.0,
+        gt=0,
+        description='Lockstep: wait this long for the RPE of a closed window, longer only where '
+        'RPEs usually take long [s]',
     )
     max_late_windows: int = Field(
         16, ge=0, description='Closed windows kept per instance while their RPE is late [1]'
