@@ -62,16 +62,16 @@ def generate_launch_description() -> LaunchDescription:
         'namespace': Use('namespace'),
         'ros_arguments': ['--log-level', Use('log_level')],
         'output': 'screen',
+        'additional_env': {'NRL_UDP_ONLY': '1'},  # Who is killed must not hold up the others.
     }
     robot = {'robot': ParameterValue(Use('robot_file'), value_type=str)}
     share = ParameterValue(Use('speed_share'), value_type=float)
     rated = robot | FIFO['safety'] | {'speed_share': share, 'dry_run': Use('dry_run')}
     safety = Node(executable='safety', parameters=[*files, rated], **common)
-    simulated = IfCondition(Use('sim'))
     driver = Node(
         executable='arm_driver',
         parameters=[*files, robot | FIFO['arm_driver']],
-        condition=simulated,
+        condition=IfCondition(Use('sim')),
         **common,
     )
     load = ParameterValue(Use('load'), value_type=str)

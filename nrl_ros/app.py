@@ -20,6 +20,7 @@ from nrl_ros.nodes.learner import LearnerNode
 from nrl_ros.nodes.neuromodulator import NeuromodulatorNode
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.middleware import prepare_middleware
 from nrl_ros.ros.signals import Signals
 
 # Rounds given to the learner for the last rewards after the environment has stopped.
@@ -89,6 +90,7 @@ def main(argv: list[str] | None = None) -> int:
         Exit code: 0, or 1 when a node could not be started (the reason is on stderr).
     """
     with Signals(last=True) as signals:
+        prepare_middleware()
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         try:
             nodes = [LearnerNode(), NeuromodulatorNode(), EnvironmentNode()]

@@ -381,7 +381,7 @@ def described(settings: ArmDriverNodeSettings) -> ArmDriverNodeSettings:
 
 def main() -> int:
     """Run the driver."""
-    return run_node(ArmDriver)
+    return run_node(ArmDriver, udp_only=True)
 
 
 if __name__ == '__main__':

@@ -168,7 +168,7 @@ def _environment(options: ArmOptions) -> dict[str, str]:
     domain, given = options.domain, os.environ.get('ROS_DOMAIN_ID', '').strip()
     if options.real and domain is None and not given:
         domain = 0
-    made = node_environment(choose_domain(domain))
+    made = node_environment(choose_domain(domain), udp_only=True)
     if options.real and 'ROS_AUTOMATIC_DISCOVERY_RANGE' not in os.environ:
         del made['ROS_AUTOMATIC_DISCOVERY_RANGE']
     return made

@@ -16,6 +16,7 @@ from pathlib import Path
 import nrl_ros
 from nrl_ros.core.errors import NrlError
 from nrl_ros.nodes import THREAD_VARIABLES
+from nrl_ros.ros.middleware import fast_dds_version, middleware_variables
 
 _GRACE_S = 5.0
 # The learner writes what it has learned, perhaps much of it, to a disk that may be slow.
@@ -168,9 +169,15 @@ def _end_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def node_environment(domain: int) -> dict[str, str]:
-    """Variables of the nodes: one thread each, this machine only unless told otherwise."""
+def node_environment(domain: int, *, udp_only: bool = False) -> dict[str, str]:
+    """Variables of the nodes: one thread each, this machine only unless told otherwise.
+
+    Args:
+        domain: ROS domain.
+        udp_only: the nodes share no memory, see ``middleware_variables``.
+    """
     result = dict(os.environ)
+    result |= middleware_variables(result, udp_only=udp_only, version=fast_dds_version())
     for name in THREAD_VARIABLES:
         result.setdefault(name, '1')
     result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')

@@ -446,7 +446,7 @@ def supervisor_settings(robot: Robot, *, dry_run: bool = False) -> SupervisorSet
 
 def main() -> int:
     """Run the node."""
-    return run_node(SafetyNode)
+    return run_node(SafetyNode, udp_only=True)
 
 
 if __name__ == '__main__':

@@ -22,6 +22,7 @@ from rclpy.timer import Timer
 from nrl_ros.core.errors import NrlError
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.hearing import Refusals, Topic, hear
+from nrl_ros.ros.middleware import prepare_middleware
 from nrl_ros.ros.parameters import NodeParameters
 from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.ros.signals import Signals
@@ -348,13 +349,21 @@ def draw_identity() -> int:
     return secrets.randbelow(2**64 - 1) + 1
 
 
-def main(make: Callable[[], NrlNode[Any]], argv: list[str] | None = None) -> int:
+def main(
+    make: Callable[[], NrlNode[Any]], argv: list[str] | None = None, *, udp_only: bool = False
+) -> int:
     """Run one node until it is done or told to stop by SIGINT, SIGTERM or SIGHUP.
+
+    Args:
+        make: makes the node.
+        argv: arguments; None: those of the process.
+        udp_only: share no memory with other processes, see ``middleware_variables``.
 
     Returns:
         Exit code: 0, or 1 when the node could not be started or go on (the reason is on stderr).
     """
     with Signals(last=True) as signals:
+        prepare_middleware(udp_only=udp_only)
         rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         try:
             try:

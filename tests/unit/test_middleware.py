@@ -1,0 +1,73 @@
+"""Profiles of Fast DDS: found without being asked for, and the same for both of its versions."""
+
+from __future__ import annotations
+
+import re
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from nrl_ros.ros import middleware
+from nrl_ros.ros.middleware import PROFILE_VARIABLES, fast_dds_version, middleware_variables
+
+
+def profile(version: int, *, udp_only: bool) -> Path:
+    found = middleware_variables({}, udp_only=udp_only, version=version)
+    assert PROFILE_VARIABLES[5 - version] not in found
+    return Path(found[PROFILE_VARIABLES[version]])
+
+
+def meaning(file: Path) -> str:
+    """A profile without comments, its names spelled in one way: Fast DDS 3 renamed some."""
+    text = re.sub(r'<!--.*?-->', '', file.read_text(), flags=re.DOTALL)
+    text = re.sub(r'[A-Z]', lambda letter: f'_{letter[0].lower()}', text)
+    return re.sub(r'\s+', '', text)
+
+
+@pytest.mark.parametrize('version', [2, 3])
+@pytest.mark.parametrize('udp_only', [False, True])
+def test_each_version_of_fast_dds_finds_its_own_file(version: int, udp_only: bool) -> None:
+    ending = '_udp.xml' if udp_only else '.xml'
+    assert profile(version, udp_only=udp_only).name == f'fast_dds_{version}{ending}'
+    assert profile(version, udp_only=udp_only).is_file()
+
+
+@pytest.mark.parametrize('rclpy, version', [('7.1.6', 2), ('9.1.2', 3), ('10.0.1', 3)])
+def test_the_version_follows_from_that_of_ros(
+    monkeypatch: pytest.MonkeyPatch, rclpy: str, version: int
+) -> None:
+    monkeypatch.setattr(middleware.metadata, 'version', lambda _: rclpy)
+    assert fast_dds_version() == version
+
+
+def test_without_ros_there_is_no_profile(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> str:
+        raise metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(middleware.metadata, 'version', missing)
+    assert fast_dds_version() is None
+    assert middleware_variables({}, udp_only=False, version=None) == {}
+
+
+def test_the_variable_of_the_launch_file_means_the_same_as_the_argument() -> None:
+    asked = middleware_variables({'NRL_UDP_ONLY': '1'}, udp_only=False, version=3)
+    assert asked | {'NRL_UDP_ONLY': '1'} == middleware_variables({}, udp_only=True, version=3)
+    assert asked['FASTDDS_BUILTIN_TRANSPORTS'] == 'UDPv4'
+
+
+def test_what_a_user_has_set_stays() -> None:
+    own = {'FASTDDS_DEFAULT_PROFILES_FILE': 'mine.xml', 'FASTDDS_BUILTIN_TRANSPORTS': 'SHM'}
+    assert not own.keys() & middleware_variables(own, udp_only=True, version=3).keys()
+
+
+@pytest.mark.parametrize('udp_only', [False, True])
+def test_both_versions_are_told_the_same(udp_only: bool) -> None:
+    older, newer = (meaning(profile(version, udp_only=udp_only)) for version in (2, 3))
+    assert older == newer
+
+
+def test_sharing_no_memory_changes_nothing_else() -> None:
+    """The profile of an arm is that of a training and a list of what is listened to."""
+    shared, apart = (meaning(profile(3, udp_only=udp_only)) for udp_only in (False, True))
+    assert re.sub('<participant.*</participant>', '', apart) == shared
