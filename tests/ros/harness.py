@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ from nrl_ros.storage.checkpoint import read_checkpoint
 from sim_bridge.registry import make_bridge
 
 TIMEOUT_S = 30.0
+# A call without an answer is repeated.
+ASK_AGAIN_S = 3.0
 # Exit after SIGINT or SIGTERM.
 EXIT_S = 2.0
 ROOT = Path(__file__).parents[2]
@@ -109,10 +112,12 @@ Flat = dict[str, Any]
 class Process:
     """A node in a process of its own; its output is kept."""
 
-    def __init__(self, module: str, arguments: list[str], domain: int) -> None:
+    def __init__(
+        self, command: Sequence[str], domain: int, variables: Mapping[str, str] | None = None
+    ) -> None:
         self.output = ''
         self.process = subprocess.Popen(
-            [sys.executable, '-m', module, *arguments],
+            command,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             cwd=ROOT,
@@ -122,6 +127,7 @@ class Process:
                 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
                 'OPENBLAS_NUM_THREADS': '1',
                 'PYTHONUNBUFFERED': '1',
+                **(variables or {}),
             },
         )
         assert self.process.stdout is not None
@@ -258,31 +264,45 @@ class Probe:
         name = f'/{node}/{service.removeprefix("~/")}' if service.startswith('~') else service
         client = self.node.create_client(kind, name)
         self.until(client.service_is_ready, f'service {name}')
-        future = client.call_async(request)
-        self.until(future.done, f'answer of {name}')
+        answer = self._ask(lambda: client.call_async(request), f'answer of {name}')
         self.node.destroy_client(client)
-        return future.result()
+        return answer
+
+    def _ask(self, ask: Callable[[], Any], what: str) -> Any:
+        """Ask until there is an answer; returns it.
+
+        A server that was killed is there for the middleware until its lease ends, and what it is
+        asked meanwhile is lost, even if another one has taken its place by then.
+        """
+        asked: list[Any] = []
+        due = time.monotonic()
+
+        def answered() -> Any:
+            nonlocal due
+            if time.monotonic() >= due:
+                due = time.monotonic() + ASK_AGAIN_S
+                asked.append(ask())
+            return next((future for future in asked if future.done()), None)
+
+        return self.until(answered, what).result()
 
     def set_parameter(self, node: str, **values: Any) -> Any:
         """Set parameters (``__`` stands for a dot); returns the first result."""
         client = AsyncParameterClient(self.node, node)
         self.until(client.services_are_ready, f'parameters of {node}')
-        future = client.set_parameters(
-            [
-                rclpy.parameter.Parameter(name.replace('__', '.'), value=value)
-                for name, value in values.items()
-            ]
-        )
-        self.until(future.done, 'parameter set')
-        return future.result().results[0]
+        parameters = [
+            rclpy.parameter.Parameter(name.replace('__', '.'), value=value)
+            for name, value in values.items()
+        ]
+        answer = self._ask(lambda: client.set_parameters(parameters), 'parameter set')
+        return answer.results[0]
 
     def get_parameter(self, node: str, name: str) -> Any:
         """Value of a parameter."""
         client = AsyncParameterClient(self.node, node)
         self.until(client.services_are_ready, f'parameters of {node}')
-        future = client.get_parameters([name])
-        self.until(future.done, 'parameter')
-        return parameter_value_to_python(future.result().values[0])
+        answer = self._ask(lambda: client.get_parameters([name]), 'parameter')
+        return parameter_value_to_python(answer.values[0])
 
     def close(self) -> None:
         """Leave."""
@@ -315,7 +335,13 @@ class Ros:
             path.write_text(yaml.safe_dump({'/**': {'ros__parameters': settings or {}}}))
         arguments = ['--ros-args', '--params-file', str(path), *more]
         module = _MODULES.get(node, f'nrl_ros.nodes.{node}')
-        process = Process(module, arguments, self.domain)
+        return self.start_command([sys.executable, '-m', module, *arguments])
+
+    def start_command(
+        self, command: Sequence[str], variables: Mapping[str, str] | None = None
+    ) -> Process:
+        """Start any command, with further environment variables."""
+        process = Process(command, self.domain, variables)
         self._parts.append(process)
         return process
 
