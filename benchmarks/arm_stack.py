@@ -28,6 +28,7 @@ from nrl_ros.ros.interfaces import (
     SafetyState,
     SafetyStatus,
 )
+from nrl_ros.ros.middleware import UDP_ONLY, prepare_middleware
 from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.ros.wire import WireCodec
 from nrl_ros.schema.files import dotted, find_config, read_config, read_yaml
@@ -92,6 +93,8 @@ class Stack:
                 'ROS_DOMAIN_ID': str(DOMAIN),
                 'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
                 'OPENBLAS_NUM_THREADS': '1',
+                # As arm.launch.py starts them.
+                UDP_ONLY: '1',
             },
             stderr=subprocess.STDOUT,
             stdout=self._log(module),
@@ -169,6 +172,7 @@ class Listener:
 
     def __init__(self, ended: Callable[[], str], *, fully: bool) -> None:
         self._ended = ended
+        prepare_middleware(udp_only=True)
         self.context = rclpy.Context()
         self.context.init(domain_id=DOMAIN)
         self.node = rclpy.create_node('listener', context=self.context)

@@ -40,7 +40,7 @@ LOSSES = (0.0, 0.01, 0.02, 0.05)
 QUICK_DELAYS_S = (0.0225,)
 QUICK_LOSSES = (0.0, 0.02)
 INSTANCES = 64
-ROUNDS, QUICK_ROUNDS = 200, 100
+ROUNDS, QUICK_ROUNDS = 150, 100
 # Packets overtake each other where the delay varies.
 JITTER_SHARE = 0.2
 NODES = ('learner', 'neuromodulator', 'environment')

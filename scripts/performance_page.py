@@ -45,7 +45,8 @@ highest:
 {speeds}
 
 What a tick costs hardly depends on the number of instances: most of it is the middleware, waking
-three processes one after the other, and every instance shares it.
+three processes one after the other, and every instance shares it. Over a network that delays and
+loses packets: [several_machines.md](several_machines.md#what-a-lossy-network-costs).
 
 What was found on the way (profiles are in the commit messages): rclpy's message objects took 50
 us where the middleware needs 8, so the four messages of the step path are read and written as

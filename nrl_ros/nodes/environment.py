@@ -363,7 +363,11 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         now_s = time.monotonic()
         if not self._round_trip.late(now_s):
             return
-        self._round_trip.ask_again(now_s)
+        if self._state.get_subscription_count():
+            self._round_trip.ask_again(now_s)
+        else:
+            # Nobody hears it yet: the wait must not grow meanwhile.
+            self._round_trip.ask(now_s)
         self.counters['resent_states'] += 1
         if self._reward_sent is not None:
             self._reward.publish(self._reward_sent)
