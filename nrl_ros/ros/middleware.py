@@ -15,7 +15,8 @@ from nrl_ros.schema.files import config_folders
 
 # Set to 1 for processes that shall not share memory with others: see ``middleware_variables``.
 UDP_ONLY = 'NRL_UDP_ONLY'
-# By version of Fast DDS: its variable. Version 3 complains about a file of version 2.
+# By version of Fast DDS: its variable. ROS 2 Kilted, with version 3, still reads what the older one
+# names, and complains about a file of version 2.
 PROFILE_VARIABLES = {2: 'FASTRTPS_DEFAULT_PROFILES_FILE', 3: 'FASTDDS_DEFAULT_PROFILES_FILE'}
 # ROS 2 Jazzy has rclpy 7 and Fast DDS 2; what came later has Fast DDS 3.
 _LAST_WITH_2 = 7
@@ -48,7 +49,8 @@ def middleware_variables(
     """
     udp_only = udp_only or environment.get(UDP_ONLY, '') == '1'
     found = {UDP_ONLY: '1', _TRANSPORTS[0]: _TRANSPORTS[1]} if udp_only else {}
-    if version is not None:
+    # A profile of the user's own, under either name, is not mixed with another one.
+    if version is not None and not any(name in environment for name in PROFILE_VARIABLES.values()):
         name = f'fast_dds_{version}{"_udp" if udp_only else ""}.xml'
         files = (folder / 'middleware' / name for folder in config_folders())
         file = next((file for file in files if file.is_file()), None)

@@ -61,6 +61,15 @@ def test_what_a_user_has_set_stays() -> None:
     assert not own.keys() & middleware_variables(own, udp_only=True, version=3).keys()
 
 
+@pytest.mark.parametrize('variable', PROFILE_VARIABLES.values())
+@pytest.mark.parametrize('version', PROFILE_VARIABLES)
+def test_a_profile_of_the_users_own_under_either_name_stays_the_only_one(
+    variable: str, version: int
+) -> None:
+    """Fast DDS would read both, and Kilted's still reads what the older name says."""
+    assert middleware_variables({variable: 'mine.xml'}, udp_only=False, version=version) == {}
+
+
 @pytest.mark.parametrize('udp_only', [False, True])
 def test_both_versions_are_told_the_same(udp_only: bool) -> None:
     older, newer = (meaning(profile(version, udp_only=udp_only)) for version in (2, 3))
