@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nrl_ros.arm.clearance import Clearance
 from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.arm.kinematics import Chain
-from nrl_ros.arm.model import ArmModel
+from nrl_ros.arm.model import ArmModel, load_mujoco
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.safety.limits import JointLimits, Part, Workspace, WorkspaceGuard
 
@@ -48,6 +48,15 @@ class Robot:
     def period_s(self) -> float:
         """Time between two commands [s]."""
         return 1.0 / self.description.control.rate_hz
+
+    @property
+    def continuous(self) -> Array:
+        """Which joints [J] turn without end in the model: a driver may wrap their angles."""
+        model = self.model
+        hinge = int(load_mujoco().mjtJoint.mjJNT_HINGE)
+        turns = np.array([model.mj.joint(name).type[0] == hinge for name in self.joints])
+        endless = np.isinf(model.position_low) & np.isinf(model.position_high)
+        return np.asarray(endless & turns)
 
     def guard(self) -> WorkspaceGuard:
         """Workspace and clearance, for the motion filter."""

@@ -24,6 +24,7 @@ from nrl_ros.arm.controller_facts import QUESTIONS, ControllerFacts, judge, stat
 from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.arm.robot import Robot, make_robot
 from nrl_ros.core.errors import NrlError
+from nrl_ros.core.safety.announcer import Announcer
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
 from nrl_ros.core.safety.supervisor import Supervisor
@@ -46,6 +47,8 @@ _LOOK_S = 0.1
 _ANCHOR_GAIN = 0.05
 # Within so long after its last command an arm belongs to who commanded it.
 _SAME_COMMANDER_S = 1.0
+# What is waited for is said when it has been the same for so long.
+_WAITS_S = 2.0
 # Longest wait for the controller to have the command to stand still.
 _LAST_COMMAND_S = 0.2
 
@@ -92,9 +95,11 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
     def _take(self, description: RobotDescription, xml: str) -> None:
         """Make everything that needs the model."""
         self._robot = robot = make_robot(description, xml=xml, share=self.settings.speed_share)
-        self._reader, self._names = JointReader(robot.joints), JointReader(robot.joints)
+        self._reader = JointReader(robot.joints, robot.continuous)
+        self._names = JointReader(robot.joints)
+        state_topic = self.resolve_topic_name(description.control.state_topic)
         self._supervisor = Supervisor(
-            supervisor_settings(robot, dry_run=self.settings.dry_run),
+            supervisor_settings(robot, dry_run=self.settings.dry_run, state_topic=state_topic),
             MotionFilter(robot.limits, robot.period_s, guard=robot.guard()),
             robot.hard,
         )
@@ -102,11 +107,11 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._wanted, self._measured = still, still
         self._session = self._sequence = 0
         self._commanded_at = -math.inf
-        self._measured_ns = 0
         self._verdict = Verdict(Mode.WAITING, Cause(0), '', None, None, 0, False, -1, inf, inf)
         self._periods: list[float] = []
         self._ticked_at = math.nan
         self._jitter_s = math.nan
+        self._waits = Announcer(hold_s=_WAITS_S)
         control, watchdog = description.control, description.watchdog
         kind = JointTrajectory if control.interface == 'trajectory' else Float64MultiArray
         self._command = self.publisher(kind, control.command_topic, qos.step())
@@ -201,20 +206,17 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         now, now_ns = time.monotonic(), self.now_ns()
         # Those that were held up come all at once: how fast the arm moved is in their stamps.
         stamp = nanoseconds(message.header.stamp) or now_ns
-        position, velocity = self._reader.read(message)
-        if np.isnan(velocity).all():
-            velocity = self._differences(stamp, position)
-        self._measured, self._measured_ns = position, stamp
+        if not self._reader.concerns(message):
+            self.counters['states_passed_over'] += 1
+            self._supervisor.on_foreign_state(now, message.name)
+            return
+        try:
+            position, velocity = self._reader.read(message, self._supervisor.measured)
+        except NrlError as error:
+            self._supervisor.on_unusable_state(now, str(error))
+            raise
+        self._measured = position
         self._supervisor.on_state(now, position, velocity, (now_ns - stamp) / _GIGA)
-
-    def _differences(self, stamp: int, position: Any) -> Any:
-        """Velocities of a driver that publishes none."""
-        elapsed_s = (stamp - self._measured_ns) / _GIGA
-        if not 0.0 < elapsed_s < 1.0:
-            return np.zeros_like(position)
-        with np.errstate(invalid='ignore'):
-            # What is no number stays none, and is refused.
-            return (position - self._measured) / elapsed_s
 
     def _on_command(self, message: ArmCommand) -> None:
         assert self._supervisor is not None
@@ -339,6 +341,11 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
 
     def _say(self, verdict: Verdict) -> None:
         before, self._verdict = self._verdict, verdict
+        # What is waited for while programs are starting is not worth a line.
+        waits = verdict.text if verdict.mode == Mode.WAITING else ''
+        if self._waits.due(self._ticked_at, waits):
+            self.get_logger().warning(f'WAITING: {verdict.text}')
+            self._publish_status()
         if (verdict.mode, verdict.cause) == (before.mode, before.cause):
             return
         if verdict.cause and not self._leaving:
@@ -425,7 +432,9 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         return message
 
 
-def supervisor_settings(robot: Robot, *, dry_run: bool = False) -> SupervisorSettings:
+def supervisor_settings(
+    robot: Robot, *, dry_run: bool = False, state_topic: str = ''
+) -> SupervisorSettings:
     """The watchdog of a robot's description, for the core."""
     watchdog, control = robot.description.watchdog, robot.description.control
     topics = {_RUNNING: watchdog.running_topic, _SCALING: watchdog.speed_scaling_topic}
@@ -441,6 +450,7 @@ def supervisor_settings(robot: Robot, *, dry_run: bool = False) -> SupervisorSet
         anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
         permissions=(_CONTROLLER, *(name for name, topic in topics.items() if topic)),
         dry_run=dry_run,
+        state_topic=state_topic,
     )
 
 

@@ -14,6 +14,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from nrl_ros.core.errors import ConversionError
+from nrl_ros.core.safety.measured import unwrap
 
 Array = NDArray[Any]
 
@@ -25,10 +26,12 @@ class JointReader:
 
     Args:
         joints: names, in the order wanted.
+        continuous: which of them turn without end, so that their angles may be wrapped; None: none.
     """
 
-    def __init__(self, joints: tuple[str, ...]) -> None:
+    def __init__(self, joints: tuple[str, ...], continuous: Array | None = None) -> None:
         self._joints = joints
+        self._continuous = continuous if continuous is not None and continuous.any() else None
         # Names hardly ever change from one message to the next.
         self._names: list[str] | None = None
         self._index: Array = np.zeros(0, np.int64)
@@ -47,7 +50,9 @@ class JointReader:
             hint = f'; is it {close[0]!r}?' if close else ''
             raise ConversionError(
                 f'{what} lacks joint {missing[0]!r}{hint} received {names}, expected all of '
-                f'{list(self._joints)} in any order: set joints in the robot description'
+                f'{list(self._joints)} in any order and in one message: set joints in the robot '
+                'description, or merge messages of several publishers (joint_state_publisher with '
+                'source_list)'
             )
         twice = [joint for joint in self._joints if names.count(joint) > 1]
         if twice:
@@ -56,16 +61,29 @@ class JointReader:
         self._index = np.array([names.index(joint) for joint in self._joints])
         return self._index
 
-    def read(self, message: JointState) -> tuple[Array, Array]:
+    def concerns(self, message: JointState) -> bool:
+        """Whether a message names any of the joints; a gripper's, on the same topic, does not."""
+        names = list(message.name)
+        # A message without names is nobody's, and is refused when it is read.
+        return names == self._names or not names or not set(names).isdisjoint(self._joints)
+
+    def read(self, message: JointState, near: Array | None = None) -> tuple[Array, Array]:
         """Positions [J, rad] and velocities [J, rad/s] of a joint state.
 
         Velocities are NaN where the message has none.
+
+        Args:
+            message: that concerns the arm.
+            near: where the arm was [J, rad]: continuous joints are in the turn nearest to it; None:
+                in the turn that is reported.
 
         Raises:
             ConversionError: joints are missing, or arrays do not fit the names.
         """
         index = self.index(list(message.name), 'the joint state')
         position = _taken(message.position, index, len(message.name), 'position')
+        if self._continuous is not None and near is not None:
+            position = unwrap(position, near, self._continuous)
         if not len(message.velocity):
             return position, np.full(len(index), np.nan)
         return position, _taken(message.velocity, index, len(message.name), 'velocity')

@@ -53,6 +53,24 @@ def test_a_missing_joint_is_named_with_one_that_sounds_like_it():
         JointReader(ARM).read(state(['shoulder', 'elbow', 'wrist_1'], [0.0] * 3))
 
 
+def test_a_grippers_messages_do_not_concern_the_arm():
+    reader = JointReader(ARM)
+    gripper = state(['finger', 'thumb'], [0.0] * 2)
+    assert not reader.concerns(gripper)
+    # Half an arm is a mistake and no stranger, and so is a message that names nobody.
+    assert all(reader.concerns(state(names, [])) for names in (['wrist', 'finger'], [], list(ARM)))
+    reader.read(state(list(ARM), [0.0] * 3))
+    assert reader.concerns(state(list(ARM), [0.0] * 3)) and not reader.concerns(gripper)
+
+
+def test_angles_of_continuous_joints_are_in_the_turn_where_the_joint_was():
+    reader = JointReader(ARM, np.array([True, False, True]))
+    told = state(list(ARM[::-1]), [-3.1, -3.1, -3.1])
+    assert reader.read(told)[0].tolist() == [-3.1] * 3
+    position, _ = reader.read(told, np.array([3.1, 3.1, -9.5]))
+    assert position == pytest.approx([2 * np.pi - 3.1, -3.1, -3.1 - 2 * np.pi])
+
+
 def test_a_message_without_any_joint_is_refused_even_as_the_first():
     with pytest.raises(ConversionError, match="lacks joint 'shoulder'"):
         JointReader(ARM).read(state([], []))

@@ -225,6 +225,9 @@ class Watched(Rig):
         mode = self.supervisor.mode
         if mode in (Mode.WAITING, Mode.STOPPED):
             self.position = INSIDE.copy()
+        if mode == Mode.STOPPED:
+            # Until the arm is seen to stand.
+            self.do_silence(6)
         self.hear()
         why = self.supervisor.clear(self.now)
         assert (why == '') == (mode == Mode.STOPPED)

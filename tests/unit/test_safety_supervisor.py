@@ -171,7 +171,7 @@ def emergency(rig: Rig) -> None:
 
 
 def bad_state(rig: Rig) -> None:
-    rig.state(velocity=[0.0, math.nan])
+    rig.state(velocity=[0.0, math.inf])
 
 
 def beyond(rig: Rig) -> None:
@@ -179,7 +179,11 @@ def beyond(rig: Rig) -> None:
 
 
 def too_fast(rig: Rig) -> None:
-    rig.state(velocity=[-1.51, 0.0])
+    """Five states, as no single one decides."""
+    place = rig.position.copy()
+    for step in range(5):
+        rig.now += 0.01
+        rig.state(position=place - [0.0151 * (step + 1), 0.0], velocity=[-1.51, 0.0])
 
 
 def withdrawn(rig: Rig) -> None:
@@ -309,7 +313,8 @@ def test_nothing_is_commanded_before_all_has_come_in_time_for_a_while() -> None:
     rig = Rig(replace(SETTINGS, settle_s=0.205))
     verdict = rig.run(15, 1.0, 1.0)
     assert (verdict.mode, verdict.position) == (Mode.WAITING, None)
-    assert verdict.text == 'all has come in time for 0.14 s, expected 0.205 s'
+    settling = 'all has come in time for 0.14 s, expected 0.205 s (watchdog.settle_s)'
+    assert verdict.text == settling
     for _ in range(10):
         verdict = rig.tick()
     assert verdict.text == 'joint state is 0.110 s old'
@@ -336,7 +341,7 @@ def test_joint_states_with_untrusted_stamps_are_missing(age: float) -> None:
         verdict = rig.tick()
     assert verdict.cause == Cause.STALE_STATE
     assert rig.counters['states_skewed'] == 16
-    assert 'refused for their stamps' in verdict.text
+    assert re.search('0.11 s (ahead of|behind) the clock|are no times', verdict.text)
 
 
 def test_the_age_of_a_stamp_counts_and_the_future_does_not() -> None:
@@ -368,7 +373,7 @@ def test_a_dry_run_tells_what_would_come_next_from_where_the_arm_is() -> None:
     rig = Rig(replace(SETTINGS, dry_run=True))
     rig.run(1)
     for tick in range(100):
-        place = np.array([0.02 * max(tick - 50, 0), 0.0])
+        place = np.array([0.01 * max(tick - 50, 0), 0.0])
         rig.state(position=place, velocity=[0.0, 0.0])
         rig.command(1.0, 0.0)
         verdict = rig.tick()
@@ -427,7 +432,7 @@ def test_a_lost_heartbeat_stops() -> None:
     # The last one was a tick ago.
     modes = [rig.run(1, 1.0, -1.0).mode for _ in range(4)]
     assert modes == [Mode.FOLLOWING] * 3 + [Mode.STOPPING]
-    rig.run(5)
+    rig.run(9)
     assert rig.supervisor.clear(rig.now).startswith('no heartbeat')
     rig.supervisor.on_heartbeat(rig.now)
     rig.state()
@@ -525,9 +530,11 @@ def test_a_stop_is_cleared_only_when_it_stands_and_holds_until_a_new_command() -
     emergency(rig)
     rig.run(1, 1.0, 1.0)
     assert rig.supervisor.clear(rig.now) == 'the arm is still being stopped'
-    rig.run(4, 1.0, 1.0)
-    rig.state(velocity=[0.0, 0.06])
-    assert rig.supervisor.clear(rig.now) == 'the arm still moves at 0.0600 rad/s'
+    rig.run(8, 1.0, 1.0)
+    for _ in range(5):
+        rig.state(velocity=[0.0, 0.06])
+        rig.tick()
+    assert rig.supervisor.clear(rig.now) == 'the arm still moves at 0.0600 rad/s (joint_1)'
     # Meanwhile somebody has moved it.
     rig.position = np.array([0.4, 0.4])
     rig.run(1, 1.0, 1.0)
@@ -580,7 +587,11 @@ def test_a_stop_before_the_beginning_is_latched_too() -> None:
     assert rig.run(1).position is not None
 
 
-@pytest.mark.parametrize('fault', [bad_state, beyond, too_fast])
+def not_ready(rig: Rig) -> None:
+    rig.state(position=[0.0, math.nan])
+
+
+@pytest.mark.parametrize('fault', [bad_state, not_ready, beyond, too_fast])
 def test_an_arm_that_is_not_as_it_should_be_is_waited_for(fault: Callable[[Rig], None]) -> None:
     """Drivers publish NaN until their hardware is there."""
     rig = Rig()
@@ -589,7 +600,7 @@ def test_an_arm_that_is_not_as_it_should_be_is_waited_for(fault: Callable[[Rig],
         verdict = rig.tick()
         assert verdict.mode == Mode.WAITING
         assert verdict.text
-    assert rig.run(1).mode == Mode.HOLDING
+    assert rig.run(5).mode == Mode.HOLDING
 
 
 def test_what_a_guard_raises_is_a_stop() -> None:

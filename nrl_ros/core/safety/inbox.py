@@ -10,13 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.core.safety.limits import JointLimits
+from nrl_ros.core.safety.measured import JUDGED_PERIODS, SpeedEstimator
 from nrl_ros.core.safety.records import Cause, SupervisorSettings, finite_row
+from nrl_ros.core.safety.state_monitor import StateMonitor, unit_question
 
 Array = NDArray[Any]
 
 
 class State(NamedTuple):
-    """A joint state: position [J] [rad], velocity [J] [rad/s], when it was true [s]."""
+    """A joint state: position [J] [rad], velocity [J] [rad/s], when it was true [s].
+
+    The velocity is what ``SpeedEstimator`` makes of the states until then.
+    """
 
     position: Array
     velocity: Array
@@ -37,14 +42,31 @@ class Inbox:
         settings: of the supervisor.
         limits: the hard ones: where the arm may be measured, and how fast.
         counters: shared with the supervisor.
+        period_s: between two commands [s].
+
+    Attributes:
+        monitor: what became of the newest joint states.
     """
 
     def __init__(
-        self, settings: SupervisorSettings, limits: JointLimits, counters: dict[str, int]
+        self,
+        settings: SupervisorSettings,
+        limits: JointLimits,
+        counters: dict[str, int],
+        period_s: float,
     ) -> None:
         self._settings, self._limits, self._counters = settings, limits, counters
         self._low, self._high = np.array(limits.position_low), np.array(limits.position_high)
         self._top = settings.velocity_factor * np.array(limits.velocity)
+        self._turning = np.array([unit == 'rad' for unit in limits.units])
+        window_s = JUDGED_PERIODS * period_s
+        self._speed = SpeedEstimator(self._top, window_s, settings.state_timeout_s)
+        # How long stamps that run back may leave the speed unknown.
+        self._unknown_s = settings.state_timeout_s + window_s
+        self._speed_known_s = -math.inf
+        self.monitor = StateMonitor(
+            settings.state_topic, settings.state_timeout_s, settings.state_skew_s, limits.joints
+        )
         self.state: State | None = None
         self.command: Command | None = None
         self._command_s = -math.inf
@@ -57,22 +79,43 @@ class Inbox:
         """Keep a joint state; returns what is wrong with it, '' if it is as it should be.
 
         One with a stamp that cannot be trusted is refused and counted, and nothing else: it is
-        missing, and too many that are missing are a stop.
+        missing, and too many that are missing are a stop. A velocity that is NaN was not measured,
+        and comes from the positions.
         """
         self._counters['states'] += 1
         length = len(self._limits.joints)
-        places, speeds = finite_row(position, length), finite_row(velocity, length)
+        places, speeds = finite_row(position, length), finite_row(velocity, length, absent=True)
         if places is None or speeds is None:
             self._counters['states_bad'] += 1
-            return (
-                f'expected {length} finite positions and velocities, '
-                f'received {position} and {velocity}'
-            )
+            problem = self._not_finite(position, velocity)
+            self.monitor.refuse(now, problem)
+            return problem
         if not abs(age_s) <= self._settings.state_skew_s:
             self._counters['states_skewed'] += 1
+            self.monitor.refuse_stamp(now, age_s)
             return ''
-        self.state = State(places, speeds, now - max(age_s, 0.0))
+        self.monitor.accept(now)
+        if self._speed.put(now - age_s, places, speeds):
+            self._speed_known_s = now
+        self.state = State(places, self._speed.velocity, now - max(age_s, 0.0))
         return ''
+
+    def _not_finite(self, position: Any, velocity: Any) -> str:
+        """Name the joint whose position or velocity is no number, or the shapes."""
+        joints, length = self._limits.joints, len(self._limits.joints)
+        for what, values in (('position', position), ('velocity', velocity)):
+            try:
+                row = np.array(values, np.float64)
+            except (TypeError, ValueError):
+                continue
+            wrong = np.isinf(row) if what == 'velocity' else ~np.isfinite(row)
+            if row.shape == (length,) and wrong.any():
+                at = int(wrong.argmax())
+                return f'the {what} of {joints[at]} is {row[at]}, expected a finite number'
+        return (
+            f'expected {length} finite positions and velocities, '
+            f'received {position} and {velocity}'
+        )
 
     def put_command(self, now: float, wanted_velocity: Any, sequence: int) -> bool:
         """Keep a command, unless it is not finite or not newer than the one before."""
@@ -106,7 +149,9 @@ class Inbox:
     def forget_times(self) -> None:
         """Drop everything that has a time: the clock has been set."""
         self.state = self.command = None
-        self._command_s = self._heartbeat_s = -math.inf
+        self._command_s = self._heartbeat_s = self._speed_known_s = -math.inf
+        self._speed.forget()
+        self.monitor.forget()
 
     def state_age_s(self, now: float) -> float:
         """Of the newest joint state, infinite without one [s]."""
@@ -123,24 +168,41 @@ class Inbox:
         beyond = np.maximum(self._low - self.state.position, self.state.position - self._high)
         joint = int(beyond.argmax())
         if beyond[joint] > self._settings.position_tolerance_rad:
-            return f'{self._limits.joints[joint]} is {beyond[joint]:.4f} rad beyond its limits'
+            return (
+                f'{self._limits.joints[joint]} is {beyond[joint]:.4f} {self._limits.units[joint]} '
+                f'beyond its limits{self._unit_question(self.state.position)}'
+            )
         excess = np.abs(self.state.velocity) - self._top
         joint = int(excess.argmax())
-        if excess[joint] > 0.0:
-            speed = self.state.velocity[joint]
-            return f'{self._limits.joints[joint]} moves at {speed:.4f} rad/s'
+        if excess[joint] > 0.0 and self._speed.known:
+            speed, unit = self.state.velocity[joint], self._limits.units[joint]
+            return (
+                f'{self._limits.joints[joint]} moves at {speed:.4f} {unit}/s, expected at most '
+                f'{self._top[joint]:.4g}'
+            )
         return ''
+
+    def _unit_question(self, position: Array) -> str:
+        """What the driver may have meant, where all that turns is somewhere absurd."""
+        turning = self._turning
+        return unit_question(position[turning], self._low[turning], self._high[turning])
 
     def missing(self, now: float) -> Mapping[Cause, str]:
         """What is not there without which an arm must not move."""
         settings, found = self._settings, {}
         age = self.state_age_s(now)
         if age > settings.state_timeout_s:
+            found[Cause.STALE_STATE] = self.monitor.why_late(now, age)
+        elif now - self._speed_known_s > self._unknown_s:
             found[Cause.STALE_STATE] = (
-                f'joint state is {age:.3f} s old' if self.state else 'no joint state'
+                'how fast the arm moves is not known: '
+                + (
+                    f'the stamps of its joint states run back ({self._speed.backwards} times)'
+                    if self._speed.backwards
+                    else 'its positions jump'
+                )
+                + ', as when two drivers publish them'
             )
-            if skewed := self._counters['states_skewed']:
-                found[Cause.STALE_STATE] += f' ({skewed} refused for their stamps)'
         silence = now - self._heartbeat_s
         if 0.0 < settings.heartbeat_timeout_s < silence:
             found[Cause.DEAD_MAN] = f'no heartbeat for {silence:.3f} s'

@@ -36,6 +36,8 @@ class JointLimits:
         velocity: largest speed [rad/s].
         acceleration: largest change of velocity while following commands [rad/s^2].
         stop_acceleration: of a stop, at least ``acceleration`` [rad/s^2].
+        units: of each joint's position: 'rad', or 'm' for one that slides, of which all of the
+            above is in m then; empty: rad for all.
 
     Raises:
         ConfigError: no joints, or values that are missing, not finite or do not fit each other.
@@ -47,10 +49,14 @@ class JointLimits:
     velocity: tuple[float, ...]
     acceleration: tuple[float, ...]
     stop_acceleration: tuple[float, ...]
+    units: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the limits."""
         object.__setattr__(self, 'joints', tuple(self.joints))
+        object.__setattr__(self, 'units', tuple(self.units) or ('rad',) * len(self.joints))
+        if len(self.units) != len(self.joints) or not set(self.units) <= {'rad', 'm'}:
+            raise ConfigError(f"units: expected 'rad' or 'm' a joint, received {list(self.units)}")
         if not self.joints or len(set(self.joints)) < len(self.joints):
             raise ConfigError(f'joints: expected names, each once, received {list(self.joints)}')
         rates = ('velocity', 'acceleration', 'stop_acceleration')

@@ -75,6 +75,7 @@ class SupervisorSettings:
             that each tells what would come next from there.
         permissions: names of permissions that must have been granted before the arm moves; one
             that is not named here but withdrawn counts too.
+        state_topic: where joint states come from, as it is said; empty: not said.
 
     Raises:
         ConfigError: out of range.
@@ -94,13 +95,14 @@ class SupervisorSettings:
     anchor_gain: float = 0.0
     dry_run: bool = False
     permissions: tuple[str, ...] = ()
+    state_topic: str = ''
 
     def __post_init__(self) -> None:
         """Check the settings."""
         least = {'velocity_factor': 1.0, 'heartbeat_timeout_s': 0.0, 'anchor_gain': 0.0}
         least |= {'position_tolerance_rad': 0.0, 'settle_s': 0.0}
         for name, value in vars(self).items():
-            if name in ('dry_run', 'permissions'):
+            if name in ('dry_run', 'permissions', 'state_topic'):
                 continue
             low = least.get(name)
             if not (math.isfinite(value) and (value > 0.0 if low is None else value >= low)):
@@ -157,10 +159,17 @@ class Verdict(NamedTuple):
     state_age_s: float
 
 
-def finite_row(values: Any, length: int) -> Array | None:
-    """A copy of as many finite numbers as float64, or None if they are anything else."""
+def finite_row(values: Any, length: int, *, absent: bool = False) -> Array | None:
+    """A copy of as many finite numbers as float64, or None if they are anything else.
+
+    Args:
+        values: anything.
+        length: how many there are to be.
+        absent: NaN is taken too: a number that was not measured.
+    """
     try:
         row = np.array(values, np.float64)
     except (TypeError, ValueError):
         return None
-    return row if row.shape == (length,) and np.isfinite(row).all() else None
+    good = ~np.isinf(row) if absent else np.isfinite(row)
+    return row if row.shape == (length,) and good.all() else None

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.safety.braking import Limited
@@ -15,6 +17,8 @@ from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.outbox import Outbox
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
 from nrl_ros.core.safety.response import Response
+
+Array = NDArray[Any]
 
 _COUNTERS = (
     'ticks', 'followed', 'held', 'states', 'states_bad', 'states_skewed', 'commands',
@@ -62,11 +66,11 @@ class Supervisor:
                     f'{name} must be longer than the period of {period} s, '
                     f'received {getattr(settings, name)}'
                 )
-        self._settings, self._filter = settings, motion_filter
+        self._settings, self._filter, self._limits = settings, motion_filter, hard
         self.counters: dict[str, int] = dict.fromkeys(_COUNTERS, 0)
         self.counters |= {f'limited_{kind.name}'.lower(): 0 for kind in Limited}
         self.counters |= {f'stop_{kind.name}'.lower(): 0 for kind in Cause}
-        self._inbox = Inbox(settings, hard, self.counters)
+        self._inbox = Inbox(settings, hard, self.counters, period)
         self._outbox = Outbox(limits, period, anchored=settings.anchor_gain > 0.0)
         self._response = Response(settings, limits, period)
         self._mode, self._cause, self._text = Mode.WAITING, Cause(0), ''
@@ -82,13 +86,19 @@ class Supervisor:
         """What it does."""
         return self._mode
 
+    @property
+    def measured(self) -> Array | None:
+        """Where the arm was measured last [J] [rad], None before the first good joint state."""
+        state = self._inbox.state
+        return None if state is None else state.position
+
     def on_state(self, now: float, position: Any, velocity: Any, age_s: float) -> None:
         """A joint state came.
 
         Args:
             now: [s].
             position: [J] [rad].
-            velocity: [J] [rad/s].
+            velocity: [J] [rad/s]; NaN where none was measured.
             age_s: since its stamp, by the clock of the stamp [s].
         """
         if not self._clock(now):
@@ -100,6 +110,21 @@ class Supervisor:
                 self._latch(Cause.BAD_STATE, problem)
             elif beyond := self._inbox.outside():
                 self._latch(Cause.OUT_OF_LIMITS, beyond)
+
+    def on_unusable_state(self, now: float, problem: str) -> None:
+        """A message of joint states came that cannot be read: it is missing.
+
+        Args:
+            now: [s].
+            problem: what is wrong with it, in words.
+        """
+        if self._clock(now):
+            self._inbox.monitor.refuse(now, problem)
+
+    def on_foreign_state(self, now: float, names: Sequence[str]) -> None:
+        """A message came that names none of the arm's joints, as a gripper's driver sends."""
+        if self._clock(now):
+            self._inbox.monitor.pass_over(now, names)
 
     def on_command(self, now: float, wanted_velocity: Any, sequence: int) -> bool:
         """A command came.
@@ -234,7 +259,10 @@ class Supervisor:
         steady_s = now - self._steady_since
         if late or steady_s >= settings.settle_s:
             return late
-        return f'all has come in time for {steady_s:.2f} s, expected {settings.settle_s} s'
+        return self._inbox.monitor.slow(now) or (
+            f'all has come in time for {steady_s:.2f} s, expected {settings.settle_s} s '
+            '(watchdog.settle_s)'
+        )
 
     def _begin(self, now: float) -> str:
         """Start softly where the arm is measured, or say why not."""
@@ -243,9 +271,14 @@ class Supervisor:
             reasons.append(beyond)
         if state is None or reasons:
             return '; '.join(reasons)
-        speed = float(np.abs(state.velocity).max())
-        if speed > self._settings.still_rad_s:
-            return f'the arm still moves at {speed:.4f} rad/s'
+        speeds = np.abs(state.velocity)
+        fastest = int(speeds.argmax())
+        if speeds[fastest] > self._settings.still_rad_s:
+            unit = self._limits.units[fastest]
+            return (
+                f'the arm still moves at {speeds[fastest]:.4f} {unit}/s '
+                f'({self._limits.joints[fastest]})'
+            )
         try:
             self._filter.start(state.position[None])
         except Exception as error:  # whatever a guard may raise
@@ -282,13 +315,16 @@ class Supervisor:
         # Said instead of the tracking error, which it makes as well.
         if not self._settings.dry_run and (still := self._response.problem(now, state.position)):
             self._latch(Cause.TRACKING_ERROR, still)
-        astray = float(np.abs(state.position - commanded).max())
+        away = np.abs(state.position - commanded)
+        worst = int(away.argmax())
+        astray = float(away[worst])
         if astray <= self._settings.tracking_error_rad:
             self._astray_since = None
         elif self._astray_since is None:
             self._astray_since = now
         elif now - self._astray_since > self._settings.tracking_time_s:
-            self._latch(Cause.TRACKING_ERROR, f'the arm is {astray:.4f} rad from its reference')
+            said = f'the arm is {astray:.4f} {self._limits.units[worst]} from its reference'
+            self._latch(Cause.TRACKING_ERROR, f'{said} ({self._limits.joints[worst]})')
 
     def _run(self, now: float) -> tuple[int, Command | None]:
         """Follow the newest command, or hold; returns what limited it, and what was followed."""

@@ -1,0 +1,159 @@
+"""What joint states tell of an arm's motion: angles that are not wrapped, and speeds by stamps."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+_TURN = 2.0 * math.pi
+# Control periods that a speed is judged over: commands that come in steps, one of them late by
+# nearly a whole period, still look less than 1.5 times as fast as they are.
+JUDGED_PERIODS = 4
+# A position that does not change for so many of its usual times between two changes was measured
+# anew, and is no repetition: the arm stands.
+_PATIENCE = 1.5
+# Times between changes of the positions that are remembered.
+_INTERVALS = 8
+# Rounding of times that are differences of large numbers [s].
+_ROUNDING_S = 1e-6
+
+
+def unwrap(position: Array, near: Array, continuous: Array) -> Array:
+    """Return positions in the turn that is nearest to where the joints were before.
+
+    Args:
+        position: as reported [J] [rad].
+        near: where the joints were [J] [rad].
+        continuous: whether a joint turns without end, so that its angle may be wrapped [J].
+    """
+    with np.errstate(invalid='ignore'):
+        turns = np.where(continuous, np.rint((near - position) / _TURN), 0.0)
+    # What is no number stays as it is; so does an angle that was not wrapped, to the bit.
+    return np.where(np.isfinite(turns) & (turns != 0.0), position + _TURN * turns, position)
+
+
+class SpeedEstimator:
+    """Measures how fast joints move, over a time that no single message decides.
+
+    The velocity of one message, and the difference of two, are noise where commands come in steps:
+    hardware that follows 0.3 rad/s was seen to report 2.3. The speed is therefore the way between
+    two stamps that are at least ``window_s`` apart. Messages that repeat a position that was not
+    measured anew are left out. A reported velocity counts where all of the window report more. A
+    jump, further than the largest speed leads in all of the window, is no motion, and what is
+    measured begins anew behind it; one that goes on in the same direction soon after is motion.
+
+    Args:
+        top: largest speed that may be measured [J] [rad/s].
+        window_s: shortest time that a speed is judged over [s].
+        gap_s: between states further apart than this nothing is known [s].
+
+    Attributes:
+        velocity: of each joint [J] [rad/s].
+        known: whether the velocity is that of a whole window.
+        backwards: how often the stamps have run back.
+    """
+
+    def __init__(self, top: Array, window_s: float, gap_s: float) -> None:
+        self._window_s, self._gap_s = window_s - _ROUNDING_S, gap_s
+        self._jump = top * window_s
+        self.velocity: Array = np.zeros_like(top)
+        self.known = False
+        self.backwards = 0
+        self._slope: Array = np.zeros_like(top)
+        self._heard_s = self._changed_s = self._jumped_s = -math.inf
+        self._last_jump: Array = np.zeros_like(top)
+        self._samples: deque[tuple[float, Array]] = deque()
+        self._reports: deque[tuple[float, Array]] = deque()
+        self._intervals: deque[float] = deque(maxlen=_INTERVALS)
+
+    def forget(self) -> None:
+        """Begin anew: the clock of the stamps has been set."""
+        self._heard_s = -math.inf
+        self.velocity = np.zeros_like(self.velocity)
+
+    def put(self, stamp_s: float, position: Array, reported: Array) -> bool:
+        """Take in a joint state; whether the speed is known, or has just begun to be measured.
+
+        Args:
+            stamp_s: when it was true [s].
+            position: [J] [rad], finite.
+            reported: velocities [J] [rad/s]; NaN where there is none.
+        """
+        elapsed_s = stamp_s - self._heard_s
+        if elapsed_s == 0.0:
+            # Of one moment there is one measurement: the first that came.
+            return self.known
+        begins = elapsed_s > self._gap_s
+        if begins or elapsed_s < 0.0:
+            self.backwards += not begins
+            self._begin(stamp_s)
+        self._measure(stamp_s, position)
+        self._heard_s = stamp_s
+        self._judge(stamp_s, reported)
+        return self.known or begins
+
+    def _begin(self, stamp_s: float) -> None:
+        """Forget what was before: there is no way from there to here."""
+        self.known = False
+        self._samples.clear()
+        self._reports.clear()
+        self._slope = np.zeros_like(self._slope)
+        self._changed_s = stamp_s
+
+    def _measure(self, stamp_s: float, position: Array) -> None:
+        """Note where the arm is, unless it is told only what was told before."""
+        samples = self._samples
+        since_s = stamp_s - self._changed_s
+        if samples and np.array_equal(samples[-1][1], position):
+            if since_s <= _PATIENCE * max(self._intervals, default=0.0):
+                return
+        elif samples:
+            if self._jumps(stamp_s, position):
+                self._begin(stamp_s)
+            elif since_s <= self._gap_s:
+                # So long it was seen to be repeated; 0 where it is measured as often as sent.
+                self._intervals.append(self._heard_s - self._changed_s)
+            self._changed_s = stamp_s
+        samples.append((stamp_s, position))
+        _keep(samples, stamp_s - self._window_s)
+        span_s = stamp_s - samples[0][0]
+        self.known = span_s >= self._window_s
+        if span_s > 0.0:
+            self._slope = (position - samples[0][1]) / span_s
+
+    def _jumps(self, stamp_s: float, position: Array) -> bool:
+        """Whether this is a jump, and none that goes on."""
+        before_s, before = self._samples[-1]
+        step = position - before
+        far = np.abs(step) > self._jump
+        if stamp_s - before_s >= self._window_s or not far.any():
+            return False
+        since_s, last = stamp_s - self._jumped_s, self._last_jump
+        self._jumped_s, self._last_jump = stamp_s, np.where(far, step, 0.0)
+        return since_s > 2.0 * self._window_s or not (last * self._last_jump > 0.0).any()
+
+    def _judge(self, stamp_s: float, reported: Array) -> None:
+        self._reports.append((stamp_s, np.nan_to_num(reported)))
+        _keep(self._reports, stamp_s - self._window_s)
+        if not self.known:
+            self.velocity = np.where(np.isnan(reported), self._slope, reported)
+            return
+        self.velocity = self._slope
+        newest = self._reports[-1][1]
+        more = np.abs(newest) > np.abs(self._slope)
+        if more.any() and stamp_s - self._reports[0][0] >= self._window_s:
+            least = np.min([np.abs(one) for _, one in self._reports], axis=0)
+            more = least > np.abs(self._slope)
+            self.velocity = np.where(more, np.copysign(least, newest), self._slope)
+
+
+def _keep(entries: deque[tuple[float, Array]], since_s: float) -> None:
+    """Drop all that is older than the newest entry that is not after a time."""
+    while len(entries) > 1 and entries[1][0] <= since_s:
+        entries.popleft()
