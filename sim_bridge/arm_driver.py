@@ -21,12 +21,14 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
+from nrl_ros.arm.chain_parts import root_name
 from nrl_ros.arm.controller_facts import COMMAND_INTERFACES, INTERFACE_NAME, JOINTS
 from nrl_ros.arm.controllers import Controllers, JointSensor, Mode
 from nrl_ros.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.arm.kinematics import Chain
 from nrl_ros.arm.model import ArmModel
 from nrl_ros.arm.plant import MujocoPlant, ServoPlant
+from nrl_ros.arm.robot import read_arm
 from nrl_ros.arm.trajectory import Trajectory
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.types import Float64 as Array
@@ -63,13 +65,16 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     def configure(self) -> None:
         """Read the model, make plant, controllers and topics."""
         self._used = settings = described(self.settings)
-        self._model = ArmModel.from_file(settings.model, settings.joints or None, settings.tool)
+        if settings.robot:
+            self._model = read_arm(read_robot(settings.robot))
+        else:
+            self._model = ArmModel.from_file(settings.model, settings.joints or None, settings.tool)
         self._period_s = 1.0 / settings.rate_hz
         self._plant = self._make_plant()
         self._chain = Chain(self._model)
         self._controllers = Controllers(self._model.joints, self._period_s)
         self._sensor = JointSensor(np.random.default_rng(settings.seed))
-        self._frame = settings.frame_id or self._model.mj.body(1).name
+        self._frame = settings.frame_id or root_name(self._model)
         self._apply(settings)
         self._make_topics()
         self._timer = self.periodic(self._period_s, self._tick)

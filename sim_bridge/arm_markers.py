@@ -9,7 +9,9 @@ from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
-from nrl_ros.arm.model import ArmModel, load_mujoco
+from nrl_ros.arm.couplings import Posing
+from nrl_ros.arm.model import ArmModel
+from nrl_ros.arm.source import load_mujoco
 from nrl_ros.core.types import Float64
 
 _TOOL_COLOUR = ColorRGBA(r=0.9, g=0.3, b=0.2, a=1.0)
@@ -27,8 +29,7 @@ class ArmMarkers:
     def __init__(self, model: ArmModel, frame_id: str) -> None:
         self._mujoco = load_mujoco()
         self._mj = model.mj
-        self._data = self._mujoco.MjData(model.mj)
-        self._address = [int(model.mj.joint(name).qposadr[0]) for name in model.joints]
+        self._pose = Posing(model.mj, model.couplings)
         self._frame = frame_id
 
     def message(self, position: Float64, tool: Float64, stamp: Any) -> MarkerArray:
@@ -39,8 +40,7 @@ class ArmMarkers:
             tool: the end of the tool [3], m.
             stamp: ``builtin_interfaces/Time`` of the pose.
         """
-        self._data.qpos[self._address] = position
-        self._mujoco.mj_kinematics(self._mj, self._data)
+        self._pose(position)
         made: list[Marker] = []
         for geom in range(self._mj.ngeom):
             self._shape(made, geom)
@@ -57,7 +57,7 @@ class ArmMarkers:
         mj, kinds = self._mj, self._mujoco.mjtGeom
         kind = int(mj.geom_type[geom])
         size, name = mj.geom_size[geom], mj.geom(geom).name or f'geom{geom}'
-        place, turn = self._data.geom_xpos[geom], self._data.geom_xmat[geom]
+        place, turn = self._pose.data.geom_xpos[geom], self._pose.data.geom_xmat[geom]
         colour = ColorRGBA(**dict(zip('rgba', map(float, mj.geom_rgba[geom]), strict=True)))
         width = 2.0 * size[0]
         if kind in (int(kinds.mjGEOM_CAPSULE), int(kinds.mjGEOM_CYLINDER)):

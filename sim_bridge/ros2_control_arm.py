@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
+from nrl_ros.arm.chain_parts import Pose
 from nrl_ros.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.arm.episode import ReachEpisodes
 from nrl_ros.arm.homing import Homing
@@ -95,6 +96,8 @@ class ArmEnvironment:
                 f'for {followed_s} s: lower action_every, or raise watchdog.command_timeout_s of '
                 f'robot {description.name!r}'
             )
+        # A frame that is not there is told now, not with the first target.
+        self.robot.from_frame(options.target.frame)
         self.phase = Phase.WAITING
         self.wear = Wear(len(self.robot.joints))
         self._way = Homing(
@@ -155,8 +158,10 @@ class ArmEnvironment:
             'episodes': str(self.wear.episodes),
             'in motion [s]': f'{self.wear.moving_s:.1f}',
             **{
-                f'way of {joint} [rad]': f'{way:.2f}'
-                for joint, way in zip(self.robot.joints, self.wear.way, strict=True)
+                f'way of {joint} [{unit}]': f'{way:.2f}'
+                for joint, unit, way in zip(
+                    self.robot.joints, self.robot.model.units, self.wear.way, strict=True
+                )
             },
         }
         item = DiagnosticStatus(
@@ -212,20 +217,22 @@ class ArmEnvironment:
             )
 
     def _on_target(self, message: PointStamped) -> None:
+        box, frame = self.robot.description.workspace, message.header.frame_id.lstrip('/')
         point = np.array([message.point.x, message.point.y, message.point.z])
-        box, group = self.robot.description.workspace, self._options.target
-        frame = message.header.frame_id
-        if frame not in ('', group.frame):
-            raise InvalidValueError(
-                f'target in frame {frame!r}, expected {group.frame!r}: set target.frame, or '
-                'transform it before'
-            )
+        point = self._targets_from(frame).of(point)
         if not ((point >= box.low_m) & (point <= box.high_m)).all():
             raise InvalidValueError(
-                f'target {point.tolist()} m, expected within the workspace {box.low_m} to '
-                f'{box.high_m} m'
+                f'target {point.round(4).tolist()} m in the frame of the workspace, expected '
+                f'within {box.low_m} to {box.high_m} m'
             )
         self._target = point
+
+    def _targets_from(self, frame: str) -> Pose:
+        """What brings targets of a frame into that of the workspace."""
+        try:
+            return self.robot.from_frame(frame or self._options.target.frame)
+        except ConfigError as error:
+            raise InvalidValueError(f'a target is refused: {error}; transform it before') from None
 
     def _on_go(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success = self.phase in (Phase.ASKING, Phase.STOPPED) and not self._stopped()

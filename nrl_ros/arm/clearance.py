@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.arm.model import ArmModel, chain_of, joints_of, load_mujoco
-from nrl_ros.arm.sweep import sweep
-from nrl_ros.core.errors import ShapeError
+from nrl_ros.arm.couplings import Posing, chain_of, joints_of
+from nrl_ros.arm.model import ArmModel
+from nrl_ros.arm.source import load_mujoco
+from nrl_ros.arm.sweep import by_command, sweep_of_each
+from nrl_ros.arm.urdf import suggestion
+from nrl_ros.core.errors import ConfigError, ShapeError
 from nrl_ros.core.types import Float64
 
+# Largest distance of interest.
+FAR_M = 0.25
 # Poses that say which pairs of shapes can come near one another.
 _SAMPLES = 1000
 # Links so few joints apart are tried at all angles between them by that many poses.
@@ -23,26 +29,47 @@ class Clearance:
 
     Pairs of shapes are chosen once, as MoveIt's setup assistant does by random poses within the
     limits: left out are shapes of one link and of adjacent ones, pairs that the model excludes or
-    gives no collision, those of links two joints apart that never touch, and those of any others
-    that never come nearer than ``far_m``.
+    gives no collision, those whose distance no commanded joint changes, those of links two joints
+    apart that never touch, and those of any others that never come nearer than ``far_m``.
 
     Args:
         model: the arm; its shapes that collide with nothing do not count.
         far_m: largest distance of interest [m]; greater ones are given as this.
+        touching: pairs of links that may touch and are not compared.
+
+    Raises:
+        ConfigError: a link of ``touching`` is not in the model.
     """
 
-    def __init__(self, model: ArmModel, far_m: float = 0.25) -> None:
+    def __init__(
+        self, model: ArmModel, far_m: float = FAR_M, touching: Sequence[tuple[str, str]] = ()
+    ) -> None:
         self._mujoco = load_mujoco()
         self._model, self._mj = model, model.mj
-        self._data = self._mujoco.MjData(model.mj)
+        self._pose = Posing(model.mj, model.couplings)
+        self._data = self._pose.data
         self._far = far_m
-        self._address = [int(model.mj.joint(name).qposadr[0]) for name in model.joints]
+        self._touching = {frozenset(pair) for pair in touching}
+        links = [model.mj.body(number).name for number in range(model.mj.nbody)]
+        for name in sorted({name for pair in touching for name in pair} - set(links)):
+            raise ConfigError(f'touching: the model has no link {name!r}{suggestion(name, links)}')
+        self._always: list[tuple[str, str]] = []
         self._pairs = self._near(model, self._candidates())
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Names of the shapes that are compared."""
         return [(self._mj.geom(a).name, self._mj.geom(b).name) for a, b, _ in self._pairs]
+
+    @property
+    def always(self) -> list[tuple[str, str]]:
+        """Links, in pairs that are compared, whose shapes lie in one another in every pose."""
+        return list(dict.fromkeys(self._always))
+
+    @property
+    def links(self) -> list[tuple[str, str]]:
+        """The links of each of ``pairs``."""
+        return [self._links(one, other) for one, other, _ in self._pairs]
 
     def __call__(self, position: NDArray[Any]) -> Float64:
         """Clearance of poses.
@@ -98,36 +125,46 @@ class Clearance:
 
         See ``nrl_ros.arm.sweep``.
         """
-        rates = np.zeros((len(self._pairs), len(self._address)))
+        rates = np.zeros((len(self._pairs), self._model.size))
         for number, (one, other, _) in enumerate(self._pairs):
             # What moves both does not change how they lie to one another.
             only_one = np.where(self._moves(other), 0.0, self._sweep(one))
-            rates[number] = only_one + np.where(self._moves(one), 0.0, self._sweep(other))
+            only_other = np.where(self._moves(one), 0.0, self._sweep(other))
+            rates[number] = by_command(self._model, only_one + only_other)
         return rates
 
     def _checked(self, position: NDArray[Any]) -> Float64:
         values = np.asarray(position, dtype=np.float64)
-        if values.ndim != 2 or values.shape[1] != len(self._address):
+        if values.ndim != 2 or values.shape[1] != self._model.size:
             raise ShapeError(
-                f'joint positions: expected [N, {len(self._address)}], received {values.shape}'
+                f'joint positions: expected [N, {self._model.size}], received {values.shape}'
             )
         return values
 
-    def _pose(self, pose: Float64) -> None:
-        self._data.qpos[self._address] = pose
-        self._mujoco.mj_kinematics(self._mj, self._data)
-
     def _sweep(self, geom: int) -> Float64:
-        """The most by which each joint moves a point of a shape [J]."""
+        """The most by which each joint of the model moves a point of a shape [N]."""
         body = int(self._mj.geom_bodyid[geom])
         radius = float(self._mj.geom_rbound[geom])
-        return sweep(self._model, body, self._mj.geom_pos[geom], radius)
+        return sweep_of_each(self._model, body, self._mj.geom_pos[geom], radius)
 
     def _moves(self, geom: int) -> NDArray[np.bool_]:
-        """Which joints move a shape [J]."""
-        chain = chain_of(self._mj, int(self._mj.geom_bodyid[geom]))
-        names = {self._mj.joint(j).name for body in chain for j in joints_of(self._mj, body)}
-        return np.array([name in names for name in self._model.joints])
+        """Which joints of the model move a shape [N], with the commanded ones."""
+        moves = np.zeros(self._mj.njnt, np.bool_)
+        for body in chain_of(self._mj, int(self._mj.geom_bodyid[geom])):
+            moves[joints_of(self._mj, body)] = True
+        return np.asarray(moves & self._model.couplings.moving)
+
+    def _links(self, one: int, other: int) -> tuple[str, str]:
+        first, second = (
+            self._mj.body(int(self._mj.geom_bodyid[geom])).name for geom in (one, other)
+        )
+        return first, second
+
+    def _may_touch(self, one: int, other: int) -> bool:
+        """Whether a pair is left out: said to touch, or of a distance that nothing changes."""
+        if frozenset(self._links(one, other)) in self._touching:
+            return True
+        return bool((self._moves(one) == self._moves(other)).all())
 
     def _candidates(self) -> list[tuple[int, int, int]]:
         """Pairs of shapes that could collide, and how many moving links lie between them."""
@@ -144,7 +181,9 @@ class Clearance:
                     mj.geom_contype[other] & mj.geom_conaffinity[one]
                 )
                 flat = {int(mj.geom_type[one]), int(mj.geom_type[other])} & without
-                if apart > 1 and collide and not flat and (first << 16) + second not in excluded:
+                if apart <= 1 or not collide or flat or (first << 16) + second in excluded:
+                    continue
+                if not self._may_touch(one, other):
                     found.append((one, other, apart))
         return found
 
@@ -170,15 +209,19 @@ class Clearance:
         low = np.maximum(model.position_low, -np.pi)
         high = np.minimum(model.position_high, np.pi)
         poses = np.random.default_rng(0).uniform(low, high, (_SAMPLES, model.size))
-        least = np.full(len(candidates), np.inf)
-        for pose in poses:
-            self._data.qpos[self._address] = pose
-            self._mujoco.mj_kinematics(self._mj, self._data)
+        least, most = np.full(len(candidates), np.inf), np.full(len(candidates), -np.inf)
+        for pose in poses if candidates else ():
+            self._pose(pose)
             for number, (one, other, _) in enumerate(candidates):
                 value = self._mujoco.mj_geomDistance(
                     self._mj, self._data, one, other, self._far, None
                 )
-                least[number] = min(least[number], value)
+                least[number], most[number] = min(least[number], value), max(most[number], value)
+        self._always = [
+            self._links(pair[0], pair[1])
+            for pair, value in zip(candidates, most, strict=True)
+            if value < 0.0
+        ]
         kept = [
             pair
             for pair, value in zip(candidates, least, strict=True)
@@ -187,3 +230,30 @@ class Clearance:
         # The nearest first, so that the others are mostly settled by their surrounding spheres.
         order = {pair: value for pair, value in zip(candidates, least, strict=True)}
         return sorted(kept, key=order.__getitem__)
+
+
+def without_shape(model: ArmModel) -> list[str]:
+    """Links that have a body and no shape that is compared: nothing of them is watched.
+
+    Links that are fixed to one another count as one; mere frames, which have no body, do not count.
+    """
+    mj = model.mj
+    has_shape = _links_with_shapes(mj)
+    seen = {int(mj.geom_bodyid[geom]) for geom in range(mj.ngeom)}
+    found: dict[int, str] = {}
+    for body in range(mj.nbody):
+        name, link = mj.body(body).name, int(mj.body_weldid[body])
+        is_body = name in model.source.shaped if model.source.is_urdf else body in seen
+        if is_body and link not in has_shape:
+            found.setdefault(link, name or f'body {body}')
+    return list(found.values())
+
+
+def count_of_links(model: ArmModel) -> int:
+    """How many links, those that are fixed to one another as one, have shapes to compare."""
+    return len(_links_with_shapes(model.mj))
+
+
+def _links_with_shapes(mj: Any) -> set[int]:
+    collide = (mj.geom_contype != 0) | (mj.geom_conaffinity != 0)
+    return {int(mj.body_weldid[mj.geom_bodyid[geom]]) for geom in np.flatnonzero(collide)}

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from nrl_ros.arm.model_files import known_models, locate
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.schema.base import Settings, load
 from nrl_ros.schema.files import dotted, find_config, read_yaml
@@ -43,11 +44,20 @@ class WorkspaceGroup(Settings):
     low_m: Point = Field((-1.0, -1.0, 0.02), description='Lowest x, y, z')
     high_m: Point = Field((1.0, 1.0, 1.5), description='Highest x, y, z')
     margin_m: float = Field(0.01, ge=0, description='Distance kept from its walls')
+    frame: str = Field(
+        '',
+        description='Link or site that no joint moves, in whose frame box, tool and targets are '
+        "given; empty: the model's root",
+    )
     watched: tuple[str, ...] = Field(
         (), description='Bodies or sites of the model that must be inside, beside the tool'
     )
     clearance_m: float = Field(
         0.01, ge=0, description='Least distance between parts of the arm; 0: not checked'
+    )
+    touching: tuple[tuple[str, str], ...] = Field(
+        (),
+        description='Pairs of links whose shapes may touch, as [[link_1, link_3]]: not compared',
     )
 
 
@@ -124,6 +134,10 @@ class RobotDescription(Settings):
     )
     tool: str = Field('', description="Body or site at the tool's centre point; empty: the last")
     joints: tuple[str, ...] = Field((), description="In this order; empty: the model's")
+    held: dict[str, float] = Field(
+        {},
+        description='Joints that are not commanded and where they stand, rad or m, as {rail: 0.3}',
+    )
     home_rad: Numbers = Field((), description='Where episodes start; empty: all zero')
     limits: LimitsGroup = LimitsGroup()
     workspace: WorkspaceGroup = WorkspaceGroup()
@@ -135,7 +149,8 @@ class RobotDescription(Settings):
         for group in (self, self.limits, self.workspace, self.control, self.watchdog):
             for name in type(group).model_fields:
                 value = getattr(group, name)
-                items = value if isinstance(value, tuple) else (value,)
+                items = value.values() if isinstance(value, dict) else value
+                items = items if isinstance(value, (tuple, dict)) else (value,)
                 if not all(math.isfinite(item) for item in items if isinstance(item, float)):
                     raise ValueError(f'{name} must be finite, received {value}')
         return self
@@ -162,13 +177,26 @@ def read_robot(name: str) -> RobotDescription:
     Raises:
         ConfigError: there is no such file, or it is wrong; names every faulty key.
     """
-    path = Path(name) if name.endswith(('.yaml', '.yml')) else find_config(name, 'robots')
+    if name.lower().endswith(('.yaml', '.yml')):
+        path = locate(name, Path()) or Path(name)
+    else:
+        path = find_config(name, 'robots')
     data: Any = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f'{path}: expected the groups of a robot description')
-    description = load(RobotDescription, dotted(data), source=str(path))
-    beside = path.parent / description.model
-    if description.model.endswith(('.xml', '.urdf')) and beside.is_file():
-        # A model beside its description is found wherever both are.
-        description = description.model_copy(update={'model': str(beside.resolve())})
+    held = data.get('held')
+    if isinstance(held, dict):
+        # Names of joints may have dots in them, which are no groups.
+        data = {**data, 'held': {}}
+    flat = dotted(data) | ({'held': held} if held is not None else {})
+    description = load(RobotDescription, flat, source=str(path))
+    model = description.model
+    if model == FROM_TOPIC or (model in known_models() and not (path.parent / model).is_file()):
+        return description
+    # A model beside its description is found wherever both are.
+    found = locate(model, path.parent)
+    if found is None and '://' not in model and Path(model).suffix:
+        found = path.parent / model
+    if found is not None:
+        description = description.model_copy(update={'model': str(found.resolve())})
     return description

@@ -53,6 +53,8 @@ class _Tape:
         self._entries, self._turn_only = entries, turn_only
         self._order = [joint.index for joint in parts.joints]
         self._reference = np.array([[joint.reference] for joint in parts.joints])
+        self._ratio = np.array([[joint.ratio] for joint in parts.joints])
+        self._follows = bool((self._ratio != 1.0).any())
         self._moved = np.zeros((len(parts.joints), size))
         self._turns = np.zeros((2, len(parts.joints), 1, size))
         self._shape = (size, len(joints), 3)
@@ -138,7 +140,10 @@ class _Tape:
 
     def run(self, position: Float64) -> Float64:
         """Places of the points [N, P, 3] at joint positions [N, J], a new array."""
-        np.subtract(position.T[self._order], self._reference, self._moved)
+        led = position.T[self._order]
+        if self._follows:
+            led *= self._ratio
+        np.subtract(led, self._reference, self._moved)
         np.cos(self._moved, self._turns[0, :, 0])
         np.sin(self._moved, self._turns[1, :, 0])
         for function, arguments in self._calls:
@@ -152,23 +157,24 @@ class _Tape:
 class Chain:
     """Where an arm's tool and other places of it are, for N poses at once.
 
-    Frames: positions are in the model's world [m]; ``orientation`` turns the tool's frame into it.
+    Frames: positions are in ``frame`` [m]; ``orientation`` turns the tool's frame into it.
     Not for two threads at once: the buffers are shared.
 
     Args:
         model: the arm.
         watch: names of further sites and bodies that ``points`` gives.
+        frame: site or body that no joint moves, in whose frame places are given; empty: the root.
 
     Raises:
-        ConfigError: a watched place is unknown.
+        ConfigError: a watched place is unknown, or the frame is, or joints move it.
     """
 
-    def __init__(self, model: ArmModel, watch: Sequence[str] = ()) -> None:
+    def __init__(self, model: ArmModel, watch: Sequence[str] = (), frame: str = '') -> None:
         body, _ = seat_of(model, model.tool)
         self.joints = model.joints
         self.names = (model.tool, *watch)
         self._model = model
-        self._parts = parts_of(model, body)
+        self._parts = parts_of(model, body, frame)
         places = [place_of(model, self._parts, name) for name in self.names]
         self._tool_pose = places[0][1]
         # Those that most joints move come first.

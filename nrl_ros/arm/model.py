@@ -2,42 +2,33 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
 from nrl_ros.arm import urdf
+from nrl_ros.arm.couplings import (
+    Couplings,
+    chain_of,
+    check_wanted,
+    commanded,
+    couplings_of,
+    followers_of,
+    joints_of,
+    scalar_joints,
+)
+from nrl_ros.arm.joint_limits import ModelLimits, servo_gain
+from nrl_ros.arm.model_files import MODELS_FOLDER, known_models, locate, read_model
+from nrl_ros.arm.source import Source, load_mujoco, read_source
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.types import Float64
 
-MODELS_FOLDER = Path(__file__).parent / 'models'
 DEFAULT_TOOL = 'tool'
-
-
-def load_mujoco() -> ModuleType:
-    """The module mujoco.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        import mujoco
-    except ImportError as error:
-        raise ConfigError(
-            f'arms need MuJoCo, which cannot be imported ({error}): pip install mujoco'
-        ) from None
-    module: ModuleType = mujoco
-    return module
-
-
-def known_models() -> list[str]:
-    """Names of the models that come with the package."""
-    return sorted(path.stem for path in MODELS_FOLDER.glob('*.xml'))
+# Parts that a last link of a file often is, and that are no centre point of a tool.
+_NO_TOOLS = ('finger', 'knuckle', 'pad', 'jaw', 'cover', 'cap', 'camera', 'sensor', 'cable', 'head')
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,9 +44,14 @@ class ArmModel:
         position_high: highest positions [J], rad or m.
         velocity: highest velocities [J], rad/s or m/s; inf where the file does not say.
         effort: highest efforts [J], N m or N; inf where the file does not say.
+        linear: which joints slide instead of turning [J].
         mj: the compiled ``mujoco.MjModel``.
-        text: the file as it was read.
-        path: where it was read from, empty for a text.
+        source: what it was compiled from.
+        couplings: where all joints of the model stand, those that follow others or are held too.
+        held: joints that stand where it was said, by name.
+        left_out: joints that move the tool, are not commanded, and nobody says where they stand;
+            with their kinds.
+        notes: what a person should know of the model.
     """
 
     name: str
@@ -66,74 +62,108 @@ class ArmModel:
     position_high: Float64
     velocity: Float64
     effort: Float64
+    linear: tuple[bool, ...]
     mj: Any
-    text: str
-    path: str
+    source: Source
+    couplings: Couplings
+    held: Mapping[str, float]
+    left_out: Mapping[str, str]
+    notes: tuple[str, ...]
 
     @classmethod
     def from_file(
-        cls, source: str | Path, joints: Sequence[str] | None = None, tool: str = ''
+        cls,
+        source: str | Path,
+        joints: Sequence[str] | None = None,
+        tool: str = '',
+        held: Mapping[str, float] | None = None,
     ) -> ArmModel:
         """Read a file, or the model of that name that comes with the package.
 
         Args:
             source: ``planar``, ``ur5e``, ``fr3``, or the path of an MJCF or URDF file.
             joints: wanted joints in the wanted order; by default all that move the tool, from the
-                base on. Joints left out rest at the model's reference position.
+                base on, but for those that are held. Joints left out rest at the model's reference
+                position; those that follow others (mimic) follow.
             tool: name of a site or body; by default the site ``tool``, else the last body.
+            held: where joints stand that are not commanded, by name, rad or m.
 
         Raises:
-            ConfigError: no such file, model, joint or tool, or MuJoCo refuses the file.
+            ConfigError: no such file, model, joint or tool, or the file is wrong.
         """
-        path = Path(source)
-        if not path.is_file():
+        path = locate(str(source), Path())
+        if str(source) in known_models() and (path is None or path.is_dir()):
             path = MODELS_FOLDER / f'{source}.xml'
-            if str(source) not in known_models():
-                raise ConfigError(
-                    f'no arm model {str(source)!r}: expected the path of an MJCF or URDF file, or '
-                    f'one of {", ".join(known_models())}'
-                )
-        return cls._of(path.read_text(encoding='utf-8'), str(path), joints, tool)
+        if path is None:
+            raise ConfigError(
+                f'no arm model {str(source)!r}{_like(Path(source))}: expected the path of an MJCF '
+                f'or URDF file, or one of {", ".join(known_models())}'
+            )
+        return cls._of(read_source(read_model(path), str(path)), joints, tool, held or {})
 
     @classmethod
-    def from_text(cls, text: str, joints: Sequence[str] | None = None, tool: str = '') -> ArmModel:
-        """Read MJCF or URDF, such as what ``robot_description`` holds.
+    def from_text(
+        cls,
+        text: str,
+        joints: Sequence[str] | None = None,
+        tool: str = '',
+        held: Mapping[str, float] | None = None,
+    ) -> ArmModel:
+        """Read MJCF or URDF, such as what ``robot_description`` holds; see ``from_file``.
 
-        Of a URDF all meshes are left out, so that it loads where their files are absent: its
-        kinematics is whole, its clearance that of the plain collision shapes. See ``from_file``.
+        Meshes of a URDF are taken where their names tell where they are: ``file://``, or
+        ``package://`` of a package that is here.
 
         Raises:
-            ConfigError: no such joint or tool, or MuJoCo refuses the text.
+            ConfigError: no such joint or tool, or the text is wrong.
         """
-        return cls._of(text, '', joints, tool)
+        return cls._of(read_source(text, ''), joints, tool, held or {})
 
     @classmethod
-    def _of(cls, text: str, path: str, joints: Sequence[str] | None, tool: str) -> ArmModel:
-        root = urdf.root_of(text)
-        is_urdf = root.tag == 'robot'
-        limits = urdf.limits(root) if is_urdf else {}
-        mj = spec_of(text, path).compile()
-        tool, is_site, body = _find_tool(mj, tool)
-        names = _find_joints(mj, body, joints)
-        ids = [mj.joint(name).id for name in names]
-        bounds = np.array(mj.jnt_range[ids], dtype=np.float64)
-        bounds[np.asarray(mj.jnt_limited[ids]) == 0] = (-np.inf, np.inf)
-        fastest = [
-            limits[name] if is_urdf else _servo_limits(mj, j)
-            for name, j in zip(names, ids, strict=True)
-        ]
+    def _of(
+        cls, source: Source, wanted: Sequence[str] | None, tool: str, held: Mapping[str, float]
+    ) -> ArmModel:
+        mj = source.spec().compile()
+        tool, is_site, body, notes = _find_tool(mj, tool)
+        followers = followers_of(mj)
+        known = commanded(mj, body, followers)
+        if not tool:
+            raise ConfigError('the last body of the model has no name; name one, and set tool')
+        rigid = _rigid_above(source, mj, body)
+        if not known:
+            raise ConfigError(f'no joint moves the tool {tool!r}; name another tool')
+        names = tuple([name for name in known if name not in held] if wanted is None else wanted)
+        for name in names:
+            if name in source.joints and source.joints[name].kind in urdf.RIGID:
+                raise _not_commanded(name, source.joints[name].kind)
+        check_wanted(mj, names, known, followers)
+        limits = ModelLimits(mj, source)
+        _check_held(mj, source, names, held, limits)
+        chain = [joint for link in chain_of(mj, body) for joint in joints_of(mj, link)]
+        limits.check([*names, *(name for joint in chain if (name := mj.joint(joint).name) in held)])
+        low, high, velocity = limits.of(names, chain)
+        own = [limits.by_name(name) for name in names]
+        left = {name: 'not commanded' for name in known if name not in (*names, *held)}
+        left |= {name: kind for name, kind in rigid.items() if name not in held}
+        kinds = load_mujoco().mjtJoint
         return cls(
-            name=root.get('name' if is_urdf else 'model', 'arm'),
+            name=source.name,
             joints=names,
             tool=tool,
             tool_is_site=is_site,
-            position_low=bounds[:, 0],
-            position_high=bounds[:, 1],
-            velocity=np.array([limit.velocity for limit in fastest]),
-            effort=np.array([limit.effort for limit in fastest]),
+            position_low=low,
+            position_high=high,
+            velocity=velocity,
+            effort=np.array([limit.effort for limit in own]),
+            linear=tuple(
+                int(mj.jnt_type[mj.joint(name).id]) == int(kinds.mjJNT_SLIDE) for name in names
+            ),
             mj=mj,
-            text=text,
-            path=path,
+            source=source,
+            couplings=couplings_of(mj, followers, names, held),
+            held=dict(held),
+            left_out=left,
+            notes=(*notes, *source.notes, *limits.notes(names, velocity), *_loops(mj)),
         )
 
     @property
@@ -141,14 +171,30 @@ class ArmModel:
         """Joints, J."""
         return len(self.joints)
 
+    @property
+    def text(self) -> str:
+        """The file as it was read."""
+        return self.source.text
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What positions of each joint are in [J]: rad or m."""
+        return tuple('m' if linear else 'rad' for linear in self.linear)
+
+    @property
+    def followers(self) -> tuple[str, ...]:
+        """Joints that are not commanded and move with those that are (mimic)."""
+        moving = np.flatnonzero(self.couplings.moving)
+        names = [str(self.mj.joint(int(joint)).name) for joint in moving]
+        return tuple(name for name in names if name not in self.joints)
+
     def servo_gain(self, joint: int) -> float:
         """Gain of the velocity servo that the model gives a joint [N m s], 0 without one.
 
         Args:
             joint: its number in ``mj``.
         """
-        gains = [_servo_gain(self.mj, number) for number in _actuators_of(self.mj, joint)]
-        return max(gains, default=0.0)
+        return servo_gain(self.mj, joint)
 
     def find(self, name: str) -> tuple[bool, int]:
         """Whether a name is a site, and its number among sites or bodies.
@@ -159,24 +205,14 @@ class ArmModel:
         return _find_place(self.mj, name)
 
 
-def spec_of(text: str, path: str) -> Any:
-    """A ``mujoco.MjSpec`` that compiles.
-
-    Raises:
-        ConfigError: MuJoCo refuses it.
-    """
-    make = load_mujoco().MjSpec
-    root = urdf.root_of(text)
+def _like(path: Path) -> str:
+    """What to say of a file that is not there and has a sister that differs in its case alone."""
     try:
-        if root.tag == 'robot':
-            spec = make.from_string(urdf.prepare(root))
-        else:
-            # Only with its path MuJoCo finds the files that an MJCF file names.
-            spec = make.from_file(path) if path else make.from_string(text)
-        spec.compile()
-    except ValueError as error:
-        raise ConfigError(f'MuJoCo refuses the model: {error}') from None
-    return spec
+        names = [each.name for each in path.parent.iterdir()] if str(path.parent) else []
+    except OSError:
+        return ''
+    close = [name for name in names if name.lower() == path.name.lower()]
+    return f', did you mean {close[0]!r}' if close else ''
 
 
 def _names(mj: Any, kind: str) -> list[str]:
@@ -184,87 +220,81 @@ def _names(mj: Any, kind: str) -> list[str]:
     return [getattr(mj, kind)(number).name for number in range(count)]
 
 
-def _unknown(what: str, name: str, known: Iterable[str]) -> ConfigError:
-    known = [each for each in known if each]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f', did you mean {close[0]!r}?' if close else ''
+def _find_place(mj: Any, name: str) -> tuple[bool, int]:
+    sites, bodies = _names(mj, 'site'), _names(mj, 'body')
+    if name and name in sites:
+        return True, sites.index(name)
+    if name and name in bodies:
+        return False, bodies.index(name)
+    known = urdf.suggestion(name, [*sites, *bodies])
+    raise ConfigError(f'the model has no site or body {name!r}{known}')
+
+
+def _find_tool(mj: Any, name: str) -> tuple[str, bool, int, list[str]]:
+    """Name of the tool, whether it is a site, the body it sits on, and what is to be said."""
+    bodies = _names(mj, 'body')
+    notes: list[str] = []
+    if not name:
+        name = DEFAULT_TOOL if DEFAULT_TOOL in _names(mj, 'site') else bodies[-1]
+        if not name:
+            return '', False, len(bodies) - 1, notes
+        if name != DEFAULT_TOOL:
+            part = any(word in name.lower() for word in _NO_TOOLS)
+            notes.append(
+                f'tool is not set: the last body of the model is taken, {name!r}'
+                + '; by its name it is a part, not the centre point of a tool: set tool' * part
+            )
+    is_site, number = _find_place(mj, name)
+    return name, is_site, int(mj.site_bodyid[number]) if is_site else number, notes
+
+
+def _rigid_above(source: Source, mj: Any, body: int) -> dict[str, str]:
+    """Planar and floating joints of a URDF between its root and a body, with their kinds."""
+    chain = {mj.body(link).name for link in chain_of(mj, body)}
+    return {
+        joint.name: joint.kind
+        for joint in source.joints.values()
+        if joint.kind in urdf.RIGID and joint.child in chain
+    }
+
+
+def _not_commanded(name: str, kind: str) -> ConfigError:
     return ConfigError(
-        f'the model has no {what} {name!r}{hint} (known: {", ".join(known) or "none"})'
+        f'joint {name!r} is {kind} and cannot be commanded: leave it out of joints, and hold it '
+        f'where it is (held: {{{name}: 0.0}})'
     )
 
 
-def _find_place(mj: Any, name: str) -> tuple[bool, int]:
-    sites, bodies = _names(mj, 'site'), _names(mj, 'body')
-    if name in sites:
-        return True, sites.index(name)
-    if name in bodies:
-        return False, bodies.index(name)
-    raise _unknown('site or body', name, [*sites, *bodies])
+def _check_held(
+    mj: Any, source: Source, names: Sequence[str], held: Mapping[str, float], limits: ModelLimits
+) -> None:
+    scalar = {mj.joint(joint).name: joint for joint in scalar_joints(mj)}
+    rigid = [joint.name for joint in source.joints.values() if joint.kind in urdf.RIGID]
+    followers = followers_of(mj)
+    for name, value in held.items():
+        if name in names:
+            raise ConfigError(f'joint {name!r} is commanded, as one of joints, and cannot be held')
+        if name in rigid:
+            if value:
+                raise ConfigError(f'joint {name!r} has several axes: it can be held at 0 alone')
+            continue
+        if name not in scalar:
+            known = urdf.suggestion(name, [*scalar, *rigid])
+            raise ConfigError(f'held: the model has no joint {name!r}{known}')
+        if scalar[name] in followers:
+            raise ConfigError(f'joint {name!r} follows another (mimic) and cannot be held')
+        own = limits.by_name(name)
+        if not own.low <= value <= own.high:
+            raise ConfigError(
+                f'held: joint {name!r} is at {value:g}, expected within its limits, {own.low:g} to '
+                f'{own.high:g}'
+            )
 
 
-def _find_tool(mj: Any, name: str) -> tuple[str, bool, int]:
-    """Name of the tool, whether it is a site, and the body it sits on."""
-    bodies = _names(mj, 'body')
-    if not name:
-        name = DEFAULT_TOOL if DEFAULT_TOOL in _names(mj, 'site') else bodies[-1]
-    is_site, number = _find_place(mj, name)
-    return name, is_site, int(mj.site_bodyid[number]) if is_site else number
-
-
-def chain_of(mj: Any, body: int) -> list[int]:
-    """Numbers of the bodies from the world's child down to ``body``."""
-    chain = []
-    while body:
-        chain.append(body)
-        body = int(mj.body_parentid[body])
-    return chain[::-1]
-
-
-def joints_of(mj: Any, body: int) -> list[int]:
-    """Numbers of one body's own joints."""
-    first = int(mj.body_jntadr[body])
-    return list(range(first, first + int(mj.body_jntnum[body]))) if first >= 0 else []
-
-
-def _find_joints(mj: Any, body: int, wanted: Sequence[str] | None) -> tuple[str, ...]:
-    kinds = load_mujoco().mjtJoint
-    simple = (int(kinds.mjJNT_HINGE), int(kinds.mjJNT_SLIDE))
-    moving = [joint for link in chain_of(mj, body) for joint in joints_of(mj, link)]
-    known = [mj.joint(joint).name for joint in moving if mj.jnt_type[joint] in simple]
-    if len(known) != len(moving):
-        raise ConfigError('an arm has hinge and slide joints only, received a free or ball joint')
-    if not known:
-        raise ConfigError('no joint moves the tool; name another tool')
-    names = tuple(known if wanted is None else wanted)
-    for name in names:
-        if name not in known:
-            raise _unknown('joint that moves the tool', name, known)
-    if not names or len(set(names)) != len(names):
-        raise ConfigError(f'joints must be named once each, received {list(names)}')
-    return names
-
-
-def _actuators_of(mj: Any, joint: int) -> list[int]:
-    on_joint = int(load_mujoco().mjtTrn.mjTRN_JOINT)
-    return [
-        number
-        for number in range(mj.nu)
-        if mj.actuator_trntype[number] == on_joint and mj.actuator_trnid[number, 0] == joint
-    ]
-
-
-def _servo_gain(mj: Any, actuator: int) -> float:
-    """Gain of a velocity servo, 0 when it is another kind of actuator."""
-    gain, bias = float(mj.actuator_gainprm[actuator, 0]), mj.actuator_biasprm[actuator]
-    return gain if bias[0] == bias[1] == 0.0 and bias[2] == -gain else 0.0
-
-
-def _servo_limits(mj: Any, joint: int) -> urdf.Limits:
-    """Of an MJCF joint: MJCF has no velocity limits, but a velocity servo has a range."""
-    velocity = effort = np.inf
-    for number in _actuators_of(mj, joint):
-        if _servo_gain(mj, number) and mj.actuator_ctrllimited[number]:
-            velocity = float(np.abs(mj.actuator_ctrlrange[number]).max())
-        if mj.actuator_forcelimited[number]:
-            effort = float(np.abs(mj.actuator_forcerange[number]).max())
-    return urdf.Limits(velocity, effort)
+def _loops(mj: Any) -> list[str]:
+    """Constraints that kinematics of a tree does not keep."""
+    kinds = load_mujoco().mjtEq
+    closed = (int(kinds.mjEQ_CONNECT), int(kinds.mjEQ_WELD))
+    if any(int(kind) in closed and on for kind, on in zip(mj.eq_type, mj.eq_active0, strict=True)):
+        return ['the model closes loops (equality connect or weld), which are not followed']
+    return []

@@ -12,8 +12,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from nrl_ros.arm.model import ArmModel, load_mujoco
+from nrl_ros.arm.couplings import scalar_joints
+from nrl_ros.arm.model import ArmModel
 from nrl_ros.arm.simulation import PAYLOAD, servo_name, simulated
+from nrl_ros.arm.source import load_mujoco
 from nrl_ros.core.errors import ConfigError, InvalidValueError, ShapeError
 from nrl_ros.core.types import Float64
 
@@ -231,7 +233,31 @@ class MujocoPlant(_Base):
             np.array(compiled.actuator_forcerange[self._servo]),
         )
         self._payload = compiled.body(PAYLOAD).id
+        self._couple(model, compiled)
         self.reset(np.clip(0.0, model.position_low, model.position_high))
+
+    def _couple(self, model: ArmModel, compiled: Any) -> None:
+        """Find the joints that follow the commanded ones, and those that stand somewhere."""
+        names = [model.mj.joint(joint).name for joint in scalar_joints(model.mj)]
+        rows = {name: model.mj.joint(name).id for name in names if name}
+        led = [name for name in model.followers if name]
+        others = [name for name in rows if name not in (*model.joints, *led)]
+
+        def addresses(which: list[str], kind: str) -> list[int]:
+            return [int(getattr(compiled.joint(name), kind)[0]) for name in which]
+
+        self._led_qpos, self._led_dof = addresses(led, 'qposadr'), addresses(led, 'dofadr')
+        self._led_servo = [compiled.actuator(servo_name(name)).id for name in led]
+        couplings, led_rows = model.couplings, [rows[name] for name in led]
+        self._led_ratio, self._led_rest = couplings.ratio[led_rows], couplings.rest[led_rows]
+        self._other_qpos = addresses(others, 'qposadr')
+        self._other_rest = couplings.rest[[rows[name] for name in others]]
+
+    def _lead(self, data: Any) -> None:
+        """Put the joints that follow where their leaders have them."""
+        if self._led_qpos:
+            data.qpos[self._led_qpos] = self._led_ratio @ data.qpos[self._qpos] + self._led_rest
+            data.qvel[self._led_dof] = self._led_ratio @ data.qvel[self._dof]
 
     @property
     def strength(self) -> Float64:
@@ -272,7 +298,9 @@ class MujocoPlant(_Base):
         for number in np.arange(self.arms)[slice(None) if which is None else which]:
             mj, data = self._models[number], self._data[number]
             self._mujoco.mj_resetData(mj, data)
+            data.qpos[self._other_qpos] = self._other_rest
             data.qpos[self._qpos] = limited[number]
+            self._lead(data)
             self._mujoco.mj_forward(mj, data)
             self._read(number)
 
@@ -281,7 +309,11 @@ class MujocoPlant(_Base):
         wanted = self._limited(self._checked(command, 'velocity command'))
         for number, (mj, data) in enumerate(zip(self._models, self._data, strict=True)):
             data.ctrl[self._servo] = wanted[number]
+            if self._led_qpos:
+                # A joint that follows has a drive too, that of the rod or belt which leads it.
+                data.ctrl[self._led_servo] = self._led_ratio @ wanted[number]
             self._mujoco.mj_step(mj, data, self._substeps)
+            self._lead(data)
             self._read(number)
 
     def snapshot(self) -> dict[str, Any]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from nrl_ros.arm.clearance import Clearance
+from nrl_ros.arm.chain_parts import frames_of, root_name
+from nrl_ros.arm.clearance import FAR_M
 from nrl_ros.arm.robot import Robot
 
 
@@ -14,7 +15,8 @@ def preflight(robot: Robot) -> list[str]:
     Args:
         robot: made with the share of speed that is meant.
     """
-    return [*_joints(robot), *_places(robot), *_topics(robot)]
+    notes = [f'note: {note}' for note in robot.notes]
+    return [*_joints(robot), *_places(robot), *_topics(robot), *notes]
 
 
 def _joints(robot: Robot) -> list[str]:
@@ -23,11 +25,11 @@ def _joints(robot: Robot) -> list[str]:
         f'robot {description.name}, model {description.model}, manifest {robot.digest()}',
         'joints, in the order of commands; limits in force, with margin and share of speed:',
     ]
-    for at, joint in enumerate(robot.joints):
+    for at, (joint, unit) in enumerate(zip(robot.joints, robot.model.units, strict=True)):
         lines.append(
-            f'  {joint}: {limits.position_low[at]:.3f} to {limits.position_high[at]:.3f} rad, '
-            f'{limits.velocity[at]:.3g} rad/s, {limits.acceleration[at]:.3g} rad/s^2, '
-            f'stops with {limits.stop_acceleration[at]:.3g} rad/s^2, home {robot.home[at]:.3f} rad'
+            f'  {joint}: {limits.position_low[at]:.3f} to {limits.position_high[at]:.3f} {unit}, '
+            f'{limits.velocity[at]:.3g} {unit}/s, {limits.acceleration[at]:.3g} {unit}/s^2, stops '
+            f'with {limits.stop_acceleration[at]:.3g} {unit}/s^2, home {robot.home[at]:.3f} {unit}'
         )
     return lines
 
@@ -35,19 +37,33 @@ def _joints(robot: Robot) -> list[str]:
 def _places(robot: Robot) -> list[str]:
     box, home = robot.description.workspace, robot.home[None]
     x, y, z = robot.chain.tool(home)[0]
-    least = Clearance(robot.model)(home)[0]
-    asked = f'{box.clearance_m} m are kept' if box.clearance_m else 'not watched in motion'
     sides = ', '.join(
         f'{axis} {low:g} to {high:g}'
         for axis, low, high in zip('xyz', box.low_m, box.high_m, strict=True)
     )
     return [
-        f'frame: base of the model, x forwards, z up; tool {robot.model.tool} at home: '
-        f'{x:.3f}, {y:.3f}, {z:.3f} m',
+        f'frame: {box.frame or root_name(robot.model)}, x forwards, z up; targets may come in '
+        f'{", ".join(frames_of(robot.model))}',
+        f'tool {robot.model.tool} at home: {x:.3f}, {y:.3f}, {z:.3f} m',
         f'workspace: {sides} m, {box.margin_m} m from its walls; watched: '
         f'{", ".join((robot.model.tool, *box.watched))}',
-        f'clearance of the arm from itself at home: {least:.3f} m ({asked})',
+        _clearance(robot),
     ]
+
+
+def _clearance(robot: Robot) -> str:
+    """What is kept, and what is so at home; no figure where nothing is compared."""
+    kept, pairs = robot.description.workspace.clearance_m, len(robot.clearance.pairs)
+    asked = f'{kept} m are kept' if kept else 'NOT watched in motion'
+    if not pairs:
+        why = 'no two links can come near one another' if kept else 'NOT watched'
+        return f'clearance of the arm from itself: no pair of shapes is compared, {why}'
+    least = robot.clearance(robot.home[None])[0]
+    more = 'more than ' * bool(least >= FAR_M)
+    return (
+        f'clearance of the arm from itself at home: {more}{least:.3f} m ({asked}; {pairs} '
+        f'pair{"s" * (pairs > 1)} of shapes compared)'
+    )
 
 
 def _topics(robot: Robot) -> list[str]:

@@ -48,7 +48,7 @@ class ObservationGroup(Settings):
 
 
 class TargetGroup(Settings):
-    """Where targets come from, in the frame of the base."""
+    """Where targets come from, in the frame of the workspace."""
 
     source: Literal['random', 'list', 'topic'] = Field(
         'random', description='Drawn in a box, taken from points_m in turn, or from a topic'
@@ -62,7 +62,11 @@ class TargetGroup(Settings):
     topic: str = Field(
         'target', description='topic: geometry_msgs/PointStamped; counts from the next episode on'
     )
-    frame: str = Field('base_link', description='topic: the only frame that is taken, or none')
+    frame: str = Field(
+        '',
+        description='topic: frame of targets that name none, a link or site that no joint moves; '
+        "empty: the workspace's. Targets that name such a frame are brought into it",
+    )
 
     @model_validator(mode='after')
     def _fit(self) -> TargetGroup:

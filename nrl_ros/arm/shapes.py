@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.arm.model import ArmModel, load_mujoco
+from nrl_ros.arm.couplings import Posing
+from nrl_ros.arm.model import ArmModel
+from nrl_ros.arm.source import load_mujoco
 from nrl_ros.core.types import Float64
 
 
@@ -22,10 +24,9 @@ class Shapes:
     """
 
     def __init__(self, model: ArmModel) -> None:
-        self._mujoco = mujoco = load_mujoco()
+        mujoco = load_mujoco()
         self._mj = model.mj
-        self._data = mujoco.MjData(model.mj)
-        self._address = [int(model.mj.joint(name).qposadr[0]) for name in model.joints]
+        self._pose = Posing(model.mj, model.couplings)
         long = (int(mujoco.mjtGeom.mjGEOM_CAPSULE), int(mujoco.mjtGeom.mjGEOM_CYLINDER))
         self._geoms = [
             number for number in range(self._mj.ngeom) if self._mj.geom_type[number] in long
@@ -38,9 +39,9 @@ class Shapes:
         Returns:
             [S, 2, 3], m.
         """
-        self._data.qpos[self._address] = position
-        self._mujoco.mj_kinematics(self._mj, self._data)
-        centre = self._data.geom_xpos[self._geoms]
-        axis = self._data.geom_xmat[self._geoms].reshape(-1, 3, 3)[:, :, 2]
+        self._pose(np.asarray(position, np.float64))
+        data = self._pose.data
+        centre = data.geom_xpos[self._geoms]
+        axis = data.geom_xmat[self._geoms].reshape(-1, 3, 3)[:, :, 2]
         half = axis * self._mj.geom_size[self._geoms, 1][:, None]
         return np.stack([centre - half, centre + half], axis=1)

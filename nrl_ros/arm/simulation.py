@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nrl_ros.arm.model import ArmModel, load_mujoco, spec_of
+from nrl_ros.arm.model import ArmModel
+from nrl_ros.arm.source import load_mujoco
 
 PAYLOAD = 'nrl_payload'
 # Of a servo that a model does not give: time in which it takes up a new velocity [s], and what its
@@ -27,7 +28,7 @@ def simulated(model: ArmModel) -> Any:
         ConfigError: MuJoCo refuses it.
     """
     mujoco = load_mujoco()
-    spec = spec_of(model.text, model.path)
+    spec = model.source.spec()
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
     spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
     for body in spec.bodies[1:]:
@@ -56,6 +57,8 @@ def _add_servos(spec: Any, model: ArmModel) -> None:
             continue
         gain = model.servo_gain(number)
         if not gain:
+            # The inner loop of a drive that takes velocities overcomes what brakes its own joint.
+            joint.damping, joint.frictionloss = np.zeros_like(joint.damping), 0.0
             joint.armature = max(float(joint.armature), _ROTOR)
             gain = (float(mj.dof_M0[mj.jnt_dofadr[number]]) + _ROTOR) / _SERVO_S
         servo = spec.add_actuator(

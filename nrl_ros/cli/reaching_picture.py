@@ -125,9 +125,11 @@ def _ways(axes: Axes3D, reaches: Reaches) -> None:
 def _arm(axes: Axes3D, reaches: Reaches, position: Array) -> list[Any]:
     """Draw the arm's shapes; returns what was drawn."""
     shapes = Shapes(reaches.robot.model)
+    # Shapes are where the model's root has them, everything else where the workspace has it.
+    root = reaches.robot.from_frame('')
     drawn = []
     for (start, end), radius in zip(shapes.segments(position), shapes.radius, strict=True):
-        line = np.array([start, end])
+        line = np.array([root.of(start), root.of(end)])
         drawn += axes.plot(
             *line.T,
             color='#5a6470',

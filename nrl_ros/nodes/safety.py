@@ -132,6 +132,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             f'{control.interface} on {self.resolve_topic_name(control.command_topic)}'
             f'{", dry run: nothing is sent" if self.settings.dry_run else ""}:\n{robot.manifest()}'
         )
+        for note in robot.notes:
+            self.get_logger().warning(f'robot {description.name!r}: {note}')
 
     def _check_controller(self, robot: Robot) -> None:
         """Ask the controller whether it takes what it is sent, and whether it is active."""
@@ -414,6 +416,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         values = {
             'robot': status.robot,
             'manifest': status.manifest,
+            'notes': '; '.join(self._robot.notes if self._robot is not None else ()),
             'dry run': str(status.dry_run),
             'speed share': f'{status.speed_share:g}',
             'jitter of the control period [s]': f'{status.jitter_s:.6f}',

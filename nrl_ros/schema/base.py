@@ -97,5 +97,5 @@ def _explain(item: Any, known: list[str]) -> str:
     said = item['msg'].removeprefix('Value error, ')
     if item['type'] == 'string_type' and not isinstance(item['input'], (str, list, dict)):
         # YAML reads names such as 1, 1e3, on, no and ~ as something else.
-        said += '; a name that YAML reads as a number, as true or false, or as nothing needs quotes'
+        said += '; names that YAML reads as something else, such as 1, on or no, need quotes'
     return f'{name}: {said}{received}' if name else f'{said}'

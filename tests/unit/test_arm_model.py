@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from nrl_ros.arm.model import ArmModel, known_models
+from nrl_ros.arm.model import ArmModel
+from nrl_ros.arm.model_files import known_models
 from nrl_ros.core.errors import ConfigError
 
 UR_JOINTS = (

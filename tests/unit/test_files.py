@@ -97,5 +97,5 @@ class _Named(Settings):
     'given', [{'name': True}, {'name': None}, {'joints': [1]}, {'joints': ['a', 1.5]}]
 )
 def test_a_name_that_yaml_reads_as_something_else_needs_quotes(given) -> None:
-    with pytest.raises(ConfigError, match='needs quotes'):
+    with pytest.raises(ConfigError, match='need quotes'):
         load(_Named, given, source='a file')
