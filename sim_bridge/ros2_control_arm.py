@@ -30,16 +30,20 @@ from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.arm.wear import Wear
 from nrl_ros.core.errors import BridgeError, ConfigError, InvalidValueError
 from nrl_ros.core.interfaces import Environment
+from nrl_ros.core.safety.announcer import Announcer
+from nrl_ros.core.safety.measured import JUDGED_PERIODS, SpeedEstimator
 from nrl_ros.core.types import Applied, Float32, Int32, StepResult
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.description import wait_for_description
 from nrl_ros.ros.hearing import counters_of
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader
+from nrl_ros.ros.wire import nanoseconds
 from sim_bridge.options import parse
 
 Array = NDArray[Any]
 
+_GIGA = 1e9
 _STILL_RAD_S = 0.02
 _DIAGNOSTICS_S = 1.0
 # A state of the safety node that is older than this, beside three control periods, is no answer.
@@ -104,7 +108,12 @@ class ArmEnvironment:
             self.robot.home, np.array(self.robot.hard.velocity), options.homing.speed_share
         )
         self._node: Any = None
-        self._reader = JointReader(self.robot.joints)
+        self._reader = JointReader(self.robot.joints, self.robot.continuous)
+        self._speed = SpeedEstimator(
+            np.array(self.robot.hard.velocity),
+            JUDGED_PERIODS * self.robot.period_s,
+            description.watchdog.state_timeout_s,
+        )
         self._position: Array = np.zeros((1, len(self.robot.joints)))
         self._velocity = np.zeros_like(self._position)
         self._heard_at = self._safety_at = -math.inf
@@ -124,7 +133,8 @@ class ArmEnvironment:
         self._episode = 0
         self._homing_since: float | None = None
         self._target: Array | None = None
-        self._trouble = self._why = ''
+        self._trouble = self._why = self._safety_why = ''
+        self._told = Announcer(again_s=0.0)
         self._compared = False
 
     def attach(self, node: Any) -> None:
@@ -182,18 +192,30 @@ class ArmEnvironment:
     # ------------------------------------------------------------- hearing
 
     def _on_joints(self, message: JointState) -> None:
-        position, velocity = self._reader.read(message)
-        velocity = np.where(np.isnan(velocity), self._velocity[0], velocity)
-        if not (np.isfinite(position).all() and np.isfinite(velocity).all()):
+        if not self._reader.concerns(message):
+            return
+        position, velocity = self._reader.read(message, self._near())
+        if not np.isfinite(position).all() or np.isinf(velocity).any():
             raise InvalidValueError(
                 f'joint state with positions {position.tolist()} and velocities '
                 f'{velocity.tolist()}, expected finite numbers'
             )
+        stamp = nanoseconds(message.header.stamp) or self._node.now_ns()
+        self._speed.put(stamp / _GIGA, position, velocity)
+        # What was not measured is taken from the positions.
+        velocity = np.where(np.isnan(velocity), self._speed.velocity, velocity)
         self.wear.moved(position, time.monotonic())
         self._position, self._velocity = position[None], velocity[None]
         if self.phase == Phase.RUNNING:
             self._way.note(position)
         self._heard_at = time.monotonic()
+
+    def _near(self) -> Array | None:
+        """Where the arm was, so that a wrapped angle is in the turn that the safety node counts."""
+        state = self._safety
+        if state is not None and len(state.measured) == len(self.robot.joints):
+            return np.array(state.measured, np.float64)
+        return self._position[0] if math.isfinite(self._heard_at) else None
 
     def _on_safety(self, message: SafetyState) -> None:
         self._safety, self._safety_at = message, time.monotonic()
@@ -205,7 +227,7 @@ class ArmEnvironment:
 
     def _on_status(self, message: SafetyStatus) -> None:
         expected, ticks = self.robot.digest(), counters_of(message).get('ticks', 0)
-        self._trouble, self._compared = '', True
+        self._trouble, self._compared, self._safety_why = '', True, message.why
         if ticks < self._safety_ticks and self._moved:
             self._interrupt('the safety node was started anew')
         self._safety_ticks = ticks
@@ -254,9 +276,9 @@ class ArmEnvironment:
 
     def look(self) -> bool:
         """See LiveEnvironment."""
-        before, why_before = self.phase, self._why
+        before = self.phase
         self.phase = self._next_phase()
-        if (self.phase, self._why) != (before, why_before):
+        if self._told.due(time.monotonic(), self._about()):
             self._node.get_logger().info(f'the arm {self._about()}')
         if self.phase != Phase.HOMING:
             self._homing_since = None
@@ -340,7 +362,7 @@ class ArmEnvironment:
         elif not self._compared:
             self._why = f'nothing on {names.SAFETY_STATUS}: which robot is limited is not known'
         elif self._waits():
-            self._why = 'the safety node hears no joint states'
+            self._why = f'the safety node waits: {self._safety_why or "its log says for what"}'
         else:
             return True
         return False

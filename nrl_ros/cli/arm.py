@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -230,6 +230,26 @@ def _parameters(nodes: Mapping[str, Mapping[str, Any]]) -> str:
     return head + yaml.safe_dump(data, sort_keys=False)
 
 
+class Patience:
+    """Tells when something has been so for too long.
+
+    Args:
+        limit_s: from which on it is too long [s].
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._since = math.nan
+
+    def over(self, now: float, waits: bool) -> bool:
+        """Note whether it is so at a time [s]; whether it has been for too long."""
+        if not waits:
+            self._since = math.nan
+        elif math.isnan(self._since):
+            self._since = now
+        return now - self._since > self._limit_s
+
+
 @dataclass
 class ArmFigures:
     """What is known of the arm: plain numbers and words, fed by arm_watch.
@@ -242,6 +262,8 @@ class ArmFigures:
         asks: what the environment waits for a person's go for; empty: it does not.
         episodes: that have ended.
         aborted: of these.
+        last_aborted: the last one was.
+        stop: what stopped the arm last, until another episode has ended well.
         counters: of the learner.
     """
 
@@ -252,8 +274,32 @@ class ArmFigures:
     asks: str = ''
     episodes: int = 0
     aborted: int = 0
+    last_aborted: bool = False
+    stop: str = ''
     counters: Mapping[str, int] = field(default_factory=dict)
     _distances: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+
+    def hear_safety(self, mode: str, why: str, *, stopped: bool) -> None:
+        """Take in what the safety node says: its mode, and why it stopped or waits."""
+        self.mode, self.why, self.stopped = mode, why, stopped
+        if stopped:
+            self.stop = f'{mode}: {why}'
+
+    def hear_episodes(self, aborted: Sequence[bool]) -> None:
+        """Take in episodes that have ended, and which of them were aborted."""
+        self.episodes += len(aborted)
+        self.aborted += sum(aborted)
+        if aborted:
+            self.last_aborted = aborted[-1]
+            self.stop = self.stop if self.last_aborted or self.stopped else ''
+
+    def problem(self) -> str:
+        """Say why a run that has done its episodes is not finished; '' if it is."""
+        if self.stopped:
+            return f'the arm is stopped: {self.stop}'
+        if self.last_aborted:
+            return f'the last episode was aborted; {self.stop or "the safety node did not stop it"}'
+        return ''
 
     def add_distances(self, metres: Iterable[float]) -> None:
         """Distances at the end of episodes that were not aborted [m]."""

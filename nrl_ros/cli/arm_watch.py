@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from std_srvs.srv import Trigger
 
-from nrl_ros.cli.arm import ArmFigures, ArmOptions, ArmPlan, make_plan
+from nrl_ros.cli.arm import ArmFigures, ArmOptions, ArmPlan, Patience, make_plan
 from nrl_ros.cli.metrics import METRICS, Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.operator import Operator
@@ -28,6 +28,7 @@ from nrl_ros.cli.processes import (
 )
 from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.cli.watch import Outcome
+from nrl_ros.core.safety.announcer import Announcer
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
 from nrl_ros.ros.signals import Signals
@@ -36,6 +37,10 @@ _LINE_S = 1.0
 # A line that says nothing new is said again after this long.
 _AGAIN_S = 10.0
 _SETTLE_S = 1.5
+# What the safety node waits for is said when it has been the same for so long.
+_WAITS_S = 2.0
+# An environment that the learner has not taken up for so long is refused.
+_UNSERVED_S = 8.0
 _DISTANCE = 'final_distance_m'
 _ABORTED = 3
 _MODES = {
@@ -90,11 +95,9 @@ class ArmMonitor(Monitor):
         return True
 
     def _on_safety(self, message: SafetyStatus) -> None:
-        self._figures.mode = _MODES.get(message.mode, str(message.mode))
-        if message.dry_run:
-            self._figures.mode = f'dry run, {self._figures.mode}'
-        self._figures.why = message.why
-        self._figures.stopped = message.mode in _STOPPED
+        mode = _MODES.get(message.mode, str(message.mode))
+        mode = f'dry run, {mode}' if message.dry_run else mode
+        self._figures.hear_safety(mode, message.why, stopped=message.mode in _STOPPED)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -109,8 +112,7 @@ class ArmMonitor(Monitor):
             return
         super()._on_report(message)
         figures, named = self._figures, list(message.metric_name)
-        figures.episodes += len(message.ending)
-        figures.aborted += list(message.ending).count(_ABORTED)
+        figures.hear_episodes([ending == _ABORTED for ending in message.ending])
         if _DISTANCE in named:
             metres = message.metric[named.index(_DISTANCE) :: len(named)]
             figures.add_distances(
@@ -124,7 +126,8 @@ def run(options: ArmOptions, console: Console) -> int:
     """Run the arm until Ctrl-C, a number of episodes, or a fault.
 
     Returns:
-        Exit code: 0, or 1 when a node failed.
+        Exit code: 0; 1 when a node failed, or the arm was stopped in the last episode; 130 or 143
+        when it was interrupted before the number of episodes that was asked for.
 
     Raises:
         NrlError: it could not be started.
@@ -199,7 +202,9 @@ class ArmWatch:
         self._kept: list[str] = []
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(monitor)
-        self._shown_at, self._told, self._asked, self._line = -_LINE_S, '', '', ''
+        self._shown_at, self._asked, self._line = -_LINE_S, '', ''
+        self._stops, self._waits = Announcer(again_s=0.0), Announcer(hold_s=_WAITS_S)
+        self._unserved = Patience(_UNSERVED_S)
         self._said_at = -_AGAIN_S
 
     def run(self, plan: ArmPlan, options: ArmOptions, rows: Table) -> Outcome:
@@ -217,6 +222,10 @@ class ArmWatch:
                 processes.stop(group)
                 if group == (names.ENVIRONMENT,):
                     self._settle()
+                    if outcome.ended == 'finished' and (problem := self._figures.problem()):
+                        outcome = Outcome('aborted', code=1, reason=problem)
+            if outcome.ended == 'interrupted' and options.episodes:
+                outcome.code = 128 + self._signals.received
             outcome.fail(processes.failed())
         finally:
             processes.stop()
@@ -232,6 +241,8 @@ class ArmWatch:
             self._ask()
             if self._signals.received:
                 return Outcome('interrupted')
+            if refused := self._refused(processes):
+                return Outcome('failed', code=1, reason=refused)
             ended = processes.ended()
             if ended.get(names.ENVIRONMENT) == 0:
                 return Outcome()
@@ -240,10 +251,28 @@ class ArmWatch:
                 lines = processes.last_lines(name)
                 return Outcome('failed', code=1, reason=f'{what}\n{lines}'.rstrip())
 
+    def _refused(self, processes: Processes) -> str:
+        """Why the learner does not act for this arm, with what it says itself; '' if it may."""
+        progress = self._progress
+        heard = names.ENVIRONMENT in progress.counters and progress.learner_heard
+        waits = bool(heard) and not progress.served
+        if not self._unserved.over(self._monitor.wall_time_s, waits):
+            return ''
+        return (
+            f'the learner does not act for this arm: in {_UNSERVED_S:.0f} s it has not taken the '
+            f'environment up. What it says:\n{processes.last_lines(names.LEARNER)}'
+        ).rstrip()
+
     def _settle(self) -> None:
-        """Read what the environment said last: until the learner's next report, which is later."""
-        heard, end = self._progress.learner_heard, time.monotonic() + _SETTLE_S
-        while self._progress.learner_heard == heard and time.monotonic() < end:
+        """Read what the environment said last, and the learner's next report, which is later."""
+        progress, end = self._progress, time.monotonic() + _SETTLE_S
+        heard = progress.learner_heard
+
+        def complete() -> bool:
+            told = progress.left and self._figures.episodes >= progress.episodes
+            return told and progress.learner_heard > heard
+
+        while not complete() and time.monotonic() < end:
             self._spin()
 
     def _spin(self) -> None:
@@ -272,11 +301,10 @@ class ArmWatch:
     def _show(self, rows: Table) -> None:
         wall_s, figures = self._monitor.wall_time_s, self._figures
         figures.counters = self._progress.counters.get(names.LEARNER, {})
-        if figures.why != self._told:
-            self._told = figures.why
-            if figures.why:
-                mend = '; mend it, then type clear, then go' if figures.stopped else ''
-                self._say(f'{figures.mode}: {figures.why}{mend}')
+        if self._stops.due(wall_s, figures.why if figures.stopped else ''):
+            self._say(f'{figures.mode}: {figures.why}; mend it, then type clear, then go')
+        if self._waits.due(wall_s, '' if figures.stopped else figures.why):
+            self._say(f'{figures.mode}: {figures.why}')
         if figures.asks != self._asked:
             self._asked = figures.asks
             if figures.asks:
@@ -316,5 +344,7 @@ def _report(plan: ArmPlan, figures: ArmFigures, outcome: Outcome, console: Conso
         console.print(f'[bold red]failed:[/] {escape(outcome.reason)}', highlight=False)
         console.print(f'logs: {plan.run.log}', soft_wrap=True)
         return
+    if outcome.reason:
+        console.print(f'[bold red]{outcome.ended}:[/] {escape(outcome.reason)}', highlight=False)
     line = f'{outcome.ended} after {outcome.seconds:.1f} s: {figures.line()}'
     console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -115,6 +115,7 @@ class Monitor(Node):  # type: ignore[misc]
         progress.episodes = message.episodes
         progress.steps_per_second = message.steps_per_second
         progress.finished = message.finished
+        progress.left = not message.active
         named = ('late_actions', 'missing_actions', 'resent_states')
         shown = {name: getattr(message, name) for name in named}
         progress.counters['environment'] = shown | counters
@@ -131,6 +132,7 @@ class Monitor(Node):  # type: ignore[misc]
             released = progress.counters['learner'].get('released_windows', 0)
             counters['released_windows'] = released
         self._served |= self._agent in message.agent
+        progress.served = self._served
         progress.counters['learner'] = counters
         progress.restored.setdefault('learner', dict(counters))
 

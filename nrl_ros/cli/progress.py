@@ -78,6 +78,8 @@ class Progress:
     noise_sigma: float = math.nan
     busy_share: float = math.nan
     finished: bool = False
+    left: bool = False
+    served: bool = False
     moving: bool = False
     learner_heard: int = 0
     curve: list[tuple[int, float]] = field(default_factory=list)

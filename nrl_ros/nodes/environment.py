@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rclpy.duration import Duration
 from std_srvs.srv import SetBool
 
 from nrl_ros.core.episodes import Advance, Episodes, check_action
@@ -34,6 +35,8 @@ from sim_bridge.registry import make_bridge
 
 # Longest wait for the answer to the last state, which says that its rewards have been learned from.
 _LAST_ANSWER_S = 5.0
+# Longest wait for each topic of who listens to have the last message.
+_FAREWELL_S = 0.5
 # Without an answer: when that is said, and when a restored session is given up.
 _SILENT_S = 5.0
 _RESTORED_S = 3.0
@@ -170,6 +173,9 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._publish_report()
         self._publish_status(active=False)
         self._introduce(active=False)
+        # The topics go with the process, and with them whatever nobody has received.
+        for publisher in (self._report, self._status, self._info):
+            publisher.wait_for_all_acked(Duration(seconds=_FAREWELL_S))
 
     def cleanup(self) -> None:
         """Close the bridge."""

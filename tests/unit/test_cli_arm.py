@@ -13,7 +13,14 @@ from nrl_ros.arm.episode import ReachEpisodes
 from nrl_ros.arm.robot import load_robot
 from nrl_ros.arm.settings import ReachSettings
 from nrl_ros.cli import config
-from nrl_ros.cli.arm import ArmFigures, ArmOptions, check_options, make_plan, start_from
+from nrl_ros.cli.arm import (
+    ArmFigures,
+    ArmOptions,
+    Patience,
+    check_options,
+    make_plan,
+    start_from,
+)
 from nrl_ros.core.errors import NrlError
 from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
 from nrl_ros.schema.base import load
@@ -198,3 +205,25 @@ def test_success_is_counted_over_the_last_twenty_episodes() -> None:
     assert '99' not in line
     figures.mode, figures.why = 'STOPPED', 'stale'
     assert figures.line().startswith('STOPPED  episodes')
+
+
+def test_a_run_whose_last_episode_was_aborted_is_not_finished() -> None:
+    figures = ArmFigures()
+    figures.hear_episodes([False, True])
+    assert (figures.episodes, figures.aborted) == (2, 1)
+    assert 'the last episode was aborted' in figures.problem()
+    figures.hear_safety('STOPPED', 'service ~/stop', stopped=True)
+    assert figures.problem() == 'the arm is stopped: STOPPED: service ~/stop'
+    # Cleared, and an episode came to its end: what was before does not matter.
+    figures.hear_safety('following', '', stopped=False)
+    assert figures.problem() == 'the last episode was aborted; STOPPED: service ~/stop'
+    figures.hear_episodes([False])
+    assert figures.problem() == '' and figures.aborted == 1
+    figures.hear_episodes([])
+    assert figures.problem() == ''
+
+
+def test_patience_ends_once_something_has_lasted() -> None:
+    patience = Patience(8.0)
+    found = [patience.over(float(now), waits=now not in (5, 6)) for now in range(20)]
+    assert found.index(True) == 16 and not any(found[:16])

@@ -222,6 +222,23 @@ def test_a_joint_state_of_another_shape_is_bad(bad: Any) -> None:
     assert rig.counters['states_bad'] == (bad is not None)
 
 
+def test_hardware_that_follows_in_steps_is_not_too_fast() -> None:
+    """Four states a period: the first has all of its way, and reports four times the speed."""
+    rig = Rig()
+    rig.run(1)
+    for _ in range(200):
+        before = rig.position.copy()
+        rig.command(0.5 * math.cos(rig.now), 0.5)
+        verdict = rig.tick(PERIOD / 4)
+        place = rig.position.copy()
+        rig.state(velocity=(place - before) / (PERIOD / 4))
+        for _ in range(3):
+            rig.now += PERIOD / 4
+            rig.state(velocity=[0.0, 0.0])
+        assert verdict.mode == Mode.FOLLOWING
+    assert rig.position[1] > 0.9
+
+
 def test_a_little_beyond_a_limit_is_tolerated() -> None:
     rig = Rig()
     rig.position = np.array([0.0, 2.015])

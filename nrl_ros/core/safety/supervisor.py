@@ -268,7 +268,8 @@ class Supervisor:
         """Start softly where the arm is measured, or say why not."""
         state, reasons = self._inbox.state, list(self._inbox.missing(now).values())
         if beyond := self._inbox.outside():
-            reasons.append(beyond)
+            # Before a permission that will come: nobody but a person mends this.
+            reasons.insert(0, beyond)
         if state is None or reasons:
             return '; '.join(reasons)
         speeds = np.abs(state.velocity)
