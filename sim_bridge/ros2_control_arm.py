@@ -394,8 +394,8 @@ class ArmEnvironment:
             worst = int(np.abs(position - home).argmax())
             raise BridgeError(
                 f'not at home within {group.timeout_s} s: {self.robot.joints[worst]} is at '
-                f'{position[worst]:.3f} rad, expected {home[worst]:.3f}: is something in the way, '
-                'is the controller active?'
+                f'{position[worst]:.3f} {self.robot.hard.units[worst]}, expected '
+                f'{home[worst]:.3f}: is something in the way, is the controller active?'
             )
         blocked = self._way.blocked
         self._publish(self._way.velocity(position, now), ArmCommand.PURPOSE_HOMING)

@@ -232,6 +232,7 @@ def _limits(description: RobotDescription, model: ArmModel) -> JointLimits:
         tuple(speed.tolist()),
         tuple(acceleration.tolist()),
         tuple((braking if stop else 2.0 * acceleration).tolist()),
+        model.units,
     )
 
 

@@ -338,6 +338,7 @@ def test_a_linear_axis_is_told_in_metres(tmp_path: Path) -> None:
     robot = load(tmp_path, URDF.replace('"revolute"', '"prismatic"', 1))
     assert 'j1: -2.450 to 2.450 m, 0.5 m/s, 2 m/s^2' in told(robot)
     assert 'j1: -2.5 to 2.5 m, 0.5 m/s' in robot.manifest()
+    assert robot.limits.units[:2] == robot.hard.units[:2] == ('m', 'rad')
     assert 'j2: -2.450 to 2.450 rad' in told(robot)
 
 

@@ -125,7 +125,9 @@ class SpeedEstimator:
         span_s = stamp_s - samples[0][0]
         self.known = span_s >= self._window_s
         if span_s > 0.0:
-            self._slope = (position - samples[0][1]) / span_s
+            with np.errstate(over='ignore'):
+                # Absurd positions are refused for what they are.
+                self._slope = (position - samples[0][1]) / span_s
 
     def _jumps(self, stamp_s: float, position: Array) -> bool:
         """Whether this is a jump, and none that goes on."""

@@ -32,7 +32,7 @@ class Response:
 
     def __init__(self, settings: SupervisorSettings, limits: JointLimits, period_s: float) -> None:
         self._most_rad, self._most_s = settings.tracking_error_rad, settings.tracking_time_s
-        self._joints, self._period_s = limits.joints, period_s
+        self._joints, self._units, self._period_s = limits.joints, limits.units, period_s
         self.begin(np.zeros(len(limits.joints)))
 
     def begin(self, position: Array) -> None:
@@ -66,6 +66,6 @@ class Response:
             return ''
         return (
             f'the arm has not moved at all in {self._commands} commands that were to move '
-            f'{self._joints[joint]} by {self._way[joint]:.3f} rad: is its controller active '
-            '(`ros2 control list_controllers` shows it), are the brakes released?'
+            f'{self._joints[joint]} by {self._way[joint]:.3f} {self._units[joint]}: is its '
+            'controller active (`ros2 control list_controllers` shows it), are the brakes released?'
         )
