@@ -40,6 +40,8 @@ FIFO = {
     for name, priority in ORDER.items()
 }
 AGAIN = {'respawn': True, 'respawn_delay': 2.0}
+# The learner saves what it has learned, perhaps to a slow disk.
+PATIENT = {'sigterm_timeout': '30', 'sigkill_timeout': '30'}
 LIMITED = {
     'log_level': ['debug', 'info', 'warn', 'error', 'fatal'],
     'realtime': ['true', 'false'],
@@ -85,7 +87,12 @@ def generate_launch_description() -> LaunchDescription:
     }
     learning = [
         Node(
-            executable=name, name=name, parameters=[*files, values | FIFO[name]], **common, **AGAIN
+            executable=name,
+            name=name,
+            parameters=[*files, values | FIFO[name]],
+            **common,
+            **AGAIN,
+            **(PATIENT if name == 'learner' else {}),
         )
         for name, values in own.items()
     ]

@@ -71,6 +71,9 @@ def generate_launch_description() -> LaunchDescription:
         ],
         respawn=LaunchConfiguration('respawn'),
         respawn_delay=2.0,
+        # It saves what it has learned, perhaps to a slow disk.
+        sigterm_timeout='30',
+        sigkill_timeout='30',
         ros_arguments=['--log-level', LaunchConfiguration('log_level')],
         output='screen',
     )

@@ -25,6 +25,7 @@ from nrl_ros.cli.runs import (
 )
 from nrl_ros.core.errors import ConfigError
 from nrl_ros.storage.checkpoint import read_checkpoint
+from nrl_ros.storage.lock import FolderLock
 from sim_bridge.registry import make_bridge
 
 Warn = Callable[[str], None]
@@ -191,6 +192,10 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
         if getattr(options, name) is not None:
             raise ConfigError(f'--{name} cannot be given with --resume: the run has its own')
     run = open_run(folder)
+    # Tried before anything of the run is changed: it may still be running.
+    lock = FolderLock(run.checkpoints, 'learner')
+    lock.hold()
+    lock.release()
     if options.task not in (None, run.task):
         raise ConfigError(f'{folder} is a run of {run.task!r}, received {options.task!r}')
     settings = config.resolve(run.config, options.overrides, _wanted(options, run))

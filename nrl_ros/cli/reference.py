@@ -16,9 +16,10 @@ from nrl_ros.schema.files import NODES
 _INTRODUCTION = """# Parameters
 
 Made by `nrl params --markdown`; do not edit. Every setting of the nodes, as in the files of
-`config/` and `--set NODE.NAME=VALUE`, where the node belongs to a run, and `ros2 param`. *Live*
-ones may change while the node runs, the others are read when it is configured. An unknown name or
-a value out of range stops the node before it starts, with the names that were meant.
+`config/` and `--set NODE.NAME=VALUE`, where the node belongs to a run, and `ros2 param`. Those that
+are *live* may change while the node runs; those *at start* are decided by who starts the node, and
+`ros2 param set` does not change them; the others are read when it is configured. An unknown name
+or a value out of range stops the node before it starts, with the names that were meant.
 """
 
 
@@ -29,7 +30,7 @@ class Parameter(NamedTuple):
     kind: str
     default: str
     allowed: str
-    live: bool
+    changes: str
     description: str
 
 
@@ -42,7 +43,8 @@ def parameters(model: type[Settings], prefix: str = '') -> list[Parameter]:
             found += parameters(inner, f'{prefix}{name}.')
             continue
         extra = field.json_schema_extra
-        is_live = isinstance(extra, dict) and bool(extra.get('live'))
+        extra = extra if isinstance(extra, dict) else {}
+        changes = 'live' if extra.get('live') else 'at start' if extra.get('at_start') else ''
         dotted = prefix + name
         if get_origin(inner) is dict:
             dotted += '.NAME'
@@ -52,7 +54,7 @@ def parameters(model: type[Settings], prefix: str = '') -> list[Parameter]:
                 _kind(inner),
                 _value(field.default),
                 _allowed(field),
-                is_live,
+                changes,
                 field.description or '',
             )
         )
@@ -65,7 +67,7 @@ def markdown() -> str:
     for node, model in NODES.items():
         parts.append(f'## {node}\n\n{(model.__doc__ or "").strip()}\n')
         lines = [
-            '| Name | Type | Default | Allowed | Live | Meaning |',
+            '| Name | Type | Default | Allowed | Changes | Meaning |',
             '| --- | --- | --- | --- | --- | --- |',
         ]
         for one in parameters(model):
@@ -74,7 +76,7 @@ def markdown() -> str:
                 one.kind,
                 f'`{one.default}`',
                 one.allowed,
-                'yes' if one.live else '',
+                one.changes,
                 one.description,
             )
             lines.append('| ' + ' | '.join(cell.replace('|', '\\|') for cell in cells) + ' |')
@@ -131,11 +133,10 @@ def table(node: str, model: type[Settings]) -> Table:
     """The reference of one node for a terminal."""
     result = Table(title=node, title_justify='left', box=box.SIMPLE_HEAD, pad_edge=False)
     result.add_column('name', style='bold', overflow='fold')
-    for column in ('default', 'allowed', 'live', 'meaning'):
+    for column in ('default', 'allowed', 'changes', 'meaning'):
         result.add_column(column, overflow='fold')
     for one in parameters(model):
         allowed = one.allowed or one.kind
-        live = 'live' if one.live else ''
-        cells = (one.name, one.default, allowed, live, one.description)
+        cells = (one.name, one.default, allowed, one.changes, one.description)
         result.add_row(*(escape(cell) for cell in cells))
     return result

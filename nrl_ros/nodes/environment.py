@@ -19,18 +19,15 @@ from nrl_ros.core.pace import Pace
 from nrl_ros.core.round_trip import RoundTrip
 from nrl_ros.core.types import ActionBatch, ActionKind, AgentInfo, StateBatch
 from nrl_ros.nodes.environment_status import EnvironmentReports
+from nrl_ros.nodes.saving import open_series, prune
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
 from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.wire import nanoseconds
 from nrl_ros.schema.environment import EnvironmentNodeSettings
-from nrl_ros.storage.checkpoint import (
-    checkpoint_path,
-    prune_checkpoints,
-    read_checkpoint,
-    write_checkpoint,
-)
+from nrl_ros.storage.checkpoint import read_checkpoint
+from nrl_ros.storage.series import CheckpointSeries
 from sim_bridge.registry import make_bridge
 
 # Longest wait for the answer to the last state, which says that its rewards have been learned from.
@@ -62,6 +59,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         super().__init__(names.ENVIRONMENT, EnvironmentNodeSettings, **options)
         self._bridge: Environment | None = None
         self._live: LiveEnvironment | None = None
+        self._series: CheckpointSeries | None = None
         self._paused = False
         self._lockstep = True
         self._pending_action: ActionBatch | None = None
@@ -75,6 +73,13 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     def configure(self) -> None:
         """Make the bridge and the topics."""
         settings = self.settings
+        self._series = open_series(
+            self,
+            settings.checkpoint.folder,
+            f'environment_{settings.agent}',
+            'environment',
+            keep=settings.checkpoint.keep,
+        )
         self._bridge = make_bridge(
             settings.bridge.name, settings.bridge.instances, dict(settings.bridge.options)
         )
@@ -128,6 +133,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if settings.checkpoint.load:
             saved = read_checkpoint(Path(settings.checkpoint.load), 'environment')
             state = self._episodes.restore(saved, self.now_ns())
+            if self._series is not None:
+                self._series.continue_from(Path(settings.checkpoint.load))
             self._mine.add(self._episodes.info.session)
         elif self._live is None:
             state = self._episodes.begin(settings.seed, self.now_ns())
@@ -454,19 +461,17 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _save(self, number: int) -> None:
         """Save the environment under the number of the learner's checkpoint."""
-        settings = self.settings.checkpoint
-        if not settings.folder:
+        if self._series is None:
             return
         snapshot = self._episodes.snapshot()
         if snapshot is None:
             return
-        kind = f'environment_{self.settings.agent}'
         try:
-            folder = Path(settings.folder)
-            write_checkpoint(checkpoint_path(folder, kind, number), 'environment', snapshot)
-            prune_checkpoints(folder, kind, settings.keep)
+            self._series.write(number, snapshot)
         except NrlError as error:
             self.get_logger().error(f'environment state not written: {error}')
+        else:
+            prune(self, self._series)
 
     # --------------------------------------------------------------- status
 

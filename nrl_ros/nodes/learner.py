@@ -16,6 +16,7 @@ from nrl_ros.core.errors import CheckpointError, NrlError
 from nrl_ros.core.learner import Learner
 from nrl_ros.core.round_trip import AwaitedAnswers
 from nrl_ros.core.types import ActionBatch
+from nrl_ros.nodes.saving import not_saved, open_series, prune
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import (
     Action,
@@ -31,14 +32,14 @@ from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.learner import LearnerNodeSettings
 from nrl_ros.storage.checkpoint import (
-    checkpoint_path,
+    NUMBERED,
+    check_number,
     find_checkpoint,
-    last_number,
-    make_folder,
-    prune_checkpoints,
     read_checkpoint,
     write_checkpoint,
 )
+from nrl_ros.storage.files import path_below, shown
+from nrl_ros.storage.series import CheckpointSeries
 
 # Policies that work have norms of 3 to 30.
 _DIVERGED = 1e4
@@ -50,6 +51,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def __init__(self, **options: Any) -> None:
         self._core: Learner | None = None
         super().__init__(names.LEARNER, LearnerNodeSettings, **options)
+        self._series: CheckpointSeries | None = None
         self._checkpoint_number = 0
         self._save_due = False
         self._busy_s = 0.0
@@ -63,8 +65,10 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._core.identity = draw_identity()
         self._core.at_boundary = self._save_if_due
         self._awaited = AwaitedAnswers(settings.credit.rpe_timeout_s)
-        if settings.checkpoint.folder:
-            make_folder(Path(settings.checkpoint.folder))
+        checkpoint = settings.checkpoint
+        self._series = open_series(
+            self, checkpoint.folder, names.LEARNER, names.LEARNER, keep=checkpoint.keep
+        )
         if settings.checkpoint.load and not self._load(Path(settings.checkpoint.load)):
             self.get_logger().info(f'no checkpoint in {settings.checkpoint.load} yet: starts anew')
         self._core.evaluating = settings.evaluate
@@ -102,18 +106,20 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def deactivate(self) -> None:
         """Save what was learned and say the last figures."""
         assert self._core is not None
-        if self.settings.checkpoint.folder and self._core.states:
-            path = self._next_path()
+        if self._series is not None and self._core.states:
+            data = self._data(self._next_number())
             try:
-                self._save(path)
-                self.get_logger().info(f'saved {path}')
+                path = self._series.write(self._checkpoint_number, data)
             except NrlError as error:
-                self.fail(f'what was learned since the last checkpoint is lost: {error}')
+                not_saved(self, 'policy', names.LEARNER, data, error)
+            else:
+                self.get_logger().info(f'saved {path}')
+                prune(self, self._series)
         self._publish_status()
 
     def cleanup(self) -> None:
         """Forget what was learned; what was to be kept has been saved."""
-        self._core = None
+        self._core = self._series = None
         self._save_due = False
 
     def idle(self) -> None:
@@ -189,11 +195,14 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
 
     # ---------------------------------------------------------- checkpoints
 
-    def _next_path(self) -> Path:
-        folder = Path(self.settings.checkpoint.folder)
-        # After those of an earlier process: what they learned must not be written over.
-        self._checkpoint_number = 1 + max(self._checkpoint_number, last_number(folder, 'learner'))
-        return checkpoint_path(folder, 'learner', self._checkpoint_number)
+    def _next_number(self) -> int:
+        assert self._series is not None
+        self._checkpoint_number = self._series.next_number(self._checkpoint_number)
+        return self._checkpoint_number
+
+    def _data(self, number: int) -> dict[str, Any]:
+        assert self._core is not None
+        return self._core.snapshot() | {'number': number}
 
     def _save_if_due(self) -> int:
         """Save between applying RPEs and acting; the number tells the environment to do so too."""
@@ -201,19 +210,34 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             return 0
         self._save_due = False
         try:
-            self._save(self._next_path())
+            self._save_numbered()
         except NrlError as error:
             self.get_logger().error(f'checkpoint not written: {error}')
             return 0
         return self._checkpoint_number
 
-    def _save(self, path: Path) -> None:
-        assert self._core is not None
-        data = self._core.snapshot() | {'number': self._checkpoint_number}
-        write_checkpoint(path, 'learner', data)
-        if self.settings.checkpoint.folder:
-            folder = Path(self.settings.checkpoint.folder)
-            prune_checkpoints(folder, 'learner', self.settings.checkpoint.keep)
+    def _save_numbered(self) -> Path:
+        if self._series is None:
+            raise CheckpointError('no path given and checkpoint.folder is not set')
+        number = self._next_number()
+        path = self._series.write(number, self._data(number))
+        prune(self, self._series)
+        return path
+
+    def _save_named(self, text: str) -> Path:
+        """Write where somebody else asks for, within what the settings allow."""
+        path = self._allowed(text)
+        if NUMBERED.fullmatch(path.name):
+            raise CheckpointError(
+                f'path {shown(text)}: numbered names are given by the learner itself; give no '
+                'path, or another name'
+            )
+        write_checkpoint(path, names.LEARNER, self._data(self._checkpoint_number))
+        return path
+
+    def _allowed(self, text: str) -> Path:
+        checkpoint = self.settings.checkpoint
+        return path_below(text, checkpoint.folder, anywhere=checkpoint.anywhere)
 
     def _load(self, path: Path) -> Path | None:
         """Take over a file, or the newest readable one of a folder; None where it has none."""
@@ -222,9 +246,12 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         if file is None:
             return None
         data = read_checkpoint(file, 'learner')
+        number = check_number(data.get('number'))
         self._core.restore(data, keep_settings=self.settings.checkpoint.keep_settings)
         self._show_settings_in_force()
-        self._checkpoint_number = max(self._checkpoint_number, int(data['number']))
+        self._checkpoint_number = max(self._checkpoint_number, number)
+        if self._series is not None:
+            self._series.continue_from(file)
         self.get_logger().info(f'continues from {file}: {self._core.steps} steps so far')
         return file
 
@@ -253,10 +280,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self, request: SaveCheckpoint.Request, response: SaveCheckpoint.Response
     ) -> SaveCheckpoint.Response:
         try:
-            if not request.path and not self.settings.checkpoint.folder:
-                raise NrlError('no path given and checkpoint.folder is not set')
-            path = Path(request.path) if request.path else self._next_path()
-            self._save(path)
+            path = self._save_named(request.path) if request.path else self._save_numbered()
             response.success, response.message = True, str(path)
         except NrlError as error:
             response.success, response.message = False, str(error)
@@ -266,11 +290,10 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response
     ) -> LoadCheckpoint.Response:
         try:
-            if not request.path:
-                raise CheckpointError('no path given')
-            file = self._load(Path(request.path))
+            path = self._allowed(request.path)
+            file = self._load(path)
             if file is None:
-                raise CheckpointError(f'there is no checkpoint in {request.path}')
+                raise CheckpointError(f'there is no checkpoint in {path}')
             response.success, response.message = True, f'loaded {file}'
         except NrlError as error:
             response.success, response.message = False, str(error)

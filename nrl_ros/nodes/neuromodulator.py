@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from nrl_ros.core.critic import Critic
-from nrl_ros.core.errors import NrlError
+from nrl_ros.core.errors import CheckpointError, NrlError
 from nrl_ros.core.neuromodulator import Neuromodulator
 from nrl_ros.core.types import RpeBatch
+from nrl_ros.nodes.saving import not_saved, open_series
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import EnvState, Neuromodulation, NeuromodulatorStatus, Reward
 from nrl_ros.ros.lifecycle import NrlNode
@@ -21,7 +22,7 @@ from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
 from nrl_ros.storage.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
 
 _SAVE_PERIOD_S = 60.0
-_CRITIC_FILE = 'critic.nrl'
+_CRITIC, _CRITIC_FILE = 'critic', 'critic.nrl'
 
 
 class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
@@ -43,6 +44,7 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         )
         self.subscription(Reward, names.REWARD, qos.event(), self._on_reward, raw=True)
         if self._core.critic is not None:
+            open_series(self, self.settings.critic.folder, _CRITIC, _CRITIC)
             self._load_critic(self._core.critic)
             self.subscription(EnvState, names.STATE, qos.step(), self._on_state, raw=True)
             self.periodic(_SAVE_PERIOD_S, self._save_critic)
@@ -56,12 +58,18 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         if file is None:
             return
         saved = read_checkpoint(file, 'learner')
-        self._core.restore(
-            {
-                name: {'baseline': agent['baseline'], 'known': agent['baseline_known']}
-                for name, agent in saved['agents'].items()
-            }
-        )
+        try:
+            self._core.restore(
+                {
+                    name: {'baseline': agent['baseline'], 'known': agent['baseline_known']}
+                    for name, agent in saved['agents'].items()
+                }
+            )
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(
+                f'{file} has no baselines: {type(error).__name__}: {error}; it was written by '
+                'another version of nrl_ros'
+            ) from error
 
     def settings_changed(self, settings: NeuromodulatorNodeSettings) -> None:
         """Take a new rate over."""
@@ -78,16 +86,20 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
             critic.restore(read_checkpoint(path, 'critic'))
         self.get_logger().info(f'critic from {path if path.exists() else "nowhere: starts anew"}')
 
-    def _save_critic(self) -> None:
+    def _save_critic(self, *, last: bool = False) -> None:
         """Keep the critic; what else the node knows, the learner's checkpoints hold."""
         assert self._core is not None
         folder = self.settings.critic.folder
         if self._core.critic is None or not folder:
             return
+        data = self._core.critic.snapshot()
         try:
-            write_checkpoint(Path(folder) / _CRITIC_FILE, 'critic', self._core.critic.snapshot())
+            write_checkpoint(Path(folder) / _CRITIC_FILE, _CRITIC, data)
         except NrlError as error:
-            self.get_logger().error(f'critic not written: {error}')
+            if last:
+                not_saved(self, _CRITIC, _CRITIC, data, error)
+            else:
+                self.get_logger().error(f'critic not written: {error}')
 
     def _on_state(self, data: bytes) -> None:
         assert self._core is not None
@@ -133,7 +145,7 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
 
     def deactivate(self) -> None:
         """Keep the critic and say the last figures."""
-        self._save_critic()
+        self._save_critic(last=True)
         self._publish_status()
 
     def cleanup(self) -> None:

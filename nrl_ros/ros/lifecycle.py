@@ -153,6 +153,10 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         self._node_settings.fixed = False
         return result
 
+    def at_take_down(self, action: Callable[[], Any]) -> None:
+        """Have something done when what configuring has made is taken down."""
+        self._made.append(action)
+
     def _take_down(self) -> None:
         """Topics, services and timers: a second configuration must not find those of the first."""
         while self._made:
@@ -224,8 +228,20 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         return made
 
     def service(self, kind: Any, name: str, callback: Callable[[Any, Any], Any]) -> None:
-        """A service for as long as the node is configured."""
-        made = self.create_service(kind, name, callback)
+        """Serve for as long as the node is configured.
+
+        Whatever the callback raises is counted and logged, and answered with a response that says
+        nothing; the node lives on.
+        """
+
+        def guarded(request: Any, response: Any) -> Any:
+            try:
+                return callback(request, response)
+            except Exception as error:  # noqa: BLE001 - whatever a request makes it say
+                self._refusals.refuse(error)
+                return kind.Response()
+
+        made = self.create_service(kind, name, guarded)
         self._made.append(lambda: self.destroy_service(made))
 
     def subscription(

@@ -31,7 +31,7 @@ class NodeParameters(Generic[Model]):
     """The settings of one node, as its ROS parameters say.
 
     Declares all settings when made, from the overrides of the node. Fields marked live may change
-    while the node runs; the others only while it is not configured.
+    while the node runs; those marked at_start never do; the others only while it is not configured.
 
     Attributes:
         fixed: the node is configured.
@@ -58,6 +58,7 @@ class NodeParameters(Generic[Model]):
         self.settings = load(model, overrides, source=f'parameters of {node.get_name()}')
         self.fixed = False
         self._live: set[str] = set()
+        self._at_start: set[str] = set()
         fields = _fields(model)
         for name, value in flatten(self.settings).items():
             self._declare(name, value, fields.get(name))
@@ -65,8 +66,11 @@ class NodeParameters(Generic[Model]):
 
     def _declare(self, name: str, value: Any, field: FieldInfo | None) -> None:
         extra = field.json_schema_extra if field is not None else None
-        if isinstance(extra, dict) and extra.get('live'):
+        extra = extra if isinstance(extra, dict) else {}
+        if extra.get('live'):
             self._live.add(name)
+        if extra.get('at_start'):
+            self._at_start.add(name)
         # A whole number must do where a real one is meant, so the model checks the type.
         descriptor = ParameterDescriptor(description=_describe(field), dynamic_typing=True)
         if field is not None:
@@ -77,6 +81,14 @@ class NodeParameters(Generic[Model]):
         mine = [p for p in parameters if not p.name.startswith(_FOREIGN)]
         if not mine:
             return SetParametersResult(successful=True)
+        now = flatten(self.settings)
+        given = [p.name for p in mine if p.name in self._at_start and p.value != now.get(p.name)]
+        if given:
+            return SetParametersResult(
+                successful=False,
+                reason=f'{", ".join(given)} is given when the node is started, on its command line '
+                'or in its parameter file: start it anew',
+            )
         fixed = [p.name for p in mine if p.name not in self._live] if self.fixed else []
         if fixed:
             return SetParametersResult(
@@ -84,7 +96,7 @@ class NodeParameters(Generic[Model]):
                 reason=f'{", ".join(fixed)} cannot change while the node is configured; '
                 'deactivate and clean it up first (ros2 lifecycle set)',
             )
-        flat = flatten(self.settings) | {p.name: _plain(p.value) for p in mine}
+        flat = now | {p.name: _plain(p.value) for p in mine}
         try:
             settings = load(self._model, flat, source='parameters')
             self._changed(settings)

@@ -24,6 +24,14 @@ def live(default: Any, description: str, **limits: Any) -> Any:
     return Field(default, description=description, json_schema_extra={'live': True}, **limits)
 
 
+def at_start(default: Any, description: str) -> Any:
+    """A field that only whoever starts the node decides: a file that it reads or writes.
+
+    Anybody in the ROS domain may set parameters, and configure a node anew.
+    """
+    return Field(default, description=description, json_schema_extra={'at_start': True})
+
+
 def realtime(priority: int) -> Any:
     """The field of a node's real-time priority."""
     return Field(

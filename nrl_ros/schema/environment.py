@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from nrl_ros.core.types import Delivery
-from nrl_ros.schema.base import Settings, realtime
+from nrl_ros.schema.base import Settings, at_start, realtime
 
 
 class BridgeGroup(Settings):
@@ -53,9 +53,9 @@ class StopGroup(Settings):
 class EnvironmentCheckpointGroup(Settings):
     """Saved state of the environment, beside the learner's checkpoints."""
 
-    folder: str = Field('', description='Where states are written; empty: none')
-    keep: int = Field(5, ge=1, description='Newest states kept [1]')
-    load: str = Field('', description='State to start from; empty: start anew')
+    folder: str = at_start('', 'Where states are written; empty: none')
+    keep: int = Field(5, ge=1, description='Newest states of this run kept [1]')
+    load: str = at_start('', 'State to start from; empty: start anew')
 
 
 class EnvironmentNodeSettings(Settings):

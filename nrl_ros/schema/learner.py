@@ -11,7 +11,7 @@ from nrl_ros.core.noise import NOISE_SHAPES
 from nrl_ros.core.plasticity import RULES
 from nrl_ros.core.schedule import ScheduleSettings
 from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.schema.base import Settings, live, realtime
+from nrl_ros.schema.base import Settings, at_start, live, realtime
 from nrl_ros.schema.registry import build_rule, check_noise_shape, check_rule
 
 
@@ -159,13 +159,19 @@ class CreditGroup(Settings):
 class CheckpointGroup(Settings):
     """Checkpoints of the learner."""
 
-    folder: str = Field('', description='Where checkpoints are written; empty: none')
+    folder: str = at_start('', 'Where checkpoints are written; empty: none')
+    anywhere: bool = at_start(
+        False,
+        'Let the services save_checkpoint and load_checkpoint take paths outside of the folder too',
+    )
     period_s: float = live(60.0, 'Time between checkpoints [s]; 0: only on request', ge=0)
-    keep: int = Field(5, ge=1, description='Newest checkpoints kept [1]')
-    load: str = Field(
+    keep: int = Field(
+        5, ge=1, description='Newest checkpoints of this run kept [1]; those of other runs stay'
+    )
+    load: str = at_start(
         '',
-        description='Checkpoint to start from, or a folder: its newest one that can be read, '
-        'if there is one; empty: start anew',
+        'Checkpoint to start from, or a folder: its newest one that can be read, if there is one; '
+        'empty: start anew',
     )
     keep_settings: bool = Field(
         False,

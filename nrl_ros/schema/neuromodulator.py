@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from nrl_ros.core.critic import CriticSettings
 from nrl_ros.core.neuromodulator import RpeSettings
 from nrl_ros.core.plasticity import make_rule
-from nrl_ros.schema.base import Settings, live, realtime
+from nrl_ros.schema.base import Settings, at_start, live, realtime
 
 
 class RpeGroup(Settings):
@@ -44,9 +44,9 @@ class CriticGroup(Settings):
     )
     discount: float = Field(0.99, ge=0, le=1, description='Of values, per step [1]')
     seed: int = Field(0, ge=0, description='Fixes its weights and noise')
-    folder: str = Field(
+    folder: str = at_start(
         '',
-        description='Where it is saved, as critic.nrl, every minute and at the end; empty: nowhere',
+        'Where it is saved, as critic.nrl, every minute and at the end; empty: nowhere',
     )
 
     def core(self) -> CriticSettings:
@@ -67,9 +67,9 @@ class NeuromodulatorNodeSettings(Settings):
     autostart: bool = Field(True, description='Configure and activate without being told to')
     realtime_priority: int = realtime(0)
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
-    load: str = Field(
+    load: str = at_start(
         '',
-        description="Learner's checkpoint, or folder of them, to take the baselines from; a critic "
+        "Learner's checkpoint, or folder of them, to take the baselines from; a critic "
         'is looked for beside it',
     )
     rpe: RpeGroup = RpeGroup()

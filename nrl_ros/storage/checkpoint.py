@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from nrl_ros.core.errors import CheckpointError
-from nrl_ros.storage.codec import MAX_BYTES, decode, encode
+from nrl_ros.storage.codec import (
+    MAX_BYTES,
+    MAX_HEADER_BYTES,
+    PREFIX_BYTES,
+    Header,
+    check_prefix,
+    decode,
+    encode,
+    header_in,
+)
+from nrl_ros.storage.files import read_head, read_regular, reason, replace_whole, shown
 
 SUFFIX = '.nrl'
+# An action tells the number in 32 bits.
+MAX_NUMBER = 2**32 - 1
+NUMBERED = re.compile(rf'.+_\d{{8,}}{re.escape(SUFFIX)}')
 _LISTED = 10
-# A file system that cannot sync a folder says one of these; the file itself is synced by then.
-_NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 
 Skipped = Callable[[Path, CheckpointError], None]
 
@@ -32,11 +41,22 @@ def checkpoint_path(folder: Path, name: str, number: int) -> Path:
         number: counts up from 0.
 
     Raises:
-        CheckpointError: the number is negative.
+        CheckpointError: the number is none that an action can tell the environment.
     """
-    if number < 0:
-        raise CheckpointError(f'checkpoint number: expected 0 or more, received {number}')
-    return folder / f'{_safe(name)}_{number:08d}{SUFFIX}'
+    return folder / f'{file_name(name)}_{check_number(number):08d}{SUFFIX}'
+
+
+def check_number(number: Any) -> int:
+    """A number of a checkpoint, as it was saved.
+
+    Raises:
+        CheckpointError: it is none that an action can tell the environment.
+    """
+    if type(number) is not int or not 0 <= number <= MAX_NUMBER:
+        raise CheckpointError(
+            f'checkpoint number: expected 0 to {MAX_NUMBER}, received {shown(str(number))}'
+        )
+    return number
 
 
 def make_folder(folder: Path) -> None:
@@ -49,7 +69,7 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CheckpointError(
-            f'checkpoint folder {folder} cannot be made: {_reason(error)}'
+            f'checkpoint folder {folder} cannot be made: {reason(error)}'
         ) from error
     if not os.access(folder, os.W_OK | os.X_OK):
         raise CheckpointError(f'checkpoint folder {folder} cannot be written to by this user')
@@ -61,7 +81,8 @@ def write_checkpoint(
     """Write a checkpoint so that after a crash either the whole new file is there or the old one.
 
     Args:
-        path: of the file; its folder is made where it is missing, an old file is replaced.
+        path: of the file; its folder is made where it is missing. An old checkpoint of this kind is
+            replaced, with its mode and owner; nothing else ever is.
         kind: what the data is of; ``read_checkpoint`` must name the same.
         data: plain data and arrays, see ``nrl_ros.storage.codec``.
         info: plain data on how it was made.
@@ -70,21 +91,13 @@ def write_checkpoint(
         CheckpointError: the data or the disk does not allow it; no part of a file is left behind.
     """
     raw = encode(kind, data, info)
-    # In the same folder, since only there the renaming is atomic; hidden, not ending in SUFFIX.
-    unfinished = path.parent / f'.{path.name}.{secrets.token_hex(4)}.tmp'
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            _write_synced(unfinished, raw)
-            os.replace(unfinished, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                unfinished.unlink()
-            raise
-        _sync_folder(path.parent)
-    except OSError as error:
+        replace_whole(path, raw, lambda old: _refuse_another(old, kind))
+    except CheckpointError as error:
+        raise CheckpointError(f'checkpoint {path} cannot be written: {error}') from error
+    except (OSError, ValueError) as error:
         raise CheckpointError(
-            f'checkpoint {path} of {len(raw)} bytes cannot be written: {_reason(error)}'
+            f'checkpoint {path} of {len(raw)} bytes cannot be written: {reason(error)}'
         ) from error
 
 
@@ -94,27 +107,51 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
     Raises:
         CheckpointError: missing, not readable, damaged, of another version or kind; names it.
     """
-    if path.is_dir():
+    if _is_folder(path):
         raise CheckpointError(
             f'{path} is a folder, expected a checkpoint file; {_what_is_in(path)}'
         )
     try:
-        size = path.stat().st_size
-        if size > MAX_BYTES:
-            raise CheckpointError(
-                f'{path} has {size} bytes, expected at most {MAX_BYTES}: it is not a checkpoint'
-            )
-        raw = path.read_bytes()
+        raw = read_regular(path, _check_size, PREFIX_BYTES)
+        return decode(raw, kind)
+    except CheckpointError as error:
+        raise CheckpointError(f'{path}: {error}') from error
     except FileNotFoundError as error:
         raise CheckpointError(
             f'checkpoint {path} does not exist; {_what_is_in(path.parent)}'
         ) from error
     except (OSError, ValueError) as error:
-        raise CheckpointError(f'checkpoint {path} cannot be read: {_reason(error)}') from error
+        raise CheckpointError(f'checkpoint {path} cannot be read: {reason(error)}') from error
+
+
+def checkpoint_header(path: Path) -> Header:
+    """What a checkpoint file says of itself, without reading its data.
+
+    Raises:
+        CheckpointError: not readable, or not begun by nrl_ros; whether its data is whole is open.
+    """
     try:
-        return decode(raw, kind)
+        head = read_head(path, PREFIX_BYTES + MAX_HEADER_BYTES)
+        return header_in(head)
     except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}') from error
+    except (OSError, ValueError) as error:
+        raise CheckpointError(f'{path} cannot be read: {reason(error)}') from error
+
+
+def _check_size(head: bytes, size: int) -> None:
+    if size > MAX_BYTES:
+        raise CheckpointError(
+            f'it has {size} bytes, expected at most {MAX_BYTES}: it is not a checkpoint'
+        )
+    check_prefix(head, size)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):
+        return False
 
 
 def latest_checkpoint(
@@ -131,7 +168,7 @@ def latest_checkpoint(
     Returns:
         Its file, None where there is none.
     """
-    for path in reversed(_numbered(folder, name)):
+    for _, path in reversed(numbered(folder, name)):
         try:
             read_checkpoint(path, name if kind is None else kind)
         except CheckpointError as error:
@@ -153,87 +190,44 @@ def find_checkpoint(path: Path, name: str, skipped: Skipped | None = None) -> Pa
     Returns:
         None for a folder without any, and for one that does not exist yet.
     """
-    if path.is_dir() or not (path.suffix == SUFFIX or path.exists()):
+    if _is_folder(path) or not (path.suffix == SUFFIX or os.path.exists(path)):
         return latest_checkpoint(path, name, skipped=skipped)
     return path
 
 
 def last_number(folder: Path, name: str) -> int:
     """Number of the newest checkpoint of a name, readable or not; 0 where there is none."""
-    numbered = _numbered(folder, name)
-    return int(numbered[-1].stem.rpartition('_')[2]) if numbered else 0
+    found = numbered(folder, name)
+    return found[-1][0] if found else 0
 
 
-def prune_checkpoints(folder: Path, name: str, keep: int) -> list[Path]:
-    """Delete all but the newest checkpoints of a name.
-
-    Args:
-        folder: of the checkpoints.
-        name: as in ``checkpoint_path``; others are left alone.
-        keep: how many stay, at least 1.
-
-    Returns:
-        What was deleted.
-
-    Raises:
-        CheckpointError: keep is less than 1, or a file cannot be deleted.
-    """
-    if keep < 1:
-        raise CheckpointError(f'checkpoints to keep: expected at least 1, received {keep}')
-    old = _numbered(folder, name)[:-keep]
-    for path in old:
-        try:
-            path.unlink(missing_ok=True)
-        except OSError as error:
-            raise CheckpointError(
-                f'old checkpoint {path} cannot be deleted: {_reason(error)}'
-            ) from error
-    return old
-
-
-def _safe(name: str) -> str:
-    return re.sub(r'[^A-Za-z0-9_.-]', '-', name).lstrip('.') or '-'
-
-
-def _numbered(folder: Path, name: str) -> list[Path]:
-    """Checkpoints of a name, the newest last."""
-    pattern = re.compile(rf'{re.escape(_safe(name))}_(\d{{8,}}){re.escape(SUFFIX)}')
+def numbered(folder: Path, name: str) -> list[tuple[int, Path]]:
+    """Numbers and files of the checkpoints of a name, readable or not, the newest last."""
+    pattern = re.compile(rf'{re.escape(file_name(name))}_(\d{{8,10}}){re.escape(SUFFIX)}')
     found = []
     with contextlib.suppress(OSError):
         for path in folder.iterdir():
             match = pattern.fullmatch(path.name)
-            if match is not None:
+            if match is not None and int(match[1]) <= MAX_NUMBER:
                 found.append((int(match[1]), path))
-    return [path for _, path in sorted(found)]
+    return sorted(found)
 
 
-def _write_synced(path: Path, raw: bytes) -> None:
-    with path.open('xb') as file:
-        file.write(raw)
-        file.flush()
-        os.fsync(file.fileno())
+def file_name(name: str) -> str:
+    """A name without what does not belong into the name of a file."""
+    return re.sub(r'[^A-Za-z0-9_.-]', '-', name).lstrip('.') or '-'
 
 
-def _sync_folder(folder: Path) -> None:
-    """Make the new name itself survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _refuse_another(path: Path, kind: str) -> None:
+    """What would be replaced must be a checkpoint of the same kind."""
     try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in _NO_FOLDER_SYNC:
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def _reason(error: OSError | ValueError) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    number = error.errno if isinstance(error, OSError) else None
-    if number in (errno.ENOSPC, errno.EDQUOT):
-        return f'{text}; free some space or name a folder on another disk'
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return f'{text}; give this user the right to it or name another folder'
-    return text
+        found = checkpoint_header(path).kind
+    except CheckpointError as error:
+        raise CheckpointError(f'it is not written over: {error}') from error
+    if found != kind:
+        raise CheckpointError(
+            f'{path} is a checkpoint of kind {found!r}: it is not written over with {kind!r}'
+        )
 
 
 def _what_is_in(folder: Path) -> str:
@@ -241,7 +235,7 @@ def _what_is_in(folder: Path) -> str:
     try:
         names = sorted(path.name for path in folder.iterdir() if path.suffix == SUFFIX)
     except OSError as error:
-        return f'its folder {folder} cannot be listed: {_reason(error)}'
+        return f'its folder {folder} cannot be listed: {reason(error)}'
     if not names:
         return f'there are no checkpoints in {folder}'
     shown = ', '.join(names[-_LISTED:])

@@ -29,12 +29,19 @@ from nrl_ros.core.errors import CheckpointError
 
 MAGIC = b'NRL1'
 FORMAT_VERSION = 1
-# Nothing of this project comes near; a larger file is not one of ours.
-MAX_BYTES = 2**32 - 1
+# Dense traces of 10,000 instances of a network of 50,000 weights; a larger file is not one of ours,
+# and one that nobody could read must not be written either.
+MAX_BYTES = 2**31
 
 _PREFIX = struct.Struct('<4sHIQ')
+PREFIX_BYTES = _PREFIX.size
+# A header holds a few words.
+MAX_HEADER_BYTES = 2**16
 _CHECKSUM_BYTES = 32
 _MAX_DEPTH = 32
+# Entries of lists and dicts; a policy's state has some hundred. A byte of a crafted file may make
+# an object of 64 bytes, so that the size of a file alone does not bound the memory that it takes.
+_MAX_VALUES = 1_000_000
 _MAX_INTEGER_BYTES = 1024
 _EXT_ARRAY = 1
 _EXT_INTEGER = 2
@@ -73,7 +80,7 @@ def encode(kind: str, data: dict[str, Any], info: dict[str, Any] | None = None) 
     payload = _pack(data, 'data')
     prefix = _PREFIX.pack(MAGIC, FORMAT_VERSION, len(header), len(payload))
     body = b''.join((prefix, header, payload))
-    if len(body) + _CHECKSUM_BYTES > MAX_BYTES:
+    if len(body) + _CHECKSUM_BYTES > MAX_BYTES or len(header) > MAX_HEADER_BYTES:
         raise CheckpointError(
             f'the {kind} data takes {len(body)} bytes, expected at most {MAX_BYTES}; '
             'serve fewer instances, or set traces.kind to the smaller one'
@@ -121,37 +128,63 @@ def _checksum(body: bytes | memoryview) -> bytes:
     return hashlib.blake2b(body, digest_size=_CHECKSUM_BYTES).digest()
 
 
-def _open(raw: bytes) -> tuple[Header, memoryview]:
-    """Check everything around the payload."""
-    if raw[: len(MAGIC)] != MAGIC[: max(len(raw), 1)]:
+def check_prefix(head: bytes, size: int) -> None:
+    """Check the first bytes of a file of ``size`` bytes, before the rest of it is read.
+
+    Args:
+        head: the first PREFIX_BYTES of the file, or all where it is shorter.
+        size: of the whole file [byte].
+
+    Raises:
+        CheckpointError: not a checkpoint, damaged, too large, or of another version.
+    """
+    header_size, payload_size = _sizes(head)
+    expected = _PREFIX.size + header_size + payload_size + _CHECKSUM_BYTES
+    if size < expected:
+        raise _truncated(size, expected)
+    if size > expected or expected > MAX_BYTES:
         raise CheckpointError(
-            f'not a checkpoint of nrl_ros: it begins with {raw[: len(MAGIC)]!r}, expected {MAGIC!r}'
+            f'the checkpoint is damaged: received {size} bytes, expected {expected}; '
+            'use an earlier one'
         )
-    if len(raw) < _PREFIX.size:
-        raise _truncated(len(raw), _PREFIX.size)
-    _, version, header_size, payload_size = _PREFIX.unpack_from(raw)
+
+
+def header_in(head: bytes) -> Header:
+    """What a checkpoint says of itself, from its first PREFIX_BYTES and MAX_HEADER_BYTES.
+
+    Raises:
+        CheckpointError: not a checkpoint, of another version, or without a header of nrl_ros.
+    """
+    header_size, _ = _sizes(head)
+    return _header(head[_PREFIX.size : _PREFIX.size + header_size])
+
+
+def _sizes(head: bytes) -> tuple[int, int]:
+    """Sizes of header and payload [byte]."""
+    magic = head[: len(MAGIC)]
+    if magic != MAGIC[: max(len(head), 1)]:
+        raise CheckpointError(
+            f'not a checkpoint of nrl_ros: it begins with {magic!r}, expected {MAGIC!r}'
+        )
+    if len(head) < _PREFIX.size:
+        raise _truncated(len(head), _PREFIX.size)
+    _, version, header_size, payload_size = _PREFIX.unpack_from(head)
     if version != FORMAT_VERSION:
         mend = 'update nrl_ros' if version > FORMAT_VERSION else 'it is damaged; use another one'
         raise CheckpointError(
             f'the checkpoint has format {version}, this nrl_ros {__version__} reads '
             f'{FORMAT_VERSION}: {mend}'
         )
-    expected = _PREFIX.size + header_size + payload_size + _CHECKSUM_BYTES
-    if len(raw) < expected:
-        raise _truncated(len(raw), expected)
-    if len(raw) > expected or expected > MAX_BYTES:
+    if header_size > MAX_HEADER_BYTES:
         raise CheckpointError(
-            f'the checkpoint is damaged: received {len(raw)} bytes, expected {expected}; '
-            'use an earlier one'
+            f'the checkpoint is damaged: it has a header of {header_size} bytes, expected at most '
+            f'{MAX_HEADER_BYTES}'
         )
-    view = memoryview(raw)
-    body, checksum = view[:-_CHECKSUM_BYTES], bytes(view[-_CHECKSUM_BYTES:])
-    if _checksum(body) != checksum:
-        raise CheckpointError(
-            f'the checkpoint is damaged: its checksum is {checksum.hex()[:16]}..., '
-            f'its content gives {_checksum(body).hex()[:16]}...; use an earlier one'
-        )
-    header = _unpack(body[_PREFIX.size : _PREFIX.size + header_size], 'header')
+    return int(header_size), int(payload_size)
+
+
+def _header(packed: bytes | memoryview) -> Header:
+    header = _unpack(packed, 'header')
     if not (
         isinstance(header, dict)
         and isinstance(header.get('kind'), str)
@@ -162,10 +195,23 @@ def _open(raw: bytes) -> tuple[Header, memoryview]:
             f'the checkpoint has the header {str(header)[:80]}, expected kind, nrl_ros and info: '
             'it was not written by nrl_ros'
         )
-    return (
-        Header(header['kind'], header['nrl_ros'], header['info']),
-        body[_PREFIX.size + header_size :],
-    )
+    return Header(header['kind'], header['nrl_ros'], header['info'])
+
+
+def _open(raw: bytes) -> tuple[Header, memoryview]:
+    """Check everything around the payload."""
+    head = raw[: _PREFIX.size]
+    check_prefix(head, len(raw))
+    header_size, _ = _sizes(head)
+    view = memoryview(raw)
+    body, checksum = view[:-_CHECKSUM_BYTES], bytes(view[-_CHECKSUM_BYTES:])
+    if _checksum(body) != checksum:
+        raise CheckpointError(
+            f'the checkpoint is damaged: its checksum is {checksum.hex()[:16]}..., '
+            f'its content gives {_checksum(body).hex()[:16]}...; use an earlier one'
+        )
+    start = _PREFIX.size + header_size
+    return _header(body[_PREFIX.size : start]), body[start:]
 
 
 def _truncated(received: int, expected: int) -> CheckpointError:
@@ -181,7 +227,7 @@ def _truncated(received: int, expected: int) -> CheckpointError:
 def _pack(data: dict[str, Any], name: str) -> bytes:
     if not isinstance(data, dict):
         raise CheckpointError(f'{name}: expected a dict, received {type(data).__name__}')
-    plain = _plain(data, name, 0)
+    plain = _plain(data, name, 0, _Values())
     try:
         packed: bytes = msgpack.packb(plain, use_bin_type=True)
     except (ValueError, OverflowError, TypeError) as error:
@@ -189,7 +235,7 @@ def _pack(data: dict[str, Any], name: str) -> bytes:
     return packed
 
 
-def _plain(value: Any, name: str, depth: int) -> Any:
+def _plain(value: Any, name: str, depth: int, values: _Values) -> Any:
     """The value as msgpack takes it; refuses everything that would not come back as it was."""
     if depth > _MAX_DEPTH:
         raise CheckpointError(f'{name} is nested deeper than {_MAX_DEPTH} levels; flatten it')
@@ -206,12 +252,17 @@ def _plain(value: Any, name: str, depth: int) -> Any:
     if isinstance(value, str):
         return str(value)
     if isinstance(value, list):
-        return [_plain(item, f'{name}[{i}]', depth + 1) for i, item in enumerate(value)]
+        values.count(value)
+        return [_plain(item, f'{name}[{i}]', depth + 1, values) for i, item in enumerate(value)]
     if isinstance(value, dict):
+        values.count(value)
         for key in value:
             if not isinstance(key, str):
                 raise CheckpointError(f'{name} has the key {key!r}, expected str keys')
-        return {str(key): _plain(item, f'{name}.{key}', depth + 1) for key, item in value.items()}
+        return {
+            str(key): _plain(item, f'{name}.{key}', depth + 1, values)
+            for key, item in value.items()
+        }
     mend = '; use a list' if isinstance(value, (tuple, set, frozenset)) else ''
     raise CheckpointError(
         f'{name} is a {type(value).__name__}, expected None, bool, int, float, str, bytes, list, '
@@ -242,9 +293,35 @@ def _array_bytes(array: np.ndarray[Any, Any], name: str) -> bytes:
     return b''.join((head, shape, array.astype(dtype, copy=False).tobytes()))
 
 
-def _unpack(packed: memoryview, name: str) -> Any:
+class _Values:
+    """Counts entries, so that a small file cannot become a large amount of memory."""
+
+    def __init__(self) -> None:
+        self._left = _MAX_VALUES
+
+    def count(self, container: Any) -> Any:
+        """The list or dict itself; refuses one too many."""
+        self._left -= 1 + len(container)
+        if self._left < 0:
+            raise CheckpointError(
+                f'more than {_MAX_VALUES} values, expected fewer: use arrays for numbers'
+            )
+        return container
+
+
+def _unpack(packed: bytes | memoryview, name: str) -> Any:
+    values = _Values()
     try:
-        return msgpack.unpackb(packed, raw=False, strict_map_key=True, ext_hook=_extension)
+        return msgpack.unpackb(
+            packed,
+            raw=False,
+            strict_map_key=True,
+            ext_hook=_extension,
+            list_hook=values.count,
+            object_hook=values.count,
+            max_array_len=_MAX_VALUES,
+            max_map_len=_MAX_VALUES,
+        )
     except CheckpointError:
         raise
     except Exception as error:  # whatever a crafted file makes msgpack or numpy say

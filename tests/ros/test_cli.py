@@ -70,7 +70,7 @@ def wait_until(holds, what):
         time.sleep(0.05)
 
 
-def started(folder):
+def started(folder, **variables):
     """A run without limit that has finished its first episodes."""
     process = subprocess.Popen(
         command(
@@ -80,7 +80,7 @@ def started(folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env=environment(),
+        env={**environment(), **variables},
     )  # fmt: skip
     metrics = folder / 'metrics.csv'
     try:
@@ -134,7 +134,30 @@ def test_resume_adds_to_the_run(tmp_path):
     assert ',0.0001,' in (folder / 'progress.csv').read_text().splitlines()[-1]
 
 
-@pytest.mark.parametrize('name', ['SIGINT', 'SIGTERM'])
+def test_a_policy_that_cannot_be_saved_is_no_finished_run(tmp_path):
+    """Two interrupts, one end; the folder has become a file, the copy lies where it is said."""
+    folder, temporary = tmp_path / 'run', tmp_path / 'temporary'
+    temporary.mkdir()
+    process = started(folder, TMPDIR=str(temporary))
+    checkpoints = folder / 'checkpoints'
+    # While it runs it can be taken up by nobody else.
+    refused = nrl('train', '--resume', folder)
+    assert refused.returncode == 1 and 'is in use: process' in refused.stderr
+    checkpoints.rename(folder / 'moved')
+    checkpoints.write_text('')
+    for _ in range(2):
+        process.send_signal(signal.SIGINT)
+    shown = process.communicate(timeout=TIMEOUT_S)[0]
+    assert process.returncode == 1, shown
+    (copy,) = temporary.glob('nrl_ros_rescued_*/policy.nrl')
+    ended = summary(folder)
+    assert ended['ended'] == 'failed' and ended['steps'] > 0
+    for text in (shown, ended['reason']):
+        assert 'could not be saved' in text and str(copy) in text
+    assert read_checkpoint(copy, 'learner')['totals'][1] > 0
+
+
+@pytest.mark.parametrize('name', ['SIGINT', 'SIGTERM', 'SIGHUP'])
 def test_signal_stops_all_nodes(name, tmp_path):
     folder = tmp_path / 'run'
     process = started(folder)

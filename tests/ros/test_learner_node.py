@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -154,11 +156,8 @@ def test_agents_join_and_leave_while_it_runs(dialogue):
     assert list(dialogue.status().status.agent) == ['a']
 
 
-def test_save_learn_on_load(dialogue, tmp_path):
-    """What is loaded is what was saved, bit for bit; a damaged file changes nothing."""
-    dialogue.teach(0, 0)
-    dialogue.counter('late_rpes', 2)
-    saved = tmp_path / 'saved.nrl'
+def files_of(dialogue):
+    """Save and load by service."""
 
     def save(path):
         request = SaveCheckpoint.Request(path=str(path))
@@ -168,7 +167,17 @@ def test_save_learn_on_load(dialogue, tmp_path):
         request = LoadCheckpoint.Request(path=str(path))
         return dialogue.probe.call('learner', names.LOAD_CHECKPOINT, LoadCheckpoint, request)
 
-    assert save(saved).success
+    return save, load
+
+
+def test_save_learn_on_load(ros, tmp_path):
+    """What is loaded is what was saved, bit for bit; a damaged file changes nothing."""
+    dialogue = Dialogue(ros, info_of(2), {'checkpoint.folder': str(tmp_path)})
+    save, load = files_of(dialogue)
+    dialogue.teach(0, 0)
+    dialogue.counter('late_rpes', 2)
+    saved = tmp_path / 'saved.nrl'
+    assert save(saved.name).success
     norm = dialogue.status().status.weight_norm
     dialogue.teach(3, 1)
     dialogue.counter('late_rpes', 4)
@@ -189,9 +198,84 @@ def test_save_learn_on_load(dialogue, tmp_path):
     assert save(again).success
     before, after = read_checkpoint(saved, 'learner'), read_checkpoint(again, 'learner')
     assert same(before['network'], after['network'])
-    refused = save('')
-    assert not refused.success
-    assert 'checkpoint.folder' in refused.message
+    numbered = save('')
+    assert numbered.message == str(tmp_path / 'learner_00000001.nrl')
+
+
+def test_files_that_others_name_lie_in_the_folder(ros, tmp_path):
+    """Anybody in the domain may ask; nothing of the user's is read or written over."""
+    folder = tmp_path / 'checkpoints'
+    folder.mkdir()
+    thesis = tmp_path / 'thesis.tex'
+    thesis.write_text('years of work')
+    (folder / 'notes').write_text('not a checkpoint')
+    (folder / 'link').symlink_to(thesis)
+    os.mkfifo(folder / 'pipe.nrl')
+    dialogue = Dialogue(ros, info_of(2), {'checkpoint.folder': str(folder)})
+    save, load = files_of(dialogue)
+    for path in (thesis, '../thesis.tex', 'link', '/dev/null', 'notes', 'pipe.nrl', 'x' * 5000):
+        for attempt in (save, load):
+            answer = attempt(path)
+            assert not answer.success and answer.message, (path, attempt)
+    assert not save('learner_00000001.nrl').success
+    assert thesis.read_text() == 'years of work'
+    # Nor may others move the folder or what is read at the start.
+    for name, value in (('folder', '/'), ('load', str(thesis)), ('anywhere', True)):
+        answer = dialogue.probe.set_parameter('learner', **{f'checkpoint__{name}': value})
+        assert not answer.successful and 'when the node is started' in answer.reason
+    dialogue.state(0)
+    dialogue.action(0)
+    assert sorted(one.name for one in folder.iterdir()) == [
+        '.learner.lock', 'link', 'notes', 'pipe.nrl'
+    ]  # fmt: skip
+
+
+def test_without_a_folder_files_are_where_a_setting_allows_them(ros, tmp_path):
+    dialogue = Dialogue(ros, info_of(2))
+    save, load = files_of(dialogue)
+    for path in ('', str(tmp_path / 'x.nrl')):
+        for attempt in (save, load):
+            refused = attempt(path)
+            assert not refused.success and 'checkpoint.folder' in refused.message
+    ros.end(dialogue.process)
+    ros.end(dialogue.probe)
+    dialogue = Dialogue(ros, info_of(2), {'checkpoint.anywhere': True})
+    save, load = files_of(dialogue)
+    assert save(tmp_path / 'x.nrl').success
+    assert load(tmp_path / 'x.nrl').success
+
+
+def test_a_policy_that_finds_no_place_is_rescued_and_said(ros, tmp_path, monkeypatch):
+    """Its folder has become a file: exit code 1, an error, and a copy where temporary files are."""
+    temporary = tmp_path / 'temporary'
+    temporary.mkdir()
+    monkeypatch.setenv('TMPDIR', str(temporary))
+    folder = tmp_path / 'checkpoints'
+    dialogue = Dialogue(ros, info_of(2), {'checkpoint.folder': str(folder)})
+    dialogue.teach(0, 0)
+    dialogue.counter('late_rpes', 2)
+    folder.rename(tmp_path / 'moved')
+    folder.write_text('')
+    dialogue.process.send(signal.SIGINT)
+    assert dialogue.process.wait() == 1
+    assert 'the policy could not be saved at the end: ' in dialogue.process.output
+    (copy,) = temporary.glob('nrl_ros_rescued_*/policy.nrl')
+    assert f'a copy was written to {copy}' in dialogue.process.output
+    assert read_checkpoint(copy, 'learner')['totals'][2] == 1
+
+
+def test_a_folder_that_another_learner_saves_to_is_refused(ros, tmp_path):
+    settings = {'checkpoint.folder': str(tmp_path)}
+    first = Dialogue(ros, info_of(2), settings)
+    second = ros.start('learner', settings, '-r', '__ns:=/second')
+    assert second.wait() == 1
+    assert f'is in use: process {first.process.process.pid} on ' in second.output
+    # What the system gives back when a process is killed is free for whoever comes next.
+    ros.end(first.process)
+    third = ros.start('learner', settings, '-r', '__ns:=/third')
+    probe = ros.probe('third')
+    probe.until_heard(names.LEARNER_STATUS)
+    third.interrupt()
 
 
 def test_a_restarted_learner_continues_and_writes_over_nothing(ros, tmp_path):
@@ -211,6 +295,7 @@ def test_a_restarted_learner_continues_and_writes_over_nothing(ros, tmp_path):
         # What the processes before have learned is in it too: one update each.
         assert last_checkpoint(folder)['totals'][2] == start + 1
     files = sorted(path.name for path in folder.iterdir())
+    # And no lock.
     assert files == [f'learner_{number:08d}.nrl' for number in (1, 2, 3)]
 
 

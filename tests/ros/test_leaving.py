@@ -10,6 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('nrl_ros.msg')
+
 import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
@@ -21,6 +25,8 @@ from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
 from tests.ros.harness import ROOT, Ros
 
 OWN = re.compile(r'/dev/shm/fastdds_[0-9a-f]{16}_el')
+pytestmark = pytest.mark.ros
+
 # What a node is told to end by.
 TWICE = (signal.SIGINT, signal.SIGINT)
 IMPATIENT = (signal.SIGINT, signal.SIGTERM, signal.SIGINT)

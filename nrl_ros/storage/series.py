@@ -1,0 +1,119 @@
+"""Numbered checkpoints of one run: counted up, kept few, and never those of another run."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from pathlib import Path
+from typing import Any
+
+from nrl_ros.core.errors import CheckpointError
+from nrl_ros.storage.checkpoint import (
+    checkpoint_header,
+    checkpoint_path,
+    file_name,
+    last_number,
+    make_folder,
+    numbered,
+    write_checkpoint,
+)
+from nrl_ros.storage.files import reason
+from nrl_ros.storage.lock import FolderLock
+
+# Under this name a checkpoint's header says which run it is of.
+_RUN = 'run'
+
+
+class CheckpointSeries:
+    """The checkpoints that a node writes into a folder, newest kept.
+
+    Each says which run it is of. A node that continues from one of them is of the same run; only
+    checkpoints of one's own run are ever deleted, so that a run that starts anew in a folder leaves
+    there what earlier ones have learned.
+
+    Args:
+        folder: of the checkpoints; is made.
+        name: first part of the file names.
+        kind: what the data is of.
+        keep: how many of the run stay, at least 1.
+
+    Raises:
+        CheckpointError: the folder cannot be made or written to.
+    """
+
+    def __init__(self, folder: Path, name: str, kind: str, keep: int) -> None:
+        make_folder(folder)
+        self._folder = folder
+        self._name, self._kind, self._keep = name, kind, keep
+        self._run = secrets.token_hex(8)
+        self._mine: list[Path] = []
+        self._number = 0
+        self._lock = FolderLock(folder, file_name(name))
+
+    def hold(self) -> str:
+        """Keep others from writing the same names here; returns and raises as FolderLock.hold."""
+        return self._lock.hold()
+
+    def release(self) -> None:
+        """Let others write here."""
+        self._lock.release()
+
+    def continue_from(self, file: Path) -> None:
+        """Go on with the run that a checkpoint is of, unless this one has written some already.
+
+        Args:
+            file: was loaded; one of another folder is of another run.
+        """
+        files = numbered(self._folder, self._name)
+        number = next((n for n, path in files if path.resolve() == file.resolve()), None)
+        if number is None or self._mine:
+            return
+        run = _run_of(file)
+        if run:
+            self._run = run
+            # What came after it is of a branch that was given up: it stays.
+            self._mine = [path for n, path in files if n <= number and _run_of(path) == run]
+
+    def next_number(self, least: int = 0) -> int:
+        """A number after those of an earlier process: what they learned is not written over.
+
+        Args:
+            least: the last number that is known from elsewhere.
+        """
+        self._number = 1 + max(self._number, least, last_number(self._folder, self._name))
+        return self._number
+
+    def write(self, number: int, data: dict[str, Any]) -> Path:
+        """Write a checkpoint; returns its file.
+
+        Raises:
+            CheckpointError: the data or the disk does not allow it.
+        """
+        path = checkpoint_path(self._folder, self._name, number)
+        write_checkpoint(path, self._kind, data, {_RUN: self._run})
+        if path not in self._mine:
+            self._mine.append(path)
+        return path
+
+    def prune(self) -> list[Path]:
+        """Delete all but the newest checkpoints of this run; returns what was deleted.
+
+        Raises:
+            CheckpointError: one cannot be deleted.
+        """
+        old, self._mine = self._mine[: -self._keep], self._mine[-self._keep :]
+        for path in old:
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                raise CheckpointError(
+                    f'old checkpoint {path} cannot be deleted: {reason(error)}'
+                ) from error
+        return old
+
+
+def _run_of(path: Path) -> str:
+    """Of which run a file says that it is; empty: it says nothing."""
+    with contextlib.suppress(CheckpointError):
+        return str(checkpoint_header(path).info.get(_RUN, ''))
+    return ''
