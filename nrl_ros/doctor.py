@@ -24,6 +24,7 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 ROUNDTRIP_S = 15.0
+LOCKS = Path('/proc/locks')
 SHARED = Path('/dev/shm')
 _MUCH_MB = 1000.0
 _WHEELS = 'python -m pip install -r requirements/jazzy.txt (or `make setup` in a checkout)'
@@ -350,9 +351,26 @@ def _shared_memory() -> str:
     found = [path for name in ('fastdds', 'fastrtps') for path in SHARED.glob(f'*{name}*')]
     size = sum(path.stat().st_size for path in found) / 2**20
     text = f'{len(found)} segments of Fast DDS, {size:.0f} MB'
+    killed = _owners_gone()
+    if killed:
+        text += f', also of {killed} nodes that were killed'
     if size > _MUCH_MB:
         raise Finding(f'{text}; killed nodes leave theirs behind')
     return text
+
+
+def _owners_gone() -> int:
+    """Nodes whose segments are there, and whose lock beside them the system has taken back."""
+    if not LOCKS.is_file():
+        return 0
+    held = {line.split()[-3] for line in LOCKS.read_text().splitlines()}
+    gone = 0
+    for path in SHARED.glob('fast*_el'):
+        if '_port' not in path.name:
+            found = path.stat()
+            device = f'{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}'
+            gone += f'{device}:{found.st_ino}' not in held
+    return gone
 
 
 def _priority() -> str:

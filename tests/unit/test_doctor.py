@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -141,3 +142,13 @@ def test_what_killed_nodes_left_behind_is_found(tmp_path, monkeypatch):
         segment.truncate(1500 * 2**20)
     with pytest.raises(doctor.Finding, match='1 segments of Fast DDS, 1500 MB'):
         doctor._shared_memory()
+
+
+@pytest.mark.skipif(not doctor.LOCKS.is_file(), reason='the system does not list its locks')
+def test_segments_of_nodes_that_are_gone_are_told_from_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(doctor, 'SHARED', tmp_path)
+    (tmp_path / 'fastdds_port7411_el').touch()
+    with (tmp_path / 'fastdds_0123_el').open('wb') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert doctor._shared_memory() == '2 segments of Fast DDS, 0 MB'
+    assert doctor._shared_memory().endswith(', also of 1 nodes that were killed')
