@@ -40,7 +40,7 @@ FIFO = {
     for name, priority in ORDER.items()
 }
 AGAIN = {'respawn': True, 'respawn_delay': 2.0}
-# The learner saves what it has learned, perhaps to a slow disk.
+# They save what was learned, perhaps to a slow disk.
 PATIENT = {'sigterm_timeout': '30', 'sigkill_timeout': '30'}
 LIMITED = {
     'log_level': ['debug', 'info', 'warn', 'error', 'fatal'],
@@ -92,7 +92,7 @@ def generate_launch_description() -> LaunchDescription:
             parameters=[*files, values | FIFO[name]],
             **common,
             **AGAIN,
-            **(PATIENT if name == 'learner' else {}),
+            **PATIENT,
         )
         for name, values in own.items()
     ]

@@ -53,6 +53,12 @@ def no_boundary() -> int:
     return 0
 
 
+# What a snapshot of other content makes those raise that take it over.
+_MISFITS = (
+    NrlError, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError
+)  # fmt: skip
+
+
 class Learner:
     """Acts upon states, keeps traces, and learns when an RPE arrives.
 
@@ -483,7 +489,7 @@ class Learner:
         except CheckpointError:
             vars(self).update(before)
             raise
-        except (NrlError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except _MISFITS as error:
             vars(self).update(before)
             raise CheckpointError(
                 f'the content of the checkpoint does not fit: {type(error).__name__}: {error}; '
