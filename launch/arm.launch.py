@@ -22,10 +22,7 @@ ARGUMENTS = {
     'dry_run': ('false', 'Compute and show commands, send none'),
     'evaluate': ('false', 'Act without noise and learn nothing'),
     'realtime': ('true', 'Real-time priority for what commands the arm, where it is permitted'),
-    'params_file': (
-        [TASK, '.yaml'],
-        'Parameters of the nodes; the default is the file of the task',
-    ),
+    'params_file': ([TASK, '.yaml'], 'Parameters of the nodes; default: the file of the task'),
     'overrides_file': (Use('params_file'), 'Parameters read after params_file, so that these win'),
     'namespace': ('', 'Namespace of the nodes, and of the topics of the robot'),
     'log_level': ('info', 'Least severity that is logged'),
@@ -39,9 +36,8 @@ FIFO = {
     name: {'realtime_priority': ParameterValue(PythonExpression([*WANTED, f'{priority} or 0']))}
     for name, priority in ORDER.items()
 }
-AGAIN = {'respawn': True, 'respawn_delay': 2.0}
-# They save what was learned, perhaps to a slow disk.
-PATIENT = {'sigterm_timeout': '30', 'sigkill_timeout': '30'}
+# Time to save what was learned, on a slow disk too.
+AGAIN = {'respawn': True, 'respawn_delay': 2.0, 'sigterm_timeout': '30', 'sigkill_timeout': '30'}
 LIMITED = {
     'log_level': ['debug', 'info', 'warn', 'error', 'fatal'],
     'realtime': ['true', 'false'],
@@ -87,12 +83,7 @@ def generate_launch_description() -> LaunchDescription:
     }
     learning = [
         Node(
-            executable=name,
-            name=name,
-            parameters=[*files, values | FIFO[name]],
-            **common,
-            **AGAIN,
-            **PATIENT,
+            executable=name, name=name, parameters=[*files, values | FIFO[name]], **common, **AGAIN
         )
         for name, values in own.items()
     ]

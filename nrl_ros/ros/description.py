@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import rclpy
@@ -12,8 +13,11 @@ from std_msgs.msg import String
 from nrl_ros.core.errors import BridgeError
 from nrl_ros.ros import qos
 from nrl_ros.ros.hearing import Refusals, Topic, hear
+from nrl_ros.ros.signals import told_to_end
 
 _WAIT_S = 10.0
+# How often it is looked whether the process was told to end meanwhile.
+_LOOK_S = 0.2
 
 
 def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
@@ -43,7 +47,9 @@ def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
                 came.set_result(message.data)
 
         hear(node, Topic(String, topic, qos.latched()), take, Refusals(node, Counter()))
-        executor.spin_until_future_complete(came, timeout_sec=timeout_s)
+        end = time.monotonic() + timeout_s
+        while not (came.done() or told_to_end()) and time.monotonic() < end:
+            executor.spin_until_future_complete(came, timeout_sec=_LOOK_S)
         executor.shutdown()
         node.destroy_node()
         text = came.result() if came.done() else None

@@ -25,7 +25,7 @@ from nrl_ros.ros.hearing import Refusals, Topic, hear
 from nrl_ros.ros.middleware import prepare_middleware
 from nrl_ros.ros.parameters import NodeParameters
 from nrl_ros.ros.scheduling import set_realtime_priority
-from nrl_ros.ros.signals import Signals
+from nrl_ros.ros.signals import Signals, told_to_end
 from nrl_ros.schema.base import Settings
 
 Model = TypeVar('Model', bound=Settings)
@@ -102,7 +102,10 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         try:
             action()
         except NrlError as error:
-            self.get_logger().error(f'cannot {name}: {error}')
+            if name == 'configure' and told_to_end():
+                self.get_logger().info(f'told to end before it was configured: {error}')
+            else:
+                self.get_logger().error(f'cannot {name}: {error}')
             return TransitionCallbackReturn.FAILURE
         except Exception as error:  # noqa: BLE001 - rclpy would swallow it unseen
             self.get_logger().error(f'cannot {name}: {type(error).__name__}: {error}')
@@ -195,10 +198,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         """
         if signals.received or not getattr(self.settings, 'autostart', True):
             return True
-        configured = TransitionCallbackReturn.FAILURE
-        # May wait for a robot; nothing has been learned or moved by then.
-        with signals.skipping():
-            configured = self.trigger_configure()
+        configured = self.trigger_configure()
         if signals.received:
             return True
         return (

@@ -11,6 +11,13 @@ from typing import Any
 # Ctrl-C and ros2 launch; systemd and kill; a terminal that was closed.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
+_entered: list[Signals] = []
+
+
+def told_to_end() -> bool:
+    """Whether a signal has come to those who look after them, for whoever waits in between."""
+    return any(signals.received for signals in _entered)
+
 
 class Signals:
     """Notes SIGINT, SIGTERM and SIGHUP while it is entered; none of them interrupts anything.
@@ -40,10 +47,12 @@ class Signals:
                 continue
             self._before[number] = before
             signal.signal(number, self._note)
+        _entered.append(self)
         return self
 
     def __exit__(self, *_: object) -> None:
         """Give the signals back, or ignore them for the rest of the process's life."""
+        _entered.remove(self)
         for number, before in self._before.items():
             signal.signal(number, signal.SIG_IGN if self._last else before)
 

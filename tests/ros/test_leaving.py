@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import signal
 import time
@@ -18,9 +19,10 @@ import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.core.errors import BridgeError, ConfigError
+from nrl_ros.ros.description import wait_for_description
 from nrl_ros.ros.lifecycle import NrlNode
-from nrl_ros.ros.signals import Signals
+from nrl_ros.ros.signals import Signals, told_to_end
 from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
 from tests.ros.harness import ROOT, Ros
 
@@ -121,6 +123,19 @@ def test_a_node_that_cannot_start_leaves_although_somebody_keeps_it(
     context.try_shutdown()
     assert segments('self') <= before
     assert kept
+
+
+def test_who_waits_for_a_description_is_ended_meanwhile() -> None:
+    """A driver that never comes must not hold up a launch that ends."""
+    before = signal.getsignal(signal.SIGINT)
+    start = time.monotonic()
+    with Signals() as signals:
+        os.kill(os.getpid(), signal.SIGINT)
+        with pytest.raises(BridgeError, match='robot description'):
+            wait_for_description('nobody/robot_description', timeout_s=60.0)
+        assert signals.received and told_to_end()
+    assert time.monotonic() - start < 30.0
+    assert not told_to_end() and signal.getsignal(signal.SIGINT) == before
 
 
 def test_a_node_that_a_person_has_shut_down_ends_without_a_word(ros: Ros) -> None:
