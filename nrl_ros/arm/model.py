@@ -124,6 +124,7 @@ class ArmModel:
         cls, source: Source, wanted: Sequence[str] | None, tool: str, held: Mapping[str, float]
     ) -> ArmModel:
         mj = source.spec().compile()
+        asked = tool
         tool, is_site, body, notes = _find_tool(mj, tool)
         followers = followers_of(mj)
         known = commanded(mj, body, followers)
@@ -131,7 +132,8 @@ class ArmModel:
             raise ConfigError('the last body of the model has no name; name one, and set tool')
         rigid = _rigid_above(source, mj, body)
         if not known:
-            raise ConfigError(f'no joint moves the tool {tool!r}; name another tool')
+            last = ', the last body of the model, since tool is not set' * (not asked)
+            raise ConfigError(f'no joint moves the tool {tool!r}{last}; name another tool')
         names = tuple([name for name in known if name not in held] if wanted is None else wanted)
         for name in names:
             if name in source.joints and source.joints[name].kind in urdf.RIGID:

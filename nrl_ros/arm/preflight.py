@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nrl_ros.arm.chain_parts import frames_of, root_name
-from nrl_ros.arm.clearance import FAR_M
+from nrl_ros.arm.clearance import FAR_M, without_shape
 from nrl_ros.arm.robot import Robot
 
 
@@ -60,9 +60,10 @@ def _clearance(robot: Robot) -> str:
         return f'clearance of the arm from itself: no pair of shapes is compared, {why}'
     least = robot.clearance(robot.home[None])[0]
     more = 'more than ' * bool(least >= FAR_M)
+    some = ', of links that have shapes' * bool(without_shape(robot.model))
     return (
         f'clearance of the arm from itself at home: {more}{least:.3f} m ({asked}; {pairs} '
-        f'pair{"s" * (pairs > 1)} of shapes compared)'
+        f'pair{"s" * (pairs > 1)} of shapes compared{some})'
     )
 
 

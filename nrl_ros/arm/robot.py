@@ -152,9 +152,9 @@ def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1
     if outside.any():
         at = int(np.flatnonzero(outside)[0])
         raise ConfigError(
-            f'robot {description.name!r}: home_rad of {hard.joints[at]} is {home[at]}, expected '
-            f'{limits.position_low[at]} to {limits.position_high[at]} {model.units[at]}: limits '
-            f'with their margin{", degrees?" if abs(home[at]) > MOST_RAD else ""}'
+            f'robot {description.name!r}: home_rad of {hard.joints[at]} is {home[at]:g}, expected '
+            f'{limits.position_low[at]:g} to {limits.position_high[at]:g} {model.units[at]}: '
+            f'limits with their margin{", degrees?" if abs(home[at]) > MOST_RAD else ""}'
         )
     chain = Chain(model, description.workspace.watched, description.workspace.frame)
     robot = Robot(description, model, chain, hard, limits, home)

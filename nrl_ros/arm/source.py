@@ -144,6 +144,9 @@ def _write_joints(root: ElementTree.Element, joints: dict[str, urdf.Joint]) -> N
         joint = joints[element.get('name', '')]
         if joint.kind in urdf.RIGID:
             element.set('type', 'fixed')
+        if element.get('type') == 'fixed':
+            for mimic in element.findall('mimic'):
+                element.remove(mimic)
         limit = element.find('limit')
         if limit is None:
             continue

@@ -81,6 +81,14 @@ def joints_of(root: Element) -> dict[str, Joint]:
         _check_mimic(element, name, names)
         joints[name] = Joint(name, kind, parent, child, _limits(element, kind))
     _check_tree(links, joints)
+    for element in elements:
+        mimic = element.find('mimic')
+        leader = None if mimic is None else joints[mimic.get('joint', '')]
+        if leader is not None and leader.kind in ('fixed', *RIGID):
+            raise ConfigError(
+                f'joint {element.get("name")!r} of the URDF mimics {leader.name!r}, which is '
+                f'{leader.kind}: expected one that turns or slides'
+            )
     return joints
 
 
@@ -128,7 +136,8 @@ def _check_numbers(element: Element, name: str) -> None:
     ):  # fmt: skip
         found = element.find(path)
         text = None if found is None else found.get(attribute)
-        if text is None:
+        # Exporters write an axis of 0 for joints that have none.
+        if text is None or (path == 'axis' and element.get('type') in ('fixed', 'floating')):
             continue
         try:
             values = [float(part) for part in text.split()]
@@ -177,6 +186,8 @@ def _check_mimic(element: Element, name: str, names: list[str]) -> None:
 
 
 def _check_tree(links: list[str], joints: dict[str, Joint]) -> None:
+    if not links:
+        raise ConfigError('the URDF has no link')
     children = {joint.child for joint in joints.values()}
     roots = [link for link in links if link not in children]
     if len(roots) > 1:

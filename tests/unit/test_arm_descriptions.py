@@ -196,6 +196,7 @@ def test_an_expanded_file_may_keep_the_namespace(tmp_path: Path) -> None:
         (('type="revolute"', 'type="hinge"'), "'j1' of the URDF has the type 'hinge'"),
         (('<axis xyz="0 1 0"/>', '<axis xyz="0 0 0"/>'), "'j2' of the URDF: axis xyz is '0 0 0'"),
         (('xyz="0 0 0.3"', 'xyz="0 0 nan"'), "'j3' of the URDF: origin xyz is '0 0 nan'"),
+        (('<axis xyz="0 1 0"/>', '<mimic joint="flange"/>'), "'j2' .* mimics 'flange', .* fixed"),
         (('radius="0.03"', 'radius="0"'), "'link1' of the URDF: radius"),
     ],
 )
@@ -203,6 +204,26 @@ def test_what_is_no_tree_of_links_is_refused_by_name(
     tmp_path: Path, change: tuple[str, str], said: str
 ) -> None:
     assert re.search(said, refused(tmp_path, URDF.replace(*change)))
+
+
+def test_a_urdf_without_links_is_refused(tmp_path: Path) -> None:
+    assert 'the URDF has no link' in refused(tmp_path, '<robot name="none"/>')
+
+
+def test_a_fixed_joint_may_have_an_axis_of_0_as_exporters_write_it(tmp_path: Path) -> None:
+    fixed = '<origin xyz="0.25 0 0"/>'
+    assert load(tmp_path, URDF.replace(fixed, f'{fixed}<axis xyz="0 0 0"/>')).model.size == 3
+
+
+def test_a_last_body_that_no_joint_moves_is_told_to_be_no_choice_of_a_person(
+    tmp_path: Path,
+) -> None:
+    camera = (
+        '<link name="eye"/><joint name="see" type="fixed"><parent link="base_link"/>'
+        '<child link="eye"/></joint></robot>'
+    )
+    said = refused(tmp_path, URDF.replace('</robot>', camera), YAML.replace('tool: tool0\n', ''))
+    assert "the tool 'eye', the last body of the model, since tool is not set" in said
 
 
 @pytest.mark.parametrize('kind', ['planar', 'floating'])
@@ -422,7 +443,7 @@ def test_one_link_without_a_shape_is_told(tmp_path: Path) -> None:
     one = re.sub('<cylinder[^>]*/>', '<mesh filename="absent.stl"/>', link('link2', 0.3))
     robot = load(tmp_path, URDF.replace(link('link2', 0.3), one))
     assert 'no clearance is watched: link2' in told(robot)
-    assert '1 pair of shapes compared' in told(robot)
+    assert '1 pair of shapes compared, of links that have shapes)' in told(robot)
 
 
 def test_shapes_that_overlap_in_every_pose_are_named_and_may_be_left_out(tmp_path: Path) -> None:
