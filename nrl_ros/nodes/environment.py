@@ -74,11 +74,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         """Make the bridge and the topics."""
         settings = self.settings
         self._series = open_series(
-            self,
-            settings.checkpoint.folder,
-            f'environment_{settings.agent}',
-            'environment',
-            keep=settings.checkpoint.keep,
+            self, settings.checkpoint, f'environment_{settings.agent}', 'environment'
         )
         self._bridge = make_bridge(
             settings.bridge.name, settings.bridge.instances, dict(settings.bridge.options)

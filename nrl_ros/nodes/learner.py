@@ -65,10 +65,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._core.identity = draw_identity()
         self._core.at_boundary = self._save_if_due
         self._awaited = AwaitedAnswers(settings.credit.rpe_timeout_s)
-        checkpoint = settings.checkpoint
-        self._series = open_series(
-            self, checkpoint.folder, names.LEARNER, names.LEARNER, keep=checkpoint.keep
-        )
+        self._series = open_series(self, settings.checkpoint, names.LEARNER, names.LEARNER)
         if settings.checkpoint.load and not self._load(Path(settings.checkpoint.load)):
             self.get_logger().info(f'no checkpoint in {settings.checkpoint.load} yet: starts anew')
         self._core.evaluating = settings.evaluate

@@ -13,13 +13,19 @@ from nrl_ros.core.critic import Critic
 from nrl_ros.core.errors import CheckpointError, NrlError
 from nrl_ros.core.neuromodulator import Neuromodulator
 from nrl_ros.core.types import RpeBatch
-from nrl_ros.nodes.saving import not_saved, open_series
+from nrl_ros.nodes.saving import hold, not_saved
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import EnvState, Neuromodulation, NeuromodulatorStatus, Reward
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
-from nrl_ros.storage.checkpoint import find_checkpoint, read_checkpoint, write_checkpoint
+from nrl_ros.storage.checkpoint import (
+    find_checkpoint,
+    make_folder,
+    read_checkpoint,
+    write_checkpoint,
+)
+from nrl_ros.storage.lock import FolderLock
 
 _SAVE_PERIOD_S = 60.0
 _CRITIC, _CRITIC_FILE = 'critic', 'critic.nrl'
@@ -44,7 +50,10 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         )
         self.subscription(Reward, names.REWARD, qos.event(), self._on_reward, raw=True)
         if self._core.critic is not None:
-            open_series(self, self.settings.critic.folder, _CRITIC, _CRITIC)
+            folder = self.settings.critic.folder
+            if folder:
+                make_folder(Path(folder))
+                hold(self, FolderLock(Path(folder), _CRITIC))
             self._load_critic(self._core.critic)
             self.subscription(EnvState, names.STATE, qos.step(), self._on_state, raw=True)
             self.periodic(_SAVE_PERIOD_S, self._save_critic)

@@ -7,33 +7,44 @@ from typing import Any
 
 from nrl_ros.core.errors import CheckpointError, NrlError
 from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.schema.environment import EnvironmentCheckpointGroup
+from nrl_ros.schema.learner import CheckpointGroup
+from nrl_ros.storage.lock import FolderLock
 from nrl_ros.storage.rescue import rescue
 from nrl_ros.storage.series import CheckpointSeries
 
 
 def open_series(
-    node: NrlNode[Any], folder: str, name: str, kind: str, *, keep: int = 1
+    node: NrlNode[Any], place: CheckpointGroup | EnvironmentCheckpointGroup, name: str, kind: str
 ) -> CheckpointSeries | None:
     """The checkpoints that a node writes while it is configured; nobody else writes them then.
 
     Args:
         node: the node.
-        folder: of the checkpoints; empty: it writes none.
+        place: where it writes them; without a folder it writes none.
         name: first part of the file names.
         kind: what the data is of.
-        keep: how many stay, at least 1.
 
     Raises:
         CheckpointError: the folder cannot be made or written to, or is in use.
     """
-    if not folder:
+    if not place.folder:
         return None
-    series = CheckpointSeries(Path(folder), name, kind, keep)
-    unsure = series.hold()
+    series = CheckpointSeries(Path(place.folder), name, kind, place.keep)
+    hold(node, series)
+    return series
+
+
+def hold(node: NrlNode[Any], lock: FolderLock | CheckpointSeries) -> None:
+    """Keep others from writing the same files for as long as a node is configured.
+
+    Raises:
+        CheckpointError: somebody else has the lock, or the folder cannot be written to.
+    """
+    unsure = lock.hold()
     if unsure:
         node.get_logger().warning(unsure)
-    node.at_take_down(series.release)
-    return series
+    node.at_take_down(lock.release)
 
 
 def prune(node: NrlNode[Any], series: CheckpointSeries) -> None:
