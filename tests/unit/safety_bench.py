@@ -43,6 +43,8 @@ def planar(position: Array) -> Array:
 SETTINGS = SupervisorSettings(state_timeout_s=0.105, command_timeout_s=0.105, tracking_time_s=0.105)
 # A wall in front and one on either side.
 BOX = Workspace((-1.0, -0.45, -0.1), (0.55, 0.45, 0.1))
+# Hard limits of an arm that may be measured so fast that no place is a jump.
+FAST = limits_of(velocity=(100.0, 100.0))
 # Tool at 0.443 m, 0.375 m.
 INSIDE = np.array([0.2, 1.2])
 GUARD = WorkspaceGuard(planar, BOX)

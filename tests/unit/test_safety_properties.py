@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from nrl_ros.core.safety.limits import JointLimits, Workspace, WorkspaceGuard
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings
-from tests.unit.safety_bench import GUARD, INSIDE, PERIOD, REACH, Rig, planar
+from tests.unit.safety_bench import FAST, GUARD, INSIDE, PERIOD, REACH, Rig, planar
 from tests.unit.safety_bench import limits_of as limits
 
 Array = NDArray[Any]
@@ -219,7 +219,7 @@ class Watched(Rig):
 
     def do_mend(self) -> None:
         """What an operator does: wait, take away the causes, clear."""
-        for _ in range(6):
+        for _ in range(25):
             self.check()
         self.do_permission(True)
         mode = self.supervisor.mode
@@ -338,6 +338,17 @@ def elsewhere(rig: Rig) -> None:
     rig.state = state  # type: ignore[method-assign]
 
 
+def liar(rig: Rig) -> None:
+    """A second publisher tells another place, after each of the true ones."""
+    true = rig.state
+
+    def state(*_: Any, **__: Any) -> None:
+        true()
+        rig.supervisor.on_state(rig.now, [1.3, -1.3], [0.0, 0.0], 0.0)
+
+    rig.state = state  # type: ignore[method-assign]
+
+
 def broken(rig: Rig) -> None:
     rig.filter._guard = None
     rig.filter._velocity = np.full((1, 2), np.nan)
@@ -345,6 +356,7 @@ def broken(rig: Rig) -> None:
 
 FAULTS = {
     silence: Cause.STALE_STATE,
+    liar: Cause.BAD_STATE,
     no_heartbeat: Cause.DEAD_MAN,
     no_number: Cause.BAD_STATE,
     runaway: Cause.OUT_OF_LIMITS,
@@ -375,7 +387,7 @@ def test_any_fault_is_standing_still_within_the_stated_time(
         stop_acceleration=(ratio * acceleration,) * 2,
     )
     told = SupervisorSettings(heartbeat_timeout_s=0.15)
-    rig = Rig(told, limits=bounds)
+    rig = Rig(told, limits=bounds, hard_limits=FAST if fault is elsewhere else None)
     rig.supervisor.on_heartbeat(rig.now)
     rig.run(1)
     for _ in range(ticks):

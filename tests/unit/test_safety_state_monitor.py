@@ -141,9 +141,9 @@ def test_what_is_beyond_a_limit_in_any_unit_is_not_called_degrees(values: Any) -
 def test_a_joint_that_slides_is_told_in_metres() -> None:
     limits = limits_of(units=('m', 'rad'), velocity=(0.5, 0.5))
     rig = Rig(WAITS, limits=limits)
-    assert 'joint_0 is 28.0000 m beyond its limits' in waits(
-        rig, 0.5, 100.0, position=[30.0, 0.0]
-    )[-1]
+    assert (
+        'joint_0 is 28.0000 m beyond its limits' in waits(rig, 0.5, 100.0, position=[30.0, 0.0])[-1]
+    )
     rig = Rig(WAITS, limits=limits)
     said = [
         waits(rig, 0.02, 100.0, position=[place, 0.0])[-1] for place in np.arange(0.0, 1.0, 0.01)

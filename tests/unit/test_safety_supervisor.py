@@ -17,7 +17,7 @@ from nrl_ros.core.safety.braking import Limited
 from nrl_ros.core.safety.motion import Motion, MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings
 from nrl_ros.core.safety.supervisor import Supervisor
-from tests.unit.safety_bench import GUARD, INSIDE, PERIOD, SETTINGS, Rig, Wall
+from tests.unit.safety_bench import FAST, GUARD, INSIDE, PERIOD, SETTINGS, Rig, Wall
 from tests.unit.safety_bench import limits_of as limits
 
 
@@ -217,7 +217,7 @@ def test_a_fault_stops_with_the_next_tick(fault: Callable[[Rig], None], cause: C
 @pytest.mark.parametrize('bad', [[0.0], [[0.0, 0.0]], None, 'x', [math.inf, 0.0]])
 def test_a_joint_state_of_another_shape_is_bad(bad: Any) -> None:
     rig = moving()
-    rig.state(position=[0.0, 0.0] if bad is None else bad, velocity=bad)
+    rig.state(position=bad, velocity=bad)
     assert (rig.supervisor.mode == Mode.STOPPING) == (bad is not None)
     assert rig.counters['states_bad'] == (bad is not None)
 
@@ -402,7 +402,7 @@ def test_a_dry_run_tells_what_would_come_next_from_where_the_arm_is() -> None:
 
 def test_a_dry_run_shows_no_velocity_without_a_stop() -> None:
     """Somebody moves the arm at once to where the velocity that is shown has no room."""
-    rig = Rig(replace(SETTINGS, dry_run=True))
+    rig = Rig(replace(SETTINGS, dry_run=True), hard_limits=FAST)
     rig.run(1)
     for place in [0.0] * 20 + [1.96, 1.99, 2.0]:
         rig.state(position=[place, 0.0], velocity=[0.0, 0.0])
@@ -415,11 +415,12 @@ def test_a_dry_run_shows_no_velocity_without_a_stop() -> None:
 
 
 def test_time_astray_begins_anew_with_a_clear() -> None:
-    rig = Rig()
+    rig = Rig(hard_limits=FAST)
     rig.run(1)
     while rig.supervisor.mode != Mode.STOPPED:
         rig.state(position=[0.5, 0.5])
         rig.tick()
+    rig.run(5)
     rig.state()
     assert rig.supervisor.clear(rig.now) == ''
     for _ in range(5):
@@ -428,7 +429,7 @@ def test_time_astray_begins_anew_with_a_clear() -> None:
 
 
 def test_an_arm_that_comes_back_in_time_is_not_stopped() -> None:
-    rig = Rig()
+    rig = Rig(hard_limits=FAST)
     rig.run(1)
     for _ in range(10):
         for lag in (0.3, 0.0):
@@ -573,7 +574,7 @@ def test_a_stop_is_cleared_only_when_it_stands_and_holds_until_a_new_command() -
 def test_a_stop_is_not_cleared_while_its_cause_persists() -> None:
     rig = moving()
     beyond(rig)
-    rig.run(5)
+    rig.run(25)
     rig.state(position=[0.0, 2.03])
     assert rig.supervisor.clear(rig.now) == 'joint_1 is 0.0300 rad beyond its limits'
     rig.now += 0.2

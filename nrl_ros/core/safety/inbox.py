@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.core.safety.continuity import Continuity
 from nrl_ros.core.safety.limits import JointLimits
 from nrl_ros.core.safety.measured import JUDGED_PERIODS, SpeedEstimator
 from nrl_ros.core.safety.records import Cause, SupervisorSettings, finite_row
@@ -67,6 +68,7 @@ class Inbox:
         self.monitor = StateMonitor(
             settings.state_topic, settings.state_timeout_s, settings.state_skew_s, limits.joints
         )
+        self._continuity = Continuity(limits, self._top, settings.position_tolerance_rad)
         self.state: State | None = None
         self.command: Command | None = None
         self._command_s = -math.inf
@@ -75,12 +77,15 @@ class Inbox:
         # Those that are withheld, with why; those that were granted have none.
         self._withheld: dict[str, str] = dict.fromkeys(settings.permissions, '')
 
-    def put_state(self, now: float, position: Any, velocity: Any, age_s: float) -> str:
+    def put_state(
+        self, now: float, position: Any, velocity: Any, age_s: float, *, moving: bool
+    ) -> str:
         """Keep a joint state; returns what is wrong with it, '' if it is as it should be.
 
         One with a stamp that cannot be trusted is refused and counted, and nothing else: it is
         missing, and too many that are missing are a stop. A velocity that is NaN was not measured,
-        and comes from the positions.
+        and comes from the positions. One that no motion leads to is not kept while the arm is
+        ``moving``; one that stands may have been moved while nobody listened.
         """
         self._counters['states'] += 1
         length = len(self._limits.joints)
@@ -94,6 +99,11 @@ class Inbox:
             self._counters['states_skewed'] += 1
             self.monitor.refuse_stamp(now, age_s)
             return ''
+        jump = self._continuity.put(now, now - age_s, places)
+        self._counters['states_jumped'] += bool(jump)
+        if jump and moving and not self._beyond(places):
+            self.monitor.refuse(now, jump)
+            return jump
         self.monitor.accept(now)
         if self._speed.put(now - age_s, places, speeds):
             self._speed_known_s = now
@@ -113,8 +123,7 @@ class Inbox:
                 at = int(wrong.argmax())
                 return f'the {what} of {joints[at]} is {row[at]}, expected a finite number'
         return (
-            f'expected {length} finite positions and velocities, '
-            f'received {position} and {velocity}'
+            f'expected {length} finite positions and velocities, received {position} and {velocity}'
         )
 
     def put_command(self, now: float, wanted_velocity: Any, sequence: int) -> bool:
@@ -152,6 +161,7 @@ class Inbox:
         self._command_s = self._heartbeat_s = self._speed_known_s = -math.inf
         self._speed.forget()
         self.monitor.forget()
+        self._continuity.forget()
 
     def state_age_s(self, now: float) -> float:
         """Of the newest joint state, infinite without one [s]."""
@@ -165,13 +175,8 @@ class Inbox:
         """How the newest joint state breaks the limits, '' if it does not."""
         if self.state is None:
             return ''
-        beyond = np.maximum(self._low - self.state.position, self.state.position - self._high)
-        joint = int(beyond.argmax())
-        if beyond[joint] > self._settings.position_tolerance_rad:
-            return (
-                f'{self._limits.joints[joint]} is {beyond[joint]:.4f} {self._limits.units[joint]} '
-                f'beyond its limits{self._unit_question(self.state.position)}'
-            )
+        if beyond := self._beyond(self.state.position):
+            return beyond
         excess = np.abs(self.state.velocity) - self._top
         joint = int(excess.argmax())
         if excess[joint] > 0.0 and self._speed.known:
@@ -181,6 +186,17 @@ class Inbox:
                 f'{self._top[joint]:.4g}'
             )
         return ''
+
+    def _beyond(self, position: Array) -> str:
+        """How a position [J] [rad] is beyond the limits, '' if it is not."""
+        beyond = np.maximum(self._low - position, position - self._high)
+        joint = int(beyond.argmax())
+        if beyond[joint] <= self._settings.position_tolerance_rad:
+            return ''
+        return (
+            f'{self._limits.joints[joint]} is {beyond[joint]:.4f} {self._limits.units[joint]} '
+            f'beyond its limits{self._unit_question(position)}'
+        )
 
     def _unit_question(self, position: Array) -> str:
         """What the driver may have meant, where all that turns is somewhere absurd."""
@@ -203,6 +219,8 @@ class Inbox:
                 )
                 + ', as when two drivers publish them'
             )
+        if jump := self._continuity.problem(now):
+            found[Cause.BAD_STATE] = jump
         silence = now - self._heartbeat_s
         if 0.0 < settings.heartbeat_timeout_s < silence:
             found[Cause.DEAD_MAN] = f'no heartbeat for {silence:.3f} s'

@@ -55,7 +55,6 @@ class StateMonitor:
         """Note a message that names none of the arm's joints, as a gripper's."""
         self._strangers = now, list(names)
 
-
     def slow(self, now: float) -> str:
         """Say at which rate joint states come, if that is too low; '' if it is not."""
         recent = [moment for moment in self._arrivals if now - moment <= _RECENT_S]

@@ -21,8 +21,9 @@ from nrl_ros.core.safety.response import Response
 Array = NDArray[Any]
 
 _COUNTERS = (
-    'ticks', 'followed', 'held', 'states', 'states_bad', 'states_skewed', 'commands',
-    'commands_refused', 'commands_reordered', 'commands_ignored', 'commands_stale', 'begun_anew',
+    'ticks', 'followed', 'held', 'states', 'states_bad', 'states_skewed', 'states_jumped',
+    'commands', 'commands_refused', 'commands_reordered', 'commands_ignored', 'commands_stale',
+    'begun_anew',
 )  # fmt: skip
 _RUNNING = (Mode.FOLLOWING, Mode.HOLDING)
 
@@ -103,7 +104,8 @@ class Supervisor:
         """
         if not self._clock(now):
             return
-        problem = self._inbox.put_state(now, position, velocity, age_s)
+        moving = self._mode in _RUNNING
+        problem = self._inbox.put_state(now, position, velocity, age_s, moving=moving)
         # Before the arm is commanded anything, a driver may say what it wants.
         if self._mode in _RUNNING:
             if problem:
