@@ -21,8 +21,6 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from nrl_ros.arm.preflight import order_problem
-
 # Parameters of controllers, each of which many a controller does not have.
 JOINTS, INTERFACE_NAME = 'joints', 'interface_name'
 INTERFACE_NAMES, COMMAND_INTERFACES = 'interface_names', 'command_interfaces'
@@ -104,6 +102,42 @@ def judge(facts: ControllerFacts, joints: Sequence[str], interface: str) -> Judg
     )
 
 
+def order_problem(expected: Sequence[str], received: Sequence[str], *, named: bool) -> str:
+    """What is wrong with a controller's joints, '' if nothing.
+
+    Args:
+        expected: of the robot description, in order.
+        received: of the controller, in order.
+        named: commands name their joints, so that the order does not matter.
+    """
+    mine, its = list(expected), list(received)
+    if (sorted(mine) == sorted(its)) if named else (mine == its):
+        return ''
+    if sorted(mine) == sorted(its):
+        what, mend = 'takes joints in another order', 'write them in that order there'
+    else:
+        what, mend = 'moves other joints', 'make both the same'
+    return (
+        f'{what}: received {its} from its parameter joints, expected {mine} as in the robot '
+        f'description; {mend}'
+    )
+
+
+def name_problem(topic: str, interface: str, why: str = '') -> str:
+    """Return what the name of a controller's topic contradicts, '' if it does not.
+
+    Args:
+        topic: where the controller listens.
+        interface: ``control.interface`` of the robot description.
+        why: nothing better than the name is known, '' where nobody has asked yet.
+    """
+    kinds = _kinds_in('/'.join(topic.split('/')[-2:]))
+    if not kinds or interface in kinds:
+        return ''
+    reason = f' ({why})' if why else ''
+    return _mismatch(f'takes {" or ".join(kinds)} by its name{reason}', interface)
+
+
 def state_problem(name: str, states: Sequence[tuple[str, str]]) -> str:
     """Return why a controller moves nothing, '' if it is active or its manager does not know it.
 
@@ -163,10 +197,8 @@ def _kind_by_name(facts: ControllerFacts, interface: str) -> tuple[str, str]:
     """The same of a controller whose parameters do not tell: some names contradict."""
     asked = COMMAND_INTERFACES if interface == 'trajectory' else INTERFACE_NAME
     why = _lacks(facts, asked)
-    kinds = _kinds_in('/'.join(facts.topic.split('/')[-2:]))
-    if kinds and interface not in kinds:
-        return _mismatch(f'takes {" or ".join(kinds)} by its name ({why})', interface), ''
-    return '', why
+    wrong = name_problem(facts.topic, interface, why)
+    return (wrong, '') if wrong else ('', why)
 
 
 def _mismatch(what: str, interface: str) -> str:

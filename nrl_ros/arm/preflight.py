@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from nrl_ros.arm.chain_parts import frames_of, root_name
 from nrl_ros.arm.clearance import FAR_M, without_shape
+from nrl_ros.arm.controller_facts import name_problem
 from nrl_ros.arm.robot import Robot
 
 
@@ -76,30 +75,11 @@ def _topics(robot: Robot) -> list[str]:
         f'{watchdog.state_timeout_s} s without a joint state, or by true on '
         f'{control.emergency_stop_topic}',
     ]
+    if wrong := name_problem(control.command_topic, control.interface):
+        lines.append(f'command_topic: a controller that {wrong}')
     for what, topic in (
         ('robot program', watchdog.running_topic),
         ('speed scaling', watchdog.speed_scaling_topic),
     ):
         lines.append(f'{what}: {f"watched on {topic}" if topic else "NOT watched"}')
     return lines
-
-
-def order_problem(expected: Sequence[str], received: Sequence[str], *, named: bool) -> str:
-    """What is wrong with a controller's joints, '' if nothing.
-
-    Args:
-        expected: of the robot description, in order.
-        received: of the controller, in order.
-        named: commands name their joints, so that the order does not matter.
-    """
-    mine, its = list(expected), list(received)
-    if (sorted(mine) == sorted(its)) if named else (mine == its):
-        return ''
-    if sorted(mine) == sorted(its):
-        what, mend = 'takes joints in another order', 'write them in that order there'
-    else:
-        what, mend = 'moves other joints', 'make both the same'
-    return (
-        f'{what}: received {its} from its parameter joints, expected {mine} as in the robot '
-        f'description; {mend}'
-    )

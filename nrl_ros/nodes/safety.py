@@ -28,8 +28,10 @@ from nrl_ros.core.safety.announcer import Announcer
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
 from nrl_ros.core.safety.supervisor import Supervisor
-from nrl_ros.ros import conversion, names, qos
+from nrl_ros.nodes.safety_publishers import PublisherCheck
+from nrl_ros.ros import conversion, graph, names, qos
 from nrl_ros.ros.controller import ControllerCheck, ControllerState
+from nrl_ros.ros.hearing import Sender
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader, forward_command, trajectory
 from nrl_ros.ros.lifecycle import NrlNode
@@ -114,8 +116,15 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._waits = Announcer(hold_s=_WAITS_S)
         control, watchdog = description.control, description.watchdog
         kind = JointTrajectory if control.interface == 'trajectory' else Float64MultiArray
-        self._command = self.publisher(kind, control.command_topic, qos.step())
-        self.subscription(JointState, control.state_topic, qos.sensor(), self._on_joints)
+        self._publisher_check = self._check_publishers(robot)
+        if self.settings.dry_run:
+            # Whoever commands the arm meanwhile may.
+            self._command = self.publisher(kind, control.command_topic, qos.step())
+        else:
+            self._command = self._publisher_check.publisher(kind, control.command_topic)
+        self.subscription(
+            JointState, control.state_topic, qos.sensor(), self._on_joints, with_sender=True
+        )
         self.subscription(ArmCommand, names.ARM_COMMAND, qos.step(), self._on_command)
         self.subscription(Bool, control.emergency_stop_topic, qos.event(), self._on_emergency)
         self.subscription(Empty, names.HEARTBEAT, qos.event(), self._on_heartbeat)
@@ -134,6 +143,19 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         )
         for note in robot.notes:
             self.get_logger().warning(f'robot {description.name!r}: {note}')
+
+    def _check_publishers(self, robot: Robot) -> PublisherCheck:
+        """Nobody else tells where the arm is, nor commands it."""
+        check = PublisherCheck(
+            self,
+            state_topic=robot.description.control.state_topic,
+            silence_s=robot.description.watchdog.state_timeout_s,
+            permit=lambda name, why: self._permit(name, granted=not why, why=why),
+            has_sent=lambda: self._verdict.velocity is not None,
+        )
+        self._made.append(check.close)
+        self.periodic(graph.LOOK_S, check.look)
+        return check
 
     def _check_controller(self, robot: Robot) -> None:
         """Ask the controller whether it takes what it is sent, and whether it is active."""
@@ -203,7 +225,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
 
     # ------------------------------------------------------------- hearing
 
-    def _on_joints(self, message: JointState) -> None:
+    def _on_joints(self, message: JointState, sender: Sender) -> None:
         assert self._supervisor is not None
         now, now_ns = time.monotonic(), self.now_ns()
         # Those that were held up come all at once: how fast the arm moved is in their stamps.
@@ -211,6 +233,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         if not self._reader.concerns(message):
             self.counters['states_passed_over'] += 1
             self._supervisor.on_foreign_state(now, message.name)
+            return
+        if not self._publisher_check.take_state(sender):
             return
         try:
             position, velocity = self._reader.read(message, self._supervisor.measured)

@@ -171,8 +171,9 @@ class ControllerCheck:
         """Types of the messages that are listened for, looked up once a second."""
         if now - self._listened_at > _AGAIN_S or not self._listens:
             self._listened_at = now
+            own = self._node.get_fully_qualified_name()
             there = subscribers(self._node, self._topic)
-            self._listens = tuple(sorted({endpoint.kind for endpoint in there}))
+            self._listens = tuple(sorted({one.kind for one in there if one.node != own}))
         return self._listens
 
     def _take(self, now: float, values: Answers, unheard: str) -> None:

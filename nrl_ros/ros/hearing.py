@@ -129,15 +129,19 @@ class Sender(NamedTuple):
     """Who sent a message, as far as the middleware tells.
 
     Attributes:
-        gid: of the publisher, as in ``graph.Endpoint``; empty where it is not told.
+        gid: of the publisher, as in ``graph.Endpoint``; empty where it is not told: by rclpy of
+            Jazzy.
+        number: of the message, by the publisher's own count; 0 where it is not told: by CycloneDDS.
     """
 
     gid: bytes = b''
+    number: int = 0
 
 
 def _sender(info: Any) -> Sender:
-    gid = info.get('publisher_gid') if info else None
-    return Sender(bytes(gid['data'])) if gid else Sender()
+    info = info or {}
+    gid = info.get('publisher_gid')
+    return Sender(bytes(gid['data']) if gid else b'', info.get('publication_sequence_number') or 0)
 
 
 class Topic(NamedTuple):

@@ -496,6 +496,49 @@ def test_a_second_commander_is_refused_while_the_first_one_commands(arm):
     assert arm.states[-1].session == arm.session
 
 
+class Stranger:
+    """Another node that publishes on a topic of the arm, and nothing to begin with."""
+
+    def __init__(self, arm, name, kind, topic):
+        self.node = rclpy.create_node(name, context=arm.probe.context)
+        self.publisher = self.node.create_publisher(kind, topic, EACH)
+
+    def close(self):
+        self.node.destroy_node()
+
+
+def test_a_second_publisher_of_joint_states_is_named_and_not_believed(arm):
+    stranger = Stranger(arm, 'joint_state_publisher', JointState, JOINT_STATES)
+    arm.probe.until(lambda: stranger.publisher.get_subscription_count() > 0, 'the safety node')
+    arm.run(0.5, 0.0)
+    # A gripper has its own publisher, which is lawful.
+    for _ in range(10):
+        stranger.publisher.publish(JointState(name=['gripper'], position=[0.1]))
+        assert all(state.mode == FOLLOWING for state in arm.go_on(2))
+    lie = JointState(name=['joint2', 'joint1'], position=[2.0, 2.0], velocity=[0.0, 0.0])
+    lie.header.stamp = arm.stamp
+    stranger.publisher.publish(lie)
+    states = arm.stopped_for(Cause.NOT_PERMITTED)
+    assert all(state.measured[1] != 2.0 for state in states)
+    why = arm.status(lambda message: message.mode == STOPPED).why
+    assert '/joint_state_publisher' in why and '/probe' in why
+    assert 'publish joint states of this arm on /joint_states' in why
+    arm.counted('states_foreign', 1)
+    assert not arm.clear().success
+    stranger.close()
+    arm.probe.until(lambda: arm.clear().success, 'a clear')
+
+
+def test_a_second_publisher_of_commands_is_named_and_stops_the_arm(arm):
+    arm.run(0.5, 0.0)
+    stranger = Stranger(arm, 'rqt', Float64MultiArray, VELOCITY)
+    arm.stopped_for(Cause.NOT_PERMITTED)
+    why = arm.status(lambda message: message.mode == STOPPED).why
+    assert '/rqt may publish commands on /forward_velocity_controller/commands' in why
+    stranger.close()
+    arm.probe.until(lambda: arm.clear().success, 'a clear')
+
+
 class Controller:
     """A node like a controller of ros2_control, for as much as its parameters tell."""
 

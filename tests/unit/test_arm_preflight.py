@@ -11,7 +11,8 @@ pytest.importorskip('mujoco')
 
 from typer.testing import CliRunner
 
-from nrl_ros.arm.preflight import order_problem, preflight
+from nrl_ros.arm.controller_facts import order_problem
+from nrl_ros.arm.preflight import preflight
 from nrl_ros.arm.robot import load_robot
 from nrl_ros.cli.main import app
 
@@ -61,6 +62,16 @@ def test_the_command_tells_it_and_what_is_wrong(tmp_path: Path) -> None:
     wrong = runner.invoke(app, ['doctor', '--robot', described(tmp_path, outside)])
     assert wrong.exit_code == 2
     assert 'home_rad of joint2 is 1.95, expected -1.9 to 1.9' in wrong.output
+
+
+def test_a_topic_whose_name_contradicts_the_interface_is_said(tmp_path: Path) -> None:
+    wrong = PLANAR.replace(
+        '{rate_hz: 125.0}', '{command_topic: forward_position_controller/commands}'
+    )
+    text = '\n'.join(preflight(load_robot(described(tmp_path, wrong))))
+    said = 'command_topic: a controller that takes position by its name, and the robot description'
+    assert said in text
+    assert said not in '\n'.join(preflight(load_robot(described(tmp_path))))
 
 
 @pytest.mark.parametrize(

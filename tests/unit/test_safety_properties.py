@@ -219,15 +219,15 @@ class Watched(Rig):
 
     def do_mend(self) -> None:
         """What an operator does: wait, take away the causes, clear."""
-        for _ in range(25):
+        for _ in range(6):
             self.check()
         self.do_permission(True)
         mode = self.supervisor.mode
         if mode in (Mode.WAITING, Mode.STOPPED):
             self.position = INSIDE.copy()
         if mode == Mode.STOPPED:
-            # Until the arm is seen to stand.
-            self.do_silence(6)
+            # Until the arm is seen to stand, and its last jump is old.
+            self.do_silence(26)
         self.hear()
         why = self.supervisor.clear(self.now)
         assert (why == '') == (mode == Mode.STOPPED)
