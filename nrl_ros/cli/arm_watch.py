@@ -341,7 +341,9 @@ def _write_summary(
 
 def _report(plan: ArmPlan, figures: ArmFigures, outcome: Outcome, console: Console) -> None:
     if outcome.ended == 'failed':
-        console.print(f'[bold red]failed:[/] {escape(outcome.reason)}', highlight=False)
+        console.print(
+            f'[bold red]failed:[/] {escape(outcome.reason)}', highlight=False, soft_wrap=True
+        )
         console.print(f'logs: {plan.run.log}', soft_wrap=True)
         return
     if outcome.reason:
