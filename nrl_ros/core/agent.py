@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nrl_ros.core.credit import CreditWindows
 from nrl_ros.core.errors import CheckpointError
 from nrl_ros.core.heads import PolicyHead
 from nrl_ros.core.interfaces import Rows
-from nrl_ros.core.network import Network
+from nrl_ros.core.network import Network, NetworkSpec
 from nrl_ros.core.noise import NoiseStream, agent_generators, generator_state
 from nrl_ros.core.settings import LearnerSettings
+from nrl_ros.core.trace_choice import choose_kind
 from nrl_ros.core.traces import TraceStore, make_store
 from nrl_ros.core.types import ActionBatch, AgentInfo, StateBatch
 from nrl_ros.core.whole_traces import WholeTraces
+
+Array = NDArray[Any]
+
+# Rows of one step are kept as noise drawn ahead, as activity, and in the trace.
+_ROWS_KEPT = 4
 
 
 def _make_store(settings: LearnerSettings, network: Network, info: AgentInfo) -> TraceStore:
@@ -33,6 +41,21 @@ def _make_store(settings: LearnerSettings, network: Network, info: AgentInfo) ->
         reset=settings.trace_reset,
         dtype=network.dtype,
     )
+
+
+def memory_of(settings: LearnerSettings, spec: NetworkSpec, info: AgentInfo) -> int:
+    """Return about how much the traces, noise and rows of an agent take [bytes]."""
+    batch = info.spec.instances
+    rows = batch * settings.rule.samples * (spec.noise_components + spec.input_components)
+    kind = settings.trace_kind
+    if kind == 'auto':
+        samples = batch * settings.rule.samples
+        kind = choose_kind(spec, info.window_steps_hint, samples) if settings.trace_reset else ''
+    per_row = _ROWS_KEPT
+    traces = 0 if kind == 'factored' else batch * spec.weight_count
+    if settings.rule.trace_form == 'whole':
+        per_row, traces = 0, _ROWS_KEPT * batch * spec.weight_count
+    return np.dtype(settings.precision).itemsize * (per_row * rows + traces)
 
 
 class ServedAgent:
@@ -83,6 +106,19 @@ class ServedAgent:
     def acted(self, rows: Rows, state: StateBatch) -> None:
         """Note a step whose rows are not in the trace yet: the action is to go out first."""
         self._unrecorded = (rows, state)
+
+    def note_baseline(self, instance: Array, baseline: Array, refused: Sequence[int] = ()) -> None:
+        """Keep what the neuromodulator compares rewards with, for checkpoints.
+
+        Args:
+            instance: [K].
+            baseline: [K].
+            refused: entries whose RPE did not count, such as of a duplicate.
+        """
+        if refused:
+            instance, baseline = np.delete(instance, refused), np.delete(baseline, refused)
+        self.baseline[instance] = baseline
+        self.baseline_known[instance] = True
 
     def settle(self) -> None:
         """Bring the newest step into the trace; due before anything else happens to it."""

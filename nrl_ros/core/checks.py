@@ -17,7 +17,24 @@ def check_state(state: StateBatch, info: AgentInfo) -> None:
         ShapeError: arrays of another shape.
         InvalidValueError: an observation is not finite.
     """
-    batch, size = info.spec.instances, info.spec.observation_size
+    check_arrays(state, info.spec.instances, info.spec.observation_size)
+    # What is not finite has no finite square; nor may large numbers, which are looked at too.
+    if math.isfinite(float(np.vdot(state.observation, state.observation))):
+        return
+    if not np.isfinite(state.observation).all():
+        bad = np.flatnonzero(~np.isfinite(state.observation).all(axis=1))
+        raise InvalidValueError(
+            f'state {state.sequence} of {state.agent!r}: observation of instance {int(bad[0])} is '
+            f'{state.observation[bad[0]].tolist()}, expected finite numbers'
+        )
+
+
+def check_arrays(state: StateBatch, batch: int, size: int) -> None:
+    """Refuse a state whose arrays are not of B instances and O observations.
+
+    Raises:
+        ShapeError: naming the array.
+    """
     if state.observation.shape != (batch, size):
         raise ShapeError(
             f'state {state.sequence} of {state.agent!r}: expected observations {(batch, size)}, '
@@ -39,15 +56,6 @@ def check_state(state: StateBatch, info: AgentInfo) -> None:
         raise ShapeError(
             f'state {state.sequence} of {state.agent!r}: expected {batch} values of {name}, '
             f'received {shapes[name]}'
-        )
-    # What is not finite has no finite square; nor may large numbers, which are looked at too.
-    if math.isfinite(float(np.vdot(state.observation, state.observation))):
-        return
-    if not np.isfinite(state.observation).all():
-        bad = np.flatnonzero(~np.isfinite(state.observation).all(axis=1))
-        raise InvalidValueError(
-            f'state {state.sequence} of {state.agent!r}: observation of instance {int(bad[0])} is '
-            f'{state.observation[bad[0]].tolist()}, expected finite numbers'
         )
 
 

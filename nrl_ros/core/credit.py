@@ -54,6 +54,7 @@ class CreditWindows:
     Attributes:
         store: as above.
         native: the windows in the kernel, where it is there.
+        refused: which RPEs of the newest call of ``reinforce`` did not count.
     """
 
     def __init__(
@@ -82,6 +83,7 @@ class CreditWindows:
         self._as_sent = b'\x01' * instances
         # Whether the state to come may say that a window is over.
         self._over = True
+        self.refused: list[int] = []
         self.native: NativeWindows | None = None
         if available():
             self.native = NativeWindows(
@@ -201,17 +203,22 @@ class CreditWindows:
         self.store.retract(index)
         self._counters['unapplied_steps'] += len(index)
 
-    def reinforce(self, instance: Array, window: Array, rpe: Array) -> Creditable | None:
+    def reinforce(
+        self, instance: Array, window: Array, rpe: Array, *, is_early: bool = False
+    ) -> Creditable | None:
         """Find the traces of RPEs; those for an open window are held.
 
         Args:
             instance: [K] each at most once.
             window: [K].
             rpe: [K].
+            is_early: they answer rewards that cannot have closed a window that is still open:
+                those for an open window are refused.
 
         Returns:
             Traces that may be learned from now, None when there are none.
         """
+        self.refused = []
         if not len(instance):
             return None
         if self.native is not None and self.native.finish(instance, window):
@@ -225,15 +232,20 @@ class CreditWindows:
         for entry in np.flatnonzero(~ready).tolist():
             who, which = int(instance[entry]), int(window[entry])
             if match[entry]:
-                self._hold(who, float(rpe[entry]))
+                if is_early:
+                    self._refuse(entry, 'early_rpes')
+                elif self._held[who]:
+                    self._refuse(entry, 'duplicate_rpes')
+                else:
+                    self._held[who], self._held_rpe[who] = True, rpe[entry]
             elif (who, which) in self._late:
                 late.append((self._late.pop((who, which)), float(rpe[entry])))
                 self._done[who] = max(self._done[who], which)
                 self._counters['late_rpes'] += 1
             elif which <= self._done[who]:
-                self._counters['duplicate_rpes'] += 1
+                self._refuse(entry, 'duplicate_rpes')
             else:
-                self._counters['unknown_window_rpes'] += 1
+                self._refuse(entry, 'unknown_window_rpes')
         index = instance[ready]
         if len(index):
             self._finish(index)
@@ -241,12 +253,9 @@ class CreditWindows:
             return None
         return Creditable(index, rpe[ready], late, self._carried[index])
 
-    def _hold(self, instance: int, rpe: float) -> None:
-        if self._held[instance]:
-            self._counters['duplicate_rpes'] += 1
-            return
-        self._held[instance] = True
-        self._held_rpe[instance] = rpe
+    def _refuse(self, entry: int, counter: str) -> None:
+        self.refused.append(entry)
+        self._counters[counter] += 1
 
     def _finish(self, index: Array) -> None:
         """Mark windows as done; whoever learns from their traces clears them."""

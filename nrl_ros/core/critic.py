@@ -17,8 +17,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core.errors import CheckpointError, ConfigError, InvalidValueError, ShapeError
+from nrl_ros.core.checks import check_arrays
+from nrl_ros.core.errors import (
+    CheckpointError,
+    ConfigError,
+    InvalidValueError,
+    ProtocolError,
+    ShapeError,
+)
 from nrl_ros.core.interfaces import Explorer, PlasticityRule
+from nrl_ros.core.limits import Limits
 from nrl_ros.core.network import Network, NetworkSpec, xavier_normal
 from nrl_ros.core.noise import NoiseStream, agent_generators
 from nrl_ros.core.optimisers import OPTIMISERS
@@ -30,6 +38,9 @@ Array = NDArray[Any]
 _LAST = int(Phase.LAST)
 _TERMINATED = int(Ending.TERMINATED)
 _NO_WINDOW = -1
+# Sessions of one agent that are remembered side by side.
+_SESSIONS = 4
+_FLOAT_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -101,8 +112,8 @@ class _Track:
 
     def __init__(self, state: StateBatch, network: Network, settings: CriticSettings) -> None:
         batch, rule, spec = len(state.phase), settings.rule, network.spec
-        self.session = state.session
         self.sequence = -1
+        self.states = 0
         noise, self.generator = agent_generators(settings.seed, f'critic of {state.agent}', 2)
         rows, components = rule.noise_size(spec, batch)
         self.noise = NoiseStream(
@@ -113,6 +124,17 @@ class _Track:
         pre = np.zeros((batch, rule.samples, spec.input_components), network.dtype)
         self.open = _Windows(batch, post, pre)
         self.closed = _Windows(batch, post.copy(), pre.copy())
+        self.bytes = self.bytes_of(batch, rule.samples * (rows_of(spec)))
+
+    @staticmethod
+    def bytes_of(batch: int, row: int) -> int:
+        """Return about how much a track takes: rows of open and closed windows, and their noise."""
+        return 3 * batch * row * _FLOAT_BYTES
+
+
+def rows_of(spec: NetworkSpec) -> int:
+    """Return the numbers in the rows of one step."""
+    return spec.noise_components + spec.input_components
 
 
 class _Windows:
@@ -137,12 +159,14 @@ class Critic:
 
     Args:
         settings: what fixes it.
+        limits: how much agents may ask for; None: anything.
     """
 
-    def __init__(self, settings: CriticSettings) -> None:
+    def __init__(self, settings: CriticSettings, limits: Limits | None = None) -> None:
         self.settings = settings
+        self._limits = limits
         self._network: Network | None = None
-        self._tracks: dict[str, _Track] = {}
+        self._tracks: dict[tuple[str, int], _Track] = {}
         self._optimiser = OPTIMISERS[settings.optimiser]()
 
     def _build(self, inputs: int) -> Network:
@@ -154,21 +178,38 @@ class Critic:
         weights[-1][...] = 0.0
         return Network(spec, weights)
 
-    def sequence(self, agent: str, session: int) -> int:
-        """Newest state seen of an agent, -1 for none in this session."""
-        track = self._tracks.get(agent)
-        return -1 if track is None or track.session != session else track.sequence
+    def waits_for(self, reward: RewardBatch) -> bool:
+        """Return whether the state that rewards came with has not been seen yet.
+
+        Raises:
+            ProtocolError: it had another number of instances.
+        """
+        track = self._tracks.get((reward.agent, reward.session))
+        if track is None or track.sequence < reward.sequence:
+            return True
+        batch = len(track.open.window)
+        if reward.instances != batch:
+            raise ProtocolError(
+                f'agent {reward.agent!r} has {batch} instances, its reward says {reward.instances}'
+            )
+        return False
 
     def observe(self, state: StateBatch) -> None:
         """Take a state: value it, close the windows it says are over, open those it begins.
 
         Raises:
-            ShapeError: it has another size than those before.
+            ShapeError: it has another size than those before, or arrays of unequal length.
             InvalidValueError: an observation is not finite.
+            LimitError: it is larger than the limits allow.
         """
+        batch, inputs = state.observation.shape
+        key = state.agent, state.session
+        track = self._tracks.get(key)
+        if self._limits is not None and track is None:
+            self._limits.check_sizes(state.agent, batch, inputs)
+        check_arrays(state, batch if track is None else len(track.open.window), inputs)
         if not np.isfinite(state.observation).all():
             raise InvalidValueError(f'state of {state.agent!r}: an observation is not finite')
-        inputs = state.observation.shape[1]
         if self._network is None:
             self._network = self._build(inputs)
         if inputs != self._network.spec.inputs:
@@ -176,14 +217,28 @@ class Critic:
                 f'critic: agent {state.agent!r} has {inputs} observations, expected '
                 f'{self._network.spec.inputs}; start another neuromodulator, in another namespace'
             )
-        track = self._tracks.get(state.agent)
-        if track is None or track.session != state.session:
-            track = _Track(state, self._network, self.settings)
-            self._tracks[state.agent] = track
+        if track is None:
+            track = self._begin(state, self._network)
         if state.sequence <= track.sequence:
             return
         track.sequence = state.sequence
+        track.states += 1
         self._advance(track, state)
+
+    def _begin(self, state: StateBatch, network: Network) -> _Track:
+        """Begin to remember a session; of an agent's sessions the newest few are kept."""
+        if self._limits is not None:
+            batch, rule, spec = len(state.phase), self.settings.rule, network.spec
+            row = rule.samples * rows_of(spec)
+            used = sum(track.bytes for track in self._tracks.values())
+            self._limits.check_memory(state.agent, _Track.bytes_of(batch, row), used)
+        track = _Track(state, network, self.settings)
+        mine = [key for key in self._tracks if key[0] == state.agent]
+        if len(mine) >= _SESSIONS:
+            # The one that has seen least, so that none that goes on is thrown out.
+            del self._tracks[min(mine, key=lambda key: self._tracks[key].states)]
+        self._tracks[state.agent, state.session] = track
+        return track
 
     def _advance(self, track: _Track, state: StateBatch) -> None:
         opened, closed = track.open, track.closed
@@ -216,14 +271,15 @@ class Critic:
         Returns:
             The expectations [K], and which of the windows [K] are known; others have none.
         """
-        track = self._tracks[reward.agent]
+        track = self._tracks[reward.agent, reward.session]
         index = reward.instance
         known = track.closed.window[index] == reward.window
         return track.closed.value[index] - track.closed.following[index], known
 
-    def learn(self, agent: str, instance: Array, rpe: Array) -> None:
+    def learn(self, reward: RewardBatch, instance: Array, rpe: Array) -> None:
         """Learn from temporal-difference errors [K] of the windows closed last."""
-        network, closed = self._network, self._tracks[agent].closed
+        network = self._network
+        closed = self._tracks[reward.agent, reward.session].closed
         assert network is not None
         spec, count = network.spec, len(instance)
         weight = (rpe / max(count, 1)).astype(network.dtype)[:, None, None]

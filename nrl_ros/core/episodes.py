@@ -18,6 +18,7 @@ from nrl_ros.core.errors import (
 )
 from nrl_ros.core.interfaces import Environment, Snapshottable
 from nrl_ros.core.types import (
+    ActionKind,
     AgentInfo,
     Delivery,
     Ending,
@@ -341,3 +342,12 @@ def check_action(action: Array, info: AgentInfo) -> None:
             f'action for {info.agent!r}: instance {bad} received {action[bad].tolist()}, '
             f'expected {limits}'
         )
+
+
+def safe_action(info: AgentInfo) -> NDArray[Any]:
+    """Return what is applied before the first action: the middle of the range, or choice 0."""
+    space, batch = info.spec.action, info.spec.instances
+    if space.kind == ActionKind.CONTINUOUS:
+        middle = (np.asarray(space.low) + np.asarray(space.high)) / 2.0
+        return np.tile(middle.astype(np.float32), (batch, 1))
+    return np.zeros((batch, space.components), np.int32)

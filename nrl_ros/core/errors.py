@@ -29,6 +29,10 @@ class InvalidValueError(NrlError):
     """A value is not finite or lies outside of its space."""
 
 
+class LimitError(NrlError):
+    """A message asks for more than the settings allow."""
+
+
 class CheckpointError(NrlError):
     """A checkpoint is missing, damaged, of another version, or of another network."""
 

@@ -19,33 +19,20 @@ from nrl_ros.core.errors import (
     NrlError,
     ProtocolError,
 )
+from nrl_ros.core.introductions import Introductions
 from nrl_ros.core.learning_step import LearningStep
-from nrl_ros.core.policy import Policy, new_policy, policy_data, policy_of
+from nrl_ros.core.limits import Limits
+from nrl_ros.core.policy import policy_data, policy_of
+from nrl_ros.core.serving import COUNTERS, AgentService
 from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.core.snapshots import check_fingerprint, fingerprint
-from nrl_ros.core.types import ActionBatch, AgentInfo, RpeBatch, StateBatch
+from nrl_ros.core.types import ActionBatch, RpeBatch, StateBatch
 
 Array = NDArray[Any]
 
-COUNTERS = (
-    'duplicate_states',
-    'out_of_order_states',
-    'lost_states',
-    'invalid_states',
-    'unknown_agent_messages',
-    'wrong_session_messages',
-    'unapplied_steps',
-    'limited_steps',
-    'foreign_steps',
-    'late_rpes',
-    'duplicate_rpes',
-    'unknown_window_rpes',
-    'invalid_rpes',
-    'ignored_rpes',
-    'released_windows',
-    'aborted_windows',
-    'rejected_updates',
-)
+
+# States that one gap counts as, at most.
+_MOST_LOST = 2**32 - 1
 
 
 def no_boundary() -> int:
@@ -59,33 +46,33 @@ _MISFITS = (
 )  # fmt: skip
 
 
-class Learner:
+class Learner(AgentService):
     """Acts upon states, keeps traces, and learns when an RPE arrives.
 
-    The first agent that joins sets the sizes of the network; later ones must fit. Nothing here
-    waits, reads a clock or logs: refused input raises one NrlError and is counted.
+    Nothing here waits, reads a clock or logs: refused input raises one NrlError and is counted.
+
+    Args:
+        settings: what fixes it.
+        limits: how much agents may ask for; None: anything.
 
     Attributes:
         counters: what was lost, late, doubled, released or refused, by name.
         identity: tells this learner's actions from those of another one on the same topics.
+        counted: how many RPEs of the newest call of ``reinforce`` counted.
         frozen: act as always, learn nothing.
         evaluating: act greedily and without noise, learn nothing.
         at_boundary: called between learning and acting, where a snapshot continues bit for bit;
             what it returns is the ``checkpoint`` of the action.
     """
 
-    def __init__(self, settings: LearnerSettings) -> None:
-        self._settings = settings
-        self._policy: Policy | None = None
-        self._agents: dict[str, ServedAgent] = {}
-        self._restored: dict[str, Any] = {}
-        self._step = LearningStep(settings)
+    def __init__(self, settings: LearnerSettings, limits: Limits | None = None) -> None:
+        super().__init__(settings, limits)
         self._frozen = False
         self._evaluating = False
-        self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         self.states = 0
         self.steps = 0
         self.identity = 0
+        self.counted = 0
         self.at_boundary: Callable[[], int] = no_boundary
 
     # ---------------------------------------------------------------- settings
@@ -103,11 +90,6 @@ class Learner:
         """Change the noise from the next step on; recorded traces keep theirs."""
         self._settings = replace(self._settings, rule=self._settings.rule.with_sigma(sigma))
         self._spread_sigma()
-
-    def _spread_sigma(self) -> None:
-        sigma = self._settings.rule.sigma * self._step.sigma_factor()
-        for agent in self._agents.values():
-            agent.explorer.set_sigma(sigma)
 
     @property
     def frozen(self) -> bool:
@@ -142,16 +124,6 @@ class Learner:
         return not (self._frozen or self._evaluating)
 
     @property
-    def weights(self) -> list[Array]:
-        """Copies of the weight matrices [out, in], empty before the first agent joins."""
-        return [] if self._policy is None else [w.copy() for w in self._policy.network.weights]
-
-    @property
-    def weight_norm(self) -> float:
-        """Frobenius norm over all layers [1]."""
-        return 0.0 if self._policy is None else self._policy.weight_norm
-
-    @property
     def updates(self) -> int:
         """Weight changes so far."""
         return self._step.updates
@@ -173,65 +145,6 @@ class Learner:
             agent.settle()
         return sum(agent.credit.open_count for agent in self._agents.values())
 
-    @property
-    def agents(self) -> dict[str, AgentInfo]:
-        """Agents served, by name."""
-        return {name: agent.info for name, agent in self._agents.items()}
-
-    def trace_kind(self, agent: str) -> str:
-        """How the traces of an agent are kept: 'dense' or 'factored'."""
-        return self._agents[agent].credit.store.kind
-
-    # ------------------------------------------------------------------ agents
-
-    def join(self, info: AgentInfo) -> bool:
-        """Serve an agent from now on; a known one in a new session starts with empty traces.
-
-        Returns:
-            False for one that is served so already.
-
-        Raises:
-            ShapeError: its spaces do not fit the network.
-        """
-        known = self._agents.get(info.agent)
-        if known is not None and known.info == info:
-            return False
-        if self._policy is None:
-            self._set_policy(new_policy(self._settings, info))
-        assert self._policy is not None
-        self._policy.check(info)
-        # Only now: a misfit of the same name must not throw out the one that is served.
-        self.leave(info.agent)
-        agent = ServedAgent(
-            info, self._policy.network, self._policy.head, self._settings, self.counters
-        )
-        self._agents[info.agent] = agent
-        saved = self._restored.pop(info.agent, None)
-        if saved is not None:
-            agent.restore(saved)
-        agent.noise.prepare()
-        self._spread_sigma()
-        return True
-
-    def _set_policy(self, policy: Policy) -> None:
-        self._policy = policy
-        self._step.serve(policy.network)
-
-    def leave(self, name: str) -> int:
-        """Stop serving an agent and release its windows.
-
-        Returns:
-            How many windows were released.
-        """
-        agent = self._agents.pop(name, None)
-        if agent is None:
-            return 0
-        agent.settle()
-        released = agent.credit.release_all()
-        # Baselines and generators are kept for its return, and for checkpoints until then.
-        self._restored[name] = agent.snapshot()
-        return released
-
     # ------------------------------------------------------------------ acting
 
     def receive(self, state: StateBatch) -> ActionBatch | None:
@@ -248,7 +161,9 @@ class Learner:
             ShapeError: arrays do not fit the agent's spaces.
             InvalidValueError: an observation is not finite.
         """
-        agent = self._known(state.agent, state.session, 'state')
+        agent = self._agents.get(state.agent)
+        if agent is None or agent.info.session != state.session:
+            agent = self._first_state(state)
         agent.settle()
         if state.sequence <= agent.sequence:
             return self._again(agent, state)
@@ -268,7 +183,8 @@ class Learner:
             # The environment went on meanwhile: RPEs of what was under way have long been sent.
             agent.credit.release_all()
         elif lost and agent.sequence >= 0:
-            self.counters['lost_states'] += lost
+            # The number may be anything, and what is counted has to fit into a status.
+            self.counters['lost_states'] += min(lost, _MOST_LOST)
             # What this state says of the newest action is not about the one recorded last.
             agent.credit.forget_newest()
         if state.learner not in (0, self.identity):
@@ -347,6 +263,11 @@ class Learner:
         self.steps += len(state.phase)
         return answer
 
+    @property
+    def awaits_rpes(self) -> bool:
+        """Whether any closed window waits for its RPE."""
+        return any(a.credit.waiting or a.credit.has_late for a in self._agents.values())
+
     def prepare(self) -> None:
         """Do what the last actions left over, draw noise ahead; for when nothing else is to do."""
         for agent in self._agents.values():
@@ -368,7 +289,13 @@ class Learner:
             InvalidValueError: an RPE is not finite, or an instance does not exist or is named
                 twice.
         """
-        agent = self._known(rpe.agent, rpe.session, 'reward-prediction error')
+        self.counted = 0
+        agent = self._agents.get(rpe.agent)
+        if agent is None or agent.info.session != rpe.session:
+            self._introduced.known(rpe.agent, rpe.session, 'reward-prediction error')
+            # It has sent no state, so that it has no windows.
+            self.counters['unknown_window_rpes'] += len(rpe.instance)
+            return None
         agent.settle()
         try:
             check_rpe(rpe, agent.info)
@@ -377,12 +304,17 @@ class Learner:
             raise
         # numpy takes ten times as long to find what numbers of another kind point at.
         index = rpe.instance.astype(np.int64)
-        agent.baseline[index] = rpe.baseline
-        agent.baseline_known[index] = True
         if not self.learning:
             self.counters['ignored_rpes'] += len(rpe.instance)
+            agent.note_baseline(index, rpe.baseline)
+            self.counted = len(index)
         else:
-            creditable = agent.credit.reinforce(index, rpe.window, rpe.rpe)
+            newest = agent.sequence if agent.pending is None else agent.pending.sequence
+            creditable = agent.credit.reinforce(
+                index, rpe.window, rpe.rpe, is_early=rpe.sequence <= newest
+            )
+            agent.note_baseline(index, rpe.baseline, agent.credit.refused)
+            self.counted = len(index) - len(agent.credit.refused)
             if creditable is not None:
                 self.learn_from(agent, creditable)
         if agent.pending is not None and not agent.credit.waiting:
@@ -401,27 +333,7 @@ class Learner:
         elif self._step.changes_sigma:
             self._spread_sigma()
 
-    def _known(self, name: str, session: int, what: str) -> ServedAgent:
-        agent = self._agents.get(name)
-        if agent is None:
-            self.counters['unknown_agent_messages'] += 1
-            raise ProtocolError(
-                f'{what} of unknown agent {name!r}, known are {list(self._agents)}; '
-                'its environment must publish env_info first'
-            )
-        if agent.info.session != session:
-            self.counters['wrong_session_messages'] += 1
-            raise ProtocolError(
-                f'{what} of agent {name!r} is of session {session:#x}, '
-                f'expected {agent.info.session:#x}: it was sent before a restart'
-            )
-        return agent
-
     # ------------------------------------------------------------ fused cycle
-
-    def served(self, name: str) -> ServedAgent | None:
-        """An agent that is served."""
-        return self._agents.get(name)
 
     def unhindered(self, agent: ServedAgent) -> bool:
         """Whether nothing but this agent's next step is to be looked after."""
@@ -467,7 +379,7 @@ class Learner:
             **self._step.snapshot(),
             **policy_data(self._policy),
             'agents': {name: agent.snapshot() for name, agent in self._agents.items()}
-            | self._restored,
+            | self._introduced.kept,
             'counters': dict(self.counters),
             'totals': [self.states, self.steps, self.updates, self.windows_learned],
         }
@@ -502,6 +414,7 @@ class Learner:
         check_fingerprint(snapshot['settings'], settings)
         policy = policy_of(snapshot, settings, self._policy)
         infos = self.agents
+        served = set(self._agents)
         self._agents = {}
         self._policy = None
         absolute_rpe_sum = self.absolute_rpe_sum
@@ -511,13 +424,14 @@ class Learner:
         self._step.restore(snapshot, *learned)
         if policy is not None:
             self._set_policy(policy)
-        self._restored = dict(snapshot['agents'])
+        self.counters = Counter(dict.fromkeys(COUNTERS, 0) | snapshot['counters'])
+        self._introduced = Introductions(self._limits, self.counters)
+        self._introduced.kept = dict(snapshot['agents'])
         if not keep_settings:
             self.set_learning_rate(snapshot['learning_rate'])
             self.set_sigma(snapshot['sigma'])
-        self.counters = Counter(dict.fromkeys(COUNTERS, 0) | snapshot['counters'])
-        for info in infos.values():
-            self.join(info)
+        for name, info in infos.items():
+            self.join(info) if name in served else self.introduce(info)
 
     def baselines(self) -> dict[str, Any]:
         """Running-average rewards as the neuromodulator last broadcast them, by agent."""

@@ -12,11 +12,22 @@ from numpy.typing import NDArray
 
 from nrl_ros.core.checks import check_instances
 from nrl_ros.core.critic import Critic, CriticSettings
-from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
+from nrl_ros.core.errors import (
+    ConfigError,
+    InvalidValueError,
+    NrlError,
+    ProtocolError,
+    ShapeError,
+)
 from nrl_ros.core.kernel_books import NativeAverages
 from nrl_ros.core.kernels import available
+from nrl_ros.core.limits import Limits
 from nrl_ros.core.types import AgentInfo, RewardBatch, RpeBatch, StateBatch
 
+# Sessions of one agent that are kept side by side: the one of now, and what a restart leaves.
+_SESSIONS = 4
+# Messages in a row that are nothing but duplicates before they are believed.
+_REFUSED_IN_A_ROW = 8
 BASELINES = ('running_average', 'critic', 'none')
 
 
@@ -62,9 +73,15 @@ class _Agent:
     last_window: NDArray[np.int64]
     native: NativeAverages | None = None
     last_answer: RpeBatch | None = None
+    # Rewards whose state has not come yet, which a critic has to see.
+    early: RewardBatch | None = None
+    # Messages that were answered.
+    rewarded: int = 0
+    # Messages in a row of which every reward was a duplicate, and the sequence of the newest.
+    refused: tuple[int, int] = (0, -1)
 
 
-def _rpe_batch(reward: RewardBatch, baseline: Floats, rpe: Floats) -> RpeBatch:
+def _rpe_batch(reward: RewardBatch, baseline: Floats, rpe: Floats, identity: int) -> RpeBatch:
     return RpeBatch(
         reward.agent,
         reward.session,
@@ -78,6 +95,7 @@ def _rpe_batch(reward: RewardBatch, baseline: Floats, rpe: Floats) -> RpeBatch:
         baseline,
         rpe,
         reward.stamp_ns,
+        identity,
     )
 
 
@@ -89,13 +107,20 @@ class Neuromodulator:
     Instead of with the average a reward may be compared with what a critic expects of the states
     (``critic.py``), which the neuromodulator then has to see, or with nothing.
 
+    Args:
+        settings: how rewards become errors.
+        limits: how much agents may ask for; None: anything.
+
     Attributes:
         settings: may be replaced while running.
+        identity: tells its errors from those of another one; 0: not said.
         counters: duplicates, invalid rewards and the like, by name.
     """
 
-    def __init__(self, settings: RpeSettings) -> None:
+    def __init__(self, settings: RpeSettings, limits: Limits | None = None) -> None:
         self.settings = settings
+        self.identity = 0
+        self._limits = limits
         self.counters: Counter[str] = Counter(
             dict.fromkeys(
                 (
@@ -108,11 +133,11 @@ class Neuromodulator:
                 0,
             )
         )
-        self.critic = Critic(settings.critic) if settings.baseline == 'critic' else None
-        self._early: dict[str, RewardBatch] = {}
-        self._agents: dict[str, _Agent] = {}
+        self.critic = Critic(settings.critic, limits) if settings.baseline == 'critic' else None
+        # By name and session; and the one of each name that was rewarded last.
+        self._agents: dict[str, dict[int, _Agent]] = {}
+        self._newest: dict[str, _Agent] = {}
         self._restored: dict[str, Any] = {}
-        self._retired: dict[str, set[int]] = {}
 
     def observe(self, state: StateBatch) -> RpeBatch | None:
         """Take a state; of no meaning without a critic.
@@ -121,20 +146,23 @@ class Neuromodulator:
             What ``evaluate`` would have returned for a reward that came before its state.
 
         Raises:
-            ShapeError: it has another size than those before.
+            ShapeError: it has another size than those before, or arrays of unequal length.
             InvalidValueError: an observation is not finite.
+            LimitError: it is larger than the limits allow.
         """
         if self.critic is None:
             return None
         try:
             self.critic.observe(state)
-        except (ShapeError, InvalidValueError):
+        except NrlError:
             self.counters['invalid_messages'] += 1
             raise
-        early = self._early.get(state.agent)
-        if early is None or early.session != state.session or early.sequence > state.sequence:
+        agent = self._agents.get(state.agent, {}).get(state.session)
+        early = None if agent is None else agent.early
+        if agent is None or early is None or early.sequence > state.sequence:
             return None
-        return self.evaluate(self._early.pop(state.agent))
+        agent.early = None
+        return self.evaluate(early)
 
     def evaluate(self, reward: RewardBatch) -> RpeBatch | None:
         """Turn rewards into reward-prediction errors.
@@ -151,32 +179,52 @@ class Neuromodulator:
             ShapeError: arrays of unequal length.
             InvalidValueError: an instance does not exist or is named twice.
             ProtocolError: the agent changed its number of instances within a session.
+            LimitError: it has more instances, or there are more agents, than the limits allow.
         """
         try:
             self._check(reward)
             agent = self._agent(reward)
-        except (ShapeError, InvalidValueError, ProtocolError):
+        except NrlError:
             self.counters['invalid_messages'] += 1
             raise
         last = agent.last_answer
         if last is not None and last.sequence == reward.sequence:
             self.counters['duplicate_rewards'] += len(reward.instance)
             return last
-        if self.critic and self.critic.sequence(reward.agent, reward.session) < reward.sequence:
-            before = self._early.get(reward.agent)
+        if self.critic is not None and self.critic.waits_for(reward):
+            before = agent.early
             if before is not None and before.sequence != reward.sequence:
                 self.counters['unmatched_rewards'] += len(before.instance)
-            self._early[reward.agent] = reward
+            agent.early = reward
             return None
         answer = self._answer_plain(reward, agent)
         if answer is None:
+            if self._is_ahead(reward, agent):
+                agent.last_window[reward.instance.astype(np.int64)] = reward.window - 1.0
             reward = self._valid_part(reward, agent)
             if not len(reward.instance):
                 return None
             answer = self._answer(reward, agent)
         agent.last_answer = answer
+        agent.rewarded += 1
+        agent.refused = (0, -1)
         self.counters['rewards'] += len(reward.instance)
         return answer
+
+    def _is_ahead(self, reward: RewardBatch, agent: _Agent) -> bool:
+        """Return whether what is known of an agent's windows cannot be true.
+
+        One reward with a window far ahead, which nobody can tell from a true one, would have every
+        true one refused for ever: when message after message, each later than the one before, is
+        nothing but duplicates, they are right.
+        """
+        if (reward.window > agent.last_window[reward.instance.astype(np.int64)]).any():
+            agent.refused = (0, -1)
+            return False
+        count, sequence = agent.refused
+        if reward.sequence > sequence:
+            agent.refused = (count + 1, reward.sequence)
+        return agent.refused[0] >= _REFUSED_IN_A_ROW
 
     def _compare(self, reward: RewardBatch, agent: _Agent) -> tuple[Floats, Floats]:
         """What rewards are compared with, and their averages from now on."""
@@ -202,7 +250,7 @@ class Neuromodulator:
             order='never' if settings.baseline == 'none' else settings.order,
             scaled=settings.scale == 'absolute_reward',
         )
-        return None if compared is None else _rpe_batch(reward, *compared)
+        return None if compared is None else _rpe_batch(reward, *compared, self.identity)
 
     def _answer(self, reward: RewardBatch, agent: _Agent) -> RpeBatch:
         # numpy takes ten times as long to find what numbers of another kind point at.
@@ -216,14 +264,14 @@ class Neuromodulator:
                     'its weights have diverged; lower critic.learning_rate, or set '
                     'critic.optimiser to layer_normalised'
                 )
-            self.critic.learn(reward.agent, index, rpe)
+            self.critic.learn(reward, index, rpe)
         if self.settings.scale == 'absolute_reward':
             size = np.abs(value)
             rpe = rpe / np.where(size > 0.0, size, 1.0)
         agent.baseline[index] = after
         agent.known[index] = True
         agent.last_window[index] = reward.window
-        return _rpe_batch(reward, after, rpe)
+        return _rpe_batch(reward, after, rpe, self.identity)
 
     def _check(self, reward: RewardBatch) -> None:
         count = len(reward.instance)
@@ -252,50 +300,62 @@ class Neuromodulator:
         return replace(reward, **{name: getattr(reward, name)[keep] for name in parts})
 
     def _agent(self, reward: RewardBatch) -> _Agent:
-        agent = self._agents.get(reward.agent)
+        """Return what is kept of the session that rewards are of.
+
+        Sessions of one agent are kept side by side: neither a reward that was sent before a restart
+        nor one of a session that there is not changes what the others are compared with.
+        """
         count = reward.instances
-        if agent is not None and agent.session == reward.session:
-            if len(agent.baseline) != count:
-                raise ProtocolError(
-                    f'agent {reward.agent!r} has {len(agent.baseline)} instances, '
-                    f'its reward says {count}'
-                )
-            return agent
-        retired = self._retired.setdefault(reward.agent, set())
-        if reward.session in retired:
+        sessions = self._agents.get(reward.agent, {})
+        agent = sessions.get(reward.session)
+        if agent is None:
+            return self._begin(reward, sessions)
+        if len(agent.baseline) != count:
             raise ProtocolError(
-                f'reward of {reward.agent!r} is of session {reward.session:#x}, which a newer one '
-                'has replaced: it was sent before a restart'
+                f'agent {reward.agent!r} has {len(agent.baseline)} instances, '
+                f'its reward says {count}'
             )
-        if agent is not None:
-            retired.add(agent.session)
-        if agent is not None and len(agent.baseline) == count:
+        if self._newest.get(reward.agent) is not agent:
+            self._newest[reward.agent] = agent
+        return agent
+
+    def _begin(self, reward: RewardBatch, sessions: dict[int, _Agent]) -> _Agent:
+        """Begin a session; one of an environment that was restarted continues the averages."""
+        name, count = reward.agent, reward.instances
+        if self._limits is not None:
+            self._limits.check_sizes(name, count)
+            if not sessions:
+                self._limits.check_agents(name, len(self._agents))
+        baseline, known = np.zeros(count), np.zeros(count, np.bool_)
+        before = self._newest.get(name)
+        restored = self._restored.pop(name, None) if before is None else None
+        if before is not None and len(before.baseline) == count:
             # The environment was restarted: its rewards are still the same kind of reward.
-            baseline, known = agent.baseline, agent.known
-        else:
-            baseline, known = np.zeros(count), np.zeros(count, np.bool_)
-            restored = self._restored.pop(reward.agent, None)
-            if restored is not None and len(restored['baseline']) == count:
-                baseline[:] = restored['baseline']
-                known[:] = restored['known']
+            baseline[:], known[:] = before.baseline, before.known
+        elif restored is not None and len(restored['baseline']) == count:
+            baseline[:], known[:] = restored['baseline'], restored['known']
         fresh = _Agent(reward.session, baseline, known, np.full(count, -1, np.int64))
         if available():
             fresh.native = NativeAverages(
                 known=known, baseline=baseline, last_window=fresh.last_window
             )
-        self._agents[reward.agent] = fresh
+        if len(sessions) >= _SESSIONS:
+            # The one that was rewarded least often, so that none that goes on is thrown out.
+            del sessions[min(sessions, key=lambda session: sessions[session].rewarded)]
+        sessions[reward.session] = fresh
+        self._agents[name] = sessions
+        self._newest[name] = fresh
         return fresh
 
     def averages(self, info: AgentInfo) -> NativeAverages | None:
         """An agent's averages in the kernel, once it was rewarded in its session."""
-        agent = self._agents.get(info.agent)
-        same = agent is not None and agent.session == info.session
-        return agent.native if agent is not None and same else None
+        agent = self._agents.get(info.agent, {}).get(info.session)
+        return None if agent is None else agent.native
 
     @property
     def mean_baseline(self) -> float:
         """Mean over all instances that have one; NaN when none has."""
-        known = [agent.baseline[agent.known] for agent in self._agents.values()]
+        known = [agent.baseline[agent.known] for agent in self._newest.values()]
         values = np.concatenate(known) if known else np.zeros(0)
         return float(values.mean()) if len(values) else math.nan
 
@@ -307,4 +367,5 @@ class Neuromodulator:
                 has them.
         """
         self._agents.clear()
+        self._newest.clear()
         self._restored = dict(baselines)

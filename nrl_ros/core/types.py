@@ -274,7 +274,10 @@ class RewardBatch:
 
 @dataclass(frozen=True)
 class RpeBatch:
-    """Reward-prediction errors for a RewardBatch (Neuromodulation)."""
+    """Reward-prediction errors for a RewardBatch (Neuromodulation).
+
+    ``neuromodulator`` tells who made them; 0: not said.
+    """
 
     agent: str
     session: int
@@ -288,6 +291,7 @@ class RpeBatch:
     baseline: Float64
     rpe: Float64
     stamp_ns: int = 0
+    neuromodulator: int = 0
 
 
 def quick(*kinds: Any) -> None:

@@ -12,15 +12,16 @@ from numpy.typing import NDArray
 from rclpy.duration import Duration
 from std_srvs.srv import SetBool
 
-from nrl_ros.core.episodes import Advance, Episodes, check_action
+from nrl_ros.core.episodes import Advance, Episodes, check_action, safe_action
 from nrl_ros.core.errors import BridgeError, ConfigError, NrlError, ProtocolError
 from nrl_ros.core.interfaces import Environment, LiveEnvironment
+from nrl_ros.core.namesakes import Namesakes
 from nrl_ros.core.pace import Pace
 from nrl_ros.core.round_trip import RoundTrip
-from nrl_ros.core.types import ActionBatch, ActionKind, AgentInfo, StateBatch
+from nrl_ros.core.types import ActionBatch, StateBatch
 from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.nodes.saving import open_series, prune
-from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros import conversion, graph, names, qos
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
 from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
@@ -64,9 +65,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._lockstep = True
         self._pending_action: ActionBatch | None = None
         self._answered_at = time.monotonic()
-        # Sessions of other environments with this agent's name: when each came; and own sessions.
-        self._others: dict[int, int] = {}
-        self._mine: set[int] = set()
+        self._namesakes = Namesakes()
 
     # ----------------------------------------------------------- lifecycle
 
@@ -131,7 +130,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             state = self._episodes.restore(saved, self.now_ns())
             if self._series is not None:
                 self._series.continue_from(Path(settings.checkpoint.load))
-            self._mine.add(self._episodes.info.session)
+            self._namesakes.mine.add(self._episodes.info.session)
         elif self._live is None:
             state = self._episodes.begin(settings.seed, self.now_ns())
         else:
@@ -139,6 +138,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._finished = False
         self._finishing_since: float | None = None
         self._pending_action = None
+        self._answered = False
         self._applied_learner = 0
         self._answered_at = time.monotonic()
         period_s = settings.resend_period_s
@@ -162,7 +162,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _new_session(self) -> int:
         session = draw_identity()
-        self._mine.add(session)
+        self._namesakes.mine.add(session)
         return session
 
     def _introduce(self, *, active: bool = True) -> None:
@@ -185,32 +185,33 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if self._bridge is not None:
             self._bridge.close()
             self._bridge = self._live = None
-        self._others.clear()
+        self._namesakes.forget()
 
     # ------------------------------------------------------ others of that name
 
     def _on_other_info(self, message: EnvInfo) -> None:
         """Agents are told apart by name alone, so of two the one that came later must leave."""
-        if message.agent != self.settings.agent or message.session in self._mine:
+        if message.agent != self.settings.agent or message.session in self._namesakes.mine:
             return
-        if message.active:
-            self._others[message.session] = nanoseconds(message.header.stamp)
-        else:
-            self._others.pop(message.session, None)
-        if self.active:
-            try:
+        since = nanoseconds(message.header.stamp)
+        self._namesakes.hear(message.session, since, active=message.active)
+        try:
+            if self.active:
                 self._refuse_a_second_one()
-            except ConfigError as error:
-                self.fail(str(error))
+        except ConfigError as error:
+            self.fail(str(error))
 
     def _refuse_a_second_one(self) -> None:
         info = self._episodes.info
-        mine = (self._since_ns, info.session)
-        if any((since_ns, session) < mine for session, since_ns in self._others.items()):
-            raise ConfigError(
-                f'agent {info.agent!r} is already the name of another environment here; give this '
-                'one another agent, or start it in another namespace'
-            )
+        if not self._namesakes.has_earlier(info.session, self._since_ns):
+            return
+        text = f'agent {info.agent!r} is already the name of another environment here'
+        if not self._answered:
+            raise ConfigError(f'{text}; give this one another, or start it in another namespace')
+        # A stamp may say anything; a learner answers only who was there first.
+        self.counters['foreign_infos'] += 1
+        who = graph.named(graph.publishers(self, names.ENV_INFO))
+        self.say_seldom('second', f'{text}, and this one stays: {who} publish', every_s=60.0)
 
     # ------------------------------------------------------------- stepping
 
@@ -230,7 +231,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             return
         self._answered_at = time.monotonic()
         self._round_trip.answered(self._answered_at)
-        self._restored = False
+        self._answered, self._restored = True, False
         if self._finishing_since is not None:
             self._last_answer(action)
         elif not self._lockstep or self._paused:
@@ -478,15 +479,6 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._reports.publish_status(
             self.counters, self.now_ns(), active=active, finished=self._finished
         )
-
-
-def safe_action(info: AgentInfo) -> NDArray[Any]:
-    """What is applied before the first action: the middle of the range, or choice 0."""
-    space, batch = info.spec.action, info.spec.instances
-    if space.kind == ActionKind.CONTINUOUS:
-        middle = (np.asarray(space.low) + np.asarray(space.high)) / 2.0
-        return np.tile(middle.astype(np.float32), (batch, 1))
-    return np.zeros((batch, space.components), np.int32)
 
 
 def main() -> int:

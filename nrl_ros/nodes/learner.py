@@ -12,12 +12,14 @@ import yaml
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
-from nrl_ros.core.errors import CheckpointError, NrlError
+from nrl_ros.core.errors import CheckpointError, NrlError, ProtocolError
 from nrl_ros.core.learner import Learner
 from nrl_ros.core.round_trip import AwaitedAnswers
-from nrl_ros.core.types import ActionBatch
+from nrl_ros.core.sender import Sender
+from nrl_ros.core.types import ActionBatch, AgentInfo
+from nrl_ros.nodes.rpe_source import RpeSource
 from nrl_ros.nodes.saving import not_saved, open_series, prune
-from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros import conversion, graph, hearing, names, qos
 from nrl_ros.ros.interfaces import (
     Action,
     EnvInfo,
@@ -43,6 +45,12 @@ from nrl_ros.storage.series import CheckpointSeries
 
 # Policies that work have norms of 3 to 30.
 _DIVERGED = 1e4
+# An agent that was given an action within so long keeps its name.
+_AT_WORK_S = 2.0
+# Agents that are said when they join; the status lists them all.
+_JOINS_SAID = 100
+# An agent whose states are refused so often, with none taken in between, is listened to anew.
+_REFUSED_IN_A_ROW = 3
 
 
 class LearnerNode(NrlNode[LearnerNodeSettings]):
@@ -55,13 +63,19 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._checkpoint_number = 0
         self._save_due = False
         self._busy_s = 0.0
+        # When each agent was given an action.
+        self._answered_at: dict[str, float] = {}
+        # States of each agent that were refused since then.
+        self._refused: dict[str, int] = {}
+        self._joined = 0
 
     # ----------------------------------------------------------- lifecycle
 
     def configure(self) -> None:
         """Build the core and the topics; load a checkpoint where one is named."""
         settings = self.settings
-        self._core = Learner(settings.core())
+        self._core = Learner(settings.core(), settings.limits.core())
+        self._source = RpeSource(self, settings.credit.rpe_timeout_s)
         self._core.identity = draw_identity()
         self._core.at_boundary = self._save_if_due
         self._awaited = AwaitedAnswers(settings.credit.rpe_timeout_s)
@@ -78,6 +92,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             qos.event(),
             self._on_neuromodulation,
             raw=True,
+            with_sender=True,
         )
         self.subscription(EnvState, names.STATE, qos.step(), self._on_state, raw=True)
         self.service(SaveCheckpoint, names.SAVE_CHECKPOINT, self._on_save)
@@ -117,6 +132,8 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def cleanup(self) -> None:
         """Forget what was learned; what was to be kept has been saved."""
         self._core = self._series = None
+        self._answered_at.clear()
+        self._refused.clear()
         self._save_due = False
 
     def idle(self) -> None:
@@ -129,52 +146,90 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def _on_info(self, message: EnvInfo) -> None:
         assert self._core is not None
         info = conversion.info_from_msg(message)
+        known = self._core.agents.get(info.agent)
         if info.active:
-            if not self._core.join(info):
+            if known is not None and known.session != info.session:
+                self._refuse_a_second_one(info)
+            if not self._core.introduce(info):
                 # Said again, by an environment that was not answered for a while.
                 return
             self._awaited.forget(info.agent)
-            self.get_logger().info(
-                f'agent {info.agent!r} joined: {info.spec.instances} instances, '
-                f'{info.spec.observation_size} observations, {info.spec.action.kind.name.lower()} '
-                f'actions {info.spec.action.sizes}'
-            )
+            self._joined += 1
+            if self._joined <= _JOINS_SAID:
+                self.get_logger().info(
+                    f'agent {info.agent!r} joined: {info.spec.instances} instances, '
+                    f'{info.spec.observation_size} observations, '
+                    f'{info.spec.action.kind.name.lower()} actions {info.spec.action.sizes}'
+                )
             return
-        known = self._core.agents.get(info.agent)
         if known is not None and known.session == info.session:
             released = self._core.leave(info.agent)
             self._awaited.forget(info.agent)
             self.get_logger().info(f'agent {info.agent!r} left, {released} open windows released')
 
+    def _refuse_a_second_one(self, info: AgentInfo) -> None:
+        """Keep an agent that is being answered: who was there first stays.
+
+        Raises:
+            ProtocolError: another environment takes the name of one that is at work.
+        """
+        if time.monotonic() - self._answered_at.get(info.agent, -math.inf) > _AT_WORK_S:
+            return
+        self.counters['foreign_infos'] += 1
+        who = graph.named(graph.publishers(self, names.ENV_INFO))
+        raise ProtocolError(
+            f'agent {info.agent!r} is introduced with session {info.session:#x} while the one of '
+            f'that name is at work, which stays; there publish {who}: give one of the environments '
+            'another agent, or start it in another namespace'
+        )
+
     def _on_state(self, data: bytes) -> None:
         assert self._core is not None
         start = time.perf_counter()
         state = conversion.state_from_wire(data)
-        action = self._core.receive(state)
+        try:
+            action = self._core.receive(state)
+        except NrlError:
+            if state.agent in self._answered_at:
+                self._refused[state.agent] = self._refused.get(state.agent, 0) + 1
+            raise
         if action is not None:
             self._answer(action)
         else:
             self._awaited.ask(state.agent, state.sequence, time.monotonic())
         self._busy_s += time.perf_counter() - start
 
-    def _on_neuromodulation(self, data: bytes) -> None:
+    def _on_neuromodulation(self, data: bytes, publisher: hearing.Sender) -> None:
         assert self._core is not None
         start = time.perf_counter()
         rpe = conversion.rpe_from_wire(data)
+        now, sender = time.monotonic(), Sender(rpe.neuromodulator, publisher.gid)
+        if not self._source.admits(sender, now, len(rpe.instance)):
+            return
         action = self._core.reinforce(rpe)
-        self._awaited.answered(rpe.agent, rpe.sequence, time.monotonic())
+        if self._core.counted:
+            self._source.heard(sender)
+            self._awaited.answered(rpe.agent, rpe.sequence, now)
         if action is not None:
             self._answer(action)
         self._busy_s += time.perf_counter() - start
 
     def _answer(self, action: ActionBatch) -> None:
         self._action.publish(conversion.action_to_wire(action))
+        self._answered_at[action.agent] = time.monotonic()
+        if self._refused:
+            self._refused.pop(action.agent, None)
         self._awaited.done(action.agent)
 
     def _watch(self) -> None:
         """Give up RPEs that do not come; decide when to save."""
         assert self._core is not None
         now, settings = time.monotonic(), self.settings
+        if self._core.awaits_rpes:
+            self._source.owes(now)
+        for agent, refused in list(self._refused.items()):
+            if refused >= _REFUSED_IN_A_ROW and now - self._answered_at[agent] > _AT_WORK_S:
+                self._start_over(agent)
         for agent in self._awaited.late(now):
             self._awaited.done(agent)
             action = self._core.release_waiting(agent)
@@ -189,6 +244,19 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         if checkpoint.folder and 0.0 < checkpoint.period_s <= now - self._last_save:
             self._save_due = True
             self._last_save = now
+
+    def _start_over(self, agent: str) -> None:
+        """Listen anew to an agent whose states are all refused."""
+        assert self._core is not None
+        del self._refused[agent]
+        self.counters['agents_started_over'] += 1
+        released = self._core.start_over(agent)
+        self.get_logger().error(
+            f'agent {agent!r}: every state since {_AT_WORK_S:.0f} s was refused, as after one that '
+            f'somebody else sent with a later number: its next state is taken as the first, '
+            f'{released} open windows are released; there publish '
+            f'{graph.named(graph.publishers(self, names.STATE))}'
+        )
 
     # ---------------------------------------------------------- checkpoints
 
@@ -352,6 +420,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             noise_sigma=core.settings.rule.sigma,
             mean_absolute_rpe=mean_rpe,
             weight_norm=core.weight_norm,
+            neuromodulator=self._source.identity,
             busy_share=float(np.clip(self._busy_s / max(now - then, 1e-9), 0.0, 1.0)),
             agent=list(core.agents),
             counter_name=list(counters),

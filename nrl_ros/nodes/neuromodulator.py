@@ -16,7 +16,7 @@ from nrl_ros.core.types import RpeBatch
 from nrl_ros.nodes.saving import hold, not_saved
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import EnvState, Neuromodulation, NeuromodulatorStatus, Reward
-from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
 from nrl_ros.storage.checkpoint import (
@@ -41,7 +41,8 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
 
     def configure(self) -> None:
         """Build the core and the topics."""
-        self._core = Neuromodulator(self.settings.core())
+        self._core = Neuromodulator(self.settings.core(), self.settings.limits.core())
+        self._core.identity = draw_identity()
         if self.settings.load:
             self._load(Path(self.settings.load))
         self._rpe = self.publisher(Neuromodulation, names.NEUROMODULATION, qos.event())

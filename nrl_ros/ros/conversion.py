@@ -233,7 +233,7 @@ def rpe_to_wire(rpe: RpeBatch) -> bytes:
     return _RPE.encode(
         rpe.stamp_ns,
         rpe.agent,
-        (rpe.session, rpe.sequence, rpe.instances),
+        (rpe.session, rpe.sequence, rpe.neuromodulator, rpe.instances),
         [rpe.instance, rpe.episode, rpe.step, rpe.window, rpe.reward, rpe.baseline, rpe.rpe],
     )
 
@@ -245,7 +245,8 @@ def rpe_from_wire(data: bytes) -> RpeBatch:
         ConversionError: not such a message.
     """
     stamp_ns, agent, numbers, arrays = _RPE.decode(data)
-    return RpeBatch(agent, *numbers, *arrays, stamp_ns)
+    session, sequence, neuromodulator, instances = numbers
+    return RpeBatch(agent, session, sequence, instances, *arrays, stamp_ns, neuromodulator)
 
 
 def report_to_msg(info: AgentInfo, ends: list[EpisodeEnds], stamp_ns: int) -> EpisodeReport:

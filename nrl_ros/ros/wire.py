@@ -76,13 +76,20 @@ class _Layout:
             self.array_at.append(_PREAMBLE + position)
             position += count * size
         self.size = _PREAMBLE + position
+        self._arrays = arrays
+        # To write into; a message that is only read needs none.
+        self.buffer = bytearray()
+        self.views: list[Array] = []
+
+    def prepare(self) -> None:
+        """Make the buffer that messages are written into."""
         self.buffer = bytearray(self.size)
         self.buffer[:2] = _LITTLE_ENDIAN
         for at, count in zip(self.count_at, self.count_bytes, strict=True):
             self.buffer[at : at + 4] = count
         self.views = [
             np.frombuffer(self.buffer, kind, count, at)
-            for kind, count, at in zip(arrays, counts, self.array_at, strict=True)
+            for kind, count, at in zip(self._arrays, self.counts, self.array_at, strict=True)
         ]
 
     def fits(self, data: bytes) -> bool:
@@ -157,6 +164,8 @@ class WireCodec:
         """
         name = agent.encode()
         layout = self._layout(len(name) + 1, tuple([values.size for values in arrays]))
+        if not layout.buffer:
+            layout.prepare()
         buffer = layout.buffer
         seconds, nanoseconds = divmod(stamp_ns, _NANOSECONDS)
         struct.pack_into('<iII', buffer, _PREAMBLE, seconds, nanoseconds, 1)
@@ -177,13 +186,17 @@ class WireCodec:
         regular = data[:2] == _LITTLE_ENDIAN and data[12:17] == _NO_FRAME and len(data) > at + 4
         if not regular:
             return self._decode_slowly(data)
-        seconds, nanoseconds = struct.unpack_from('<iI', data, _PREAMBLE)
+        seconds, fraction = struct.unpack_from('<iI', data, _PREAMBLE)
+        if fraction >= _NANOSECONDS:
+            return self._decode_slowly(data)
         (name_bytes,) = struct.unpack_from('<I', data, at)
         layout = self._recent.get((name_bytes, len(data)))
         if layout is None or not layout.fits(data):
             counts = self._walk(data, name_bytes)
             if counts is None:
                 return self._decode_slowly(data)
+            if len(self._recent) >= _KEPT_LAYOUTS:
+                self._recent.clear()
             layout = self._layout(name_bytes, counts)
             self._recent[name_bytes, len(data)] = layout
         try:
@@ -197,7 +210,7 @@ class WireCodec:
             for kind, count, where in zip(self._arrays, layout.counts, layout.array_at, strict=True)
         ]
         numbers = layout.numbers.unpack_from(data, layout.numbers_at)
-        return Fields(seconds * _NANOSECONDS + nanoseconds, name, numbers, arrays)
+        return Fields(seconds * _NANOSECONDS + fraction, name, numbers, arrays)
 
     def _walk(self, data: bytes, name_bytes: int) -> tuple[int, ...] | None:
         """Array lengths of a message, None where they lead outside of it."""
@@ -220,7 +233,16 @@ class WireCodec:
         return self.fields(read_message(data, self.message))
 
     def fields(self, message: Any) -> Fields:
-        """Fields of a message object."""
+        """Fields of a message object.
+
+        Raises:
+            ConversionError: its stamp is none.
+        """
+        if message.header.stamp.nanosec >= _NANOSECONDS:
+            raise ConversionError(
+                f'{self.message.__name__} with {message.header.stamp.nanosec} nanoseconds in its '
+                'stamp, expected less than a second'
+            )
         values = [getattr(message, name) for name in self._names]
         split = len(self._numbers)
         return Fields(

@@ -12,6 +12,7 @@ from nrl_ros.core.plasticity import RULES
 from nrl_ros.core.schedule import ScheduleSettings
 from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.schema.base import Settings, at_start, live, realtime
+from nrl_ros.schema.limits import LearnerLimits
 from nrl_ros.schema.registry import build_rule, check_noise_shape, check_rule
 
 
@@ -193,6 +194,7 @@ class LearnerNodeSettings(Settings):
     plasticity: PlasticityGroup = PlasticityGroup()
     noise: NoiseGroup = NoiseGroup()
     credit: CreditGroup = CreditGroup()
+    limits: LearnerLimits = LearnerLimits()
     checkpoint: CheckpointGroup = CheckpointGroup()
 
     def core(self) -> LearnerSettings:

@@ -10,6 +10,7 @@ from nrl_ros.core.critic import CriticSettings
 from nrl_ros.core.neuromodulator import RpeSettings
 from nrl_ros.core.plasticity import make_rule
 from nrl_ros.schema.base import Settings, at_start, live, realtime
+from nrl_ros.schema.limits import SizeLimits
 
 
 class RpeGroup(Settings):
@@ -74,6 +75,7 @@ class NeuromodulatorNodeSettings(Settings):
     )
     rpe: RpeGroup = RpeGroup()
     critic: CriticGroup = CriticGroup()
+    limits: SizeLimits = SizeLimits()
 
     def core(self) -> RpeSettings:
         """The core's settings."""

@@ -22,6 +22,8 @@ from nrl_ros.core.types import (
 )
 
 OBSERVATIONS = 3
+# Who makes the reward-prediction errors.
+NEUROMODULATOR = 11
 
 
 def info_of(
@@ -105,6 +107,7 @@ def rpe_of(
         _full(1.0, count, np.float64),
         _full(baseline, count, np.float64),
         _full(rpe, count, np.float64),
+        neuromodulator=NEUROMODULATOR,
     )
 
 

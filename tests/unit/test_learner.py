@@ -12,11 +12,13 @@ from nrl_ros.core.errors import (
     CheckpointError,
     ConfigError,
     InvalidValueError,
+    LimitError,
     NrlError,
     ProtocolError,
     ShapeError,
 )
 from nrl_ros.core.learner import Learner
+from nrl_ros.core.limits import Limits
 from nrl_ros.core.plasticity import NodePerturbation
 from nrl_ros.core.settings import LearnerSettings
 from nrl_ros.core.types import ActionSpace, Phase, RpeBatch, StateBatch
@@ -660,11 +662,109 @@ def test_baselines_are_those_last_broadcast() -> None:
     info = info_of(2)
     learner = learner_of(info)
     learner.receive(state_of(info, 0))
-    learner.reinforce(rpe_of(info, 0, 1, 0, 0.5, baseline=3.5))
+    learner.reinforce(rpe_of(info, 1, 1, 0, 0.5, baseline=3.5))
     assert same(
         learner.baselines(),
         {'a': {'baseline': np.array([0.0, 3.5]), 'known': np.array([False, True])}},
     )
+
+
+def test_only_rpes_that_count_change_the_baseline() -> None:
+    """A duplicate, one of no window, and one that answers no reward that there can be, do not."""
+    info = info_of(2)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    learner.receive(state_of(info, 1, window=1))
+    learner.reinforce(rpe_of(info, 1, [0, 1], 0, 0.5, baseline=3.5))
+    before, weights = learner.baselines(), learner.weights
+    for sequence, window in ((1, 0), (7, 5), (1, 1)):
+        learner.reinforce(rpe_of(info, sequence, [0, 1], window, 1e3, baseline=-999.0))
+    assert same(learner.baselines(), before)
+    learner.receive(state_of(info, 2, window=1))
+    assert same(learner.weights, weights)
+    assert learner.counters['duplicate_rpes'] == learner.counters['unknown_window_rpes'] == 2
+    assert learner.counters['early_rpes'] == 2
+    learner.reinforce(rpe_of(info, 3, 0, 1, 0.5, baseline=4.5))
+    assert learner.baselines()['a']['baseline'].tolist() == [4.5, 3.5]
+
+
+def test_what_is_introduced_takes_no_memory_and_gives_way() -> None:
+    """Agents that never send a state are forgotten for others; those that act are not."""
+    learner = Learner(LearnerSettings(), Limits(agents=3, instances=10_000, memory_mb=10))
+    first = info_of(2, agent='first')
+    learner.introduce(first)
+    assert learner.receive(state_of(first, 0)) is not None
+    for number in range(5):
+        assert learner.introduce(info_of(10_000, agent=f'ghost{number}'))
+    assert list(learner.agents) == ['first', 'ghost3', 'ghost4']
+    assert learner.counters['forgotten_agents'] == 3
+    # Now it would have to be served.
+    with pytest.raises(LimitError, match='limits.memory_mb'):
+        learner.receive(state_of(info_of(10_000, agent='ghost4'), 0))
+    for name in ('second', 'third'):
+        info = info_of(2, agent=name)
+        learner.introduce(info)
+        assert learner.receive(state_of(info, 0)) is not None
+    with pytest.raises(LimitError, match='limits.agents'):
+        learner.introduce(info_of(2, agent='fourth'))
+    assert learner.receive(state_of(first, 1)) is not None
+
+
+@pytest.mark.parametrize(
+    ('info', 'setting'),
+    [
+        (info_of(2**32 - 1), 'instances'),
+        (info_of(1, observations=2**32 - 1), 'observation_size'),
+        (info_of(1, action=ActionSpace.discrete(2**32 - 1)), 'action_size'),
+        (info_of(1, action=ActionSpace.multi_discrete((40_000, 40_000))), 'action_size'),
+    ],
+)
+def test_what_is_too_large_is_refused_before_anything_is_allocated(info, setting) -> None:
+    learner = Learner(LearnerSettings(), Limits())
+    with pytest.raises(LimitError, match=f'limits.{setting}'):
+        learner.introduce(info)
+    assert learner.weights == [] and learner.agents == {}
+
+
+def test_an_introduction_that_changes_no_sizes_releases_nothing() -> None:
+    """Other bounds or periods in the same session leave windows and traces alone."""
+    info = info_of(2)
+    one, other = learner_of(info), learner_of(info)
+    for learner in (one, other):
+        learner.receive(state_of(info, 0))
+    anew = replace(info, spec=replace(info.spec, control_period_s=0.5, max_episode_steps=9))
+    assert not one.join(anew)
+    assert one.agents['a'].spec.max_episode_steps == 9
+    for changed in (
+        replace(info, lockstep=True),
+        replace(info, spec=replace(info.spec, instances=3)),
+    ):
+        with pytest.raises(ProtocolError, match='the same within a session'):
+            one.join(changed)
+    assert one.counters['changed_infos'] == 2 and one.counters['released_windows'] == 0
+    for learner in (one, other):
+        learner.receive(state_of(info, 1, window=1))
+        learner.reinforce(rpe_of(info, 1, [0, 1], 0, 0.5))
+    assert same(one.weights, other.weights) and one.updates == 1
+
+
+def test_after_a_state_far_ahead_an_agent_can_start_over() -> None:
+    """A forged number and window would have every true state refused for ever."""
+    info = info_of(2)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    learner.reinforce(rpe_of(info, 1, [0, 1], 0, 0.5, baseline=3.5))
+    learner.receive(state_of(info, 2**63, window=2**32 - 1))
+    weights = learner.weights
+    with pytest.raises(ProtocolError):
+        learner.receive(state_of(info, 1, window=1))
+    assert learner.start_over('a') == 2 and learner.start_over('nobody') == 0
+    assert learner.receive(state_of(info, 1, window=1)) is not None
+    assert learner.receive(state_of(info, 2, window=2)) is not None
+    assert same(learner.weights, weights)
+    learner.reinforce(rpe_of(info, 2, [0, 1], 1, 0.5))
+    assert not same(learner.weights, weights)
+    assert learner.counters['lost_states'] == 2**32 - 1, 'of the forged one alone'
 
 
 def test_actions_repeat_the_names_of_their_state() -> None:
@@ -682,7 +782,7 @@ def test_an_agent_that_left_keeps_baselines_and_generators_for_its_return():
     info = info_of(2)
     learner = learner_of(info)
     learner.receive(state_of(info, 0))
-    learner.reinforce(rpe_of(info, 1, 0, 5, 0.5, baseline=2.5))
+    learner.reinforce(rpe_of(info, 1, 0, 0, 0.5, baseline=2.5))
     learner.prepare()
     before = learner.snapshot()['agents'][info.agent]
     learner.leave(info.agent)

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from nrl_ros.core import kernels
-from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
+from nrl_ros.core.errors import (
+    ConfigError,
+    InvalidValueError,
+    LimitError,
+    ProtocolError,
+    ShapeError,
+)
+from nrl_ros.core.limits import Limits
 from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
 from tests.unit.fakes import reward_of
 
@@ -96,6 +103,38 @@ def test_restarted_environment_keeps_its_baselines_and_starts_windows_anew() -> 
     assert answer.rpe.tolist() == [2.0]
     answer = neuromodulator.evaluate(reward_of(0, 0, 0, 6.0, session=9, instances=3))
     assert answer.rpe.tolist() == [0.0], 'another number of instances is another environment'
+
+
+def test_a_session_that_there_is_not_changes_nothing_for_the_others() -> None:
+    """Rewards of a stranger's session neither end the true one nor move its average."""
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
+    for number in range(3):
+        neuromodulator.evaluate(reward_of(number, 0, number, 4.0))
+    for session in range(100, 110):
+        neuromodulator.evaluate(reward_of(0, 0, 0, 1e6, session=session))
+    assert neuromodulator.evaluate(reward_of(3, 0, 3, 6.0)).rpe.tolist() == [2.0]
+    assert neuromodulator.evaluate(reward_of(4, 0, 3, 6.0)) is None, 'it was rewarded before'
+
+
+@pytest.mark.parametrize(('instances', 'setting'), [(2**32 - 1, 'instances'), (1, 'agents')])
+def test_what_is_too_large_is_refused_before_anything_is_allocated(instances, setting) -> None:
+    neuromodulator = Neuromodulator(RpeSettings(), Limits(agents=1))
+    neuromodulator.evaluate(reward_of(0, 0, 0, 1.0))
+    with pytest.raises(LimitError, match=f'limits.{setting}'):
+        neuromodulator.evaluate(reward_of(0, 0, 0, 1.0, agent='ghost', instances=instances))
+    assert neuromodulator.counters['invalid_messages'] == 1
+    assert neuromodulator.evaluate(reward_of(1, 0, 1, 2.0)).rpe.tolist() == [1.0]
+
+
+def test_a_window_far_ahead_does_not_silence_the_true_ones_for_ever() -> None:
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
+    neuromodulator.evaluate(reward_of(0, 0, 0, 1.0))
+    neuromodulator.evaluate(reward_of(1, 0, 2**32 - 1, 1.0))
+    answers = [neuromodulator.evaluate(reward_of(n, 0, n, 1.0)) for n in range(2, 14)]
+    assert answers[:7] == [None] * 7 and None not in answers[7:]
+    # Old ones that come again, in any order, are none the less duplicates.
+    for number in (5, 3, 9, 4, 12, 6, 5, 3, 9, 4, 12, 6, 7, 8):
+        assert neuromodulator.evaluate(reward_of(number, 0, number, 9.0)) is None
 
 
 def test_restored_baselines_are_used_where_they_fit() -> None:

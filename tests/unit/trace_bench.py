@@ -72,7 +72,8 @@ class Bench:
             self.expected += 0.01 * delta * DECAY**age * step
 
     def rpe(self, window: int, delta: float) -> None:
-        self.learner.reinforce(rpe_of(self.info, window, 0, window, delta))
+        # As sent with the next state, or later: no earlier one can have closed a window.
+        self.learner.reinforce(rpe_of(self.info, self.sequence, 0, window, delta))
 
     def check(self) -> None:
         np.testing.assert_allclose(self.flat() - self.before, self.expected, rtol=1e-9, atol=1e-13)

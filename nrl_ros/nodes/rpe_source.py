@@ -1,0 +1,89 @@
+"""Whose reward-prediction errors a learner takes: those of one neuromodulator, never of two."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nrl_ros.core.sender import BoundSender, Sender
+from nrl_ros.ros import graph, names
+
+# How often the graph is asked whether the neuromodulator has left, while another one sends.
+_LOOK_S = 0.5
+# Two neuromodulators are said again after this long.
+_AGAIN_S = 60.0
+
+
+class RpeSource:
+    """Binds the learner to the first neuromodulator whose RPEs count.
+
+    Another one is refused, and said with the names of both nodes. It is taken when the first one
+    has left the graph, or has not answered for ``credit.rpe_timeout_s`` while an RPE was awaited.
+
+    Args:
+        node: the learner's.
+        patience_s: see BoundSender.
+    """
+
+    def __init__(self, node: Any, patience_s: float) -> None:
+        self._node = node
+        self._bound = BoundSender(patience_s)
+        # Whether the graph knows the bound one by its gid, as not every middleware does.
+        self._in_graph = False
+        self._looked_at = self._said_at = float('-inf')
+
+    @property
+    def identity(self) -> int:
+        """Of the neuromodulator that is bound, 0: none yet."""
+        return 0 if self._bound.bound is None else self._bound.bound.identity
+
+    def admits(self, sender: Sender, now: float, count: int) -> bool:
+        """Return whether to learn from a sender; one that is refused is said.
+
+        Args:
+            sender: of the message.
+            now: of a steady clock [s].
+            count: RPEs of the message.
+        """
+        if not self._bound.refuses(sender, now):
+            return True
+        if sender.identity and self._has_left(now):
+            self._bound.release()
+            return True
+        self._node.counters['foreign_rpes'] += count
+        if now - self._said_at > _AGAIN_S:
+            self._said_at = now
+            self._say(sender)
+        return False
+
+    def _say(self, sender: Sender) -> None:
+        topic = self._node.resolve_topic_name(names.NEUROMODULATION)
+        what = (
+            f'two neuromodulators answer on {topic}'
+            if sender.identity
+            else f'somebody answers on {topic} and does not say which neuromodulator it is'
+        )
+        self._node.get_logger().error(
+            f'{what}; there publish {graph.named(graph.publishers(self._node, topic))}: the '
+            'neuromodulator that was heard first is learned from, the other one is refused; stop '
+            'that one, or start it in another namespace'
+        )
+
+    def heard(self, sender: Sender) -> None:
+        """Note that RPEs of a sender counted."""
+        if self._bound.heard(sender):
+            there = graph.publishers(self._node, names.NEUROMODULATION)
+            self._in_graph = any(one.gid == sender.gid for one in there)
+
+    def owes(self, now: float) -> None:
+        """Note that an RPE is awaited."""
+        self._bound.owes(now)
+
+    def _has_left(self, now: float) -> bool:
+        if now - self._looked_at < _LOOK_S:
+            return False
+        self._looked_at = now
+        there = graph.publishers(self._node, names.NEUROMODULATION)
+        bound = self._bound.bound
+        if bound is not None and self._in_graph:
+            return all(one.gid != bound.gid for one in there)
+        return len(there) < 2
