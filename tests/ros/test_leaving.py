@@ -26,7 +26,7 @@ from nrl_ros.ros.signals import Signals, told_to_end
 from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
 from tests.ros.harness import ROOT, Ros
 
-OWN = re.compile(r'/dev/shm/fastdds_[0-9a-f]{16}_el')
+OWN = re.compile(r'/dev/shm/fast(dds|rtps)_[0-9a-f]{16}_el')
 pytestmark = pytest.mark.ros
 
 # What a node is told to end by.
