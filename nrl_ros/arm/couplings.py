@@ -219,6 +219,10 @@ class Posing:
         moving = np.flatnonzero(couplings.moving)
         self._address = np.array(mj.jnt_qposadr[moving], dtype=np.intp)
         self._ratio, self._rest = couplings.ratio[moving], couplings.rest[moving]
+        # Without joints that follow, which is the usual arm, positions only change their order.
+        plain = len(moving) == couplings.ratio.shape[1] and not self._rest.any()
+        plain = plain and bool((self._ratio.max(axis=1, initial=0.0) == 1.0).all())
+        self._order = self._ratio.argmax(axis=1) if plain else None
 
     def __call__(self, position: NDArray[Any]) -> None:
         """Place all bodies.
@@ -226,5 +230,8 @@ class Posing:
         Args:
             position: of the commanded joints [J].
         """
-        self.data.qpos[self._address] = self._ratio @ position + self._rest
+        if self._order is None:
+            self.data.qpos[self._address] = self._ratio @ position + self._rest
+        else:
+            self.data.qpos[self._address] = position[self._order]
         self._kinematics(self._mj, self.data)

@@ -40,7 +40,16 @@ class ModelLimits:
         if mj.jnt_limited[joint]:
             low, high = (float(end) for end in mj.jnt_range[joint])
         velocity, effort = _servo_limits(mj, joint)
-        return urdf.Limits(low, high, velocity, effort)
+        return urdf.Limits(low, high, velocity, effort, self._fault(name))
+
+    def _fault(self, name: str) -> str:
+        """What is wrong with the range of an MJCF's joint, which MuJoCo then leaves out."""
+        low, high = (float(end) for end in self._mj.jnt_range[self._mj.joint(name).id])
+        if low < high or low == high == 0.0:
+            return ''
+        return (
+            f'joint {name!r}: range {low:g} to {high:g}: expected two numbers, the lower one first'
+        )
 
     def check(self, names: Sequence[str]) -> None:
         """See that what the file says of some joints can be.

@@ -108,6 +108,7 @@ def read_source(text: str, path: str) -> Source:
     """
     root = root_of(text, path or 'the model')
     if root.tag == 'mujoco':
+        _check_numbers(root)
         return Source(text, path, text, root.get('model', 'arm'), is_urdf=False)
     joints = urdf.joints_of(root)
     shaped = frozenset(
@@ -136,6 +137,17 @@ def read_source(text: str, path: str) -> Source:
         lost=meshes.lost,
         notes=tuple(notes),
     )
+
+
+def _check_numbers(root: ElementTree.Element) -> None:
+    """Refuse what is not a number in an MJCF: MuJoCo takes it, and writes a log file about it."""
+    for element in root.iter():
+        for attribute, text in element.attrib.items():
+            if attribute != 'name' and 'nan' in text.lower().split():
+                raise ConfigError(
+                    f'<{element.tag}> {element.get("name", "")!r} of the model: {attribute} is '
+                    f'{text!r}, expected numbers'
+                )
 
 
 def _write_joints(root: ElementTree.Element, joints: dict[str, urdf.Joint]) -> None:

@@ -355,6 +355,22 @@ def test_an_mjcf_in_the_other_unit_is_told(compiler: str, ends: str, said: str) 
     assert any(said in note for note in arm.notes)
 
 
+@pytest.mark.parametrize(
+    ('ends', 'said'),
+    [
+        ('90 -90', "joint 'j': range .* the lower one first"),
+        ('30 30', "joint 'j': range .* the lower one first"),
+        ('NaN 90', "<joint> 'j' of the model: range is 'NaN 90'"),
+    ],
+)
+def test_a_range_of_an_mjcf_that_is_none_is_refused(ends: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        ArmModel.from_text(
+            f'<mujoco><worldbody><body name="a"><joint name="j" range="{ends}"/>'
+            '<geom size="0.1"/></body></worldbody></mujoco>'
+        )
+
+
 def test_a_linear_axis_is_told_in_metres(tmp_path: Path) -> None:
     robot = load(tmp_path, URDF.replace('"revolute"', '"prismatic"', 1))
     assert 'j1: -2.450 to 2.450 m, 0.5 m/s, 2 m/s^2' in told(robot)
