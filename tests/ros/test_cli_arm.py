@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,15 @@ pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 pytest.importorskip('mujoco')
 
+from nrl_ros.arm.episode import ReachEpisodes
+from nrl_ros.arm.robot import load_robot
+from nrl_ros.arm.settings import ReachSettings
+from nrl_ros.cli.config import resolve
 from nrl_ros.cli.runs import open_run
+from nrl_ros.core.learner import Learner
+from nrl_ros.core.types import AgentInfo, Delivery
 from nrl_ros.schema.files import find_config
+from nrl_ros.storage.checkpoint import write_checkpoint
 from tests.ros.test_cli import TIMEOUT_S, children, environment, nrl, summary, wait_until
 
 pytestmark = pytest.mark.ros
@@ -144,3 +152,32 @@ def test_a_node_that_dies_ends_it_and_is_named(arm, tmp_path):
     assert process.returncode == 1
     assert 'safety ended unexpectedly with signal SIGKILL' in output
     gone(nodes)
+
+
+def test_a_policy_that_the_learner_refuses_ends_it_with_both_sides_named(arm, tmp_path):
+    """The model comes from the driver, so that only the learner can compare."""
+    settings = resolve(find_config('planar'), (), {})
+    task = ReachSettings.model_validate(dict(settings.environment.bridge.options))
+    spec = ReachEpisodes(load_robot('planar'), task, 1).spec
+    learned = spec.manifest.replace('1.5 rad/s', '1.25 rad/s', 1)
+    learner = Learner(settings.learner.core())
+    spec = replace(spec, instances=1, manifest=learned)
+    learner.join(AgentInfo(settings.environment.agent, 1, spec, False, Delivery.EVERY_STEP))
+    policy = tmp_path / 'learner_00000001.nrl'
+    write_checkpoint(policy, 'learner', learner.snapshot() | {'number': 1})
+    driver = subprocess.Popen(
+        [sys.executable, '-m', 'sim_bridge.arm_driver', '--ros-args', '-p', 'robot:=planar',
+         '-p', 'topics.description:=robot_description'],
+        env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        file = tmp_path / 'patient.yaml'
+        described = yaml.safe_load(file.read_text()) | {'model': 'robot_description'}
+        file.write_text(yaml.safe_dump(described))
+        output = the_rest(process := arm('--real', '--load', policy))
+    finally:
+        driver.kill()
+        driver.wait()
+    assert process.returncode == 1
+    assert 'the learner does not act for this arm' in output
+    assert '1.25 rad/s' in output and '1.5 rad/s' in output

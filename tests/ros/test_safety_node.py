@@ -341,6 +341,8 @@ def test_stop_and_clear_are_services(arm):
     status = arm.status(lambda message: message.mode == STOPPED)
     assert status.why == 'service ~/stop'
     arm.wish = None
+    # Until it is seen to stand.
+    arm.go_on()
     assert arm.clear().success
     arm.now()
     arm.mode(HOLDING)
@@ -396,14 +398,15 @@ def test_joint_states_that_do_not_come_stop_it_and_people_are_told(arm):
 
 @pytest.mark.parametrize(('milliseconds', 'stops'), [(100, False), (10, True)])
 def test_a_driver_without_velocities_is_judged_by_its_stamps(arm, milliseconds, stops):
-    """0.16 rad to and fro, four states each, whenever they come: 0.4 rad/s, or 4."""
+    """0.2 rad to and fro, eight states each, whenever they come: 0.25 rad/s, or 2.5."""
     arm.connected = False
     begin = arm.stamp.sec * 1_000_000_000 + arm.stamp.nanosec
     arm.now()
     for number in range(1, 3 * LONG_ENOUGH):
         at = begin + number * milliseconds * 1_000_000
         arm.stamp = Time(sec=at // 1_000_000_000, nanosec=at % 1_000_000_000)
-        arm.tell((HOME[0] + 0.04 * (abs((number + 2) % 8 - 4) - 2), HOME[1]), velocity=())
+        place = 0.0245 * (abs((number + 4) % 16 - 8) - 4)
+        arm.tell((HOME[0] + place, HOME[1]), velocity=())
         arm.probe.until(lambda n=number: len(arm.since()) >= n, 'a period')
     if stops:
         arm.stopped_for(Cause.OUT_OF_LIMITS)
@@ -435,8 +438,8 @@ def test_a_joint_state_that_is_no_numbers_stops_it(arm, position, velocity):
     arm.lie = (position, velocity)
     arm.stopped_for(Cause.BAD_STATE)
     arm.lie, arm.wish = (), None
-    # One good state later it may be cleared.
-    arm.go_on(3)
+    # Good states later, and once it is seen to stand, it may be cleared.
+    arm.go_on()
     assert arm.clear().success
 
 

@@ -141,6 +141,16 @@ def test_an_arm_that_has_come_to_rest_is_found_at_rest() -> None:
             assert made.velocity[0] == 0.0
 
 
+def test_an_arm_that_stood_for_a_while_is_found_at_rest_again_as_soon() -> None:
+    """Its long rest is no sign that it is measured seldom, however long states may be old."""
+    made = SpeedEstimator(np.array([TOP]), WINDOW, 1.0)
+    for number in range(200):
+        stamp = PERIOD * number
+        made.put(stamp, np.array([0.3 * min(max(stamp - 0.8, 0.0), 0.08)]), NONE)
+        if stamp >= 0.88 + WINDOW + PERIOD:
+            assert made.velocity[0] == 0.0
+
+
 @pytest.mark.parametrize('gap', [0.11, 5.0, 1e6])
 def test_across_a_gap_nothing_is_known(gap: float) -> None:
     made = estimator()

@@ -111,7 +111,7 @@ class SpeedEstimator:
         samples = self._samples
         since_s = stamp_s - self._changed_s
         if samples and np.array_equal(samples[-1][1], position):
-            if since_s <= _PATIENCE * max(self._intervals, default=0.0):
+            if since_s <= _PATIENCE * self._usual_s():
                 return
         elif samples:
             if self._jumps(stamp_s, position):
@@ -129,6 +129,12 @@ class SpeedEstimator:
                 # Absurd positions are refused for what they are.
                 self._slope = (position - samples[0][1]) / span_s
 
+    def _usual_s(self) -> float:
+        """For how long a position is usually repeated before it is measured anew [s]."""
+        intervals = sorted(self._intervals)
+        # Not the longest: an arm that stood before it moved has not been measured seldom.
+        return intervals[(len(intervals) - 1) // 2] if intervals else 0.0
+
     def _jumps(self, stamp_s: float, position: Array) -> bool:
         """Whether this is a jump, and none that goes on."""
         before_s, before = self._samples[-1]
@@ -138,7 +144,8 @@ class SpeedEstimator:
             return False
         since_s, last = stamp_s - self._jumped_s, self._last_jump
         self._jumped_s, self._last_jump = stamp_s, np.where(far, step, 0.0)
-        return since_s > 2.0 * self._window_s or not (last * self._last_jump > 0.0).any()
+        goes_on = (np.sign(last) == np.sign(step)) & far
+        return since_s > 2.0 * self._window_s or not goes_on.any()
 
     def _judge(self, stamp_s: float, reported: Array) -> None:
         self._reports.append((stamp_s, np.nan_to_num(reported)))
