@@ -25,7 +25,7 @@ demo: setup
 
 lint: setup-test
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict nrl_ros/core nrl_ros/arm nrl_ros/schema nrl_ros/storage nrl_ros/study nrl_ros/doctor.py sim_bridge
+	$(BIN)/mypy --strict nrl_ros/core nrl_ros/arm nrl_ros/schema nrl_ros/storage nrl_ros/study nrl_ros/doctor.py nrl_ros/installed.py sim_bridge
 
 # Fast tests first, then those with real nodes, then long ones; one run, one count.
 test: lint

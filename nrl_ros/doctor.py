@@ -1,6 +1,6 @@
 """What of ROS, messages, middleware and packages is present, and how to mend what is not.
 
-Imports nothing but the standard library, so that it can speak where everything else is missing.
+Needs nothing but the standard library, so that it can speak where everything else is missing.
 Each probe runs alone: what one of them raises is its finding, not the end of the others.
 """
 
@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from nrl_ros import installed
+
 HERE = Path(__file__).resolve().parent
 ROUNDTRIP_S = 15.0
 LOCKS = Path('/proc/locks')
@@ -32,17 +34,6 @@ _BUILD = (
     '`make setup` in a checkout; `pip install .` of it in a virtual environment; '
     'or `colcon build` in a workspace, then source install/setup.bash'
 )
-_NEEDED = {
-    'gymnasium': (1, 1),
-    'matplotlib': (3, 8),
-    'msgpack': (1, 0),
-    'numpy': (1, 26),
-    'pydantic': (2, 6),
-    'PyYAML': (6,),
-    'rich': (13,),
-    'typer': (0, 12),
-}
-_BELOW = {'gymnasium': 2, 'pydantic': 3}
 _OPTIONAL = {
     'mujoco': 'python -m pip install "nrl_ros[arm]"; only arms need it',
     'torch': 'python -m pip install "nrl_ros[torch]"; only comparisons with BP need it',
@@ -127,11 +118,11 @@ def run() -> list[Check]:
         _check('C and C++ compiler', _compiler, 'apt install g++ (Debian, Ubuntu)', required=False),
     ]
     checks += [
-        _check(name, partial(_package, name), f'python -m pip install "{_wanted(name)}"')
-        for name in _NEEDED
+        _check(name, partial(_package, name), f'python -m pip install "{installed.wanted(name)}"')
+        for name in installed.NEEDED
     ]
     checks += [
-        _check(name, partial(_version, name), remedy, required=False)
+        _check(name, partial(installed.version, name), remedy, required=False)
         for name, remedy in _OPTIONAL.items()
     ]
     checks += [
@@ -182,7 +173,7 @@ def run() -> list[Check]:
 def _check(name: str, probe: Callable[[], str], remedy: str, *, required: bool = True) -> Check:
     try:
         return Check(name, True, probe(), remedy, required)
-    except Finding as finding:
+    except (Finding, installed.Unsuitable) as finding:
         return Check(name, False, str(finding), remedy, required)
     except Exception as error:  # noqa: BLE001 - whatever is broken, the report goes on
         text = ' '.join(f'{type(error).__name__}: {error}'.split())
@@ -208,31 +199,11 @@ def _compiler() -> str:
     return found[0]
 
 
-def _wanted(name: str) -> str:
-    return f'{name}>={".".join(map(str, _NEEDED[name]))}' + (
-        f',<{_BELOW[name]}' if name in _BELOW else ''
-    )
-
-
-def _version(name: str) -> str:
-    try:
-        return importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
-        raise Finding('not installed') from None
-
-
 def _package(name: str) -> str:
-    version = _version(name)
-    numbers = []
-    for part in version.split('.'):
-        if not part.isdigit():
-            break
-        numbers.append(int(part))
-    if tuple(numbers) < _NEEDED[name] or numbers[0] >= _BELOW.get(name, sys.maxsize):
-        raise Finding(f'{version}, wanted {_wanted(name)}')
+    found = installed.suitable(name)
     # Metadata can outlive a broken installation.
     importlib.import_module({'PyYAML': 'yaml'}.get(name, name))
-    return version
+    return found
 
 
 def _rclpy() -> str:

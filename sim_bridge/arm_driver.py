@@ -21,6 +21,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
+import nrl_ros.nodes  # noqa: F401 - every node begins there: with the packages that it needs
 from nrl_ros.arm.chain_parts import root_name
 from nrl_ros.arm.controller_facts import COMMAND_INTERFACES, INTERFACE_NAME, JOINTS
 from nrl_ros.arm.controllers import Controllers, JointSensor, Mode

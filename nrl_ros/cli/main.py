@@ -13,6 +13,7 @@ from rich.markup import escape
 
 from nrl_ros import __version__
 from nrl_ros.core.errors import ConfigError, NrlError
+from nrl_ros.installed import NEEDED, require
 
 if TYPE_CHECKING:
     from nrl_ros.cli.plan import TrainOptions
@@ -31,6 +32,14 @@ progress, stops cleanly, and leaves a run folder with settings, metrics, checkpo
 Without --domain-id and ROS_DOMAIN_ID each run takes a free ROS domain of its own (1 to 101, from
 its process id), so that two runs on one machine do not meet; it is shown at the start.
 """
+
+
+@app.callback()
+def _begin(context: typer.Context) -> None:
+    # The doctor says all of it itself, and the version is wanted where nothing works.
+    if context.invoked_subcommand not in ('doctor', 'version'):
+        require(NEEDED)
+
 
 Episodes = Annotated[int, typer.Option(help='Greedy episodes', min=1)]
 

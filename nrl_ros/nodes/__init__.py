@@ -4,6 +4,11 @@ import os
 import signal
 import sys
 
+from nrl_ros.installed import NODES, require
+
+# Before any of them is imported: too old ones end in tracebacks that say nothing of the cause.
+require(NODES)
+
 # Three processes share the cores; results stay the same bits. Has an effect only before numpy is
 # imported, and this package is what every way to start a node imports first.
 THREAD_VARIABLES = ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS')

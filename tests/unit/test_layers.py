@@ -50,7 +50,8 @@ ROOMS: dict[str, set[str]] = {
     | ROS,
     'nrl_ros/nodes': ENTRY | ARM_MESSAGES,
     'nrl_ros/app.py': ENTRY,
-    'nrl_ros/doctor.py': STANDARD,
+    'nrl_ros/installed.py': STANDARD,
+    'nrl_ros/doctor.py': STANDARD | {'nrl_ros.installed'},
     'nrl_ros/cli': ENTRY
     | {'typer', 'rich', 'matplotlib', 'mpl_toolkits', 'pydantic', 'annotated_types'},
     'sim_bridge': STANDARD | {'numpy', 'pydantic', 'gymnasium', CORE, ARM, 'sim_bridge'},

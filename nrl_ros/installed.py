@@ -1,0 +1,100 @@
+"""Which Python packages are needed, and one line instead of a traceback where one does not do.
+
+Imports nothing but the standard library, since it speaks where everything else is too old.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import sys
+from collections.abc import Iterable
+
+# The oldest version that does; requirements/run.txt has the same.
+NEEDED = {
+    'gymnasium': (1, 1),
+    'matplotlib': (3, 8),
+    'msgpack': (1, 0),
+    'numpy': (1, 26),
+    'pydantic': (2, 6),
+    'PyYAML': (6,),
+    'rich': (13,),
+    'typer': (0, 12),
+}
+# The first version that does not any more.
+_BELOW = {'gymnasium': 2, 'pydantic': 3}
+# What a node imports whatever it is told to do.
+NODES = ('msgpack', 'numpy', 'pydantic', 'PyYAML')
+# What prints anything at all, `nrl doctor` included.
+SCREEN = ('rich', 'typer')
+
+
+class Unsuitable(Exception):  # noqa: N818 - not an error of the program
+    """A package is missing or has another version than the needed one; the text says which."""
+
+
+def wanted(name: str) -> str:
+    """Return the requirement of a package as pip takes it."""
+    return f'{name}>={".".join(map(str, NEEDED[name]))}' + (
+        f',<{_BELOW[name]}' if name in _BELOW else ''
+    )
+
+
+def version(name: str) -> str:
+    """Return the version of an installed package.
+
+    Raises:
+        Unsuitable: it is not installed.
+    """
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        raise Unsuitable('not installed') from None
+
+
+def suitable(name: str) -> str:
+    """Return the version of a needed package.
+
+    Raises:
+        Unsuitable: it is not installed, too old, or too new.
+    """
+    found = version(name)
+    numbers = []
+    for part in found.split('.'):
+        if not part.isdigit():
+            break
+        numbers.append(int(part))
+    if tuple(numbers) < NEEDED[name] or numbers[0] >= _BELOW.get(name, sys.maxsize):
+        raise Unsuitable(f'{found}, wanted {wanted(name)}')
+    return found
+
+
+def _fault(name: str) -> str:
+    try:
+        suitable(name)
+    except Unsuitable as fault:
+        return str(fault)
+    return ''
+
+
+def require(names: Iterable[str]) -> None:
+    """Go on only where these packages do.
+
+    Raises:
+        SystemExit: one line that names each that does not, and how to mend it; exit code 1.
+    """
+    faults = {name: fault for name in NEEDED if (fault := _fault(name))}
+    asked = [f'{name} ({faults[name]})' for name in names if name in faults]
+    if not asked:
+        return
+    # All at once, so that the next command does not find the next one.
+    install = 'python3 -m pip install ' + ' '.join(f'"{wanted(name)}"' for name in faults)
+    # A distribution's own Python is not to be changed by pip, and newer systems refuse it.
+    venv = (
+        'python3 -m venv --system-site-packages ~/nrl_venv && . ~/nrl_venv/bin/activate && '
+        if sys.prefix == sys.base_prefix
+        else ''
+    )
+    sys.exit(
+        f'error: {", ".join(asked)} in {sys.prefix}; to mend it: {venv}{install} '
+        '(docs/installed_ros.md)'
+    )
