@@ -38,14 +38,11 @@ FIFO = {
 }
 # Time to save what was learned, on a slow disk too.
 AGAIN = {'respawn': True, 'respawn_delay': 2.0, 'sigterm_timeout': '30', 'sigkill_timeout': '30'}
-LIMITED = {
-    'log_level': ['debug', 'info', 'warn', 'error', 'fatal'],
-    'realtime': ['true', 'false'],
-}
+LIMITED = {'log_level': ['debug', 'info', 'warn', 'error', 'fatal'], 'realtime': ['true', 'false']}
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The nodes; when the safety node ends, everything does."""
+    """The nodes; when the safety node ends, the arm is brought to rest, and everything ends."""
     arguments = [
         DeclareLaunchArgument(
             key, default_value=default, description=text, choices=LIMITED.get(key)
@@ -87,7 +84,12 @@ def generate_launch_description() -> LaunchDescription:
         )
         for name, values in own.items()
     ]
-    end = RegisterEventHandler(
-        OnProcessExit(target_action=safety, on_exit=[Shutdown(reason='the safety node has ended')])
-    )
-    return LaunchDescription([*arguments, end, safety, driver, *learning])
+    # An arm whose safety node was killed may go on as it was commanded last.
+    at_rest = rated | {'only_rest': True}
+    rest = Node(executable='safety', name='safety', parameters=[*files, at_rest], **common)
+    ended = [Shutdown(reason='the safety node has ended')]
+    ends = [
+        RegisterEventHandler(OnProcessExit(target_action=target, on_exit=actions))
+        for target, actions in ((safety, [rest]), (rest, ended))
+    ]
+    return LaunchDescription([*arguments, *ends, safety, driver, *learning])

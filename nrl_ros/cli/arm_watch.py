@@ -29,6 +29,7 @@ from nrl_ros.cli.processes import (
 from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.cli.watch import Outcome
 from nrl_ros.core.safety.announcer import Announcer
+from nrl_ros.core.safety.standing import PRESS
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
 from nrl_ros.ros.signals import Signals
@@ -41,6 +42,8 @@ _SETTLE_S = 1.5
 _WAITS_S = 2.0
 # An environment that the learner has not taken up for so long is refused.
 _UNSERVED_S = 8.0
+# Longest wait for an arm to come to rest whose safety node has died: the start of another one, too.
+_REST_S = 20.0
 _DISTANCE = 'final_distance_m'
 _ABORTED = 3
 _MODES = {
@@ -218,6 +221,8 @@ class ArmWatch:
             for name in (*driver, *(name for group in reversed(_STOPPING) for name in group)):
                 processes.start(name)
             outcome = self._until_done(processes, rows)
+            if names.SAFETY in processes.ended() and not options.dry_run:
+                outcome.reason = f'{self._bring_to_rest(processes, rows)}; {outcome.reason}'
             for group in _STOPPING:
                 processes.stop(group)
                 if group == (names.ENVIRONMENT,):
@@ -262,6 +267,22 @@ class ArmWatch:
             f'the learner does not act for this arm: in {_UNSERVED_S:.0f} s it has not taken the '
             f'environment up. What it says:\n{processes.last_lines(names.LEARNER)}'
         ).rstrip()
+
+    def _bring_to_rest(self, processes: Processes, rows: Table) -> str:
+        """Stop an arm whose safety node has died, which may go on as it was commanded last.
+
+        Returns:
+            What has become of the arm.
+        """
+        self._say(f'the safety node has died, the arm may move on: {PRESS}')
+        processes.start(names.SAFETY, '-p', 'only_rest:=true')
+        end = time.monotonic() + _REST_S
+        while names.SAFETY not in processes.ended() and time.monotonic() < end:
+            self._spin()
+            self._show(rows)
+        if processes.ended().get(names.SAFETY) == 0:
+            return 'the arm was brought to rest by another safety node'
+        return f'the arm may still move: {PRESS}'
 
     def _settle(self) -> None:
         """Read what the environment said last, and the learner's next report, which is later."""

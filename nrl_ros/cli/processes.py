@@ -85,9 +85,14 @@ class Processes:
         # Were running when they were told to end.
         self._stopped: list[Started] = []
 
-    def start(self, name: str) -> None:
-        """Start one of MODULES; processes are stopped in the opposite order."""
-        command = [sys.executable, '-m', MODULES[name], *self._arguments]
+    def start(self, name: str, *arguments: str) -> None:
+        """Start one of MODULES; processes are stopped in the opposite order.
+
+        Args:
+            name: of the node.
+            arguments: further ROS arguments of this one, such as '-p', 'only_rest:=true'.
+        """
+        command = [sys.executable, '-m', MODULES[name], *self._arguments, *arguments]
         self._started.append(_start(name, command, self._log / f'{name}.log', self._environment))
 
     def ended(self) -> dict[str, int]:

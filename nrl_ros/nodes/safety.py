@@ -13,8 +13,9 @@ from math import inf
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
@@ -23,14 +24,18 @@ from trajectory_msgs.msg import JointTrajectory
 from nrl_ros.arm.controller_facts import QUESTIONS, ControllerFacts, judge, state_problem
 from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.arm.robot import Robot, make_robot
-from nrl_ros.core.errors import NrlError
+from nrl_ros.core.errors import BridgeError, ConfigError, NrlError
 from nrl_ros.core.safety.announcer import Announcer
 from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.core.safety.standing import PRESS
 from nrl_ros.core.safety.supervisor import Supervisor
+from nrl_ros.nodes.safety_commands import CommandIntake
 from nrl_ros.nodes.safety_publishers import PublisherCheck
+from nrl_ros.nodes.safety_status import diagnostics
 from nrl_ros.ros import conversion, graph, names, qos
 from nrl_ros.ros.controller import ControllerCheck, ControllerState
+from nrl_ros.ros.executor import take
 from nrl_ros.ros.hearing import Sender
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader, forward_command, trajectory
@@ -47,10 +52,12 @@ _ACTIVE = 'the controller, which is not active'
 _LOOK_S = 0.1
 # Of the distance between arm and reference, where velocities are commanded, in a period.
 _ANCHOR_GAIN = 0.05
-# Within so long after its last command an arm belongs to who commanded it.
-_SAME_COMMANDER_S = 1.0
 # What is waited for is said when it has been the same for so long.
 _WAITS_S = 2.0
+# Longest wait for the arm to stand before the node commands it no more, beside its braking time.
+_REST_S = 1.0
+# How often it is said that an arm does not stand that is commanded to.
+_ALARM_S = 1.0
 # Longest wait for the controller to have the command to stand still.
 _LAST_COMMAND_S = 0.2
 
@@ -67,15 +74,29 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._robot: Robot | None = None
         self._supervisor: Supervisor | None = None
         self._leaving = False
+        # The process ends: it cannot be refused, nor when the node was shut down by its service.
+        self._ends = self._ends_at_rest = False
+        # What was asked for before there was a model, and whether the button is pressed.
+        self._early_stop = ''
+        self._pressed: bool | None = None
+        # It has commanded an arm: what limits it stays for as long as the process lives.
+        self._armed: SafetyNodeSettings | None = None
+        self._node_settings.also_fixed = frozenset({'use_sim_time'})
 
     # ----------------------------------------------------------- lifecycle
 
     def configure(self) -> None:
         """Read the robot, make its topics; a model from a topic is waited for."""
         description = read_robot(self.settings.robot)
+        self._ends_at_rest = self.settings.only_rest
+        if self._ends_at_rest:
+            self._early_stop = 'this safety node only brings the arm to rest'
         self._state = self.publisher(SafetyState, names.SAFETY_STATE, qos.step())
         self._status = self.publisher(SafetyStatus, names.SAFETY_STATUS, qos.latched())
         self._diagnostics = self.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
+        self.hear_any(Bool, description.control.emergency_stop_topic, self._on_emergency)
+        self.service(Trigger, names.STOP, self._on_stop)
+        self.service(Trigger, names.CLEAR, self._on_clear)
         if description.model == FROM_TOPIC:
             topic = self.resolve_topic_name(description.control.description_topic)
 
@@ -88,7 +109,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
                     name = self.resolve_topic_name(topic)
                     self.fail(f'the model on {name} cannot be used: {error}')
 
-            self.subscription(String, topic, qos.latched(), model_came, inactive=True)
+            self.hear_any(String, topic, model_came)
             self.get_logger().info(f'waiting for the model on {topic}')
         else:
             self._take(description, '')
@@ -98,17 +119,14 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         """Make everything that needs the model."""
         self._robot = robot = make_robot(description, xml=xml, share=self.settings.speed_share)
         self._reader = JointReader(robot.joints, robot.continuous)
-        self._names = JointReader(robot.joints)
         state_topic = self.resolve_topic_name(description.control.state_topic)
         self._supervisor = Supervisor(
             supervisor_settings(robot, dry_run=self.settings.dry_run, state_topic=state_topic),
             MotionFilter(robot.limits, robot.period_s, guard=robot.guard()),
             robot.hard,
         )
-        still = np.zeros(len(robot.joints))
-        self._wanted, self._measured = still, still
-        self._session = self._sequence = 0
-        self._commanded_at = -math.inf
+        self._measured = np.zeros(len(robot.joints))
+        self._commands = CommandIntake(self, robot, self._supervisor)
         self._verdict = Verdict(Mode.WAITING, Cause(0), '', None, None, 0, False, -1, inf, inf)
         self._periods: list[float] = []
         self._ticked_at = math.nan
@@ -122,19 +140,19 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._command = self.publisher(kind, control.command_topic, qos.step())
         else:
             self._command = self._publisher_check.publisher(kind, control.command_topic)
-        self.subscription(
+        self._joint_states = self.subscription(
             JointState, control.state_topic, qos.sensor(), self._on_joints, with_sender=True
         )
-        self.subscription(ArmCommand, names.ARM_COMMAND, qos.step(), self._on_command)
-        self.subscription(Bool, control.emergency_stop_topic, qos.event(), self._on_emergency)
+        self.subscription(
+            ArmCommand, names.ARM_COMMAND, qos.step(), self._commands.on_command, with_sender=True
+        )
         self.subscription(Empty, names.HEARTBEAT, qos.event(), self._on_heartbeat)
         if watchdog.running_topic:
-            self.subscription(Bool, watchdog.running_topic, qos.latched(), self._on_running)
+            self.hear_any(Bool, watchdog.running_topic, self._on_running)
         if watchdog.speed_scaling_topic:
-            self.subscription(Float64, watchdog.speed_scaling_topic, qos.event(), self._on_scaling)
-        self.service(Trigger, names.STOP, self._on_stop)
-        self.service(Trigger, names.CLEAR, self._on_clear)
+            self.hear_any(Float64, watchdog.speed_scaling_topic, self._on_scaling)
         self._check_controller(robot)
+        self.periodic(graph.LOOK_S, self._commands.look)
         self.periodic(robot.period_s, self._tick)
         self.get_logger().info(
             f'robot {description.name!r}, manifest {robot.digest()}, commands '
@@ -143,6 +161,10 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         )
         for note in robot.notes:
             self.get_logger().warning(f'robot {description.name!r}: {note}')
+        if self._early_stop:
+            self._supervisor.stop(time.monotonic(), Cause.EMERGENCY_STOP, self._early_stop)
+        if self._pressed is not None:
+            self._take_button(pressed=self._pressed)
 
     def _check_publishers(self, robot: Robot) -> PublisherCheck:
         """Nobody else tells where the arm is, nor commands it."""
@@ -191,37 +213,97 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self.periodic(_LOOK_S, check.look)
         self.periodic(_LOOK_S, state.look)
 
+    def settings_changed(self, settings: SafetyNodeSettings) -> None:
+        """Refuse what would let an arm do more than it was allowed when it was first commanded.
+
+        Raises:
+            ConfigError: another robot, a larger share of speed, or the end of a dry run.
+        """
+        first = self._armed
+        if first is None:
+            return
+        wrong = [
+            f'{name} is {getattr(first, name)!r}, received {getattr(settings, name)!r}'
+            for name, looser in (
+                ('robot', settings.robot != first.robot),
+                ('speed_share', settings.speed_share > first.speed_share),
+                ('dry_run', first.dry_run and not settings.dry_run),
+            )
+            if looser
+        ]
+        if wrong:
+            raise ConfigError(
+                f'{"; ".join(wrong)}: what limits an arm that was commanded already stays as it '
+                'is; end the safety node and start another one'
+            )
+
     def activate(self) -> None:
-        """Say again what must be cleared."""
+        """Command the arm from now on; a stop of before still has to be cleared."""
         self._leaving = False
+        self._armed = self.settings
+
+    def stop(self) -> None:
+        """Leave in order, whatever the arm does: the process ends."""
+        self._ends = True
+        if self._ends_at_rest and self.active:
+            # Shut down already, as far as the lifecycle is concerned.
+            self.deactivate()
+            self.active = False
+            return
+        super().stop()
+
+    def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
+        """Shut down at rest; an arm that moves is commanded to stand until it does.
+
+        The lifecycle does not let a shutdown be refused. The process ends when the arm stands.
+        """
+        if self.active and not self._ends:
+            result = self._transition('shut down', self.deactivate, state)
+            if result != TransitionCallbackReturn.SUCCESS:
+                self._ends_at_rest = True
+                return result
+            self.active = False
+        return super().on_shutdown(state)
 
     def deactivate(self) -> None:
-        """Stop: brake within this call, so that nothing moves when the process has gone."""
-        if self._supervisor is None or self._robot is None:
+        """Brake to rest within this call, so that nothing moves when nobody commands it any more.
+
+        Raises:
+            BridgeError: the arm does not stand; it is commanded to as before. Where the process
+                ends that is said alone.
+        """
+        supervisor, robot = self._supervisor, self._robot
+        if supervisor is None or robot is None:
             return
-        now, self._leaving = time.monotonic(), True
-        self._supervisor.stop(now, Cause.EMERGENCY_STOP, 'the safety node is shut down')
-        ticks = 2 + math.ceil(
-            max(
-                speed / brake
-                for speed, brake in zip(
-                    self._robot.limits.velocity, self._robot.limits.stop_acceleration, strict=True
-                )
-            )
-            / self._robot.period_s
-        )
-        for _ in range(ticks):
-            self._tick()
-            if self._verdict.mode in (Mode.STOPPED, Mode.WAITING):
+        self._leaving = True
+        why = 'the safety node is shut down' if self._ends else 'the safety node is deactivated'
+        supervisor.stop(time.monotonic(), Cause.EMERGENCY_STOP, why)
+        braking_s = supervisor_settings(robot).standstill_time_s(robot.limits, robot.period_s)
+        end = time.monotonic() + braking_s + _REST_S
+        self._tick()
+        while restless := supervisor.restless(time.monotonic()):
+            if time.monotonic() > end:
                 break
-            time.sleep(self._robot.period_s)
+            time.sleep(robot.period_s)
+            # Nothing else is heard in this call.
+            while take(self._joint_states):
+                pass
+            self._tick()
         # The topic goes with the process, and a last command that is lost leaves the arm moving.
         self._command.wait_for_all_acked(Duration(seconds=_LAST_COMMAND_S))
         self._publish_status()
+        if not restless:
+            return
+        if not self._ends:
+            self._leaving = False
+            raise BridgeError(f'the arm {restless}: it is commanded to stand as before')
+        self.get_logger().error(f'ends, and the arm {restless}: {PRESS} if it moves')
+        self.exit_code = 1
 
     def cleanup(self) -> None:
         """Forget the robot: its file is read anew."""
         self._robot = self._supervisor = None
+        self._early_stop, self._pressed = '', None
 
     # ------------------------------------------------------------- hearing
 
@@ -244,58 +326,23 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._measured = position
         self._supervisor.on_state(now, position, velocity, (now_ns - stamp) / _GIGA)
 
-    def _on_command(self, message: ArmCommand) -> None:
-        assert self._supervisor is not None
-        now = time.monotonic()
-        wanted = self._names.take(list(message.joint), message.velocity, 'the arm command')
-        if message.session != self._session:
-            if now - self._commanded_at < _SAME_COMMANDER_S:
-                self._refuse_a_second_commander(message.agent)
-                return
-            # An environment that was started anew counts from the start again.
-            self._session, self._sequence = message.session, 0
-            self._supervisor.on_commander(now)
-        self._commanded_at = now
-        if self._is_skewed(message):
-            return
-        if self._supervisor.on_command(now, wanted, int(message.sequence)):
-            self._wanted, self._sequence = wanted, int(message.sequence)
-
-    def _is_skewed(self, message: ArmCommand) -> bool:
-        """Whether a command was held up on its way, or comes from another clock."""
-        assert self._robot is not None
-        stamp = nanoseconds(message.header.stamp)
-        age_s = (self.now_ns() - stamp) / _GIGA if stamp else 0.0
-        most_s = self._robot.description.watchdog.state_skew_s
-        if abs(age_s) <= most_s:
-            return False
-        self.counters['commands_skewed'] += 1
-        self.say_seldom(
-            'skewed',
-            f'a command of agent {message.agent!r} is not followed: by its stamp it is '
-            f'{age_s:.3f} s old, expected at most {most_s} s (watchdog.state_skew_s): compare the '
-            'clocks, and use_sim_time of both nodes',
-            error=True,
-        )
-        return True
-
-    def _refuse_a_second_commander(self, agent: str) -> None:
-        self.counters['commands_foreign'] += 1
-        self.say_seldom(
-            'foreign',
-            f'agent {agent!r} commands an arm that another one commands already on '
-            f'{self.resolve_topic_name(names.ARM_COMMAND)}: stop one, or start it in another '
-            'namespace; only the first is followed',
-            error=True,
-        )
-
     def _on_emergency(self, message: Bool) -> None:
-        assert self._supervisor is not None
-        now = time.monotonic()
-        if message.data:
-            self._supervisor.stop(now, Cause.EMERGENCY_STOP, 'the emergency stop topic')
+        before, self._pressed = self._pressed, message.data
+        if before is None and not message.data:
+            self.get_logger().warning(
+                f'{_RELEASED} says released, and was never seen pressed here: if somebody pressed '
+                'it before this node was there, the arm was not stopped by this node'
+            )
+        self._take_button(pressed=message.data)
+
+    def _take_button(self, *, pressed: bool) -> None:
+        supervisor, now = self._supervisor, time.monotonic()
+        if supervisor is None:
+            return
+        if pressed:
+            supervisor.stop(now, Cause.EMERGENCY_STOP, _RELEASED)
         # While it is pressed nothing can be cleared.
-        self._supervisor.on_permission(now, _RELEASED, not message.data)
+        supervisor.on_permission(now, _RELEASED, not pressed)
 
     def _on_heartbeat(self, _message: Empty) -> None:
         assert self._supervisor is not None
@@ -314,16 +361,32 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._supervisor.on_permission(time.monotonic(), name, granted, why)
 
     def _on_stop(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        assert self._supervisor is not None
-        self._supervisor.stop(time.monotonic(), Cause.EMERGENCY_STOP, 'service ~/stop')
-        response.success, response.message = True, 'stopping; ~/clear ends the stop'
+        supervisor, now = self._supervisor, time.monotonic()
+        text = 'service ~/stop'
+        if supervisor is None:
+            self._early_stop = text
+            why = 'the model of the arm has not come'
+        else:
+            supervisor.stop(now, Cause.EMERGENCY_STOP, text)
+            why = 'this node is not active'
+        if supervisor is None or not self.active:
+            response.message = f'nothing can be commanded, since {why}: {PRESS} if the arm moves'
+            return response
+        response.success, said = supervisor.standstill(now)
+        response.message = f'{said}; ~/clear ends the stop'
         return response
 
     def _on_clear(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        assert self._supervisor is not None
-        refused = self._supervisor.clear(time.monotonic())
+        refused = 'this node is not active, or its model has not come'
+        if self._supervisor is not None and self.active:
+            refused = self._supervisor.clear(time.monotonic())
+        if self._leaving or self._ends_at_rest:
+            refused = 'the safety node is being shut down'
         response.success = not refused
         response.message = refused or 'cleared; the arm moves with the next command'
+        if not refused:
+            # Whoever is heard next commands: of two, one may have gone.
+            self._commands.release()
         return response
 
     # ------------------------------------------------------------- commanding
@@ -339,17 +402,18 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._send(verdict)
         self._say(verdict)
         self._state.publish(self._state_message(verdict))
+        if self._ends_at_rest and verdict.mode == Mode.STOPPED:
+            self.exit_requested = True
 
     def _send(self, verdict: Verdict) -> None:
         robot = self._robot
         assert robot is not None
-        if verdict.position is None or verdict.velocity is None:
+        if verdict.velocity is None:
             return
         control = robot.description.control
         if control.interface == 'velocity':
             self._command.publish(forward_command(verdict.velocity))
-        elif verdict.mode == Mode.STOPPED and self._is_elsewhere(verdict.position):
-            # Whoever moved a stopped arm must not see it jump back when its program runs again.
+        elif verdict.position is None:
             return
         elif control.interface == 'position':
             self._command.publish(forward_command(verdict.position))
@@ -359,14 +423,10 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             seconds = control.trajectory_time_s
             self._command.publish(trajectory(robot.joints, verdict.position, still, seconds))
 
-    def _is_elsewhere(self, position: Any) -> bool:
-        """Whether the arm is further from there than it may be while it is commanded."""
-        assert self._robot is not None
-        most = self._robot.description.watchdog.tracking_error_rad
-        return not np.abs(self._measured - position).max() <= most
-
     def _say(self, verdict: Verdict) -> None:
         before, self._verdict = self._verdict, verdict
+        if PRESS in verdict.alarm:
+            self.say_seldom('alarm', f'the arm: {verdict.alarm}', every_s=_ALARM_S, error=True)
         # What is waited for while programs are starting is not worth a line.
         waits = verdict.text if verdict.mode == Mode.WAITING else ''
         if self._waits.due(self._ticked_at, waits):
@@ -374,7 +434,10 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._publish_status()
         if (verdict.mode, verdict.cause) == (before.mode, before.cause):
             return
-        if verdict.cause and not self._leaving:
+        if verdict.cause and verdict.cause == before.cause:
+            # Braking and at rest in turn, as when somebody moves a stopped arm.
+            self.get_logger().info(f'{verdict.mode.name}: {verdict.text}')
+        elif verdict.cause and not self._leaving:
             self.get_logger().error(
                 f'{verdict.mode.name}: {verdict.text}; when that is mended, call '
                 f'{self.get_fully_qualified_name()}/clear'
@@ -388,8 +451,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
     def _state_message(self, verdict: Verdict) -> SafetyState:
         assert self._robot is not None
         message = SafetyState(
-            session=self._session,
-            sequence=self._sequence,
+            session=self._commands.session,
+            sequence=self._commands.sequence,
             mode=int(verdict.mode),
             cause=int(verdict.cause),
             limited=int(verdict.limited),
@@ -397,7 +460,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             command_age_s=float(verdict.command_age_s),
             state_age_s=float(verdict.state_age_s),
             joint=list(self._robot.joints),
-            wanted=self._wanted.tolist(),
+            wanted=self._commands.wanted.tolist(),
             velocity=[] if verdict.velocity is None else verdict.velocity.tolist(),
             position=[] if verdict.position is None else verdict.position.tolist(),
             measured=self._measured.tolist(),
@@ -419,6 +482,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             manifest=robot.digest(),
             mode=int(self._verdict.mode),
             why=self._verdict.text,
+            alarm=self._verdict.alarm,
+            at_rest=self._verdict.at_rest,
             dry_run=self.settings.dry_run,
             speed_share=self.settings.speed_share,
             standstill_s=supervisor_settings(robot).standstill_time_s(robot.limits, robot.period_s),
@@ -428,35 +493,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         )
         conversion.set_stamp(message.header.stamp, self.now_ns())
         self._status.publish(message)
-        self._diagnostics.publish(self._diagnostic(message))
-
-    def _diagnostic(self, status: SafetyStatus) -> DiagnosticArray:
-        mode, cause = self._verdict.mode, self._verdict.cause
-        level, text = DiagnosticStatus.OK, mode.name.lower()
-        if cause:
-            level, text = DiagnosticStatus.ERROR, status.why
-        elif mode in (Mode.WAITING, Mode.HOLDING):
-            level = DiagnosticStatus.WARN
-        values = {
-            'robot': status.robot,
-            'manifest': status.manifest,
-            'notes': '; '.join(self._robot.notes if self._robot is not None else ()),
-            'dry run': str(status.dry_run),
-            'speed share': f'{status.speed_share:g}',
-            'jitter of the control period [s]': f'{status.jitter_s:.6f}',
-            'cause': ', '.join(kind.name or '' for kind in Cause if kind & cause),
-            **dict(zip(status.counter_name, map(str, status.counter_value), strict=True)),
-        }
-        item = DiagnosticStatus(
-            level=level,
-            name=f'{self.get_fully_qualified_name().lstrip("/")}: arm',
-            message=text,
-            hardware_id=status.robot,
-            values=[KeyValue(key=key, value=value) for key, value in values.items()],
-        )
-        message = DiagnosticArray(status=[item])
-        message.header.stamp = status.header.stamp
-        return message
+        name = self.get_fully_qualified_name().lstrip('/')
+        self._diagnostics.publish(diagnostics(name, message, self._verdict, robot.notes))
 
 
 def supervisor_settings(
@@ -476,6 +514,7 @@ def supervisor_settings(
         settle_s=watchdog.settle_s,
         anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
         permissions=(_CONTROLLER, *(name for name, topic in topics.items() if topic)),
+        controller=_CONTROLLER,
         dry_run=dry_run,
         state_topic=state_topic,
     )

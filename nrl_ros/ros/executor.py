@@ -126,7 +126,7 @@ class StepExecutor(SingleThreadedExecutor):
         wait_set.wait(_WAIT_NS)
         for pointer in wait_set.get_ready_entities('subscription'):
             subscription = self._subscriptions.get(pointer)
-            if subscription is not None and _take(subscription):
+            if subscription is not None and take(subscription):
                 self._idle_due = True
         for pointer in wait_set.get_ready_entities('timer'):
             timer = self._timers.get(pointer)
@@ -168,7 +168,7 @@ class StepExecutor(SingleThreadedExecutor):
         """Take what has come on the step path meanwhile: asking costs far less than waiting."""
         taken = False
         for subscription in self._hot:
-            taken |= _take(subscription)
+            taken |= take(subscription)
         return taken
 
     def _handle_rare(self) -> None:
@@ -182,7 +182,8 @@ class StepExecutor(SingleThreadedExecutor):
             handler.result()  # Raises what the callback raised.
 
 
-def _take(subscription: Any) -> bool:
+def take(subscription: Any) -> bool:
+    """Take the next message of a subscription and handle it; whether there was one."""
     taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
     if taken is None:
         return False

@@ -20,6 +20,7 @@ from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 
 from nrl_ros.core.errors import ConversionError, NrlError
+from nrl_ros.ros import qos
 
 # What begins each message: the encapsulation of plain CDR, big and little endian, and two bytes
 # of options.
@@ -212,3 +213,35 @@ def hear(
     # Asked for by the executor; all are raw.
     made.on_step_path = raw
     return made  # type: ignore[no-any-return]
+
+
+def hear_any(
+    node: Any,
+    kind: Any,
+    name: str,
+    callback: Callable[[Any], None],
+    refusals: Refusals,
+    *,
+    listens: Callable[[], bool] = lambda: True,
+) -> list[Subscription[Any]]:
+    """Subscribe to what every publisher says, latched or volatile, reliable or best effort.
+
+    No one profile hears them all: what was latched before comes to a transient local subscription
+    alone, which no volatile publisher matches, and a reliable one matches no best effort one. So
+    there is one of each kind, and a message may come more than once: for states, of which the
+    newest counts, such as whether a button is pressed.
+
+    Args:
+        node: whose subscriptions they are.
+        kind: message class.
+        name: of the topic.
+        callback: gets the message; the same one may come up to three times.
+        refusals: where errors are counted and said.
+        listens: whether messages are wanted now.
+    """
+    # That some of the profiles do not match is meant, and nothing to warn of.
+    silent = SubscriptionEventCallbacks(use_default_callbacks=False)
+    return [
+        hear(node, Topic(kind, name, profile), callback, refusals, listens=listens, events=silent)
+        for profile in (qos.latched(), qos.event(), qos.sensor())
+    ]

@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import rclpy
@@ -17,11 +18,12 @@ from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackRet
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
 from rclpy.signals import SignalHandlerOptions
+from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from nrl_ros.core.errors import NrlError
 from nrl_ros.ros.executor import StepExecutor
-from nrl_ros.ros.hearing import Refusals, Topic, hear
+from nrl_ros.ros.hearing import Refusals, Topic, hear, hear_any
 from nrl_ros.ros.middleware import prepare_middleware
 from nrl_ros.ros.parameters import NodeParameters
 from nrl_ros.ros.scheduling import set_realtime_priority
@@ -144,8 +146,11 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Disarm."""
-        super().on_deactivate(state)
         result = self._transition('deactivate', self.deactivate, state)
+        if result == TransitionCallbackReturn.FAILURE:
+            # Refused: the node stays active.
+            return result
+        super().on_deactivate(state)
         self.active = False
         return result
 
@@ -253,7 +258,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         *,
         inactive: bool = False,
         **how: bool,
-    ) -> None:
+    ) -> Subscription[Any]:
         """Subscribe; silent while the node is inactive, unless ``inactive`` is given.
 
         Whatever the callback raises is counted by its type and logged once; the message is
@@ -282,6 +287,15 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
             **how,
         )
         self._made.append(lambda: self.destroy_subscription(made))
+        return made
+
+    def hear_any(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
+        """Subscribe to a state that any publisher may tell, see ``hearing.hear_any``.
+
+        It is heard while the node is configured, active or not: a latched one comes once.
+        """
+        for made in hear_any(self, kind, topic, callback, self._refusals):
+            self._made.append(partial(self.destroy_subscription, made))
 
     def dropped(self, error: NrlError) -> None:
         """Count an error that was no message's, and say it."""

@@ -35,6 +35,8 @@ class NodeParameters(Generic[Model]):
 
     Attributes:
         fixed: the node is configured.
+        also_fixed: names of parameters that are not among the settings and do not change either
+            while the node is configured.
 
     Args:
         node: the node.
@@ -57,6 +59,7 @@ class NodeParameters(Generic[Model]):
         }
         self.settings = load(model, overrides, source=f'parameters of {node.get_name()}')
         self.fixed = False
+        self.also_fixed: frozenset[str] = frozenset()
         self._live: set[str] = set()
         self._at_start: set[str] = set()
         fields = _fields(model)
@@ -79,8 +82,7 @@ class NodeParameters(Generic[Model]):
 
     def _on_set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
         mine = [p for p in parameters if not p.name.startswith(_FOREIGN)]
-        if not mine:
-            return SetParametersResult(successful=True)
+        named = {p.name for p in parameters}
         now = flatten(self.settings)
         given = [p.name for p in mine if p.name in self._at_start and p.value != now.get(p.name)]
         if given:
@@ -90,6 +92,9 @@ class NodeParameters(Generic[Model]):
                 'or in its parameter file: start it anew',
             )
         fixed = [p.name for p in mine if p.name not in self._live] if self.fixed else []
+        fixed += sorted(self.also_fixed & named) if self.fixed else []
+        if not (mine or fixed):
+            return SetParametersResult(successful=True)
         if fixed:
             return SetParametersResult(
                 successful=False,

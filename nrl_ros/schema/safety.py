@@ -17,4 +17,9 @@ class SafetyNodeSettings(Settings):
         1.0, gt=0, le=1, description='Of the described speeds and accelerations; 0.1 at first [1]'
     )
     dry_run: bool = Field(False, description='Compute and show commands, send none')
+    only_rest: bool = Field(
+        False,
+        description='Bring an arm that moves to rest, then end, and let it do nothing else: for '
+        'an arm whose safety node has died',
+    )
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')

@@ -17,7 +17,7 @@ from nrl_ros.core.safety.braking import Limited
 from nrl_ros.core.safety.motion import Motion, MotionFilter
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings
 from nrl_ros.core.safety.supervisor import Supervisor
-from tests.unit.safety_bench import FAST, GUARD, INSIDE, PERIOD, SETTINGS, Rig, Wall
+from tests.unit.safety_bench import FAST, GUARD, INSIDE, PERIOD, RESTED, SETTINGS, Rig, Wall
 from tests.unit.safety_bench import limits_of as limits
 
 
@@ -273,9 +273,13 @@ def test_stale_joint_states_stop() -> None:
     assert rig.counters['stop_stale_state'] == 1
     for _ in range(4):
         verdict = rig.tick()
-    assert verdict.mode == Mode.STOPPED
+    assert verdict.velocity is not None
+    assert not verdict.velocity.any()
     assert verdict.cause == Cause.STALE_STATE
-    assert verdict.text == 'joint state is 0.110 s old'
+    # Whether it stands is not known, and not said.
+    assert verdict.mode == Mode.STOPPING
+    assert verdict.text.startswith('joint state is 0.110 s old; commanded to stand, is not seen')
+    assert rig.run(RESTED).mode == Mode.STOPPED
 
 
 def hold_up(rig: Rig) -> None:
@@ -321,7 +325,7 @@ def test_an_arm_that_has_not_been_moved_begins_anew(fault: Callable[[Rig], None]
     rig.state()
     for _ in range(12):
         verdict = rig.tick()
-    assert verdict.mode == Mode.STOPPED
+    assert verdict.mode == Mode.STOPPING
     assert verdict.cause == Cause.STALE_STATE
 
 
@@ -345,7 +349,7 @@ def test_nothing_is_commanded_before_all_has_come_in_time_for_a_while() -> None:
     assert rig.run(21).mode == Mode.WAITING
     assert rig.run(1).mode == Mode.HOLDING
     rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'a person')
-    rig.run(5)
+    rig.run(RESTED)
     assert rig.supervisor.clear(rig.now) == ''
     assert rig.run(1).mode == Mode.HOLDING
 
@@ -452,6 +456,7 @@ def test_a_lost_heartbeat_stops() -> None:
     assert modes == [Mode.FOLLOWING] * 3 + [Mode.STOPPING]
     rig.run(9)
     assert rig.supervisor.clear(rig.now).startswith('no heartbeat')
+    rig.run(RESTED)
     rig.supervisor.on_heartbeat(rig.now)
     rig.state()
     assert rig.supervisor.clear(rig.now) == ''
@@ -518,15 +523,18 @@ def test_whatever_comes_at_a_time_that_cannot_be_stops(now: float, name: str, va
     assert verdict.cause == Cause.OVERRUN
     for _ in range(4):
         verdict = rig.supervisor.tick(now)
-    assert verdict.mode == Mode.STOPPED
+    assert verdict.velocity is not None
+    assert not verdict.velocity.any()
+    # Nothing that is heard has a time, so that it is not known whether the arm stands.
+    assert verdict.mode == Mode.STOPPING
     if not math.isfinite(now):
-        assert rig.supervisor.clear(now) == verdict.text
+        assert rig.supervisor.clear(now) == f'the time is {now}'
 
 
 def test_a_permission_is_withdrawn_whatever_the_time() -> None:
     rig = moving()
     rig.supervisor.on_permission(math.nan, 'program', False)
-    assert rig.run(6).cause == Cause.OVERRUN
+    assert rig.run(5 + RESTED).cause == Cause.OVERRUN
     assert rig.supervisor.clear(rig.now) == 'no permission of program'
 
 
@@ -537,7 +545,7 @@ def test_what_was_heard_before_the_clock_was_set_back_is_forgotten() -> None:
         verdict = rig.tick()
     assert verdict.state_age_s == math.inf
     assert rig.supervisor.clear(rig.now) == 'no joint state'
-    rig.state()
+    rig.run(RESTED)
     assert rig.supervisor.clear(rig.now) == ''
     assert rig.run(5, 1.0, 1.0).mode == Mode.FOLLOWING
 
@@ -553,9 +561,11 @@ def test_a_stop_is_cleared_only_when_it_stands_and_holds_until_a_new_command() -
         rig.state(velocity=[0.0, 0.06])
         rig.tick()
     assert rig.supervisor.clear(rig.now) == 'the arm still moves at 0.0600 rad/s (joint_1)'
+    rig.run(5)
+    assert rig.supervisor.clear(rig.now) == 'the arm has not stood for 0.1 s yet'
     # Meanwhile somebody has moved it.
     rig.position = np.array([0.4, 0.4])
-    rig.run(1, 1.0, 1.0)
+    rig.run(RESTED, 1.0, 1.0)
     rig.state(position=[0.4, 0.4])
     assert rig.supervisor.clear(rig.now) == ''
     rig.position = np.array([0.4, 0.4])
@@ -580,7 +590,7 @@ def test_a_stop_is_not_cleared_while_its_cause_persists() -> None:
     rig.now += 0.2
     rig.tick()
     assert 'joint state is' in rig.supervisor.clear(rig.now)
-    rig.state()
+    rig.run(RESTED)
     assert rig.supervisor.clear(rig.now) == ''
 
 
@@ -589,7 +599,7 @@ def test_causes_that_come_together_are_all_told() -> None:
     emergency(rig)
     emergency(rig)
     rig.supervisor.stop(rig.now, Cause.CONTRACT, 'something else')
-    verdict = rig.run(6)
+    verdict = rig.run(4 + RESTED)
     assert verdict.cause == Cause.EMERGENCY_STOP | Cause.CONTRACT
     assert verdict.text == 'somebody pressed it; something else'
     assert rig.counters['stop_emergency_stop'] == 1
@@ -598,7 +608,7 @@ def test_causes_that_come_together_are_all_told() -> None:
 def test_a_stop_before_the_beginning_is_latched_too() -> None:
     rig = Rig()
     emergency(rig)
-    verdict = rig.run(10, 1.0, 1.0)
+    verdict = rig.run(RESTED, 1.0, 1.0)
     assert verdict.mode == Mode.STOPPED
     assert verdict.position is None
     assert rig.supervisor.clear(rig.now) == ''
@@ -642,7 +652,7 @@ def test_what_a_guard_raises_is_a_stop() -> None:
     assert rig.supervisor.clear(rig.now) == ''
     rig = Rig(guard=guard)
     guard.broken = True
-    verdict = rig.run(1)
+    verdict = rig.run(RESTED)
     assert verdict.mode == Mode.STOPPED
     assert verdict.position is None
 

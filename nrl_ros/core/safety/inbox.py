@@ -13,6 +13,7 @@ from nrl_ros.core.safety.continuity import Continuity
 from nrl_ros.core.safety.limits import JointLimits
 from nrl_ros.core.safety.measured import JUDGED_PERIODS, SpeedEstimator
 from nrl_ros.core.safety.records import Cause, SupervisorSettings, finite_row
+from nrl_ros.core.safety.rest import RestWatch
 from nrl_ros.core.safety.state_monitor import StateMonitor, unit_question
 
 Array = NDArray[Any]
@@ -47,6 +48,9 @@ class Inbox:
 
     Attributes:
         monitor: what became of the newest joint states.
+        state: the newest good joint state, None before the first.
+        command: the newest command, None where there is none to follow.
+        rest: judges whether the arm stands.
     """
 
     def __init__(
@@ -71,11 +75,15 @@ class Inbox:
         self._continuity = Continuity(limits, self._top, settings.position_tolerance_rad)
         self.state: State | None = None
         self.command: Command | None = None
+        self.rest = RestWatch(
+            settings.still_rad_s, settings.still_time_s, gap_s=settings.state_timeout_s
+        )
         self._command_s = -math.inf
         self._sequence: int | None = None
         self._heartbeat_s = -math.inf
         # Those that are withheld, with why; those that were granted have none.
-        self._withheld: dict[str, str] = dict.fromkeys(settings.permissions, '')
+        wanted = filter(None, (*settings.permissions, settings.controller))
+        self._withheld: dict[str, str] = dict.fromkeys(wanted, '')
 
     def put_state(
         self, now: float, position: Any, velocity: Any, age_s: float, *, moving: bool
@@ -108,6 +116,7 @@ class Inbox:
         if self._speed.put(now - age_s, places, speeds):
             self._speed_known_s = now
         self.state = State(places, self._speed.velocity, now - max(age_s, 0.0))
+        self.rest.put(self.state.stamp_s, places, self._speed.velocity)
         return ''
 
     def _not_finite(self, position: Any, velocity: Any) -> str:
@@ -151,6 +160,10 @@ class Inbox:
         else:
             self._withheld[name] = why
 
+    def is_granted(self, name: str) -> bool:
+        """Whether a permission was granted and not withdrawn since."""
+        return name not in self._withheld
+
     def forget_sequence(self) -> None:
         """Drop the command and begin counting anew: somebody else commands."""
         self.command = self._sequence = None
@@ -162,20 +175,48 @@ class Inbox:
         self._speed.forget()
         self.monitor.forget()
         self._continuity.forget()
+        self.rest.forget()
 
     def state_age_s(self, now: float) -> float:
         """Of the newest joint state, infinite without one [s]."""
         return math.inf if self.state is None else now - self.state.stamp_s
 
+    def is_fresh(self, now: float) -> bool:
+        """Whether the newest joint state is young enough to judge by."""
+        return self.state_age_s(now) <= self._settings.state_timeout_s
+
+    def at_rest(self, now: float) -> bool:
+        """Whether the arm is measured to stand, by joint states up to now."""
+        return self.is_fresh(now) and self.rest.at_rest
+
+    def moves(self, now: float) -> bool:
+        """Whether the arm is measured to move, by joint states up to now."""
+        return self.is_fresh(now) and self.rest.moves
+
+    def motion(self) -> str:
+        """How fast the fastest joint was measured last, in words."""
+        speeds = self.rest.speeds
+        if speeds is None:
+            return 'is not measured'
+        joint = int(speeds.argmax())
+        unit, name = self._limits.units[joint], self._limits.joints[joint]
+        return f'moves at {speeds[joint]:.3g} {unit}/s ({name})'
+
     def command_age_s(self, now: float) -> float:
         """Of the newest command, infinite without one [s]."""
         return now - self._command_s
+
+    def beyond(self) -> str:
+        """How the newest joint state is beyond the limits of position, '' if it is not."""
+        if self.state is None:
+            return ''
+        return self._beyond(self.state.position)
 
     def outside(self) -> str:
         """How the newest joint state breaks the limits, '' if it does not."""
         if self.state is None:
             return ''
-        if beyond := self._beyond(self.state.position):
+        if beyond := self.beyond():
             return beyond
         excess = np.abs(self.state.velocity) - self._top
         joint = int(excess.argmax())

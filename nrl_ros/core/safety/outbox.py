@@ -44,6 +44,10 @@ class Outbox:
         """Stand at a position [J] [rad]."""
         self.position, self.velocity = position, np.zeros_like(position)
 
+    def release(self) -> None:
+        """Command nothing any more, to an arm that is not to move."""
+        self.position, self.velocity = None, np.zeros_like(self.velocity)
+
     def brake(self) -> None:
         """One tick of a stop with ``stop_acceleration``, as ``MotionFilter.brake`` has it."""
         if self.position is None:

@@ -24,8 +24,9 @@ class Mode(IntEnum):
     FOLLOWING = 1
     # No fresh command: ramped to zero and held, until there is one.
     HOLDING = 2
+    # Braking, or commanded to stand and not measured to.
     STOPPING = 3
-    # Held until it is cleared.
+    # Measured at rest, and held so until it is cleared.
     STOPPED = 4
 
 
@@ -49,6 +50,8 @@ class Cause(IntFlag):
     OVERRUN = 128
     # Something that cannot be, such as a motion filter that leaves its limits.
     CONTRACT = 256
+    # Two command the arm in the name of one.
+    TWO_COMMANDERS = 512
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,10 @@ class SupervisorSettings:
         tracking_time_s: [s].
         position_tolerance_rad: how far beyond a limit a position may be measured [rad].
         velocity_factor: times the velocity limit is the speed that may be measured [1], >= 1.
-        still_rad_s: speed below which an arm stands, for beginning and for clearing [rad/s].
+        still_rad_s: speed up to which an arm stands [rad/s], if it does so for
+        still_time_s: [s].
+        alarm_time_s: an arm that was commanded to stand for so long and is not measured to is a
+            case for the hardware emergency stop [s].
         heartbeat_timeout_s: age of the newest heartbeat from which on the arm is stopped [s];
             0: none is asked for.
         max_tick_gap_s: time between two ticks that is too much [s].
@@ -76,6 +82,8 @@ class SupervisorSettings:
         permissions: names of permissions that must have been granted before the arm moves; one
             that is not named here but withdrawn counts too.
         state_topic: where joint states come from, as it is said; empty: not said.
+        controller: name of the permission without which nothing at all is commanded, not even to
+            stand; empty: there is none.
 
     Raises:
         ConfigError: out of range.
@@ -89,6 +97,8 @@ class SupervisorSettings:
     position_tolerance_rad: float = 0.02
     velocity_factor: float = 1.5
     still_rad_s: float = 0.05
+    still_time_s: float = 0.1
+    alarm_time_s: float = 0.3
     heartbeat_timeout_s: float = 0.0
     max_tick_gap_s: float = 0.05
     settle_s: float = 0.0
@@ -96,13 +106,14 @@ class SupervisorSettings:
     dry_run: bool = False
     permissions: tuple[str, ...] = ()
     state_topic: str = ''
+    controller: str = ''
 
     def __post_init__(self) -> None:
         """Check the settings."""
         least = {'velocity_factor': 1.0, 'heartbeat_timeout_s': 0.0, 'anchor_gain': 0.0}
         least |= {'position_tolerance_rad': 0.0, 'settle_s': 0.0}
         for name, value in vars(self).items():
-            if name in ('dry_run', 'permissions', 'state_topic'):
+            if name in ('dry_run', 'permissions', 'state_topic', 'controller'):
                 continue
             low = least.get(name)
             if not (math.isfinite(value) and (value > 0.0 if low is None else value >= low)):
@@ -138,13 +149,16 @@ class Verdict(NamedTuple):
         mode: of the supervisor.
         cause: of the stop, all that came together; 0 if there is none.
         text: what is wrong, in words; while WAITING, for what.
-        position: to command [J] [rad]; None: command nothing.
+        position: to command [J] [rad]; None: command no position.
         velocity: to command [J] [rad/s]; None: command nothing.
         limited: what changed the command, of Limited.
         followed: whether the newest command was followed in this tick, within limits.
         sequence: of the command that was followed; without meaning (-1) if none was.
         command_age_s: since the newest command came, infinite without one [s].
         state_age_s: since the newest joint state was true, infinite without one [s].
+        at_rest: whether the arm is measured to stand.
+        alarm: what a person must know and do about an arm that is commanded to stand and does not,
+            a part of the text; empty: nothing.
     """
 
     mode: Mode
@@ -157,6 +171,8 @@ class Verdict(NamedTuple):
     sequence: int
     command_age_s: float
     state_age_s: float
+    at_rest: bool = False
+    alarm: str = ''
 
 
 def finite_row(values: Any, length: int, *, absent: bool = False) -> Array | None:

@@ -17,6 +17,7 @@ from nrl_ros.core.safety.motion import MotionFilter
 from nrl_ros.core.safety.outbox import Outbox
 from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
 from nrl_ros.core.safety.response import Response
+from nrl_ros.core.safety.standing import Standing
 
 Array = NDArray[Any]
 
@@ -74,6 +75,7 @@ class Supervisor:
         self._inbox = Inbox(settings, hard, self.counters, period)
         self._outbox = Outbox(limits, period, anchored=settings.anchor_gain > 0.0)
         self._response = Response(settings, limits, period)
+        self._standing = Standing(settings, self._inbox, self._outbox)
         self._mode, self._cause, self._text = Mode.WAITING, Cause(0), ''
         # Whether it was commanded anything but to stand, since it began.
         self._moved = False
@@ -174,6 +176,18 @@ class Supervisor:
         self._clock(now)
         self._latch(cause or Cause.CONTRACT, text)
 
+    def standstill(self, now: float) -> tuple[bool, str]:
+        """Say what is being done about an arm that was just told to stop.
+
+        Returns:
+            Whether it stands or is commanded to, and that in words.
+        """
+        return self._standing.answer(now)
+
+    def restless(self, now: float) -> str:
+        """Say why a stopped arm may not be left without commands, '' if it may."""
+        return self._standing.restless(now)
+
     def clear(self, now: float) -> str:
         """End a stop: begin softly from where the arm is measured, and hold for a new command.
 
@@ -184,9 +198,12 @@ class Supervisor:
             return 'the arm is not stopped'
         if not self._clock(now):
             return self._text
-        if self._mode == Mode.STOPPING:
+        if self._mode == Mode.STOPPED:
+            return self._begin(now)
+        if self._outbox.velocity.any():
             return 'the arm is still being stopped'
-        return self._begin(now)
+        stands = f'the arm has not stood for {self._settings.still_time_s} s yet'
+        return '; '.join(self._obstacles(now)) or stands
 
     def tick(self, now: float) -> Verdict:
         """What to command from now on for one period; to be called once in each."""
@@ -202,27 +219,36 @@ class Supervisor:
             self._watch(now, gap)
             if self._mode in _RUNNING:
                 limited, followed = self._run(now)
-        if self._mode == Mode.STOPPING:
-            self._outbox.brake()
-            if not self._outbox.velocity.any():
-                self._mode = Mode.STOPPED
+        if self._mode in _RUNNING:
+            self._standing.reset()
+        else:
+            self._mode = self._standing.tick(now, self._mode)
         self.counters['held'] += self._mode == Mode.HOLDING
         self.counters['followed'] += followed is not None
         return self._verdict(limited, followed)
 
     def _verdict(self, limited: int, followed: Command | None) -> Verdict:
-        position = self._outbox.position
+        now, standing = self._now, self._standing
+        position, velocity = self._outbox.position, self._outbox.velocity
+        runs, alarm = self._mode in _RUNNING, ''
+        if not runs:
+            alarm = standing.alarm(now, self._mode)
+        if standing.without_controller() or (not runs and standing.is_moved(now)):
+            position = None
+        commanded = position is not None or standing.is_blind(now, self._mode)
         return Verdict(
             self._mode,
             self._cause,
-            self._text,
+            '; '.join(filter(None, (self._text, alarm))),
             position,
-            None if position is None else self._outbox.velocity,
+            velocity if commanded else None,
             limited,
             followed is not None,
             -1 if followed is None else followed.sequence,
-            self._inbox.command_age_s(self._now),
-            self._inbox.state_age_s(self._now),
+            self._inbox.command_age_s(now),
+            self._inbox.state_age_s(now),
+            self._inbox.at_rest(now),
+            alarm,
         )
 
     def _clock(self, now: float) -> bool:
@@ -247,10 +273,8 @@ class Supervisor:
             self.counters[f'stop_{kind.name}'.lower()] += 1
         self._text = f'{self._text}; {text}' if self._cause else text
         self._cause |= cause
-        if self._mode in _RUNNING:
-            self._mode = Mode.STOPPING
-        elif self._mode == Mode.WAITING:
-            self._mode = Mode.STOPPED
+        # The next tick that finds it at rest says STOPPED.
+        self._mode = Mode.STOPPING
 
     def _settle(self, now: float, gap: float) -> str:
         """What is waited for until programs that are starting have come to rest; '': nothing."""
@@ -266,22 +290,26 @@ class Supervisor:
             '(watchdog.settle_s)'
         )
 
-    def _begin(self, now: float) -> str:
-        """Start softly where the arm is measured, or say why not."""
+    def _obstacles(self, now: float) -> list[str]:
+        """What forbids to begin."""
         state, reasons = self._inbox.state, list(self._inbox.missing(now).values())
         if beyond := self._inbox.outside():
             # Before a permission that will come: nobody but a person mends this.
             reasons.insert(0, beyond)
         if state is None or reasons:
-            return '; '.join(reasons)
+            return reasons
         speeds = np.abs(state.velocity)
         fastest = int(speeds.argmax())
         if speeds[fastest] > self._settings.still_rad_s:
-            unit = self._limits.units[fastest]
-            return (
-                f'the arm still moves at {speeds[fastest]:.4f} {unit}/s '
-                f'({self._limits.joints[fastest]})'
-            )
+            unit, joint = self._limits.units[fastest], self._limits.joints[fastest]
+            reasons.append(f'the arm still moves at {speeds[fastest]:.4f} {unit}/s ({joint})')
+        return reasons
+
+    def _begin(self, now: float) -> str:
+        """Start softly where the arm is measured, or say why not."""
+        state, reasons = self._inbox.state, self._obstacles(now)
+        if state is None or reasons:
+            return '; '.join(reasons)
         try:
             self._filter.start(state.position[None])
         except Exception as error:  # whatever a guard may raise
@@ -306,7 +334,7 @@ class Supervisor:
             self.counters['begun_anew'] += 1
             self._steady_since = None
             # Who moves it by hand meanwhile must not see it jump back.
-            self._outbox.position = None
+            self._outbox.release()
             return
         if text:
             self._latch(Cause.OVERRUN, text)

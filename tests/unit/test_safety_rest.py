@@ -1,0 +1,197 @@
+"""An arm rests when it is measured to, and a commander is one sender, never two."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nrl_ros.core.safety.commander import CommanderBinding, CommandOrigin, Judgement
+from nrl_ros.core.safety.records import Cause, Mode
+from nrl_ros.core.safety.rest import RestWatch
+from nrl_ros.core.safety.standing import PRESS
+from tests.unit.safety_bench import PERIOD, RESTED, SETTINGS, Rig
+
+VELOCITY = replace(SETTINGS, anchor_gain=0.05, controller='the controller')
+POSITION = replace(VELOCITY, anchor_gain=0.0)
+
+
+def watch(speeds: list[float], reported: float | None = None) -> RestWatch:
+    """A watch that has seen one joint move so fast in each hundredth of a second."""
+    made, place = RestWatch(0.05, 0.1, gap_s=0.2), 0.0
+    for number, speed in enumerate(speeds):
+        place += 0.01 * speed
+        seen = speed if reported is None else reported
+        made.put(0.01 * number, np.array([place]), np.array([seen]))
+    return made
+
+
+def test_rest_takes_a_tenth_of_a_second() -> None:
+    assert not watch([0.0] * 10).at_rest
+    assert watch([0.0] * 11).at_rest
+    assert not watch([1.0] + [0.0] * 9).at_rest
+    assert watch([1.0] + [0.0] * 10).at_rest
+
+
+def test_positions_tell_of_a_motion_that_velocities_deny_and_the_other_way_round() -> None:
+    assert watch([0.3] * 20, reported=0.0).moves
+    assert watch([0.0] * 20, reported=0.3).moves
+    assert not watch([0.04] * 20, reported=0.04).moves
+
+
+def test_after_a_gap_nothing_is_known() -> None:
+    made = watch([0.0] * 20)
+    made.put(1.0, np.zeros(1), np.zeros(1))
+    assert not made.at_rest and not made.moves
+
+
+class Runaway(Rig):
+    """An arm that another node left in motion; it obeys once it is commanded."""
+
+    speed = 0.3
+
+    def __init__(self, made_with=VELOCITY, **options) -> None:  # type: ignore[no-untyped-def]
+        super().__init__(made_with, **options)
+        self.velocity = np.array([self.speed, 0.0])
+
+    def go_on(self, ticks: int) -> list[tuple[Mode, np.ndarray | None, str]]:
+        """Tick; the arm moves on for as long as nobody commands it."""
+        said = []
+        for _ in range(ticks):
+            self.state()
+            self.now += PERIOD
+            verdict = self.supervisor.tick(self.now)
+            if verdict.velocity is not None:
+                self.velocity = verdict.velocity.copy()
+            self.position = self.position + PERIOD * self.velocity
+            said.append((verdict.mode, verdict.velocity, verdict.text))
+        return said
+
+
+@pytest.mark.parametrize('made_with', [VELOCITY, POSITION], ids=['velocity', 'position'])
+def test_an_arm_that_moves_at_the_start_is_commanded_to_stand(made_with) -> None:  # type: ignore[no-untyped-def]
+    rig = Runaway(made_with)
+    before = rig.go_on(20)
+    # Joints by place, of a controller that nobody has asked, would be exchanged.
+    assert all(velocity is None for _, velocity, _ in before)
+    assert 'moves at 0.3 rad/s (joint_0)' in before[-1][2]
+    rig.supervisor.on_permission(rig.now, 'the controller', True)
+    after = rig.go_on(3)
+    assert after[0][1] is not None and not after[0][1].any()
+    assert all(mode == Mode.WAITING for mode, _, _ in after)
+    assert not rig.velocity.any()
+
+
+@pytest.mark.parametrize('made_with', [VELOCITY, POSITION], ids=['velocity', 'position'])
+def test_a_stop_of_an_arm_that_moves_is_no_rest(made_with) -> None:  # type: ignore[no-untyped-def]
+    rig = Runaway(made_with)
+    rig.go_on(3)
+    rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'a test')
+    done, said = rig.supervisor.standstill(rig.now)
+    assert not done and PRESS in said and 'no permission of the controller' in said
+    told = rig.go_on(60)
+    assert {mode for mode, _, _ in told} == {Mode.STOPPING}
+    assert f'moves at 0.3 rad/s (joint_0): {PRESS}' in told[-1][2]
+    rig.supervisor.on_permission(rig.now, 'the controller', True)
+    told = rig.go_on(20)
+    assert told[-1][0] == Mode.STOPPED
+    assert rig.supervisor.standstill(rig.now) == (True, 'stopped: the arm is at rest')
+
+
+def test_a_dry_run_says_that_nothing_is_commanded() -> None:
+    rig = Runaway(replace(VELOCITY, dry_run=True, controller=''))
+    said = rig.go_on(40)
+    assert not rig.velocity[1] and rig.velocity[0] == Runaway.speed
+    assert 'this is a dry run' in said[-1][2]
+    rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'a test')
+    done, text = rig.supervisor.standstill(rig.now)
+    assert not done and 'this is a dry run' in text
+
+
+def test_without_joint_states_a_stopped_arm_is_commanded_zero_velocity() -> None:
+    rig = Rig(replace(VELOCITY, controller=''))
+    rig.run(RESTED + 5, 0.5, 0.0)
+    verdicts = []
+    for _ in range(60):
+        rig.now += PERIOD
+        verdicts.append(rig.supervisor.tick(rig.now))
+    assert verdicts[-1].cause & Cause.STALE_STATE
+    assert verdicts[-1].mode == Mode.STOPPING
+    assert verdicts[-1].velocity is not None and not verdicts[-1].velocity.any()
+    assert PRESS in verdicts[-1].alarm
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    speeds=st.lists(st.sampled_from([0.0, 0.02, 0.06, 0.3, -0.3, 2.0]), min_size=30, max_size=120),
+    anchored=st.booleans(),
+    stop_at=st.integers(0, 29),
+)
+def test_stopped_is_only_said_of_an_arm_that_has_rested(
+    speeds: list[float], anchored: bool, stop_at: int
+) -> None:
+    rig = Rig(replace(SETTINGS, anchor_gain=0.05 if anchored else 0.0))
+    place, places = 0.0, [0.0]
+    for number, speed in enumerate(speeds):
+        place += PERIOD * speed
+        places.append(place)
+        rig.state(position=[place, 0.0], velocity=[speed, 0.0])
+        if number == stop_at:
+            rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'a test')
+        rig.now += PERIOD
+        verdict = rig.supervisor.tick(rig.now)
+        if verdict.mode == Mode.STOPPED:
+            assert verdict.at_rest and number >= 10
+            way = abs(places[-1] - places[-11])
+            assert way <= SETTINGS.still_rad_s * SETTINGS.still_time_s + 1e-9
+
+
+COMMAND = CommandOrigin('arm', 7, 100, 1_000_000, [0.1, 0.2], b'a')
+
+
+def bound() -> CommanderBinding:
+    """A binding to who has sent COMMAND at the time 0."""
+    made = CommanderBinding()
+    assert made.judge(0.0, COMMAND) == (Judgement.BOUND, '')
+    return made
+
+
+@pytest.mark.parametrize(
+    ('change', 'said'),
+    [
+        ({'sequence': 2**63}, 'the sequence jumps from 100 to 9223372036854775808'),
+        ({'sequence': 250}, 'the sequence jumps from 100 to 250'),
+        ({'sequence': 99, 'stamp_ns': 2_000_000}, 'the sequence falls from 100 to 99'),
+        ({'velocity': [5.0, 5.0]}, 'sequence 100 comes twice, with different velocities'),
+        ({'agent': 'other', 'sequence': 101}, "agent 'other' uses the session of 'arm'"),
+        ({'publisher': b'b', 'sequence': 101}, 'another publisher uses its session'),
+    ],
+)
+def test_two_who_command_as_one_are_found(change: dict[str, object], said: str) -> None:
+    judged, why = bound().judge(0.01, COMMAND._replace(**change))
+    assert judged is Judgement.MIXED and why.startswith(said)
+
+
+def test_what_a_lossy_network_does_to_one_commander_is_no_mixture() -> None:
+    binding, late = bound(), COMMAND._replace(sequence=99, stamp_ns=900_000)
+    for command in (
+        COMMAND,
+        COMMAND._replace(sequence=103, stamp_ns=1_300_000),
+        late,
+        COMMAND._replace(sequence=104, stamp_ns=1_400_000),
+    ):
+        assert binding.judge(0.01, command)[0] is Judgement.FOLLOWED
+    # Half a second of lost commands at 500 Hz.
+    gap = COMMAND._replace(sequence=354, stamp_ns=3_000_000)
+    assert binding.judge(0.51, gap)[0] is Judgement.FOLLOWED
+
+
+def test_another_session_may_command_after_a_second_of_silence() -> None:
+    binding, other = bound(), COMMAND._replace(session=8, sequence=1, publisher=b'b')
+    assert binding.judge(0.5, other)[0] is Judgement.FOREIGN
+    assert binding.judge(1.1, other)[0] is Judgement.BOUND
+    binding.release()
+    assert binding.judge(1.2, COMMAND)[0] is Judgement.BOUND
