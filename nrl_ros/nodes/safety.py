@@ -42,7 +42,7 @@ from nrl_ros.ros.joints import JointReader, forward_command, trajectory
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.wire import nanoseconds
-from nrl_ros.schema.safety import SafetyNodeSettings
+from nrl_ros.schema.safety import SafetyNodeSettings, loosened
 
 _GIGA = 1e9
 _RUNNING, _SCALING = 'the robot program', 'full speed scaling'
@@ -220,20 +220,9 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             ConfigError: another robot, a larger share of speed, or the end of a dry run.
         """
         first = self._armed
-        if first is None:
-            return
-        wrong = [
-            f'{name} is {getattr(first, name)!r}, received {getattr(settings, name)!r}'
-            for name, looser in (
-                ('robot', settings.robot != first.robot),
-                ('speed_share', settings.speed_share > first.speed_share),
-                ('dry_run', first.dry_run and not settings.dry_run),
-            )
-            if looser
-        ]
-        if wrong:
+        if first is not None and (wrong := loosened(first, settings)):
             raise ConfigError(
-                f'{"; ".join(wrong)}: what limits an arm that was commanded already stays as it '
+                f'{wrong}: what limits an arm that was commanded already stays as it '
                 'is; end the safety node and start another one'
             )
 

@@ -23,3 +23,17 @@ class SafetyNodeSettings(Settings):
         'an arm whose safety node has died',
     )
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
+
+
+def loosened(first: SafetyNodeSettings, now: SafetyNodeSettings) -> str:
+    """Say which settings would let an arm do more than at first, '' if none would."""
+    looser = {
+        'robot': now.robot != first.robot,
+        'speed_share': now.speed_share > first.speed_share,
+        'dry_run': first.dry_run and not now.dry_run,
+    }
+    return '; '.join(
+        f'{name} is {getattr(first, name)!r}, received {getattr(now, name)!r}'
+        for name, wrong in looser.items()
+        if wrong
+    )

@@ -42,7 +42,7 @@ def planar(position: Array) -> Array:
 # As by default, but between two ticks, so that rounding decides nothing.
 SETTINGS = SupervisorSettings(state_timeout_s=0.105, command_timeout_s=0.105, tracking_time_s=0.105)
 # Ticks after which an arm that stands is known to.
-RESTED = 11
+RESTED = 17
 # A wall in front and one on either side.
 BOX = Workspace((-1.0, -0.45, -0.1), (0.55, 0.45, 0.1))
 # Hard limits of an arm that may be measured so fast that no place is a jump.

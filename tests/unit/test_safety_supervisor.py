@@ -424,7 +424,7 @@ def test_time_astray_begins_anew_with_a_clear() -> None:
     while rig.supervisor.mode != Mode.STOPPED:
         rig.state(position=[0.5, 0.5])
         rig.tick()
-    rig.run(5)
+    rig.run(RESTED + 4)
     rig.state()
     assert rig.supervisor.clear(rig.now) == ''
     for _ in range(5):

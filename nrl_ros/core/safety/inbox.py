@@ -116,7 +116,10 @@ class Inbox:
         if self._speed.put(now - age_s, places, speeds):
             self._speed_known_s = now
         self.state = State(places, self._speed.velocity, now - max(age_s, 0.0))
-        self.rest.put(self.state.stamp_s, places, self._speed.velocity)
+        if self._speed.known:
+            self.rest.put(self.state.stamp_s, places, self.state.velocity)
+        else:
+            self.rest.forget()
         return ''
 
     def _not_finite(self, position: Any, velocity: Any) -> str:

@@ -98,13 +98,13 @@ class Standing:
             return False
         return bool(np.abs(state.position - commanded).max() > self._settings.tracking_error_rad)
 
-    def is_moved(self, now: float) -> bool:
+    def is_moved(self) -> bool:
         """Whether nothing is to be sent to an arm that is to stand, since it was moved away.
 
-        Whoever moved it must not see it jump back when its program runs again.
+        Whoever moved it must not see it jump back when its program runs again, nor when joint states
+        are lost: the last one counts.
         """
-        seen = self._halted and self._inbox.is_fresh(now)
-        return seen and not self._settings.anchor_gain and self._astray()
+        return self._halted and not self._settings.anchor_gain and self._astray()
 
     def is_blind(self, now: float, mode: Mode) -> bool:
         """Whether zero velocity is to be commanded to a stopped arm that is not seen to stand.
@@ -127,8 +127,8 @@ class Standing:
         if since is None or not seen:
             return ''
         moves, why = self._inbox.moves(now), self.withheld()
-        if not why and self.is_moved(now):
-            why = 'it was moved away'
+        if not why and self.is_moved():
+            why = 'it is not where it was commanded to be'
         sent = not why and (self._outbox.position is not None or self.is_blind(now, mode))
         if mode == Mode.WAITING and not (sent or moves):
             # That joint states are waited for is said already.
@@ -145,8 +145,11 @@ class Standing:
         """Say what is being done about an arm that was just told to stop, and whether it stands."""
         outbox, seen = self._outbox, self._seen(now)
         if not (seen or outbox.velocity.any()):
-            rests = self._inbox.at_rest(now)
-            return True, 'stopped: the arm is at rest' if rests else 'stopping: the arm is slow'
+            if self._inbox.at_rest(now):
+                return True, 'stopped: the arm is at rest'
+            if self._inbox.rest.speeds is not None:
+                return True, 'stopping: the arm is slow'
+            seen = 'has not been measured for long enough to know whether it moves'
         seen, why = seen or 'was commanded to move', self.withheld()
         if not why and outbox.position is None and not self._settings.anchor_gain:
             fresh = self._inbox.is_fresh(now)

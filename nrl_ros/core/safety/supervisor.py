@@ -233,7 +233,7 @@ class Supervisor:
         runs, alarm = self._mode in _RUNNING, ''
         if not runs:
             alarm = standing.alarm(now, self._mode)
-        if standing.without_controller() or (not runs and standing.is_moved(now)):
+        if standing.without_controller() or (not runs and standing.is_moved()):
             position = None
         commanded = position is not None or standing.is_blind(now, self._mode)
         return Verdict(
