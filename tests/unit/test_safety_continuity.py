@@ -61,8 +61,8 @@ def test_a_moving_arm_is_not_led_astray_by_a_second_publisher(rate_hz: float, fi
         rig.tick()
     if first == 'true':
         # Braking from 1 rad/s with 20 rad/s^2 takes 0.025 rad, and a tick.
-        # Of two tales neither shows an arm at rest.
-        assert rig.supervisor.mode == Mode.STOPPING and not rig.velocity.any()
+        # Where both are heard in turn, neither shows an arm at rest.
+        assert rig.supervisor.mode in (Mode.STOPPING, Mode.STOPPED) and not rig.velocity.any()
         assert rig.position[0] > before[0] - 0.05
     assert rig.counters['states_jumped'] > 1
 

@@ -101,8 +101,8 @@ class Standing:
     def is_moved(self) -> bool:
         """Whether nothing is to be sent to an arm that is to stand, since it was moved away.
 
-        Whoever moved it must not see it jump back when its program runs again, nor when joint states
-        are lost: the last one counts.
+        Whoever moved it must not see it jump back when its program runs again, nor when joint
+        states are lost: the last one counts.
         """
         return self._halted and not self._settings.anchor_gain and self._astray()
 
