@@ -25,6 +25,7 @@ ARGUMENTS = {
     'params_file': ([TASK, '.yaml'], 'Parameters of the nodes; default: the file of the task'),
     'overrides_file': (Use('params_file'), 'Parameters read after params_file, so that these win'),
     'namespace': ('', 'Namespace of the nodes, and of the topics of the robot'),
+    'enclave': ('/nrl_ros', 'Where the keys of each node are: ENCLAVE/safety and so on'),
     'log_level': ('info', 'Least severity that is logged'),
     'checkpoint_folder': ([HOME, '/nrl_ros/', Use('robot')], 'Where it saves; empty: nowhere'),
     'load': (Use('checkpoint_folder'), 'Checkpoint, or folder of them, to continue from'),
@@ -36,6 +37,8 @@ FIFO = {
     name: {'realtime_priority': ParameterValue(PythonExpression([*WANTED, f'{priority} or 0']))}
     for name, priority in ORDER.items()
 }
+LOG = ['--log-level', Use('log_level'), '--enclave']
+OWN = {n: {'name': n, 'ros_arguments': [*LOG, [Use('enclave'), f'/{n}']]} for n in ORDER}
 # Time to save what was learned, on a slow disk too.
 AGAIN = {'respawn': True, 'respawn_delay': 2.0, 'sigterm_timeout': '30', 'sigkill_timeout': '30'}
 LIMITED = {'log_level': ['debug', 'info', 'warn', 'error', 'fatal'], 'realtime': ['true', 'false']}
@@ -44,10 +47,8 @@ LIMITED = {'log_level': ['debug', 'info', 'warn', 'error', 'fatal'], 'realtime':
 def generate_launch_description() -> LaunchDescription:
     """The nodes; when the safety node ends, the arm is brought to rest, and everything ends."""
     arguments = [
-        DeclareLaunchArgument(
-            key, default_value=default, description=text, choices=LIMITED.get(key)
-        )
-        for key, (default, text) in ARGUMENTS.items()
+        DeclareLaunchArgument(key, default_value=value, description=text, choices=LIMITED.get(key))
+        for key, (value, text) in ARGUMENTS.items()
     ]
     files = [
         ParameterFile(Use(key), allow_substs=True) for key in ('params_file', 'overrides_file')
@@ -55,19 +56,18 @@ def generate_launch_description() -> LaunchDescription:
     common = {
         'package': 'nrl_ros',
         'namespace': Use('namespace'),
-        'ros_arguments': ['--log-level', Use('log_level')],
         'output': 'screen',
         'additional_env': {'NRL_UDP_ONLY': '1'},  # Who is killed must not hold up the others.
     }
     robot = {'robot': ParameterValue(Use('robot_file'), value_type=str)}
     share = ParameterValue(Use('speed_share'), value_type=float)
     rated = robot | FIFO['safety'] | {'speed_share': share, 'dry_run': Use('dry_run')}
-    safety = Node(executable='safety', parameters=[*files, rated], **common)
+    safety = Node(executable='safety', parameters=[*files, rated], **common, **OWN['safety'])
     driver = Node(
         executable='arm_driver',
         parameters=[*files, robot | FIFO['arm_driver']],
         condition=IfCondition(Use('sim')),
-        **common,
+        **(common | OWN['arm_driver']),
     )
     load = ParameterValue(Use('load'), value_type=str)
     folder = ParameterValue(Use('checkpoint_folder'), value_type=str)
@@ -80,13 +80,13 @@ def generate_launch_description() -> LaunchDescription:
     }
     learning = [
         Node(
-            executable=name, name=name, parameters=[*files, values | FIFO[name]], **common, **AGAIN
+            executable=name, parameters=[*files, more | FIFO[name]], **common, **AGAIN, **OWN[name]
         )
-        for name, values in own.items()
+        for name, more in own.items()
     ]
     # An arm whose safety node was killed may go on as it was commanded last.
     at_rest = rated | {'only_rest': True}
-    rest = Node(executable='safety', name='safety', parameters=[*files, at_rest], **common)
+    rest = Node(executable='safety', parameters=[*files, at_rest], **common, **OWN['safety'])
     ended = [Shutdown(reason='the safety node has ended')]
     ends = [
         RegisterEventHandler(OnProcessExit(target_action=target, on_exit=actions))

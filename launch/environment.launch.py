@@ -37,6 +37,9 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument('namespace', default_value='', description='Namespace of the nodes'),
         DeclareLaunchArgument(
+            'enclave', default_value='/nrl_ros', description='Where the keys of each node are'
+        ),
+        DeclareLaunchArgument(
             'log_level',
             default_value='info',
             choices=['debug', 'info', 'warn', 'error', 'fatal'],
@@ -75,7 +78,12 @@ def generate_launch_description() -> LaunchDescription:
         ],
         respawn=LaunchConfiguration('respawn'),
         respawn_delay=2.0,
-        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        ros_arguments=[
+            '--log-level',
+            LaunchConfiguration('log_level'),
+            '--enclave',
+            [LaunchConfiguration('enclave'), '/environment'],
+        ],
         output='screen',
     )
     return LaunchDescription([*arguments, node])

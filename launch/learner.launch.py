@@ -37,6 +37,9 @@ def generate_launch_description() -> LaunchDescription:
         ),
         DeclareLaunchArgument('namespace', default_value='', description='Namespace of the nodes'),
         DeclareLaunchArgument(
+            'enclave', default_value='/nrl_ros', description='Where the keys of each node are'
+        ),
+        DeclareLaunchArgument(
             'log_level',
             default_value='info',
             choices=['debug', 'info', 'warn', 'error', 'fatal'],
@@ -74,7 +77,12 @@ def generate_launch_description() -> LaunchDescription:
         # It saves what it has learned, perhaps to a slow disk.
         sigterm_timeout='30',
         sigkill_timeout='30',
-        ros_arguments=['--log-level', LaunchConfiguration('log_level')],
+        ros_arguments=[
+            '--log-level',
+            LaunchConfiguration('log_level'),
+            '--enclave',
+            [LaunchConfiguration('enclave'), '/learner'],
+        ],
         output='screen',
     )
     return LaunchDescription([*arguments, node])

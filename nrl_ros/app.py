@@ -12,7 +12,6 @@ from itertools import chain
 from typing import Any
 
 import rclpy
-from rclpy.signals import SignalHandlerOptions
 
 from nrl_ros.core.errors import NrlError
 from nrl_ros.nodes.environment import EnvironmentNode
@@ -21,6 +20,7 @@ from nrl_ros.nodes.neuromodulator import NeuromodulatorNode
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.middleware import prepare_middleware
+from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
 # Rounds given to the learner for the last rewards after the environment has stopped.
@@ -91,9 +91,10 @@ def main(argv: list[str] | None = None) -> int:
     """
     with Signals(last=True) as signals:
         prepare_middleware()
-        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         try:
-            nodes = [LearnerNode(), NeuromodulatorNode(), EnvironmentNode()]
+            initialise(argv)
+            with refused_in_one_line():
+                nodes = [LearnerNode(), NeuromodulatorNode(), EnvironmentNode()]
             return 0 if compose(nodes, signals) else 1
         except NrlError as error:
             sys.stderr.write(f'error: {error}\n')

@@ -87,6 +87,14 @@ print(len(sys.argv[2].split()), 'messages,', len(sys.argv[3].split()), 'services
 """
 
 
+_SECURITY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from nrl_ros.ros.security import support
+print(support())
+"""
+
+
 class Finding(Exception):  # noqa: N818 - not an error of the program
     """A probe found that something is missing; the text says what was found."""
 
@@ -145,6 +153,13 @@ def run() -> list[Check]:
             _roundtrip,
             'allow UDP multicast on the loopback device, or set ROS_AUTOMATIC_DISCOVERY_RANGE='
             'LOCALHOST; a firewall or a container without network is the usual cause',
+        ),
+        _check(
+            'DDS security',
+            _security,
+            'only needed on a network that others are on: an installed ROS 2 has it, wheels have '
+            'not (docs/security.md)',
+            required=os.environ.get('ROS_SECURITY_ENABLE') == 'true',
         ),
         _check(
             'ros2 launch (launch_ros)',
@@ -229,6 +244,13 @@ def _middleware() -> str:
         'import rclpy; from rclpy.utilities import get_rmw_implementation_identifier as name; '
         'rclpy.init(); print(name()); rclpy.shutdown()'
     )
+
+
+def _security() -> str:
+    found = _in_a_process(_SECURITY, str(HERE.parent))
+    if found.endswith('without security'):
+        raise Finding(found)
+    return found
 
 
 def _domain() -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.executors import SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.markup import escape
 from std_srvs.srv import Trigger
@@ -32,6 +31,7 @@ from nrl_ros.core.safety.announcer import Announcer
 from nrl_ros.core.safety.standing import PRESS
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
+from nrl_ros.ros.security import initialise, refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
 
 _LINE_S = 1.0
@@ -135,6 +135,7 @@ def run(options: ArmOptions, console: Console) -> int:
     Raises:
         NrlError: it could not be started.
     """
+    require_support()
     plan = make_plan(options)
     environment = _environment(options)
     os.environ.update(environment)
@@ -147,16 +148,17 @@ def run(options: ArmOptions, console: Console) -> int:
     episodes, rows = Table(plan.run.metrics, METRICS), Table(plan.run.progress, PROGRESS)
     figures = ArmFigures()
     with Signals() as signals:
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        initialise([])
         try:
-            monitor = ArmMonitor(
-                figures,
-                plan.settings.environment.agent,
-                progress,
-                episodes.add,
-                namespace=absolute_namespace(options.namespace) or None,
-                use_global_arguments=False,
-            )
+            with refused_in_one_line():
+                monitor = ArmMonitor(
+                    figures,
+                    plan.settings.environment.agent,
+                    progress,
+                    episodes.add,
+                    namespace=absolute_namespace(options.namespace) or None,
+                    use_global_arguments=False,
+                )
             outcome = ArmWatch(monitor, progress, figures, signals, console).run(
                 plan, options, rows
             )

@@ -8,7 +8,6 @@ import signal
 from pathlib import Path
 
 import rclpy
-from rclpy.signals import SignalHandlerOptions
 from rich.console import Console
 from rich.markup import escape
 
@@ -22,6 +21,7 @@ from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.cli.runs import newest
 from nrl_ros.cli.watch import Outcome, Watch
 from nrl_ros.core.errors import NrlError
+from nrl_ros.ros.security import initialise, refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
 from nrl_ros.storage.checkpoint import read_checkpoint
 
@@ -41,6 +41,7 @@ def train(options: TrainOptions, console: Console) -> int:
     Raises:
         NrlError: it could not be started.
     """
+    require_support()
     plan = make_plan(options, lambda text: warn(console, text))
     domain = choose_domain(options.domain)
     os.environ.update(node_environment(domain))
@@ -98,16 +99,17 @@ def _run_nodes(
         f'{settings.environment.bridge.instances} instances'
     )
     display = make_display(console, title, quiet=options.quiet, plain=options.plain)
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+    initialise([])
     try:
         with display:
-            monitor = Monitor(
-                settings.environment.agent,
-                progress,
-                episodes.add,
-                namespace=absolute_namespace(options.namespace) or None,
-                use_global_arguments=False,
-            )
+            with refused_in_one_line():
+                monitor = Monitor(
+                    settings.environment.agent,
+                    progress,
+                    episodes.add,
+                    namespace=absolute_namespace(options.namespace) or None,
+                    use_global_arguments=False,
+                )
             watch = Watch(monitor, progress, figures, display, signals)
             return watch.run(plan, options)
     finally:

@@ -17,7 +17,6 @@ from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallba
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from rclpy.signals import SignalHandlerOptions
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
@@ -27,6 +26,7 @@ from nrl_ros.ros.hearing import Refusals, Topic, hear, hear_any
 from nrl_ros.ros.middleware import prepare_middleware
 from nrl_ros.ros.parameters import NodeParameters
 from nrl_ros.ros.scheduling import set_realtime_priority
+from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals, told_to_end
 from nrl_ros.schema.base import Settings
 
@@ -394,10 +394,11 @@ def main(
     """
     with Signals(last=True) as signals:
         prepare_middleware(udp_only=udp_only)
-        rclpy.init(args=argv, signal_handler_options=SignalHandlerOptions.NO)
         try:
             try:
-                node = make()
+                initialise(argv)
+                with refused_in_one_line():
+                    node = make()
             except NrlError as error:
                 sys.stderr.write(f'error: {error}\n')
                 return 1
