@@ -161,6 +161,7 @@ def live(options: ArmOptions) -> dict[str, config.Flat]:
             'stop.steps': 0,
             'stop.episodes': options.episodes,
             'stop.exit': True,
+            'progress_period_s': 0.0,  # This command has a display of its own.
         },
     }
 

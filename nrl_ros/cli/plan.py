@@ -176,7 +176,8 @@ def _write_config(run: Run, settings: RunSettings, origin: str) -> None:
 def _write_start(run: Run, nodes: Mapping[str, Any]) -> Path:
     """Write what this one start adds to the run's settings; the environment waits to be told."""
     merged = {name: dict(values) for name, values in nodes.items()}
-    merged.setdefault('environment', {})['autostart'] = False
+    # This command has a display of its own.
+    merged.setdefault('environment', {}).update(autostart=False, progress_period_s=0.0)
     data = {f'/**/{name}': {'ros__parameters': values} for name, values in merged.items()}
     path = run.folder / 'start.yaml'
     head = '# What the newest start of this run added to config.yaml; written by nrl train.\n'

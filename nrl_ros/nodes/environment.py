@@ -105,6 +105,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._live.attach(self)
         self.periodic(settings.status_period_s, self._publish_status)
         self.periodic(settings.report_period_s, self._publish_report)
+        if settings.progress_period_s:
+            self.periodic(settings.progress_period_s, self._log_progress)
         self.periodic(settings.resend_period_s, self._watch_answers)
         if self._lockstep:
             self.periodic(min(_LOOK_S, settings.resend_period_s), self._resend)
@@ -479,6 +481,11 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._reports.publish_status(
             self.counters, self.now_ns(), active=active, finished=self._finished
         )
+
+    def _log_progress(self) -> None:
+        line = self._reports.progress(self.counters)
+        if line and not self._finished:
+            self.get_logger().info(line)
 
 
 def main() -> int:

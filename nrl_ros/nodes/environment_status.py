@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter, deque
+from collections.abc import Collection
 from typing import Any
 
 import numpy as np
 
 from nrl_ros.core.episodes import EpisodeEnds, Episodes
+from nrl_ros.core.progress_line import Figures, progress_line
 from nrl_ros.ros import conversion
 from nrl_ros.ros.interfaces import EnvStatus
 
@@ -30,7 +32,8 @@ class EnvironmentReports:
         self._episodes, self._report, self._status = episodes, report, status
         self._ends: list[EpisodeEnds] = []
         self._recent: deque[float] = deque(maxlen=_RECENT_EPISODES)
-        self._rate = (time.monotonic(), episodes.total_steps)
+        self._metrics: dict[str, deque[float]] = {}
+        self._rate = self._told = (time.monotonic(), episodes.total_steps)
 
     def ended(self, ends: EpisodeEnds) -> None:
         """Note episodes that ended."""
@@ -43,7 +46,28 @@ class EnvironmentReports:
         ends, self._ends = self._ends, []
         message = conversion.report_to_msg(self._episodes.info, ends, stamp_ns)
         self._recent.extend(message.episode_return)
+        for column, name in enumerate(message.metric_name):
+            recent = self._metrics.setdefault(name, deque(maxlen=_RECENT_EPISODES))
+            recent.extend(message.metric[column :: len(message.metric_name)])
         self._report.publish(message)
+
+    def progress(self, counters: Counter[str]) -> str:
+        """Return a line for the log; empty before the first step."""
+        episodes = self._episodes
+        now, (then, steps) = time.monotonic(), self._told
+        self._told = (now, episodes.total_steps)
+        if not episodes.total_steps:
+            return ''
+        return progress_line(
+            Figures(
+                steps=episodes.total_steps,
+                episodes=episodes.total_episodes,
+                steps_per_second=(episodes.total_steps - steps) / max(now - then, 1e-9),
+                mean_return=_mean(self._recent),
+                metrics={name: _mean(values) for name, values in self._metrics.items()},
+                counters={**counters, 'aborted': episodes.aborted},
+            )
+        )
 
     def publish_status(
         self, counters: Counter[str], stamp_ns: int, *, active: bool, finished: bool
@@ -63,10 +87,14 @@ class EnvironmentReports:
             episodes=episodes.total_episodes,
             aborted=episodes.aborted,
             steps_per_second=(episodes.total_steps - steps) / max(now - then, 1e-9),
-            mean_return=float(np.mean(self._recent)) if self._recent else math.nan,
+            mean_return=_mean(self._recent),
             counter_name=list(others),
             counter_value=list(others.values()),
             **{name: counters[name] for name in _SHOWN},
         )
         conversion.set_stamp(message.header.stamp, stamp_ns)
         self._status.publish(message)
+
+
+def _mean(values: Collection[float]) -> float:
+    return float(np.mean(list(values))) if values else math.nan

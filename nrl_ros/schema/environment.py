@@ -81,6 +81,9 @@ class EnvironmentNodeSettings(Settings):
     )
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
     report_period_s: float = Field(0.2, gt=0, description='Time between episode reports [s]')
+    progress_period_s: float = Field(
+        5.0, ge=0, description='Time between two lines of progress in the log [s]; 0: none'
+    )
     bridge: BridgeGroup = BridgeGroup()
     reward: RewardGroup = RewardGroup()
     stop: StopGroup = StopGroup()

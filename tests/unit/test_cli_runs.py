@@ -110,6 +110,8 @@ def test_resume_with_environment_drops_what_will_happen_again(tmp_path):
     assert [row.total_steps for row in read_metrics(run)] == [100, 200, 300]
     assert [state.number for state in runs.saved_states(run, 'cartpole')] == [1]
     assert 'environment_cartpole_00000001' in (run.folder / 'start.yaml').read_text()
+    # The command has a display of its own.
+    assert 'progress_period_s: 0.0' in (run.folder / 'start.yaml').read_text()
 
 
 def test_resume_without_environment_counts_on(tmp_path):
