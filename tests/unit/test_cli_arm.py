@@ -156,6 +156,7 @@ def test_the_files_say_what_was_asked_for(tmp_path: Path) -> None:
     arm = config.check(nodes, source='both files')
     assert arm.environment.bridge.name == 'ros2_control_arm'
     assert (arm.environment.mode, arm.environment.stop.episodes) == ('realtime', 7)
+    assert arm.environment.progress_period_s == 0.0  # `nrl arm` has a display of its own
     assert arm.environment.bridge.options['homing'] == {'wait_for_go': True}
     assert arm.learner.evaluate
 
