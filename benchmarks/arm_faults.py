@@ -90,17 +90,24 @@ class Commander:
             self.heart.publish(Empty())
         if self.commanding:
             self._sequence += 1
-            velocity = [0.0] * len(self.robot.joints)
-            velocity[0] = math.nan if self.broken else self.direction * SPEED_RAD_S
-            self.listener.command.publish(
-                ArmCommand(
-                    agent='faults',
-                    session=self._session,
-                    sequence=self._sequence,
-                    joint=list(self.robot.joints),
-                    velocity=velocity,
-                )
-            )
+            velocity = self.wanted()
+            if self.broken:
+                velocity[0] = math.nan
+            self.listener.command.publish(self.command(velocity, self._sequence))
+
+    def wanted(self) -> list[float]:
+        """Return the velocities to ask for [J, rad/s]."""
+        return [self.direction * SPEED_RAD_S] + [0.0] * (len(self.robot.joints) - 1)
+
+    def command(self, velocity: list[float], sequence: int) -> ArmCommand:
+        """Return a command of this session."""
+        return ArmCommand(
+            agent='faults',
+            session=self._session,
+            sequence=sequence,
+            joint=list(self.robot.joints),
+            velocity=velocity,
+        )
 
     def stop(self) -> None:
         """Call ~/stop of the safety node, wait for its answer."""
@@ -182,15 +189,14 @@ def faults(folder: Path, repeats: int) -> list[dict[str, Any]]:
         times = [_once(folder, fault) for _ in range(repeats)]
         command = [value for value, _ in times if value is not None]
         tool = [value for _, value in times if value is not None]
-        rows.append(
-            {'fault': name, 'command_s': command, 'tool_s': tool, 'bound_s': _bound(folder, kind)}
-        )
+        bound = bound_s(folder / 'robot.yaml', kind)
+        rows.append({'fault': name, 'command_s': command, 'tool_s': tool, 'bound_s': bound})
     return rows
 
 
-def _bound(folder: Path, kind: str) -> float | None:
-    """What the settings promise, None where the safety node is not there to keep it [s]."""
-    robot = load_robot(str(folder / 'robot.yaml'))
+def bound_s(robot_file: Path, kind: str) -> float | None:
+    """Return what the settings promise, None where the safety node is not there to keep it [s]."""
+    robot = load_robot(str(robot_file))
     settings = supervisor_settings(robot)
     if kind == 'driver':
         return None
@@ -207,15 +213,25 @@ def _bound(folder: Path, kind: str) -> float | None:
     return whole + (TRACKING_RAD / ((0.5 - PULL) * SPEED_RAD_S) if kind == 'drift' else 0.0)
 
 
-def _once(folder: Path, fault: Fault) -> tuple[float | None, float | None]:
-    """Times from a fault until the command, and the tool, are at rest [s]."""
+def watched_stack(folder: Path, *, command_timeout_s: float = _DRIVER_TIMEOUT_S) -> Stack:
+    """Return driver and safety node with every watchdog on.
+
+    Args:
+        folder: of their files.
+        command_timeout_s: after which the driver stops by itself; 0: never [s].
+    """
     description = {
         'watchdog.heartbeat_timeout_s': 0.1,
         'watchdog.running_topic': 'program_running',
         'watchdog.tracking_error_rad': TRACKING_RAD,
     }
-    driver = {'command_timeout_s': _DRIVER_TIMEOUT_S, 'topics.tool': TOOL_TOPIC}
-    with Stack(folder, RATE_HZ, safety=description, driver=driver) as stack:
+    driver = {'command_timeout_s': command_timeout_s, 'topics.tool': TOOL_TOPIC}
+    return Stack(folder, RATE_HZ, safety=description, driver=driver)
+
+
+def _once(folder: Path, fault: Fault) -> tuple[float | None, float | None]:
+    """Times from a fault until the command, and the tool, are at rest [s]."""
+    with watched_stack(folder) as stack:
         listener = stack.listener()
         commander = Commander(stack, listener)
         commander.drive()
@@ -228,11 +244,11 @@ def _once(folder: Path, fault: Fault) -> tuple[float | None, float | None]:
         elif fault is _weak:
             commander.slow_since()
         since = commander.since
-        return _rest(listener.speed, since), _tool_rest(listener.tool, since)
+        return command_rest(listener.speed, since), _tool_rest(listener.tool, since)
 
 
-def _rest(speed: list[tuple[float, float]], start: float) -> float | None:
-    """When the commanded speed was above zero for the last time."""
+def command_rest(speed: list[tuple[float, float]], start: float) -> float | None:
+    """Return when the commanded speed was above zero for the last time."""
     moving = [when for when, value in speed if value > 0.0]
     return max(moving[-1] - start, 0.0) + _PERIOD_S if moving else None
 
