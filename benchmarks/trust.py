@@ -28,9 +28,11 @@ from typing import Any
 
 import arm_stack
 from arm_faults import FAULTS
+from lossy_link import QUICK_DELAYS_S, QUICK_LOSSES, QUICK_ROUNDS, ROUNDS, measure
 from rich.console import Console
 from trust_arm import KILLED, MESSAGES, ArmTrial
 from trust_training import TASKS, Training
+from virtual_network import why_not
 
 from nrl_ros.cli.processes import choose_domain
 
@@ -70,6 +72,15 @@ def move(folder: Path, faults: int, seed: int) -> dict[str, Any]:
         'violations': trial.violations + kept.violations,
         'standstill': standstill,
     }
+
+
+def cross_hosts(rounds: int) -> dict[str, Any]:
+    """Train on three hosts with and without loss, as lossy_link.py does."""
+    refused = why_not()
+    if refused:
+        return {'skipped': refused}
+    rows = [measure(QUICK_DELAYS_S[0], loss, rounds)[0] for loss in QUICK_LOSSES]
+    return {'rows': rows}
 
 
 def page(result: dict[str, Any]) -> str:
@@ -113,7 +124,26 @@ def page(result: dict[str, Any]) -> str:
     for kind, row in result['standstill'].items():
         figures = [_seconds(row[key]) for key in ('command_s', 'arm_s', 'bound_s')]
         lines.append(f'| {kind} | {row["times"]} | {" | ".join(figures)} |')
-    return '\n'.join(lines) + '\n'
+    return '\n'.join(lines + _link_lines(result['lossy_link'])) + '\n'
+
+
+def _link_lines(link: dict[str, Any]) -> list[str]:
+    """The section on three hosts."""
+    lines = ['', '## Three hosts and a lossy link', '']
+    if 'skipped' in link:
+        return [*lines, f'Not measured: {link["skipped"]}.']
+    lines += [
+        'Lockstep, a round from the environment by way of neuromodulator and learner and back; '
+        'more rows: [several_machines.md](../several_machines.md).',
+        '',
+        '| Round trip [ms] | Packets lost | Rounds a second | RPEs given up |',
+        '| --- | --- | --- | --- |',
+    ]
+    return lines + [
+        f'| {row["round_trip_ms"]:.0f} | {row["loss"]:.0%} | {row["rounds_per_s"]} | '
+        f'{row["rpes_given_up"]} |'
+        for row in link['rows']
+    ]
 
 
 def _seconds(value: float | None) -> str:
@@ -142,6 +172,8 @@ def main() -> None:
         console.print(f'training: {trained}')
         moved = move(folder, arm, options.seed)
         console.print(f'arm: {moved}')
+        link = cross_hosts(QUICK_ROUNDS if options.quick else ROUNDS)
+        console.print(f'three hosts: {link}')
         seconds = time.monotonic() - began
     result = {
         'wrong_updates': len(trained['wrong']),
@@ -151,6 +183,7 @@ def main() -> None:
         'compared_checkpoints': trained['compared'],
         'faults': trained['faults'] | moved['faults'],
         'standstill': moved['standstill'],
+        'lossy_link': link,
         'seconds': round(seconds, 1),
         'machine': f'{os.cpu_count()} cores, {platform.machine()}, '
         f'Python {platform.python_version()}',
