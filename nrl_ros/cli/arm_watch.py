@@ -42,8 +42,8 @@ _SETTLE_S = 1.5
 _WAITS_S = 2.0
 # An environment that the learner has not taken up for so long is refused.
 _UNSERVED_S = 8.0
-# Longest wait for an arm to come to rest whose safety node has died: the start of another one, too.
-_REST_S = 20.0
+# Longest wait for an arm to come to rest whose safety node has died, longer than that node tries.
+_REST_S = 40.0
 _DISTANCE = 'final_distance_m'
 _ABORTED = 3
 _MODES = {

@@ -56,6 +56,8 @@ _ANCHOR_GAIN = 0.05
 _WAITS_S = 2.0
 # Longest wait for the arm to stand before the node commands it no more, beside its braking time.
 _REST_S = 1.0
+# Longest time to bring an arm to rest whose safety node has died: then nothing of it helps.
+_GIVE_UP_S = 30.0
 # How often it is said that an arm does not stand that is commanded to.
 _ALARM_S = 1.0
 # Longest wait for the controller to have the command to stand still.
@@ -91,6 +93,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._ends_at_rest = self.settings.only_rest
         if self._ends_at_rest:
             self._early_stop = 'this safety node only brings the arm to rest'
+            self.periodic(_GIVE_UP_S, self._give_up)
         self._state = self.publisher(SafetyState, names.SAFETY_STATE, qos.step())
         self._status = self.publisher(SafetyStatus, names.SAFETY_STATUS, qos.latched())
         self._diagnostics = self.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
@@ -288,6 +291,11 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             raise BridgeError(f'the arm {restless}: it is commanded to stand as before')
         self.get_logger().error(f'ends, and the arm {restless}: {PRESS} if it moves')
         self.exit_code = 1
+
+    def _give_up(self) -> None:
+        """End without success: its controller or its joint states are gone, or it does not obey."""
+        why = self._verdict.text if self._robot is not None else 'its model has not come'
+        self.fail(f'the arm was not brought to rest in {_GIVE_UP_S} s ({why}): {PRESS} if it moves')
 
     def cleanup(self) -> None:
         """Forget the robot: its file is read anew."""

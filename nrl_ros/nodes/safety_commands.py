@@ -46,6 +46,7 @@ class CommandIntake:
         self._binding = CommanderBinding()
         self._publishers = graph.TopicWatch(node, names.ARM_COMMAND)
         self._mixed_at = -math.inf
+        self._was_mixed = False
 
     @property
     def session(self) -> int:
@@ -53,8 +54,13 @@ class CommandIntake:
         return self._binding.session
 
     def release(self) -> None:
-        """Bind to whoever commands next: of two, one may have gone."""
-        self._binding.release()
+        """Bind to whoever commands next after a mixture: of two, one may have gone.
+
+        Without one the commander stays bound, so that none of its old commands is followed anew.
+        """
+        if self._was_mixed:
+            self._was_mixed = False
+            self._binding.release()
 
     def on_command(self, message: ArmCommand, sender: Sender) -> None:
         """Take a command.
@@ -106,6 +112,7 @@ class CommandIntake:
     def _refuse_a_mixture(self, now: float, agent: str, why: str) -> None:
         """Stop: of two who command in one name nobody knows which one is meant."""
         self._node.counters['commands_mixed'] += 1
+        self._was_mixed = True
         self._mixed_at = now
         publishers = graph.named(graph.publishers(self._node, names.ARM_COMMAND))
         self._supervisor.stop(

@@ -19,6 +19,8 @@ pytest.importorskip('nrl_ros.msg')
 import rclpy
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, Float64MultiArray, String
 from std_srvs.srv import Trigger
@@ -49,7 +51,7 @@ WAITING, FOLLOWING, HOLDING = (
     SafetyState.MODE_FOLLOWING,
     SafetyState.MODE_HOLDING,
 )
-STOPPED = SafetyState.MODE_STOPPED
+STOPPING, STOPPED = SafetyState.MODE_STOPPING, SafetyState.MODE_STOPPED
 # Periods in which something that must not happen would have happened.
 LONG_ENOUGH = 10
 _SESSIONS = itertools.count(1)
@@ -160,13 +162,22 @@ class Arm:
     def clear(self):
         return self.probe.call('safety', names.CLEAR, Trigger, Trigger.Request())
 
-    def stopped_for(self, cause):
-        """Wait until it stands because of that; returns the states until then."""
-        self.mode(STOPPED)
-        until = [*itertools.takewhile(lambda state: state.mode != STOPPED, self.since())]
+    def stopped_for(self, cause, seen=True):
+        """Wait until it stands because of that; returns the states until then.
+
+        Without joint states that can be used, it is commanded to stand and is not seen to.
+        """
+
+        def stands(state):
+            if seen:
+                return state.mode == STOPPED
+            return state.mode == STOPPING and not any(state.velocity)
+
+        self.until(stands, 'standing')
+        until = [*itertools.takewhile(lambda state: not stands(state), self.since())]
         last = self.since()[len(until)]
         assert Cause(last.cause) == cause
-        assert list(last.velocity) == [0.0, 0.0]
+        assert not any(last.velocity)
         return [*until, last]
 
     def status(self, holds):
@@ -311,8 +322,9 @@ def test_an_emergency_stop_is_latched_while_it_is_pressed(arm):
     arm.run(0.8, 0.0)
     arm.probe.say(EMERGENCY, Bool(data=True))
     brake = [s for s in arm.stopped_for(Cause.EMERGENCY_STOP) if s.mode not in (FOLLOWING, HOLDING)]
-    # 16 rad/s^2, all joints on one line.
-    assert [state.velocity[0] for state in brake] == pytest.approx([0.48, 0.16, 0.0], abs=1e-9)
+    speed = [state.velocity[0] for state in brake]
+    # 16 rad/s^2, all joints on one line; then it is waited for until it is seen to stand.
+    assert speed[:3] == pytest.approx([0.48, 0.16, 0.0], abs=1e-9) and not any(speed[3:])
     # Whatever is commanded.
     assert still(arm.go_on(), STOPPED)
     arm.probe.until(lambda: list(arm.sent[-1].data) == [0.0, 0.0], 'a command to stand still')
@@ -376,7 +388,7 @@ def test_joint_states_that_do_not_come_stop_it_and_people_are_told(arm):
     arm.run(0.5, 0.0)
     arm.probe.heard[names.DIAGNOSTICS].clear()
     arm.connected = False
-    states = arm.stopped_for(Cause.STALE_STATE)
+    states = arm.stopped_for(Cause.STALE_STATE, seen=False)
     assert states[-1].state_age_s > 1.0
     found = arm.probe.until_heard(
         names.DIAGNOSTICS, lambda message: message.status[0].level == DiagnosticStatus.ERROR
@@ -388,8 +400,7 @@ def test_joint_states_that_do_not_come_stop_it_and_people_are_told(arm):
     refused = arm.clear()
     assert not refused.success and 'joint state is' in refused.message
     arm.connected, arm.wish = True, None
-    arm.go_on(3)
-    assert arm.clear().success
+    arm.probe.until(lambda: arm.clear().success, 'a clear')
     arm.probe.heard[names.DIAGNOSTICS].clear()
     arm.probe.until_heard(
         names.DIAGNOSTICS, lambda message: message.status[0].level == DiagnosticStatus.WARN
@@ -409,7 +420,7 @@ def test_a_driver_without_velocities_is_judged_by_its_stamps(arm, milliseconds, 
         arm.tell((HOME[0] + place, HOME[1]), velocity=())
         arm.probe.until(lambda n=number: len(arm.since()) >= n, 'a period')
     if stops:
-        arm.stopped_for(Cause.OUT_OF_LIMITS)
+        arm.stopped_for(Cause.OUT_OF_LIMITS, seen=False)
     else:
         assert still(arm.since(), HOLDING)
 
@@ -436,11 +447,10 @@ def test_a_joint_state_without_one_of_the_joints_is_dropped(arm):
 def test_a_joint_state_that_is_no_numbers_stops_it(arm, position, velocity):
     arm.run(0.5, 0.0)
     arm.lie = (position, velocity)
-    arm.stopped_for(Cause.BAD_STATE)
+    arm.stopped_for(Cause.BAD_STATE, seen=False)
     arm.lie, arm.wish = (), None
     # Good states later, and once it is seen to stand, it may be cleared.
-    arm.go_on()
-    assert arm.clear().success
+    arm.probe.until(lambda: arm.clear().success, 'a clear')
 
 
 @pytest.mark.parametrize(
@@ -714,3 +724,46 @@ def test_a_model_that_cannot_be_used_ends_the_node(ros):
     model.publish(String(data='<mujoco><worldbody/></mujoco>'))
     assert process.wait() == 1
     assert 'the model on /robot_description cannot be used' in process.output
+
+
+def test_an_arm_that_runs_on_is_brought_to_rest_by_a_node_that_does_nothing_else(ros):
+    """Whoever commanded it has died, and its controller keeps the last command."""
+    robot = robot_file(ros.folder)
+    ros.start('arm_driver', {'robot': robot})
+    probe = ros.probe()
+    probe.hear(JOINT_STATES)
+    before = rclpy.create_node('before', context=probe.context)
+    publisher = before.create_publisher(Float64MultiArray, VELOCITY, EACH)
+    probe.until(lambda: publisher.get_subscription_count() > 0, 'the driver')
+    publisher.publish(Float64MultiArray(data=[0.3, 0.0]))
+
+    def speed():
+        states = probe.heard[JOINT_STATES]
+        return max(map(abs, states[-1].velocity)) if states else 0.0
+
+    probe.until(lambda: speed() > 0.29, 'an arm in motion')
+    before.destroy_node()
+    process = ros.start('safety', {'robot': robot, 'only_rest': True})
+    probe.until(lambda: speed() < 1e-3, 'rest')
+    assert process.wait() == 0, process.output
+    assert 'STOPPED: this safety node only brings the arm to rest' in process.output
+
+
+def test_nobody_changes_an_active_node_nor_leaves_an_arm_that_does_not_stand(ros):
+    arm = Arm(ros)
+    arm.connected = True
+    arm.mode(HOLDING)
+    assert not arm.probe.set_parameter('safety', speed_share=0.5).successful
+    assert not arm.probe.set_parameter('safety', robot='ur5e').successful
+    arm.run(0.5, 0.0)
+    # It runs on whatever it is told.
+    arm.obeys, arm.lie = False, ((0.5, 0.5), (0.0, 0.0, 0.3))
+    request = ChangeState.Request(transition=Transition(id=Transition.TRANSITION_DEACTIVATE))
+    assert not arm.probe.call('safety', '~/change_state', ChangeState, request).success
+    arm.now()
+    state = arm.mode(STOPPING)
+    assert list(state.velocity) == [0.0, 0.0]
+    assert 'press the hardware emergency stop' in arm.status(lambda said: said.alarm).alarm
+    arm.lie = ((0.5, 0.5), (0.0, 0.0, 0.0))
+    arm.mode(STOPPED)
+    assert arm.probe.call('safety', '~/change_state', ChangeState, request).success

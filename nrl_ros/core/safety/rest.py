@@ -63,7 +63,8 @@ class RestWatch:
         if self._velocity is None or not self._full:
             return self._velocity
         (before_s, before), (now_s, now) = self._seen[0], self._seen[-1]
-        return np.maximum(self._velocity, np.abs(now - before) / (now_s - before_s))
+        speeds: Array = np.maximum(self._velocity, np.abs(now - before) / (now_s - before_s))
+        return speeds
 
     @property
     def moves(self) -> bool:
