@@ -338,7 +338,7 @@ def test_an_emergency_stop_is_latched_while_it_is_pressed(arm):
     arm.mode(HOLDING)
     assert still(arm.go_on(), HOLDING)
     # The newest one again is not a new one.
-    arm.command((0.5, 0.0), sequence=arm.sequence)
+    arm.command((0.8, 0.0), sequence=arm.sequence)
     assert still(arm.go_on(), HOLDING)
     arm.run(0.5, 0.0)
 
