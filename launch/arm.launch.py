@@ -45,7 +45,7 @@ LIMITED = {'log_level': ['debug', 'info', 'warn', 'error', 'fatal'], 'realtime':
 
 
 def generate_launch_description() -> LaunchDescription:
-    """The nodes; when the safety node ends, the arm is brought to rest, and everything ends."""
+    """The nodes; an arm whose safety node ends may move on: it is brought to rest, and all ends."""
     arguments = [
         DeclareLaunchArgument(key, default_value=value, description=text, choices=LIMITED.get(key))
         for key, (value, text) in ARGUMENTS.items()
@@ -84,12 +84,12 @@ def generate_launch_description() -> LaunchDescription:
         )
         for name, more in own.items()
     ]
-    # An arm whose safety node was killed may go on as it was commanded last.
     at_rest = rated | {'only_rest': True}
     rest = Node(executable='safety', parameters=[*files, at_rest], **common, **OWN['safety'])
+    bring_to_rest = lambda _, context: None if context.is_shutdown else rest  # noqa: E731
     ended = [Shutdown(reason='the safety node has ended')]
     ends = [
         RegisterEventHandler(OnProcessExit(target_action=target, on_exit=actions))
-        for target, actions in ((safety, [rest]), (rest, ended))
+        for target, actions in ((safety, bring_to_rest), (rest, ended))
     ]
     return LaunchDescription([*arguments, *ends, safety, driver, *learning])

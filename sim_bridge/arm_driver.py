@@ -7,6 +7,7 @@ of real time and told on ``/clock``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -35,6 +36,7 @@ from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.types import Float64 as Array
 from nrl_ros.ros import qos
 from nrl_ros.ros.controller import parameter_service
+from nrl_ros.ros.executor import take
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
@@ -42,6 +44,8 @@ from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
 NAME = 'arm_driver'
 _MARKERS_S = 0.1
 _DIAGNOSTICS_S = 1.0
+# Longest stay after it was told to end, while somebody still commands it.
+_LEAVES_LAST_S = 1.2
 _PERMISSIONS_S = 0.1
 # Periods that the machine was too busy for are made up for, unless they are more than this [s].
 _MADE_UP_S = 0.1
@@ -85,6 +89,23 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         self._controllers.hold()
         self._due_ns: int | None = None
         self._periods = 0
+
+    def deactivate(self) -> None:
+        """Stay for a moment while somebody commands the arm, as hardware does.
+
+        Nodes that are told to end together would otherwise find no arm to bring to rest.
+        """
+        topics = self._used.topics
+        commands = [
+            topic for topic in (topics.velocity, topics.position, topics.trajectory) if topic
+        ]
+        end = time.monotonic() + _LEAVES_LAST_S
+        while time.monotonic() < end and any(map(self.count_publishers, commands)):
+            for subscription in self.subscriptions:
+                while take(subscription):
+                    pass
+            self._tick()
+            time.sleep(self._period_s)
 
     def cleanup(self) -> None:
         """Forget the arm."""
@@ -153,7 +174,9 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         """What a robot says besides of whether it may be moved."""
         topics = self._used.topics
         running = self.publisher(Bool, topics.running, qos.latched()) if topics.running else None
-        scaling = self._optional(Float64, topics.speed_scaling)
+        scale = topics.speed_scaling
+        # Latched, so that whoever listens matches it.
+        scaling = self.publisher(Float64, scale, qos.latched()) if scale else None
 
         def publish() -> None:
             fault = self.settings.fault

@@ -498,7 +498,7 @@ def test_a_command_of_another_time_is_not_followed(arm, late_s):
 def test_a_second_commander_is_refused_while_the_first_one_commands(arm):
     before = arm.count('commands_foreign')
     arm.run(0.5, 0.0)
-    first, arm.session = arm.session, arm.session + 1
+    first, arm.session = arm.session, arm.session + 1_000_000
     arm.wish = None
     arm.command((-0.5, 0.0))
     arm.counted('commands_foreign', before + 1)
