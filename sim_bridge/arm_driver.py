@@ -36,7 +36,7 @@ from nrl_ros.core.errors import ConfigError
 from nrl_ros.core.types import Float64 as Array
 from nrl_ros.ros import qos
 from nrl_ros.ros.controller import parameter_service
-from nrl_ros.ros.executor import take
+from nrl_ros.ros.executor import call_timer, take
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
@@ -104,8 +104,11 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
             for subscription in self.subscriptions:
                 while take(subscription):
                     pass
-            self._tick()
-            time.sleep(self._period_s)
+            # Each call of the timer says which periods are due.
+            if self._timer.handle.is_timer_ready():
+                call_timer(self._timer.handle)
+                self._tick()
+            time.sleep(0.25 * self._period_s)
 
     def cleanup(self) -> None:
         """Forget the arm."""

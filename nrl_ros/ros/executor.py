@@ -131,7 +131,7 @@ class StepExecutor(SingleThreadedExecutor):
         for pointer in wait_set.get_ready_entities('timer'):
             timer = self._timers.get(pointer)
             if timer is not None and timer.handle.is_timer_ready():
-                _call_timer(timer.handle)
+                call_timer(timer.handle)
                 timer.callback()
         if self._is_rare_ready(wait_set):
             self._handle_rare()
@@ -194,7 +194,8 @@ def take(subscription: Any) -> bool:
     return True
 
 
-def _call_timer(handle: Any) -> None:
+def call_timer(handle: Any) -> None:
+    """Note that a timer was called, so that its next call is due a period later."""
     # Named differently in Kilted and in Jazzy.
     call = getattr(handle, 'call_timer_with_info', None) or handle.call_timer
     call()
