@@ -38,6 +38,7 @@ _POSITION_RAD, _SPEED_SHARE = 1e-6, 1.0 + 1e-6
 # How far a braking arm may bulge out of its guard (docs/safety.md) [m].
 _BULGE_M = 0.002
 _MESSAGES = 40
+_SLOW_RAD_S = 0.2
 
 
 class Sample(NamedTuple):
@@ -54,10 +55,11 @@ class Rider(Commander):
     Args:
         stack: the processes.
         choose: random numbers.
+        top: speed of the first joint [rad/s].
     """
 
-    def __init__(self, stack: Stack, choose: random.Random) -> None:
-        self._choose = choose
+    def __init__(self, stack: Stack, choose: random.Random, top: float) -> None:
+        self._choose, self._top = choose, top
         self.samples: list[Sample] = []
         self._others: list[float] = []
         super().__init__(stack, stack.listener())
@@ -66,7 +68,11 @@ class Rider(Commander):
 
     def wanted(self) -> list[float]:
         """Return the velocities to ask for [J, rad/s]."""
-        return [self.direction * SPEED_RAD_S, *self._others]
+        return [self.direction * self._top, *self._others]
+
+    def _at_full_speed(self) -> bool:
+        speed = self.listener.speed
+        return bool(speed) and speed[-1][1] >= self._top * (1.0 - 1e-9)
 
     def _on_joints(self, message: JointState) -> None:
         if message.header.frame_id == LIAR:
@@ -85,11 +91,12 @@ class Rider(Commander):
         """
         last = self.samples[-1].position[0] if self.samples else 0.0
         self.direction = -1.0 if last > 0.0 else 1.0
-        # Up to 1.5 times the limit: what is too fast must be limited.
-        top = self.robot.limits.velocity[1:]
-        self._others = [self._choose.uniform(-0.3, 0.3) * speed for speed in top]
-        if self._choose.random() < 0.3:
-            self._others[-1] = 1.5 * top[-1]
+        share = 0.3 * self._top
+        limits = self.robot.limits.velocity[1:]
+        self._others = [self._choose.uniform(-share, share) * speed for speed in limits]
+        if self._top == SPEED_RAD_S and self._choose.random() < 0.3:
+            # What is too fast must be limited.
+            self._others[-1] = 1.5 * limits[-1]
         self.commanding = True
         self.listener.speed.clear()
         cleared = -math.inf
@@ -214,6 +221,8 @@ class ArmTrial:
         self._choose = random.Random(seed)
         timeout = {'command_timeout_s': 0.0} if keeps_last_command else {}
         self._stack = watched_stack(folder, **timeout)
+        # An arm that nobody commands keeps no limit: it must come to rest before it reaches one.
+        self._top = _SLOW_RAD_S if keeps_last_command else SPEED_RAD_S
         self.done: Counter[str] = Counter()
         self.rests: dict[str, list[tuple[float | None, float | None]]] = {}
         self.violations: list[str] = []
@@ -222,7 +231,7 @@ class ArmTrial:
         """Let these faults befall the arm, in any order."""
         self._choose.shuffle(kinds)
         with self._stack as stack:
-            rider = Rider(stack, self._choose)
+            rider = Rider(stack, self._choose, self._top)
             rider.listener.until(lambda: rider.samples, 'joint states')
             rider.listener.until(rider._driver.services_are_ready, 'parameters of the driver')
             for kind in kinds:

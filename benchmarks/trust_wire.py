@@ -57,7 +57,7 @@ def garbage(kind: type, data: bytes, choose: random.Random) -> bytes:
         data: the true message, serialised.
         choose: random numbers.
     """
-    way = choose.choice(('cut off', 'short', 'noise', 'length', 'instances', 'agent'))
+    way = choose.choice(('cut off', 'short', 'noise', 'length', 'instances', 'agent', 'session'))
     if way == 'cut off':
         return data[: choose.randrange(4, len(data))]
     if way == 'short':
