@@ -54,6 +54,9 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
 
     def __init__(self, name: str, model: type[Model], **options: Any) -> None:
         super().__init__(name, **options)
+        # Kilted's context does so by itself. A node that fails while it is made or configured would
+        # otherwise stay in the graph for as long as an error's traceback keeps it.
+        self.context.on_shutdown(self.destroy_node)
         self.counters: Counter[str] = Counter()
         self._refusals = Refusals(self, self.counters)
         self.active = False
