@@ -72,10 +72,10 @@ def test_the_variable_chooses_the_distribution(installed, monkeypatch):
         ros_wheels.chosen()
 
 
-def test_pip_takes_the_distribution_of_the_variable(backend, monkeypatch):
-    assert 'ros-rclpy[fastrtps]==7.1.6' in backend._ros()
-    monkeypatch.setenv('ROS', 'kilted')
-    assert 'ros-rclpy[fastrtps]==9.1.2' in backend._ros()
+@pytest.mark.parametrize(('name', 'version'), [('jazzy', '7.1.6'), ('kilted', '9.1.2')])
+def test_pip_takes_the_distribution_of_the_variable(backend, monkeypatch, name, version):
+    monkeypatch.setenv('ROS', name)
+    assert f'ros-rclpy[fastrtps]=={version}' in backend._ros()
 
 
 def test_a_package_needs_the_wheels_that_it_was_built_with(installed):
