@@ -33,6 +33,7 @@ _STILL_M, _STILL_S = 2e-5, 0.3
 _REST_S = 5.0
 _RECOVER_S = 40.0
 _CLEAR_EVERY_S = 0.3
+_CHOOSE_EVERY_S = 4.0
 # Roundings that are no violation of a limit: radians, and a share of a speed.
 _POSITION_RAD, _SPEED_SHARE = 1e-6, 1.0 + 1e-6
 # How far a braking arm may bulge out of its guard (docs/safety.md) [m].
@@ -89,6 +90,29 @@ class Rider(Commander):
         Raises:
             NotHeardError: it does not drive.
         """
+        self._choose_way()
+        self.commanding = True
+        self.listener.speed.clear()
+        cleared, chosen = -math.inf, time.monotonic()
+
+        def drives() -> bool:
+            nonlocal cleared, chosen
+            now = time.monotonic()
+            status = self.listener.status
+            stopped = status is not None and status.mode == SafetyState.MODE_STOPPED
+            if stopped and now - cleared > _CLEAR_EVERY_S:
+                cleared = now
+                self._clear.call_async(Trigger.Request())
+            if now - chosen > _CHOOSE_EVERY_S:
+                # The guard may hold it where this way leads.
+                chosen = now
+                self._choose_way()
+            return self._at_full_speed()
+
+        self.listener.until(drives, 'full speed', _RECOVER_S)
+
+    def _choose_way(self) -> None:
+        """Away from the nearer limit of the first joint, the others at random."""
         last = self.samples[-1].position[0] if self.samples else 0.0
         self.direction = -1.0 if last > 0.0 else 1.0
         share = 0.3 * self._top
@@ -97,20 +121,6 @@ class Rider(Commander):
         if self._top == SPEED_RAD_S and self._choose.random() < 0.3:
             # What is too fast must be limited.
             self._others[-1] = 1.5 * limits[-1]
-        self.commanding = True
-        self.listener.speed.clear()
-        cleared = -math.inf
-
-        def drives() -> bool:
-            nonlocal cleared
-            status = self.listener.status
-            stopped = status is not None and status.mode == SafetyState.MODE_STOPPED
-            if stopped and time.monotonic() - cleared > _CLEAR_EVERY_S:
-                cleared = time.monotonic()
-                self._clear.call_async(Trigger.Request())
-            return self._at_full_speed()
-
-        self.listener.until(drives, 'full speed', _RECOVER_S)
 
     def rest_s(self, since: float) -> float | None:
         """Wait until the tool stands; return how long after a moment it still moved [s]."""

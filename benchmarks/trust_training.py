@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from trust_wire import MESSAGE_FAULTS, Wire, remappings
+from trust_wire import MESSAGE_FAULTS, STATUS, Wire, remappings
 
 from nrl_ros.cli.processes import MODULES, node_environment
 from nrl_ros.cli.runs import Run, RunError, newest, saved_states
@@ -145,6 +145,10 @@ class Training:
             'environment': folder | _SAVING,
         }
         for name in NODES:
+            if name == 'environment':
+                # A restored environment gives its session up where nobody answers for 3 s, and the
+                # wire, which hears it, hides from it that the learner is still starting.
+                self._must_be_there()
             settings = self._settings[name] | own[name] | load_from[name]
             path = self._run.folder / f'{name}.yaml'
             path.write_text(yaml.safe_dump({'/**': {'ros__parameters': settings}}))
@@ -159,6 +163,15 @@ class Training:
                     start_new_session=True,
                 )
         self._must_go_on('the start')
+
+    def _must_be_there(self) -> None:
+        """Wait until learner and neuromodulator have said that they live."""
+        brought = self._wire.brought
+        before = {topic: brought[topic] for topic in STATUS}
+        if not self._wire.until(
+            lambda: all(brought[topic] > count for topic, count in before.items()), _PROGRESS_S
+        ):
+            raise SystemExit(f'learner and neuromodulator do not start; {self._said()}')
 
     def _must_go_on(self, after: str) -> None:
         """Wait until the environment has taken a few more steps."""

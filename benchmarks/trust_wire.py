@@ -13,7 +13,14 @@ from rclpy.serialization import deserialize_message, serialize_message
 
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.executor import StepExecutor
-from nrl_ros.ros.interfaces import Action, EnvState, Neuromodulation, Reward
+from nrl_ros.ros.interfaces import (
+    Action,
+    EnvState,
+    LearnerStatus,
+    Neuromodulation,
+    NeuromodulatorStatus,
+    Reward,
+)
 
 # What a node says goes to SENT/topic; the wire brings it to the topic.
 SENT = 'sent'
@@ -22,6 +29,11 @@ TOPICS: dict[str, tuple[Any, Callable[[], Any]]] = {
     names.ACTION: (Action, qos.step),
     names.REWARD: (Reward, qos.event),
     names.NEUROMODULATION: (Neuromodulation, qos.event),
+}
+# That a node lives is told by its status.
+STATUS = {
+    names.LEARNER_STATUS: LearnerStatus,
+    names.NEUROMODULATOR_STATUS: NeuromodulatorStatus,
 }
 # Topics that each node speaks on.
 SPOKEN = {
@@ -107,6 +119,17 @@ class Wire:
             self._node.create_subscription(
                 kind, f'{SENT}/{topic}', self._bringer(topic), profile(), raw=True
             )
+
+        for topic, kind in STATUS.items():
+            self._node.create_subscription(
+                kind, topic, self._counter(topic), qos.latched(), raw=True
+            )
+
+    def _counter(self, topic: str) -> Callable[[bytes], None]:
+        def count(_data: bytes) -> None:
+            self.brought[topic] += 1
+
+        return count
 
     def _bringer(self, topic: str) -> Callable[[bytes], None]:
         def bring(data: bytes) -> None:

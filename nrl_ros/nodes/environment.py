@@ -142,7 +142,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._pending_action = None
         self._answered = False
         self._applied_learner = 0
-        self._answered_at = time.monotonic()
+        self._answered_at = self._unheard_at = time.monotonic()
         period_s = settings.resend_period_s
         self._round_trip = RoundTrip(
             period_s,
@@ -394,7 +394,11 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if self._paused or self._finished or not self._begun or silent_s < usual_s:
             return
         heard = self._state.get_subscription_count() > 0
-        if self._restored and heard and silent_s > _RESTORED_S:
+        if not heard:
+            # Who is still starting is given as long, once it hears.
+            self._unheard_at = time.monotonic()
+        unanswered_s = min(silent_s, time.monotonic() - self._unheard_at)
+        if self._restored and heard and unanswered_s > _RESTORED_S:
             self._restored = False
             self._episodes.renew(self._new_session())
             self._sent = replace(self._sent, session=self._episodes.info.session)
