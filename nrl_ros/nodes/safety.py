@@ -123,8 +123,12 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._robot = robot = make_robot(description, xml=xml, share=self.settings.speed_share)
         self._reader = JointReader(robot.joints, robot.continuous)
         state_topic = self.resolve_topic_name(description.control.state_topic)
+        settings = supervisor_settings(
+            robot, dry_run=self.settings.dry_run, state_topic=state_topic
+        )
+        self._standstill_s = settings.standstill_time_s(robot.limits, robot.period_s)
         self._supervisor = Supervisor(
-            supervisor_settings(robot, dry_run=self.settings.dry_run, state_topic=state_topic),
+            settings,
             MotionFilter(robot.limits, robot.period_s, guard=robot.guard()),
             robot.hard,
         )
@@ -270,8 +274,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._leaving = True
         why = 'the safety node is shut down' if self._ends else 'the safety node is deactivated'
         supervisor.stop(time.monotonic(), Cause.EMERGENCY_STOP, why)
-        braking_s = supervisor_settings(robot).standstill_time_s(robot.limits, robot.period_s)
-        end = time.monotonic() + braking_s + _REST_S
+        end = time.monotonic() + self._standstill_s + _REST_S
         self._tick()
         while restless := supervisor.restless(time.monotonic()):
             if time.monotonic() > end:
@@ -483,7 +486,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             at_rest=self._verdict.at_rest,
             dry_run=self.settings.dry_run,
             speed_share=self.settings.speed_share,
-            standstill_s=supervisor_settings(robot).standstill_time_s(robot.limits, robot.period_s),
+            standstill_s=self._standstill_s,
             jitter_s=self._jitter_s,
             counter_name=list(counted),
             counter_value=list(counted.values()),
