@@ -25,7 +25,7 @@ demo: setup
 
 lint: setup-test
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict nrl_ros/core nrl_ros/arm nrl_ros/schema nrl_ros/storage nrl_ros/study nrl_ros/doctor.py nrl_ros/installed.py sim_bridge
+	$(BIN)/mypy --strict nrl_ros/base nrl_ros/environments nrl_ros/learning nrl_ros/robots nrl_ros/settings nrl_ros/storage nrl_ros/experiments sim_bridge
 
 # Fast tests first, then those with real nodes, then long ones; one run, one count.
 test: lint
@@ -39,5 +39,5 @@ bench: setup-test
 	$(RUN) scripts/performance_page.py
 
 clean:
-	rm -rf build $(VENV) nrl_ros/msg nrl_ros/srv nrl_ros/*.so nrl_ros/core/*.so \
+	rm -rf build $(VENV) nrl_ros/msg nrl_ros/srv nrl_ros/*.so nrl_ros/learning/kernels/*.so \
 		nrl_ros/interfaces.sha256

@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from setuptools import Distribution, setup
+from setuptools import Distribution, find_packages, setup
 from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
@@ -52,21 +52,10 @@ setup(
     description='Online learning by noise and reward over ROS 2, without backpropagation',
     license='Apache-2.0',
     python_requires='>=3.10',
-    packages=[
-        'nrl_ros',
-        'nrl_ros.arm',
-        'nrl_ros.cli',
-        'nrl_ros.core',
-        'nrl_ros.core.plasticity',
-        'nrl_ros.core.safety',
-        'nrl_ros.nodes',
-        'nrl_ros.ros',
-        'nrl_ros.schema',
-        'nrl_ros.storage',
-        'nrl_ros.study',
-        'sim_bridge',
-    ],
-    package_data={'nrl_ros': ['py.typed'], 'nrl_ros.arm': ['models/*.xml']},
+    packages=find_packages(
+        include=['nrl_ros', 'nrl_ros.*', 'sim_bridge'], exclude=['nrl_ros.msg', 'nrl_ros.srv']
+    ),
+    package_data={'nrl_ros': ['py.typed'], 'nrl_ros.robots.arm': ['models/*.xml']},
     data_files=[],
     install_requires=[
         *(ROOT / 'requirements/run.txt').read_text().split(),

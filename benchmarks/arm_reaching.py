@@ -42,8 +42,8 @@ from benchmarks.arm_runs import (
     success,
     write_section,
 )
+from nrl_ros.base.records import StateBatch
 from nrl_ros.cli.runs import Run, newest
-from nrl_ros.core.types import StateBatch
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -17,15 +17,15 @@ import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.arm.episode import METRICS
+from nrl_ros.base.records import Delivery, StateBatch
 from nrl_ros.cli.config import RunSettings, apply_overrides, check, find_config, read_config
 from nrl_ros.cli.evaluate import SEED_OFFSET
-from nrl_ros.core import loop
-from nrl_ros.core.episodes import Advance, Episodes
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.neuromodulator import Neuromodulator
-from nrl_ros.core.types import Delivery, StateBatch
-from sim_bridge.registry import make_bridge
+from nrl_ros.environments.episodes import Advance, Episodes
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.learning import loop
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.neuromodulator import Neuromodulator
+from nrl_ros.robots.arm.episode import METRICS
 
 Array = NDArray[Any]
 # States to actions in the environment's units.

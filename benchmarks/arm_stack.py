@@ -17,6 +17,7 @@ import rclpy
 import yaml
 from geometry_msgs.msg import PointStamped
 
+from nrl_ros.base.config_files import dotted, find_config, read_yaml
 from nrl_ros.cli.arm import PRIORITIES
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.executor import StepExecutor
@@ -31,7 +32,7 @@ from nrl_ros.ros.interfaces import (
 from nrl_ros.ros.middleware import UDP_ONLY, prepare_middleware
 from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.ros.wire import WireCodec
-from nrl_ros.schema.files import dotted, find_config, read_config, read_yaml
+from nrl_ros.settings.run import read_config
 
 DOMAIN = 102
 # Who listens comes after all that is measured.

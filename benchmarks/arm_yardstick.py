@@ -21,9 +21,9 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.vec_env import VecEnv
 
 from benchmarks.arm_runs import Act, settings_of
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.types import StateBatch
-from sim_bridge.registry import make_bridge
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import StateBatch
+from nrl_ros.environments.registry import make_bridge
 
 Array = NDArray[Any]
 

@@ -14,8 +14,8 @@ import time
 
 import numpy as np
 
-from nrl_ros.core.interfaces import Environment
-from sim_bridge.registry import make_bridge
+from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.registry import make_bridge
 
 INSTANCES = (1, 16, 64, 256)
 TASKS = {'acrobot': 'Acrobot-v1', 'cartpole': 'CartPole-v1'}

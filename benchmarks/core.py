@@ -35,15 +35,15 @@ from torch_loop import TorchNrl, loop
 from traces import show
 from updates import costs
 
-from nrl_ros.core import cycle
-from nrl_ros.core.episodes import Advance, Episodes
-from nrl_ros.core.kernel_cycle import NativeCycle
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.loop import run
-from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
-from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.types import Delivery
-from sim_bridge.registry import make_bridge
+from nrl_ros.base.records import Delivery
+from nrl_ros.environments.episodes import Advance, Episodes
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.learning import cycle
+from nrl_ros.learning.kernels.cycle import NativeCycle
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.loop import run
+from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
+from nrl_ros.learning.settings import LearnerSettings
 
 HIDDEN = 64
 SPLIT_INSTANCES = (1, 16, 64, 256)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from traces import compare_traces, window
 
-from nrl_ros.core.network import NetworkSpec
+from nrl_ros.learning.networks.feed_forward import NetworkSpec
 
 OBSERVATIONS, CHOICES = 8, 4
 

@@ -32,7 +32,7 @@ from rich.console import Console
 from rich.table import Table
 from virtual_network import Link, VirtualNetwork, why_not
 
-from nrl_ros.schema.files import find_config
+from nrl_ros.base.config_files import find_config
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 DELAYS_S = (0.005, 0.0225, 0.05)

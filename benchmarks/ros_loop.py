@@ -38,14 +38,14 @@ from rich.console import Console
 from rich.table import Table
 from std_msgs.msg import UInt8MultiArray
 
+from nrl_ros.base.records import Delivery
 from nrl_ros.cli.config import find_config
 from nrl_ros.cli.processes import Processes, choose_domain, node_environment
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.types import Delivery
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.registry import make_bridge
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, Reward
-from sim_bridge.registry import make_bridge
 
 INSTANCES = (1, 4, 16, 64, 256, 1024)
 QUICK_INSTANCES = (1, 256)

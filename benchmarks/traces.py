@@ -23,10 +23,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from nrl_ros.core import kernels
-from nrl_ros.core.network import Network, NetworkSpec, Passes, xavier_normal
-from nrl_ros.core.trace_choice import choose_kind
-from nrl_ros.core.traces import make_store
+from nrl_ros.learning.kernels import library as kernels
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.learning.trace_choice import choose_kind
+from nrl_ros.learning.traces import make_store
 
 INSTANCES = (1, 64, 512)
 INPUTS, OUTPUTS = 8, 4

@@ -20,21 +20,21 @@ from typing import Any
 import yaml
 from trust_wire import MESSAGE_FAULTS, STATUS, Wire, remappings
 
+from nrl_ros.base.errors import CheckpointError
+from nrl_ros.base.settings import load
 from nrl_ros.cli.processes import MODULES, node_environment
 from nrl_ros.cli.runs import Run, RunError, newest, saved_states
-from nrl_ros.core import loop
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.errors import CheckpointError
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.neuromodulator import Neuromodulator
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.learning import loop
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.ros import names
-from nrl_ros.schema.base import load
-from nrl_ros.schema.environment import EnvironmentNodeSettings
-from nrl_ros.schema.learner import LearnerNodeSettings
-from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.settings.environment import EnvironmentNodeSettings
+from nrl_ros.settings.learner import LearnerNodeSettings
+from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.codec import encode
-from sim_bridge.registry import make_bridge
 from tests.ros.harness import what_was_learned
 
 Flat = dict[str, Any]

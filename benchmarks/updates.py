@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch_loop import TorchReinforce
 
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.network import NetworkSpec
-from nrl_ros.core.plasticity import RULES
-from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.types import ActionSpace, AgentInfo, Delivery, EnvSpec, RpeBatch, StateBatch
+from nrl_ros.base.records import ActionSpace, AgentInfo, Delivery, EnvSpec, RpeBatch, StateBatch
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.networks.feed_forward import NetworkSpec
+from nrl_ros.learning.rules import RULES
+from nrl_ros.learning.settings import LearnerSettings
 
 SEED = 0
 

@@ -1,6 +1,6 @@
 """What the examples share: a task in this process, without ROS, with the settings of its file.
 
-The loop itself is ``train``: the core's three objects and ``nrl_ros.core.loop.run``.
+The loop itself is ``train``: the core's three objects and ``nrl_ros.learning.loop.run``.
 """
 
 from __future__ import annotations
@@ -11,14 +11,15 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 
+from nrl_ros.base.config_files import find_config
 from nrl_ros.cli.config import apply_overrides
 from nrl_ros.cli.evaluate import SEED_OFFSET, Score, evaluate_snapshot
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.loop import run
-from nrl_ros.core.neuromodulator import Neuromodulator
-from nrl_ros.schema.files import RunSettings, check, find_config, read_config
-from sim_bridge.registry import make_bridge
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.loop import run
+from nrl_ros.learning.neuromodulator import Neuromodulator
+from nrl_ros.settings.run import RunSettings, check, read_config
 
 mpl.use('Agg')
 from matplotlib import pyplot  # noqa: E402 - after the choice of what draws

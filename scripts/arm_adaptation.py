@@ -27,9 +27,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks.arm_runs import STUDIED, Training, arms, score, settings_of, write_section
-from nrl_ros.arm.kinematics import Chain
-from nrl_ros.arm.settings import TargetGroup
-from nrl_ros.arm.task import Targets
+from nrl_ros.robots.arm.kinematics import Chain
+from nrl_ros.robots.arm.settings import TargetGroup
+from nrl_ros.robots.arm.task import Targets
 from sim_bridge.arm import ArmBridge
 
 RESULTS = Path(__file__).resolve().parent.parent / 'docs' / 'results'

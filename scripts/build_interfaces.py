@@ -18,6 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = 'interfaces.sha256'
+# Folder of the compiled part, below the package.
+KERNELS = 'learning/kernels'
 _COMPILERS = {'CC': ('cc', 'gcc', 'clang'), 'CXX': ('c++', 'g++', 'clang++')}
 # For building against the package and for sourcing it: they name folders of this build.
 _LEFT_OUT = ('.cmake', '.sh', '.bash', '.zsh', '.dsv')
@@ -27,7 +29,7 @@ _PARENTS = 'parent_prefix_path'
 def digest(root: Path = ROOT) -> str:
     """Fingerprint of everything that decides the result."""
     parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
-    parts += sorted((root / 'nrl_ros/core/native').glob('*.[ch]'))
+    parts += sorted((root / 'nrl_ros' / KERNELS / 'native').glob('*.[ch]'))
     parts += [root / 'CMakeLists.txt', root / 'package.xml']
     state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}{_wheels_of()}'.encode())
     for part in parts:
@@ -152,8 +154,8 @@ def copy_package(generated: Path, package: Path) -> None:
         shutil.copytree(generated / name, package / name, ignore=compiled)
     for library in generated.glob('*.so'):
         _replace(library, package / library.name)
-    (package / 'core').mkdir(parents=True, exist_ok=True)
-    _replace(generated / 'core/libnrl_kernel.so', package / 'core/libnrl_kernel.so')
+    (package / KERNELS).mkdir(parents=True, exist_ok=True)
+    _replace(generated / KERNELS / 'libnrl_kernel.so', package / KERNELS / 'libnrl_kernel.so')
     (package / STAMP).write_text(digest() + '\n')
 
 

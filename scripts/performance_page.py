@@ -78,8 +78,9 @@ share of all but the environment's own.
 {split}
 
 Between two steps of the environment all of it happens in two calls into the compiled kernel
-(`nrl_ros/core/cycle.py`), on the very arrays that learner, neuromodulator and books keep, and bit
-for bit as message by message; a step in which something is out of the way is taken as over ROS 2.
+(`nrl_ros/learning/cycle.py`), on the very arrays that learner, neuromodulator and books keep, and
+bit for bit as message by message; a step in which something is out of the way is taken as over
+ROS 2.
 At 256 instances {share:.0%} of a step is not the environment's own. Noise, passes and traces are
 compiled loops near what one thread does; what is left of the rest is mostly the bridge's Python.
 

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core.heads import SoftmaxHead
-from nrl_ros.core.interfaces import PlasticityRule
-from nrl_ros.core.network import Network, NetworkSpec, Passes, xavier_normal
-from nrl_ros.core.plasticity import Backpropagation, NodePerturbation
-from nrl_ros.schema.files import RunSettings
-from nrl_ros.study.gradients import exact
-from sim_bridge.registry import make_bridge
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.experiments.gradients import exact
+from nrl_ros.learning.heads import SoftmaxHead
+from nrl_ros.learning.interfaces import PlasticityRule
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.learning.rules import Backpropagation, NodePerturbation
+from nrl_ros.settings.run import RunSettings
 
 Array = NDArray[Any]
 COUNTS = (1, 4, 16, 64, 256, 1024, 4096)

@@ -36,14 +36,15 @@ from rule_arms import ARMS, INSTANCES, RULE_PAGES, SEEDS, STEPS, Arm
 from rule_directions import direction
 from rule_pictures import draw, draw_groups, tables
 
+from nrl_ros.base.config_files import find_config
 from nrl_ros.cli.config import apply_overrides
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.loop import run
-from nrl_ros.core.neuromodulator import Neuromodulator
-from nrl_ros.schema.files import RunSettings, check, find_config, read_config
-from nrl_ros.study.run import train
-from sim_bridge.registry import make_bridge
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.experiments.run import train
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.loop import run
+from nrl_ros.learning.neuromodulator import Neuromodulator
+from nrl_ros.settings.run import RunSettings, check, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 

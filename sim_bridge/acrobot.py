@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nrl_ros.core.errors import CheckpointError
-from nrl_ros.core.interfaces import Environment
-from nrl_ros.core.types import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
-from sim_bridge.options import Options, parse
+from nrl_ros.base.errors import CheckpointError
+from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
+from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.options import Options, parse
 
 Rows = tuple[Float64, ...]
 _PERIOD = 0.2

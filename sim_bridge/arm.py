@@ -1,8 +1,9 @@
 """Many simulated arms that reach, in one array: the vectorised version of a real arm's task.
 
-Each control period passes the same limits as on hardware (``nrl_ros.core.safety.motion``); then the
-motors follow. With ``simulation.physics: servo`` joints follow their velocity commands, as those of
-an industrial arm do, for all arms at once; with ``mujoco`` MuJoCo steps the dynamics of each.
+Each control period passes the same limits as on hardware (``nrl_ros.robots.safety.motion``); then
+the motors follow. With ``simulation.physics: servo`` joints follow their velocity commands, as
+those of an industrial arm do, for all arms at once; with ``mujoco`` MuJoCo steps the dynamics of
+each.
 """
 
 from __future__ import annotations
@@ -12,16 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.arm.episode import ReachEpisodes
-from nrl_ros.arm.plant import MujocoPlant, ServoPlant
-from nrl_ros.arm.robot import load_robot
-from nrl_ros.arm.settings import ReachSettings
-from nrl_ros.core.errors import CheckpointError
-from nrl_ros.core.interfaces import Environment
-from nrl_ros.core.safety.limits import Guard
-from nrl_ros.core.safety.motion import MotionFilter
-from nrl_ros.core.types import Float32, Int32, StepResult
-from sim_bridge.options import parse
+from nrl_ros.base.errors import CheckpointError
+from nrl_ros.base.records import Float32, Int32, StepResult
+from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.options import parse
+from nrl_ros.robots.arm.episode import ReachEpisodes
+from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.robots.safety.limits import Guard
+from nrl_ros.robots.safety.motion import MotionFilter
 
 Array = NDArray[Any]
 

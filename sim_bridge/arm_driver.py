@@ -23,23 +23,23 @@ from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
 import nrl_ros.nodes  # noqa: F401 - every node begins there: with the packages that it needs
-from nrl_ros.arm.chain_parts import root_name
-from nrl_ros.arm.controller_facts import COMMAND_INTERFACES, INTERFACE_NAME, JOINTS
-from nrl_ros.arm.controllers import Controllers, JointSensor, Mode
-from nrl_ros.arm.description import FROM_TOPIC, read_robot
-from nrl_ros.arm.kinematics import Chain
-from nrl_ros.arm.model import ArmModel
-from nrl_ros.arm.plant import MujocoPlant, ServoPlant
-from nrl_ros.arm.robot import read_arm
-from nrl_ros.arm.trajectory import Trajectory
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.types import Float64 as Array
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import Float64 as Array
+from nrl_ros.robots.arm.chain_parts import root_name
+from nrl_ros.robots.arm.controller_facts import COMMAND_INTERFACES, INTERFACE_NAME, JOINTS
+from nrl_ros.robots.arm.controllers import Controllers, JointSensor, Mode
+from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
+from nrl_ros.robots.arm.kinematics import Chain
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
+from nrl_ros.robots.arm.robot import read_arm
+from nrl_ros.robots.arm.trajectory import Trajectory
 from nrl_ros.ros import qos
 from nrl_ros.ros.controller import parameter_service
 from nrl_ros.ros.executor import call_timer, take
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
-from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
+from nrl_ros.settings.arm_driver import ArmDriverNodeSettings
 
 NAME = 'arm_driver'
 _MARKERS_S = 0.1
@@ -230,7 +230,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         try:
             from visualization_msgs.msg import MarkerArray
 
-            from sim_bridge.arm_markers import ArmMarkers
+            from nrl_ros.ros.arm_markers import ArmMarkers
         except ImportError as error:
             self.say_seldom(
                 'no markers',

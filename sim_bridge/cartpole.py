@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from nrl_ros.core.errors import CheckpointError
-from nrl_ros.core.interfaces import Environment
-from nrl_ros.core.types import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
-from sim_bridge.options import Options, parse
+from nrl_ros.base.errors import CheckpointError
+from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
+from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.options import Options, parse
 
 _PERIOD = 0.02
 _RESET = 0.05

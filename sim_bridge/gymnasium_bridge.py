@@ -18,10 +18,10 @@ from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nrl_ros.core.errors import BridgeError, CheckpointError, ConfigError
-from nrl_ros.core.interfaces import Environment
-from nrl_ros.core.types import ActionSpace, EnvSpec, Float32, Int32, StepResult
-from sim_bridge.options import Options, parse
+from nrl_ros.base.errors import BridgeError, CheckpointError, ConfigError
+from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Int32, StepResult
+from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.options import Options, parse
 
 Array = NDArray[Any]
 # One environment for all instances, or one for each.

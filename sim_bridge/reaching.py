@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
-from nrl_ros.core.errors import CheckpointError, ConfigError
-from nrl_ros.core.interfaces import Environment
-from nrl_ros.core.types import ActionSpace, EnvSpec, Float32, Float64, Int32, StepResult
-from sim_bridge.options import Options, parse
+from nrl_ros.base.errors import CheckpointError, ConfigError
+from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Float64, Int32, StepResult
+from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.options import Options, parse
 
 _CIRCLE = 2.0 * np.pi
 # What the three choices do to the position: nothing, plus, minus (neurogym's order).

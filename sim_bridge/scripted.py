@@ -10,10 +10,10 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import Field
 
-from nrl_ros.core.errors import BridgeError, CheckpointError, ConfigError
-from nrl_ros.core.interfaces import Environment
-from nrl_ros.core.types import ActionSpace, EnvSpec, Float32, Int32, StepResult
-from sim_bridge.options import Options, parse
+from nrl_ros.base.errors import BridgeError, CheckpointError, ConfigError
+from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Int32, StepResult
+from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.options import Options, parse
 
 _FAULTS = ('nan_observation', 'nan_reward', 'raise')
 

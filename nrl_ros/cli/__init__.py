@@ -1,5 +1,5 @@
 """The command ``nrl``: train, evaluate, plot and inspect without launch files."""
 
-from nrl_ros.installed import SCREEN, require
+from nrl_ros.base.installed import SCREEN, require
 
 require(SCREEN)

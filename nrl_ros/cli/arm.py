@@ -14,17 +14,17 @@ from typing import Any
 
 import yaml
 
-from nrl_ros.arm.description import FROM_TOPIC, read_robot
-from nrl_ros.arm.episode import ReachEpisodes
-from nrl_ros.arm.robot import load_robot
-from nrl_ros.arm.settings import ReachSettings
+from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.runs import Run, create_run, newest, open_run, versions, write_json
-from nrl_ros.core.errors import ConfigError, NrlError
-from nrl_ros.core.policy import first_difference
+from nrl_ros.environments.options import parse
+from nrl_ros.learning.policy import first_difference
+from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
+from nrl_ros.robots.arm.episode import ReachEpisodes
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
-from sim_bridge.options import parse
 
 _RECENT = 20
 _RADII_M = (0.05, 0.02)

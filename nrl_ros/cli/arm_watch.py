@@ -27,8 +27,8 @@ from nrl_ros.cli.processes import (
 )
 from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.cli.watch import Outcome
-from nrl_ros.core.safety.announcer import Announcer
-from nrl_ros.core.safety.standing import PRESS
+from nrl_ros.robots.safety.announcer import Announcer
+from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
 from nrl_ros.ros.security import initialise, refused_in_one_line, require_support

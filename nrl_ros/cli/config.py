@@ -8,21 +8,18 @@ from typing import Any
 
 import yaml
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.schema.base import flatten
-from nrl_ros.schema.files import (
-    MODELS,
+from nrl_ros.base.config_files import (
     PARAMETERS,
     Flat,
     RosLoader,
-    RunSettings,
-    check,
     closest,
     config_folders,
     dotted,
     find_config,
-    read_config,
 )
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.settings import flatten
+from nrl_ros.settings.run import MODELS, RunSettings, check, read_config
 
 __all__ = [
     'MODELS',

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.errors import NrlError
+from nrl_ros.base.records import AgentInfo, Delivery
 from nrl_ros.cli.config import RunSettings
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.errors import NrlError
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.types import AgentInfo, Delivery
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.learning.learner import Learner
 from nrl_ros.storage.checkpoint import read_checkpoint
-from sim_bridge.registry import make_bridge
 
 # Far from the seeds that training uses, so that no start is one that was trained on.
 SEED_OFFSET = 1_000_000

@@ -12,8 +12,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from nrl_ros import __version__
-from nrl_ros.core.errors import ConfigError, NrlError
-from nrl_ros.installed import NEEDED, require
+from nrl_ros.base.errors import ConfigError, NrlError
+from nrl_ros.base.installed import NEEDED, require
 
 if TYPE_CHECKING:
     from nrl_ros.cli.plan import TrainOptions
@@ -333,13 +333,13 @@ def doctor(
     """Say what of ROS, messages, middleware and packages is present, and how to mend the rest."""
     with _errors():
         if robot:
-            from nrl_ros.arm.preflight import preflight
-            from nrl_ros.arm.robot import load_robot
+            from nrl_ros.robots.arm.preflight import preflight
+            from nrl_ros.robots.arm.robot import load_robot
 
             for line in preflight(load_robot(robot, share=speed_share)):
                 typer.echo(line)
             return
-        from nrl_ros.doctor import run
+        from nrl_ros.base.doctor import run
 
         console = Console(soft_wrap=True, highlight=False)
         missing = False
@@ -367,7 +367,7 @@ def params(
     """Print the settings of the nodes: name, type, default, range, and meaning."""
     with _errors():
         from nrl_ros.cli import reference
-        from nrl_ros.schema.files import NODES
+        from nrl_ros.settings.run import NODES
 
         if markdown:
             typer.echo(reference.markdown(), nl=False)

@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml
 
+from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.metrics import last_steps, read_metrics, write_metrics
@@ -23,10 +24,9 @@ from nrl_ros.cli.runs import (
     versions,
     write_json,
 )
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.environments.registry import make_bridge
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.lock import FolderLock
-from sim_bridge.registry import make_bridge
 
 Warn = Callable[[str], None]
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nrl_ros
-from nrl_ros.core.errors import NrlError
+from nrl_ros.base.errors import NrlError
 from nrl_ros.nodes import THREAD_VARIABLES
 from nrl_ros.ros.middleware import fast_dds_version, middleware_variables
 
@@ -36,7 +36,7 @@ MODULES = {
     'environment': 'nrl_ros.nodes.environment',
     'safety': 'nrl_ros.nodes.safety',
     'arm_driver': 'sim_bridge.arm_driver',
-    COMPOSED: 'nrl_ros.app',
+    COMPOSED: 'nrl_ros.nodes.composed',
 }
 # Those that what was learned would be lost with.
 _SAVING = ('learner', COMPOSED)

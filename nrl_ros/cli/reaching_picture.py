@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.arm.robot import Robot
-from nrl_ros.arm.shapes import Shapes
+from nrl_ros.base.records import Delivery
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.evaluate import greedy_learner
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.types import Delivery
-from sim_bridge.registry import make_bridge
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.arm.shapes import Shapes
 
 if TYPE_CHECKING:
     from mpl_toolkits.mplot3d import Axes3D

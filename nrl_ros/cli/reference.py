@@ -10,8 +10,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from nrl_ros.schema.base import Settings
-from nrl_ros.schema.files import NODES
+from nrl_ros.base.settings import Settings
+from nrl_ros.settings.run import NODES
 
 _INTRODUCTION = """# Parameters
 

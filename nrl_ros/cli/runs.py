@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nrl_ros import __version__
-from nrl_ros.core.errors import CheckpointError, NrlError
+from nrl_ros.base.errors import CheckpointError, NrlError
 from nrl_ros.storage.checkpoint import SUFFIX, read_checkpoint
 
 _PACKAGES = ('numpy', 'pydantic', 'msgpack', 'gymnasium', 'typer', 'rich', 'rclpy', 'ros-rclpy')

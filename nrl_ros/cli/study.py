@@ -15,14 +15,14 @@ from rich.console import Console
 from rich.markup import escape
 
 from nrl_ros.cli.runs import versions
-from nrl_ros.study.driver import drive
-from nrl_ros.study.engine import Engine, ProcessEngine, StudyError
-from nrl_ros.study.plan import Study, read_study
-from nrl_ros.study.progress import Panel, duration
-from nrl_ros.study.report import write_report
-from nrl_ros.study.run import run_cell
-from nrl_ros.study.schedule import Schedule
-from nrl_ros.study.store import Store
+from nrl_ros.experiments.driver import drive
+from nrl_ros.experiments.engine import Engine, ProcessEngine, StudyError
+from nrl_ros.experiments.plan import Study, read_study
+from nrl_ros.experiments.progress import Panel, duration
+from nrl_ros.experiments.report import write_report
+from nrl_ros.experiments.run import run_cell
+from nrl_ros.experiments.schedule import Schedule
+from nrl_ros.experiments.store import Store
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _engine(options: StudyOptions) -> Engine:
         if options.address:
             raise StudyError('--address is of --engine ray; processes run on this machine')
         return ProcessEngine(options.workers, run_cell)
-    from nrl_ros.study.ray_engine import RayEngine
+    from nrl_ros.experiments.ray_engine import RayEngine
 
     return RayEngine(options.workers, run_cell, options.address)
 
@@ -121,7 +121,7 @@ def _signals() -> Iterator[None]:
 
 def _forecast(schedule: Schedule, options: StudyOptions, console: Console) -> None:
     """Cells by task, and how long they would take as far as that is known."""
-    from nrl_ros.study.engine import cores
+    from nrl_ros.experiments.engine import cores
 
     workers = options.workers or cores()
     left, seconds = schedule.seconds_left({}, workers)

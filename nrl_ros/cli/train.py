@@ -11,6 +11,7 @@ import rclpy
 from rich.console import Console
 from rich.markup import escape
 
+from nrl_ros.base.errors import NrlError
 from nrl_ros.cli.display import make_display, number, warn
 from nrl_ros.cli.evaluate import SEED_OFFSET, Score, evaluate
 from nrl_ros.cli.metrics import METRICS, Table
@@ -20,7 +21,6 @@ from nrl_ros.cli.processes import absolute_namespace, choose_domain, node_enviro
 from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.cli.runs import newest
 from nrl_ros.cli.watch import Outcome, Watch
-from nrl_ros.core.errors import NrlError
 from nrl_ros.ros.security import initialise, refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
 from nrl_ros.storage.checkpoint import read_checkpoint

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-from nrl_ros.installed import NODES, require
+from nrl_ros.base.installed import NODES, require
 
 # Before any of them is imported: too old ones end in tracebacks that say nothing of the cause.
 require(NODES)

@@ -12,24 +12,24 @@ from numpy.typing import NDArray
 from rclpy.duration import Duration
 from std_srvs.srv import SetBool
 
-from nrl_ros.core.episodes import Advance, Episodes, check_action, safe_action
-from nrl_ros.core.errors import BridgeError, ConfigError, NrlError, ProtocolError
-from nrl_ros.core.interfaces import Environment, LiveEnvironment
-from nrl_ros.core.namesakes import Namesakes
-from nrl_ros.core.pace import Pace
-from nrl_ros.core.round_trip import RoundTrip
-from nrl_ros.core.types import ActionBatch, StateBatch
+from nrl_ros.base.errors import BridgeError, ConfigError, NrlError, ProtocolError
+from nrl_ros.base.records import ActionBatch, StateBatch
+from nrl_ros.environments.episodes import Advance, Episodes, check_action, safe_action
+from nrl_ros.environments.interfaces import Environment, LiveEnvironment
+from nrl_ros.environments.registry import make_bridge
 from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.nodes.saving import open_series, prune
 from nrl_ros.ros import conversion, graph, names, qos
+from nrl_ros.ros.control_rate import Pace
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
 from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
+from nrl_ros.ros.namesakes import Namesakes
+from nrl_ros.ros.round_trip import RoundTrip
 from nrl_ros.ros.wire import nanoseconds
-from nrl_ros.schema.environment import EnvironmentNodeSettings
+from nrl_ros.settings.environment import EnvironmentNodeSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.series import CheckpointSeries
-from sim_bridge.registry import make_bridge
 
 # Longest wait for the answer to the last state, which says that its rewards have been learned from.
 _LAST_ANSWER_S = 5.0

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nrl_ros.core.episodes import EpisodeEnds, Episodes
-from nrl_ros.core.progress_line import Figures, progress_line
+from nrl_ros.environments.episodes import EpisodeEnds, Episodes
+from nrl_ros.nodes.progress_line import Figures, progress_line
 from nrl_ros.ros import conversion
 from nrl_ros.ros.interfaces import EnvStatus
 

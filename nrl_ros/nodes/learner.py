@@ -12,11 +12,9 @@ import yaml
 from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
-from nrl_ros.core.errors import CheckpointError, NrlError, ProtocolError
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.round_trip import AwaitedAnswers
-from nrl_ros.core.sender import Sender
-from nrl_ros.core.types import ActionBatch, AgentInfo
+from nrl_ros.base.errors import CheckpointError, NrlError, ProtocolError
+from nrl_ros.base.records import ActionBatch, AgentInfo
+from nrl_ros.learning.learner import Learner
 from nrl_ros.nodes.rpe_source import RpeSource
 from nrl_ros.nodes.saving import not_saved, open_series, prune
 from nrl_ros.ros import conversion, graph, hearing, names, qos
@@ -32,7 +30,9 @@ from nrl_ros.ros.interfaces import (
 )
 from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
-from nrl_ros.schema.learner import LearnerNodeSettings
+from nrl_ros.ros.round_trip import AwaitedAnswers
+from nrl_ros.ros.sender import Sender
+from nrl_ros.settings.learner import LearnerNodeSettings
 from nrl_ros.storage.checkpoint import (
     NUMBERED,
     check_number,

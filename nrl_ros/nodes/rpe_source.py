@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from nrl_ros.core.sender import BoundSender, Sender
 from nrl_ros.ros import graph, names
+from nrl_ros.ros.sender import BoundSender, Sender
 
 # How often the graph is asked whether the neuromodulator has left, while another one sends.
 _LOOK_S = 0.5

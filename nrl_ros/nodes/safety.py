@@ -21,18 +21,18 @@ from std_msgs.msg import Bool, Empty, Float64, Float64MultiArray, String
 from std_srvs.srv import Trigger
 from trajectory_msgs.msg import JointTrajectory
 
-from nrl_ros.arm.controller_facts import QUESTIONS, ControllerFacts, judge, state_problem
-from nrl_ros.arm.description import FROM_TOPIC, RobotDescription, read_robot
-from nrl_ros.arm.robot import Robot, make_robot
-from nrl_ros.core.errors import BridgeError, ConfigError, NrlError
-from nrl_ros.core.safety.announcer import Announcer
-from nrl_ros.core.safety.motion import MotionFilter
-from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
-from nrl_ros.core.safety.standing import PRESS
-from nrl_ros.core.safety.supervisor import Supervisor
+from nrl_ros.base.errors import BridgeError, ConfigError, NrlError
 from nrl_ros.nodes.safety_commands import CommandIntake
 from nrl_ros.nodes.safety_publishers import PublisherCheck
 from nrl_ros.nodes.safety_status import diagnostics
+from nrl_ros.robots.arm.controller_facts import QUESTIONS, ControllerFacts, judge, state_problem
+from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
+from nrl_ros.robots.arm.robot import Robot, make_robot
+from nrl_ros.robots.safety.announcer import Announcer
+from nrl_ros.robots.safety.motion import MotionFilter
+from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.robots.safety.standing import PRESS
+from nrl_ros.robots.safety.supervisor import Supervisor
 from nrl_ros.ros import conversion, graph, names, qos
 from nrl_ros.ros.controller import ControllerCheck, ControllerState
 from nrl_ros.ros.executor import take
@@ -42,7 +42,7 @@ from nrl_ros.ros.joints import JointReader, forward_command, trajectory
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.wire import nanoseconds
-from nrl_ros.schema.safety import SafetyNodeSettings, loosened
+from nrl_ros.settings.safety import SafetyNodeSettings, loosened
 
 _GIGA = 1e9
 _RUNNING, _SCALING = 'the robot program', 'full speed scaling'

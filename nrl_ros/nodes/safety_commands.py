@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from nrl_ros.arm.robot import Robot
-from nrl_ros.core.safety.commander import CommanderBinding, CommandOrigin, Judgement
-from nrl_ros.core.safety.records import Cause
-from nrl_ros.core.safety.supervisor import Supervisor
+from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.safety.commander import CommanderBinding, CommandOrigin, Judgement
+from nrl_ros.robots.safety.records import Cause
+from nrl_ros.robots.safety.supervisor import Supervisor
 from nrl_ros.ros import graph, names
 from nrl_ros.ros.hearing import Sender
 from nrl_ros.ros.interfaces import ArmCommand

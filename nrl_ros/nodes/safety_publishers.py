@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
-from nrl_ros.core.safety.sources import Commanders, NumberedSources, OneSource
+from nrl_ros.robots.safety.sources import Commanders, NumberedSources, OneSource
 from nrl_ros.ros import graph, qos
 from nrl_ros.ros.hearing import Sender
 from nrl_ros.ros.lifecycle import NrlNode

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from nrl_ros.core.safety.records import Cause, Mode, Verdict
+from nrl_ros.robots.safety.records import Cause, Mode, Verdict
 from nrl_ros.ros.interfaces import SafetyStatus
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nrl_ros.core.errors import CheckpointError, NrlError
+from nrl_ros.base.errors import CheckpointError, NrlError
 from nrl_ros.ros.lifecycle import NrlNode
-from nrl_ros.schema.environment import EnvironmentCheckpointGroup
-from nrl_ros.schema.learner import CheckpointGroup
+from nrl_ros.settings.environment import EnvironmentCheckpointGroup
+from nrl_ros.settings.learner import CheckpointGroup
 from nrl_ros.storage.lock import FolderLock
 from nrl_ros.storage.rescue import rescue
 from nrl_ros.storage.series import CheckpointSeries

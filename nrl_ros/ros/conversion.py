@@ -13,9 +13,8 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 
-from nrl_ros.core.episodes import EpisodeEnds
-from nrl_ros.core.errors import ConfigError, ConversionError
-from nrl_ros.core.types import (
+from nrl_ros.base.errors import ConfigError, ConversionError
+from nrl_ros.base.records import (
     ActionBatch,
     ActionKind,
     ActionSpace,
@@ -27,6 +26,7 @@ from nrl_ros.core.types import (
     RpeBatch,
     StateBatch,
 )
+from nrl_ros.environments.episodes import EpisodeEnds
 from nrl_ros.ros.interfaces import (
     Action,
     EnvInfo,

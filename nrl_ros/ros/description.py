@@ -10,7 +10,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 from std_msgs.msg import String
 
-from nrl_ros.core.errors import BridgeError
+from nrl_ros.base.errors import BridgeError
 from nrl_ros.ros import qos
 from nrl_ros.ros.hearing import Refusals, Topic, hear
 from nrl_ros.ros.signals import told_to_end

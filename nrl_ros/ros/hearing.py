@@ -19,7 +19,7 @@ from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 from rclpy.subscription import Subscription
 
-from nrl_ros.core.errors import ConversionError, NrlError
+from nrl_ros.base.errors import ConversionError, NrlError
 from nrl_ros.ros import qos
 
 # What begins each message: the encapsulation of plain CDR, big and little endian, and two bytes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nrl_ros.core.errors import NrlError
+from nrl_ros.base.errors import NrlError
 
 try:
     from nrl_ros.msg import (

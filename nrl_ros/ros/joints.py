@@ -13,8 +13,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from nrl_ros.core.errors import ConversionError
-from nrl_ros.core.safety.measured import unwrap
+from nrl_ros.base.errors import ConversionError
+from nrl_ros.robots.safety.measured import unwrap
 
 Array = NDArray[Any]
 

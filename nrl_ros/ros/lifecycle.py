@@ -20,7 +20,8 @@ from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
-from nrl_ros.core.errors import NrlError
+from nrl_ros.base.errors import NrlError
+from nrl_ros.base.settings import Settings
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.hearing import Refusals, Topic, hear, hear_any
 from nrl_ros.ros.middleware import prepare_middleware
@@ -28,7 +29,6 @@ from nrl_ros.ros.parameters import NodeParameters
 from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals, told_to_end
-from nrl_ros.schema.base import Settings
 
 Model = TypeVar('Model', bound=Settings)
 

@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from importlib import metadata
 
-from nrl_ros.schema.files import config_folders
+from nrl_ros.base.config_files import config_folders
 
 # Set to 1 for processes that shall not share memory with others: see ``middleware_variables``.
 UDP_ONLY = 'NRL_UDP_ONLY'

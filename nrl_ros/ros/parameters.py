@@ -16,8 +16,8 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from nrl_ros.core.errors import ConfigError, NrlError
-from nrl_ros.schema.base import Settings, flatten, load
+from nrl_ros.base.errors import ConfigError, NrlError
+from nrl_ros.base.settings import Settings, flatten, load
 
 Model = TypeVar('Model', bound=Settings)
 

@@ -14,7 +14,7 @@ import rclpy
 from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import get_rmw_implementation_identifier
 
-from nrl_ros.core.errors import NrlError
+from nrl_ros.base.errors import NrlError
 
 ENABLE, KEYSTORE = 'ROS_SECURITY_ENABLE', 'ROS_SECURITY_KEYSTORE'
 MAPS = Path('/proc/self/maps')

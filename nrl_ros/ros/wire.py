@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core.errors import ConversionError
+from nrl_ros.base.errors import ConversionError
 from nrl_ros.ros.hearing import read_message
 
 Array = NDArray[Any]

@@ -25,7 +25,7 @@ import msgpack  # type: ignore[import-untyped]
 import numpy as np
 
 from nrl_ros import __version__
-from nrl_ros.core.errors import CheckpointError
+from nrl_ros.base.errors import CheckpointError
 
 MAGIC = b'NRL1'
 FORMAT_VERSION = 1

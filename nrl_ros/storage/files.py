@@ -10,7 +10,7 @@ import stat
 from collections.abc import Callable
 from pathlib import Path
 
-from nrl_ros.core.errors import CheckpointError
+from nrl_ros.base.errors import CheckpointError
 
 # A file system that cannot sync a folder says one of these; the file itself is synced by then.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)

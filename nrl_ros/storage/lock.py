@@ -10,7 +10,7 @@ import socket
 import stat
 from pathlib import Path
 
-from nrl_ros.core.errors import CheckpointError
+from nrl_ros.base.errors import CheckpointError
 from nrl_ros.storage.files import reason
 
 # Somebody else has it; all other errors are of file systems without locks.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from nrl_ros.core.errors import CheckpointError
+from nrl_ros.base.errors import CheckpointError
 from nrl_ros.storage.checkpoint import SUFFIX, file_name, write_checkpoint
 from nrl_ros.storage.files import reason
 

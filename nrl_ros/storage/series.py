@@ -7,7 +7,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from nrl_ros.core.errors import CheckpointError
+from nrl_ros.base.errors import CheckpointError
 from nrl_ros.storage.checkpoint import (
     checkpoint_header,
     checkpoint_path,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from nrl_ros.arm.settings import ReachSettings
-from nrl_ros.schema.base import flatten
-from nrl_ros.schema.files import MODELS, check, read_config
+from nrl_ros.base.settings import flatten
+from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.settings.run import MODELS, check, read_config
 from tests.launch.readers import Argument, calls, keywords, readers
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -29,10 +29,12 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-from nrl_ros.core import loop
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.neuromodulator import Neuromodulator
+from nrl_ros.base.settings import load
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.learning import loop
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import (
     Action,
@@ -51,12 +53,10 @@ from nrl_ros.ros.interfaces import (
     SafetyStatus,
     SaveCheckpoint,
 )
-from nrl_ros.schema.base import load
-from nrl_ros.schema.environment import EnvironmentNodeSettings
-from nrl_ros.schema.learner import LearnerNodeSettings
-from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.settings.environment import EnvironmentNodeSettings
+from nrl_ros.settings.learner import LearnerNodeSettings
+from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
-from sim_bridge.registry import make_bridge
 
 TIMEOUT_S = 30.0
 # A call without an answer is repeated.
@@ -100,7 +100,7 @@ SERVICES = {
     names.LOAD_CHECKPOINT: LoadCheckpoint,
     names.GET_STATE: GetLearnerState,
 }
-_MODULES = {'app': 'nrl_ros.app', 'arm_driver': 'sim_bridge.arm_driver'}
+_MODULES = {'app': 'nrl_ros.nodes.composed', 'arm_driver': 'sim_bridge.arm_driver'}
 # Domains of these tests: 40 to 100, other ones than those of the launch and command line tests.
 _DOMAINS = itertools.cycle([40 + (os.getpid() + number) % 61 for number in range(61)])
 # A TCP port for each, held by whoever uses it: tests that run at the same time must not meet.

@@ -23,7 +23,7 @@ from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from visualization_msgs.msg import MarkerArray
 
-from nrl_ros.arm.model import ArmModel
+from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.ros import qos
 from sim_bridge.arm_driver import ArmDriver
 from tests.ros.harness import EXIT_S

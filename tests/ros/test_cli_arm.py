@@ -16,14 +16,14 @@ pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 pytest.importorskip('mujoco')
 
-from nrl_ros.arm.episode import ReachEpisodes
-from nrl_ros.arm.robot import load_robot
-from nrl_ros.arm.settings import ReachSettings
+from nrl_ros.base.config_files import find_config
+from nrl_ros.base.records import AgentInfo, Delivery
 from nrl_ros.cli.config import resolve
 from nrl_ros.cli.runs import open_run
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.types import AgentInfo, Delivery
-from nrl_ros.schema.files import find_config
+from nrl_ros.learning.learner import Learner
+from nrl_ros.robots.arm.episode import ReachEpisodes
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.storage.checkpoint import write_checkpoint
 from tests.ros.test_cli import TIMEOUT_S, children, environment, nrl, summary, wait_until
 

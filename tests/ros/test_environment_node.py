@@ -13,7 +13,7 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_srvs.srv import SetBool
 
-from nrl_ros.core.types import ActionBatch
+from nrl_ros.base.records import ActionBatch
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import EnvInfo, EnvState
 from tests.ros.harness import counters

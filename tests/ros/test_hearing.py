@@ -11,7 +11,7 @@ pytest.importorskip('nrl_ros.msg')
 
 from rclpy.serialization import serialize_message
 
-from nrl_ros.core.errors import ConversionError
+from nrl_ros.base.errors import ConversionError
 from nrl_ros.ros import conversion, hearing
 from nrl_ros.ros.hearing import Refusals, Topic, counters_of, hear, read_message
 from nrl_ros.ros.interfaces import Action, EnvStatus, EpisodeReport

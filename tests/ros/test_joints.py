@@ -10,7 +10,7 @@ pytest.importorskip('sensor_msgs')
 
 from sensor_msgs.msg import JointState
 
-from nrl_ros.core.errors import ConversionError
+from nrl_ros.base.errors import ConversionError
 from nrl_ros.ros.joints import JointReader, forward_command, trajectory
 
 pytestmark = pytest.mark.ros

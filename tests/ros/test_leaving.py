@@ -19,11 +19,11 @@ import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
-from nrl_ros.core.errors import BridgeError, ConfigError
+from nrl_ros.base.errors import BridgeError, ConfigError
 from nrl_ros.ros.description import wait_for_description
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.signals import Signals, told_to_end
-from nrl_ros.schema.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
 from tests.ros.harness import ROOT, Ros
 
 OWN = re.compile(r'/dev/shm/fast(dds|rtps)_[0-9a-f]{16}_el')

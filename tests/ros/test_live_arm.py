@@ -19,11 +19,11 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
-from nrl_ros.core.safety.records import Cause
-from nrl_ros.core.types import ActionBatch, Ending
+from nrl_ros.base.records import ActionBatch, Ending
+from nrl_ros.nodes.ros2_control_arm import Phase
+from nrl_ros.robots.safety.records import Cause
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EnvState, SafetyState
-from sim_bridge.ros2_control_arm import Phase
 from tests.ros.harness import (
     EMERGENCY,
     JOINT_STATES,

@@ -25,8 +25,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, Float64MultiArray, String
 from std_srvs.srv import Trigger
 
-from nrl_ros.arm.robot import load_robot
-from nrl_ros.core.safety.records import Cause
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.safety.records import Cause
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState
 from tests.ros.harness import (

@@ -15,7 +15,8 @@ pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
 from benchmarks.virtual_network import Link, VirtualNetwork, why_not
-from nrl_ros.schema.files import find_config, read_config
+from nrl_ros.base.config_files import find_config
+from nrl_ros.settings.run import read_config
 from tests.ros.harness import ROOT, Reference, last_checkpoint, what_was_learned
 from tests.unit.fakes import same
 

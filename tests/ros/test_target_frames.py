@@ -13,9 +13,9 @@ pytest.importorskip('mujoco')
 
 from geometry_msgs.msg import PointStamped
 
-from nrl_ros.arm.settings import ReachSettings
-from nrl_ros.core.errors import ConfigError, InvalidValueError
-from sim_bridge.ros2_control_arm import ArmEnvironment
+from nrl_ros.base.errors import ConfigError, InvalidValueError
+from nrl_ros.nodes.ros2_control_arm import ArmEnvironment
+from nrl_ros.robots.arm.settings import ReachSettings
 from tests.unit.test_arm_descriptions import RAISED, UNWATCHED, described
 
 pytestmark = pytest.mark.ros

@@ -10,8 +10,8 @@ pytest.importorskip('nrl_ros.msg')
 
 from rclpy.serialization import deserialize_message, serialize_message
 
-from nrl_ros.core.errors import ConversionError
-from nrl_ros.core.types import ActionBatch, ActionSpace
+from nrl_ros.base.errors import ConversionError
+from nrl_ros.base.records import ActionBatch, ActionSpace
 from nrl_ros.ros import conversion
 from nrl_ros.ros.interfaces import Action, EnvState, Neuromodulation, Reward
 from tests.unit.fakes import info_of, reward_of, rpe_of, same, state_of

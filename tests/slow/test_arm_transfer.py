@@ -12,10 +12,10 @@ pytest.importorskip('mujoco')
 pytest.importorskip('rclpy')
 
 from benchmarks.arm_runs import Training, final_distances, greedy, settings_of
-from nrl_ros.arm.settings import ReachSettings
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.types import Delivery
-from sim_bridge.options import parse
+from nrl_ros.base.records import Delivery
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.options import parse
+from nrl_ros.robots.arm.settings import ReachSettings
 from tests.unit.test_arm_equal import Live
 
 pytestmark = pytest.mark.slow

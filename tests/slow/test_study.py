@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import yaml
 
+from nrl_ros.experiments.driver import State, drive
+from nrl_ros.experiments.engine import ProcessEngine
+from nrl_ros.experiments.plan import read_study
+from nrl_ros.experiments.run import run_cell
+from nrl_ros.experiments.schedule import Schedule
+from nrl_ros.experiments.store import Store
 from nrl_ros.storage.checkpoint import read_checkpoint
-from nrl_ros.study.driver import State, drive
-from nrl_ros.study.engine import ProcessEngine
-from nrl_ros.study.plan import read_study
-from nrl_ros.study.run import run_cell
-from nrl_ros.study.schedule import Schedule
-from nrl_ros.study.store import Store
 
 NRL = Path(__file__).parents[2] / 'scripts/nodes/nrl'
 
@@ -180,7 +180,7 @@ def test_a_killed_worker_costs_a_cell_its_first_try_only(study_file, uninterrupt
 
 
 def test_over_ray_a_killed_worker_loses_no_cell(study_file, uninterrupted, tmp_path):
-    from nrl_ros.study.ray_engine import RayEngine
+    from nrl_ros.experiments.ray_engine import RayEngine
 
     pids, victim = tmp_path / 'pids', tmp_path / 'victim'
     pids.mkdir()

@@ -6,9 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.types import (
+from nrl_ros.base.records import (
     ActionSpace,
     AgentInfo,
     Delivery,
@@ -20,6 +18,8 @@ from nrl_ros.core.types import (
     StateBatch,
     StepResult,
 )
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.settings import LearnerSettings
 
 OBSERVATIONS = 3
 # Who makes the reward-prediction errors.

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from nrl_ros.core.heads import make_head
-from nrl_ros.core.network import Network, NetworkSpec
-from nrl_ros.core.noise import NOISE_SHAPES
-from nrl_ros.core.types import ActionSpace
+from nrl_ros.base.records import ActionSpace
+from nrl_ros.learning.heads import make_head
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.noise import NOISE_SHAPES
 
 HEADS = {
     'softmax': (ActionSpace.discrete(4), False),

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.core.safety.limits import JointLimits, Workspace, WorkspaceGuard
-from nrl_ros.core.safety.motion import MotionFilter
-from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings, Verdict
-from nrl_ros.core.safety.supervisor import Supervisor
+from nrl_ros.robots.safety.limits import JointLimits, Workspace, WorkspaceGuard
+from nrl_ros.robots.safety.motion import MotionFilter
+from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.robots.safety.supervisor import Supervisor
 
 Array = NDArray[Any]
 PERIOD = 0.01

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from nrl_ros.arm.controller_facts import ControllerFacts, judge, state_problem
+from nrl_ros.robots.arm.controller_facts import ControllerFacts, judge, state_problem
 
 JOINTS = ('a', 'b')
 NUMBERS, TRAJECTORY = 'std_msgs/msg/Float64MultiArray', 'trajectory_msgs/msg/JointTrajectory'

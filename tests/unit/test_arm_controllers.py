@@ -7,11 +7,11 @@ import math
 import numpy as np
 import pytest
 
-from nrl_ros.arm.controllers import Controllers, JointSensor, Mode, Order
-from nrl_ros.arm.model import ArmModel
-from nrl_ros.arm.plant import ServoPlant
-from nrl_ros.arm.trajectory import Trajectory
-from nrl_ros.core.errors import ConfigError, InvalidValueError, ShapeError
+from nrl_ros.base.errors import ConfigError, InvalidValueError, ShapeError
+from nrl_ros.robots.arm.controllers import Controllers, JointSensor, Mode, Order
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.plant import ServoPlant
+from nrl_ros.robots.arm.trajectory import Trajectory
 
 JOINTS = ('joint1', 'joint2')
 PERIOD = 0.01

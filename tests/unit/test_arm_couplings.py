@@ -9,12 +9,12 @@ import mujoco
 import numpy as np
 import pytest
 
-from nrl_ros.arm.clearance import Clearance
-from nrl_ros.arm.kinematics import Chain
-from nrl_ros.arm.model import ArmModel
-from nrl_ros.arm.plant import MujocoPlant, ServoPlant
-from nrl_ros.arm.shapes import Shapes
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.robots.arm.clearance import Clearance
+from nrl_ros.robots.arm.kinematics import Chain
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
+from nrl_ros.robots.arm.shapes import Shapes
 
 INERTIA = (
     '<inertial><mass value="1"/><inertia ixx="0.01" iyy="0.01" izz="0.01" ixy="0" ixz="0" iyz="0"/>'

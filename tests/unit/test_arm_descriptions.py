@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from nrl_ros.arm.model import ArmModel
-from nrl_ros.arm.plant import MujocoPlant
-from nrl_ros.arm.preflight import preflight
-from nrl_ros.arm.robot import Robot, load_robot
+from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli.main import app
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.plant import MujocoPlant
+from nrl_ros.robots.arm.preflight import preflight
+from nrl_ros.robots.arm.robot import Robot, load_robot
 
 LIMIT = '<limit lower="-2.5" upper="2.5" effort="50" velocity="2"/>'
 

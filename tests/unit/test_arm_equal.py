@@ -18,20 +18,20 @@ pytest.importorskip('mujoco')
 
 import yaml
 
-from nrl_ros.arm.controllers import Controllers
-from nrl_ros.arm.controllers import Mode as OrderMode
-from nrl_ros.arm.episode import ReachEpisodes
-from nrl_ros.arm.homing import way_home
-from nrl_ros.arm.plant import ServoPlant
-from nrl_ros.arm.robot import load_robot
-from nrl_ros.arm.settings import ReachSettings
-from nrl_ros.arm.trajectory import Trajectory
-from nrl_ros.core.safety.braking import Limited
-from nrl_ros.core.safety.motion import MotionFilter
-from nrl_ros.core.safety.records import Mode, SupervisorSettings
-from nrl_ros.core.safety.supervisor import Supervisor
-from nrl_ros.core.types import StepResult
-from nrl_ros.schema.base import load
+from nrl_ros.base.records import StepResult
+from nrl_ros.base.settings import load
+from nrl_ros.robots.arm.controllers import Controllers
+from nrl_ros.robots.arm.controllers import Mode as OrderMode
+from nrl_ros.robots.arm.episode import ReachEpisodes
+from nrl_ros.robots.arm.homing import way_home
+from nrl_ros.robots.arm.plant import ServoPlant
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.robots.arm.trajectory import Trajectory
+from nrl_ros.robots.safety.braking import Limited
+from nrl_ros.robots.safety.motion import MotionFilter
+from nrl_ros.robots.safety.records import Mode, SupervisorSettings
+from nrl_ros.robots.safety.supervisor import Supervisor
 from sim_bridge.arm import ArmBridge
 
 ROOT = Path(__file__).parents[2]

@@ -8,11 +8,11 @@ import mujoco
 import numpy as np
 import pytest
 
-from nrl_ros.arm.clearance import Clearance
-from nrl_ros.arm.kinematics import Chain
-from nrl_ros.arm.model import ArmModel
-from nrl_ros.arm.model_files import known_models
-from nrl_ros.core.errors import ConfigError, ShapeError
+from nrl_ros.base.errors import ConfigError, ShapeError
+from nrl_ros.robots.arm.clearance import Clearance
+from nrl_ros.robots.arm.kinematics import Chain
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.model_files import known_models
 from tests.unit.test_arm_model import URDF
 
 EXACT = {'rtol': 0.0, 'atol': 1e-12}

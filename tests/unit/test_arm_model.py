@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from nrl_ros.arm.model import ArmModel
-from nrl_ros.arm.model_files import known_models
-from nrl_ros.core.errors import ConfigError
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.model_files import known_models
 
 UR_JOINTS = (
     'shoulder_pan_joint',

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from nrl_ros.arm.model import ArmModel
-from nrl_ros.arm.plant import MujocoPlant, Plant, ServoPlant
-from nrl_ros.core.errors import ConfigError, InvalidValueError, ShapeError
+from nrl_ros.base.errors import ConfigError, InvalidValueError, ShapeError
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.plant import MujocoPlant, Plant, ServoPlant
 from tests.unit.test_arm_model import URDF
 
 PERIOD = 0.008

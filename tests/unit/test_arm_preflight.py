@@ -11,10 +11,10 @@ pytest.importorskip('mujoco')
 
 from typer.testing import CliRunner
 
-from nrl_ros.arm.controller_facts import order_problem
-from nrl_ros.arm.preflight import preflight
-from nrl_ros.arm.robot import load_robot
 from nrl_ros.cli.main import app
+from nrl_ros.robots.arm.controller_facts import order_problem
+from nrl_ros.robots.arm.preflight import preflight
+from nrl_ros.robots.arm.robot import load_robot
 
 PLANAR = """
 name: own

@@ -6,12 +6,12 @@ import mujoco
 import numpy as np
 import pytest
 
-from nrl_ros.arm.clearance import Clearance
-from nrl_ros.arm.kinematics import Chain
-from nrl_ros.arm.model import ArmModel
-from nrl_ros.arm.model_files import known_models
-from nrl_ros.arm.robot import load_robot
-from nrl_ros.arm.sweep import sweep
+from nrl_ros.robots.arm.clearance import Clearance
+from nrl_ros.robots.arm.kinematics import Chain
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.model_files import known_models
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.sweep import sweep
 from tests.unit.test_arm_kinematics import ASKEW
 
 STEPS = 2000

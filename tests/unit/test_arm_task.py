@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.arm.description import RobotDescription, read_robot
-from nrl_ros.arm.homing import Homing, way_home
-from nrl_ros.arm.robot import Robot, load_robot, make_robot
-from nrl_ros.arm.settings import ReachSettings
-from nrl_ros.arm.task import ReachTask, Targets
-from nrl_ros.arm.wear import Wear
-from nrl_ros.core.errors import ConfigError, ShapeError
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.safety.motion import MotionFilter
-from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.types import ActionKind, AgentInfo, Delivery
+from nrl_ros.base.errors import ConfigError, ShapeError
+from nrl_ros.base.records import ActionKind, AgentInfo, Delivery
+from nrl_ros.environments.contract import check_bridge
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.settings import LearnerSettings
+from nrl_ros.robots.arm.description import RobotDescription, read_robot
+from nrl_ros.robots.arm.homing import Homing, way_home
+from nrl_ros.robots.arm.robot import Robot, load_robot, make_robot
+from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.robots.arm.task import ReachTask, Targets
+from nrl_ros.robots.arm.wear import Wear
+from nrl_ros.robots.safety.motion import MotionFilter
 from sim_bridge.arm import ArmBridge
-from sim_bridge.contract import check_bridge
-from sim_bridge.registry import make_bridge
 
 ROOT = Path(__file__).parents[2]
 ROBOTS = sorted(path.stem for path in (ROOT / 'config/robots').glob('*.yaml'))
@@ -89,7 +89,7 @@ def test_a_wrong_description_says_what_is_wrong(tmp_path: Path, text: str, said:
 
 
 def test_a_model_beside_its_description_is_found(tmp_path: Path) -> None:
-    (tmp_path / 'own.xml').write_text((ROOT / 'nrl_ros/arm/models/planar.xml').read_text())
+    (tmp_path / 'own.xml').write_text((ROOT / 'nrl_ros/robots/arm/models/planar.xml').read_text())
     (tmp_path / 'arm.yaml').write_text('model: own.xml\nworkspace: {low_m: [-1, -1, -1]}')
     assert load_robot(str(tmp_path / 'arm.yaml')).joints == ('joint1', 'joint2')
 

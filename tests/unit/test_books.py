@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core import kernels
-from nrl_ros.core.books import Books
-from nrl_ros.core.types import Delivery
+from nrl_ros.base.records import Delivery
+from nrl_ros.environments.books import Books
+from nrl_ros.learning.kernels import library as kernels
 from tests.unit.fakes import same
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason='the kernel is not built')

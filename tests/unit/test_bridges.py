@@ -8,13 +8,14 @@ import gymnasium
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import BridgeError, ConfigError
-from nrl_ros.core.interfaces import Snapshottable
-from nrl_ros.core.types import ActionKind
-from sim_bridge import reaching, registry
-from sim_bridge.contract import check_bridge
+from nrl_ros.base.errors import BridgeError, ConfigError
+from nrl_ros.base.records import ActionKind
+from nrl_ros.environments import registry
+from nrl_ros.environments.contract import check_bridge
+from nrl_ros.environments.interfaces import Snapshottable
+from nrl_ros.environments.registry import bridge_names, make_bridge
+from sim_bridge import reaching
 from sim_bridge.reaching import ReachingBridge
-from sim_bridge.registry import bridge_names, make_bridge
 
 ALL = {
     'acrobot': {'max_episode_steps': 7},
@@ -80,7 +81,7 @@ def test_a_broken_promise_is_named(monkeypatch, how, said):
     def make(_name, instances, options):
         return Broken(instances, reaching.ReachingOptions(**options), how)
 
-    monkeypatch.setattr('sim_bridge.contract.make_bridge', make)
+    monkeypatch.setattr('nrl_ros.environments.contract.make_bridge', make)
     with pytest.raises(BridgeError, match=said):
         check_bridge('broken', options=ALL['reaching'])
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrl_ros.core.plasticity import NodePerturbation, RandomPolicy
-from nrl_ros.core.types import Ending, Phase
+from nrl_ros.base.records import Ending, Phase
+from nrl_ros.learning.rules import NodePerturbation, RandomPolicy
 from nrl_ros.storage.codec import decode, encode
 from tests.unit.fakes import feed, info_of, learner_of, message_flow, same
 from tests.unit.trace_bench import DECAY, KINDS, Bench, acted, settings_of

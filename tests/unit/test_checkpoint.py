@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import CheckpointError
+from nrl_ros.base.errors import CheckpointError
 from nrl_ros.storage import files as storage_files
 from nrl_ros.storage.checkpoint import (
     checkpoint_path,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nrl_ros.core.errors import CheckpointError
+from nrl_ros.base.errors import CheckpointError
 from nrl_ros.storage import lock as storage_lock
 from nrl_ros.storage.checkpoint import checkpoint_path, read_checkpoint, write_checkpoint
 from nrl_ros.storage.lock import FolderLock

@@ -10,8 +10,8 @@ import gymnasium
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import CheckpointError
-from sim_bridge.registry import make_bridge
+from nrl_ros.base.errors import CheckpointError
+from nrl_ros.environments.registry import make_bridge
 
 TASKS = {'acrobot': 'Acrobot-v1', 'cartpole': 'CartPole-v1'}
 FIELDS = ('observation', 'reward', 'terminated', 'truncated', 'aborted')

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from nrl_ros.arm.episode import ReachEpisodes
-from nrl_ros.arm.robot import load_robot
-from nrl_ros.arm.settings import ReachSettings
+from nrl_ros.base.config_files import dotted
+from nrl_ros.base.errors import NrlError
+from nrl_ros.base.settings import load
 from nrl_ros.cli import config
 from nrl_ros.cli.arm import (
     ArmFigures,
@@ -21,11 +21,11 @@ from nrl_ros.cli.arm import (
     make_plan,
     start_from,
 )
-from nrl_ros.core.errors import NrlError
-from nrl_ros.schema.arm_driver import ArmDriverNodeSettings
-from nrl_ros.schema.base import load
-from nrl_ros.schema.files import dotted
-from nrl_ros.schema.safety import SafetyNodeSettings
+from nrl_ros.robots.arm.episode import ReachEpisodes
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.settings.arm_driver import ArmDriverNodeSettings
+from nrl_ros.settings.safety import SafetyNodeSettings
 from nrl_ros.storage.checkpoint import write_checkpoint
 
 pytest.importorskip('mujoco')

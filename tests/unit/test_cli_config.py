@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli import config
-from nrl_ros.core.errors import ConfigError
 
 TASKS = ('cartpole', 'acrobot', 'reaching')
 

@@ -8,14 +8,14 @@ import pytest
 from typer.testing import CliRunner
 
 from nrl_ros import __version__
+from nrl_ros.base.settings import flatten
 from nrl_ros.cli import plot, processes, reference, runs
 from nrl_ros.cli.display import line_of, number, sparkline
 from nrl_ros.cli.evaluate import score_of
 from nrl_ros.cli.main import app
 from nrl_ros.cli.metrics import EpisodeRow, write_metrics
 from nrl_ros.cli.progress import PROGRESS, Progress
-from nrl_ros.schema.base import flatten
-from nrl_ros.schema.files import NODES
+from nrl_ros.settings.run import NODES
 
 RUNNER = CliRunner()
 

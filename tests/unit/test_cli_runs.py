@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.cli import config, evaluate, runs
 from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
 from nrl_ros.cli.plan import TrainOptions, make_plan
 from nrl_ros.cli.progress import PROGRESS, Progress, group_counters
 from nrl_ros.cli.runs import RunError
-from nrl_ros.core.errors import ConfigError, NrlError
 from nrl_ros.storage.checkpoint import checkpoint_path, write_checkpoint
 from tests.unit.fakes import ScriptedEnvironment
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from nrl_ros import __version__
-from nrl_ros.core.errors import CheckpointError
+from nrl_ros.base.errors import CheckpointError
 from nrl_ros.storage import codec
 from nrl_ros.storage.codec import MAGIC, decode, encode, read_header
 from tests.unit.fakes import same

@@ -11,7 +11,7 @@ pytest.importorskip('rcl_interfaces')
 
 from rcl_interfaces.msg import ParameterType, ParameterValue
 
-from nrl_ros.arm.controller_facts import QUESTIONS
+from nrl_ros.robots.arm.controller_facts import QUESTIONS
 from nrl_ros.ros import controller
 
 TOPIC = '/ns/arm/commands'

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrl_ros.core.credit import Creditable, CreditWindows
-from nrl_ros.core.errors import NrlError, ProtocolError
-from nrl_ros.core.network import NetworkSpec
-from nrl_ros.core.traces import make_store
-from nrl_ros.core.types import Ending, Phase, StateBatch
+from nrl_ros.base.errors import NrlError, ProtocolError
+from nrl_ros.base.records import Ending, Phase, StateBatch
+from nrl_ros.learning.credit import Creditable, CreditWindows
+from nrl_ros.learning.networks.feed_forward import NetworkSpec
+from nrl_ros.learning.traces import make_store
 from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, state_of
 
 SPEC = NetworkSpec(1, (), 1)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from nrl_ros.core.critic import Critic, CriticSettings
-from nrl_ros.core.errors import CheckpointError, ConfigError, InvalidValueError, ShapeError
-from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
-from nrl_ros.core.plasticity import Backpropagation, NodePerturbation, WeightPerturbation
-from nrl_ros.core.types import Ending, Phase
+from nrl_ros.base.errors import CheckpointError, ConfigError, InvalidValueError, ShapeError
+from nrl_ros.base.records import Ending, Phase
+from nrl_ros.learning.baselines.critic import Critic, CriticSettings
+from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
+from nrl_ros.learning.rules import Backpropagation, NodePerturbation, WeightPerturbation
 from tests.unit.fakes import info_of, reward_of, same, state_of
 
 INFO = info_of(2)

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core import cycle, kernels
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.loop import answer, run
-from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
-from nrl_ros.core.plasticity import NodePerturbation
-from nrl_ros.core.schedule import ScheduleSettings
-from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.types import ActionSpace, Delivery, Ending
+from nrl_ros.base.records import ActionSpace, Delivery, Ending
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.learning import cycle
+from nrl_ros.learning.kernels import library as kernels
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.loop import answer, run
+from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
+from nrl_ros.learning.rules import NodePerturbation
+from nrl_ros.learning.schedule import ScheduleSettings
+from nrl_ros.learning.settings import LearnerSettings
 from tests.unit.fakes import ScriptedEnvironment, same
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason='the kernel is not built')

@@ -11,16 +11,16 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
-from nrl_ros.arm.description import RobotDescription
-from nrl_ros.arm.settings import ReachSettings
-from nrl_ros.core.errors import BridgeError
-from nrl_ros.core.learner import COUNTERS
-from nrl_ros.core.neuromodulator import BASELINES, Neuromodulator, RpeSettings
-from nrl_ros.core.noise import NOISE_SHAPES
-from nrl_ros.core.optimisers import OPTIMISERS
-from nrl_ros.core.plasticity import RULES
-from nrl_ros.schema.base import flatten
-from sim_bridge import contract, registry
+from nrl_ros.base.errors import BridgeError
+from nrl_ros.base.settings import flatten
+from nrl_ros.environments import contract, registry
+from nrl_ros.learning.learner import COUNTERS
+from nrl_ros.learning.neuromodulator import BASELINES, Neuromodulator, RpeSettings
+from nrl_ros.learning.noise import NOISE_SHAPES
+from nrl_ros.learning.optimisers import OPTIMISERS
+from nrl_ros.learning.rules import RULES
+from nrl_ros.robots.arm.description import RobotDescription
+from nrl_ros.robots.arm.settings import ReachSettings
 from sim_bridge.acrobot import AcrobotOptions
 from sim_bridge.cartpole import CartPoleOptions
 from sim_bridge.gymnasium_bridge import GymnasiumOptions
@@ -104,7 +104,7 @@ def test_every_counter_is_described() -> None:
     environment = (ROOT / 'nrl_ros/nodes/environment.py').read_text()
     found = re.findall(r"counters\['(\w+)'( if \S+ else '(\w+)')?\]", environment)
     own |= {name for group in found for name in (group[0], group[2]) if name}
-    arm = (ROOT / 'sim_bridge/ros2_control_arm.py').read_text()
+    arm = (ROOT / 'nrl_ros/nodes/ros2_control_arm.py').read_text()
     own |= set(re.findall(r"counters\['(\w+)'\]", arm))
     assert {'late_actions', 'duplicate_actions'} <= own
     assert not own - named

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from nrl_ros import doctor, installed
+from nrl_ros.base import doctor, installed
 
 ROOT = Path(__file__).parents[2]
 _PRINT = (
-    'import json, sys; sys.path.insert(0, sys.argv[1]); from nrl_ros import doctor; '
+    'import json, sys; sys.path.insert(0, sys.argv[1]); from nrl_ros.base import doctor; '
     'doctor.ROUNDTRIP_S = 5.0; print(json.dumps([vars(check) for check in doctor.run()]))'
 )
 
@@ -102,7 +102,8 @@ def test_a_probe_that_raises_is_a_finding():
 def test_changed_sources_are_seen(tmp_path, monkeypatch):
     for name in ('msg', 'srv', 'scripts'):
         shutil.copytree(ROOT / name, tmp_path / name)
-    shutil.copytree(ROOT / 'nrl_ros/core/native', tmp_path / 'nrl_ros/core/native')
+    native = 'nrl_ros/learning/kernels/native'
+    shutil.copytree(ROOT / native, tmp_path / native)
     for name in ('CMakeLists.txt', 'package.xml'):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.setattr(doctor, 'HERE', tmp_path / 'nrl_ros')

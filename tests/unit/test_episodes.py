@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.errors import (
+from nrl_ros.base.errors import (
     CheckpointError,
     ConfigError,
     InvalidValueError,
     ShapeError,
 )
-from nrl_ros.core.interfaces import Environment
-from nrl_ros.core.types import ActionSpace, Delivery, Ending, Phase
+from nrl_ros.base.records import ActionSpace, Delivery, Ending, Phase
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.interfaces import Environment
 from tests.unit.fakes import ScriptedEnvironment, same
 
 FIRST, MID, LAST = int(Phase.FIRST), int(Phase.MID), int(Phase.LAST)

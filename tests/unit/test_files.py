@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from nrl_ros.base.config_files import read_yaml
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.settings import Settings, load
 from nrl_ros.cli.config import parse_override
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.schema.base import Settings, load
-from nrl_ros.schema.files import read_config, read_yaml
+from nrl_ros.settings.run import read_config
 
 
 def write(folder: Path, data: str | bytes) -> Path:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from nrl_ros.core.heads import make_head
-from nrl_ros.core.network import Network, NetworkSpec, Passes
-from nrl_ros.core.noise import NOISE_SHAPES
-from nrl_ros.core.plasticity import NodePerturbation
+from nrl_ros.learning.heads import make_head
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes
+from nrl_ros.learning.noise import NOISE_SHAPES
+from nrl_ros.learning.rules import NodePerturbation
 from tests.unit.oracles import HEADS, autograd, cosine, flat
 
 # Small, so that no neuron is near enough to the kink of its LeakyReLU to cross it.

@@ -5,9 +5,9 @@ import pytest
 import torch
 from torch.distributions import Categorical, Normal
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.heads import GaussianHead, SoftmaxHead, make_head
-from nrl_ros.core.types import ActionSpace
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import ActionSpace
+from nrl_ros.learning.heads import GaussianHead, SoftmaxHead, make_head
 
 ARM = ActionSpace.continuous((-1.0, 0.0, 2.0), (1.0, 4.0, 2.5))
 

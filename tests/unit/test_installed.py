@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nrl_ros import installed
+from nrl_ros.base import installed
 
 ROOT = Path(__file__).parents[2]
 # Under which name package.xml (rosdep's, for Python packages) has what is imported.
@@ -35,7 +35,7 @@ STARTS = {
     'a node': ['scripts/nodes/learner'],
     'the safety node': ['scripts/nodes/safety'],
     'a node as a module': ['-m', 'nrl_ros.nodes.environment'],
-    'all nodes': ['-m', 'nrl_ros.app'],
+    'all nodes': ['-m', 'nrl_ros.nodes.composed'],
     'the driver': ['-m', 'sim_bridge.arm_driver'],
     'a command': ['scripts/nodes/nrl', 'params'],
 }

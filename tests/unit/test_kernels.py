@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core import kernel_traces, kernels
-from nrl_ros.core.heads import SoftmaxHead
-from nrl_ros.core.network import Network, NetworkSpec, Passes, xavier_normal
-from nrl_ros.core.noise import NoiseStream, agent_generators
-from nrl_ros.core.plasticity import NodePerturbation
-from nrl_ros.core.types import ActionSpace
+from nrl_ros.base.records import ActionSpace
+from nrl_ros.learning.heads import SoftmaxHead
+from nrl_ros.learning.kernels import library as kernels
+from nrl_ros.learning.kernels import traces as kernel_traces
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.learning.noise import NoiseStream, agent_generators
+from nrl_ros.learning.rules import NodePerturbation
 from tests.unit.fakes import feed, info_of, learner_of, message_flow, same
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason='the kernel is not built')

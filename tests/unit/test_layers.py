@@ -29,49 +29,57 @@ ARM_MESSAGES = {
     'trajectory_msgs',
     'visualization_msgs',
 }
-CORE, SCHEMA, STORAGE = 'nrl_ros.core', 'nrl_ros.schema', 'nrl_ros.storage'
-STUDY, ARM = 'nrl_ros.study', 'nrl_ros.arm'
+BASE, ENVIRONMENTS, LEARNING = 'nrl_ros.base', 'nrl_ros.environments', 'nrl_ros.learning'
+ROBOTS, SETTINGS, STORAGE = 'nrl_ros.robots', 'nrl_ros.settings', 'nrl_ros.storage'
+EXPERIMENTS, TRANSPORT, VERSION = 'nrl_ros.experiments', 'nrl_ros.ros', 'nrl_ros.__version__'
 MESSAGES = {'nrl_ros.msg', 'nrl_ros.srv'}
-ENTRY = STANDARD | {'nrl_ros', 'sim_bridge', 'numpy', 'yaml'} | ROS
+ENTRY = STANDARD | {'nrl_ros', 'numpy', 'yaml'} | ROS
 
 # Each room and what it may import; 'a.b' allows a.b and what is below it, 'nrl_ros' all of it.
+# The rooms stand in the order of ARCHITECTURE.md: each imports only those above it.
 ROOMS: dict[str, set[str]] = {
     'nrl_ros/__init__.py': STANDARD,
-    'nrl_ros/core': PURE | {'numpy', CORE},
-    'nrl_ros/arm': PURE | {'numpy', 'pydantic', 'yaml', 'pathlib', 'mujoco', CORE, SCHEMA, ARM},
-    'nrl_ros/schema': PURE | {'pathlib', 'pydantic', 'yaml', CORE, SCHEMA},
-    'nrl_ros/storage': STANDARD | {'numpy', 'msgpack', CORE, STORAGE, 'nrl_ros.__version__'},
-    'nrl_ros/study': STANDARD
-    | {'numpy', 'pydantic', 'yaml', 'matplotlib', 'rich', CORE, SCHEMA, STORAGE, STUDY}
-    | {'sim_bridge', 'nrl_ros.__version__'},
+    'nrl_ros/base': PURE | {'pathlib', 'numpy', 'pydantic', 'yaml', BASE},
+    'nrl_ros/robots': PURE | {'numpy', 'pydantic', 'yaml', 'pathlib', 'mujoco', BASE, ROBOTS},
+    'nrl_ros/robots/safety': PURE | {'numpy', BASE, 'nrl_ros.robots.safety'},
+    'nrl_ros/environments': PURE | {'numpy', 'pydantic', BASE, ENVIRONMENTS},
+    'nrl_ros/learning': PURE | {'numpy', BASE, ENVIRONMENTS, LEARNING},
+    'nrl_ros/settings': PURE
+    | {'pathlib', 'pydantic', 'yaml', BASE, ENVIRONMENTS, LEARNING, ROBOTS, SETTINGS},
+    'nrl_ros/storage': STANDARD | {'numpy', 'msgpack', BASE, STORAGE, VERSION},
+    'nrl_ros/experiments': STANDARD
+    | {'numpy', 'pydantic', 'yaml', 'matplotlib', 'rich', VERSION}
+    | {BASE, ENVIRONMENTS, LEARNING, SETTINGS, STORAGE, EXPERIMENTS},
     'nrl_ros/ros': STANDARD
-    | {'numpy', 'pydantic', 'annotated_types', CORE, SCHEMA, 'nrl_ros.ros', 'nrl_ros.__version__'}
+    | {'numpy', 'pydantic', 'annotated_types', BASE, ENVIRONMENTS, ROBOTS, TRANSPORT, VERSION}
     | MESSAGES
     | ROS,
     'nrl_ros/nodes': ENTRY | ARM_MESSAGES,
-    'nrl_ros/app.py': ENTRY,
-    'nrl_ros/installed.py': STANDARD,
-    'nrl_ros/doctor.py': STANDARD | {'nrl_ros.installed'},
     'nrl_ros/cli': ENTRY
     | {'typer', 'rich', 'matplotlib', 'mpl_toolkits', 'pydantic', 'annotated_types'},
-    'sim_bridge': STANDARD | {'numpy', 'pydantic', 'gymnasium', CORE, ARM, 'sim_bridge'},
+    'sim_bridge': STANDARD
+    | {'numpy', 'pydantic', 'gymnasium', BASE, ENVIRONMENTS, ROBOTS, 'sim_bridge'},
     'launch': STANDARD | {'launch', 'launch_ros', 'ament_index_python', 'yaml'},
 }
-# The compiled step is the one file of the core that looks for another file.
 EXCEPTIONS: dict[str, set[str]] = {
-    'nrl_ros/core/kernels.py': {'os', 'pathlib'},
+    # These two run before anything else is sure to be there: the standard library alone.
+    'nrl_ros/base/doctor.py': STANDARD,
+    'nrl_ros/base/installed.py': STANDARD,
     # Files of settings are looked for where an installation puts them.
-    'nrl_ros/schema/files.py': {'os', 'nrl_ros'},
-    'nrl_ros/study/ray_engine.py': {'ray'},
+    'nrl_ros/base/config_files.py': {'os', 'nrl_ros'},
+    # The compiled step is the one file of the science that looks for another file.
+    'nrl_ros/learning/kernels/library.py': {'os', 'pathlib'},
+    # The compiled bookkeeping lies beside the other kernels.
+    'nrl_ros/environments/books.py': {'nrl_ros.learning.kernels'},
+    'nrl_ros/experiments/ray_engine.py': {'ray'},
     # What an arm's environment says of itself.
     'nrl_ros/cli/arm_watch.py': {'diagnostic_msgs'},
-    # A node of its own, not a bridge: it stands where an arm's hardware stands.
     'nrl_ros/ros/joints.py': ARM_MESSAGES,
+    'nrl_ros/ros/arm_markers.py': ARM_MESSAGES,
     # Optional: the controller manager's own messages.
     'nrl_ros/ros/controller.py': {'controller_manager_msgs'},
-    'sim_bridge/ros2_control_arm.py': {'nrl_ros.ros', *ROS, *ARM_MESSAGES},
+    # A node of its own, not a bridge: it stands where an arm's hardware stands.
     'sim_bridge/arm_driver.py': {'nrl_ros', *ROS, *ARM_MESSAGES},
-    'sim_bridge/arm_markers.py': ROS | ARM_MESSAGES,
 }
 GENERATED = {'msg', 'srv', '__pycache__', 'native'}
 
@@ -84,7 +92,7 @@ def imports(path: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f'{path}: relative import'
-            # "from nrl_ros.core import traces" imports nrl_ros.core.traces.
+            # "from nrl_ros.learning import traces" imports nrl_ros.learning.traces.
             found |= {f'{node.module}.{alias.name}' for alias in node.names}
     return found
 
@@ -121,11 +129,11 @@ def test_every_room_has_a_rule() -> None:
     assert found - GENERATED <= known
 
 
-def test_the_core_is_imported_by_none_of_its_own_shells() -> None:
-    """Importing the core loads nothing of ROS, pydantic, msgpack, torch or gymnasium."""
+def test_the_science_loads_nothing_of_its_shells() -> None:
+    """Importing it loads nothing of ROS, pydantic, msgpack, torch or gymnasium."""
     code = (
-        'import pkgutil, sys, nrl_ros.core\n'
-        'for m in pkgutil.walk_packages(nrl_ros.core.__path__, "nrl_ros.core."):\n'
+        'import pkgutil, sys, nrl_ros.learning\n'
+        'for m in pkgutil.walk_packages(nrl_ros.learning.__path__, "nrl_ros.learning."):\n'
         '    if not m.name.rpartition(".")[2].startswith("lib"):\n'
         '        __import__(m.name)\n'
         'bad = {"rclpy", "pydantic", "msgpack", "torch", "gymnasium", "yaml"} & set(sys.modules)\n'
@@ -139,13 +147,13 @@ def test_the_core_is_imported_by_none_of_its_own_shells() -> None:
 @pytest.mark.parametrize(
     ('source', 'room', 'found'),
     [
-        ('import time', 'nrl_ros/core', {'time'}),
-        ('def f():\n    import torch.nn', 'nrl_ros/core', {'torch.nn'}),
-        ('from nrl_ros.storage import codec', 'nrl_ros/core', {'nrl_ros.storage.codec'}),
-        ('from nrl_ros import storage', 'nrl_ros/core', {'nrl_ros.storage'}),
+        ('import time', 'nrl_ros/learning', {'time'}),
+        ('def f():\n    import torch.nn', 'nrl_ros/learning', {'torch.nn'}),
+        ('from nrl_ros.storage import codec', 'nrl_ros/learning', {'nrl_ros.storage.codec'}),
+        ('from nrl_ros import storage', 'nrl_ros/learning', {'nrl_ros.storage'}),
         ('import pickle', 'nrl_ros/storage', {'pickle'}),
         ('import sim_bridge', 'nrl_ros/ros', {'sim_bridge'}),
-        ('from nrl_ros.core import traces\nimport numpy as np', 'nrl_ros/core', set()),
+        ('from nrl_ros.learning import traces\nimport numpy as np', 'nrl_ros/learning', set()),
     ],
 )
 def test_the_check_sees_what_it_should(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import (
+from nrl_ros.base.errors import (
     CheckpointError,
     ConfigError,
     InvalidValueError,
@@ -17,11 +17,11 @@ from nrl_ros.core.errors import (
     ProtocolError,
     ShapeError,
 )
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.limits import Limits
-from nrl_ros.core.plasticity import NodePerturbation
-from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.types import ActionSpace, Phase, RpeBatch, StateBatch
+from nrl_ros.base.limits import Limits
+from nrl_ros.base.records import ActionSpace, Phase, RpeBatch, StateBatch
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.rules import NodePerturbation
+from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.storage.codec import decode, encode
 from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, same, state_of
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.plasticity import make_rule
-from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.types import ActionSpace, Applied, Delivery, Phase
+from nrl_ros.base.records import ActionSpace, Applied, Delivery, Phase
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.rules import make_rule
+from nrl_ros.learning.settings import LearnerSettings
 from tests.unit.fakes import info_of, rpe_of, state_of
 
 ARMS, STD, LIMIT, RATE = 40_000, 0.5, 0.2, 1e-4

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.loop import answer, run
-from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
-from nrl_ros.core.plasticity import NodePerturbation
-from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.types import ActionSpace, Delivery, Ending
+from nrl_ros.base.records import ActionSpace, Delivery, Ending
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.loop import answer, run
+from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
+from nrl_ros.learning.rules import NodePerturbation
+from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.storage.codec import decode, encode
 from tests.unit.fakes import ScriptedEnvironment, same
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import ConfigError, ShapeError
-from nrl_ros.core.network import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.base.errors import ConfigError, ShapeError
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
 
 
 def reference(network: Network, observation: np.ndarray, noise: np.ndarray, sigma: float):

@@ -5,16 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from nrl_ros.core import kernels
-from nrl_ros.core.errors import (
+from nrl_ros.base.errors import (
     ConfigError,
     InvalidValueError,
     LimitError,
     ProtocolError,
     ShapeError,
 )
-from nrl_ros.core.limits import Limits
-from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
+from nrl_ros.base.limits import Limits
+from nrl_ros.learning.kernels import library as kernels
+from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from tests.unit.fakes import reward_of
 
 

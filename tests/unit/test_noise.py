@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.noise import NOISE_SHAPES, NoiseStream, agent_generators
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.learning.noise import NOISE_SHAPES, NoiseStream, agent_generators
 
 DRAWS = 60_000
 # Of some 40 z-scores of one test, the largest exceeds 4.5 about once in 4,000 seeds.

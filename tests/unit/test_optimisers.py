@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.optimisers import OPTIMISERS, Adam, GradientAscent, LayerNormalised
-from nrl_ros.core.plasticity import NodePerturbation
-from nrl_ros.core.schedule import Schedule, ScheduleSettings
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.learning.optimisers import OPTIMISERS, Adam, GradientAscent, LayerNormalised
+from nrl_ros.learning.rules import NodePerturbation
+from nrl_ros.learning.schedule import Schedule, ScheduleSettings
 from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, same, state_of
 
 SHAPES = [(4, 3), (2, 4)]

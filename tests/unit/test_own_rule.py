@@ -11,12 +11,12 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.noise import NOISE_SHAPES
-from nrl_ros.core.plasticity import RULES, AntitheticPairs, NodePerturbation
-from nrl_ros.schema import registry
-from nrl_ros.schema.base import load
-from nrl_ros.schema.learner import LearnerNodeSettings
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.settings import load
+from nrl_ros.learning.noise import NOISE_SHAPES
+from nrl_ros.learning.rules import RULES, AntitheticPairs, NodePerturbation
+from nrl_ros.settings import registry
+from nrl_ros.settings.learner import LearnerNodeSettings
 from tests.unit.fakes import feed, info_of, learner_of, message_flow, same
 
 PAGE = (Path(__file__).resolve().parents[2] / 'docs/own_rule.md').read_text(encoding='utf-8')

@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.pace import LATE_SHARE, Pace
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.ros.control_rate import LATE_SHARE, Pace
 
 PERIOD_S = 0.008
 

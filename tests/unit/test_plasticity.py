@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.network import NetworkSpec
-from nrl_ros.core.plasticity import NodePerturbation
-from nrl_ros.core.types import StateBatch
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import StateBatch
+from nrl_ros.learning.networks.feed_forward import NetworkSpec
+from nrl_ros.learning.rules import NodePerturbation
 from tests.unit.fakes import info_of, learner_of, rpe_of, state_of
 
 SPEC = NetworkSpec(3, (4,), 2)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from nrl_ros.core.progress_line import Figures, progress_line
+from nrl_ros.nodes.progress_line import Figures, progress_line
 
 
 @pytest.mark.parametrize(

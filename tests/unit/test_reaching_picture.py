@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from nrl_ros.arm.robot import load_robot
-from nrl_ros.arm.shapes import Shapes
 from nrl_ros.cli import config
 from nrl_ros.cli.display import line_of
 from nrl_ros.cli.evaluate import evaluate, score_of, within_cm
 from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.reaching_picture import draw_reaches, record_reaches
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.shapes import Shapes
 
 ROOT = Path(__file__).parents[2]
 SHORT = ('environment.bridge.options.episode.steps=8',)

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.round_trip import AwaitedAnswers, DurationEstimate, RoundTrip
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.ros.round_trip import AwaitedAnswers, DurationEstimate, RoundTrip
 
 
 def make() -> RoundTrip:

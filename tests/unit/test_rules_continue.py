@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core import kernels
-from nrl_ros.core.errors import CheckpointError, ConfigError
-from nrl_ros.core.plasticity import (
+from nrl_ros.base.errors import CheckpointError, ConfigError
+from nrl_ros.base.records import ActionSpace
+from nrl_ros.learning.kernels import library as kernels
+from nrl_ros.learning.rules import (
     RULES,
     AntitheticPairs,
     LearnedReference,
@@ -18,8 +19,7 @@ from nrl_ros.core.plasticity import (
     RewardModulatedHebbian,
     make_rule,
 )
-from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.types import ActionSpace
+from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.storage.codec import decode, encode
 from tests.unit.fakes import feed, info_of, learner_of, message_flow, same
 

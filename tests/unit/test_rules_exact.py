@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.plasticity import (
+from nrl_ros.learning.rules import (
     RULES,
     AntitheticPairs,
     Backpropagation,

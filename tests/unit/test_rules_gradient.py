@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nrl_ros.core.noise import NOISE_SHAPES
-from nrl_ros.core.plasticity import (
+from nrl_ros.learning.noise import NOISE_SHAPES
+from nrl_ros.learning.rules import (
     AntitheticPairs,
     LearnedReference,
     NodePerturbation,

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.safety.continuity import Continuity
-from nrl_ros.core.safety.records import Mode
+from nrl_ros.robots.safety.continuity import Continuity
+from nrl_ros.robots.safety.records import Mode
 from tests.unit.safety_bench import PERIOD, SETTINGS, Rig, limits_of
 
 TOP = np.array([1.5, 1.5])

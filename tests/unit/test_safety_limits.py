@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import ConfigError, ProtocolError, ShapeError
-from nrl_ros.core.safety.limits import Workspace, WorkspaceGuard
+from nrl_ros.base.errors import ConfigError, ProtocolError, ShapeError
+from nrl_ros.robots.safety.limits import Workspace, WorkspaceGuard
 from tests.unit.safety_bench import BOX, planar
 from tests.unit.safety_bench import limits_of as limits
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nrl_ros.core.safety.measured import JUDGED_PERIODS, SpeedEstimator, unwrap
+from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator, unwrap
 
 Array = NDArray[Any]
 

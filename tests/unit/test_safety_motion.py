@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
-from nrl_ros.core.safety.braking import Braking, Limited
-from nrl_ros.core.safety.motion import Motion, MotionFilter
+from nrl_ros.base.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
+from nrl_ros.robots.safety.braking import Braking, Limited
+from nrl_ros.robots.safety.motion import Motion, MotionFilter
 from tests.unit.safety_bench import GUARD, INSIDE, PERIOD, REACH, Wall
 from tests.unit.safety_bench import limits_of as limits
 

@@ -10,9 +10,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nrl_ros.core.safety.limits import JointLimits, Workspace, WorkspaceGuard
-from nrl_ros.core.safety.motion import MotionFilter
-from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings
+from nrl_ros.robots.safety.limits import JointLimits, Workspace, WorkspaceGuard
+from nrl_ros.robots.safety.motion import MotionFilter
+from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings
 from tests.unit.safety_bench import FAST, GUARD, INSIDE, PERIOD, REACH, RESTED, Rig, planar
 from tests.unit.safety_bench import limits_of as limits
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nrl_ros.core.safety.records import Cause, Mode
+from nrl_ros.robots.safety.records import Cause, Mode
 from tests.unit.safety_bench import SETTINGS, Rig
 
 SLOW = replace(SETTINGS, tracking_error_rad=0.1)

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nrl_ros.core.safety.commander import CommanderBinding, CommandOrigin, Judgement
-from nrl_ros.core.safety.records import Cause, Mode
-from nrl_ros.core.safety.rest import RestWatch
-from nrl_ros.core.safety.standing import PRESS
+from nrl_ros.robots.safety.commander import CommanderBinding, CommandOrigin, Judgement
+from nrl_ros.robots.safety.records import Cause, Mode
+from nrl_ros.robots.safety.rest import RestWatch
+from nrl_ros.robots.safety.standing import PRESS
 from tests.unit.safety_bench import PERIOD, RESTED, SETTINGS, Rig
 
 VELOCITY = replace(SETTINGS, anchor_gain=0.05, controller='the controller')

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.safety.limits import Part, WorkspaceGuard
-from nrl_ros.core.safety.motion import MotionFilter
-from nrl_ros.core.safety.room import KnownRoom
+from nrl_ros.robots.safety.limits import Part, WorkspaceGuard
+from nrl_ros.robots.safety.motion import MotionFilter
+from nrl_ros.robots.safety.room import KnownRoom
 from tests.unit.safety_bench import BOX, PERIOD, limits_of, planar
 
 Array = Any
@@ -159,7 +159,7 @@ def test_motions_are_those_of_a_guard_that_is_always_asked(seed: int) -> None:
 @pytest.mark.parametrize('name', ['ur5e', 'fr3'])
 def test_motions_of_described_arms_are_the_same(name: str) -> None:
     pytest.importorskip('mujoco')
-    from nrl_ros.arm.robot import load_robot
+    from nrl_ros.robots.arm.robot import load_robot
 
     robot = load_robot(name)
     how = {'arms': 4, 'ticks': 400, 'seed': 1}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from nrl_ros.core.safety.sources import Commanders, NumberedSources, OneSource
+from nrl_ros.robots.safety.sources import Commanders, NumberedSources, OneSource
 
 ME, OTHER = '/safety', '/rqt'
 

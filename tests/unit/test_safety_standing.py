@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
-from nrl_ros.core.safety.commander import CommanderBinding, CommandOrigin, Judgement
-from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings
-from nrl_ros.core.safety.rest import RestWatch
-from nrl_ros.schema.safety import SafetyNodeSettings, loosened
+from nrl_ros.robots.safety.commander import CommanderBinding, CommandOrigin, Judgement
+from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings
+from nrl_ros.robots.safety.rest import RestWatch
+from nrl_ros.settings.safety import SafetyNodeSettings, loosened
 from tests.unit.safety_bench import PERIOD, RESTED, SETTINGS, Rig
 
 CONTROLLER = 'the controller'

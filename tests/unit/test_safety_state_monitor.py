@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.safety.announcer import Announcer, without_numbers
-from nrl_ros.core.safety.records import Cause, Mode
-from nrl_ros.core.safety.state_monitor import StateMonitor, unit_question
+from nrl_ros.robots.safety.announcer import Announcer, without_numbers
+from nrl_ros.robots.safety.records import Cause, Mode
+from nrl_ros.robots.safety.state_monitor import StateMonitor, unit_question
 from tests.unit.safety_bench import SETTINGS, Rig, limits_of
 
 WAITS = replace(SETTINGS, state_topic='/joint_states', state_skew_s=0.5, settle_s=0.205)

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.safety.braking import Limited
-from nrl_ros.core.safety.motion import Motion, MotionFilter
-from nrl_ros.core.safety.records import Cause, Mode, SupervisorSettings
-from nrl_ros.core.safety.supervisor import Supervisor
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.robots.safety.braking import Limited
+from nrl_ros.robots.safety.motion import Motion, MotionFilter
+from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings
+from nrl_ros.robots.safety.supervisor import Supervisor
 from tests.unit.safety_bench import FAST, GUARD, INSIDE, PERIOD, RESTED, SETTINGS, Rig, Wall
 from tests.unit.safety_bench import limits_of as limits
 

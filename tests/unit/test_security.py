@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 POLICIES = sorted((ROOT / 'config/security/policies').glob('*.xml'))
 STARTS = {
     'a node': ['scripts/nodes/learner'],
-    'all nodes': ['-m', 'nrl_ros.app'],
+    'all nodes': ['-m', 'nrl_ros.nodes.composed'],
     'the driver': ['-m', 'sim_bridge.arm_driver'],
     'nrl train': ['scripts/nodes/nrl', 'train', 'cartpole', '--steps', '1', '--out'],
     'nrl arm': ['scripts/nodes/nrl', 'arm', '--episodes', '1', '--out'],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nrl_ros.core.sender import BoundSender, Sender
+from nrl_ros.ros.sender import BoundSender, Sender
 
 FIRST, SECOND = Sender(1, b'a'), Sender(2, b'b')
 

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.network import Network, NetworkSpec
-from nrl_ros.core.plasticity import (
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.networks.spiking import DECAY, STEPS, SpikingPasses
+from nrl_ros.learning.rules import (
     AntitheticPairs,
     Backpropagation,
     NodePerturbation,
     RewardModulatedHebbian,
     WeightPerturbation,
 )
-from nrl_ros.core.spiking import DECAY, STEPS, SpikingPasses
 from tests.unit.fakes import feed, info_of, learner_of, message_flow
 from tests.unit.oracles import Point
 

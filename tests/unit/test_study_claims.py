@@ -6,12 +6,12 @@ import math
 import numpy as np
 import pytest
 
-from nrl_ros.study.arms import MAIN
-from nrl_ros.study.claims import claims, least_passes, raw_share
-from nrl_ros.study.report import number, plain, write_report
-from nrl_ros.study.schedule import Schedule
-from nrl_ros.study.store import Store
-from nrl_ros.study.summary import (
+from nrl_ros.experiments.claims import claims, least_passes, raw_share
+from nrl_ros.experiments.conditions import MAIN
+from nrl_ros.experiments.report import number, plain, write_report
+from nrl_ros.experiments.schedule import Schedule
+from nrl_ros.experiments.store import Store
+from nrl_ros.experiments.summary import (
     Table,
     curve_of,
     gain_share,

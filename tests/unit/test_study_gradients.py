@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from nrl_ros.core.network import Network, NetworkSpec, Passes, xavier_normal
-from nrl_ros.core.plasticity.backpropagation import backpropagate
-from nrl_ros.study.gradients import exact, gradients
+from nrl_ros.experiments.gradients import exact, gradients
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.learning.rules.backpropagation import backpropagate
 
 
 @pytest.mark.parametrize('hidden', [(5,), (5, 4), (6, 5, 4)])

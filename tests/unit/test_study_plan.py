@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.study import cells
-from nrl_ros.study.arms import MAIN, arms, gradients_cell
-from nrl_ros.study.plan import Range, Study, read_study
-from nrl_ros.study.store import Store
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.experiments import trials as cells
+from nrl_ros.experiments.conditions import MAIN, arms, gradients_cell
+from nrl_ros.experiments.plan import Range, Study, read_study
+from nrl_ros.experiments.store import Store
 
 TINY = {
     'name': 'tiny',

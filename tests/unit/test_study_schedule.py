@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from nrl_ros.study.arms import MAIN
-from nrl_ros.study.driver import State, drive
-from nrl_ros.study.engine import Outcome
-from nrl_ros.study.run import binned, curve, last_mean
-from nrl_ros.study.schedule import Costs, Schedule
-from nrl_ros.study.search import Scored, at_edge, best, score, seed_score
-from nrl_ros.study.store import Store
+from nrl_ros.experiments.conditions import MAIN
+from nrl_ros.experiments.driver import State, drive
+from nrl_ros.experiments.engine import Outcome
+from nrl_ros.experiments.run import binned, curve, last_mean
+from nrl_ros.experiments.schedule import Costs, Schedule
+from nrl_ros.experiments.search import Scored, at_edge, best, score, seed_score
+from nrl_ros.experiments.store import Store
 from tests.unit.test_study_plan import study
 
 
@@ -194,7 +194,7 @@ def test_the_time_left_is_what_all_cells_take_over_the_workers(tmp_path):
 
 
 def ends(total_steps, returns, ending=1):
-    from nrl_ros.core.episodes import EpisodeEnds
+    from nrl_ros.environments.episodes import EpisodeEnds
 
     count = len(returns)
     index = np.arange(count)

@@ -11,13 +11,13 @@ import pytest
 import torch
 
 from benchmarks.torch_loop import TorchNrl, TorchReinforce, loop
-from nrl_ros.core.episodes import Episodes
-from nrl_ros.core.learner import Learner
-from nrl_ros.core.neuromodulator import Neuromodulator, RpeSettings
-from nrl_ros.core.plasticity import NodePerturbation
-from nrl_ros.core.settings import LearnerSettings
-from nrl_ros.core.types import Delivery
-from sim_bridge.registry import make_bridge
+from nrl_ros.base.records import Delivery
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
+from nrl_ros.learning.rules import NodePerturbation
+from nrl_ros.learning.settings import LearnerSettings
 
 SIZES = (4, 9, 5, 2)
 SIGMA, RATE = 1e-2, 1e-3

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrl_ros.core import kernels
-from nrl_ros.core.errors import ConfigError
-from nrl_ros.core.network import NetworkSpec
-from nrl_ros.core.trace_choice import choose_kind
-from nrl_ros.core.traces import (
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.learning.kernels import library as kernels
+from nrl_ros.learning.networks.feed_forward import NetworkSpec
+from nrl_ros.learning.trace_choice import choose_kind
+from nrl_ros.learning.traces import (
     DenseTraces,
     FactoredTraces,
     TraceStore,

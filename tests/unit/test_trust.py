@@ -17,7 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / 'benchmarks'))
 from trust_arm import last_motion
 from trust_wire import garbage
 
-from nrl_ros.core.errors import NrlError
+from nrl_ros.base.errors import NrlError
 from nrl_ros.ros import conversion
 from nrl_ros.ros.interfaces import EnvState
 from tests.unit.fakes import info_of, state_of

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from nrl_ros.core.plasticity import NodePerturbation, WeightPerturbation
-from nrl_ros.core.types import Ending, Phase
+from nrl_ros.base.records import Ending, Phase
+from nrl_ros.learning.rules import NodePerturbation, WeightPerturbation
 from tests.unit.fakes import info_of, learner_of, rpe_of, state_of
 
 KINDS = ['dense', 'factored', 'whole']

@@ -1,0 +1,168 @@
+"""YAML files of settings: found, read with every doubt refused, and flattened to dotted names."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import nrl_ros
+from nrl_ros.base.errors import ConfigError
+
+Flat = dict[str, Any]
+
+PARAMETERS = 'ros__parameters'
+
+# A file of settings is small; more than this is another file, or aliases that multiply.
+_MOST_BYTES = 4 * 2**20
+_MOST_KEYS = 20_000
+
+
+class KeyTwiceError(yaml.YAMLError):
+    """One setting stands twice in a file, so that nobody can say which of the two is meant."""
+
+
+class RosLoader(yaml.SafeLoader):
+    """YAML whose numbers are those of ROS: ``1e-3`` is one, not a text; each key stands once."""
+
+    def get_single_node(self) -> Any:
+        """The document's root.
+
+        Raises:
+            KeyTwiceError: a key stands twice in one mapping, or one setting is given as ``a.b`` and
+                as ``a: {b: ...}``.
+        """
+        node = super().get_single_node()
+        if node is not None:
+            _Keys().check(node, '')
+        return node
+
+
+class _Keys:
+    """Finds settings that stand twice in a document, with the lines of both."""
+
+    def __init__(self) -> None:
+        self._line: dict[str, int] = {}
+        self._seen = 0
+
+    def check(self, node: Any, prefix: str) -> None:
+        if isinstance(node, yaml.SequenceNode):
+            for number, item in enumerate(node.value):
+                self.check(item, f'{prefix}{number}.')
+        if not isinstance(node, yaml.MappingNode):
+            return
+        here: dict[str, int] = {}
+        for key, value in node.value:
+            self._seen += 1
+            if self._seen > _MOST_KEYS:
+                raise yaml.YAMLError(f'more than {_MOST_KEYS} keys, with those that aliases repeat')
+            # What a merge brings in is meant to be replaced by what stands beside it.
+            if not isinstance(key, yaml.ScalarNode) or key.tag == 'tag:yaml.org,2002:merge':
+                continue
+            name, line = f'{prefix}{key.value}', key.start_mark.line + 1
+            self._note(here, name, line)
+            if not isinstance(value, yaml.MappingNode):
+                self._note(self._line, name, line)
+            self.check(value, f'{name}.')
+
+    @staticmethod
+    def _note(lines: dict[str, int], name: str, line: int) -> None:
+        if name in lines:
+            raise KeyTwiceError(
+                f'key {name!r} stands twice, in line {lines[name]} and in line {line}: remove one'
+            )
+        lines[name] = line
+
+
+RosLoader.add_implicit_resolver(
+    'tag:yaml.org,2002:float',
+    re.compile(r'^[-+]?(\d[\d_]*)(\.[\d_]*)?[eE][-+]?\d+$'),
+    list('-+0123456789'),
+)
+
+
+def config_folders() -> list[Path]:
+    """Where task files are looked for: beside the code in a checkout, else the installed share."""
+    checkout = Path(nrl_ros.__file__).resolve().parent.parent
+    folders = [checkout / 'config'] if (checkout / 'msg').is_dir() else []
+    prefixes = [Path(p) for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
+    folders += [prefix / 'share' / 'nrl_ros' / 'config' for prefix in (*prefixes, Path(sys.prefix))]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def find_config(task: str, group: str = '') -> Path:
+    """The file of a task.
+
+    Args:
+        task: its name.
+        group: folder below ``config`` for files of another kind, as 'study'.
+
+    Raises:
+        ConfigError: there is none; names those that there are.
+    """
+    folders = [folder / group for folder in config_folders()]
+    for folder in folders:
+        if (folder / f'{task}.yaml').is_file():
+            return folder / f'{task}.yaml'
+    known = sorted({file.stem for folder in folders for file in folder.glob('*.yaml')})
+    if not known:
+        raise ConfigError('no task files found, the installation is not complete; see nrl doctor')
+    raise ConfigError(f'unknown {group or "task"} {task!r}{closest(task, known)}')
+
+
+def read_yaml(path: Path) -> Any:
+    """What a YAML file holds.
+
+    Raises:
+        ConfigError: the file is missing, too large or not YAML, or a key stands in it twice.
+    """
+    try:
+        with path.open('rb') as file:
+            data = file.read(_MOST_BYTES + 1)
+        if len(data) > _MOST_BYTES:
+            raise ConfigError(
+                f'{path} is larger than {_MOST_BYTES} bytes: expected a file of settings'
+            )
+        # From bytes, YAML finds out itself which kind of Unicode they are.
+        return yaml.load(data, RosLoader)
+    except OSError as error:
+        raise ConfigError(f'cannot read {path}: {error.strerror}') from error
+    except KeyTwiceError as error:
+        raise ConfigError(f'{path}: {error}') from None
+    except RecursionError:
+        raise ConfigError(f'{path} is not valid YAML: it is nested too deeply') from None
+    except (yaml.YAMLError, ValueError) as error:
+        raise ConfigError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from error
+
+
+def package_folder(name: str) -> Path | None:
+    """The share folder of an installed ROS package, None where there is none of that name."""
+    for variable, below in (('AMENT_PREFIX_PATH', 'share'), ('ROS_PACKAGE_PATH', '')):
+        for prefix in os.environ.get(variable, '').split(os.pathsep):
+            folder = Path(prefix) / below / name
+            if prefix and folder.is_dir():
+                return folder
+    return None
+
+
+def dotted(nested: Mapping[Any, Any], prefix: str = '') -> Flat:
+    """Nested groups to dotted names."""
+    flat: Flat = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat |= dotted(value, f'{prefix}{key}.')
+        else:
+            flat[f'{prefix}{key}'] = value
+    return flat
+
+
+def closest(name: str, known: list[str]) -> str:
+    """What to say of a name that is not known."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f', did you mean {close[0]!r}?' if close else f', known are {", ".join(known)}'

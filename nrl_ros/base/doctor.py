@@ -1,0 +1,378 @@
+"""What of ROS, messages, middleware and packages is present, and how to mend what is not.
+
+Needs nothing but the standard library, so that it can speak where everything else is missing.
+Each probe runs alone: what one of them raises is its finding, not the end of the others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import hashlib
+import importlib
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from nrl_ros.base import installed
+
+HERE = Path(__file__).resolve().parent.parent
+ROUNDTRIP_S = 15.0
+LOCKS = Path('/proc/locks')
+SHARED = Path('/dev/shm')
+_MUCH_MB = 1000.0
+_WHEELS = 'python -m pip install -r requirements/jazzy.txt (or `make setup` in a checkout)'
+_BUILD = (
+    '`make setup` in a checkout; `pip install .` of it in a virtual environment; '
+    'or `colcon build` in a workspace, then source install/setup.bash'
+)
+_OPTIONAL = {
+    'mujoco': 'python -m pip install "nrl_ros[arm]"; only arms need it',
+    'torch': 'python -m pip install "nrl_ros[torch]"; only comparisons with BP need it',
+}
+_MESSAGES = (
+    'Action', 'ArmCommand', 'EnvInfo', 'EnvState', 'EnvStatus', 'EpisodeReport', 'LearnerStatus',
+    'Neuromodulation', 'NeuromodulatorStatus', 'Reward', 'SafetyState', 'SafetyStatus',
+)  # fmt: skip
+# By rclpy's major version.
+_DISTRIBUTIONS = {'7': 'jazzy', '9': 'kilted'}
+_SERVICES = ('GetLearnerState', 'LoadCheckpoint', 'SaveCheckpoint')
+
+_ROUNDTRIP = """
+import sys, time
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.signals import SignalHandlerOptions
+from std_msgs.msg import UInt64
+rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
+node = rclpy.create_node('nrl_doctor')
+seen = []
+node.create_subscription(UInt64, '~/ping', lambda message: seen.append(message.data), 10)
+publisher = node.create_publisher(UInt64, '~/ping', 10)
+executor = SingleThreadedExecutor()
+executor.add_node(node)
+end = time.monotonic() + float(sys.argv[1])
+while not seen and time.monotonic() < end:
+    publisher.publish(UInt64(data=7))
+    executor.spin_once(timeout_sec=0.1)
+print('arrived' if seen == [7] * len(seen) and seen else 'nothing arrived', flush=True)
+node.destroy_node()
+rclpy.try_shutdown()
+"""
+
+
+# The type support is loaded only when a message is really turned into bytes.
+_CONVERT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import nrl_ros.msg, nrl_ros.srv
+from rclpy.serialization import deserialize_message, serialize_message
+for module, names in ((nrl_ros.msg, sys.argv[2].split()), (nrl_ros.srv, sys.argv[3].split())):
+    missing = [name for name in names if not hasattr(module, name)]
+    if missing:
+        sys.exit(f'ImportError: {module.__name__} lacks {missing}, it was built from older sources')
+action = nrl_ros.msg.Action
+back = deserialize_message(serialize_message(action(agent='doctor', sequence=3)), action)
+if (back.agent, back.sequence) != ('doctor', 3):
+    sys.exit('Error: a message does not come back from its bytes as it was')
+print(len(sys.argv[2].split()), 'messages,', len(sys.argv[3].split()), 'services')
+"""
+
+
+_SECURITY = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from nrl_ros.ros.security import support
+print(support())
+"""
+
+
+class Finding(Exception):  # noqa: N818 - not an error of the program
+    """A probe found that something is missing; the text says what was found."""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the report.
+
+    Args:
+        name: what was looked at.
+        ok: whether it is as needed.
+        detail: what was found.
+        remedy: how to mend it.
+        required: False for what is only good to have.
+    """
+
+    name: str
+    ok: bool
+    detail: str
+    remedy: str = ''
+    required: bool = True
+
+
+def run() -> list[Check]:
+    """Look at everything, in the order in which things need each other."""
+    checks = [
+        _check('Python', _python, 'install Python 3.10 or later'),
+        _check('system', _system, 'Linux with glibc is what ROS 2 wheels exist for'),
+        _check('C and C++ compiler', _compiler, 'apt install g++ (Debian, Ubuntu)', required=False),
+    ]
+    checks += [
+        _check(name, partial(_package, name), f'python -m pip install "{installed.wanted(name)}"')
+        for name in installed.NEEDED
+    ]
+    checks += [
+        _check(name, partial(installed.version, name), remedy, required=False)
+        for name, remedy in _OPTIONAL.items()
+    ]
+    checks += [
+        _check(
+            'ROS 2 (rclpy)',
+            _rclpy,
+            f'unset RMW_IMPLEMENTATION; source /opt/ros/<distribution>/setup.bash, or {_WHEELS}',
+        ),
+        _check('middleware', _middleware, f'unset RMW_IMPLEMENTATION, or {_WHEELS}'),
+        _check(
+            'ROS_DOMAIN_ID',
+            _domain,
+            'export ROS_DOMAIN_ID=<0..101>; larger ones collide with ephemeral ports',
+        ),
+        _check('messages', _messages, _BUILD),
+        _check('messages are of these sources', _stamp, 'make setup', required=False),
+        _check('compiled kernel', _kernel, f'{_BUILD}; numpy is used until then', required=False),
+        _check(
+            'message over the middleware',
+            _roundtrip,
+            'allow UDP multicast on the loopback device, or set ROS_AUTOMATIC_DISCOVERY_RANGE='
+            'LOCALHOST; a firewall or a container without network is the usual cause',
+        ),
+        _check(
+            'DDS security',
+            _security,
+            'only needed on a network that others are on: an installed ROS 2 has it, wheels have '
+            'not (docs/security.md)',
+            required=os.environ.get('ROS_SECURITY_ENABLE') == 'true',
+        ),
+        _check(
+            'ros2 launch (launch_ros)',
+            _launch,
+            'not needed for `nrl train`; apt install ros-<distribution>-launch-ros',
+            required=False,
+        ),
+        _check(
+            'shared memory',
+            _shared_memory,
+            'while no ROS 2 node runs on this machine: rm /dev/shm/*fastdds* /dev/shm/*fastrtps*',
+            required=False,
+        ),
+        _check(
+            'real-time priority',
+            _priority,
+            'for arms only: `@realtime - rtprio 98` in /etc/security/limits.conf, be in that '
+            'group, log in again',
+            required=False,
+        ),
+        _check('write here', _write, 'change to a folder of yours, or use --out'),
+    ]
+    return checks
+
+
+def _check(name: str, probe: Callable[[], str], remedy: str, *, required: bool = True) -> Check:
+    try:
+        return Check(name, True, probe(), remedy, required)
+    except (Finding, installed.Unsuitable) as finding:
+        return Check(name, False, str(finding), remedy, required)
+    except Exception as error:  # noqa: BLE001 - whatever is broken, the report goes on
+        text = ' '.join(f'{type(error).__name__}: {error}'.split())
+        return Check(name, False, text, remedy, required)
+
+
+def _python() -> str:
+    if sys.version_info < (3, 10):  # noqa: UP036 - the report says so
+        raise Finding(f'{platform.python_version()}, at least 3.10 is needed')
+    return f'{platform.python_version()} in {sys.prefix}'
+
+
+def _system() -> str:
+    if sys.platform != 'linux':
+        raise Finding(platform.platform())
+    return f'{platform.platform()}, {os.cpu_count()} processors'
+
+
+def _compiler() -> str:
+    found = [path for name in ('c++', 'g++', 'clang++') if (path := shutil.which(name))]
+    if not found or not any(shutil.which(name) for name in ('cc', 'gcc', 'clang')):
+        raise Finding('none; only building needs it')
+    return found[0]
+
+
+def _package(name: str) -> str:
+    found = installed.suitable(name)
+    # Metadata can outlive a broken installation.
+    importlib.import_module({'PyYAML': 'yaml'}.get(name, name))
+    return found
+
+
+def _rclpy() -> str:
+    place = Path(_in_a_process('import rclpy; print(rclpy.__file__)')).parent.parent
+    found = os.environ.get('ROS_DISTRO', '')
+    for name in ('ros-rclpy', 'rclpy'):
+        if not found and _installed(name):
+            version = importlib.metadata.version(name)
+            found = f'{_DISTRIBUTIONS.get(version.split(".")[0], "unknown")} (rclpy {version})'
+    return f'{found or "unknown distribution"} in {place}'
+
+
+def _installed(name: str) -> bool:
+    try:
+        importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def _middleware() -> str:
+    return _in_a_process(
+        'import rclpy; from rclpy.utilities import get_rmw_implementation_identifier as name; '
+        'rclpy.init(); print(name()); rclpy.shutdown()'
+    )
+
+
+def _security() -> str:
+    found = _in_a_process(_SECURITY, str(HERE.parent))
+    if found.endswith('without security'):
+        raise Finding(found)
+    return found
+
+
+def _domain() -> str:
+    text = os.environ.get('ROS_DOMAIN_ID', '')
+    if not text:
+        return '0 (not set; each `nrl train` takes a free one)'
+    if not text.isdigit() or int(text) > 101:
+        raise Finding(f'{text!r} is not one of 0 to 101')
+    return text
+
+
+def _messages() -> str:
+    count = _in_a_process(_CONVERT, str(HERE.parent), ' '.join(_MESSAGES), ' '.join(_SERVICES))
+    return f'{count}, and one comes back from its bytes as it was'
+
+
+def _stamp() -> str:
+    sources = HERE.parent
+    script = sources / 'scripts/build_interfaces.py'
+    if not script.is_file():
+        return 'installed package, nothing to compare with'
+    stamp = HERE / 'interfaces.sha256'
+    if not stamp.is_file():
+        raise Finding('not built in this checkout')
+    if stamp.read_text().strip() != _digest(sources):
+        raise Finding('sources have changed since the messages were built')
+    return 'yes'
+
+
+def _digest(root: Path) -> str:
+    """As scripts/build_interfaces.py reckons it; a test holds the two together."""
+    parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
+    parts += sorted((root / 'nrl_ros/learning/kernels/native').glob('*.[ch]'))
+    parts += [root / 'CMakeLists.txt', root / 'package.xml']
+    wheels = importlib.metadata.version('ros-rclpy') if _installed('ros-rclpy') else ''
+    state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}{wheels}'.encode())
+    for part in parts:
+        state.update(part.name.encode() + b'\0' + part.read_bytes())
+    return state.hexdigest()
+
+
+def _kernel() -> str:
+    path = HERE / 'learning/kernels/libnrl_kernel.so'
+    if not path.is_file():
+        raise Finding('not built')
+    version = ctypes.CDLL(str(path)).nrl_kernel_version()
+    asked = os.environ.get('NRL_KERNEL', 'auto')
+    return f'version {version}' + (', not used: NRL_KERNEL=numpy' if asked == 'numpy' else '')
+
+
+def _in_a_process(code: str, *arguments: str) -> str:
+    """What a program prints; a middleware or a library that cannot be loaded ends its process."""
+    try:
+        done = subprocess.run(
+            [sys.executable, *_flags(), '-c', code, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=ROUNDTRIP_S + 5.0,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise Finding(f'no end within {ROUNDTRIP_S + 5.0:.0f} s') from None
+    if done.returncode != 0:
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        chosen = [line for line in lines if 'Error' in line or 'rror:' in line] or lines
+        raise Finding(chosen[-1].strip() if chosen else f'exit code {done.returncode}')
+    return done.stdout.strip()
+
+
+def _flags() -> list[str]:
+    flags = {'-I': sys.flags.isolated, '-S': sys.flags.no_site}
+    return [flag for flag, given in flags.items() if given]
+
+
+def _roundtrip() -> str:
+    answer = _in_a_process(_ROUNDTRIP, str(ROUNDTRIP_S))
+    if answer != 'arrived':
+        raise Finding(f'nothing arrived within {ROUNDTRIP_S:.0f} s')
+    return answer
+
+
+def _launch() -> str:
+    importlib.import_module('launch_ros')
+    return 'ros2 launch nrl_ros train.launch.py' + (
+        '' if shutil.which('ros2') else '; but the ros2 command is not in PATH'
+    )
+
+
+def _shared_memory() -> str:
+    """Killed nodes leave their segments behind, and a full /dev/shm stops new ones."""
+    found = [path for name in ('fastdds', 'fastrtps') for path in SHARED.glob(f'*{name}*')]
+    size = sum(path.stat().st_size for path in found) / 2**20
+    text = f'{len(found)} segments of Fast DDS, {size:.0f} MB'
+    killed = _owners_gone()
+    if killed:
+        text += f', also of {killed} nodes that were killed'
+    if size > _MUCH_MB:
+        raise Finding(f'{text}; killed nodes leave theirs behind')
+    return text
+
+
+def _owners_gone() -> int:
+    """Nodes whose segments are there, and whose lock beside them the system has taken back."""
+    if not LOCKS.is_file():
+        return 0
+    held = {line.split()[-3] for line in LOCKS.read_text().splitlines()}
+    gone = 0
+    for path in SHARED.glob('fast*_el'):
+        if '_port' not in path.name:
+            found = path.stat()
+            device = f'{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}'
+            gone += f'{device}:{found.st_ino}' not in held
+    return gone
+
+
+def _priority() -> str:
+    """Tried in a process of its own, which ends at once."""
+    ask = 'import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(60))'
+    _in_a_process(ask)
+    return 'permitted'
+
+
+def _write() -> str:
+    with contextlib.closing(tempfile.NamedTemporaryFile(dir=Path.cwd(), prefix='.nrl-')):
+        return str(Path.cwd())

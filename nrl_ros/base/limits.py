@@ -1,0 +1,83 @@
+"""How much a message may ask for: checked before anything of that size is allocated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nrl_ros.base.errors import LimitError
+from nrl_ros.base.records import ActionKind, AgentInfo
+
+_MEGABYTE = 10**6
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The largest sizes that are served.
+
+    Attributes:
+        agents: agents at a time.
+        instances: parallel instances of one agent, B.
+        observation_size: numbers in one observation, O.
+        action_size: choices of all components of an action together, or its real numbers.
+        memory_mb: what the traces, noise and rows of all agents take together [MB].
+    """
+
+    agents: int = 256
+    instances: int = 65_536
+    observation_size: int = 65_536
+    action_size: int = 65_536
+    memory_mb: int = 4096
+
+    def check_info(self, info: AgentInfo) -> None:
+        """Refuse an agent whose spaces are too large.
+
+        Raises:
+            LimitError: naming the setting.
+        """
+        self.check_sizes(info.agent, info.spec.instances, info.spec.observation_size)
+        action = info.spec.action
+        size = action.components if action.kind == ActionKind.CONTINUOUS else sum(action.sizes)
+        _check(info.agent, 'numbers in an action', size, 'action_size', self.action_size)
+
+    def check_sizes(self, agent: str, instances: int, observation_size: int = 0) -> None:
+        """Refuse too many instances, or observations that are too large.
+
+        Raises:
+            LimitError: naming the setting.
+        """
+        _check(agent, 'instances', instances, 'instances', self.instances)
+        what = 'numbers in an observation'
+        _check(agent, what, observation_size, 'observation_size', self.observation_size)
+
+    def check_agents(self, agent: str, count: int) -> None:
+        """Refuse one more agent beside ``count`` others.
+
+        Raises:
+            LimitError: there are as many as may be.
+        """
+        if count >= self.agents:
+            raise LimitError(
+                f'agent {agent!r} is not served: there are {count} agents already, expected at '
+                f'most {self.agents}; raise limits.agents if so many are meant'
+            )
+
+    def check_memory(self, agent: str, needed_bytes: int, used_bytes: int) -> None:
+        """Refuse an agent whose traces would take too much memory.
+
+        Raises:
+            LimitError: naming what it needs.
+        """
+        if needed_bytes + used_bytes > self.memory_mb * _MEGABYTE:
+            raise LimitError(
+                f'agent {agent!r} is not served: it needs {needed_bytes // _MEGABYTE} MB beside '
+                f'the {used_bytes // _MEGABYTE} MB of others, expected at most {self.memory_mb} '
+                'MB together; raise limits.memory_mb if so much is meant'
+            )
+
+
+def _check(agent: str, what: str, received: int, name: str, most: int) -> None:
+    if received > most:
+        raise LimitError(
+            f'agent {agent!r} has {received} {what}, expected at most {most}; raise '
+            f'limits.{name} if so many are meant'
+        )

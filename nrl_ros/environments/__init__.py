@@ -1,0 +1,1 @@
+"""Environments: what one promises, its episodes and credit windows, and its registry."""

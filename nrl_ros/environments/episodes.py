@@ -1,0 +1,353 @@
+"""The environment's side of the protocol: episodes, credit windows, delivery of rewards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import (
+    BridgeError,
+    CheckpointError,
+    ConfigError,
+    InvalidValueError,
+    ShapeError,
+)
+from nrl_ros.base.records import (
+    ActionKind,
+    AgentInfo,
+    Delivery,
+    Ending,
+    Float32,
+    Int32,
+    RewardBatch,
+    StateBatch,
+    StepResult,
+    quick,
+)
+from nrl_ros.environments.books import Books, Ended, Paid
+from nrl_ros.environments.interfaces import Environment, Snapshottable
+
+Array = NDArray[Any]
+
+
+_ABORTED = int(Ending.ABORTED)
+
+
+class EpisodeEnds(NamedTuple):
+    """Episodes that ended in one step (EpisodeReport)."""
+
+    total_steps: int
+    instance: Array
+    episode: Array
+    length: Array
+    ending: Array
+    episode_return: Array
+    metrics: Array | None = None
+
+
+class Advance(Protocol):
+    """What one step of all instances gives to publish."""
+
+    @property
+    def state(self) -> StateBatch:
+        """Where all instances are now."""
+        ...
+
+    @property
+    def reward(self) -> RewardBatch | None:
+        """Of the windows that closed."""
+        ...
+
+    @property
+    def ends(self) -> EpisodeEnds | None:
+        """Of the episodes that ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class FullAdvance:
+    """An Advance to keep."""
+
+    state: StateBatch
+    reward: RewardBatch | None
+    ends: EpisodeEnds | None
+
+
+quick(FullAdvance)
+
+
+class Episodes:
+    """Steps an environment and keeps its books.
+
+    Args:
+        environment: the bridge.
+        agent: name of the agent.
+        session: drawn anew at each activation.
+        lockstep: the environment waits for its action.
+        delivery: when rewards are handed over.
+        delivery_steps: n of EVERY_N_STEPS.
+
+    Attributes:
+        info: the environment as others see it.
+        books: where every instance is.
+        sequence: of the newest state.
+        total_steps: of all instances.
+        total_episodes: of all instances.
+        aborted: episodes among them that were.
+
+    Raises:
+        ConfigError: delivery_steps does not fit the delivery.
+    """
+
+    def __init__(
+        self,
+        environment: Environment,
+        *,
+        agent: str,
+        session: int,
+        lockstep: bool,
+        delivery: Delivery,
+        delivery_steps: int = 0,
+    ) -> None:
+        if (delivery == Delivery.EVERY_N_STEPS) != (delivery_steps > 0):
+            raise ConfigError(
+                f'delivery_steps must be positive with every_n_steps and 0 otherwise, '
+                f'received {delivery_steps} with {delivery.name}'
+            )
+        self.info = AgentInfo(agent, session, environment.spec, lockstep, delivery, delivery_steps)
+        self._environment = environment
+        batch = environment.spec.instances
+        self._all_applied = np.ones(batch, np.uint8)
+        self.books = Books(batch, delivery, delivery_steps, environment.spec.observation_size)
+        space = environment.spec.action
+        self._shape = (batch, space.components)
+        self._choices = 0 if space.low or space.components > 1 else space.sizes[0]
+        self._observation = np.zeros((batch, environment.spec.observation_size), np.float32)
+        self.sequence = 0
+        self.total_steps = 0
+        self.total_episodes = 0
+        self.aborted = 0
+
+    def begin(self, seed: int, stamp_ns: int = 0) -> StateBatch:
+        """Reset all instances.
+
+        Returns:
+            The first state.
+
+        Raises:
+            InvalidValueError: a first observation is not finite.
+            BridgeError: the environment failed.
+        """
+        try:
+            observation = self._environment.reset(seed)
+        except Exception as error:
+            raise _failed(self.info.agent, 'reset', error) from error
+        if not np.isfinite(observation).all():
+            raise InvalidValueError(
+                f'agent {self.info.agent!r}: the first observation is not finite; '
+                'the environment cannot be used'
+            )
+        self._observation = observation
+        return self._state(self.books.no_ending, self._all_applied, stamp_ns)
+
+    def advance(
+        self,
+        action: Int32 | Float32,
+        *,
+        applied: Array | None = None,
+        stamp_ns: int = 0,
+        learner: int = 0,
+    ) -> Advance:
+        """Apply one action per instance.
+
+        Args:
+            action: [B, A], as in ActionBatch.
+            applied: [B] as in Applied; None: all as sent.
+            stamp_ns: time of the resulting state [ns].
+            learner: whose action it is, as in ActionBatch.
+
+        Raises:
+            ShapeError: the action does not fit the spaces.
+            InvalidValueError: the action is not finite or out of range.
+            BridgeError: the environment failed; what state it is in is not known.
+        """
+        # The common case in one call.
+        known = self._choices and action.dtype == np.int32 and action.shape == self._shape
+        if not (known and self.books.fits(action, self._choices)):
+            check_action(action, self.info)
+        return self.take(self.step(action), applied, stamp_ns, learner)
+
+    def step(self, action: Int32 | Float32) -> StepResult:
+        """Let the environment apply actions that fit; ``advance`` is this and ``take``.
+
+        Raises:
+            BridgeError: the environment failed; what state it is in is not known.
+        """
+        try:
+            return self._environment.step(action)
+        except Exception as error:
+            raise _failed(self.info.agent, 'step', error) from error
+
+    def take(
+        self,
+        result: StepResult,
+        applied: Array | None = None,
+        stamp_ns: int = 0,
+        learner: int = 0,
+    ) -> Advance:
+        """Note what a step gave; see ``advance``."""
+        observation, reward, aborted = result.observation, result.reward, result.aborted
+        blind: Array | None = None
+        if not self.books.finite(observation, reward):
+            blind = np.asarray(~np.isfinite(observation).all(axis=1))
+            bad = ~np.isfinite(reward) | blind
+            # A bad sensor value ends the episode; it must neither teach nor reach the network.
+            observation = np.where(bad[:, None], np.float32(0.0), observation)
+            reward = np.where(bad, 0.0, reward)
+            aborted = aborted | bad
+        moves = self.books.move(reward, result.terminated, result.truncated, aborted, blind)
+        ended, ends = moves.ended, None
+        if ended is None:
+            self.note(observation, moves.live, 0, 0)
+        else:
+            # As bytes: a comparison of arrays would take longer than all the rest.
+            aborts = ended.ending.tobytes().count(_ABORTED)
+            self.note(observation, moves.live, len(ended.instance), aborts)
+            ends = self.ends(ended, result.metrics)
+        rewards = None if moves.paid is None else self._rewards(moves.paid, stamp_ns)
+        everyone = self._all_applied if applied is None else applied
+        state = self._state(moves.ending, everyone, stamp_ns, learner)
+        return FullAdvance(state, rewards, ends)
+
+    def note(self, observation: Float32, live: int, ended: int, aborts: int) -> None:
+        """Count a step that the books have noted."""
+        self.sequence += 1
+        self._observation = observation
+        self.total_steps += live
+        self.total_episodes += ended
+        self.aborted += aborts
+
+    def told(self, paid: Paid | None, ending: Array) -> tuple[StateBatch, RewardBatch | None]:
+        """State and rewards after a step that was counted."""
+        rewards = None if paid is None else self._rewards(paid, 0)
+        return self._state(ending, self._all_applied, 0), rewards
+
+    def _rewards(self, paid: Paid, stamp_ns: int) -> RewardBatch:
+        info = self.info
+        batch = info.spec.instances
+        return RewardBatch(info.agent, info.session, self.sequence, batch, *paid, stamp_ns)
+
+    def ends(self, ended: Ended, metrics: Array | None) -> EpisodeEnds:
+        """Of the step that was counted last."""
+        figures = None if metrics is None else metrics[ended.instance]
+        return EpisodeEnds(self.total_steps, *ended, figures)
+
+    def _state(self, ending: Array, applied: Array, stamp_ns: int, learner: int = 0) -> StateBatch:
+        books = self.books
+        return StateBatch(
+            self.info.agent,
+            self.info.session,
+            self.sequence,
+            books.episode.copy(),
+            books.step.copy(),
+            books.window.copy(),
+            books.phase.copy(),
+            ending,
+            applied,
+            self._observation,
+            stamp_ns,
+            learner,
+        )
+
+    def renew(self, session: int) -> None:
+        """Go on as another session: who follows the old one does not follow this."""
+        self.info = replace(self.info, session=session)
+
+    def snapshot(self) -> dict[str, Any] | None:
+        """Books and environment as plain data; None when the environment cannot be saved."""
+        if not isinstance(self._environment, Snapshottable):
+            return None
+        return {
+            'agent': self.info.agent,
+            'instances': self.info.spec.instances,
+            'session': self.info.session,
+            'sequence': self.sequence,
+            'totals': [self.total_steps, self.total_episodes, self.aborted],
+            'arrays': self.books.snapshot() | {'observation': self._observation.copy()},
+            'environment': self._environment.snapshot(),
+        }
+
+    def restore(self, snapshot: dict[str, Any], stamp_ns: int = 0) -> StateBatch:
+        """Continue from a snapshot, in its session.
+
+        Returns:
+            The state that was next to be acted upon.
+
+        Raises:
+            CheckpointError: it is of another agent or environment.
+        """
+        expected = (self.info.agent, self.info.spec.instances)
+        received = (snapshot['agent'], snapshot['instances'])
+        if expected != received or not isinstance(self._environment, Snapshottable):
+            raise CheckpointError(
+                f'the environment snapshot is of agent and instances {received}, '
+                f'expected {expected}'
+            )
+        self._environment.restore(snapshot['environment'])
+        self.renew(snapshot['session'])
+        self.books.restore(snapshot['arrays'])
+        self._observation = np.array(snapshot['arrays']['observation'])
+        self.sequence = snapshot['sequence']
+        self.total_steps, self.total_episodes, self.aborted = snapshot['totals']
+        return self._state(self.books.no_ending, self._all_applied, stamp_ns)
+
+
+def _failed(agent: str, what: str, error: Exception) -> BridgeError:
+    """Whatever another package's environment raises, in one line."""
+    if isinstance(error, BridgeError):
+        return error
+    return BridgeError(
+        f'the environment of agent {agent!r} failed at {what}: {type(error).__name__}: {error}'
+    )
+
+
+def check_action(action: Array, info: AgentInfo) -> None:
+    """Refuse an action that does not fit the spaces.
+
+    Raises:
+        ShapeError: wrong shape.
+        InvalidValueError: not finite or out of range.
+    """
+    space = info.spec.action
+    expected = (info.spec.instances, space.components)
+    if action.shape != expected or (action.dtype.kind == 'f') != bool(space.low):
+        raise ShapeError(
+            f'action for {info.agent!r}: expected {"real" if space.low else "whole"} numbers of '
+            f'shape {expected}, received {action.dtype} of shape {action.shape}'
+        )
+    if space.low:
+        low, high = np.asarray(space.low, np.float32), np.asarray(space.high, np.float32)
+        inside = (action >= low) & (action <= high)
+        limits = f'{space.low} to {space.high}'
+    else:
+        sizes: Any = space.sizes[0] if expected[1] == 1 else np.asarray(space.sizes, np.int32)
+        inside = (action >= 0) & (action < sizes)
+        limits = f'0 to below {space.sizes}'
+    if not inside.all():
+        bad = int(np.flatnonzero(~inside.all(axis=1))[0])
+        raise InvalidValueError(
+            f'action for {info.agent!r}: instance {bad} received {action[bad].tolist()}, '
+            f'expected {limits}'
+        )
+
+
+def safe_action(info: AgentInfo) -> NDArray[Any]:
+    """Return what is applied before the first action: the middle of the range, or choice 0."""
+    space, batch = info.spec.action, info.spec.instances
+    if space.kind == ActionKind.CONTINUOUS:
+        middle = (np.asarray(space.low) + np.asarray(space.high)) / 2.0
+        return np.tile(middle.astype(np.float32), (batch, 1))
+    return np.zeros((batch, space.components), np.int32)

@@ -1,0 +1,103 @@
+"""What an environment promises: a batch of instances of a task, or a robot that does not wait.
+
+Everything that can be trained on implements ``Environment``. A robot implements ``LiveEnvironment``
+as well; what can be continued bit for bit from a checkpoint implements ``Snapshottable``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.records import EnvSpec, Float32, Int32, StepResult
+
+Array = NDArray[Any]
+
+
+@runtime_checkable
+class Environment(Protocol):
+    """A bridge: B instances of a task behind one pair of calls.
+
+    Attributes:
+        spec: spaces, sizes and clock; constant.
+    """
+
+    spec: EnvSpec
+
+    def reset(self, seed: int) -> Float32:
+        """Start all instances anew.
+
+        Args:
+            seed: fixes everything random in the environment from here on.
+
+        Returns:
+            The first observations [B, O].
+        """
+        ...
+
+    def step(self, action: Int32 | Float32) -> StepResult:
+        """Apply one action per instance; see StepResult for the instances that had ended.
+
+        Args:
+            action: int32 [B, A] for discrete kinds, float32 [B, A] within the bounds otherwise.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the environment holds; may be called twice."""
+        ...
+
+
+@runtime_checkable
+class LiveEnvironment(Environment, Protocol):
+    """An environment that does not wait: a robot. It is asked once a control period.
+
+    ``step`` then does not apply its action, which ``send`` has done when the action came; it tells
+    what has come of it.
+    """
+
+    def attach(self, node: Any) -> None:
+        """Make topics and services on the node that serves it; called when it is configured."""
+        ...
+
+    def look(self) -> bool:
+        """Do what is due in this period; whether an episode is to be begun, or goes on."""
+        ...
+
+    def send(self, action: Array) -> None:
+        """Apply an action [B, A] now."""
+        ...
+
+    def applied(self) -> NDArray[np.uint8]:
+        """What became of the action sent since the last step [B], as in Applied."""
+        ...
+
+    def hold(self) -> None:
+        """Bring everything to rest, and stay there until the next action."""
+        ...
+
+    def leave(self) -> None:
+        """As ``hold``, for good; topics are about to go."""
+        ...
+
+
+@runtime_checkable
+class Snapshottable(Protocol):
+    """An environment that can be saved and continued bit for bit."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that decides the future.
+
+        Only None, bool, int, float, str, bytes, lists, dicts with str keys, arrays of numbers.
+        """
+        ...
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot.
+
+        Raises:
+            CheckpointError: the snapshot is not one of this environment.
+        """
+        ...

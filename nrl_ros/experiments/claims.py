@@ -1,0 +1,203 @@
+"""What the paper says, beside what was found: one row a claim, with the figure it rests on."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from nrl_ros.experiments.summary import Result, Table, median, slowdown
+
+# What part of the reference's gain counts as an improvement, and how much noisy passes may cost.
+IMPROVES = 0.1
+COST = 0.05
+WITHIN = 1000
+NEAR = 0.95
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A claim and what was found.
+
+    Attributes:
+        number: as in the list of claims.
+        text: the claim.
+        holds: None where it cannot be told, or where it is a figure without a claim.
+        figure: what was found.
+    """
+
+    number: str
+    text: str
+    holds: bool | None
+    figure: str
+
+
+def claims(table: Table) -> list[Claim]:
+    """All claims that the study can speak of."""
+    makers: list[Callable[[Table], list[Claim]]] = [
+        _quick, _passes, _rmhl, _slowdown, _near, _learned,
+    ]  # fmt: skip
+    return [claim for make in makers for claim in make(table)]
+
+
+def _quick(table: Table) -> list[Claim]:
+    """(1) NRL reaches 90 % of BP on Reaching within 1,000 trials."""
+    roles, found = table.study.roles, []
+    for depth in table.study.depths:
+        result = table.main(roles.reaching, roles.nrl, depth)
+        if result is None:
+            continue
+        trials = table.trials(result)
+        text = f'NRL reaches 90 % of BP on Reaching within {WITHIN:,} trials, depth {depth}'
+        middle = median(trials)
+        holds = None if math.isnan(middle) else middle <= WITHIN
+        figure = f'median {_count(middle)} trials, {reached(trials, WITHIN)} seeds within'
+        found.append(Claim('1', text, holds, figure))
+    return found
+
+
+def least_passes(shares: Sequence[tuple[float, float]], cost: float = COST) -> float:
+    """Least N from which on no N costs more than ``cost``; infinite when the last one does.
+
+    Args:
+        shares: N and performance as a share of that with a clean pass.
+        cost: what may be lost.
+    """
+    least = math.inf
+    for passes, share in sorted(shares, reverse=True):
+        if not share >= 1.0 - cost:
+            break
+        least = passes
+    return least
+
+
+def _passes(table: Table) -> list[Claim]:
+    """(2) Least N of noisy reference passes that costs at most 5 %."""
+    roles, found = table.study.roles, []
+    for depth in sorted({r.arm.depth for r in table.section(roles.noisy)}):
+        rows = table.section(roles.noisy, depth)
+        task = rows[0].arm.task.name
+        nrl = table.main(task, roles.nrl, depth)
+        if nrl is None:
+            continue
+        shares = gains(table, rows, nrl)
+        least = least_passes(shares)
+        text = f'noisy references cost at most 5 % from some N on ({task}, depth {depth})'
+        listed = ', '.join(f'N={passes:g}: {share:.0%}' for passes, share in shares)
+        holds = None if any(math.isnan(share) for _, share in shares) else math.isfinite(least)
+        figure = f'least N {_count(least)}; of the gain with a clean pass: {listed}'
+        found.append(Claim('2', text, holds, figure))
+    return found
+
+
+def gains(table: Table, rows: Sequence[Result], base: Result) -> list[tuple[float, float]]:
+    """Value of each variant, and its gain over the floor as a share of the base's."""
+    floor = table.main(base.arm.task.name, table.study.roles.floor, base.arm.depth)
+    if floor is None or base.mean <= floor.mean:
+        return [(row.arm.value or math.nan, math.nan) for row in rows]
+    return [
+        (row.arm.value, (row.mean - floor.mean) / (base.mean - floor.mean))
+        for row in rows
+        if row.arm.value is not None
+    ]
+
+
+def _rmhl(table: Table) -> list[Claim]:
+    """(3) RMHL does not improve with 2 and 3 hidden layers while NRL does."""
+    roles, found = table.study.roles, []
+    for task in table.study.tasks:
+        for depth in [depth for depth in table.study.depths if depth > 1]:
+            pair = [table.main(task.name, name, depth) for name in (roles.rmhl, roles.nrl)]
+            if pair[0] is None or pair[1] is None:
+                continue
+            rmhl, nrl = (table.share(task.name, depth, r.mean) for r in pair if r is not None)
+            known = not (math.isnan(rmhl) or math.isnan(nrl))
+            text = f'RMHL does not improve, NRL does ({task.name}, depth {depth})'
+            figure = f"of BP's gain: RMHL {percent(rmhl)}, NRL {percent(nrl)}"
+            holds = rmhl < IMPROVES <= nrl if known else None
+            found.append(Claim('3', text, holds, figure))
+    return found
+
+
+def _slowdown(table: Table) -> list[Claim]:
+    """(4) Slowdown per hidden layer."""
+    roles, found = table.study.roles, []
+    depths = sorted(table.study.depths)
+    for task in table.study.tasks:
+        for shallow, deep in zip(depths, depths[1:], strict=False):
+            parts = []
+            for name in (roles.nrl, roles.reference):
+                pair = [table.main(task.name, name, depth) for depth in (shallow, deep)]
+                if pair[0] is None or pair[1] is None:
+                    continue
+                ratio = slowdown(median(table.trials(pair[0])), median(table.trials(pair[1])))
+                parts.append(f'{pair[0].arm.label} {_ratio(ratio)}')
+            if parts:
+                text = f'trials to 90 % of BP, depth {deep} over depth {shallow} ({task.name})'
+                found.append(Claim('4', text, None, ', '.join(parts)))
+    return found
+
+
+def _near(table: Table) -> list[Claim]:
+    """(5) NRL has at least 95 % of BP on Reaching at each depth."""
+    roles, found = table.study.roles, []
+    names = [name for name in (roles.nrl, roles.improved) if name]
+    for name, depth in itertools.product(names, table.study.depths):
+        nrl = table.main(roles.reaching, name, depth)
+        reference = table.main(roles.reaching, roles.reference, depth)
+        if nrl is None or reference is None:
+            continue
+        share = table.share(roles.reaching, depth, nrl.mean)
+        raw = raw_share(nrl.mean, reference.mean)
+        text = f'{nrl.arm.label} has at least 95 % of BP on Reaching, depth {depth}'
+        holds = None if math.isnan(share) else share >= NEAR
+        figure = f"{percent(share)} of BP's gain over the floor, raw {percent(raw)}"
+        found.append(Claim('5', text, holds, figure))
+    return found
+
+
+def _learned(table: Table) -> list[Claim]:
+    """(6) Acrobot seeds that learn, per rule."""
+    name, found = table.study.roles.acrobot, []
+    task = next((task for task in table.study.tasks if task.name == name), None)
+    if task is None or task.learned_at is None:
+        return []
+    for rule in table.study.rules:
+        parts = []
+        for depth in table.study.depths:
+            result = table.main(name, rule.name, depth)
+            if result is not None:
+                count = sum(final >= task.learned_at for final in result.finals)
+                parts.append(f'depth {depth}: {count} of {len(result.finals)}')
+        if parts:
+            text = f'Acrobot seeds that learn, {rule.label or rule.name} (≥ {task.learned_at:g})'
+            found.append(Claim('6', text, None, ', '.join(parts)))
+    return found
+
+
+def raw_share(mean: float, reference: float) -> float:
+    """Ratio of returns as they are; NaN where the reference's is not positive."""
+    return mean / reference if reference > 0.0 else math.nan
+
+
+def reached(trials: Sequence[float], limit: float) -> str:
+    """How many of the seeds are there in time."""
+    return f'{sum(value <= limit for value in trials)} of {len(trials)}'
+
+
+def percent(value: float) -> str:
+    """Whole per cent, or a dash."""
+    return '–' if math.isnan(value) else f'{value:.0%}'
+
+
+def _count(value: float) -> str:
+    if math.isnan(value):
+        return '–'
+    return 'never' if math.isinf(value) else f'{value:,.0f}'
+
+
+def _ratio(value: float) -> str:
+    if math.isnan(value):
+        return '–'
+    return 'never' if math.isinf(value) else f'×{value:.2f}'

@@ -1,0 +1,194 @@
+"""From a study to its arms: each a rule or variant on a task at a depth, searched and then run."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from nrl_ros.base.config_files import Flat, find_config
+from nrl_ros.base.errors import ConfigError, NrlError
+from nrl_ros.environments.registry import bridge_names
+from nrl_ros.experiments.plan import Arm as ArmEntry
+from nrl_ros.experiments.plan import Grid, Overrides, Section, Study, Task, Variant
+from nrl_ros.experiments.trials import Cell, resolved
+from nrl_ros.settings.run import check, read_config
+
+MAIN = 'comparison'
+Point = dict[str, float]
+Identity = tuple[str, str, str, int]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What is searched once and then run with every final seed.
+
+    Attributes:
+        section: MAIN or a section's name.
+        task: the task.
+        name: of the rule or variant.
+        depth: hidden layers.
+        label: for people.
+        value: of a variant on its section's axis.
+        nodes: dotted settings of the three nodes, without seed, budget and point.
+        points: of the grid; a single empty one where nothing is searched.
+        search_of: arm whose winner is taken instead of a search of its own.
+    """
+
+    section: str
+    task: Task
+    name: str
+    depth: int
+    label: str
+    value: float | None
+    nodes: dict[str, Flat]
+    points: tuple[Point, ...]
+    search_of: Identity | None = None
+
+    @property
+    def identity(self) -> Identity:
+        """Section, task, name, depth."""
+        return (self.section, self.task.name, self.name, self.depth)
+
+    @property
+    def where(self) -> str:
+        """For labels and errors."""
+        section = '' if self.section == MAIN else f'section {self.section}, '
+        return f'{section}{self.name} on {self.task.name} with {self.depth} hidden layers'
+
+    @property
+    def searched(self) -> bool:
+        """Whether it has a search of its own."""
+        return self.search_of is None and len(self.points) > 1
+
+    def cell(self, point: Mapping[str, float], seed: int, *, search: bool) -> Cell:
+        """The run of one seed at one point of the grid.
+
+        Raises:
+            ConfigError: the settings do not pass; names the arm.
+        """
+        budget = (self.task.search_budget if search else None) or self.task.budget
+        nodes = {name: dict(flat) for name, flat in self.nodes.items()}
+        nodes['learner'] |= {**point, 'seed': seed}
+        nodes['environment'] |= {
+            'seed': seed,
+            'stop.episodes': budget.episodes,
+            'stop.steps': budget.steps,
+        }
+        shown = ''.join(f', {key.rpartition(".")[2]} {value:g}' for key, value in point.items())
+        label = f'{self.where}{shown}, {"search " if search else ""}seed {seed}'
+        return Cell(
+            'train',
+            resolved(nodes, source=self.where),
+            label,
+            (self.task.name, self.name, self.depth),
+            float(budget.episodes or budget.steps),
+        )
+
+
+def arms(study: Study) -> list[Arm]:
+    """All arms of a study, checked.
+
+    Raises:
+        ConfigError: a task has no file, or settings do not pass; names study and arm.
+    """
+    found = [*_comparison(study), *_sections(study)]
+    try:
+        for arm in found:
+            _check(arm, study.seeds[0])
+    except NrlError as error:
+        raise ConfigError(f'study {study.name}: {error}') from error
+    return found
+
+
+def _check(arm: Arm, seed: int) -> None:
+    """Whatever can be known before the first hour has passed."""
+    for point in arm.points:
+        settings = arm.cell(point, seed, search=False).settings
+    checked = check(settings, source=arm.where)
+    checked.learner.core()
+    checked.neuromodulator.core()
+    bridge = checked.environment.bridge.name
+    if bridge not in bridge_names():
+        known = ', '.join(bridge_names())
+        raise ConfigError(f'{arm.where}: unknown bridge.name {bridge!r}, known are {known}')
+
+
+def _comparison(study: Study) -> Iterator[Arm]:
+    for task, depth, rule in itertools.product(study.tasks, study.depths, study.rules):
+        if rule.tasks and task.name not in rule.tasks:
+            continue
+        parts = [rule, *(rule.by_task[name] for name in rule.by_task if name == task.name)]
+        yield _arm(study, MAIN, task, rule.name, depth, rule.label or rule.name, parts)
+
+
+def _sections(study: Study) -> Iterator[Arm]:
+    for section in study.sections:
+        task, rule = study.task(section.task), study.rule(section.rule)
+        if section.budget is not None:
+            task = task.model_copy(update={'budget': section.budget, 'search_budget': None})
+        base = [rule, *(rule.by_task[name] for name in rule.by_task if name == task.name)]
+        for depth, variant in itertools.product(section.depths, section.variants):
+            of = None
+            if section.search == 'rule':
+                of = _search_of(study, section, depth)
+            parts = [*base, ArmEntry(grid=section.grid), variant]
+            label = variant.label or variant.name
+            yield _arm(study, section.name, task, variant.name, depth, label, parts, of)
+
+
+def _search_of(study: Study, section: Section, depth: int) -> Identity:
+    """The arm of the comparison whose winner a section takes."""
+    rule = study.rule(section.rule)
+    if depth not in study.depths or (rule.tasks and section.task not in rule.tasks):
+        raise ConfigError(
+            f'study {study.name}: section {section.name} takes what the search of {rule.name} '
+            f'found on {section.task} with {depth} hidden layers, which is not part of the '
+            'study; say search: each'
+        )
+    return (MAIN, section.task, rule.name, depth)
+
+
+def _arm(
+    study: Study, section: str, task: Task, name: str, depth: int, label: str,
+    parts: list[ArmEntry], search_of: Identity | None = None,
+) -> Arm:  # fmt: skip
+    nodes = read_config(find_config(task.config or task.name))
+    nodes['learner']['network.hidden_sizes'] = [task.width] * depth
+    nodes['environment']['bridge.instances'] = task.instances
+    grid: Grid = study.search.grid
+    for part in [task, *parts]:
+        _lay_over(nodes, part)
+        if isinstance(part, ArmEntry) and part.grid is not None:
+            grid = part.grid
+    last = parts[-1]
+    value = last.value if isinstance(last, Variant) else None
+    points = ({},) if search_of else _points(grid)
+    return Arm(section, task, name, depth, label, value, nodes, points, search_of)
+
+
+def _lay_over(nodes: dict[str, Flat], overrides: Overrides) -> None:
+    for node, flat in overrides.flat().items():
+        if any(name.startswith('bridge.options.') or name == 'bridge.name' for name in flat):
+            # Another bridge has other options: those of the task's file would be unknown to it.
+            for name in [name for name in nodes[node] if name.startswith('bridge.options.')]:
+                del nodes[node][name]
+        nodes[node] |= flat
+
+
+def _points(grid: Grid) -> tuple[Point, ...]:
+    names = list(grid)
+    products = itertools.product(*(grid[name].values for name in names))
+    return tuple(dict(zip(names, values, strict=True)) for values in products)
+
+
+def gradients_cell(study: Study) -> Cell | None:
+    """The section that trains nothing, as one cell."""
+    if study.gradients is None:
+        return None
+    settings: dict[str, Any] = study.gradients.model_dump(mode='json')
+    return Cell('gradients', settings, 'gradients', ('', 'gradients', 0), 1.0)
+
+
+__all__ = ['MAIN', 'Arm', 'Identity', 'Point', 'arms', 'gradients_cell']

@@ -1,0 +1,93 @@
+"""The loop that keeps an engine busy until all cells of a study have a record."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from nrl_ros.experiments.engine import Engine
+from nrl_ros.experiments.schedule import Schedule
+from nrl_ros.experiments.trials import Cell
+
+# How long an interrupt may wait for the loop.
+_TICK_S = 0.25
+
+
+@dataclass
+class State:
+    """How far a study is.
+
+    Attributes:
+        total: cells of the study, those of searches that are not decided included.
+        done: cells with a record.
+        seconds_left: None while it cannot be told.
+        running: cells under way and since when they are.
+        last: what the newest cell came to.
+    """
+
+    total: int = 0
+    done: int = 0
+    seconds_left: float | None = None
+    running: dict[str, tuple[Cell, float]] = field(default_factory=dict)
+    failed: int = 0
+    last: str = ''
+
+
+class Watcher(Protocol):
+    """Is told how far it is."""
+
+    def update(self, state: State) -> None:
+        """About four times a second, and whenever a cell ends."""
+        ...
+
+
+def drive(schedule: Schedule, engine: Engine, watcher: Watcher) -> None:
+    """Run what is left; whoever interrupts loses only cells under way."""
+    state = State(done=schedule.done)
+    while True:
+        ended = _fill(schedule, engine, state)
+        if not state.running:
+            break
+        for outcome in engine.wait(_TICK_S):
+            cell, begun = state.running.pop(outcome.key)
+            ended = True
+            if outcome.record is None:
+                schedule.failed[outcome.key] = f'{cell.label}: {outcome.error}'
+                state.last = f'failed: {cell.label}: {outcome.error}'
+                continue
+            schedule.store.put(cell, outcome.record)
+            schedule.finish(cell, outcome.record['seconds'])
+            final = outcome.record.get('final')
+            shown = '' if final is None else f': {final:,.1f}'
+            state.last = f'{cell.label}{shown} ({time.monotonic() - begun:.1f} s)'
+        _estimate(schedule, engine, state, ended)
+        watcher.update(state)
+    _estimate(schedule, engine, state, True)
+    watcher.update(state)
+
+
+def _fill(schedule: Schedule, engine: Engine, state: State) -> bool:
+    """Give every free worker a cell; returns whether there was one."""
+    begun = False
+    while len(state.running) < engine.workers:
+        cell = schedule.next(state.running)
+        if cell is None:
+            break
+        state.running[cell.key] = (cell, time.monotonic())
+        engine.submit(cell.key, cell.order())
+        begun = True
+    return begun
+
+
+def _estimate(schedule: Schedule, engine: Engine, state: State, changed: bool) -> None:
+    if not changed:
+        if state.seconds_left is not None:
+            state.seconds_left = max(state.seconds_left - _TICK_S, 0.0)
+        return
+    now = time.monotonic()
+    elapsed = {key: now - begun for key, (_, begun) in state.running.items()}
+    left, state.seconds_left = schedule.seconds_left(elapsed, engine.workers)
+    state.failed = len(schedule.failed)
+    state.done = schedule.done
+    state.total = state.done + left + state.failed

@@ -1,0 +1,200 @@
+"""What brings cells to cores, and the one that every machine has: processes."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from multiprocessing import resource_tracker
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from typing import Any, Protocol
+
+from nrl_ros.base.errors import NrlError
+
+Work = Callable[[Mapping[str, Any]], dict[str, Any]]
+# A worker that was killed is replaced, and its cell begun again so often.
+RETRIES = 3
+_END_S = 1.0
+# The matrices are small and the cores are taken: threads cost more than they give.
+ONE_THREAD = dict.fromkeys(('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
+
+
+class StudyError(NrlError):
+    """A study cannot be run or reported."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell: a record, or the reason why there is none."""
+
+    key: str
+    record: dict[str, Any] | None
+    error: str = ''
+
+
+class Engine(Protocol):
+    """Runs cells.
+
+    Attributes:
+        workers: cells at once.
+    """
+
+    workers: int
+
+    def submit(self, key: str, order: dict[str, Any]) -> None:
+        """Begin a cell; at most ``workers`` at once."""
+        ...
+
+    def wait(self, timeout_s: float) -> list[Outcome]:
+        """Cells that ended, as soon as there is one."""
+        ...
+
+    def close(self) -> None:
+        """End everything now."""
+        ...
+
+
+def _die_with_parent() -> None:
+    """Whatever ends the parent, even SIGKILL, ends this worker."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    wait([parent.sentinel])
+    os._exit(1)
+
+
+def _serve(connection: Connection, work: Work) -> None:
+    """A worker's life: orders in, records out."""
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+    while True:
+        order = connection.recv()
+        try:
+            connection.send((work(order), ''))
+        except Exception as error:  # the other cells go on
+            connection.send((None, f'{type(error).__name__}: {error}'))
+
+
+@dataclass
+class _Worker:
+    process: SpawnProcess
+    connection: Connection
+    key: str = ''
+
+
+class ProcessEngine:
+    """One process a core.
+
+    Args:
+        workers: how many; 0: as many as there are cores for this process.
+        work: makes a record of an order; must be importable.
+    """
+
+    def __init__(self, workers: int, work: Work) -> None:
+        self.workers = workers or cores()
+        self._work = work
+        self._context = multiprocessing.get_context('spawn')
+        self._orders: dict[str, dict[str, Any]] = {}
+        self._tries: dict[str, int] = {}
+        self._pool: list[_Worker] = []
+
+    def _start(self) -> _Worker:
+        mine, theirs = self._context.Pipe()
+        process = self._context.Process(
+            target=_serve, args=(theirs, self._work), daemon=True, name='nrl-study'
+        )
+        with _one_thread(), _without_interrupt():
+            process.start()
+        theirs.close()
+        worker = _Worker(process, mine)
+        self._pool.append(worker)
+        return worker
+
+    def submit(self, key: str, order: dict[str, Any]) -> None:
+        """See Engine."""
+        self._orders[key] = order
+        worker = next((worker for worker in self._pool if not worker.key), None) or self._start()
+        worker.key = key
+        # One that died while idle is noticed by wait, as any other.
+        with contextlib.suppress(OSError):
+            worker.connection.send(order)
+
+    def wait(self, timeout_s: float) -> list[Outcome]:
+        """See Engine."""
+        connections = {worker.connection: worker for worker in self._pool}
+        outcomes = []
+        for connection in wait(list(connections), timeout_s):
+            worker = connections[connection]  # type: ignore[index]
+            try:
+                record, error = worker.connection.recv()
+            except (EOFError, OSError):
+                outcomes += self._lost(worker)
+                continue
+            outcomes.append(Outcome(worker.key, record, error))
+            self._orders.pop(worker.key)
+            worker.key = ''
+        return outcomes
+
+    def _lost(self, worker: _Worker) -> list[Outcome]:
+        """A worker died: begin its cell again in another, a few times."""
+        self._pool.remove(worker)
+        worker.connection.close()
+        worker.process.join(_END_S)
+        key = worker.key
+        if not key:
+            return []
+        self._tries[key] = self._tries.get(key, 0) + 1
+        order = self._orders.pop(key)
+        if self._tries[key] > RETRIES:
+            return [Outcome(key, None, f'its worker died {self._tries[key]} times')]
+        self.submit(key, order)
+        return []
+
+    def close(self) -> None:
+        """See Engine."""
+        for worker in self._pool:
+            worker.process.terminate()
+        for worker in self._pool:
+            worker.process.join(_END_S)
+            if worker.process.is_alive():
+                worker.process.kill()
+                worker.process.join()
+            worker.connection.close()
+        self._pool.clear()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def _without_interrupt() -> Iterator[None]:
+    """A terminal sends SIGINT to all of a group; children inherit that it waits for ever."""
+    # It unblocks SIGINT when it starts, so it must be there before.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Children read these when they load numpy."""
+    before = {name: os.environ.get(name) for name in ONE_THREAD}
+    os.environ.update(ONE_THREAD)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value

@@ -1,0 +1,246 @@
+"""Pictures of a study: learning curves, final performance, sections, gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.experiments.plan import Section
+from nrl_ros.experiments.store import Record
+from nrl_ros.experiments.summary import Result, Table, curve_of
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Draw = Callable[['Axes', Result, str], None]
+
+_POINTS = 150
+# From this ratio on an axis is logarithmic.
+_DECADE = 8.0
+_RATE = 'plasticity.learning_rate'
+_COLOURS = (
+    '#1f6fb2', '#d1701f', '#2c9257', '#a33b6a', '#7a5cc0', '#8c6d31', '#3aa6a6', '#777777',
+)  # fmt: skip
+
+
+def draw(table: Table, gradients: Record | None, out: Path) -> list[str]:
+    """Draw all that there are records for; returns the names of the pictures."""
+    import matplotlib as mpl
+
+    mpl.use('Agg')
+    names = []
+    if any(result.arm.section == 'comparison' and result.records for result in table.all):
+        curves = _grid(table, out, 'curves', _band, ('episodes [1]', 'return [1]'))
+        names += [curves, _finals(table, out)]
+    if any(steps_of(result) for result in table.all):
+        axis_names = ('learning rate [1]', 'score of the search [1]')
+        names.append(_grid(table, out, 'step_sizes', _score, axis_names))
+    for section in table.study.sections:
+        if table.section(section.name):
+            names.append(_section(table, section, out))
+    if gradients is not None:
+        names.append(_gradients(gradients, out))
+    return names
+
+
+def _subplots(rows: int, columns: int, width: float = 4.2, height: float = 3.2) -> tuple[Any, Any]:
+    from matplotlib import pyplot
+
+    return pyplot.subplots(
+        rows,
+        columns,
+        figsize=(width * columns, height * rows),
+        squeeze=False,
+        layout='constrained',
+    )
+
+
+def _save(figure: Any, out: Path, name: str) -> str:
+    from matplotlib import pyplot
+
+    # Without a date and a version, the same records give the same file.
+    figure.savefig(out / f'{name}.png', dpi=110, metadata={'Software': None})
+    pyplot.close(figure)
+    return name
+
+
+def _tidy(axes: Axes) -> None:
+    axes.grid(alpha=0.25)
+    for side in ('top', 'right'):
+        axes.spines[side].set_visible(False)
+
+
+def smooth(result: Result) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Episodes and smoothed returns [seeds, points], along the episodes that all seeds have."""
+    curves = [curve_of(record) for record in result.records]
+    count = min(len(curve) for curve in curves)
+    window = min(result.arm.task.smoothing, count)
+    at = np.unique(np.linspace(window, count, _POINTS).astype(int))
+    rows = []
+    for curve in curves:
+        total = np.concatenate([[0.0], np.cumsum(curve, dtype=np.float64)])
+        rows.append((total[at] - total[at - window]) / window)
+    return at, np.array(rows)
+
+
+def _band(axes: Axes, result: Result, colour: str) -> None:
+    if min(record['episodes'] for record in result.records) == 0:
+        return
+    at, rows = smooth(result)
+    mean = rows.mean(axis=0)
+    spread = rows.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros_like(mean)
+    axes.fill_between(at, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(at, mean, color=colour, linewidth=1.6, label=result.arm.label)
+
+
+def _grid(table: Table, out: Path, name: str, draw_one: Draw, axis_names: tuple[str, str]) -> str:
+    """A panel for each task and depth, a colour for each rule."""
+    study = table.study
+    figure, axes = _subplots(len(study.tasks), len(study.depths))
+    for row, task in enumerate(study.tasks):
+        for column, depth in enumerate(study.depths):
+            panel = axes[row][column]
+            for index, rule in enumerate(study.rules):
+                result = table.main(task.name, rule.name, depth)
+                if result is not None:
+                    draw_one(panel, result, _COLOURS[index % len(_COLOURS)])
+            panel.set_title(f'{task.name}, {depth} hidden')
+            panel.set_xlabel(axis_names[0])
+            panel.set_ylabel(axis_names[1])
+            _tidy(panel)
+    _common_legend(figure, axes)
+    return _save(figure, out, name)
+
+
+def _common_legend(figure: Any, axes: NDArray[Any]) -> None:
+    """One for all panels: a rule may be in some of them only."""
+    found: dict[str, Any] = {}
+    for panel in axes.flat:
+        handles, labels = panel.get_legend_handles_labels()
+        found |= dict(zip(labels, handles, strict=True))
+    if found:
+        figure.legend(
+            list(found.values()), list(found), loc='outside lower center', ncols=4, frameon=False
+        )
+
+
+def steps_of(result: Result) -> list[tuple[float, float]]:
+    """Learning rates of a search and their scores, the best one where more was varied."""
+    found: dict[float, float] = {}
+    for one in result.grid:
+        rate = one.point.get(_RATE)
+        if rate is not None and np.isfinite(one.score):
+            found[rate] = max(found.get(rate, one.score), one.score)
+    return sorted(found.items()) if len(found) > 1 else []
+
+
+def _score(axes: Axes, result: Result, colour: str) -> None:
+    """How wide the range of step sizes is that works: scores of the search."""
+    points = steps_of(result)
+    if points:
+        axes.semilogx(*zip(*points, strict=True), 'o-', color=colour, label=result.arm.label)
+
+
+def _legend(axes: Axes) -> None:
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(frameon=False, fontsize='small')
+
+
+def _finals(table: Table, out: Path) -> str:
+    """Every seed a dot: means alone hide those that fail."""
+    study = table.study
+    figure, axes = _subplots(1, len(study.tasks))
+    width = 0.8 / len(study.rules)
+    for panel, task in zip(axes[0], study.tasks, strict=True):
+        for index, rule in enumerate(study.rules):
+            colour, named = _COLOURS[index % len(_COLOURS)], False
+            for place, depth in enumerate(study.depths):
+                result = table.main(task.name, rule.name, depth)
+                if result is None:
+                    continue
+                x = place + (index - (len(study.rules) - 1) / 2) * width
+                label = None if named else result.arm.label
+                panel.plot([x] * len(result.finals), result.finals, '.', color=colour, alpha=0.5)
+                panel.plot(x, result.mean, '_', color=colour, markersize=12, label=label)
+                named = True
+        panel.set_xticks(range(len(study.depths)), [str(depth) for depth in study.depths])
+        panel.set_title(task.name)
+        panel.set_xlabel('hidden layers [1]')
+        panel.set_ylabel('final performance [1]')
+        _tidy(panel)
+    _common_legend(figure, axes)
+    return _save(figure, out, 'finals')
+
+
+def _section(table: Table, section: Section, out: Path) -> str:
+    """Final performance along the axis where values are numbers, else by name; and the curves."""
+    found = table.section(section.name)
+    figure, axes = _subplots(1, 2)
+    left, right = axes[0]
+    numbers = all(result.arm.value is not None for result in found)
+    for index, depth in enumerate(section.depths):
+        rows = [result for result in found if result.arm.depth == depth]
+        x = [result.arm.value for result in rows] if numbers else list(range(len(rows)))
+        _dots(left, rows, x, _COLOURS[index], f'{depth} hidden')
+    _ticks(left, section, numbers)
+    left.set_xlabel(section.axis)
+    left.set_ylabel('final performance [1]')
+    deepest = [result for result in found if result.arm.depth == section.depths[-1]]
+    for index, result in enumerate(deepest):
+        _band(right, result, _COLOURS[index % len(_COLOURS)])
+    right.set_title(f'{section.depths[-1]} hidden')
+    right.set_xlabel('episodes [1]')
+    right.set_ylabel('return [1]')
+    for panel in (left, right):
+        _tidy(panel)
+        _legend(panel)
+    figure.suptitle(f'{section.title or section.name} ({section.task})')
+    return _save(figure, out, f'section_{section.name}')
+
+
+def _ticks(axes: Axes, section: Section, numbers: bool) -> None:
+    """The values that were run, and no others."""
+    if not numbers:
+        names = [variant.label or variant.name for variant in section.variants]
+        axes.set_xticks(range(len(names)), names, rotation=20, ha='right')
+        return
+    values = [float(variant.value or 0.0) for variant in section.variants]
+    if min(values) > 0.0 and max(values) / min(values) >= _DECADE:
+        axes.set_xscale('log')
+    axes.set_xticks(values, [f'{value:g}' for value in values])
+    axes.minorticks_off()
+
+
+def _dots(axes: Axes, rows: Sequence[Result], x: Sequence[Any], colour: str, label: str) -> None:
+    for place, result in zip(x, rows, strict=True):
+        axes.plot([place] * len(result.finals), result.finals, '.', color=colour, alpha=0.5)
+    means, spreads = [r.mean for r in rows], [r.std for r in rows]
+    axes.errorbar(x, means, spreads, color=colour, linewidth=1.4, capsize=2, label=label)
+
+
+def _gradients(record: Record, out: Path) -> str:
+    figure, axes = _subplots(1, 2)
+    left, right = axes[0]
+    for index, row in enumerate(record['rows']):
+        colour, label = _COLOURS[index], f'{row["depth"]} hidden, N={row["noise_components"]}'
+        left.plot(record['samples'], row['cosine_neurons'], 'o', color=colour, label=label)
+        left.plot(record['samples'], row['predicted'], '-', color=colour, linewidth=1.0)
+        right.plot(record['passes'], row['reference_error'], 'o', color=colour, label=label)
+    right.plot(
+        record['passes'], record['rows'][0]['reference_predicted'], '-', color='0.3', linewidth=1.0
+    )
+    left.set_ylabel('cosine with the gradient [1]')
+    left.set_xlabel('estimates averaged, K (lines: predicted)')
+    right.set_ylabel('error of the reference / impact [1]')
+    right.set_xlabel('noisy passes, n (line: 1/sqrt(n))')
+    left.set_xscale('log', base=2)
+    right.set_xscale('log', base=2)
+    right.set_yscale('log', base=2)
+    for panel in (left, right):
+        _tidy(panel)
+        _legend(panel)
+    return _save(figure, out, 'gradients')

@@ -1,0 +1,82 @@
+"""Cells as Ray tasks, on this machine or a cluster; the one file that knows Ray."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from nrl_ros.experiments.engine import ONE_THREAD, RETRIES, Outcome, StudyError, Work, cores
+
+_STORE_BYTES = 200 * 1024**2
+
+
+class RayEngine:
+    """Ray's scheduler; a cell whose worker is lost is begun again by Ray.
+
+    Args:
+        workers: cells at once; 0: as many as there are cores, in the cluster where there is one.
+        work: makes a record of an order; importable on every machine, as is nrl_ros.
+        address: of a cluster, or 'auto'; empty: a Ray of its own on this machine.
+
+    Raises:
+        StudyError: Ray is not there, or the cluster does not answer.
+    """
+
+    def __init__(self, workers: int, work: Work, address: str = '') -> None:
+        try:
+            os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
+            import ray
+        except ImportError as error:
+            raise StudyError(
+                f"--engine ray needs Ray ({error}): pip install 'nrl_ros[ray]', or leave it out "
+                'to use processes'
+            ) from error
+        self._ray: Any = ray
+        options: dict[str, Any] = {'log_to_driver': False, 'logging_level': 'ERROR'}
+        if address:
+            options |= {'address': address, 'runtime_env': {'env_vars': ONE_THREAD}}
+        else:
+            os.environ.update(ONE_THREAD)
+            options |= {
+                'num_cpus': workers or cores(),
+                'include_dashboard': False,
+                'object_store_memory': _STORE_BYTES,
+            }
+        try:
+            ray.init(**options)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            raise StudyError(f'Ray cannot be started or joined: {error}') from error
+        self.workers = workers or int(self._ray.cluster_resources().get('CPU', 1))
+        self._task = ray.remote(num_cpus=1, max_retries=RETRIES)(work)
+        self._keys: dict[Any, str] = {}
+
+    def submit(self, key: str, order: dict[str, Any]) -> None:
+        """See Engine."""
+        self._keys[self._task.remote(order)] = key
+
+    def wait(self, timeout_s: float) -> list[Outcome]:
+        """See Engine."""
+        ready, _ = self._ray.wait(list(self._keys), num_returns=1, timeout=timeout_s)
+        outcomes = []
+        for reference in ready:
+            key = self._keys.pop(reference)
+            try:
+                outcomes.append(Outcome(key, own(self._ray.get(reference))))
+            except self._ray.exceptions.RayTaskError as error:
+                outcomes.append(Outcome(key, None, f'{type(error.cause).__name__}: {error.cause}'))
+            except self._ray.exceptions.RayError as error:
+                outcomes.append(Outcome(key, None, f'{type(error).__name__}: lost'))
+        return outcomes
+
+    def close(self) -> None:
+        """See Engine."""
+        self._ray.shutdown()
+
+
+def own(record: Any) -> Any:
+    """A copy whose arrays do not lie in Ray's memory."""
+    if isinstance(record, dict):
+        return {key: own(value) for key, value in record.items()}
+    if isinstance(record, list):
+        return [own(value) for value in record]
+    return record.copy() if hasattr(record, 'dtype') and hasattr(record, 'copy') else record

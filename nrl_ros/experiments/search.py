@@ -1,0 +1,133 @@
+"""Which point of its grid an arm is run with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from nrl_ros.experiments.conditions import Arm, Identity, Point
+from nrl_ros.experiments.plan import Study
+from nrl_ros.experiments.run import last_mean
+from nrl_ros.experiments.store import Record, Store
+from nrl_ros.experiments.trials import Cell
+
+
+class Scored(NamedTuple):
+    """A point of the grid and what it came to.
+
+    Attributes:
+        point: settings.
+        seeds: score of each seed; NaN while it has none.
+        score: over seeds.
+        diverged: seeds whose weights were no numbers.
+    """
+
+    point: Point
+    seeds: tuple[float, ...]
+    score: float
+    diverged: int
+
+
+def seed_score(record: Record, share: float) -> float:
+    """Mean return of the last share of the episodes; nothing learned where none ended."""
+    returns = record.get('returns')
+    value = last_mean(record['bins'] if returns is None else returns, share)
+    return value if math.isfinite(value) else -math.inf
+
+
+def score(seeds: Sequence[float], worst_weight: float) -> float:
+    """``(1 - w) mean + w min``: a point that fails on one seed is not rescued by the others."""
+    if any(math.isnan(value) for value in seeds):
+        return math.nan
+    worst = min(seeds)
+    if math.isinf(worst):
+        return -math.inf
+    return (1.0 - worst_weight) * float(np.mean(seeds)) + worst_weight * worst
+
+
+def best(grid: Sequence[Scored]) -> Scored | None:
+    """The winner, the first of equals; None while a score is missing."""
+    if any(math.isnan(one.score) for one in grid):
+        return None
+    return max(grid, key=lambda one: one.score)
+
+
+def at_edge(grid: Sequence[Scored], winner: Point) -> list[str]:
+    """Settings whose winning value is the lowest or highest of several that were tried."""
+    found = []
+    for name, value in winner.items():
+        values = sorted({one.point[name] for one in grid})
+        if len(values) > 1 and value in (values[0], values[-1]):
+            found.append(name)
+    return found
+
+
+class Searches:
+    """What is known of the searches of a study; cells are made once and kept.
+
+    Args:
+        arms: of the study.
+        study: seeds and how they are scored.
+        store: the records so far.
+    """
+
+    def __init__(self, arms: Sequence[Arm], study: Study, store: Store) -> None:
+        self._arms = {arm.identity: arm for arm in arms}
+        self._study = study
+        self._store = store
+        self._search_cells: dict[Identity, list[list[Cell]]] = {}
+        self._final_cells: dict[Identity, list[Cell]] = {}
+        self._winners: dict[Identity, Point] = {}
+
+    def cells(self, arm: Arm) -> list[list[Cell]]:
+        """Search cells, point by point; none for an arm without a search of its own."""
+        if not arm.searched:
+            return []
+        if arm.identity not in self._search_cells:
+            seeds = self._study.search.seeds
+            self._search_cells[arm.identity] = [
+                [arm.cell(point, seed, search=True) for seed in seeds] for point in arm.points
+            ]
+        return self._search_cells[arm.identity]
+
+    def grid(self, arm: Arm) -> list[Scored]:
+        """The whole grid of an arm, as far as it is known."""
+        search, found = self._study.search, []
+        for point, cells in zip(arm.points, self.cells(arm), strict=False):
+            records = [self._store.get(cell) for cell in cells]
+            seeds = tuple(math.nan if r is None else seed_score(r, search.share) for r in records)
+            diverged = sum(1 for r in records if r is not None and r['diverged_at_step'] >= 0)
+            found.append(Scored(point, seeds, score(seeds, search.worst_weight), diverged))
+        return found
+
+    def winner(self, arm: Arm) -> Point | None:
+        """The point that an arm is run with; None while it is not known."""
+        if arm.search_of is not None:
+            return self.winner(self._arms[arm.search_of])
+        if not arm.searched:
+            return arm.points[0]
+        if arm.identity not in self._winners:
+            won = best(self.grid(arm))
+            if won is None:
+                return None
+            self._winners[arm.identity] = won.point
+        return self._winners[arm.identity]
+
+    def finals(self, arm: Arm) -> list[Cell] | None:
+        """Cells of the final seeds; None while the search goes on."""
+        point = self.winner(arm)
+        if point is None:
+            return None
+        if arm.identity not in self._final_cells:
+            self._final_cells[arm.identity] = [
+                arm.cell(point, seed, search=False) for seed in self._study.seeds
+            ]
+        return self._final_cells[arm.identity]
+
+    def records(self, arm: Arm) -> list[Record]:
+        """Records of the final seeds that there are."""
+        found = [self._store.get(cell) for cell in self.finals(arm) or []]
+        return [record for record in found if record is not None]

@@ -1,0 +1,163 @@
+"""Figures of an arm over its seeds, and what is computed from them."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.experiments.conditions import MAIN, Arm, Point
+from nrl_ros.experiments.plan import Study
+from nrl_ros.experiments.schedule import Schedule
+from nrl_ros.experiments.search import Scored, at_edge
+from nrl_ros.experiments.store import Record
+
+LEVEL = 0.9
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an arm came to.
+
+    Attributes:
+        arm: the arm.
+        point: settings that the search chose; None while it goes on.
+        grid: all that was tried.
+        edge: settings whose choice lies at the edge of the grid.
+        records: of the final seeds that are done.
+    """
+
+    arm: Arm
+    point: Point | None
+    grid: tuple[Scored, ...]
+    edge: tuple[str, ...]
+    records: tuple[Record, ...]
+
+    @property
+    def finals(self) -> list[float]:
+        """Final performance of each seed."""
+        return [float(record['final']) for record in self.records]
+
+    @property
+    def mean(self) -> float:
+        """Over seeds; NaN without any."""
+        return statistics.fmean(self.finals) if self.records else math.nan
+
+    @property
+    def std(self) -> float:
+        """Sample standard deviation over seeds; 0 for a single one."""
+        return statistics.stdev(self.finals) if len(self.records) > 1 else 0.0
+
+    @property
+    def diverged(self) -> int:
+        """Seeds whose weights were no numbers."""
+        return sum(1 for record in self.records if record['diverged_at_step'] >= 0)
+
+
+def results(schedule: Schedule) -> list[Result]:
+    """All arms of a study."""
+    found = []
+    for arm in schedule.arms:
+        searches = schedule.searches
+        point, grid = searches.winner(arm), searches.grid(arm)
+        edge = at_edge(grid, point) if point is not None and grid else []
+        found.append(Result(arm, point, tuple(grid), tuple(edge), tuple(searches.records(arm))))
+    return found
+
+
+class Table:
+    """Results by where they stand.
+
+    Args:
+        study: roles and tasks.
+        found: of ``results``.
+    """
+
+    def __init__(self, study: Study, found: Sequence[Result]) -> None:
+        self.study = study
+        self.all = found
+        self._main = {r.arm.identity[1:]: r for r in found if r.arm.section == MAIN}
+
+    def main(self, task: str, rule: str, depth: int) -> Result | None:
+        """A rule in the comparison, None where it has no finished seed."""
+        result = self._main.get((task, rule, depth))
+        return result if result is not None and result.records else None
+
+    def section(self, name: str, depth: int | None = None) -> list[Result]:
+        """Variants of a section that have finished seeds."""
+        return [
+            r
+            for r in self.all
+            if r.arm.section == name and r.records and depth in (None, r.arm.depth)
+        ]
+
+    def level(self, task: str, depth: int, share: float = LEVEL) -> float:
+        """Return at a share of the reference's way up from the floor; NaN where unknown."""
+        floor = self.main(task, self.study.roles.floor, depth)
+        reference = self.main(task, self.study.roles.reference, depth)
+        if floor is None or reference is None:
+            return math.nan
+        return level(floor.mean, reference.mean, share)
+
+    def share(self, task: str, depth: int, mean: float) -> float:
+        """How much of the reference's way up from the floor a return is; NaN where unknown."""
+        floor = self.main(task, self.study.roles.floor, depth)
+        reference = self.main(task, self.study.roles.reference, depth)
+        if floor is None or reference is None:
+            return math.nan
+        return gain_share(mean, floor.mean, reference.mean)
+
+    def trials(self, result: Result, share: float = LEVEL) -> list[float]:
+        """Episodes until each seed reaches the level; infinite where it never does."""
+        target = self.level(result.arm.task.name, result.arm.depth, share)
+        window = result.arm.task.smoothing
+        return [trials_to(curve_of(record), target, window) for record in result.records]
+
+
+def level(floor: float, reference: float, share: float) -> float:
+    """``floor + share (reference - floor)``; NaN when the reference gains nothing."""
+    return floor + share * (reference - floor) if reference > floor else math.nan
+
+
+def gain_share(mean: float, floor: float, reference: float) -> float:
+    """``(mean - floor) / (reference - floor)``; NaN when the reference gains nothing."""
+    return (mean - floor) / (reference - floor) if reference > floor else math.nan
+
+
+def curve_of(record: Record) -> NDArray[Any]:
+    """Returns in order of ending; means of bins in their places where only those are kept."""
+    returns = record.get('returns')
+    if returns is not None:
+        return np.asarray(returns)
+    count, bins = int(record['episodes']), np.asarray(record['bins'])
+    sizes = [len(part) for part in np.array_split(np.zeros(count, np.uint8), len(bins))]
+    return np.repeat(bins, sizes)
+
+
+def trials_to(returns: NDArray[Any], target: float, window: int) -> float:
+    """Episodes until the mean of the last ``window`` of them reaches a target; inf if never."""
+    if math.isnan(target):
+        return math.nan
+    if len(returns) < window:
+        return math.inf
+    total = np.concatenate([[0.0], np.cumsum(returns, dtype=np.float64)])
+    means = (total[window:] - total[:-window]) / window
+    reached = np.flatnonzero(means >= target)
+    return float(reached[0] + window) if len(reached) else math.inf
+
+
+def median(values: Sequence[float]) -> float:
+    """Median where infinity stands for never; NaN for nothing."""
+    return statistics.median(values) if values and not any(map(math.isnan, values)) else math.nan
+
+
+def slowdown(shallow: float, deep: float) -> float:
+    """Ratio of trials of two depths; infinite where the deeper one never arrives, else NaN."""
+    if math.isnan(shallow) or math.isnan(deep) or math.isinf(shallow):
+        return math.nan
+    return deep / shallow

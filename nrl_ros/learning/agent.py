@@ -1,0 +1,168 @@
+"""One agent as the learner serves it: its noise, its traces, its place in the protocol."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import CheckpointError
+from nrl_ros.base.records import ActionBatch, AgentInfo, StateBatch
+from nrl_ros.learning.credit import CreditWindows
+from nrl_ros.learning.heads import PolicyHead
+from nrl_ros.learning.interfaces import Rows
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.noise import NoiseStream, agent_generators, generator_state
+from nrl_ros.learning.settings import LearnerSettings
+from nrl_ros.learning.trace_choice import choose_kind
+from nrl_ros.learning.traces import TraceStore, make_store
+from nrl_ros.learning.whole_traces import WholeTraces
+
+Array = NDArray[Any]
+
+# Rows of one step are kept as noise drawn ahead, as activity, and in the trace.
+_ROWS_KEPT = 4
+
+
+def _make_store(settings: LearnerSettings, network: Network, info: AgentInfo) -> TraceStore:
+    batch, decay = info.spec.instances, settings.trace_decay
+    if settings.rule.trace_form == 'whole':
+        return WholeTraces(network.spec, batch, decay, network.dtype)
+    return make_store(
+        settings.trace_kind,
+        network.spec,
+        instances=batch,
+        samples=settings.rule.samples,
+        decay=decay,
+        window_steps=info.window_steps_hint,
+        reset=settings.trace_reset,
+        dtype=network.dtype,
+    )
+
+
+def memory_of(settings: LearnerSettings, spec: NetworkSpec, info: AgentInfo) -> int:
+    """Return about how much the traces, noise and rows of an agent take [bytes]."""
+    batch = info.spec.instances
+    rows = batch * settings.rule.samples * (spec.noise_components + spec.input_components)
+    kind = settings.trace_kind
+    if kind == 'auto':
+        samples = batch * settings.rule.samples
+        kind = choose_kind(spec, info.window_steps_hint, samples) if settings.trace_reset else ''
+    per_row = _ROWS_KEPT
+    traces = 0 if kind == 'factored' else batch * spec.weight_count
+    if settings.rule.trace_form == 'whole':
+        per_row, traces = 0, _ROWS_KEPT * batch * spec.weight_count
+    return np.dtype(settings.precision).itemsize * (per_row * rows + traces)
+
+
+class ServedAgent:
+    """Everything the learner keeps for one agent."""
+
+    def __init__(
+        self,
+        info: AgentInfo,
+        network: Network,
+        head: PolicyHead,
+        settings: LearnerSettings,
+        counters: Counter[str],
+    ) -> None:
+        self._counters = counters
+        batch = info.spec.instances
+        rule, spec = settings.rule, network.spec
+        self.info = info
+        rows, components = rule.noise_size(spec, batch)
+        noise, self.action_generator = agent_generators(settings.seed, info.agent, 2)
+        self.noise = NoiseStream(
+            settings.noise_shape,
+            noise,
+            rows=rows,
+            components=components,
+            correlation_steps=settings.noise_correlation_steps,
+            dtype=network.dtype,
+        )
+        self.explorer = rule.explorer(
+            network, head, batch=batch, source=int(settings.action_from == 'noisy')
+        )
+        store = _make_store(settings, network, info)
+        self.credit = CreditWindows(
+            store,
+            batch,
+            counters,
+            max_late=settings.max_late_windows,
+            reset=settings.trace_reset,
+        )
+        self.baseline = np.zeros(batch)
+        self.baseline_known = np.zeros(batch, np.bool_)
+        self.sequence = -1
+        self.answer: ActionBatch | None = None
+        self.pending: StateBatch | None = None
+        # Restored, and no state has come since.
+        self.restored = False
+        self._unrecorded: tuple[Rows, StateBatch] | None = None
+
+    def acted(self, rows: Rows, state: StateBatch) -> None:
+        """Note a step whose rows are not in the trace yet: the action is to go out first."""
+        self._unrecorded = (rows, state)
+
+    def note_baseline(self, instance: Array, baseline: Array, refused: Sequence[int] = ()) -> None:
+        """Keep what the neuromodulator compares rewards with, for checkpoints.
+
+        Args:
+            instance: [K].
+            baseline: [K].
+            refused: entries whose RPE did not count, such as of a duplicate.
+        """
+        if refused:
+            instance, baseline = np.delete(instance, refused), np.delete(baseline, refused)
+        self.baseline[instance] = baseline
+        self.baseline_known[instance] = True
+
+    def settle(self) -> None:
+        """Bring the newest step into the trace; due before anything else happens to it."""
+        if self._unrecorded is not None:
+            (rows, state), self._unrecorded = self._unrecorded, None
+            self.credit.record(*rows(), state)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that decides the agent's future, as plain data and arrays (copies)."""
+        return {
+            'session': self.info.session,
+            'instances': self.info.spec.instances,
+            'sequence': self.sequence,
+            'noise': self.noise.snapshot(),
+            'explorer': self.explorer.snapshot(),
+            'action_generator': generator_state(self.action_generator),
+            'baseline': self.baseline.copy(),
+            'baseline_known': self.baseline_known.copy(),
+            'credit': self.credit.snapshot(),
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue from a snapshot; traces only within their session, else they are released.
+
+        Raises:
+            CheckpointError: noise or traces were kept in another way.
+        """
+        if saved['instances'] != self.info.spec.instances:
+            # Another number of instances: its traces and generators mean nothing here.
+            return
+        self.noise.restore(saved['noise'])
+        self.explorer.restore(saved['explorer'])
+        self.action_generator.bit_generator.state = saved['action_generator']
+        self.baseline[...] = saved['baseline']
+        self.baseline_known[...] = saved['baseline_known']
+        credit = saved['credit']
+        if saved['session'] != self.info.session:
+            self._counters['released_windows'] += int(credit['arrays']['has_rows'].sum())
+            self._counters['released_windows'] += len(credit['late'])
+            return
+        if credit['store']['kind'] != self.credit.store.kind:
+            raise CheckpointError(
+                f'traces were kept {credit["store"]["kind"]}, expected {self.credit.store.kind}'
+            )
+        self.credit.restore(credit)
+        self.sequence = saved['sequence']
+        self.restored = True

@@ -1,0 +1,341 @@
+"""A learned value of states, from which the neuromodulator takes what a reward is compared with.
+
+The temporal-difference error of a credit window that began in state s and closed in s' after n
+steps is ``delta = r + g^n V(s') - V(s)``, r the window's reward and V(s') = 0 where the task ended
+there (Sutton and Barto 2018, section 6.1 and 12). The critic is a network like the policy and
+learns by the same rule: with noise in its neurons, ``rho = V~(s) - V(s)`` takes the place of the
+policy's impact, and the eligibility is an estimate of the gradient of V; with the rule
+'backpropagation' it is that gradient. ``W <- W + eta c mean(delta e)``.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import (
+    CheckpointError,
+    ConfigError,
+    InvalidValueError,
+    ProtocolError,
+    ShapeError,
+)
+from nrl_ros.base.limits import Limits
+from nrl_ros.base.records import Ending, Phase, RewardBatch, StateBatch
+from nrl_ros.learning.checks import check_arrays
+from nrl_ros.learning.interfaces import Explorer, PlasticityRule
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
+from nrl_ros.learning.noise import NoiseStream, agent_generators
+from nrl_ros.learning.optimisers import OPTIMISERS
+from nrl_ros.learning.rules import NodePerturbation
+
+Array = NDArray[Any]
+
+_LAST = int(Phase.LAST)
+_TERMINATED = int(Ending.TERMINATED)
+_NO_WINDOW = -1
+# Sessions of one agent that are remembered side by side.
+_SESSIONS = 4
+_FLOAT_BYTES = 8
+
+
+@dataclass(frozen=True)
+class CriticSettings:
+    """What fixes a critic.
+
+    Attributes:
+        hidden: neurons of each hidden layer.
+        rule: how it learns; one whose traces are outer products.
+        learning_rate: eta of the critic [1], not negative.
+        optimiser: a key of OPTIMISERS.
+        discount: g, in [0, 1].
+        seed: fixes its weights and noise.
+
+    Raises:
+        ConfigError: a setting is out of its range.
+    """
+
+    hidden: tuple[int, ...] = (64,)
+    rule: PlasticityRule = field(default_factory=NodePerturbation)
+    learning_rate: float = 1e-3
+    optimiser: str = 'adam'
+    discount: float = 0.99
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if self.rule.trace_form != 'outer':
+            raise ConfigError(f'the critic cannot learn by {self.rule.name}: it keeps rows')
+        if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0.0):
+            raise ConfigError(f'critic: learning_rate must be >= 0, received {self.learning_rate}')
+        if not 0.0 <= self.discount <= 1.0:
+            raise ConfigError(f'critic: discount must be in [0, 1], received {self.discount}')
+        if self.optimiser not in OPTIMISERS:
+            raise ConfigError(
+                f'critic: optimiser: expected {tuple(OPTIMISERS)}, received {self.optimiser!r}'
+            )
+
+
+class ValueHead:
+    """One output, the value; the rules see it in the place of the log-probability."""
+
+    outputs = 1
+    action_dtype: type[np.int32] | type[np.float32] = np.float32
+
+    def draw(self, z: Array, generator: np.random.Generator) -> Array:
+        """The value itself [B, 1]; nothing is drawn."""
+        return np.array(z)
+
+    def greedy(self, z: Array) -> Array:
+        """The value itself."""
+        return np.array(z)
+
+    def log_probability(self, z: Array, choice: Array) -> Array:
+        """The value [..., B]."""
+        return np.asarray(z[..., 0], np.float64)
+
+    def gradient(self, z: Array, choice: Array) -> Array:
+        """1."""
+        return np.ones_like(z)
+
+    def to_action(self, choice: Array) -> Array:
+        """Not an action: the value."""
+        return choice
+
+
+class _Track:
+    """What is remembered of one agent: its open windows, and those closed last."""
+
+    def __init__(self, state: StateBatch, network: Network, settings: CriticSettings) -> None:
+        batch, rule, spec = len(state.phase), settings.rule, network.spec
+        self.sequence = -1
+        self.states = 0
+        noise, self.generator = agent_generators(settings.seed, f'critic of {state.agent}', 2)
+        rows, components = rule.noise_size(spec, batch)
+        self.noise = NoiseStream(
+            'gaussian', noise, rows=rows, components=components, dtype=network.dtype
+        )
+        self.explorer: Explorer = rule.explorer(network, ValueHead(), batch=batch, source=0)
+        post = np.zeros((batch, rule.samples, spec.noise_components), network.dtype)
+        pre = np.zeros((batch, rule.samples, spec.input_components), network.dtype)
+        self.open = _Windows(batch, post, pre)
+        self.closed = _Windows(batch, post.copy(), pre.copy())
+        self.bytes = self.bytes_of(batch, rule.samples * (rows_of(spec)))
+
+    @staticmethod
+    def bytes_of(batch: int, row: int) -> int:
+        """Return about how much a track takes: rows of open and closed windows, and their noise."""
+        return 3 * batch * row * _FLOAT_BYTES
+
+
+def rows_of(spec: NetworkSpec) -> int:
+    """Return the numbers in the rows of one step."""
+    return spec.noise_components + spec.input_components
+
+
+class _Windows:
+    """The window of each instance: its first state's value and rows, and what followed it."""
+
+    def __init__(self, batch: int, post: Array, pre: Array) -> None:
+        self.window = np.full(batch, _NO_WINDOW, np.int64)
+        self.step = np.zeros(batch, np.int64)
+        self.value = np.zeros(batch)
+        self.post = post
+        self.pre = pre
+        self.following = np.zeros(batch)
+
+    def take(self, other: _Windows, index: Array) -> None:
+        """Copy some windows of another one."""
+        for name in ('window', 'step', 'value', 'post', 'pre'):
+            getattr(self, name)[index] = getattr(other, name)[index]
+
+
+class Critic:
+    """Values of states for all agents; the first one that is seen sets the sizes.
+
+    Args:
+        settings: what fixes it.
+        limits: how much agents may ask for; None: anything.
+    """
+
+    def __init__(self, settings: CriticSettings, limits: Limits | None = None) -> None:
+        self.settings = settings
+        self._limits = limits
+        self._network: Network | None = None
+        self._tracks: dict[tuple[str, int], _Track] = {}
+        self._optimiser = OPTIMISERS[settings.optimiser]()
+
+    def _build(self, inputs: int) -> Network:
+        settings = self.settings
+        spec = NetworkSpec(inputs, settings.hidden, 1, bias=True)
+        generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed + 1)))
+        weights = xavier_normal(spec, generator)
+        # Every state is worth nothing at first: with costs only, what was not seen looks best.
+        weights[-1][...] = 0.0
+        return Network(spec, weights)
+
+    def waits_for(self, reward: RewardBatch) -> bool:
+        """Return whether the state that rewards came with has not been seen yet.
+
+        Raises:
+            ProtocolError: it had another number of instances.
+        """
+        track = self._tracks.get((reward.agent, reward.session))
+        if track is None or track.sequence < reward.sequence:
+            return True
+        batch = len(track.open.window)
+        if reward.instances != batch:
+            raise ProtocolError(
+                f'agent {reward.agent!r} has {batch} instances, its reward says {reward.instances}'
+            )
+        return False
+
+    def observe(self, state: StateBatch) -> None:
+        """Take a state: value it, close the windows it says are over, open those it begins.
+
+        Raises:
+            ShapeError: it has another size than those before, or arrays of unequal length.
+            InvalidValueError: an observation is not finite.
+            LimitError: it is larger than the limits allow.
+        """
+        batch, inputs = state.observation.shape
+        key = state.agent, state.session
+        track = self._tracks.get(key)
+        if self._limits is not None and track is None:
+            self._limits.check_sizes(state.agent, batch, inputs)
+        check_arrays(state, batch if track is None else len(track.open.window), inputs)
+        if not np.isfinite(state.observation).all():
+            raise InvalidValueError(f'state of {state.agent!r}: an observation is not finite')
+        if self._network is None:
+            self._network = self._build(inputs)
+        if inputs != self._network.spec.inputs:
+            raise ShapeError(
+                f'critic: agent {state.agent!r} has {inputs} observations, expected '
+                f'{self._network.spec.inputs}; start another neuromodulator, in another namespace'
+            )
+        if track is None:
+            track = self._begin(state, self._network)
+        if state.sequence <= track.sequence:
+            return
+        track.sequence = state.sequence
+        track.states += 1
+        self._advance(track, state)
+
+    def _begin(self, state: StateBatch, network: Network) -> _Track:
+        """Begin to remember a session; of an agent's sessions the newest few are kept."""
+        if self._limits is not None:
+            batch, rule, spec = len(state.phase), self.settings.rule, network.spec
+            row = rule.samples * rows_of(spec)
+            used = sum(track.bytes for track in self._tracks.values())
+            self._limits.check_memory(state.agent, _Track.bytes_of(batch, row), used)
+        track = _Track(state, network, self.settings)
+        mine = [key for key in self._tracks if key[0] == state.agent]
+        if len(mine) >= _SESSIONS:
+            # The one that has seen least, so that none that goes on is thrown out.
+            del self._tracks[min(mine, key=lambda key: self._tracks[key].states)]
+        self._tracks[state.agent, state.session] = track
+        return track
+
+    def _advance(self, track: _Track, state: StateBatch) -> None:
+        opened, closed = track.open, track.closed
+        window = state.window.astype(np.int64)
+        over = opened.window != window
+        begins = over & (state.phase != _LAST)
+        if not over.any():
+            return
+        value, rows = track.explorer.explore(state.observation, track.noise.next(), track.generator)
+        closes = np.flatnonzero(over & (opened.window != _NO_WINDOW))
+        if len(closes):
+            closed.take(opened, closes)
+            steps = state.step[closes].astype(np.int64) - opened.step[closes]
+            discount = np.power(self.settings.discount, np.maximum(steps, 1))
+            goes_on = state.ending[closes] != _TERMINATED
+            closed.following[closes] = np.where(goes_on, discount * value[closes, 0], 0.0)
+        opened.window[over] = _NO_WINDOW
+        index = np.flatnonzero(begins)
+        if len(index):
+            post, pre = rows()
+            opened.window[index] = window[index]
+            opened.step[index] = state.step[index]
+            opened.value[index] = value[index, 0]
+            opened.post[index] = post[:, index].swapaxes(0, 1)
+            opened.pre[index] = pre[:, index].swapaxes(0, 1)
+
+    def expect(self, reward: RewardBatch) -> tuple[Array, Array]:
+        """What rewards are compared with: ``V(s) - g^n V(s')``.
+
+        Returns:
+            The expectations [K], and which of the windows [K] are known; others have none.
+        """
+        track = self._tracks[reward.agent, reward.session]
+        index = reward.instance
+        known = track.closed.window[index] == reward.window
+        return track.closed.value[index] - track.closed.following[index], known
+
+    def learn(self, reward: RewardBatch, instance: Array, rpe: Array) -> None:
+        """Learn from temporal-difference errors [K] of the windows closed last."""
+        network = self._network
+        closed = self._tracks[reward.agent, reward.session].closed
+        assert network is not None
+        spec, count = network.spec, len(instance)
+        weight = (rpe / max(count, 1)).astype(network.dtype)[:, None, None]
+        post = (closed.post[instance] * weight).reshape(-1, spec.noise_components)
+        pre = closed.pre[instance].reshape(-1, spec.input_components)
+        scales = self.settings.rule.scales(spec)
+        totals = [
+            scale * (post[:, out].T @ pre[:, where])
+            for scale, out, where in zip(scales, spec.noise_slices, spec.input_slices, strict=True)
+        ]
+        if all(np.isfinite(total).all() for total in totals):
+            self._optimiser.step(network.weights, totals, self.settings.learning_rate)
+        # A window teaches once.
+        closed.window[instance] = _NO_WINDOW
+
+    def value(self, observation: Array) -> Array:
+        """Values [B] of observations [B, O], without noise."""
+        if self._network is None:
+            return np.zeros(len(observation))
+        activity = np.asarray(observation, np.float64)
+        spec = self._network.spec
+        for layer, weight in enumerate(self._network.weights):
+            if layer:
+                activity = np.maximum(activity, spec.leak * activity)
+            activity = np.concatenate([activity, np.ones((len(activity), 1))], axis=1) @ weight.T
+        return np.asarray(activity[:, 0])
+
+    def snapshot(self) -> dict[str, Any]:
+        """Weights and what the optimiser remembers; open windows are not part of it."""
+        network = self._network
+        return {
+            'hidden': list(self.settings.hidden),
+            'rule': self.settings.rule.name,
+            'weights': None if network is None else [w.copy() for w in network.weights],
+            'optimiser': {'name': self.settings.optimiser, **self._optimiser.snapshot()},
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue with saved weights.
+
+        Raises:
+            CheckpointError: they are of another critic; nothing was changed.
+        """
+        received = (snapshot['hidden'], snapshot['optimiser']['name'])
+        expected = (list(self.settings.hidden), self.settings.optimiser)
+        if received != expected:
+            raise CheckpointError(
+                f'the saved critic has hidden layers and optimiser {received}, expected {expected}'
+            )
+        weights = snapshot['weights']
+        if weights is None:
+            return
+        weights = [np.array(weight) for weight in weights]
+        if not all(np.isfinite(weight).all() for weight in weights):
+            raise CheckpointError('the saved critic has weights that are not finite')
+        spec = NetworkSpec(weights[0].shape[1] - 1, self.settings.hidden, 1, bias=True)
+        self._network = Network(spec, weights)
+        self._tracks.clear()
+        self._optimiser.restore(snapshot['optimiser'])

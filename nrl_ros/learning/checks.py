@@ -1,0 +1,102 @@
+"""What a state and a reward-prediction error must be before the learner looks into them."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nrl_ros.base.errors import InvalidValueError, ShapeError
+from nrl_ros.base.records import AgentInfo, RpeBatch, StateBatch, UInt32
+
+
+def check_state(state: StateBatch, info: AgentInfo) -> None:
+    """Refuse a state that does not fit the agent's spaces.
+
+    Raises:
+        ShapeError: arrays of another shape.
+        InvalidValueError: an observation is not finite.
+    """
+    check_arrays(state, info.spec.instances, info.spec.observation_size)
+    # What is not finite has no finite square; nor may large numbers, which are looked at too.
+    if math.isfinite(float(np.vdot(state.observation, state.observation))):
+        return
+    if not np.isfinite(state.observation).all():
+        bad = np.flatnonzero(~np.isfinite(state.observation).all(axis=1))
+        raise InvalidValueError(
+            f'state {state.sequence} of {state.agent!r}: observation of instance {int(bad[0])} is '
+            f'{state.observation[bad[0]].tolist()}, expected finite numbers'
+        )
+
+
+def check_arrays(state: StateBatch, batch: int, size: int) -> None:
+    """Refuse a state whose arrays are not of B instances and O observations.
+
+    Raises:
+        ShapeError: naming the array.
+    """
+    if state.observation.shape != (batch, size):
+        raise ShapeError(
+            f'state {state.sequence} of {state.agent!r}: expected observations {(batch, size)}, '
+            f'received {state.observation.shape}'
+        )
+    alike = (
+        (batch,)
+        == state.episode.shape
+        == state.step.shape
+        == state.window.shape
+        == state.phase.shape
+        == state.ending.shape
+        == state.applied.shape
+    )
+    if not alike:
+        names = ('episode', 'step', 'window', 'phase', 'ending', 'applied')
+        shapes = {name: getattr(state, name).shape for name in names}
+        name = next(name for name in names if shapes[name] != (batch,))
+        raise ShapeError(
+            f'state {state.sequence} of {state.agent!r}: expected {batch} values of {name}, '
+            f'received {shapes[name]}'
+        )
+
+
+def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
+    """Refuse reward-prediction errors that do not fit the agent's instances.
+
+    Raises:
+        ShapeError: arrays of unequal length.
+        InvalidValueError: not finite, or an instance that does not exist or is named twice.
+    """
+    count = len(rpe.instance)
+    if not count == len(rpe.window) == len(rpe.reward) == len(rpe.baseline) == len(rpe.rpe):
+        lengths = {
+            name: len(getattr(rpe, name)) for name in ('window', 'reward', 'baseline', 'rpe')
+        }
+        name = next(name for name, length in lengths.items() if length != count)
+        raise ShapeError(
+            f'RPE {rpe.sequence} of {rpe.agent!r}: expected {count} values of {name}, '
+            f'received {lengths[name]}'
+        )
+    if not count:
+        return
+    # What is not finite has no finite square; nor may large numbers, which are looked at too.
+    squares = float(np.vdot(rpe.rpe, rpe.rpe)) + float(np.vdot(rpe.baseline, rpe.baseline))
+    if not (math.isfinite(squares) or np.isfinite([rpe.rpe, rpe.baseline]).all()):
+        raise InvalidValueError(
+            f'RPE {rpe.sequence} of {rpe.agent!r}: received rpe {rpe.rpe.tolist()} and baseline '
+            f'{rpe.baseline.tolist()}, expected finite numbers'
+        )
+    check_instances(rpe.instance, info.spec.instances, f'RPE {rpe.sequence} of {rpe.agent!r}')
+
+
+def check_instances(instance: UInt32, instances: int, what: str) -> None:
+    """Refuse indices [K], at least one, that are not each an instance, in order, once.
+
+    Raises:
+        InvalidValueError: beginning with ``what``.
+    """
+    if len(instance) > 1 and np.count_nonzero(instance[1:] <= instance[:-1]):
+        raise InvalidValueError(f'{what}: instances must be in rising order, each at most once')
+    if int(instance[-1]) >= instances:
+        raise InvalidValueError(
+            f'{what}: instance {int(instance[-1])} does not exist, expected less than {instances}'
+        )

@@ -1,0 +1,118 @@
+"""What the parts promise each other, and the whole cycle in a few lines.
+
+The cycle, in one process and without ROS (``nrl_ros.learning.loop`` is this, with counters)::
+
+    learner.join(episodes.info)
+    state, reward = episodes.begin(seed=0)
+    while True:
+        neuromodulator.observe(state)                            # where a critic values states
+        if reward is not None:
+            learner.reinforce(neuromodulator.evaluate(reward))   # closes credit windows
+        action = learner.act(state)                              # noise, traces
+        state, reward = episodes.advance(action)                 # steps the environment
+
+Over ROS 2 the three objects live in three nodes and the four arrows between them are topics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.learning.heads import PolicyHead
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+
+Array = NDArray[Any]
+# Postsynaptic rows [K, B, N] and presynaptic rows [K, B, M] of one step, when called: what the
+# step adds to the eligibility trace is the sum over K of their outer products, layer by layer.
+# A rule whose traces are 'whole' gives them as they are, [1, B, W], and no presynaptic rows.
+Rows = Callable[[], tuple[Array, Array]]
+
+
+class PlasticityRule(Protocol):
+    """A learning rule: how acting is disturbed, and what a step adds to the eligibility trace.
+
+    One rule a file in ``nrl_ros/learning/rules``, listed in its ``RULES``. Frozen; what may change
+    while it runs is changed by making another one.
+
+    Attributes:
+        name: under which settings know it.
+        trace_form: 'outer': a step adds outer products of rows; 'whole': it adds to every weight.
+        memory: its settings, beside ``samples``, that decide what a snapshot of it means.
+    """
+
+    name: ClassVar[str]
+    trace_form: ClassVar[str]
+    memory: ClassVar[tuple[str, ...]]
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise [1]."""
+        ...
+
+    @property
+    def samples(self) -> int:
+        """K, rows that a step adds to the trace."""
+        ...
+
+    def with_sigma(self, sigma: float) -> PlasticityRule:
+        """The same rule with other noise."""
+        ...
+
+    def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
+        """Rows and components of the noise that a step of B instances takes."""
+        ...
+
+    def scales(self, spec: NetworkSpec) -> list[float]:
+        """Factor c of each layer's update."""
+        ...
+
+    def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
+        """The rule at work for one agent.
+
+        Args:
+            network: whose weights are used; its arrays stay the same ones.
+            head: of the policy.
+            batch: B, instances of the agent.
+            source: pass from which actions are drawn: 0 the clean, 1 the first noisy one; of no
+                meaning to a rule that has only one of them.
+        """
+        ...
+
+
+class Explorer(Protocol):
+    """A plasticity rule at work for the B instances of one agent."""
+
+    def set_sigma(self, sigma: float) -> None:
+        """Change the noise from the next step on; rows not yet asked for keep theirs."""
+        ...
+
+    def greedy(self, observation: Array) -> Array:
+        """Most probable choice [B, A], without noise and without random numbers."""
+        ...
+
+    def explore(
+        self, observation: Array, noise: Array, generator: np.random.Generator
+    ) -> tuple[Array, Rows]:
+        """Act, and leave what is not needed for acting to be asked for later.
+
+        Args:
+            observation: [B, O].
+            noise: unit noise of the rule's ``noise_size``; may be overwritten.
+            generator: for drawing actions.
+
+        Returns:
+            The choice [B, A], and the rows for the trace, to be asked for before the next step.
+        """
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """What it has learned or remembers beside the weights, as plain data and arrays."""
+        ...
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot of an explorer of the same rule and size."""
+        ...

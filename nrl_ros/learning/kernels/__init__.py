@@ -1,0 +1,1 @@
+"""The compiled part: the arithmetic of small networks, of traces and of bookkeeping."""

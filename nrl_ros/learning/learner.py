@@ -1,0 +1,441 @@
+"""The learner: one policy network that serves many agents and learns from broadcast RPEs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import (
+    CheckpointError,
+    InvalidValueError,
+    NrlError,
+    ProtocolError,
+)
+from nrl_ros.base.limits import Limits
+from nrl_ros.base.records import ActionBatch, RpeBatch, StateBatch
+from nrl_ros.learning.agent import ServedAgent
+from nrl_ros.learning.checks import check_rpe, check_state
+from nrl_ros.learning.credit import Creditable
+from nrl_ros.learning.introductions import Introductions
+from nrl_ros.learning.policy import policy_data, policy_of
+from nrl_ros.learning.serving import COUNTERS, AgentService
+from nrl_ros.learning.settings import LearnerSettings
+from nrl_ros.learning.snapshots import check_fingerprint, fingerprint
+from nrl_ros.learning.update import LearningStep
+
+Array = NDArray[Any]
+
+
+# States that one gap counts as, at most.
+_MOST_LOST = 2**32 - 1
+
+
+def no_boundary() -> int:
+    """Nothing is saved between learning and acting."""
+    return 0
+
+
+# What a snapshot of other content makes those raise that take it over.
+_MISFITS = (
+    NrlError, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError
+)  # fmt: skip
+
+
+class Learner(AgentService):
+    """Acts upon states, keeps traces, and learns when an RPE arrives.
+
+    Nothing here waits, reads a clock or logs: refused input raises one NrlError and is counted.
+
+    Args:
+        settings: what fixes it.
+        limits: how much agents may ask for; None: anything.
+
+    Attributes:
+        counters: what was lost, late, doubled, released or refused, by name.
+        identity: tells this learner's actions from those of another one on the same topics.
+        counted: how many RPEs of the newest call of ``reinforce`` counted.
+        frozen: act as always, learn nothing.
+        evaluating: act greedily and without noise, learn nothing.
+        at_boundary: called between learning and acting, where a snapshot continues bit for bit;
+            what it returns is the ``checkpoint`` of the action.
+    """
+
+    def __init__(self, settings: LearnerSettings, limits: Limits | None = None) -> None:
+        super().__init__(settings, limits)
+        self._frozen = False
+        self._evaluating = False
+        self.states = 0
+        self.steps = 0
+        self.identity = 0
+        self.counted = 0
+        self.at_boundary: Callable[[], int] = no_boundary
+
+    # ---------------------------------------------------------------- settings
+
+    @property
+    def settings(self) -> LearnerSettings:
+        """Settings in force."""
+        return self._settings
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Change eta from the next update on."""
+        self._settings = replace(self._settings, learning_rate=learning_rate)
+
+    def set_sigma(self, sigma: float) -> None:
+        """Change the noise from the next step on; recorded traces keep theirs."""
+        self._settings = replace(self._settings, rule=self._settings.rule.with_sigma(sigma))
+        self._spread_sigma()
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the learner acts without learning."""
+        return self._frozen
+
+    @frozen.setter
+    def frozen(self, value: bool) -> None:
+        self._frozen = value
+        if value:
+            self._release_all()
+
+    @property
+    def evaluating(self) -> bool:
+        """Whether the learner acts greedily, without noise and without learning."""
+        return self._evaluating
+
+    @evaluating.setter
+    def evaluating(self, value: bool) -> None:
+        self._evaluating = value
+        if value:
+            self._release_all()
+
+    def _release_all(self) -> None:
+        for agent in self._agents.values():
+            agent.settle()
+            agent.credit.release_all()
+
+    @property
+    def learning(self) -> bool:
+        """Whether RPEs change weights."""
+        return not (self._frozen or self._evaluating)
+
+    @property
+    def updates(self) -> int:
+        """Weight changes so far."""
+        return self._step.updates
+
+    @property
+    def windows_learned(self) -> int:
+        """Credit windows that the weights learned from."""
+        return self._step.windows_learned
+
+    @property
+    def absolute_rpe_sum(self) -> float:
+        """Of those windows, to tell their mean size."""
+        return self._step.absolute_rpe_sum
+
+    @property
+    def windows_open(self) -> int:
+        """Windows of all agents that still have a trace."""
+        for agent in self._agents.values():
+            agent.settle()
+        return sum(agent.credit.open_count for agent in self._agents.values())
+
+    # ------------------------------------------------------------------ acting
+
+    def receive(self, state: StateBatch) -> ActionBatch | None:
+        """Take a state: close windows, learn from what is due, act.
+
+        In lockstep, a state that closes windows waits until their RPEs are here, so that they
+        change the weights before the next action; ``reinforce`` then returns the action.
+
+        Returns:
+            The actions; for a state seen before the same ones again; None when RPEs are awaited.
+
+        Raises:
+            ProtocolError: unknown agent, other session, or out of order.
+            ShapeError: arrays do not fit the agent's spaces.
+            InvalidValueError: an observation is not finite.
+        """
+        agent = self._agents.get(state.agent)
+        if agent is None or agent.info.session != state.session:
+            agent = self._first_state(state)
+        agent.settle()
+        if state.sequence <= agent.sequence:
+            return self._again(agent, state)
+        pending = agent.pending
+        if pending is not None and pending.sequence == state.sequence:
+            self.counters['duplicate_states'] += 1
+            return None
+        try:
+            check_state(state, agent.info)
+            agent.credit.check(state)
+        except NrlError:
+            self.counters['invalid_states'] += 1
+            raise
+        lost = state.sequence - agent.sequence - 1
+        restored, agent.restored = agent.restored, False
+        if lost and restored:
+            # The environment went on meanwhile: RPEs of what was under way have long been sent.
+            agent.credit.release_all()
+        elif lost and agent.sequence >= 0:
+            # The number may be anything, and what is counted has to fit into a status.
+            self.counters['lost_states'] += min(lost, _MOST_LOST)
+            # What this state says of the newest action is not about the one recorded last.
+            agent.credit.forget_newest()
+        if state.learner not in (0, self.identity):
+            # Another learner's action was taken: what was drawn here did not happen.
+            self.counters['foreign_steps'] += len(state.phase)
+            state = replace(state, applied=np.zeros_like(state.applied))
+        creditable = agent.credit.observe(state)
+        if creditable is not None:
+            self.learn_from(agent, creditable)
+        if agent.info.lockstep and agent.credit.waiting:
+            agent.pending = state
+            return None
+        return self._act(agent, state)
+
+    def awaiting(self, name: str) -> StateBatch | None:
+        """The state of an agent that waits for RPEs, if any."""
+        agent = self._agents.get(name)
+        return None if agent is None else agent.pending
+
+    def release_waiting(self, name: str) -> ActionBatch | None:
+        """Give up waiting for RPEs that do not come: release their windows and act.
+
+        Returns:
+            The action for the state that waited, None when none did.
+        """
+        agent = self._agents.get(name)
+        if agent is None or agent.pending is None:
+            return None
+        agent.settle()
+        agent.credit.release_waiting()
+        return self._act(agent, agent.pending)
+
+    def _again(self, agent: ServedAgent, state: StateBatch) -> ActionBatch | None:
+        if agent.answer is not None and state.sequence == agent.answer.sequence:
+            self.counters['duplicate_states'] += 1
+            return agent.answer
+        self.counters['out_of_order_states'] += 1
+        raise ProtocolError(
+            f'agent {state.agent!r}: state {state.sequence} came after state {agent.sequence}'
+        )
+
+    def _act(self, agent: ServedAgent, state: StateBatch) -> ActionBatch:
+        assert self._policy is not None
+        agent.pending = None
+        checkpoint = self.at_boundary()
+        if self._evaluating:
+            choice = agent.explorer.greedy(state.observation)
+        else:
+            choice, rows = agent.explorer.explore(
+                state.observation, agent.noise.next(), agent.action_generator
+            )
+            if not self._frozen:
+                agent.acted(rows, state)
+        action = self._policy.head.to_action(choice)
+        if action.dtype.kind == 'f' and not np.isfinite(action).all():
+            raise InvalidValueError(
+                f'the policy gave agent {state.agent!r} an action that is not a number: its '
+                'weights have diverged; load an earlier checkpoint and lower '
+                'plasticity.learning_rate'
+            )
+        answer = ActionBatch(
+            state.agent,
+            state.session,
+            state.sequence,
+            state.episode,
+            state.step,
+            state.window,
+            action,
+            checkpoint,
+            state.stamp_ns,
+            self.identity,
+        )
+        agent.sequence = state.sequence
+        agent.answer = answer
+        self.states += 1
+        self.steps += len(state.phase)
+        return answer
+
+    @property
+    def awaits_rpes(self) -> bool:
+        """Whether any closed window waits for its RPE."""
+        return any(a.credit.waiting or a.credit.has_late for a in self._agents.values())
+
+    def prepare(self) -> None:
+        """Do what the last actions left over, draw noise ahead; for when nothing else is to do."""
+        for agent in self._agents.values():
+            agent.settle()
+            if not self._evaluating:
+                agent.noise.prepare()
+
+    # ---------------------------------------------------------------- learning
+
+    def reinforce(self, rpe: RpeBatch) -> ActionBatch | None:
+        """Learn from reward-prediction errors; those for an open window are held until it closes.
+
+        Returns:
+            The action for a state that waited for them, None otherwise.
+
+        Raises:
+            ProtocolError: unknown agent or other session.
+            ShapeError: arrays of unequal length.
+            InvalidValueError: an RPE is not finite, or an instance does not exist or is named
+                twice.
+        """
+        self.counted = 0
+        agent = self._agents.get(rpe.agent)
+        if agent is None or agent.info.session != rpe.session:
+            self._introduced.known(rpe.agent, rpe.session, 'reward-prediction error')
+            # It has sent no state, so that it has no windows.
+            self.counters['unknown_window_rpes'] += len(rpe.instance)
+            return None
+        agent.settle()
+        try:
+            check_rpe(rpe, agent.info)
+        except NrlError:
+            self.counters['invalid_rpes'] += 1
+            raise
+        # numpy takes ten times as long to find what numbers of another kind point at.
+        index = rpe.instance.astype(np.int64)
+        if not self.learning:
+            self.counters['ignored_rpes'] += len(rpe.instance)
+            agent.note_baseline(index, rpe.baseline)
+            self.counted = len(index)
+        else:
+            newest = agent.sequence if agent.pending is None else agent.pending.sequence
+            creditable = agent.credit.reinforce(
+                index, rpe.window, rpe.rpe, is_early=rpe.sequence <= newest
+            )
+            agent.note_baseline(index, rpe.baseline, agent.credit.refused)
+            self.counted = len(index) - len(agent.credit.refused)
+            if creditable is not None:
+                self.learn_from(agent, creditable)
+        if agent.pending is not None and not agent.credit.waiting:
+            return self._act(agent, agent.pending)
+        return None
+
+    def learn_from(self, agent: ServedAgent, creditable: Creditable) -> None:
+        """Learn from an agent's traces, see LearningStep."""
+        for other in self._agents.values():
+            # Rows may need the weights that acted, whichever agent's reward changes them.
+            other.settle()
+        if not self._step.learn(agent.credit.store, creditable, self._settings.learning_rate):
+            self.counters['rejected_updates'] += 1
+            assert self._policy is not None
+            agent.credit.clear_overflown(self._policy.network.spec)
+        elif self._step.changes_sigma:
+            self._spread_sigma()
+
+    # ------------------------------------------------------------ fused cycle
+
+    def unhindered(self, agent: ServedAgent) -> bool:
+        """Whether nothing but this agent's next step is to be looked after."""
+        return not (
+            self._frozen
+            or self._evaluating
+            or self.at_boundary is not no_boundary
+            or len(self._agents) != 1
+            or agent.pending is not None
+            or agent.credit.has_late
+        )
+
+    def plain_ascent(self) -> tuple[list[Array], list[float], float] | None:
+        """Weights, scales and rate of updates that are nothing but ``W += rate scale total``."""
+        scales = self._step.plain_scales
+        if scales is None or self._policy is None:
+            return None
+        return self._policy.network.weights, scales, self._settings.learning_rate
+
+    def acted(self, agent: ServedAgent, sequence: int) -> None:
+        """Note that an agent acts upon a state, its rows being in its traces."""
+        agent.sequence, agent.answer, agent.restored = sequence, None, False
+        self.states += 1
+        self.steps += agent.info.spec.instances
+
+    def learned(self, windows: int, rpe_size: float, *, rejected: bool) -> None:
+        """Note that weights were changed, or were not."""
+        if rejected:
+            self.counters['rejected_updates'] += 1
+        else:
+            self._step.note(windows, rpe_size)
+
+    # -------------------------------------------------------------- checkpoint
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that decides the future, as plain data and arrays (copies)."""
+        for agent in self._agents.values():
+            agent.settle()
+        return {
+            'settings': fingerprint(self._settings),
+            'learning_rate': self._settings.learning_rate,
+            'sigma': self._settings.rule.sigma,
+            **self._step.snapshot(),
+            **policy_data(self._policy),
+            'agents': {name: agent.snapshot() for name, agent in self._agents.items()}
+            | self._introduced.kept,
+            'counters': dict(self.counters),
+            'totals': [self.states, self.steps, self.updates, self.windows_learned],
+        }
+
+    def restore(self, snapshot: dict[str, Any], *, keep_settings: bool = False) -> None:
+        """Replace the learner's state; agents continue when they are of the same session.
+
+        Args:
+            snapshot: as saved.
+            keep_settings: leave learning rate and noise as they are now, instead of taking those
+                that were in force when it was saved.
+
+        Raises:
+            CheckpointError: the snapshot is one of another network; nothing was changed.
+        """
+        before = dict(vars(self))
+        try:
+            self._restore(snapshot, keep_settings)
+        except CheckpointError:
+            vars(self).update(before)
+            raise
+        except _MISFITS as error:
+            vars(self).update(before)
+            raise CheckpointError(
+                f'the content of the checkpoint does not fit: {type(error).__name__}: {error}; '
+                'it was written by another version of nrl_ros'
+            ) from error
+
+    def _restore(self, snapshot: dict[str, Any], keep_settings: bool) -> None:
+        """Replace the state, attribute by attribute: what is replaced is itself left as it was."""
+        settings = self._settings
+        check_fingerprint(snapshot['settings'], settings)
+        policy = policy_of(snapshot, settings, self._policy)
+        infos = self.agents
+        served = set(self._agents)
+        self._agents = {}
+        self._policy = None
+        absolute_rpe_sum = self.absolute_rpe_sum
+        self.states, self.steps, *learned = snapshot['totals']
+        self._step = LearningStep(settings)
+        self._step.absolute_rpe_sum = absolute_rpe_sum
+        self._step.restore(snapshot, *learned)
+        if policy is not None:
+            self._set_policy(policy)
+        self.counters = Counter(dict.fromkeys(COUNTERS, 0) | snapshot['counters'])
+        self._introduced = Introductions(self._limits, self.counters)
+        self._introduced.kept = dict(snapshot['agents'])
+        if not keep_settings:
+            self.set_learning_rate(snapshot['learning_rate'])
+            self.set_sigma(snapshot['sigma'])
+        for name, info in infos.items():
+            self.join(info) if name in served else self.introduce(info)
+
+    def baselines(self) -> dict[str, Any]:
+        """Running-average rewards as the neuromodulator last broadcast them, by agent."""
+        return {
+            name: {'baseline': agent.baseline.copy(), 'known': agent.baseline_known.copy()}
+            for name, agent in self._agents.items()
+        }

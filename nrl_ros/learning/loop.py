@@ -1,0 +1,63 @@
+"""The whole cycle in one process, without ROS: what the distributed run must equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nrl_ros.base.records import ActionBatch, RewardBatch, RpeBatch, StateBatch
+from nrl_ros.environments.episodes import Advance, Episodes
+from nrl_ros.learning.cycle import Cycle, suits
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.neuromodulator import Neuromodulator
+
+
+def answer(
+    learner: Learner, neuromodulator: Neuromodulator, state: StateBatch, reward: RewardBatch | None
+) -> tuple[ActionBatch, RpeBatch | None]:
+    """Let RPEs of closed windows change the weights, then act.
+
+    A window whose reward was refused is released, as it is over ROS 2 after a time-out.
+    """
+    neuromodulator.observe(state)
+    rpe = None if reward is None else neuromodulator.evaluate(reward)
+    action = learner.receive(state)
+    if rpe is not None:
+        acted = learner.reinforce(rpe)
+        action = acted if action is None else action
+    if action is None:
+        action = learner.release_waiting(state.agent)
+    assert action is not None
+    return action, rpe
+
+
+def run(
+    episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator, *, seed: int
+) -> Iterator[Advance]:
+    """Step for ever in lockstep, in few calls where that can be.
+
+    Args:
+        episodes: the environment's side.
+        learner: acts and learns.
+        neuromodulator: turns rewards into RPEs.
+        seed: of the environment.
+
+    Yields:
+        What each step gave, before it is acted upon; to be looked at before the next one.
+    """
+    learner.join(episodes.info)
+    action = answer(learner, neuromodulator, episodes.begin(seed), None)[0].action
+    cycle = None
+    may_fuse = suits(episodes, learner, neuromodulator)
+    while True:
+        advance = episodes.advance(action) if cycle is None else cycle.advance(action)
+        yield advance
+        if cycle is not None and not cycle.fits:
+            cycle = None
+        quick = None if cycle is None else cycle.answer()
+        if quick is not None:
+            action = quick
+            continue
+        action = answer(learner, neuromodulator, advance.state, advance.reward)[0].action
+        if cycle is None and may_fuse and neuromodulator.averages(episodes.info) is not None:
+            may_fuse = suits(episodes, learner, neuromodulator)
+            cycle = Cycle(episodes, learner, neuromodulator) if may_fuse else None

@@ -1,0 +1,371 @@
+"""Reward-prediction error: how much better a reward is than what its instance is used to."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import (
+    ConfigError,
+    InvalidValueError,
+    NrlError,
+    ProtocolError,
+    ShapeError,
+)
+from nrl_ros.base.limits import Limits
+from nrl_ros.base.records import AgentInfo, RewardBatch, RpeBatch, StateBatch
+from nrl_ros.learning.baselines.critic import Critic, CriticSettings
+from nrl_ros.learning.checks import check_instances
+from nrl_ros.learning.kernels.books import NativeAverages
+from nrl_ros.learning.kernels.library import available
+
+# Sessions of one agent that are kept side by side: the one of now, and what a restart leaves.
+_SESSIONS = 4
+# Messages in a row that are nothing but duplicates before they are believed.
+_REFUSED_IN_A_ROW = 8
+BASELINES = ('running_average', 'critic', 'none')
+
+
+@dataclass(frozen=True)
+class RpeSettings:
+    """How rewards become reward-prediction errors.
+
+    Attributes:
+        rate: lambda, step of the running average, in (0, 1] (authors: 0.66).
+        scale: 'none', or 'absolute_reward': ``delta / |r|``, delta itself where r is 0 (authors: on
+            the Gym tasks).
+        order: 'before': delta is taken before the average moves (authors); 'after': after it.
+        baseline: what a reward is compared with: 'running_average', a 'critic', or 'none'.
+        critic: of the baseline 'critic'.
+    """
+
+    rate: float = 0.66
+    scale: str = 'none'
+    order: str = 'before'
+    baseline: str = 'running_average'
+    critic: CriticSettings = field(default_factory=CriticSettings)
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        if not (math.isfinite(self.rate) and 0.0 < self.rate <= 1.0):
+            raise ConfigError(f'rate must be in (0, 1], received {self.rate}')
+        if self.scale not in ('none', 'absolute_reward'):
+            raise ConfigError(f"scale must be 'none' or 'absolute_reward', received {self.scale!r}")
+        if self.order not in ('before', 'after'):
+            raise ConfigError(f"order must be 'before' or 'after', received {self.order!r}")
+        if self.baseline not in BASELINES:
+            raise ConfigError(f'baseline: expected {BASELINES}, received {self.baseline!r}')
+
+
+Floats = NDArray[np.float64]
+
+
+@dataclass
+class _Agent:
+    session: int
+    baseline: NDArray[np.float64]
+    known: NDArray[np.bool_]
+    last_window: NDArray[np.int64]
+    native: NativeAverages | None = None
+    last_answer: RpeBatch | None = None
+    # Rewards whose state has not come yet, which a critic has to see.
+    early: RewardBatch | None = None
+    # Messages that were answered.
+    rewarded: int = 0
+    # Messages in a row of which every reward was a duplicate, and the sequence of the newest.
+    refused: tuple[int, int] = (0, -1)
+
+
+def _rpe_batch(reward: RewardBatch, baseline: Floats, rpe: Floats, identity: int) -> RpeBatch:
+    return RpeBatch(
+        reward.agent,
+        reward.session,
+        reward.sequence,
+        reward.instances,
+        reward.instance,
+        reward.episode,
+        reward.step,
+        reward.window,
+        reward.value,
+        baseline,
+        rpe,
+        reward.stamp_ns,
+        identity,
+    )
+
+
+class Neuromodulator:
+    """Keeps a running-average reward for each instance of each agent.
+
+    ``delta = r - r_mean; r_mean <- r_mean + rate (r - r_mean)``; the first reward sets the average,
+    so the first delta is 0 (paper, eq. for the RPE; order and scaling as its authors' program).
+    Instead of with the average a reward may be compared with what a critic expects of the states
+    (``critic.py``), which the neuromodulator then has to see, or with nothing.
+
+    Args:
+        settings: how rewards become errors.
+        limits: how much agents may ask for; None: anything.
+
+    Attributes:
+        settings: may be replaced while running.
+        identity: tells its errors from those of another one; 0: not said.
+        counters: duplicates, invalid rewards and the like, by name.
+    """
+
+    def __init__(self, settings: RpeSettings, limits: Limits | None = None) -> None:
+        self.settings = settings
+        self.identity = 0
+        self._limits = limits
+        self.counters: Counter[str] = Counter(
+            dict.fromkeys(
+                (
+                    'rewards',
+                    'duplicate_rewards',
+                    'invalid_rewards',
+                    'invalid_messages',
+                    'unmatched_rewards',
+                ),
+                0,
+            )
+        )
+        self.critic = Critic(settings.critic, limits) if settings.baseline == 'critic' else None
+        # By name and session; and the one of each name that was rewarded last.
+        self._agents: dict[str, dict[int, _Agent]] = {}
+        self._newest: dict[str, _Agent] = {}
+        self._restored: dict[str, Any] = {}
+
+    def observe(self, state: StateBatch) -> RpeBatch | None:
+        """Take a state; of no meaning without a critic.
+
+        Returns:
+            What ``evaluate`` would have returned for a reward that came before its state.
+
+        Raises:
+            ShapeError: it has another size than those before, or arrays of unequal length.
+            InvalidValueError: an observation is not finite.
+            LimitError: it is larger than the limits allow.
+        """
+        if self.critic is None:
+            return None
+        try:
+            self.critic.observe(state)
+        except NrlError:
+            self.counters['invalid_messages'] += 1
+            raise
+        agent = self._agents.get(state.agent, {}).get(state.session)
+        early = None if agent is None else agent.early
+        if agent is None or early is None or early.sequence > state.sequence:
+            return None
+        agent.early = None
+        return self.evaluate(early)
+
+    def evaluate(self, reward: RewardBatch) -> RpeBatch | None:
+        """Turn rewards into reward-prediction errors.
+
+        A message seen before gets the same answer again; single rewards that are not finite or
+        whose window was rewarded before are left out and counted, with a critic also those whose
+        states it has not seen.
+
+        Returns:
+            One entry for each valid reward, or None when there is none, or when the critic has not
+            seen the state yet that the reward came with.
+
+        Raises:
+            ShapeError: arrays of unequal length.
+            InvalidValueError: an instance does not exist or is named twice.
+            ProtocolError: the agent changed its number of instances within a session.
+            LimitError: it has more instances, or there are more agents, than the limits allow.
+        """
+        try:
+            self._check(reward)
+            agent = self._agent(reward)
+        except NrlError:
+            self.counters['invalid_messages'] += 1
+            raise
+        last = agent.last_answer
+        if last is not None and last.sequence == reward.sequence:
+            self.counters['duplicate_rewards'] += len(reward.instance)
+            return last
+        if self.critic is not None and self.critic.waits_for(reward):
+            before = agent.early
+            if before is not None and before.sequence != reward.sequence:
+                self.counters['unmatched_rewards'] += len(before.instance)
+            agent.early = reward
+            return None
+        answer = self._answer_plain(reward, agent)
+        if answer is None:
+            if self._is_ahead(reward, agent):
+                agent.last_window[reward.instance.astype(np.int64)] = reward.window - 1.0
+            reward = self._valid_part(reward, agent)
+            if not len(reward.instance):
+                return None
+            answer = self._answer(reward, agent)
+        agent.last_answer = answer
+        agent.rewarded += 1
+        agent.refused = (0, -1)
+        self.counters['rewards'] += len(reward.instance)
+        return answer
+
+    def _is_ahead(self, reward: RewardBatch, agent: _Agent) -> bool:
+        """Return whether what is known of an agent's windows cannot be true.
+
+        One reward with a window far ahead, which nobody can tell from a true one, would have every
+        true one refused for ever: when message after message, each later than the one before, is
+        nothing but duplicates, they are right.
+        """
+        if (reward.window > agent.last_window[reward.instance.astype(np.int64)]).any():
+            agent.refused = (0, -1)
+            return False
+        count, sequence = agent.refused
+        if reward.sequence > sequence:
+            agent.refused = (count + 1, reward.sequence)
+        return agent.refused[0] >= _REFUSED_IN_A_ROW
+
+    def _compare(self, reward: RewardBatch, agent: _Agent) -> tuple[Floats, Floats]:
+        """What rewards are compared with, and their averages from now on."""
+        index, value, settings = reward.instance.astype(np.int64), reward.value, self.settings
+        before = np.where(agent.known[index], agent.baseline[index], value)
+        after = before + settings.rate * (value - before)
+        if self.critic is not None:
+            return self.critic.expect(reward)[0], after
+        if settings.baseline == 'none':
+            return np.zeros(len(value)), after
+        return (before if settings.order == 'before' else after), after
+
+    def _answer_plain(self, reward: RewardBatch, agent: _Agent) -> RpeBatch | None:
+        """The answer in one call, where nothing is wrong and no critic is asked."""
+        settings = self.settings
+        if agent.native is None or self.critic is not None:
+            return None
+        compared = agent.native.compare(
+            reward.instance,
+            reward.window,
+            reward.value,
+            rate=settings.rate,
+            order='never' if settings.baseline == 'none' else settings.order,
+            scaled=settings.scale == 'absolute_reward',
+        )
+        return None if compared is None else _rpe_batch(reward, *compared, self.identity)
+
+    def _answer(self, reward: RewardBatch, agent: _Agent) -> RpeBatch:
+        # numpy takes ten times as long to find what numbers of another kind point at.
+        index, value = reward.instance.astype(np.int64), reward.value
+        expected, after = self._compare(reward, agent)
+        rpe = value - expected
+        if self.critic is not None:
+            if not np.isfinite(rpe).all():
+                raise InvalidValueError(
+                    f'the critic values states of {reward.agent!r} at numbers that are not finite: '
+                    'its weights have diverged; lower critic.learning_rate, or set '
+                    'critic.optimiser to layer_normalised'
+                )
+            self.critic.learn(reward, index, rpe)
+        if self.settings.scale == 'absolute_reward':
+            size = np.abs(value)
+            rpe = rpe / np.where(size > 0.0, size, 1.0)
+        agent.baseline[index] = after
+        agent.known[index] = True
+        agent.last_window[index] = reward.window
+        return _rpe_batch(reward, after, rpe, self.identity)
+
+    def _check(self, reward: RewardBatch) -> None:
+        count = len(reward.instance)
+        alike = count == len(reward.episode) == len(reward.step)
+        if not (alike and count == len(reward.window) == len(reward.value)):
+            parts = ('episode', 'step', 'window', 'value')
+            lengths = {name: len(getattr(reward, name)) for name in parts}
+            raise ShapeError(
+                f'reward of {reward.agent!r}: expected {count} values as in instance, '
+                f'received {lengths}'
+            )
+        if count:
+            check_instances(reward.instance, reward.instances, f'reward of {reward.agent!r}')
+
+    def _valid_part(self, reward: RewardBatch, agent: _Agent) -> RewardBatch:
+        finite = np.isfinite(reward.value)
+        matched = finite if self.critic is None else self.critic.expect(reward)[1]
+        fresh = reward.window > agent.last_window[reward.instance.astype(np.int64)]
+        keep = finite & fresh & matched
+        if np.count_nonzero(keep) == len(keep):
+            return reward
+        self.counters['invalid_rewards'] += int((~finite).sum())
+        self.counters['duplicate_rewards'] += int((finite & ~fresh).sum())
+        self.counters['unmatched_rewards'] += int((finite & fresh & ~matched).sum())
+        parts = ('instance', 'episode', 'step', 'window', 'value')
+        return replace(reward, **{name: getattr(reward, name)[keep] for name in parts})
+
+    def _agent(self, reward: RewardBatch) -> _Agent:
+        """Return what is kept of the session that rewards are of.
+
+        Sessions of one agent are kept side by side: neither a reward that was sent before a restart
+        nor one of a session that there is not changes what the others are compared with.
+        """
+        count = reward.instances
+        sessions = self._agents.get(reward.agent, {})
+        agent = sessions.get(reward.session)
+        if agent is None:
+            return self._begin(reward, sessions)
+        if len(agent.baseline) != count:
+            raise ProtocolError(
+                f'agent {reward.agent!r} has {len(agent.baseline)} instances, '
+                f'its reward says {count}'
+            )
+        if self._newest.get(reward.agent) is not agent:
+            self._newest[reward.agent] = agent
+        return agent
+
+    def _begin(self, reward: RewardBatch, sessions: dict[int, _Agent]) -> _Agent:
+        """Begin a session; one of an environment that was restarted continues the averages."""
+        name, count = reward.agent, reward.instances
+        if self._limits is not None:
+            self._limits.check_sizes(name, count)
+            if not sessions:
+                self._limits.check_agents(name, len(self._agents))
+        baseline, known = np.zeros(count), np.zeros(count, np.bool_)
+        before = self._newest.get(name)
+        restored = self._restored.pop(name, None) if before is None else None
+        if before is not None and len(before.baseline) == count:
+            # The environment was restarted: its rewards are still the same kind of reward.
+            baseline[:], known[:] = before.baseline, before.known
+        elif restored is not None and len(restored['baseline']) == count:
+            baseline[:], known[:] = restored['baseline'], restored['known']
+        fresh = _Agent(reward.session, baseline, known, np.full(count, -1, np.int64))
+        if available():
+            fresh.native = NativeAverages(
+                known=known, baseline=baseline, last_window=fresh.last_window
+            )
+        if len(sessions) >= _SESSIONS:
+            # The one that was rewarded least often, so that none that goes on is thrown out.
+            del sessions[min(sessions, key=lambda session: sessions[session].rewarded)]
+        sessions[reward.session] = fresh
+        self._agents[name] = sessions
+        self._newest[name] = fresh
+        return fresh
+
+    def averages(self, info: AgentInfo) -> NativeAverages | None:
+        """An agent's averages in the kernel, once it was rewarded in its session."""
+        agent = self._agents.get(info.agent, {}).get(info.session)
+        return None if agent is None else agent.native
+
+    @property
+    def mean_baseline(self) -> float:
+        """Mean over all instances that have one; NaN when none has."""
+        known = [agent.baseline[agent.known] for agent in self._newest.values()]
+        values = np.concatenate(known) if known else np.zeros(0)
+        return float(values.mean()) if len(values) else math.nan
+
+    def restore(self, baselines: dict[str, Any]) -> None:
+        """Start from saved averages.
+
+        Args:
+            baselines: by agent, ``baseline`` [B] and ``known`` [B], as the learner's checkpoint
+                has them.
+        """
+        self._agents.clear()
+        self._newest.clear()
+        self._restored = dict(baselines)

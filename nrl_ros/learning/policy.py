@@ -1,0 +1,136 @@
+"""What all agents of a learner share: the network, its head, and the spaces that both are for."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from nrl_ros.base.errors import CheckpointError, ShapeError
+from nrl_ros.base.records import ActionSpace, AgentInfo
+from nrl_ros.learning.heads import PolicyHead, make_head
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
+from nrl_ros.learning.settings import LearnerSettings
+from nrl_ros.learning.snapshots import network_data, network_of, space_data, space_of
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A network with the head that turns its outputs into actions.
+
+    Attributes:
+        network: its arrays stay the same ones.
+        head: of the action space.
+        space: what an action is.
+        manifest: what the numbers of observation and action mean; empty: not said.
+    """
+
+    network: Network
+    head: PolicyHead
+    space: ActionSpace
+    manifest: str = ''
+
+    @property
+    def weight_norm(self) -> float:
+        """Frobenius norm over all layers [1]."""
+        weights = self.network.weights
+        return math.sqrt(sum(float(np.square(w, dtype=np.float64).sum()) for w in weights))
+
+    def check(self, info: AgentInfo) -> None:
+        """Refuse an agent whose spaces do not fit.
+
+        Raises:
+            ShapeError: naming both.
+        """
+        expected = (self.network.spec.inputs, self.space)
+        if (info.spec.observation_size, info.spec.action) != expected:
+            raise ShapeError(
+                f'agent {info.agent!r} has {info.spec.observation_size} observations and '
+                f'{info.spec.action}, the network expects {expected[0]} and {expected[1]}; '
+                'start another learner, in another namespace, for it'
+            )
+        different = _difference(self.manifest, info.spec.manifest)
+        if different:
+            raise ShapeError(
+                f'agent {info.agent!r} means other things by the same numbers than what was '
+                f'learned from: {different}; start another learner, in another namespace, for it'
+            )
+
+
+def _head(settings: LearnerSettings, space: ActionSpace) -> PolicyHead:
+    return make_head(space, action_std=settings.action_std, learn_std=settings.learn_std)
+
+
+def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
+    """A policy with fresh weights for the spaces of an agent."""
+    space = info.spec.action
+    head = _head(settings, space)
+    spec = NetworkSpec(
+        info.spec.observation_size,
+        settings.hidden,
+        head.outputs,
+        bias=settings.bias,
+        leak=settings.leak,
+        neuron=settings.neuron,
+    )
+    generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed)))
+    weights = xavier_normal(spec, generator, np.dtype(settings.precision))
+    return Policy(Network(spec, weights), head, space, info.spec.manifest)
+
+
+def policy_data(policy: Policy | None) -> dict[str, Any]:
+    """Space, sizes and weights as plain data (copies)."""
+    if policy is None:
+        return {'space': None, 'network': None, 'manifest': ''}
+    return {
+        'space': space_data(policy.space),
+        'network': network_data(policy.network),
+        'manifest': policy.manifest,
+    }
+
+
+def policy_of(
+    data: dict[str, Any], settings: LearnerSettings, served: Policy | None
+) -> Policy | None:
+    """The opposite of ``policy_data``.
+
+    Args:
+        data: as saved.
+        settings: of the learner that takes it.
+        served: what its agents need, None when there are none.
+
+    Raises:
+        CheckpointError: spaces, sizes, number format or values do not fit.
+    """
+    space = space_of(data['space'])
+    if served is not None and space is not None and served.space != space:
+        raise CheckpointError(f'the checkpoint is for {space}, the environment has {served.space}')
+    manifest = str(data.get('manifest', ''))
+    different = _difference(manifest, '' if served is None else served.manifest)
+    if different:
+        raise CheckpointError(
+            f'the checkpoint means other things by the same numbers than the environment: '
+            f'{different}; load one that was learned with this robot and task'
+        )
+    expected = None if served is None else served.network.spec
+    network = network_of(data['network'], settings, expected)
+    if network is None or space is None:
+        return None
+    return Policy(network, _head(settings, space), space, manifest)
+
+
+def first_difference(learned: str, received: str) -> tuple[str, str] | None:
+    """The lines in which two manifests first differ; None when they do not, or one is silent."""
+    if not learned or not received or learned == received:
+        return None
+    lines = zip_longest(learned.splitlines(), received.splitlines(), fillvalue='nothing')
+    return next((left, right) for left, right in lines if left != right)
+
+
+def _difference(learned: str, received: str) -> str:
+    """The same in words; empty for None."""
+    lines = first_difference(learned, received)
+    return '' if lines is None else f'learned with "{lines[0]}", received "{lines[1]}"'

@@ -1,0 +1,101 @@
+"""REINFORCE by backpropagation: the exact gradient that the other rules estimate."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.learning.heads import PolicyHead
+from nrl_ros.learning.interfaces import Explorer, Rows
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Backpropagation(NoiseRule):
+    """Eligibility ``e_l <- e_l + d log pi(a|s) / d a_l x_{l-1}T``, the yardstick.
+
+    With the same reward-prediction error as the other rules: the update is
+    ``eta delta sum_t grad log pi(a_t|s_t)``. There is no noise; sigma, norm and step scale are of
+    no meaning.
+
+    References:
+        Williams 1992, "Simple statistical gradient-following algorithms for connectionist
+        reinforcement learning", eq. 11.
+    """
+
+    name: ClassVar[str] = 'backpropagation'
+
+    def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
+        """None."""
+        return 0, spec.noise_components
+
+    def scales(self, spec: NetworkSpec) -> list[float]:
+        """The gradient is exact: 1."""
+        return [1.0] * len(spec.shapes)
+
+    def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
+        """See PlasticityRule; the source is always the clean pass.
+
+        Raises:
+            ConfigError: for spiking neurons, which have no gradient.
+        """
+        if network.spec.neuron != 'rate':
+            raise ConfigError(
+                f'backpropagation: {network.spec.neuron} neurons have no gradient, '
+                "expected network.neuron 'rate'"
+            )
+        return _Explorer(network, head, batch)
+
+
+def backpropagate(network: Network, presynaptic: Array, gradient: Array, out: Array) -> Array:
+    """Gradient of a function of the outputs with respect to all pre-activations.
+
+    Args:
+        network: whose weights are used.
+        presynaptic: inputs of every layer in the clean pass [B, M].
+        gradient: with respect to the outputs [B, n].
+        out: [B, N], overwritten.
+
+    Returns:
+        ``out``.
+    """
+    spec = network.spec
+    out[:, spec.noise_slices[-1]] = gradient
+    for layer in range(len(network.weights) - 1, 0, -1):
+        weight = network.weights[layer]
+        back = out[:, spec.noise_slices[layer]] @ weight
+        below = spec.noise_slices[layer - 1]
+        width = below.stop - below.start
+        start = spec.input_slices[layer].start
+        # LeakyReLU keeps the sign, so that activity tells the slope; the bias has no neuron below.
+        active = presynaptic[:, start : start + width] > 0.0
+        np.multiply(back[:, :width], np.where(active, 1.0, spec.leak), out=out[:, below])
+    return out
+
+
+class _Explorer(GreedyExplorer):
+    def __init__(self, network: Network, head: PolicyHead, batch: int) -> None:
+        super().__init__(network, head, batch)
+        self._network = network
+        self._post = np.zeros((batch, network.spec.noise_components), network.dtype)
+
+    def explore(
+        self, observation: Array, noise: Array, generator: np.random.Generator
+    ) -> tuple[Array, Rows]:
+        """See Explorer."""
+        z = self._quiet.run(observation, None, 0.0)[0]
+        choice = self._head.draw(z, generator)
+
+        def rows() -> tuple[Array, Array]:
+            pre = self._quiet.presynaptic()
+            gradient = self._head.gradient(z, choice)
+            return backpropagate(self._network, pre, gradient, self._post)[None], pre[None]
+
+        return choice, rows

@@ -1,0 +1,110 @@
+"""NRL without a clean pass: what the clean outputs would be is learned online."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.learning.heads import PolicyHead
+from nrl_ros.learning.interfaces import Explorer, Rows
+from nrl_ros.learning.networks.feed_forward import Network
+from nrl_ros.learning.networks.passes import make_passes
+from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
+
+Array = NDArray[Any]
+
+# Fixed random features of the observation, beside the observation itself and a constant.
+_FEATURES = 64
+_SEED = 20260101
+
+
+@dataclass(frozen=True)
+class LearnedReference(NoiseRule):
+    """``rho = log pi~(a|s) - log pi^(a|s)``, pi^ from outputs that are predicted, not computed.
+
+    A linear readout of the observation and of fixed random features of it follows the noisy
+    outputs by the normalised delta rule, and so their mean over the noise. Its error h at
+    an action does not depend on the noise of the step: at a given action it adds variance to the
+    estimate and no bias. But actions are drawn from the noisy pass, so that noise and action go
+    together, and averaged over both each action's gradient counts ``1 + h`` times. As rho is of
+    order sigma and the error is not, this needs noise well above that of a rule with a clean pass.
+
+    Attributes:
+        reference_rate: step of the readout, in (0, 1].
+
+    Raises:
+        ConfigError: a setting is out of its range.
+
+    References:
+        Normalised delta rule: Widrow and Hoff 1960; Nagumo and Noda 1967.
+    """
+
+    reference_rate: float = 0.5
+
+    name: ClassVar[str] = 'learned_reference'
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        if not 0.0 < self.reference_rate <= 1.0:
+            raise ConfigError(f'reference_rate must be in (0, 1], received {self.reference_rate}')
+
+    def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
+        """See PlasticityRule; the source is always the noisy pass."""
+        return _Explorer(self, network, head, batch)
+
+
+class _Explorer(GreedyExplorer):
+    def __init__(
+        self, rule: LearnedReference, network: Network, head: PolicyHead, batch: int
+    ) -> None:
+        super().__init__(network, head, batch)
+        self._rule = rule
+        self._passes = make_passes(network, batch, 1)
+        spec = network.spec
+        generator = np.random.Generator(np.random.SFC64(_SEED))
+        scale = 1.0 / np.sqrt(spec.inputs)
+        self._mix = (generator.standard_normal((spec.inputs, _FEATURES)) * scale).astype(
+            network.dtype
+        )
+        self._offset = generator.uniform(-1.0, 1.0, _FEATURES).astype(network.dtype)
+        self._features = np.ones((batch, 1 + spec.inputs + _FEATURES), network.dtype)
+        self._readout = np.zeros((spec.outputs, self._features.shape[1]), network.dtype)
+
+    def set_sigma(self, sigma: float) -> None:
+        """See Explorer."""
+        self._rule = self._rule.with_sigma(sigma)
+
+    def explore(
+        self, observation: Array, noise: Array, generator: np.random.Generator
+    ) -> tuple[Array, Rows]:
+        """See Explorer."""
+        rule, inputs = self._rule, self._spec.inputs
+        z = self._passes.run(observation, noise, rule.sigma)[1]
+        choice = self._head.draw(z, generator)
+        features = self._features
+        features[:, 1 : 1 + inputs] = observation
+        np.tanh(observation @ self._mix + self._offset, out=features[:, 1 + inputs :])
+        predicted = features @ self._readout.T
+        both = self._head.log_probability(np.stack([z, predicted]), choice)
+        impact = both[:1] - both[1:]
+        error = (z - predicted) / np.einsum('bf,bf->b', features, features)[:, None]
+        self._readout += (rule.reference_rate / len(z)) * (error.T @ features)
+
+        def rows() -> tuple[Array, Array]:
+            post = rule.postsynaptic_(noise[None], impact, self._spec)
+            return post, self._passes.presynaptic()[None]
+
+        return choice, rows
+
+    def snapshot(self) -> dict[str, Any]:
+        """The readout."""
+        return {'readout': self._readout.copy()}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """See Explorer."""
+        self._readout[...] = snapshot['readout']

@@ -1,0 +1,87 @@
+"""Noisy-NRL: the clean pass is replaced by the mean of noisy ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.learning.heads import PolicyHead
+from nrl_ros.learning.interfaces import Explorer, Rows
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.networks.passes import make_passes
+from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule, check_count
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class NoisyReference(NoiseRule):
+    """``rho = log pi~(a|s) - log(mean of pi~_n(a|s))`` over N further noisy passes.
+
+    For a nervous system that cannot switch its noise off. The reference does not depend on the
+    noise of the pass that is credited, so that it adds variance, of order 1 / N, and no bias.
+    Actions are drawn from the credited pass.
+
+    Attributes:
+        reference_passes: N.
+
+    References:
+        Garcia Fernandez, Ahmad, van Gerven, arXiv 2503.23972, "noisy-NRL".
+    """
+
+    reference_passes: int = 8
+
+    name: ClassVar[str] = 'noisy_nrl'
+    memory: ClassVar[tuple[str, ...]] = ('reference_passes',)
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        check_count('reference_passes', self.reference_passes)
+
+    def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
+        """Of the credited pass, then of the N others."""
+        return batch * (1 + self.reference_passes), spec.noise_components
+
+    def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
+        """See PlasticityRule; the source is always the noisy pass."""
+        return _Explorer(self, network, head, batch)
+
+
+class _Explorer(GreedyExplorer):
+    def __init__(
+        self, rule: NoisyReference, network: Network, head: PolicyHead, batch: int
+    ) -> None:
+        super().__init__(network, head, batch)
+        self._rule = rule
+        self._batch = batch
+        self._passes = make_passes(network, batch, 1 + rule.reference_passes)
+
+    def set_sigma(self, sigma: float) -> None:
+        """See Explorer."""
+        self._rule = self._rule.with_sigma(sigma)
+
+    def explore(
+        self, observation: Array, noise: Array, generator: np.random.Generator
+    ) -> tuple[Array, Rows]:
+        """See Explorer."""
+        rule, batch = self._rule, self._batch
+        z = self._passes.run(observation, noise, rule.sigma)[1:]
+        choice = self._head.draw(z[0], generator)
+        log_probability = self._head.log_probability(z, choice)
+        impact = log_probability[:1] - log_mean_exp(log_probability[1:])
+
+        def rows() -> tuple[Array, Array]:
+            post = rule.postsynaptic_(noise[None, :batch], impact, self._spec)
+            return post, self._passes.presynaptic()[None, :batch]
+
+        return choice, rows
+
+
+def log_mean_exp(value: Array) -> Array:
+    """``log(mean(exp(v)))`` over the first axis, without overflow."""
+    largest = value.max(axis=0)
+    return np.asarray(largest + np.log(np.exp(value - largest).mean(axis=0)))

@@ -1,0 +1,144 @@
+"""Reward-modulated Hebbian learning: noise times presynaptic activity, without its impact."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.learning.heads import PolicyHead
+from nrl_ros.learning.interfaces import Explorer, Rows
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes
+from nrl_ros.learning.networks.passes import AnyPasses, make_passes
+from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
+
+Array = NDArray[Any]
+
+_ESTIMATES = ('explicit', 'running_mean')
+
+
+@dataclass(frozen=True)
+class RewardModulatedHebbian(NoiseRule):
+    """Eligibility ``e_l <- e_l + xi_l x_{l-1}T``: what the noise did is left to the reward to say.
+
+    With actions from the noisy policy, ``E[delta xi] = sigma^2 dE[r]/da``: right on average, but
+    every neuron's share stands against the whole of the reward's variance.
+
+    Attributes:
+        noise_estimate: 'explicit': the noise xi itself; 'running_mean': the pre-activation minus
+            its running mean, for a neuron that does not know its noise (Hoerzer et al., eq. 5).
+        estimate_rate: step of that running mean, in (0, 1].
+
+    Raises:
+        ConfigError: a setting is out of its range.
+
+    References:
+        Legenstein et al. 2010, "A reward-modulated Hebbian learning rule can explain experimentally
+        observed network reorganization in a brain control task"; Hoerzer, Legenstein, Maass 2014,
+        "Emergence of complex computational structures from chaotic neural networks through
+        reward-modulated Hebbian learning".
+    """
+
+    noise_estimate: str = 'explicit'
+    estimate_rate: float = 0.2
+
+    name: ClassVar[str] = 'rmhl'
+    memory: ClassVar[tuple[str, ...]] = ('noise_estimate',)
+
+    def __post_init__(self) -> None:
+        """Check the settings."""
+        super().__post_init__()
+        if self.noise_estimate not in _ESTIMATES:
+            raise ConfigError(
+                f'noise_estimate: expected one of {_ESTIMATES}, received {self.noise_estimate!r}'
+            )
+        if not 0.0 < self.estimate_rate <= 1.0:
+            raise ConfigError(f'estimate_rate must be in (0, 1], received {self.estimate_rate}')
+
+    def scales(self, spec: NetworkSpec) -> list[float]:
+        """The noise is not normalised: 1."""
+        return [1.0] * len(spec.shapes)
+
+    def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
+        """See PlasticityRule; the source is always the noisy pass.
+
+        Raises:
+            ConfigError: a running mean of spiking neurons.
+        """
+        if self.noise_estimate == 'explicit':
+            return _Explorer(self, network, head, batch, make_passes(network, batch, 1))
+        if network.spec.neuron != 'rate':
+            raise ConfigError(
+                f'rmhl: {network.spec.neuron} neurons keep no pre-activation, '
+                "expected noise_estimate 'explicit'"
+            )
+        return _EstimatingExplorer(self, network, head, batch)
+
+
+class _Explorer(GreedyExplorer):
+    def __init__(
+        self,
+        rule: RewardModulatedHebbian,
+        network: Network,
+        head: PolicyHead,
+        batch: int,
+        passes: AnyPasses,
+    ) -> None:
+        super().__init__(network, head, batch)
+        self._rule = rule
+        self._passes = passes
+
+    def set_sigma(self, sigma: float) -> None:
+        """See Explorer."""
+        self._rule = self._rule.with_sigma(sigma)
+
+    def explore(
+        self, observation: Array, noise: Array, generator: np.random.Generator
+    ) -> tuple[Array, Rows]:
+        """See Explorer."""
+        sigma = self._rule.sigma
+        z = self._passes.run(observation, noise, sigma)
+        choice = self._head.draw(z[1], generator)
+
+        def rows() -> tuple[Array, Array]:
+            return self._post(noise, sigma)[None], self._passes.presynaptic()[None]
+
+        return choice, rows
+
+    def _post(self, noise: Array, sigma: float) -> Array:
+        noise *= sigma
+        return noise
+
+
+class _EstimatingExplorer(_Explorer):
+    """Keeps a running mean of every neuron's pre-activation, for each instance."""
+
+    def __init__(
+        self, rule: RewardModulatedHebbian, network: Network, head: PolicyHead, batch: int
+    ) -> None:
+        # Pre-activations are what it needs, and the compiled step keeps none.
+        self._numpy = Passes(network, batch, 1)
+        super().__init__(rule, network, head, batch, self._numpy)
+        self._mean = np.zeros((batch, network.spec.noise_components), network.dtype)
+        self._started = False
+
+    def _post(self, noise: Array, sigma: float) -> Array:
+        activation = self._numpy.preactivation()
+        if not self._started:
+            self._mean[...] = activation
+            self._started = True
+        estimate: Array = activation - self._mean
+        self._mean += self._rule.estimate_rate * estimate
+        return estimate
+
+    def snapshot(self) -> dict[str, Any]:
+        """The running means."""
+        return {'mean': self._mean.copy(), 'started': self._started}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """See Explorer."""
+        self._mean[...] = snapshot['mean']
+        self._started = bool(snapshot['started'])

@@ -1,0 +1,115 @@
+"""Weight perturbation: noise in the weights instead of in the neurons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.learning.heads import PolicyHead
+from nrl_ros.learning.interfaces import Explorer, Rows
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule, normalise_
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class WeightPerturbation(NoiseRule):
+    """``e <- e + rho z / (sigma |z|^2)`` with noise sigma z in every weight, of each instance.
+
+    The clean pass is compared with one whose weights are disturbed. There are as many noise
+    dimensions as weights, so that its estimate is noisier than NRL's by about the number of inputs
+    of a neuron; and every instance has a matrix of its own to multiply with.
+
+    References:
+        Jabri and Flower 1992, "Weight perturbation"; Werfel, Xie, Seung 2005, "Learning curves for
+        stochastic gradient descent in linear feedforward networks".
+    """
+
+    name: ClassVar[str] = 'weight_perturbation'
+    trace_form: ClassVar[str] = 'whole'
+
+    def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
+        """Noise in every weight."""
+        return batch, spec.weight_count
+
+    def scales(self, spec: NetworkSpec) -> list[float]:
+        """Factor c: what the norm ran over, or one."""
+        counts = [float(n_out * n_in) for n_out, n_in in spec.shapes]
+        if self.step_scale == 'layer_width':
+            return [float(n_out) for n_out, _ in spec.shapes]
+        if self.step_scale == 'one':
+            return [1.0] * len(counts)
+        return counts if self.norm == 'layer' else [sum(counts)] * len(counts)
+
+    def norm_ends(self, spec: NetworkSpec) -> list[int]:
+        """Where each group of weights ends over which the norm runs."""
+        ends = list(accumulate(n_out * n_in for n_out, n_in in spec.shapes))
+        return ends if self.norm == 'layer' else ends[-1:]
+
+    def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
+        """See PlasticityRule.
+
+        Raises:
+            ConfigError: for spiking neurons.
+        """
+        if network.spec.neuron != 'rate':
+            raise ConfigError(
+                f'weight_perturbation does not know {network.spec.neuron} neurons, '
+                "expected network.neuron 'rate'"
+            )
+        return _Explorer(self, network, head, batch, source)
+
+
+class _Explorer(GreedyExplorer):
+    def __init__(
+        self, rule: WeightPerturbation, network: Network, head: PolicyHead, batch: int, source: int
+    ) -> None:
+        super().__init__(network, head, batch)
+        self._rule = rule
+        self._network = network
+        self._source = source
+        self._batch = batch
+
+    def set_sigma(self, sigma: float) -> None:
+        """See Explorer."""
+        self._rule = self._rule.with_sigma(sigma)
+
+    def _disturbed(self, observation: Array, noise: Array) -> Array:
+        """Outputs [B, n] with weights ``W + sigma z``, each instance with its own z."""
+        spec, at = self._spec, 0
+        activity = np.asarray(observation, self._network.dtype)
+        one = np.ones((self._batch, 1), self._network.dtype)
+        for layer, weight in enumerate(self._network.weights):
+            if layer:
+                activity = np.maximum(activity, spec.leak * activity)
+            if spec.bias:
+                activity = np.concatenate([activity, one], axis=1)
+            part = noise[:, at : at + weight.size].reshape(self._batch, *weight.shape)
+            change = np.einsum('boi,bi->bo', part, activity)
+            activity = activity @ weight.T + self._rule.sigma * change
+            at += weight.size
+        return activity
+
+    def explore(
+        self, observation: Array, noise: Array, generator: np.random.Generator
+    ) -> tuple[Array, Rows]:
+        """See Explorer."""
+        rule = self._rule
+        z = np.stack(
+            [self._quiet.run(observation, None, 0.0)[0], self._disturbed(observation, noise)]
+        )
+        choice = self._head.draw(z[self._source], generator)
+        log_probability = self._head.log_probability(z, choice)
+        impact = (log_probability[1:] - log_probability[0]) / rule.sigma
+
+        def rows() -> tuple[Array, Array]:
+            post = normalise_(noise[None], impact, rule.norm_ends(self._spec))
+            return post, post[..., :0]
+
+        return choice, rows

@@ -1,0 +1,114 @@
+"""The learner's network and settings as plain data for checkpoints, and back with every check."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nrl_ros.base.errors import CheckpointError
+from nrl_ros.base.records import ActionKind, ActionSpace
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.settings import LearnerSettings
+
+
+def fingerprint(settings: LearnerSettings) -> dict[str, Any]:
+    """Settings that decide what saved arrays mean."""
+    return {
+        'hidden': list(settings.hidden),
+        'bias': settings.bias,
+        'leak': settings.leak,
+        'precision': settings.precision,
+        'learn_std': settings.learn_std,
+        'rule': settings.rule.name,
+        'samples': settings.rule.samples,
+        'neuron': settings.neuron,
+        'optimiser': settings.optimiser,
+        'noise_shape': settings.noise_shape,
+        **{name: getattr(settings.rule, name) for name in settings.rule.memory},
+    }
+
+
+def check_fingerprint(received: dict[str, Any], settings: LearnerSettings) -> None:
+    """Refuse the checkpoint of another network.
+
+    Raises:
+        CheckpointError: naming what differs.
+    """
+    expected = fingerprint(settings)
+    if expected != received:
+        different = {
+            key: (received.get(key), value)
+            for key, value in expected.items()
+            if received.get(key) != value
+        }
+        raise CheckpointError(
+            f'the checkpoint is of another network: (received, expected) {different}; '
+            'start the learner with the settings of the checkpoint'
+        )
+
+
+def network_data(network: Network) -> dict[str, Any]:
+    """Sizes and weights (copies)."""
+    return {
+        'inputs': network.spec.inputs,
+        'outputs': network.spec.outputs,
+        'weights': [weight.copy() for weight in network.weights],
+    }
+
+
+def network_of(
+    data: dict[str, Any] | None, settings: LearnerSettings, served: NetworkSpec | None
+) -> Network | None:
+    """The network of ``network_data``, None where there was none yet.
+
+    Args:
+        data: as saved.
+        settings: of the learner that takes it.
+        served: sizes that its agents need, None when there are none.
+
+    Raises:
+        CheckpointError: sizes, number format or values do not fit.
+    """
+    if data is None:
+        return None
+    spec = NetworkSpec(
+        data['inputs'],
+        settings.hidden,
+        data['outputs'],
+        bias=settings.bias,
+        leak=settings.leak,
+        neuron=settings.neuron,
+    )
+    if served is not None and served != spec:
+        raise CheckpointError(f'the checkpoint is of {spec}, the learner serves {served}')
+    weights = [np.array(weight) for weight in data['weights']]
+    if any(weight.dtype != settings.precision for weight in weights):
+        raise CheckpointError(
+            f'the checkpoint has weights of {[str(w.dtype) for w in weights]}, '
+            f'expected {settings.precision}'
+        )
+    if not all(np.isfinite(weight).all() for weight in weights):
+        raise CheckpointError('the checkpoint has weights that are not finite')
+    return Network(spec, weights)
+
+
+def space_data(space: ActionSpace | None) -> dict[str, Any] | None:
+    """An action space as plain data."""
+    if space is None:
+        return None
+    return {
+        'kind': int(space.kind),
+        'sizes': list(space.sizes),
+        'low': list(space.low),
+        'high': list(space.high),
+    }
+
+
+def space_of(data: dict[str, Any] | None) -> ActionSpace | None:
+    """The opposite of ``space_data``."""
+    if data is None:
+        return None
+    return ActionSpace(
+        ActionKind(data['kind']), tuple(data['sizes']), tuple(data['low']), tuple(data['high'])
+    )

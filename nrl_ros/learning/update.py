@@ -1,0 +1,126 @@
+"""From traces and their reward-prediction errors to changed weights."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.learning.credit import Creditable
+from nrl_ros.learning.networks.feed_forward import Network
+from nrl_ros.learning.optimisers import OPTIMISERS, GradientAscent
+from nrl_ros.learning.schedule import Schedule
+from nrl_ros.learning.settings import LearnerSettings
+from nrl_ros.learning.traces import TraceStore
+
+Array = NDArray[Any]
+
+
+class LearningStep:
+    """Changes the weights of one network; knows nothing of agents and messages.
+
+    Args:
+        settings: of the learner; what may change while it runs is given with each call instead.
+
+    Attributes:
+        updates: weight changes so far.
+        windows_learned: credit windows that they came from.
+        absolute_rpe_sum: of those windows.
+    """
+
+    def __init__(self, settings: LearnerSettings) -> None:
+        self._scales_of = settings.rule.scales
+        self._network: Network | None = None
+        self._scales: list[float] = []
+        # One array of all, and its parts by layer.
+        self._flat: Array = np.zeros(0)
+        self._total: list[Array] = []
+        self._optimiser = OPTIMISERS[settings.optimiser]()
+        self._schedule = Schedule(settings.schedule)
+        self.updates = 0
+        self.windows_learned = 0
+        self.absolute_rpe_sum = 0.0
+
+    def serve(self, network: Network) -> None:
+        """Change the weights of this network from now on."""
+        self._network = network
+        self._scales = self._scales_of(network.spec)
+        shapes = network.spec.shapes
+        ends = np.cumsum([n_out * n_in for n_out, n_in in shapes])
+        self._flat = np.zeros(ends[-1], network.dtype)
+        parts = np.split(self._flat, ends[:-1])
+        self._total = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+
+    @property
+    def changes_sigma(self) -> bool:
+        """Whether updates change the noise."""
+        return self._schedule.changes_sigma
+
+    def sigma_factor(self) -> float:
+        """Factor of the noise as of now."""
+        return self._schedule.sigma_factor(self.updates)
+
+    def learn(self, store: TraceStore, creditable: Creditable, learning_rate: float) -> bool:
+        """``W_l <- W_l + eta c_l sum_i delta_i e_l,i``.
+
+        Returns:
+            False when the sum is not finite: one overflow would ruin the weights for ever, and the
+            traces are gone without a change.
+        """
+        assert self._network is not None
+        schedule = self._schedule
+        self._flat.fill(0.0)
+        if len(creditable.instances):
+            delta = schedule.clip(creditable.rpe)
+            store.add_to(self._total, creditable.instances, delta, creditable.carried)
+        heard = creditable.rpe
+        if creditable.late:
+            late = np.array([delta for _, delta in creditable.late])
+            for (trace, _), delta in zip(creditable.late, schedule.clip(late), strict=True):
+                trace.add_to(self._total, delta, self._network.spec)
+            heard = np.concatenate([heard, late])
+        # What is not finite has no finite square; nor may large numbers, which are looked at too.
+        squares = float(np.vdot(self._flat, self._flat))
+        if not (math.isfinite(squares) or np.isfinite(self._flat).all()):
+            return False
+        self._scale()
+        rate = learning_rate * schedule.rate_factor(self.updates)
+        self._optimiser.step(self._network.weights, self._total, rate)
+        schedule.heard(heard)
+        self.note(
+            len(creditable.instances) + len(creditable.late), float(np.add.reduce(np.abs(heard)))
+        )
+        return True
+
+    def note(self, windows: int, rpe_size: float) -> None:
+        """Count an update."""
+        self.updates += 1
+        self.windows_learned += windows
+        self.absolute_rpe_sum += rpe_size
+
+    @property
+    def plain_scales(self) -> list[float] | None:
+        """Factors of the layers where an update is the credit times them and the rate."""
+        plain = type(self._optimiser) is GradientAscent and self._schedule.idle
+        return self._scales if plain else None
+
+    def _scale(self) -> None:
+        first = self._scales[0]
+        if all(scale == first for scale in self._scales):
+            if first != 1.0:
+                self._flat *= first
+            return
+        for total, scale in zip(self._total, self._scales, strict=True):
+            total *= scale
+
+    def snapshot(self) -> dict[str, Any]:
+        """What optimiser and schedule remember, as plain data and arrays (copies)."""
+        return {'optimiser': self._optimiser.snapshot(), 'schedule': self._schedule.snapshot()}
+
+    def restore(self, snapshot: dict[str, Any], updates: int, windows_learned: int) -> None:
+        """Continue from a snapshot, with the counts that were kept beside it."""
+        self._optimiser.restore(snapshot['optimiser'])
+        self._schedule.restore(snapshot['schedule'])
+        self.updates, self.windows_learned = updates, windows_learned

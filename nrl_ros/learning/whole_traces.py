@@ -1,0 +1,80 @@
+"""Eligibility traces of rules that disturb every weight: kept whole, for every instance."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.learning.networks.feed_forward import NetworkSpec
+from nrl_ros.learning.traces import DetachedTrace
+
+Array = NDArray[Any]
+
+
+class WholeTraces:
+    """``e <- d e + A`` with A [B, W]. The newest step is kept apart so that it can be retracted."""
+
+    kind = 'whole'
+
+    def __init__(self, spec: NetworkSpec, instances: int, decay: float, dtype: Any) -> None:
+        self._spec = spec
+        self._decay = np.dtype(dtype).type(decay)
+        self._trace = np.zeros((instances, spec.weight_count), dtype)
+        self._newest = np.zeros_like(self._trace)
+        self._none = (
+            np.zeros((0, spec.noise_components), dtype),
+            np.zeros((0, spec.input_components), dtype),
+        )
+
+    def record(self, post: Array, pre: Array, index: Array | None) -> None:
+        """Bring the step before into the traces, keep this one [1, B, W]."""
+        who: Any = slice(None) if index is None else index
+        self._trace[who] = self._trace[who] * self._decay + self._newest[who]
+        self._newest[who] = post[0, who]
+
+    def retract(self, index: Array) -> None:
+        """Zero the newest step."""
+        self._newest[index] = 0.0
+
+    def _whole(self, index: Any) -> Array:
+        whole: Array = self._trace[index] * self._decay + self._newest[index]
+        return whole
+
+    def _layers(self, flat: Array) -> list[Array]:
+        layers, at = [], 0
+        for n_out, n_in in self._spec.shapes:
+            layers.append(flat[at : at + n_out * n_in].reshape(n_out, n_in))
+            at += n_out * n_in
+        return layers
+
+    def add_to(
+        self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
+    ) -> None:
+        """Weighted sum over instances, then clear."""
+        part = weight.astype(self._trace.dtype) @ self._whole(index)
+        for target, layer in zip(total, self._layers(part), strict=True):
+            target += layer
+        self.clear(index if carried is None else index[~carried])
+
+    def detach(self, instance: int, *, carried: bool = False) -> DetachedTrace:
+        """Copy a trace."""
+        detached = DetachedTrace(self._layers(self._whole(instance)), *self._none)
+        if not carried:
+            self.clear(np.array([instance]))
+        return detached
+
+    def clear(self, index: Array) -> None:
+        """Zero traces and newest steps."""
+        self._trace[index] = 0.0
+        self._newest[index] = 0.0
+
+    def snapshot(self) -> dict[str, Any]:
+        """Traces and newest steps."""
+        return {'kind': self.kind, 'trace': self._trace.copy(), 'newest': self._newest.copy()}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Copy traces and newest steps back."""
+        self._trace[...] = snapshot['trace']
+        self._newest[...] = snapshot['newest']

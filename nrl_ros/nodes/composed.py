@@ -1,0 +1,110 @@
+"""Runs all three nodes in one process and one thread.
+
+Start it with ``python -m nrl_ros.nodes.composed --ros-args ...``.
+
+The same nodes, topics, parameters and results as three processes, for machines with one core, for
+debuggers, and for looking at a whole run with one profiler.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from itertools import chain
+from typing import Any
+
+import rclpy
+
+from nrl_ros.base.errors import NrlError
+from nrl_ros.nodes.environment import EnvironmentNode
+from nrl_ros.nodes.learner import LearnerNode
+from nrl_ros.nodes.neuromodulator import NeuromodulatorNode
+from nrl_ros.ros.executor import StepExecutor
+from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.middleware import prepare_middleware
+from nrl_ros.ros.security import initialise, refused_in_one_line
+from nrl_ros.ros.signals import Signals
+
+# Rounds given to the learner for the last rewards after the environment has stopped.
+_LAST_ROUNDS = 5
+
+
+class _Together:
+    """What the executor asks of one node, answered for several."""
+
+    def __init__(self, nodes: Sequence[NrlNode[Any]]) -> None:
+        self._nodes = nodes
+        self.context = nodes[0].context
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in ('subscriptions', 'timers', 'guards', 'services', 'clients', 'waitables'):
+            raise AttributeError(name)
+        return chain.from_iterable(getattr(node, name) for node in self._nodes)
+
+
+class ComposedExecutor(StepExecutor):
+    """Spins several nodes in one thread.
+
+    Args:
+        nodes: at least one.
+        idle: called whenever all that is ready has been handled.
+    """
+
+    def __init__(self, nodes: Sequence[NrlNode[Any]], idle: Callable[[], None]) -> None:
+        super().__init__(nodes[0], idle)
+        for node in nodes[1:]:
+            self.add_node(node)
+        self._only = _Together(nodes)  # type: ignore[assignment]
+
+
+def compose(nodes: Sequence[NrlNode[Any]], signals: Signals) -> bool:
+    """Run nodes until one is done or a signal tells them to stop; the last one stops first.
+
+    Returns:
+        False when one could not be started or go on.
+    """
+
+    def idle() -> None:
+        for node in nodes:
+            node.idle()
+
+    executor = ComposedExecutor(nodes, idle)
+    try:
+        if not all(node.start(signals) for node in nodes):
+            return False
+        executor.run(lambda: signals.received != 0 or any(node.exit_requested for node in nodes))
+        nodes[-1].stop()
+        for _ in range(_LAST_ROUNDS):
+            executor.run_once()
+        for node in reversed(nodes[:-1]):
+            node.stop()
+        return not any(node.exit_code for node in nodes)
+    finally:
+        executor.shutdown(timeout_sec=1.0)
+        for node in nodes:
+            node.destroy_node()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run learner, neuromodulator and environment together.
+
+    Returns:
+        Exit code: 0, or 1 when a node could not be started (the reason is on stderr).
+    """
+    with Signals(last=True) as signals:
+        prepare_middleware()
+        try:
+            initialise(argv)
+            with refused_in_one_line():
+                nodes = [LearnerNode(), NeuromodulatorNode(), EnvironmentNode()]
+            return 0 if compose(nodes, signals) else 1
+        except NrlError as error:
+            sys.stderr.write(f'error: {error}\n')
+            return 1
+        finally:
+            # Destroys nodes that are still there, such as those made before one that failed.
+            rclpy.try_shutdown()
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

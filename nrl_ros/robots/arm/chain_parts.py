@@ -1,0 +1,261 @@
+"""The constant parts of a chain of joints, read from MuJoCo's model.
+
+Every joint is brought to the form "turn about z" (or "move along z"): the turn of its axis to z is
+multiplied into the constant parts on both sides of it. With parts C and joints Z(q) a point p of
+the tool lies at ``C_0 Z(q_0) C_1 Z(q_1) ... p``, as ``mj_kinematics`` computes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.couplings import chain_of, joints_of
+from nrl_ros.robots.arm.model import ArmModel
+
+SLIDE, HINGE = 2, 3  # mjtJoint.mjJNTSLIDE, mjJNTHINGE
+_EXACT = 1e-14
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A rotation [3, 3] and a translation [3] m, from the inner frame to the outer one."""
+
+    rotation: Float64 = field(default_factory=lambda: np.eye(3))
+    translation: Float64 = field(default_factory=lambda: np.zeros(3))
+
+    def __matmul__(self, other: Pose) -> Pose:
+        """First ``other``, then this one."""
+        return Pose(
+            self.rotation @ other.rotation, self.rotation @ other.translation + self.translation
+        )
+
+    def of(self, point: Float64) -> Float64:
+        """A point [3] of the inner frame, in the outer one."""
+        return np.asarray(self.rotation @ point + self.translation)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """One joint of the chain.
+
+    Attributes:
+        index: place in the commanded order of the joint that moves it.
+        hinge: whether it turns.
+        ratio: of its motion to that joint's; 1 where it is that joint.
+        reference: what is to be taken from ``ratio * commanded``, so that it reads zero.
+    """
+
+    index: int
+    hinge: bool
+    ratio: float
+    reference: float
+
+
+@dataclass
+class Parts:
+    """What a chain is made of.
+
+    Attributes:
+        joints: those that move, from the base to the tool.
+        before: the constant pose before each of them.
+        after: by body number, how many joints lie before it and its pose after the last of them.
+    """
+
+    joints: list[Joint]
+    before: list[Pose]
+    after: dict[int, tuple[int, Pose]]
+
+
+def matrix_of(quaternion: Float64) -> Float64:
+    """Rotation matrix [3, 3] of a unit quaternion in MuJoCo's order w, x, y, z."""
+    w, x, y, z = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
+    return np.array(
+        [
+            [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],
+            [2 * (x * y + w * z), 1 - 2 * (x * x + z * z), 2 * (y * z - w * x)],
+            [2 * (x * z - w * y), 2 * (y * z + w * x), 1 - 2 * (x * x + y * y)],
+        ]
+    )
+
+
+def snapped(pose: Pose) -> Pose:
+    """The pose with entries that are 0, 1 or -1 but for rounding set to just that."""
+
+    def snap(values: Float64) -> Float64:
+        whole = np.rint(values)
+        near = (np.abs(values - whole) < _EXACT) & (np.abs(whole) <= 1.0)
+        return np.where(near, whole, values)
+
+    return Pose(snap(pose.rotation), snap(pose.translation))
+
+
+def _to_axis(axis: Float64) -> Float64:
+    """A rotation [3, 3] that turns z to ``axis``; for x, y and z only exchanges coordinates."""
+    axis = axis / np.linalg.norm(axis)
+    # Start from the coordinate that the axis is least along, so that the cross product is sound.
+    other = np.zeros(3)
+    other[int(np.argmin(np.abs(axis)))] = 1.0
+    x = np.cross(other, axis)
+    x /= np.linalg.norm(x)
+    return np.column_stack([x, np.cross(axis, x), axis])
+
+
+def inverse(pose: Pose) -> Pose:
+    """The pose that takes another back."""
+    turned = pose.rotation.T
+    return Pose(turned, -turned @ pose.translation)
+
+
+def parts_of(model: ArmModel, body: int, frame: str = '') -> Parts:
+    """Take the chain to ``body`` apart.
+
+    Args:
+        model: the arm.
+        body: number of the last body.
+        frame: name of the site or body in whose frame it begins; empty: the model's root.
+
+    Raises:
+        ConfigError: there is no such frame, or joints move it.
+    """
+    mj = model.mj
+    pending = snapped(inverse(frame_pose(model, frame)))
+    parts = Parts([], [], {0: (0, pending)})
+    for link in chain_of(mj, body):
+        pending @= Pose(matrix_of(mj.body_quat[link]), np.array(mj.body_pos[link], np.float64))
+        for number in joints_of(mj, link):
+            axis = Pose(_to_axis(np.array(mj.jnt_axis[number], np.float64)))
+            # A hinge turns about its anchor, which is given in the body's frame.
+            hinge = bool(mj.jnt_type[number] == HINGE)
+            anchor = np.array(mj.jnt_pos[number], np.float64) if hinge else np.zeros(3)
+            ratios = model.couplings.ratio[number]
+            if not ratios.any():
+                pending @= _standing(model, number)
+                continue
+            index = int(np.flatnonzero(ratios)[0])
+            zero = float(mj.qpos0[mj.jnt_qposadr[number]]) - float(model.couplings.rest[number])
+            parts.before.append(snapped(pending @ Pose(translation=anchor) @ axis))
+            parts.joints.append(Joint(index, hinge, float(ratios[index]), zero))
+            pending = Pose(axis.rotation.T) @ Pose(translation=-anchor)
+        parts.after[link] = (len(parts.joints), pending)
+    return parts
+
+
+def _standing(model: ArmModel, number: int) -> Pose:
+    """What a joint that is held does to its body: nothing where it stands at its reference."""
+    mj = model.mj
+    by = float(model.couplings.rest[number]) - float(mj.qpos0[mj.jnt_qposadr[number]])
+    if not by:
+        return Pose()
+    axis = _to_axis(np.array(mj.jnt_axis[number], np.float64))
+    if mj.jnt_type[number] != HINGE:
+        return Pose(translation=by * axis[:, 2])
+    c, s = np.cos(by), np.sin(by)
+    turn = axis @ np.array([[c, -s, 0.0], [s, c, 0.0], [0.0, 0.0, 1.0]]) @ axis.T
+    anchor = np.array(mj.jnt_pos[number], np.float64)
+    return Pose(turn, anchor - turn @ anchor)
+
+
+def frames_of(model: ArmModel) -> list[str]:
+    """Names of the sites and bodies that no joint moves, the root first."""
+    mj = model.mj
+    fixed = [model.source.root]
+    # The physics engine calls its world so, whatever a URDF has for its root.
+    bodies = [(mj.body(number).name, number) for number in range(1, mj.nbody)]
+    sites = [(mj.site(number).name, int(mj.site_bodyid[number])) for number in range(mj.nsite)]
+    for name, body in (*bodies, *sites):
+        joints = [joint for link in chain_of(mj, body) for joint in joints_of(mj, link)]
+        if name and all(mj.joint(joint).name in model.held for joint in joints):
+            fixed.append(name)
+    return list(dict.fromkeys(fixed))
+
+
+def root_name(model: ArmModel) -> str:
+    """The name by which others know the frame of the model's root.
+
+    Of an MJCF that is a body which stands in its world without any offset, if there is one.
+    """
+    if model.source.is_urdf:
+        return model.source.root
+    for name in frames_of(model)[1:]:
+        pose = frame_pose(model, name)
+        if not pose.translation.any() and (pose.rotation == np.eye(3)).all():
+            return name
+    return model.source.root
+
+
+def frame_pose(model: ArmModel, name: str) -> Pose:
+    """Where a frame that stands still is, in the frame of the model's root.
+
+    Args:
+        model: the arm.
+        name: of a site or body; empty: the root.
+
+    Raises:
+        ConfigError: there is none of that name, or joints move it.
+    """
+    if name in ('', model.source.root):
+        return Pose()
+    known = frames_of(model)
+    if name not in known:
+        mj = model.mj
+        names = {mj.site(n).name for n in range(mj.nsite)} | {
+            mj.body(n).name for n in range(1, mj.nbody)
+        }
+        what = 'moves with the joints' if name in names else 'is not in the model'
+        raise ConfigError(
+            f'frame {name!r} {what}, expected one that stands still: {", ".join(known)}'
+        )
+    body, pose = seat_of(model, name)
+    while body:
+        pose = _seat_of_body(model, body) @ pose
+        body = int(model.mj.body_parentid[body])
+    return snapped(pose)
+
+
+def _seat_of_body(model: ArmModel, body: int) -> Pose:
+    """Where a body that no commanded joint moves sits in its parent's frame."""
+    mj = model.mj
+    pose = Pose(matrix_of(mj.body_quat[body]), np.array(mj.body_pos[body], np.float64))
+    for joint in joints_of(mj, body):
+        pose @= _standing(model, joint)
+    return pose
+
+
+def seat_of(model: ArmModel, name: str) -> tuple[int, Pose]:
+    """Number of the body that carries a site or is the named one, and the pose in its frame.
+
+    Raises:
+        ConfigError: there is no such site or body.
+    """
+    mj = model.mj
+    is_site, number = model.find(name)
+    if not is_site:
+        return number, Pose()
+    pose = Pose(matrix_of(mj.site_quat[number]), np.array(mj.site_pos[number], np.float64))
+    return int(mj.site_bodyid[number]), pose
+
+
+def place_of(model: ArmModel, parts: Parts, name: str) -> tuple[int, Pose]:
+    """How many joints move a site or body, and its pose in the frame after the last of them.
+
+    A place beside the chain counts as fixed to the link of the chain that carries it.
+
+    Raises:
+        ConfigError: there is no such site or body, or joints beside the chain move it.
+    """
+    mj = model.mj
+    body, pose = seat_of(model, name)
+    while body not in parts.after:
+        if any(model.couplings.moving[joint] for joint in joints_of(mj, body)):
+            raise ConfigError(
+                f'{name!r} is moved by a joint that follows others beside the way to the tool '
+                f'{model.tool!r}: it cannot be watched'
+            )
+        pose = _seat_of_body(model, body) @ pose
+        body = int(mj.body_parentid[body])
+    joints, frame = parts.after[body]
+    return joints, snapped(frame @ pose)

@@ -1,0 +1,237 @@
+"""What every joint of a model does when the commanded ones move: some follow, some are held."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.source import load_mujoco
+from nrl_ros.robots.arm.urdf import suggestion
+
+
+class Follower(NamedTuple):
+    """A joint that stands at ``ratio * leader + offset``, as of ``<mimic>`` of a URDF.
+
+    Attributes:
+        leader: number of the joint that it follows, -1 where it is held by an equality.
+        ratio: of its motion to the leader's.
+        offset: where it stands when the leader reads 0.
+        linear: False of a polynomial that bends, which is not followed.
+    """
+
+    leader: int
+    ratio: float
+    offset: float
+    linear: bool
+
+
+class Couplings(NamedTuple):
+    """Positions of all N joints of a model: ``rest + ratio @ commanded``.
+
+    Attributes:
+        rest: where each joint stands when the commanded ones read 0 [N], rad or m.
+        ratio: how each of them follows the J commanded ones [N, J].
+    """
+
+    rest: Float64
+    ratio: Float64
+
+    @property
+    def moving(self) -> NDArray[np.bool_]:
+        """Which joints move at all when the commanded ones do [N]."""
+        return np.asarray((self.ratio != 0.0).any(axis=1))
+
+
+def chain_of(mj: Any, body: int) -> list[int]:
+    """Numbers of the bodies from the world's child down to ``body``."""
+    chain = []
+    while body:
+        chain.append(body)
+        body = int(mj.body_parentid[body])
+    return chain[::-1]
+
+
+def joints_of(mj: Any, body: int) -> list[int]:
+    """Numbers of one body's own joints."""
+    first = int(mj.body_jntadr[body])
+    return list(range(first, first + int(mj.body_jntnum[body]))) if first >= 0 else []
+
+
+def followers_of(mj: Any) -> dict[int, Follower]:
+    """Joints that others lead: ``<mimic>`` of a URDF, ``<equality><joint>`` of an MJCF."""
+    kind = int(load_mujoco().mjtEq.mjEQ_JOINT)
+    found: dict[int, Follower] = {}
+    for number in range(mj.neq):
+        if int(mj.eq_type[number]) != kind or not mj.eq_active0[number]:
+            continue
+        joint, leader = int(mj.eq_obj1id[number]), int(mj.eq_obj2id[number])
+        constant, ratio, *bent = (float(value) for value in mj.eq_data[number, :5])
+        reference = float(mj.qpos0[mj.jnt_qposadr[joint]])
+        if leader < 0:
+            found[joint] = Follower(-1, 0.0, reference + constant, linear=True)
+            continue
+        other = float(mj.qpos0[mj.jnt_qposadr[leader]])
+        offset = reference + constant - ratio * other
+        found[joint] = Follower(leader, ratio, offset, linear=not any(bent))
+    return found
+
+
+def led_by(mj: Any, followers: Mapping[int, Follower], joint: int) -> Follower:
+    """Who leads a joint in the end, through others that follow: itself where nobody does.
+
+    Raises:
+        ConfigError: joints follow one another in a circle, or by a curve.
+    """
+    ratio, offset, seen = 1.0, 0.0, [joint]
+    while joint in followers:
+        follower = followers[joint]
+        if not follower.linear:
+            raise ConfigError(
+                f'joint {mj.joint(joint).name!r} follows {mj.joint(follower.leader).name!r} by a '
+                'polynomial that bends; only straight ones are followed'
+            )
+        ratio, offset = ratio * follower.ratio, offset + ratio * follower.offset
+        joint = follower.leader
+        if joint in seen:
+            names = ' -> '.join(mj.joint(each).name for each in [*seen, joint])
+            raise ConfigError(f'joints mimic one another in a circle: {names}')
+        if joint < 0:
+            break
+        seen.append(joint)
+    return Follower(joint, ratio, offset, linear=True)
+
+
+def couplings_of(
+    mj: Any, followers: Mapping[int, Follower], joints: Sequence[str], held: Mapping[str, float]
+) -> Couplings:
+    """How all joints stand.
+
+    Args:
+        mj: the compiled model.
+        followers: of it.
+        joints: the J commanded ones.
+        held: where others are held; those that are not named stand at their reference.
+    """
+    rest, ratio = np.zeros(mj.njnt), np.zeros((mj.njnt, len(joints)))
+    at = {mj.joint(name).id: place for place, name in enumerate(joints)}
+    for joint in scalar_joints(mj):
+        leader = _led_softly(mj, followers, joint)
+        if leader.leader in at:
+            ratio[joint, at[leader.leader]], rest[joint] = leader.ratio, leader.offset
+            continue
+        stands = 0.0
+        if leader.leader >= 0:
+            name = mj.joint(leader.leader).name
+            stands = held.get(name, float(mj.qpos0[mj.jnt_qposadr[leader.leader]]))
+        rest[joint] = leader.ratio * stands + leader.offset
+    return Couplings(rest, ratio)
+
+
+def _led_softly(mj: Any, followers: Mapping[int, Follower], joint: int) -> Follower:
+    """As led_by; a joint that cannot be followed stands at its reference."""
+    try:
+        return led_by(mj, followers, joint)
+    except ConfigError:
+        return Follower(joint, 1.0, 0.0, linear=True)
+
+
+def commanded(mj: Any, body: int, followers: Mapping[int, Follower]) -> list[str]:
+    """Names of the joints that move a body, from the base on; of a follower, its leader's.
+
+    Raises:
+        ConfigError: a joint on the way is free, a ball or without a name, or cannot be followed.
+    """
+    names: list[str] = []
+    scalar = set(scalar_joints(mj))
+    for link in chain_of(mj, body):
+        for joint in joints_of(mj, link):
+            if joint not in scalar:
+                raise ConfigError(
+                    f'joint {mj.joint(joint).name!r} of body {mj.body(link).name!r} is free or a '
+                    'ball: received a free or ball joint, expected hinge and slide joints between '
+                    'the base and the tool'
+                )
+            leader = led_by(mj, followers, joint).leader
+            if leader < 0:
+                continue
+            name = mj.joint(leader).name
+            if not name:
+                raise ConfigError(
+                    f'a joint of body {mj.body(link).name!r} has no name: give it one'
+                )
+            if name not in names:
+                names.append(name)
+    return names
+
+
+def check_wanted(
+    mj: Any, names: Sequence[str], known: Sequence[str], followers: Mapping[int, Follower]
+) -> None:
+    """See that joints can be commanded.
+
+    Raises:
+        ConfigError: one follows another, does not move the tool, or is named twice.
+    """
+    numbers = {mj.joint(number).name: number for number in scalar_joints(mj)}
+    for name in names:
+        number = numbers.get(name)
+        if number is not None and number in followers:
+            leader = followers[number].leader
+            of = 'an equality' if leader < 0 else repr(mj.joint(leader).name)
+            raise ConfigError(
+                f'joint {name!r} follows {of} (mimic) and is not commanded: leave it out of joints'
+            )
+        if name not in known:
+            raise ConfigError(
+                f'the model has no joint that moves the tool {name!r}{suggestion(name, known)}'
+            )
+    if not names or len(set(names)) != len(names):
+        raise ConfigError(f'joints must be named once each, received {list(names)}')
+
+
+def scalar_joints(mj: Any) -> list[int]:
+    """Numbers of the joints of one axis: hinges and slides."""
+    kinds = load_mujoco().mjtJoint
+    simple = (int(kinds.mjJNT_HINGE), int(kinds.mjJNT_SLIDE))
+    return [joint for joint in range(mj.njnt) if int(mj.jnt_type[joint]) in simple]
+
+
+class Posing:
+    """Puts a model's bodies where they are at positions of the commanded joints.
+
+    Args:
+        mj: the compiled model.
+        couplings: of its joints.
+    """
+
+    def __init__(self, mj: Any, couplings: Couplings) -> None:
+        self._mj = mj
+        mujoco = load_mujoco()
+        self.data = mujoco.MjData(mj)
+        self._kinematics = mujoco.mj_kinematics
+        scalar = np.array(scalar_joints(mj), dtype=np.intp)
+        self.data.qpos[mj.jnt_qposadr[scalar]] = couplings.rest[scalar]
+        moving = np.flatnonzero(couplings.moving)
+        self._address = np.array(mj.jnt_qposadr[moving], dtype=np.intp)
+        self._ratio, self._rest = couplings.ratio[moving], couplings.rest[moving]
+        # Without joints that follow, which is the usual arm, positions only change their order.
+        plain = len(moving) == couplings.ratio.shape[1] and not self._rest.any()
+        plain = plain and bool((self._ratio.max(axis=1, initial=0.0) == 1.0).all())
+        self._order = self._ratio.argmax(axis=1) if plain else None
+
+    def __call__(self, position: NDArray[Any]) -> None:
+        """Place all bodies.
+
+        Args:
+            position: of the commanded joints [J].
+        """
+        if self._order is None:
+            self.data.qpos[self._address] = self._ratio @ position + self._rest
+        else:
+            self.data.qpos[self._address] = position[self._order]
+        self._kinematics(self._mj, self.data)

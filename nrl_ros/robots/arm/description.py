@@ -1,0 +1,202 @@
+"""What a robot arm is, as its file in ``config/robots`` says: joints, limits, workspace, topics.
+
+One file serves the safety node, the environment, the simulated driver and the vectorised
+simulation, so that none of them can have other limits or another joint order than the rest. Units
+stand in the names: rad, rad/s, rad/s^2, m, s, Hz.
+"""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from nrl_ros.base.config_files import dotted, find_config, read_yaml
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.settings import Settings, load
+from nrl_ros.robots.arm.model_files import known_models, locate
+
+Numbers = tuple[float, ...]
+Point = tuple[float, float, float]
+
+# The model that is waited for instead of read.
+FROM_TOPIC = 'robot_description'
+
+
+class LimitsGroup(Settings):
+    """What a joint may do; one number for all joints, or one each."""
+
+    position_low_rad: Numbers = Field((), description="Lowest position; empty: the model's")
+    position_high_rad: Numbers = Field((), description="Highest position; empty: the model's")
+    margin_rad: float = Field(0.05, ge=0, description='Distance kept from both')
+    velocity_rad_s: Numbers = Field((0.3,), description="Speed; never above the model's")
+    acceleration_rad_s2: Numbers = Field((1.4,), description='Change of speed')
+    stop_acceleration_rad_s2: Numbers = Field(
+        (), description='Change of speed in a stop; empty: twice the acceleration'
+    )
+
+
+class WorkspaceGroup(Settings):
+    """Where the arm may be: a box in the frame of its base, of which the lowest z is the floor."""
+
+    low_m: Point = Field((-1.0, -1.0, 0.02), description='Lowest x, y, z')
+    high_m: Point = Field((1.0, 1.0, 1.5), description='Highest x, y, z')
+    margin_m: float = Field(0.01, ge=0, description='Distance kept from its walls')
+    frame: str = Field(
+        '',
+        description='Link or site that no joint moves, in whose frame box, tool and targets are '
+        "given; empty: the model's root",
+    )
+    watched: tuple[str, ...] = Field(
+        (), description='Bodies or sites of the model that must be inside, beside the tool'
+    )
+    clearance_m: float = Field(
+        0.01, ge=0, description='Least distance between parts of the arm; 0: not checked'
+    )
+    touching: tuple[tuple[str, str], ...] = Field(
+        (),
+        description='Pairs of links whose shapes may touch, as [[link_1, link_3]]: not compared',
+    )
+
+
+class ControlGroup(Settings):
+    """How the arm is spoken to."""
+
+    rate_hz: float = Field(125.0, gt=0, description='Commands a second')
+    interface: Literal['velocity', 'position', 'trajectory'] = Field(
+        'velocity',
+        description='velocity, position: std_msgs/Float64MultiArray to a forward command '
+        'controller; trajectory: trajectory_msgs/JointTrajectory to the trajectory controller',
+    )
+    command_topic: str = Field(
+        'forward_velocity_controller/commands', description='Where the controller listens'
+    )
+    state_topic: str = Field('joint_states', description='Where the joint states come from')
+    description_topic: str = Field(
+        'robot_description',
+        description='Where a model of that name comes from: std_msgs/String, latched; with a / in '
+        'front it is not in the namespace of the nodes',
+    )
+    emergency_stop_topic: str = Field(
+        'emergency_stop', description='std_msgs/Bool, true: stop; anybody may publish'
+    )
+    trajectory_time_s: float = Field(
+        0.1, gt=0, description='trajectory: time_from_start of the one point that is sent'
+    )
+
+
+class WatchdogGroup(Settings):
+    """When the arm is stopped; times on the steady clock."""
+
+    command_timeout_s: float = Field(
+        0.12, gt=0, description='Age at which a command is not followed any more: ramp to zero'
+    )
+    state_timeout_s: float = Field(0.1, gt=0, description='Age of the joint states: stop')
+    state_skew_s: float = Field(
+        0.5,
+        gt=0,
+        description='States and commands whose stamp is older, or from the future, are refused',
+    )
+    tracking_error_rad: float = Field(
+        0.1, gt=0, description='Distance between command and measurement: stop'
+    )
+    tracking_time_s: float = Field(0.1, gt=0, description='after this long')
+    max_tick_gap_s: float = Field(
+        0.1, gt=0, description='Time between two periods of the safety node: stop'
+    )
+    settle_s: float = Field(
+        1.0,
+        ge=0,
+        description='Joint states and periods must have come in time for so long before the arm '
+        'is commanded for the first time',
+    )
+    heartbeat_timeout_s: float = Field(
+        0.0, ge=0, description='Dead man: stop without heartbeat for this long; 0: not used'
+    )
+    running_topic: str = Field(
+        '', description="std_msgs/Bool that must be true, as UR's robot_program_running"
+    )
+    speed_scaling_topic: str = Field(
+        '', description='std_msgs/Float64 in percent that must not fall, as of UR; empty: none'
+    )
+    least_speed_scaling_percent: float = Field(99.0, ge=0, description='how far it may fall')
+
+
+class RobotDescription(Settings):
+    """A robot arm."""
+
+    name: str = Field('arm', pattern=r'^[A-Za-z][A-Za-z0-9_]{0,63}$', description='Its name')
+    model: str = Field(
+        'planar',
+        description='Model of this package, a URDF or MJCF file, or robot_description: the topic',
+    )
+    tool: str = Field('', description="Body or site at the tool's centre point; empty: the last")
+    joints: tuple[str, ...] = Field((), description="In this order; empty: the model's")
+    held: dict[str, float] = Field(
+        {},
+        description='Joints that are not commanded and where they stand, rad or m, as {rail: 0.3}',
+    )
+    home_rad: Numbers = Field((), description='Where episodes start; empty: all zero')
+    limits: LimitsGroup = LimitsGroup()
+    workspace: WorkspaceGroup = WorkspaceGroup()
+    control: ControlGroup = ControlGroup()
+    watchdog: WatchdogGroup = WatchdogGroup()
+
+    @model_validator(mode='after')
+    def _finite(self) -> RobotDescription:
+        for group in (self, self.limits, self.workspace, self.control, self.watchdog):
+            for name in type(group).model_fields:
+                value = getattr(group, name)
+                items = value.values() if isinstance(value, dict) else value
+                items = items if isinstance(value, (tuple, dict)) else (value,)
+                if not all(math.isfinite(item) for item in items if isinstance(item, float)):
+                    raise ValueError(f'{name} must be finite, received {value}')
+        return self
+
+    @model_validator(mode='after')
+    def _longer_than_a_period(self) -> RobotDescription:
+        period_s = 1.0 / self.control.rate_hz
+        for name in ('command_timeout_s', 'state_timeout_s', 'max_tick_gap_s'):
+            value = getattr(self.watchdog, name)
+            if value <= period_s:
+                raise ValueError(
+                    f'watchdog.{name} must be longer than the control period of {period_s:.4g} s '
+                    f'(control.rate_hz), received {value}'
+                )
+        return self
+
+
+def read_robot(name: str) -> RobotDescription:
+    """The description of a robot.
+
+    Args:
+        name: of a file in ``config/robots``, or the path of a file.
+
+    Raises:
+        ConfigError: there is no such file, or it is wrong; names every faulty key.
+    """
+    if name.lower().endswith(('.yaml', '.yml')):
+        path = locate(name, Path()) or Path(name)
+    else:
+        path = find_config(name, 'robots')
+    data: Any = read_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError(f'{path}: expected the groups of a robot description')
+    held = data.get('held')
+    if isinstance(held, dict):
+        # Names of joints may have dots in them, which are no groups.
+        data = {**data, 'held': {}}
+    flat = dotted(data) | ({'held': held} if held is not None else {})
+    description = load(RobotDescription, flat, source=str(path))
+    model = description.model
+    if model == FROM_TOPIC or (model in known_models() and not (path.parent / model).is_file()):
+        return description
+    # A model beside its description is found wherever both are.
+    found = locate(model, path.parent)
+    if found is None and '://' not in model and Path(model).suffix:
+        found = path.parent / model
+    if found is not None:
+        description = description.model_copy(update={'model': str(found.resolve())})
+    return description

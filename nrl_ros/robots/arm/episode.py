@@ -1,0 +1,142 @@
+"""Episodes of reaching: from joint positions, velocities and actions to observations and rewards.
+
+The vectorised simulation and the environment of a real arm both keep their episodes here.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import CheckpointError
+from nrl_ros.base.records import EnvSpec, Float32, Float64, StepResult
+from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.robots.arm.task import ReachTask, Targets, distance_to
+
+Array = NDArray[Any]
+
+METRICS = ('final_distance_m', 'nearest_m')
+_ARRAYS = ('target', 'distance', 'nearest', 'wanted', 'steps', 'ended')
+
+
+class ReachEpisodes:
+    """B arms, each in an episode of its own; see the module.
+
+    Attributes:
+        task: the arithmetic.
+        spec: of the environment.
+        target: where each arm reaches [B, 3, m].
+        ended: arms whose episode is over: the next step begins another [B, bool].
+
+    Args:
+        robot: the arm.
+        settings: of the task.
+        arms: B.
+    """
+
+    def __init__(self, robot: Robot, settings: ReachSettings, arms: int) -> None:
+        self.task = ReachTask(robot, settings)
+        self._robot, self._settings = robot, settings
+        self.targets = Targets(settings.target, np.random.default_rng(0))
+        self.target = np.zeros((arms, 3))
+        self.distance = np.zeros(arms)
+        self.nearest = np.zeros(arms)
+        self.wanted = np.zeros((arms, self.task.joints))
+        self.steps = np.zeros(arms, np.int64)
+        self.ended = np.zeros(arms, np.bool_)
+        self._never = np.zeros(arms, np.bool_)
+        self.spec = EnvSpec(
+            arms,
+            self.task.observation_size,
+            self.task.action_space,
+            control_period_s=self.task.period_s,
+            max_episode_steps=settings.episode.steps,
+            metrics=METRICS,
+            manifest=self.task.manifest(),
+        )
+
+    def begin(self, which: Array, tool: Array, target: Array | None = None) -> None:
+        """Start episodes.
+
+        Args:
+            which: of these arms [B, bool].
+            tool: positions of all tools [B, 3].
+            target: for those arms [n, 3]; None: the next ones.
+        """
+        count = int(np.count_nonzero(which))
+        if count:
+            self.target[which] = self.targets.draw(count) if target is None else target
+            distance = distance_to(tool[which], self.target[which])
+            self.distance[which] = self.nearest[which] = distance
+            self.wanted[which] = 0.0
+            self.steps[which] = 0
+            self.ended[which] = False
+
+    def observe(self, position: Array, velocity: Array, tool: Array) -> Float32:
+        """Observations [B, O]."""
+        return self.task.observe(position, velocity, tool, self.target)
+
+    def finish(
+        self, position: Array, velocity: Array, tool: Array, wanted: Array, started: Array
+    ) -> StepResult:
+        """What a step has come to.
+
+        Args:
+            position: of the joints after it [B, J].
+            velocity: of the joints after it [B, J].
+            tool: after it [B, 3].
+            wanted: joint velocities that its action asked for [B, J].
+            started: arms whose episode began in this step instead [B, bool].
+        """
+        went = ~started
+        distance = distance_to(tool, self.target)
+        self.steps += went
+        late = (self.steps >= self._settings.episode.steps) & went
+        there = self._never
+        if self._settings.episode.terminate_at_target:
+            there = self.task.at_target(distance) & went
+        reward = self.task.reward(self.distance, distance, wanted, self.wanted, late | there)
+        self.distance = distance
+        self.nearest = np.minimum(self.nearest, distance)
+        self.wanted = np.where(went[:, None], wanted, 0.0)
+        self.ended = late | there
+        return StepResult(
+            self.observe(position, velocity, tool),
+            np.where(went, reward, 0.0),
+            there,
+            late & ~there,
+            self._never,
+            np.stack([distance, self.nearest], axis=1),
+        )
+
+    def seed(self, seed: int) -> None:
+        """Fix the targets from here on."""
+        self.targets.generator = np.random.default_rng(seed)
+        self.targets.at = 0
+
+    def snapshot(self) -> dict[str, Any]:
+        """See Snapshottable."""
+        return {
+            **{name: getattr(self, name).copy() for name in _ARRAYS},
+            'random': self.targets.generator.bit_generator.state,
+            'at': self.targets.at,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """See Snapshottable."""
+        if snapshot.keys() != {*_ARRAYS, 'random', 'at'} or len(snapshot['ended']) != len(
+            self.ended
+        ):
+            raise CheckpointError('the snapshot is not one of these episodes of reaching')
+        for name in _ARRAYS:
+            setattr(self, name, np.array(snapshot[name]))
+        self.targets.generator.bit_generator.state = snapshot['random']
+        self.targets.at = int(snapshot['at'])
+
+
+def success_share(distance: Float64, radius_m: float) -> float:
+    """Share of episodes that ended within a radius."""
+    return float(np.mean(np.asarray(distance) < radius_m))

@@ -1,0 +1,288 @@
+"""Forward kinematics of a chain for many poses at once, in numpy.
+
+The work is laid out as a *tape*: a list of array operations on buffers of one size, made once for
+each number of poses. Coordinates are kept as separate rows; turns by right angles, of which arms
+are made, only exchange rows and signs and cost nothing, terms with 0 are left out. Points are
+carried from the tool to the base, all those that a joint moves in one operation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import ShapeError
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.chain_parts import Parts, Pose, parts_of, place_of, seat_of
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.sweep import sweep
+
+# Tapes of so many numbers of poses are kept; each holds a few arrays of that size.
+_TAPES = 32
+# Up to so many poses, points have tapes of just their number.
+_FEW = 16
+_Call = tuple[Callable[..., Any], tuple[Any, ...]]
+
+
+class _Row(NamedTuple):
+    """One coordinate of all points: a buffer [P, N] and the sign it is to be read with."""
+
+    buffer: Float64
+    sign: float
+
+
+class _Tape:
+    """All operations that bring P points from their links to the world, for N poses.
+
+    Args:
+        parts: the chain.
+        joints: number of joints before each point [P], falling.
+        entries: coordinates of the points in the frames after those joints [3, P, 1], read at
+            every run, so that their owner may change them.
+        size: N.
+        turn_only: leave all translations out, for directions instead of points.
+    """
+
+    def __init__(
+        self, parts: Parts, joints: Sequence[int], entries: Float64, size: int, turn_only: bool
+    ) -> None:
+        self._parts, self._joints = parts, joints
+        self._entries, self._turn_only = entries, turn_only
+        self._order = [joint.index for joint in parts.joints]
+        self._reference = np.array([[joint.reference] for joint in parts.joints])
+        self._ratio = np.array([[joint.ratio] for joint in parts.joints])
+        self._follows = bool((self._ratio != 1.0).any())
+        self._moved = np.zeros((len(parts.joints), size))
+        self._turns = np.zeros((2, len(parts.joints), 1, size))
+        self._shape = (size, len(joints), 3)
+        self._spare = [np.zeros((len(joints), size)) for _ in range(9)]
+        self._calls: list[_Call] = []
+        self._rows = [_Row(self._spare.pop(), 1.0) for _ in range(3)]
+        self._room = np.zeros((2, 2, len(joints), size))
+        self._active = 0
+        self._write()
+
+    def _write(self) -> None:
+        for number in range(len(self._parts.joints), -1, -1):
+            self._enter(number)
+            if not self._active or not number:
+                continue
+            if self._parts.joints[number - 1].hinge:
+                self._turn(number - 1)
+            elif not self._turn_only:
+                self._shift(2, self._moved[number - 1])
+            self._place(self._parts.before[number - 1])
+        self._spare.clear()
+
+    def _add(self, function: Callable[..., Any], *arguments: Any) -> None:
+        self._calls.append((function, arguments))
+
+    def _enter(self, joints: int) -> None:
+        """Points of the link after so many joints join those that come from further out."""
+        first, self._active = self._active, self._active + self._joints.count(joints)
+        for row, entry in zip(self._rows, self._entries, strict=True):
+            here, there = row.buffer[first : self._active], entry[first : self._active]
+            if len(here):
+                self._add(np.multiply, there, np.array(row.sign), here)
+
+    def _turn(self, joint: int) -> None:
+        """Turn about z by the joint's angle."""
+        (x, x_sign), (y, y_sign), z = self._rows
+        active = slice(self._active)
+        both = self._turns[:, joint]
+        of_x, of_y = self._room[0, :, active], self._room[1, :, active]
+        self._add(np.multiply, both, x[active], of_x)
+        self._add(np.multiply, both, y[active], of_y)
+        # With equal signs x' = s (cos x - sin y), y' = s (sin x + cos y); else the other way round.
+        minus, plus = (np.subtract, np.add) if x_sign == y_sign else (np.add, np.subtract)
+        self._add(minus, of_x[0], of_y[1], x[active])
+        self._add(plus, of_x[1], of_y[0], y[active])
+        self._rows = [_Row(x, x_sign), _Row(y, x_sign), z]
+
+    def _shift(self, axis: int, by: Any) -> None:
+        """Add a distance to one coordinate."""
+        buffer, sign = self._rows[axis]
+        here = buffer[: self._active]
+        self._add(np.add if sign > 0.0 else np.subtract, here, by, here)
+
+    def _place(self, pose: Pose) -> None:
+        """Apply a constant pose."""
+        rows = [self._mixed(coefficients) for coefficients in pose.rotation]
+        for row in self._rows:
+            if all(row.buffer is not kept.buffer for kept in rows):
+                self._spare.append(row.buffer)
+        self._rows = rows
+        if not self._turn_only:
+            for axis, distance in enumerate(pose.translation):
+                if distance:
+                    self._shift(axis, np.array(distance))
+
+    def _mixed(self, coefficients: Float64) -> _Row:
+        """One row of a rotation: a row renamed where possible, else a sum in a new buffer."""
+        terms = [
+            (row.buffer, row.sign * float(factor))
+            for row, factor in zip(self._rows, coefficients, strict=True)
+            if factor
+        ]
+        if len(terms) == 1 and abs(terms[0][1]) == 1.0:
+            return _Row(*terms[0])
+        target = self._spare.pop()
+        here, part = target[: self._active], self._room[0, 0, : self._active]
+        for number, (buffer, factor) in enumerate(terms):
+            to = part if number else here
+            self._add(np.multiply, buffer[: self._active], np.array(factor), to)
+            if number:
+                self._add(np.add, here, part, here)
+        return _Row(target, 1.0)
+
+    def run(self, position: Float64) -> Float64:
+        """Places of the points [N, P, 3] at joint positions [N, J], a new array."""
+        led = position.T[self._order]
+        if self._follows:
+            led *= self._ratio
+        np.subtract(led, self._reference, self._moved)
+        np.cos(self._moved, self._turns[0, :, 0])
+        np.sin(self._moved, self._turns[1, :, 0])
+        for function, arguments in self._calls:
+            function(*arguments)
+        out = np.empty(self._shape)
+        for axis, (buffer, sign) in enumerate(self._rows):
+            np.multiply(buffer.T, sign, out[:, :, axis])
+        return out
+
+
+class Chain:
+    """Where an arm's tool and other places of it are, for N poses at once.
+
+    Frames: positions are in ``frame`` [m]; ``orientation`` turns the tool's frame into it.
+    Not for two threads at once: the buffers are shared.
+
+    Args:
+        model: the arm.
+        watch: names of further sites and bodies that ``points`` gives.
+        frame: site or body that no joint moves, in whose frame places are given; empty: the root.
+
+    Raises:
+        ConfigError: a watched place is unknown, or the frame is, or joints move it.
+    """
+
+    def __init__(self, model: ArmModel, watch: Sequence[str] = (), frame: str = '') -> None:
+        body, _ = seat_of(model, model.tool)
+        self.joints = model.joints
+        self.names = (model.tool, *watch)
+        self._model = model
+        self._parts = parts_of(model, body, frame)
+        places = [place_of(model, self._parts, name) for name in self.names]
+        self._tool_pose = places[0][1]
+        # Those that most joints move come first.
+        self._order = sorted(range(len(places)), key=lambda number: -places[number][0])
+        self._back = np.argsort(self._order)
+        self._depths = [places[number][0] for number in self._order]
+        entries = [places[number][1].translation for number in self._order]
+        self._entries = np.array(entries).T[:, :, None].copy()
+        self._axes = self._tool_pose.rotation[:, :, None].copy()
+        self._offset = np.zeros(3)
+        self._tapes: dict[tuple[str, int], _Tape] = {}
+
+    @property
+    def tool_offset(self) -> Float64:
+        """Where the tool's point lies in the tool's own frame [3], m; may be set at any time."""
+        return np.array(self._offset)
+
+    @tool_offset.setter
+    def tool_offset(self, offset: Sequence[float] | Float64) -> None:
+        value = np.asarray(offset, dtype=np.float64)
+        if value.shape != (3,) or not np.isfinite(value).all():
+            raise ShapeError(f'tool_offset: expected 3 finite numbers [m], received {offset!r}')
+        self._offset = value.copy()
+        pose = self._tool_pose
+        place = pose.rotation @ value + pose.translation
+        self._entries[:, int(self._back[0]), 0] = place
+
+    def tool(self, position: NDArray[Any]) -> Float64:
+        """Places of the tool's point.
+
+        Args:
+            position: joint positions [N, J], rad or m, in the model's order of joints.
+
+        Returns:
+            [N, 3], m.
+
+        Raises:
+            ShapeError: not an array [N, J].
+        """
+        tool = int(self._back[0])
+        depths, entries = self._depths[tool : tool + 1], self._entries[:, tool : tool + 1]
+        return self._run('tool', depths, entries, position)[:, 0]
+
+    def points(self, position: NDArray[Any]) -> Float64:
+        """Places of the tool's point and of all watched ones, in the order of ``names``.
+
+        Args:
+            position: joint positions [N, J].
+
+        Returns:
+            [N, P, 3], m.
+
+        Raises:
+            ShapeError: not an array [N, J].
+        """
+        values = np.asarray(position, dtype=np.float64)
+        count = len(values)
+        if count > _FEW and values.ndim == 2:
+            # A tape for each size there is would be made anew for ever.
+            padded = np.zeros((1 << (count - 1).bit_length(), values.shape[1]))
+            padded[:count] = values
+            values = padded
+        found = self._run('points', self._depths, self._entries, values)[:count]
+        ordered: Float64 = found[:, self._back] if len(self.names) > 1 else found
+        return ordered
+
+    def rates(self) -> Float64:
+        """The most by which each joint moves each of ``points`` [P, J], m per rad or per m.
+
+        See ``nrl_ros.robots.arm.sweep``; an offset of the tool counts as it is now.
+        """
+        rates = []
+        for name in self.names:
+            body, pose = seat_of(self._model, name)
+            offset = self._offset if name == self._model.tool else np.zeros(3)
+            rates.append(sweep(self._model, body, pose.rotation @ offset + pose.translation))
+        return np.array(rates)
+
+    def orientation(self, position: NDArray[Any]) -> Float64:
+        """Rotation matrices of the tool's frame.
+
+        Args:
+            position: joint positions [N, J].
+
+        Returns:
+            [N, 3, 3]: the columns are the tool's x, y and z axis in the world.
+
+        Raises:
+            ShapeError: not an array [N, J].
+        """
+        depths = [self._depths[int(self._back[0])]] * 3
+        rows: Float64 = self._run('turn', depths, self._axes, position)
+        return np.swapaxes(rows, 1, 2)
+
+    def _run(
+        self, what: str, depths: Sequence[int], entries: Float64, position: NDArray[Any]
+    ) -> Float64:
+        values = np.asarray(position, dtype=np.float64)
+        if values.ndim != 2 or values.shape[1] != len(self.joints):
+            raise ShapeError(
+                f'joint positions: expected [N, {len(self.joints)}], received {values.shape}'
+            )
+        key = (what, len(values))
+        tape = self._tapes.get(key)
+        if tape is None:
+            if len(self._tapes) >= _TAPES:
+                self._tapes.pop(next(iter(self._tapes)))
+            tape = self._tapes[key] = _Tape(
+                self._parts, depths, entries, len(values), turn_only=what == 'turn'
+            )
+        return tape.run(values)

@@ -1,0 +1,302 @@
+"""Models of arms, read from MJCF or URDF through MuJoCo."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm import urdf
+from nrl_ros.robots.arm.couplings import (
+    Couplings,
+    chain_of,
+    check_wanted,
+    commanded,
+    couplings_of,
+    followers_of,
+    joints_of,
+    scalar_joints,
+)
+from nrl_ros.robots.arm.joint_limits import ModelLimits, servo_gain
+from nrl_ros.robots.arm.model_files import MODELS_FOLDER, known_models, locate, read_model
+from nrl_ros.robots.arm.source import Source, load_mujoco, read_source
+
+DEFAULT_TOOL = 'tool'
+# Parts that a last link of a file often is, and that are no centre point of a tool.
+_NO_TOOLS = ('finger', 'knuckle', 'pad', 'jaw', 'cover', 'cap', 'camera', 'sensor', 'cable', 'head')
+
+
+@dataclass(frozen=True, eq=False)
+class ArmModel:
+    """One arm: its joints in the wanted order, their limits, and MuJoCo's model of it.
+
+    Attributes:
+        name: the model's own name.
+        joints: J joint names.
+        tool: name of the tool's site or body.
+        tool_is_site: whether ``tool`` names a site.
+        position_low: lowest positions [J], rad or m; -inf where there is no limit.
+        position_high: highest positions [J], rad or m.
+        velocity: highest velocities [J], rad/s or m/s; inf where the file does not say.
+        effort: highest efforts [J], N m or N; inf where the file does not say.
+        linear: which joints slide instead of turning [J].
+        mj: the compiled ``mujoco.MjModel``.
+        source: what it was compiled from.
+        couplings: where all joints of the model stand, those that follow others or are held too.
+        held: joints that stand where it was said, by name.
+        left_out: joints that move the tool, are not commanded, and nobody says where they stand;
+            with their kinds.
+        notes: what a person should know of the model.
+    """
+
+    name: str
+    joints: tuple[str, ...]
+    tool: str
+    tool_is_site: bool
+    position_low: Float64
+    position_high: Float64
+    velocity: Float64
+    effort: Float64
+    linear: tuple[bool, ...]
+    mj: Any
+    source: Source
+    couplings: Couplings
+    held: Mapping[str, float]
+    left_out: Mapping[str, str]
+    notes: tuple[str, ...]
+
+    @classmethod
+    def from_file(
+        cls,
+        source: str | Path,
+        joints: Sequence[str] | None = None,
+        tool: str = '',
+        held: Mapping[str, float] | None = None,
+    ) -> ArmModel:
+        """Read a file, or the model of that name that comes with the package.
+
+        Args:
+            source: ``planar``, ``ur5e``, ``fr3``, or the path of an MJCF or URDF file.
+            joints: wanted joints in the wanted order; by default all that move the tool, from the
+                base on, but for those that are held. Joints left out rest at the model's reference
+                position; those that follow others (mimic) follow.
+            tool: name of a site or body; by default the site ``tool``, else the last body.
+            held: where joints stand that are not commanded, by name, rad or m.
+
+        Raises:
+            ConfigError: no such file, model, joint or tool, or the file is wrong.
+        """
+        path = locate(str(source), Path())
+        if str(source) in known_models() and (path is None or path.is_dir()):
+            path = MODELS_FOLDER / f'{source}.xml'
+        if path is None:
+            raise ConfigError(
+                f'no arm model {str(source)!r}{_like(Path(source))}: expected the path of an MJCF '
+                f'or URDF file, or one of {", ".join(known_models())}'
+            )
+        return cls._of(read_source(read_model(path), str(path)), joints, tool, held or {})
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str,
+        joints: Sequence[str] | None = None,
+        tool: str = '',
+        held: Mapping[str, float] | None = None,
+    ) -> ArmModel:
+        """Read MJCF or URDF, such as what ``robot_description`` holds; see ``from_file``.
+
+        Meshes of a URDF are taken where their names tell where they are: ``file://``, or
+        ``package://`` of a package that is here.
+
+        Raises:
+            ConfigError: no such joint or tool, or the text is wrong.
+        """
+        return cls._of(read_source(text, ''), joints, tool, held or {})
+
+    @classmethod
+    def _of(
+        cls, source: Source, wanted: Sequence[str] | None, tool: str, held: Mapping[str, float]
+    ) -> ArmModel:
+        mj = source.spec().compile()
+        asked = tool
+        tool, is_site, body, notes = _find_tool(mj, tool)
+        followers = followers_of(mj)
+        known = commanded(mj, body, followers)
+        if not tool:
+            raise ConfigError('the last body of the model has no name; name one, and set tool')
+        rigid = _rigid_above(source, mj, body)
+        if not known:
+            last = ', the last body of the model, since tool is not set' * (not asked)
+            raise ConfigError(f'no joint moves the tool {tool!r}{last}; name another tool')
+        names = tuple([name for name in known if name not in held] if wanted is None else wanted)
+        for name in names:
+            if name in source.joints and source.joints[name].kind in urdf.RIGID:
+                raise _not_commanded(name, source.joints[name].kind)
+        check_wanted(mj, names, known, followers)
+        limits = ModelLimits(mj, source)
+        _check_held(mj, source, names, held, limits)
+        chain = [joint for link in chain_of(mj, body) for joint in joints_of(mj, link)]
+        limits.check([*names, *(name for joint in chain if (name := mj.joint(joint).name) in held)])
+        low, high, velocity = limits.of(names, chain)
+        own = [limits.by_name(name) for name in names]
+        left = {name: 'not commanded' for name in known if name not in (*names, *held)}
+        left |= {name: kind for name, kind in rigid.items() if name not in held}
+        kinds = load_mujoco().mjtJoint
+        return cls(
+            name=source.name,
+            joints=names,
+            tool=tool,
+            tool_is_site=is_site,
+            position_low=low,
+            position_high=high,
+            velocity=velocity,
+            effort=np.array([limit.effort for limit in own]),
+            linear=tuple(
+                int(mj.jnt_type[mj.joint(name).id]) == int(kinds.mjJNT_SLIDE) for name in names
+            ),
+            mj=mj,
+            source=source,
+            couplings=couplings_of(mj, followers, names, held),
+            held=dict(held),
+            left_out=left,
+            notes=(*notes, *source.notes, *limits.notes(names, velocity), *_loops(mj)),
+        )
+
+    @property
+    def size(self) -> int:
+        """Joints, J."""
+        return len(self.joints)
+
+    @property
+    def text(self) -> str:
+        """The file as it was read."""
+        return self.source.text
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """What positions of each joint are in [J]: rad or m."""
+        return tuple('m' if linear else 'rad' for linear in self.linear)
+
+    @property
+    def followers(self) -> tuple[str, ...]:
+        """Joints that are not commanded and move with those that are (mimic)."""
+        moving = np.flatnonzero(self.couplings.moving)
+        names = [str(self.mj.joint(int(joint)).name) for joint in moving]
+        return tuple(name for name in names if name not in self.joints)
+
+    def servo_gain(self, joint: int) -> float:
+        """Gain of the velocity servo that the model gives a joint [N m s], 0 without one.
+
+        Args:
+            joint: its number in ``mj``.
+        """
+        return servo_gain(self.mj, joint)
+
+    def find(self, name: str) -> tuple[bool, int]:
+        """Whether a name is a site, and its number among sites or bodies.
+
+        Raises:
+            ConfigError: neither a site nor a body has that name.
+        """
+        return _find_place(self.mj, name)
+
+
+def _like(path: Path) -> str:
+    """What to say of a file that is not there and has a sister that differs in its case alone."""
+    try:
+        names = [each.name for each in path.parent.iterdir()] if str(path.parent) else []
+    except OSError:
+        return ''
+    close = [name for name in names if name.lower() == path.name.lower()]
+    return f', did you mean {close[0]!r}' if close else ''
+
+
+def _names(mj: Any, kind: str) -> list[str]:
+    count = getattr(mj, {'joint': 'njnt', 'site': 'nsite', 'body': 'nbody'}[kind])
+    return [getattr(mj, kind)(number).name for number in range(count)]
+
+
+def _find_place(mj: Any, name: str) -> tuple[bool, int]:
+    sites, bodies = _names(mj, 'site'), _names(mj, 'body')
+    if name and name in sites:
+        return True, sites.index(name)
+    if name and name in bodies:
+        return False, bodies.index(name)
+    known = urdf.suggestion(name, [*sites, *bodies])
+    raise ConfigError(f'the model has no site or body {name!r}{known}')
+
+
+def _find_tool(mj: Any, name: str) -> tuple[str, bool, int, list[str]]:
+    """Name of the tool, whether it is a site, the body it sits on, and what is to be said."""
+    bodies = _names(mj, 'body')
+    notes: list[str] = []
+    if not name:
+        name = DEFAULT_TOOL if DEFAULT_TOOL in _names(mj, 'site') else bodies[-1]
+        if not name:
+            return '', False, len(bodies) - 1, notes
+        if name != DEFAULT_TOOL:
+            part = any(word in name.lower() for word in _NO_TOOLS)
+            notes.append(
+                f'tool is not set: the last body of the model is taken, {name!r}'
+                + '; by its name it is a part, not the centre point of a tool: set tool' * part
+            )
+    is_site, number = _find_place(mj, name)
+    return name, is_site, int(mj.site_bodyid[number]) if is_site else number, notes
+
+
+def _rigid_above(source: Source, mj: Any, body: int) -> dict[str, str]:
+    """Planar and floating joints of a URDF between its root and a body, with their kinds."""
+    chain = {mj.body(link).name for link in chain_of(mj, body)}
+    return {
+        joint.name: joint.kind
+        for joint in source.joints.values()
+        if joint.kind in urdf.RIGID and joint.child in chain
+    }
+
+
+def _not_commanded(name: str, kind: str) -> ConfigError:
+    return ConfigError(
+        f'joint {name!r} is {kind} and cannot be commanded: leave it out of joints, and hold it '
+        f'where it is (held: {{{name}: 0.0}})'
+    )
+
+
+def _check_held(
+    mj: Any, source: Source, names: Sequence[str], held: Mapping[str, float], limits: ModelLimits
+) -> None:
+    scalar = {mj.joint(joint).name: joint for joint in scalar_joints(mj)}
+    rigid = [joint.name for joint in source.joints.values() if joint.kind in urdf.RIGID]
+    followers = followers_of(mj)
+    for name, value in held.items():
+        if name in names:
+            raise ConfigError(f'joint {name!r} is commanded, as one of joints, and cannot be held')
+        if name in rigid:
+            if value:
+                raise ConfigError(f'joint {name!r} has several axes: it can be held at 0 alone')
+            continue
+        if name not in scalar:
+            known = urdf.suggestion(name, [*scalar, *rigid])
+            raise ConfigError(f'held: the model has no joint {name!r}{known}')
+        if scalar[name] in followers:
+            raise ConfigError(f'joint {name!r} follows another (mimic) and cannot be held')
+        own = limits.by_name(name)
+        if not own.low <= value <= own.high:
+            raise ConfigError(
+                f'held: joint {name!r} is at {value:g}, expected within its limits, {own.low:g} to '
+                f'{own.high:g}'
+            )
+
+
+def _loops(mj: Any) -> list[str]:
+    """Constraints that kinematics of a tree does not keep."""
+    kinds = load_mujoco().mjtEq
+    closed = (int(kinds.mjEQ_CONNECT), int(kinds.mjEQ_WELD))
+    if any(int(kind) in closed and on for kind, on in zip(mj.eq_type, mj.eq_active0, strict=True)):
+        return ['the model closes loops (equality connect or weld), which are not followed']
+    return []

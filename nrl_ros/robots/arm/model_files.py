@@ -1,0 +1,179 @@
+"""Files of arms' models: where they are, what they hold as text, and which are no models."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+from xml.etree import ElementTree
+
+from nrl_ros.base.config_files import package_folder
+from nrl_ros.base.errors import ConfigError
+
+MODELS_FOLDER = Path(__file__).parent / 'models'
+# The largest descriptions of vendors have a few megabytes, with all their meshes beside them.
+_MOST_BYTES = 16 * 2**20
+# Links hang in one another in MJCF; nothing that is built is nested like this.
+_MOST_DEPTH = 200
+_MARKS = (
+    (codecs.BOM_UTF8, 'utf-8-sig'),
+    (codecs.BOM_UTF32_LE, 'utf-32'),
+    (codecs.BOM_UTF32_BE, 'utf-32'),
+    (codecs.BOM_UTF16_LE, 'utf-16'),
+    (codecs.BOM_UTF16_BE, 'utf-16'),
+)
+_DECLARED = re.compile(rb'^\s*<\?xml[^>]*encoding\s*=\s*["\']([A-Za-z0-9._:-]+)["\']')
+_COMMENT = re.compile(r'<!--.*?-->', re.DOTALL)
+
+
+def known_models() -> list[str]:
+    """Names of the models that come with the package."""
+    return sorted(path.stem for path in MODELS_FOLDER.glob('*.xml'))
+
+
+def locate(name: str, near: Path | None) -> Path | None:
+    """The file that a name stands for.
+
+    Args:
+        name: a path, absolute, with ``~`` or relative to ``near``; or ``file://`` or ``package://``.
+        near: folder of the file in which the name stands; None for a text from a topic.
+
+    Returns:
+        None where there is no such file or folder.
+    """
+    if name.startswith('package://'):
+        package, _, rest = unquote(name.removeprefix('package://')).partition('/')
+        folder = _package(package, near)
+        path = None if folder is None else folder / rest
+    elif name.startswith('file:'):
+        rest = unquote(re.sub(r'^file:(//(localhost)?)?', '', name))
+        path = _beside(Path(rest), near)
+    else:
+        path = _beside(Path(name), near)
+    return path if path is not None and path.exists() else None
+
+
+def _beside(path: Path, near: Path | None) -> Path | None:
+    try:
+        path = path.expanduser()
+    except RuntimeError:
+        # There is no such user.
+        return None
+    if path.is_absolute():
+        return path
+    return None if near is None else near / path
+
+
+def _package(name: str, near: Path | None) -> Path | None:
+    """An installed package, or the one in whose sources the file stands."""
+    folder = package_folder(name)
+    if folder is None and near is not None:
+        for parent in (near.resolve(), *near.resolve().parents):
+            if parent.name == name:
+                return parent
+    return folder
+
+
+def read_model(path: Path) -> str:
+    """The text of a model's file, whatever its encoding.
+
+    Raises:
+        ConfigError: it cannot be read, is empty or too large, or is not text.
+    """
+    if path.is_dir():
+        raise ConfigError(f'{path} is a folder, expected a URDF or MJCF file')
+    try:
+        with path.open('rb') as file:
+            data = file.read(_MOST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f'cannot read {path}: {error.strerror}') from None
+    if len(data) > _MOST_BYTES:
+        raise ConfigError(f'{path} is larger than {_MOST_BYTES} bytes: no model of an arm is')
+    encoding = next((name for mark, name in _MARKS if data.startswith(mark)), '')
+    if not encoding:
+        declared = _DECLARED.match(data[:200])
+        encoding = declared[1].decode() if declared else 'utf-8'
+    try:
+        return data.decode(encoding)
+    except (UnicodeError, LookupError) as error:
+        raise ConfigError(f'{path} cannot be read as text: {error}; save it as UTF-8') from None
+
+
+def root_of(text: str, name: str = 'the model') -> ElementTree.Element:
+    """The root element of a model: ``robot`` of a URDF, ``mujoco`` of an MJCF.
+
+    Args:
+        text: URDF or MJCF.
+        name: what it is called in errors: its path.
+
+    Raises:
+        ConfigError: the text is no model, or a xacro file that was not expanded.
+    """
+    text = text.lstrip('\ufeff')
+    if not text.strip():
+        raise ConfigError(f'{name} is empty, expected URDF or MJCF')
+    if '<!ENTITY' in _COMMENT.sub('', text):
+        raise ConfigError(f'{name} declares entities, which are not read: expand them before')
+    try:
+        root = _parsed(text, name)
+    except ElementTree.ParseError as error:
+        if '<xacro:' in text:
+            raise _unexpanded(name) from None
+        ended = any(words in str(error) for words in ('no element found', 'unclosed token'))
+        short = 'ends too early: ' * ended
+        raise ConfigError(
+            f'{name} is neither MJCF nor URDF: {short}{error}; it must be well-formed XML'
+        ) from None
+    if _is_xacro(root):
+        raise _unexpanded(name)
+    if root.tag.startswith('{'):
+        for element in root.iter():
+            element.tag = element.tag.rpartition('}')[2]
+    if root.tag not in ('robot', 'mujoco'):
+        raise ConfigError(
+            f'{name} is neither MJCF nor URDF: its outermost element is <{root.tag}>, expected '
+            '<robot> or <mujoco>'
+        )
+    return root
+
+
+def _parsed(text: str, name: str) -> ElementTree.Element:
+    parser: Any = ElementTree.XMLPullParser(('start', 'end'))
+    depth = 0
+    root: ElementTree.Element | None = None
+    # In pieces, so that what is nested too deeply is not built.
+    for start in range(0, len(text), 4096):
+        parser.feed(text[start : start + 4096])
+        for event, element in parser.read_events():
+            root = element if root is None else root
+            depth += 1 if event == 'start' else -1
+            if depth > _MOST_DEPTH:
+                raise ConfigError(f'{name} is nested more than {_MOST_DEPTH} elements deep')
+    parser.close()
+    assert root is not None
+    return root
+
+
+def _is_xacro(root: ElementTree.Element) -> bool:
+    # Expanded files keep the declaration of the namespace: elements and expressions tell.
+    for element in root.iter():
+        if str(element.tag).startswith('{') and 'xacro' in str(element.tag).partition('}')[0]:
+            return True
+        if any('${' in value or '$(' in value for value in element.attrib.values()):
+            return True
+    return False
+
+
+def _unexpanded(name: str) -> ConfigError:
+    path = Path(name)
+    known = path.suffix != '' and ' ' not in path.name
+    file = path.name if known else 'ARM.urdf.xacro'
+    stem = file.removesuffix('.xacro').removesuffix('.urdf').removesuffix('.URDF')
+    out = f'{stem}.urdf' if f'{stem}.urdf' != file else f'{stem}_expanded.urdf'
+    return ConfigError(
+        f'{name} holds xacro: this is a xacro file, which has to be expanded first: '
+        f'`ros2 run xacro xacro {file} -o {out}` (without ROS: `pip install xacro`, then '
+        f'`xacro {file} -o {out}`), then name {out} as model'
+    )

@@ -1,0 +1,344 @@
+"""What stands in for an arm's motors and their inner loops: velocity commands in, motion out.
+
+Neither plant has a clock: a step is one control period. Both are deterministic.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from nrl_ros.base.errors import ConfigError, InvalidValueError, ShapeError
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.couplings import scalar_joints
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.simulation import PAYLOAD, servo_name, simulated
+from nrl_ros.robots.arm.source import load_mujoco
+
+# Outer loop of the simulated servos, slow enough for the inner one [1/s].
+_POSITION_GAIN = 20.0
+# Inertia of a payload: that of a ball of this radius [m].
+_PAYLOAD_RADIUS_M = 0.05
+
+
+class Plant(Protocol):
+    """B arms of J joints that follow velocities.
+
+    Attributes:
+        position: joint positions [B, J], rad or m.
+        velocity: joint velocities [B, J], rad/s or m/s.
+        strength: share of a command that each joint follows [B, J]; 1 is healthy.
+    """
+
+    position: Float64
+    velocity: Float64
+
+    @property
+    def strength(self) -> Float64:
+        """Share of a command that each joint follows [B, J]."""
+        ...
+
+    @strength.setter
+    def strength(self, value: ArrayLike) -> None: ...
+
+    def reset(self, position: ArrayLike, which: NDArray[Any] | None = None) -> None:
+        """Put arms somewhere, at rest."""
+        ...
+
+    def step(self, command: NDArray[Any]) -> None:
+        """Follow velocities [B, J] for one period."""
+        ...
+
+    def velocity_toward(self, target: NDArray[Any]) -> Float64:
+        """Velocities [B, J] that bring the arms to positions [B, J], for one period."""
+        ...
+
+
+class _Base:
+    """Checks, limits and strength, the same for both plants."""
+
+    def __init__(self, model: ArmModel, arms: int, period_s: float) -> None:
+        if arms < 1 or not (math.isfinite(period_s) and period_s > 0.0):
+            raise ConfigError(
+                f'expected arms >= 1 and period_s > 0, received {arms} and {period_s}'
+            )
+        self.model = model
+        self.arms = arms
+        self.period_s = period_s
+        self._shape = (arms, model.size)
+        self._gain = 1.0 / period_s
+        self._slowest = -model.velocity
+        self._strength = np.ones(self._shape)
+        self.position = np.zeros(self._shape)
+        self.velocity = np.zeros(self._shape)
+
+    @property
+    def strength(self) -> Float64:
+        """Share of a command that each joint follows [B, J]; assign to change it."""
+        return np.array(self._strength)
+
+    @strength.setter
+    def strength(self, value: ArrayLike) -> None:
+        shares = self._checked(value, 'strength')
+        if (shares < 0.0).any():
+            raise InvalidValueError(f'strength: expected no share below 0, received {value!r}')
+        self._strength = np.array(shares)
+
+    def _checked(self, value: ArrayLike, what: str) -> Float64:
+        """Numbers as [B, J]; one arm's values do for all."""
+        array = np.asarray(value, dtype=np.float64)
+        if array.shape != self._shape:
+            if array.shape != self._shape[1:]:
+                raise ShapeError(f'{what}: expected {list(self._shape)}, received {array.shape}')
+            array = np.broadcast_to(array, self._shape)
+        if not np.isfinite(array).all():
+            raise InvalidValueError(f'{what}: expected finite numbers, received {array.tolist()}')
+        return array
+
+    def _limited(self, velocity: Float64) -> Float64:
+        # Faster than np.clip on arrays this small.
+        return np.minimum(np.maximum(velocity, self._slowest), self.model.velocity)
+
+    def snapshot(self) -> dict[str, Any]:
+        """Everything that decides the future, as plain data and arrays (copies)."""
+        return {
+            'position': self.position.copy(),
+            'velocity': self.velocity.copy(),
+            'strength': self.strength,
+        }
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot of a plant of the same size."""
+        self.position[...] = snapshot['position']
+        self.velocity[...] = snapshot['velocity']
+        self.strength = snapshot['strength']
+
+    def velocity_toward(self, target: ArrayLike) -> Float64:
+        """Velocities that bring the arms to positions, as fast as the joints may.
+
+        Args:
+            target: positions [B, J] or [J].
+
+        Returns:
+            [B, J], for ``step``; ask again every period.
+
+        Raises:
+            ShapeError: another shape.
+            InvalidValueError: a number is not finite.
+        """
+        way = self._checked(target, 'position target') - self.position
+        return self._limited(way * self._gain)
+
+
+class ServoPlant(_Base):
+    """Velocities follow their commands with a first-order lag, whatever the load.
+
+    ``v += (1 - exp(-T/tau)) (strength * command - v)``, then ``q += T v``: exact for commands that
+    are constant over a period T. A position limit stops the joint.
+
+    Args:
+        model: the arms; only the limits are used.
+        arms: B.
+        period_s: T [s].
+        time_constant_s: tau [s]; 0: commands are followed at once.
+
+    Raises:
+        ConfigError: a value is out of range.
+    """
+
+    def __init__(
+        self, model: ArmModel, arms: int, period_s: float, time_constant_s: float = 0.0
+    ) -> None:
+        super().__init__(model, arms, period_s)
+        if not (math.isfinite(time_constant_s) and time_constant_s >= 0.0):
+            raise ConfigError(f'time_constant_s must be >= 0, received {time_constant_s}')
+        self._share = 1.0
+        if time_constant_s:
+            self._share = -math.expm1(-period_s / time_constant_s)
+            # A loop around a lag swings unless it is this slow.
+            self._gain = min(self._gain, 0.25 / time_constant_s)
+        self.reset(np.clip(0.0, model.position_low, model.position_high))
+
+    def reset(self, position: ArrayLike, which: NDArray[Any] | None = None) -> None:
+        """Put arms somewhere, at rest.
+
+        Args:
+            position: [B, J] or [J], brought within the limits.
+            which: numbers of the arms, or a mask [B]; by default all.
+
+        Raises:
+            ShapeError: another shape.
+            InvalidValueError: a number is not finite.
+        """
+        where = slice(None) if which is None else which
+        there = self._checked(position, 'position')
+        limited = np.clip(there, self.model.position_low, self.model.position_high)
+        self.position[where] = limited[where]
+        self.velocity[where] = 0.0
+
+    def step(self, command: ArrayLike) -> None:
+        """Follow velocities for one period.
+
+        Args:
+            command: [B, J] or [J], brought within the velocity limits.
+
+        Raises:
+            ShapeError: another shape.
+            InvalidValueError: a number is not finite.
+        """
+        wanted = self._limited(self._checked(command, 'velocity command')) * self._strength
+        self.velocity += self._share * (wanted - self.velocity)
+        ahead = self.position + self.period_s * self.velocity
+        np.maximum(ahead, self.model.position_low, out=self.position)
+        np.minimum(self.position, self.model.position_high, out=self.position)
+        self.velocity[self.position != ahead] = 0.0
+
+
+class MujocoPlant(_Base):
+    """Rigid-body dynamics with a velocity servo in each joint, gravity compensated.
+
+    Joints keep the velocity servo that the model gives them; others get one, strong enough for the
+    arm at its reference pose and limited by the joint's effort. Joints that are not commanded are
+    held. Shapes do not collide: an arm that would touch itself is for ``Clearance`` to tell. Every
+    period is cut into equal parts of at most the model's time step.
+
+    Args:
+        model: the arms.
+        arms: B; each has a MuJoCo model of its own, since strength and payload may differ.
+        period_s: length of one step [s].
+
+    Raises:
+        ConfigError: a value is out of range, or the model cannot be simulated.
+    """
+
+    def __init__(self, model: ArmModel, arms: int, period_s: float) -> None:
+        super().__init__(model, arms, period_s)
+        self._mujoco = load_mujoco()
+        compiled = simulated(model).compile()
+        self._substeps = max(1, math.ceil(period_s / compiled.opt.timestep - 1e-9))
+        compiled.opt.timestep = period_s / self._substeps
+        self._gain = min(0.5 / period_s, _POSITION_GAIN)
+        self._models = [copy.copy(compiled) for _ in range(arms)]
+        self._data = [self._mujoco.MjData(each) for each in self._models]
+        joints = [compiled.joint(name) for name in model.joints]
+        self._qpos = [int(joint.qposadr[0]) for joint in joints]
+        self._dof = [int(joint.dofadr[0]) for joint in joints]
+        self._servo = [compiled.actuator(servo_name(name)).id for name in model.joints]
+        self._healthy = (
+            np.array(compiled.actuator_gainprm[self._servo, 0]),
+            np.array(compiled.actuator_forcerange[self._servo]),
+        )
+        self._payload = compiled.body(PAYLOAD).id
+        self._couple(model, compiled)
+        self.reset(np.clip(0.0, model.position_low, model.position_high))
+
+    def _couple(self, model: ArmModel, compiled: Any) -> None:
+        """Find the joints that follow the commanded ones, and those that stand somewhere."""
+        names = [model.mj.joint(joint).name for joint in scalar_joints(model.mj)]
+        rows = {name: model.mj.joint(name).id for name in names if name}
+        led = [name for name in model.followers if name]
+        others = [name for name in rows if name not in (*model.joints, *led)]
+
+        def addresses(which: list[str], kind: str) -> list[int]:
+            return [int(getattr(compiled.joint(name), kind)[0]) for name in which]
+
+        self._led_qpos, self._led_dof = addresses(led, 'qposadr'), addresses(led, 'dofadr')
+        self._led_servo = [compiled.actuator(servo_name(name)).id for name in led]
+        couplings, led_rows = model.couplings, [rows[name] for name in led]
+        self._led_ratio, self._led_rest = couplings.ratio[led_rows], couplings.rest[led_rows]
+        self._other_qpos = addresses(others, 'qposadr')
+        self._other_rest = couplings.rest[[rows[name] for name in others]]
+
+    def _lead(self, data: Any) -> None:
+        """Put the joints that follow where their leaders have them."""
+        if self._led_qpos:
+            data.qpos[self._led_qpos] = self._led_ratio @ data.qpos[self._qpos] + self._led_rest
+            data.qvel[self._led_dof] = self._led_ratio @ data.qvel[self._dof]
+
+    @property
+    def strength(self) -> Float64:
+        """Share of velocity and effort that each joint has left [B, J]; assign to change it."""
+        return np.array(self._strength)
+
+    @strength.setter
+    def strength(self, value: ArrayLike) -> None:
+        _Base.strength.fset(self, value)  # type: ignore[attr-defined]
+        gain, force = self._healthy
+        for mj, share in zip(self._models, self._strength, strict=True):
+            mj.actuator_gainprm[self._servo, 0] = gain * share
+            mj.actuator_forcerange[self._servo] = force * share[:, None]
+
+    def set_payload(self, mass_kg: float, which: NDArray[Any] | None = None) -> None:
+        """Hang a mass at the tool, which the gravity compensation does not know of.
+
+        Args:
+            mass_kg: 0 takes it away.
+            which: numbers of the arms, or a mask [B]; by default all.
+
+        Raises:
+            InvalidValueError: the mass is negative or not finite.
+        """
+        if not (math.isfinite(mass_kg) and mass_kg >= 0.0):
+            raise InvalidValueError(f'payload: expected a mass >= 0 kg, received {mass_kg}')
+        for number in np.arange(self.arms)[slice(None) if which is None else which]:
+            mj = self._models[number]
+            mj.body_mass[self._payload] = mass_kg
+            mj.body_inertia[self._payload] = 0.4 * mass_kg * _PAYLOAD_RADIUS_M**2
+            # What follows from masses is computed at the reference pose, in data of its own.
+            self._mujoco.mj_setConst(mj, self._mujoco.MjData(mj))
+
+    def reset(self, position: ArrayLike, which: NDArray[Any] | None = None) -> None:
+        """Put arms somewhere, at rest; see ``ServoPlant.reset``."""
+        there = self._checked(position, 'position')
+        limited = np.clip(there, self.model.position_low, self.model.position_high)
+        for number in np.arange(self.arms)[slice(None) if which is None else which]:
+            mj, data = self._models[number], self._data[number]
+            self._mujoco.mj_resetData(mj, data)
+            data.qpos[self._other_qpos] = self._other_rest
+            data.qpos[self._qpos] = limited[number]
+            self._lead(data)
+            self._mujoco.mj_forward(mj, data)
+            self._read(number)
+
+    def step(self, command: ArrayLike) -> None:
+        """Follow velocities for one period; see ``ServoPlant.step``."""
+        wanted = self._limited(self._checked(command, 'velocity command'))
+        for number, (mj, data) in enumerate(zip(self._models, self._data, strict=True)):
+            data.ctrl[self._servo] = wanted[number]
+            if self._led_qpos:
+                # A joint that follows has a drive too, that of the rod or belt which leads it.
+                data.ctrl[self._led_servo] = self._led_ratio @ wanted[number]
+            self._mujoco.mj_step(mj, data, self._substeps)
+            self._lead(data)
+            self._read(number)
+
+    def snapshot(self) -> dict[str, Any]:
+        """As of the other plant, and MuJoCo's own state."""
+        states = []
+        for mj, data in zip(self._models, self._data, strict=True):
+            size = self._mujoco.mj_stateSize(mj, self._state)
+            states.append(np.empty(size))
+            self._mujoco.mj_getState(mj, data, states[-1], self._state)
+        return super().snapshot() | {'states': np.array(states)}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot of a plant of the same size."""
+        super().restore(snapshot)
+        for mj, data, state in zip(self._models, self._data, snapshot['states'], strict=True):
+            self._mujoco.mj_setState(mj, data, state, self._state)
+            self._mujoco.mj_forward(mj, data)
+            # Solving for the accelerations has changed what the next step starts its own from.
+            self._mujoco.mj_setState(mj, data, state, self._state)
+
+    @property
+    def _state(self) -> int:
+        return int(self._mujoco.mjtState.mjSTATE_INTEGRATION)
+
+    def _read(self, number: int) -> None:
+        data = self._data[number]
+        self.position[number] = data.qpos[self._qpos]
+        self.velocity[number] = data.qvel[self._dof]

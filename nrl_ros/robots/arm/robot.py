@@ -1,0 +1,248 @@
+"""A described arm with its model: limits in force, workspace guard, and what a policy relies on."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.robots.arm.chain_parts import Pose, frame_pose, inverse
+from nrl_ros.robots.arm.clearance import Clearance
+from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
+from nrl_ros.robots.arm.kinematics import Chain
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.robot_checks import (
+    check_degrees,
+    check_home,
+    check_left_out,
+    check_shapes,
+    notes_of,
+)
+from nrl_ros.robots.arm.urdf import MOST_RAD
+from nrl_ros.robots.safety.limits import JointLimits, Part, Workspace, WorkspaceGuard
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Robot:
+    """An arm that is ready to be limited, simulated, or commanded.
+
+    Attributes:
+        description: what its file says.
+        model: its kinematics and geometry.
+        chain: forward kinematics of the tool and of what is watched.
+        hard: limits of the machine as described, without margin or share.
+        limits: limits in force: with margin, and at the share of speed that was asked for.
+        home: where episodes start [J], rad or m.
+        notes: what a person should know of model and description before the arm moves.
+    """
+
+    description: RobotDescription
+    model: ArmModel
+    chain: Chain
+    hard: JointLimits
+    limits: JointLimits
+    home: Array
+    notes: tuple[str, ...] = ()
+
+    @property
+    def joints(self) -> tuple[str, ...]:
+        """Names in the order of every array of joints."""
+        return self.limits.joints
+
+    @property
+    def period_s(self) -> float:
+        """Time between two commands [s]."""
+        return 1.0 / self.description.control.rate_hz
+
+    @property
+    def continuous(self) -> Array:
+        """Which joints [J] turn without end in the model: a driver may wrap their angles."""
+        model, said = self.model, self.model.source.joints
+        endless = np.isinf(model.position_low) & np.isinf(model.position_high)
+        named = [name in said and said[name].kind == 'continuous' for name in self.joints]
+        return np.asarray((endless | named) & ~np.array(model.linear))
+
+    @cached_property
+    def clearance(self) -> Clearance:
+        """The arm's distance from itself; whether it is kept says ``clearance_m``."""
+        return Clearance(self.model, touching=self.description.workspace.touching)
+
+    def from_frame(self, name: str) -> Pose:
+        """What brings a point of another frame into that of workspace and targets.
+
+        Args:
+            name: a link or site that no joint moves; empty: the model's root.
+
+        Raises:
+            ConfigError: the model has no such frame, or joints move it.
+        """
+        own = frame_pose(self.model, self.description.workspace.frame)
+        return inverse(own) @ frame_pose(self.model, name)
+
+    def guard(self) -> WorkspaceGuard:
+        """Workspace and clearance, for the motion filter."""
+        box = self.description.workspace
+        margin = box.margin_m
+        workspace = Workspace(
+            (box.low_m[0] + margin, box.low_m[1] + margin, box.low_m[2] + margin),
+            (box.high_m[0] - margin, box.high_m[1] - margin, box.high_m[2] - margin),
+        )
+        # Of its own: what a policy is told of its tool does not change what is watched.
+        chain = Chain(self.model, box.watched, box.frame)
+        parts = [Part(lambda q, _asked: workspace.outside(chain.points(q)), chain.rates())]
+        clearance, least = None, box.clearance_m
+        # Without a pair there is nothing to ask; whether that may be says ``check_shapes``.
+        if least > 0.0 and self.clearance.pairs:
+            clearance = near = self.clearance
+            parts.append(Part(lambda q, asked: least - near.distances(q, asked), near.rates()))
+        return WorkspaceGuard(chain.points, workspace, clearance, least, tuple(parts))
+
+    def manifest(self) -> str:
+        """Joints with their limits and units, tool and frame: what a policy was learned with."""
+        frame = self.description.workspace.frame or 'base'
+        lines = [f'robot: {self.description.name}', f'tool: {self.model.tool}', f'frame: {frame}']
+        limits = self.hard
+        for at, (joint, unit) in enumerate(zip(self.joints, self.model.units, strict=True)):
+            lines.append(
+                f'{joint}: {limits.position_low[at]:.6g} to {limits.position_high[at]:.6g} {unit}, '
+                f'{limits.velocity[at]:.6g} {unit}/s'
+            )
+        lines += [f'{joint}: held at {value:.6g}' for joint, value in self.model.held.items()]
+        return '\n'.join(lines)
+
+    def digest(self) -> str:
+        """A short hash of the manifest."""
+        return hashlib.sha256(self.manifest().encode()).hexdigest()[:16]
+
+
+def load_robot(name: str, *, xml: str = '', share: float = 1.0) -> Robot:
+    """Read a description and its model.
+
+    Args:
+        name: file of ``config/robots``, or a path.
+        xml: the model, where it comes from a topic.
+        share: of the described speeds and accelerations to allow; 0.1 for first minutes.
+
+    Raises:
+        ConfigError: something is wrong, missing, or wider than the model allows.
+    """
+    return make_robot(read_robot(name), xml=xml, share=share)
+
+
+def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1.0) -> Robot:
+    """As load_robot, of a description that was read already."""
+    if description.model == FROM_TOPIC and not xml:
+        raise ConfigError(
+            f'robot {description.name!r}: its model comes from the topic {FROM_TOPIC}, which '
+            'simulation and tools cannot wait for: name a URDF or MJCF file as model'
+        )
+    model = read_arm(description, xml)
+    check_left_out(description.name, model)
+    hard = _limits(description, model)
+    limits = _with_margin(description, hard).scaled(share)
+    home = _each(description, 'home_rad', description.home_rad, len(hard.joints), 0.0)
+    outside = (home < limits.position_low) | (home > limits.position_high)
+    if outside.any():
+        at = int(np.flatnonzero(outside)[0])
+        raise ConfigError(
+            f'robot {description.name!r}: home_rad of {hard.joints[at]} is {home[at]:g}, expected '
+            f'{limits.position_low[at]:g} to {limits.position_high[at]:g} {model.units[at]}: '
+            f'limits with their margin{", degrees?" if abs(home[at]) > MOST_RAD else ""}'
+        )
+    chain = Chain(model, description.workspace.watched, description.workspace.frame)
+    robot = Robot(description, model, chain, hard, limits, home)
+    box = description.workspace
+    check_shapes(description.name, model, robot.clearance if box.clearance_m else None)
+    check_home(description, robot.guard(), home)
+    return replace(robot, notes=notes_of(description, model))
+
+
+def read_arm(description: RobotDescription, xml: str = '') -> ArmModel:
+    """The model of a description.
+
+    Args:
+        description: of the robot.
+        xml: the model, where it comes from a topic.
+
+    Raises:
+        ConfigError: there is no such model, or it does not fit.
+    """
+    joints, tool, held = description.joints or None, description.tool, description.held
+    if xml:
+        return ArmModel.from_text(xml, joints, tool, held)
+    return ArmModel.from_file(description.model, joints, tool, held)
+
+
+def _with_margin(description: RobotDescription, hard: JointLimits) -> JointLimits:
+    margin = description.limits.margin_rad
+    try:
+        return hard.with_margin(margin)
+    except ConfigError as error:
+        raise ConfigError(
+            f'robot {description.name!r}: limits.margin_rad {margin} leaves no room: {error}'
+        ) from None
+
+
+def _limits(description: RobotDescription, model: ArmModel) -> JointLimits:
+    """The model's limits, tightened as described: never widened."""
+    group, count, name = description.limits, len(model.joints), description.name
+    low = _each(description, 'position_low_rad', group.position_low_rad, count, -np.inf)
+    high = _each(description, 'position_high_rad', group.position_high_rad, count, np.inf)
+    speed = _each(description, 'velocity_rad_s', group.velocity_rad_s, count, np.inf)
+    for what, value, own, wider in (
+        ('position_low_rad', low, model.position_low,
+         np.isfinite(low) & (low < model.position_low - 1e-9)),
+        ('position_high_rad', high, model.position_high,
+         np.isfinite(high) & (high > model.position_high + 1e-9)),
+        ('velocity_rad_s', speed, model.velocity, speed > model.velocity + 1e-9),
+    ):  # fmt: skip
+        if wider.any():
+            at = int(np.flatnonzero(wider)[0])
+            raise ConfigError(
+                f'robot {name!r}: limits.{what} of {model.joints[at]} is wider than its model '
+                f'allows, {value[at]:g} where the model has {own[at]:g} {model.units[at]}'
+                f'{"/s" * (what == "velocity_rad_s")}'
+                f'{", degrees?" if abs(value[at]) > MOST_RAD else ""}; a description may only '
+                'tighten limits'
+            )
+    low, high = np.maximum(low, model.position_low), np.minimum(high, model.position_high)
+    if not (np.isfinite(low).all() and np.isfinite(high).all()):
+        joint = model.joints[int(np.flatnonzero(~(np.isfinite(low) & np.isfinite(high)))[0])]
+        raise ConfigError(
+            f'robot {name!r}: joint {joint} has no position limits in its model; set '
+            'limits.position_low_rad and limits.position_high_rad'
+        )
+    check_degrees(name, model, low, high)
+    acceleration = _each(
+        description, 'acceleration_rad_s2', group.acceleration_rad_s2, count, np.nan
+    )
+    stop = group.stop_acceleration_rad_s2
+    braking = _each(description, 'stop_acceleration_rad_s2', stop, count, np.nan)
+    return JointLimits(
+        tuple(model.joints),
+        tuple(low.tolist()),
+        tuple(high.tolist()),
+        tuple(speed.tolist()),
+        tuple(acceleration.tolist()),
+        tuple((braking if stop else 2.0 * acceleration).tolist()),
+        model.units,
+    )
+
+
+def _each(
+    description: RobotDescription, name: str, values: tuple[float, ...], count: int, absent: float
+) -> Array:
+    """One number for all joints, or one each."""
+    if len(values) not in (0, 1, count):
+        raise ConfigError(
+            f'robot {description.name!r}: {name} must hold 1 or {count} numbers (one a joint), '
+            f'received {len(values)}'
+        )
+    return np.full(count, values[0] if values else absent) if len(values) < 2 else np.array(values)

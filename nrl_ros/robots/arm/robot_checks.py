@@ -1,0 +1,171 @@
+"""What must hold of a description with its model, and what a person should know of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.clearance import Clearance, count_of_links, without_shape
+from nrl_ros.robots.arm.couplings import scalar_joints
+from nrl_ros.robots.arm.description import RobotDescription
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.urdf import MOST_RAD, RIGID
+from nrl_ros.robots.safety.limits import WorkspaceGuard
+
+# So many names of one kind are told.
+_MOST_NAMES = 8
+
+
+def check_left_out(robot: str, model: ArmModel) -> None:
+    """See that somebody says where each joint stands that moves the tool.
+
+    Raises:
+        ConfigError: a joint is neither commanded nor held.
+    """
+    if not model.left_out:
+        return
+    named = [f'{name} ({kind})' if kind in RIGID else name for name, kind in model.left_out.items()]
+    held = ', '.join(f'{name}: 0.0' for name in model.left_out)
+    several = len(named) > 1
+    raise ConfigError(
+        f'robot {robot!r}: joint{"s" * several} {", ".join(named)} of the model move'
+        f'{"" if several else "s"} the tool {model.tool!r} and {"are" if several else "is"} not '
+        f'among joints: name what the controller moves there, and say where the rest stands, as '
+        f'held: {{{held}}}'
+    )
+
+
+def check_degrees(robot: str, model: ArmModel, low: Float64, high: Float64) -> None:
+    """See that no limits of the model are those of an angle in degrees.
+
+    Args:
+        robot: its name.
+        model: of it.
+        low: lowest positions in force [J].
+        high: highest positions in force [J].
+
+    Raises:
+        ConfigError: a joint turns further than any arm, and nobody tightens it.
+    """
+    for at, joint in enumerate(model.joints):
+        own = np.array([model.position_low[at], model.position_high[at]])
+        used = np.array([low[at], high[at]])
+        if not model.linear[at] and (np.isfinite(own) & (abs(used) > MOST_RAD)).any():
+            raise ConfigError(
+                f'robot {robot!r}: joint {joint} turns from {low[at]:g} to {high[at]:g} rad by its '
+                'model: degrees? Write radians in the model, or tighter limits.position_low_rad '
+                'and limits.position_high_rad'
+            )
+
+
+def check_shapes(robot: str, model: ArmModel, clearance: Clearance | None) -> None:
+    """See that a clearance that is to be kept can be.
+
+    Args:
+        robot: its name.
+        model: of it.
+        clearance: of the model; None where none is to be kept.
+
+    Raises:
+        ConfigError: no pair of shapes is compared, for lack of shapes.
+    """
+    if clearance is None or clearance.pairs:
+        return
+    missing = without_shape(model)
+    if not missing and not model.source.lost and count_of_links(model) > 1:
+        # All links have shapes, and no two of them can come near one another.
+        return
+    lost = f' ({_some(model.source.lost, "; ", 3)})' if model.source.lost else ''
+    which = f'links without a shape: {_some(missing)}' if missing else 'the model has no shapes'
+    raise ConfigError(
+        f'robot {robot!r}: no pair of shapes is left to compare, so that nothing would keep the '
+        f'arm from touching itself; {which}{lost}. Give them collision shapes, or meshes (STL, '
+        'OBJ) that are found from where the model is; or set workspace.clearance_m: 0, to move it '
+        'without a clearance'
+    )
+
+
+def check_home(description: RobotDescription, guard: WorkspaceGuard, home: Float64) -> None:
+    """See that the arm may be at home.
+
+    Raises:
+        ConfigError: it is outside of its workspace or too near to itself; names the links.
+    """
+    box, name = description.workspace, description.name
+    violation = float(guard.violation(home[None])[0])
+    if violation <= 0.0:
+        return
+    clearance = guard.clearance
+    assert clearance is None or isinstance(clearance, Clearance)
+    near: dict[tuple[str, str], float] = {}
+    if clearance is not None:
+        asked = np.ones((1, len(clearance.pairs)), np.bool_)
+        distances = clearance.distances(home[None], asked)[0].tolist()
+        for links, distance in zip(clearance.links, distances, strict=True):
+            if distance < box.clearance_m:
+                near[links] = min(distance, near.get(links, np.inf))
+    if not near:
+        raise ConfigError(
+            f'robot {name!r}: at home it is {violation:.3f} m outside of its workspace; mend '
+            'home_rad or workspace'
+        )
+    assert clearance is not None
+    told = [f'{one} and {other} ({distance:.3f} m)' for (one, other), distance in near.items()]
+    always = [links for links in clearance.always if links in near]
+    pairs = ', '.join(f'[{one}, {other}]' for one, other in always or near)
+    every = f'{_some([" and ".join(links) for links in always])} overlap in every pose: ' * bool(
+        always
+    )
+    raise ConfigError(
+        f'robot {name!r}: at home it is too near to itself, of which {box.clearance_m} m are to be '
+        f'kept: {_some(told)}; mend home_rad or clearance_m. {every}links that may touch are left '
+        f'out by workspace.touching: [{pairs}]'
+    )
+
+
+def notes_of(description: RobotDescription, model: ArmModel) -> tuple[str, ...]:
+    """What a person should know before the arm moves."""
+    return (*model.notes, *_standing(model), *_shapes(description, model))
+
+
+def _standing(model: ArmModel) -> list[str]:
+    """Joints that are not commanded."""
+    notes = []
+    if model.followers:
+        notes.append(f'not commanded, since they follow others (mimic): {_some(model.followers)}')
+    if model.held:
+        held = [f'{name} at {value:g}' for name, value in model.held.items()]
+        notes.append(f'held, as the description says; nothing measures it: {_some(held)}')
+    beside = []
+    for joint in scalar_joints(model.mj):
+        name = model.mj.joint(joint).name
+        if name not in (*model.joints, *model.followers, *model.held):
+            beside.append(f'{name or "a joint without a name"} at {model.couplings.rest[joint]:g}')
+    if beside:
+        notes.append(
+            f'beside the way to the tool, not commanded, taken to stand (held: says where): '
+            f'{_some(beside)}'
+        )
+    return notes
+
+
+def _shapes(description: RobotDescription, model: ArmModel) -> list[str]:
+    notes = []
+    missing, box = without_shape(model), description.workspace
+    if missing:
+        notes.append(f'links without a shape, of which no clearance is watched: {_some(missing)}')
+    if model.source.lost:
+        notes.append(f'meshes that are left out: {_some(model.source.lost, "; ", 3)}')
+    if box.touching:
+        pairs = [f'{one} and {other}' for one, other in box.touching]
+        notes.append(f'not compared, as workspace.touching says: {_some(pairs)}')
+    if not box.clearance_m:
+        notes.append('the clearance of the arm from itself is not watched (clearance_m: 0)')
+    return notes
+
+
+def _some(names: list[str] | tuple[str, ...], between: str = ', ', most: int = _MOST_NAMES) -> str:
+    """The first of many names."""
+    rest = len(names) - most
+    return between.join(names[:most]) + (f' and {rest} more' if rest > 0 else '')

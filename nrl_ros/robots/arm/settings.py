@@ -1,0 +1,162 @@
+"""Settings of the reaching task: what is seen, done, rewarded, and aimed at. Units in the names."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from nrl_ros.base.settings import Settings
+
+Point = tuple[float, float, float]
+
+
+class ActionGroup(Settings):
+    """What the policy sets."""
+
+    kind: Literal['velocity', 'displacement'] = Field(
+        'velocity', description='Joint velocity [rad/s], or joint displacement of one step [rad]'
+    )
+    choices: int = Field(
+        0,
+        ge=0,
+        description='0: real numbers; else an odd number of evenly spaced choices for each joint',
+    )
+    speed_share: float = Field(
+        1.0, gt=0, le=1, description='Largest speed that is asked for, of the velocity limits [1]'
+    )
+
+    @model_validator(mode='after')
+    def _odd(self) -> ActionGroup:
+        if self.choices and (self.choices < 3 or self.choices % 2 == 0):
+            raise ValueError(
+                f'action.choices must be 0 or an odd number from 3, received {self.choices}: '
+                'the middle one is to stand still'
+            )
+        return self
+
+
+class ObservationGroup(Settings):
+    """How the policy sees the arm."""
+
+    joints: Literal['scaled', 'sine'] = Field(
+        'scaled', description='Joint positions within their limits, or sine and cosine of each'
+    )
+    error_scale_m: float = Field(
+        0.1, gt=0, description='s of error / (s + |error|): direction when far, distance when near'
+    )
+
+
+class TargetGroup(Settings):
+    """Where targets come from, in the frame of the workspace."""
+
+    source: Literal['random', 'list', 'topic'] = Field(
+        'random', description='Drawn in a box, taken from points_m in turn, or from a topic'
+    )
+    low_m: Point = Field((0.25, -0.4, 0.15), description='random: lowest x, y, z')
+    high_m: Point = Field((0.65, 0.4, 0.6), description='random: highest x, y, z')
+    near_m: float = Field(0.0, ge=0, description='random: least distance from centre_m')
+    far_m: float = Field(0.75, gt=0, description='random: largest distance from centre_m')
+    centre_m: Point = Field((0.0, 0.0, 0.15), description='random: where both are measured from')
+    points_m: tuple[float, ...] = Field((), description='list: x, y, z of each, one after another')
+    topic: str = Field(
+        'target', description='topic: geometry_msgs/PointStamped; counts from the next episode on'
+    )
+    frame: str = Field(
+        '',
+        description='topic: frame of targets that name none, a link or site that no joint moves; '
+        "empty: the workspace's. Targets that name such a frame are brought into it",
+    )
+
+    @model_validator(mode='after')
+    def _fit(self) -> TargetGroup:
+        if self.source == 'list' and (not self.points_m or len(self.points_m) % 3):
+            raise ValueError(
+                f'target.points_m must hold x, y, z of each point, received '
+                f'{len(self.points_m)} numbers'
+            )
+        if any(low >= high for low, high in zip(self.low_m, self.high_m, strict=True)):
+            raise ValueError(f'target.low_m {self.low_m} must be below high_m {self.high_m}')
+        if self.near_m >= self.far_m:
+            raise ValueError(f'target.near_m {self.near_m} must be below far_m {self.far_m}')
+        return self
+
+
+class RewardGroup(Settings):
+    """What is good."""
+
+    kind: Literal['progress', 'distance', 'success'] = Field(
+        'progress',
+        description='Way towards the target, distance from it with a minus, or 1 for an episode '
+        'that ends at it',
+    )
+    scale_m: float = Field(0.01, gt=0, description='progress, distance: way worth a reward of 1')
+    action_cost: float = Field(0.0, ge=0, description='Of the mean square action at full speed [1]')
+    smoothness_cost: float = Field(
+        0.0, ge=0, description='Of the mean square change of the action at full speed [1]'
+    )
+
+
+class EpisodeGroup(Settings):
+    """An episode: one target."""
+
+    steps: int = Field(100, ge=1, description='Steps until the time is up [1]')
+    success_radius_m: float = Field(0.02, gt=0, description='Nearer than this is at the target')
+    terminate_at_target: bool = Field(False, description='End an episode at the target')
+    home_every: int = Field(
+        1, ge=0, description='Drive home before each n-th episode; 0: only at first [1]'
+    )
+    start_spread_rad: float = Field(
+        0.0, ge=0, description='Simulation: start within this of home; hardware starts at home'
+    )
+
+
+class HomingGroup(Settings):
+    """How a real arm is driven home, and what it waits for there; not used in simulation."""
+
+    speed_share: float = Field(0.3, gt=0, le=1, description='Of the velocity limits [1]')
+    tolerance_rad: float = Field(0.01, gt=0, description='Nearer than this is at home')
+    timeout_s: float = Field(60.0, gt=0, description='Longer than this is a fault')
+    wait_for_go: bool = Field(
+        False,
+        description='Wait for the service ~/go before anything moves, and at home before each '
+        'episode',
+    )
+    go_after_stop: bool = Field(
+        True,
+        description='After a stop, lost joint states or a safety node that was away, wait for ~/go '
+        'before anything moves; wait_for_go does so too',
+    )
+
+
+class SimulationGroup(Settings):
+    """How arms are simulated, many at once; not used on hardware."""
+
+    physics: Literal['servo', 'mujoco'] = Field(
+        'servo', description='Joints follow their commands, or MuJoCo moves the masses'
+    )
+    time_constant_s: float = Field(
+        0.0, ge=0, description='servo: lag of a joint behind its command'
+    )
+    guard: bool = Field(
+        True,
+        description='Hold to workspace and clearance, as hardware always does; false is faster, '
+        'and teaches ways that a real arm is kept from',
+    )
+
+
+class ReachSettings(Settings):
+    """The reaching task.
+
+    The names of a bridge's options: ``bridge.options.robot``, ``bridge.options.reward.kind`` ...
+    """
+
+    robot: str = Field('planar', description='File of config/robots, or the path of one')
+    action_every: int = Field(5, ge=1, description='Control periods of one step [1]')
+    action: ActionGroup = ActionGroup()
+    observation: ObservationGroup = ObservationGroup()
+    target: TargetGroup = TargetGroup()
+    reward: RewardGroup = RewardGroup()
+    episode: EpisodeGroup = EpisodeGroup()
+    homing: HomingGroup = HomingGroup()
+    simulation: SimulationGroup = SimulationGroup()

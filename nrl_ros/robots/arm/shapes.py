@@ -1,0 +1,47 @@
+"""The plain shapes of an arm as line segments, for pictures."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.couplings import Posing
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.source import load_mujoco
+
+
+class Shapes:
+    """Where the capsules and cylinders of an arm are.
+
+    Attributes:
+        radius: of each segment [S, m].
+
+    Args:
+        model: the arm.
+    """
+
+    def __init__(self, model: ArmModel) -> None:
+        mujoco = load_mujoco()
+        self._mj = model.mj
+        self._pose = Posing(model.mj, model.couplings)
+        long = (int(mujoco.mjtGeom.mjGEOM_CAPSULE), int(mujoco.mjtGeom.mjGEOM_CYLINDER))
+        self._geoms = [
+            number for number in range(self._mj.ngeom) if self._mj.geom_type[number] in long
+        ]
+        self.radius: Float64 = np.array(self._mj.geom_size[self._geoms, 0])
+
+    def segments(self, position: NDArray[Any]) -> Float64:
+        """Both ends of each segment at joint positions [J].
+
+        Returns:
+            [S, 2, 3], m.
+        """
+        self._pose(np.asarray(position, np.float64))
+        data = self._pose.data
+        centre = data.geom_xpos[self._geoms]
+        axis = data.geom_xmat[self._geoms].reshape(-1, 3, 3)[:, :, 2]
+        half = axis * self._mj.geom_size[self._geoms, 1][:, None]
+        return np.stack([centre - half, centre + half], axis=1)

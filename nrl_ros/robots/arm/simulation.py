@@ -1,0 +1,77 @@
+"""An arm's model made ready for dynamics: servos, gravity compensation, a place for a payload."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.source import load_mujoco
+
+PAYLOAD = 'nrl_payload'
+# Of a servo that a model does not give: time in which it takes up a new velocity [s], and what its
+# geared rotor adds to the joint's inertia [kg m^2], as in arms of this size; light links need it.
+_SERVO_S = 0.02
+_ROTOR = 0.1
+
+
+def servo_name(joint: str) -> str:
+    """Name of a joint's servo, which no model is likely to use itself."""
+    return f'nrl_servo_{joint}'
+
+
+def simulated(model: ArmModel) -> Any:
+    """A ``mujoco.MjSpec`` of the arm with a servo in each joint and a payload of 0 kg at the tool.
+
+    Raises:
+        ConfigError: MuJoCo refuses it.
+    """
+    mujoco = load_mujoco()
+    spec = model.source.spec()
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.option.disableflags |= int(mujoco.mjtDisableBit.mjDSBL_CONTACT)
+    for body in spec.bodies[1:]:
+        body.gravcomp = 1.0
+    _add_servos(spec, model)
+    _, number = model.find(model.tool)
+    if model.tool_is_site:
+        site = next(site for site in spec.sites if site.name == model.tool)
+        parent, place = site.parent, model.mj.site_pos[number]
+    else:
+        parent, place = next(body for body in spec.bodies if body.name == model.tool), np.zeros(3)
+    parent.add_body(name=PAYLOAD, pos=place, explicitinertial=True, ipos=np.zeros(3))
+    return spec
+
+
+def _add_servos(spec: Any, model: ArmModel) -> None:
+    """Replace all actuators by velocity servos, of the model's own gains where it has some."""
+    mujoco = load_mujoco()
+    mj = model.mj
+    simple = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
+    # Key frames and sensors may speak of actuators that go.
+    for element in [*spec.actuators, *spec.keys, *spec.sensors]:
+        spec.delete(element)
+    for number, joint in enumerate(spec.joints):
+        if joint.type not in simple:
+            continue
+        gain = model.servo_gain(number)
+        if not gain:
+            # The inner loop of a drive that takes velocities overcomes what brakes its own joint.
+            joint.damping, joint.frictionloss = np.zeros_like(joint.damping), 0.0
+            joint.armature = max(float(joint.armature), _ROTOR)
+            gain = (float(mj.dof_M0[mj.jnt_dofadr[number]]) + _ROTOR) / _SERVO_S
+        servo = spec.add_actuator(
+            name=servo_name(joint.name or str(number)),
+            target=joint.name,
+            trntype=mujoco.mjtTrn.mjTRN_JOINT,
+            gainprm=[gain, *[0.0] * 9],
+            biastype=mujoco.mjtBias.mjBIAS_AFFINE,
+            biasprm=[0.0, 0.0, -gain, *[0.0] * 7],
+        )
+        effort = (
+            model.effort[model.joints.index(joint.name)] if joint.name in model.joints else np.inf
+        )
+        if np.isfinite(effort):
+            servo.forcelimited = mujoco.mjtLimited.mjLIMITED_TRUE
+            servo.forcerange = [-effort, effort]

@@ -1,0 +1,331 @@
+"""A model's text made ready for MuJoCo: meshes that are found, masses that can be, fixed joints."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from xml.etree import ElementTree
+
+import numpy as np
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm import urdf
+from nrl_ros.robots.arm.model_files import locate, root_of
+
+# Links without inertia must have some to be simulated; kinematics does not care.
+_COMPILER = {
+    'fusestatic': 'false',
+    'balanceinertia': 'true',
+    'boundmass': '0.001',
+    'boundinertia': '0.000001',
+}
+# Of a link whose own is that of no body: a ball of this radius, and of this mass where it has none.
+_BALL_M, _BALL_KG = 0.05, 0.1
+_MESHES = ('.stl', '.obj', '.msh')
+_MOST_MESH_BYTES = 64 * 2**20
+_TRIAL = (
+    '<mujoco><asset><mesh name="mesh" file="{file}" scale="{scale}"/></asset>'
+    '<worldbody><geom type="mesh" mesh="mesh"/></worldbody></mujoco>'
+)
+
+
+def load_mujoco() -> ModuleType:
+    """The module mujoco.
+
+    Raises:
+        ConfigError: it is not installed.
+    """
+    try:
+        import mujoco
+    except ImportError as error:
+        raise ConfigError(
+            f'arms need MuJoCo, which cannot be imported ({error}): pip install mujoco'
+        ) from None
+    module: ModuleType = mujoco
+    return module
+
+
+@dataclass(frozen=True)
+class Source:
+    """What an arm's model is compiled from.
+
+    Attributes:
+        text: URDF or MJCF as it was read.
+        path: where it was read from, empty for a text.
+        xml: what MuJoCo is given.
+        assets: files that a URDF's meshes come from, by the names that ``xml`` has for them.
+        name: the model's own name.
+        is_urdf: whether it is a URDF.
+        root: of a URDF, the link that hangs on no joint.
+        joints: of a URDF, by name.
+        shaped: of a URDF, links that have a shape in it, seen or to collide with.
+        lost: meshes of links that are left out, and why.
+        notes: what a person should know.
+    """
+
+    text: str
+    path: str
+    xml: str
+    name: str
+    is_urdf: bool
+    assets: dict[str, bytes] = field(default_factory=dict)
+    root: str = 'world'
+    joints: dict[str, urdf.Joint] = field(default_factory=dict)
+    shaped: frozenset[str] = frozenset()
+    lost: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def spec(self) -> Any:
+        """A ``mujoco.MjSpec`` that compiles.
+
+        Raises:
+            ConfigError: MuJoCo refuses it.
+        """
+        make = load_mujoco().MjSpec
+        try:
+            if self.is_urdf:
+                spec = make.from_string(self.xml, assets=self.assets)
+            else:
+                # Only with its path MuJoCo finds the files that an MJCF file names.
+                spec = make.from_file(self.path) if self.path else make.from_string(self.xml)
+            spec.compile()
+        except ValueError as error:
+            raise ConfigError(
+                f'MuJoCo refuses the model{f" {self.path}" * bool(self.path)}: '
+                f'{" ".join(str(error).split())}'
+            ) from None
+        return spec
+
+
+def read_source(text: str, path: str) -> Source:
+    """Make a model's text ready.
+
+    Raises:
+        ConfigError: it is no model of one arm.
+    """
+    root = root_of(text, path or 'the model')
+    if root.tag == 'mujoco':
+        _check_numbers(root)
+        return Source(text, path, text, root.get('model', 'arm'), is_urdf=False)
+    joints = urdf.joints_of(root)
+    shaped = frozenset(
+        link.get('name', '')
+        for link in root.findall('link')
+        if link.find('collision') is not None or link.find('visual') is not None
+    )
+    meshes = _Meshes(Path(path).parent if path else None)
+    for link in root.findall('link'):
+        meshes.take(link)
+    notes = _mend_inertia(root)
+    _write_joints(root, joints)
+    for element in root.findall('mujoco'):
+        root.remove(element)
+    ElementTree.SubElement(ElementTree.SubElement(root, 'mujoco'), 'compiler', _COMPILER)
+    return Source(
+        text,
+        path,
+        ElementTree.tostring(root, encoding='unicode'),
+        root.get('name', 'arm'),
+        is_urdf=True,
+        assets=meshes.assets,
+        root=urdf.root_link(joints, root),
+        joints=joints,
+        shaped=shaped,
+        lost=meshes.lost,
+        notes=tuple(notes),
+    )
+
+
+def _check_numbers(root: ElementTree.Element) -> None:
+    """Refuse what is not a number in an MJCF: MuJoCo takes it, and writes a log file about it."""
+    for element in root.iter():
+        for attribute, text in element.attrib.items():
+            if attribute != 'name' and 'nan' in text.lower().split():
+                raise ConfigError(
+                    f'<{element.tag}> {element.get("name", "")!r} of the model: {attribute} is '
+                    f'{text!r}, expected numbers'
+                )
+
+
+def _write_joints(root: ElementTree.Element, joints: dict[str, urdf.Joint]) -> None:
+    """Joints of several axes become fixed ones, and limits say what ``urdf`` has found."""
+    for element in root.findall('joint'):
+        joint = joints[element.get('name', '')]
+        if joint.kind in urdf.RIGID:
+            element.set('type', 'fixed')
+        if element.get('type') == 'fixed':
+            for mimic in element.findall('mimic'):
+                element.remove(mimic)
+        limit = element.find('limit')
+        if limit is None:
+            continue
+        for attribute in list(limit.attrib):
+            del limit.attrib[attribute]
+        for attribute, value in (('lower', joint.limits.low), ('upper', joint.limits.high)):
+            if np.isfinite(joint.limits.low) and np.isfinite(joint.limits.high):
+                limit.set(attribute, repr(value))
+        if np.isfinite(joint.limits.effort):
+            limit.set('effort', repr(joint.limits.effort))
+
+
+class _Meshes:
+    """Collision meshes of a URDF: those that can be read are kept, the others are named.
+
+    Args:
+        folder: of the file, from which relative names count; None for a text.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder
+        self._known: dict[tuple[Path, str], str] = {}
+        self.assets: dict[str, bytes] = {}
+        self._lost: dict[tuple[str, str], list[str]] = {}
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What is left out, with its links and the reason."""
+        return tuple(
+            f'{named} ({", ".join(links)}): {why}' for (named, why), links in self._lost.items()
+        )
+
+    def take(self, link: ElementTree.Element) -> None:
+        """Leave out what is only seen, and meshes that cannot be read."""
+        for element in link.findall('visual'):
+            link.remove(element)
+        for element in link.findall('collision'):
+            mesh = element.find('geometry/mesh')
+            if mesh is None:
+                continue
+            named = mesh.get('filename', '')
+            try:
+                mesh.set('filename', self._asset(named, mesh.get('scale', '1 1 1')))
+            except ConfigError as error:
+                link.remove(element)
+                self._lost.setdefault((named, str(error)), []).append(link.get('name', ''))
+
+    def _asset(self, named: str, scale: str) -> str:
+        path = locate(named, self._folder)
+        if path is None:
+            raise ConfigError('not found')
+        if path.suffix.lower() not in _MESHES:
+            raise ConfigError(f'no STL or OBJ, which alone are read ({path.suffix or "no ending"})')
+        key = (path.resolve(), scale)
+        if key not in self._known:
+            try:
+                if path.stat().st_size > _MOST_MESH_BYTES:
+                    raise ConfigError(f'larger than {_MOST_MESH_BYTES} bytes')
+                data = path.read_bytes()
+            except OSError as error:
+                raise ConfigError(f'not readable: {error.strerror}') from None
+            # A name of its own: MuJoCo leaves out folders, so that equal names would be one mesh.
+            name = f'nrl_mesh_{len(self._known)}{path.suffix.lower()}'
+            _try_mesh(name, data, scale)
+            self._known[key] = name
+            self.assets[name] = data
+        return self._known[key]
+
+
+def _try_mesh(name: str, data: bytes, scale: str) -> None:
+    """See that MuJoCo takes a mesh, so that one of them does not cost the arm.
+
+    Raises:
+        ConfigError: it does not.
+    """
+    try:
+        numbers = ' '.join(str(float(part)) for part in scale.split())
+        text = _TRIAL.format(file=name, scale=numbers)
+        load_mujoco().MjSpec.from_string(text, assets={name: data}).compile()
+    except ValueError as error:
+        raise ConfigError(f'not readable: {" ".join(str(error).split())}') from None
+
+
+def _mend_inertia(root: ElementTree.Element) -> list[str]:
+    """Give links whose inertia is that of no body another one; says which."""
+    bad = [
+        (link.get('name', ''), inertial)
+        for link in root.findall('link')
+        for inertial in link.findall('inertial')[:1]
+        if not _is_body(inertial)
+    ]
+    for _, inertial in bad:
+        mass = _values(inertial.find('mass'), ('value',))[0]
+        mass = mass if np.isfinite(mass) and mass > 0.0 else _BALL_KG
+        for element in list(inertial):
+            if element.tag != 'origin' or not _is_place(element):
+                inertial.remove(element)
+        ElementTree.SubElement(inertial, 'mass', value=repr(mass))
+        moment = repr(0.4 * mass * _BALL_M**2)
+        turning = dict.fromkeys(('ixy', 'ixz', 'iyz'), '0') | dict.fromkeys(
+            ('ixx', 'iyy', 'izz'), moment
+        )
+        ElementTree.SubElement(inertial, 'inertia', turning)
+    notes = []
+    lopsided = [
+        link.get('name', '')
+        for link in root.findall('link')
+        for inertial in link.findall('inertial')[:1]
+        if not _is_balanced(inertial)
+    ]
+    if lopsided:
+        notes.append(
+            f'one moment of inertia of {", ".join(lopsided)} is greater than the others together, '
+            'as of no body: they are balanced for dynamics in simulation'
+        )
+    if not bad:
+        return notes
+    return [
+        *notes,
+        f'inertia of {", ".join(name for name, _ in bad)} is that of no body: each counts as a '
+        f'ball of {_BALL_M} m instead. Kinematics, limits and a real arm do not need it; dynamics '
+        'in simulation (mujoco) are not those of the arm until it is mended',
+    ]
+
+
+def _is_place(element: ElementTree.Element) -> bool:
+    for attribute in ('xyz', 'rpy'):
+        try:
+            values = [float(part) for part in element.get(attribute, '0 0 0').split()]
+        except ValueError:
+            return False
+        if len(values) != 3 or not np.isfinite(values).all():
+            return False
+    return True
+
+
+def _values(element: ElementTree.Element | None, names: tuple[str, ...]) -> list[float]:
+    values = []
+    for name in names:
+        try:
+            values.append(float((element.get(name) if element is not None else None) or 0.0))
+        except ValueError:
+            values.append(float('nan'))
+    return values
+
+
+def _moments(inertial: ElementTree.Element) -> Float64:
+    """The matrix of inertia [3, 3], kg m^2; NaN for what is no number."""
+    xx, yy, zz, xy, xz, yz = _values(
+        inertial.find('inertia'), ('ixx', 'iyy', 'izz', 'ixy', 'ixz', 'iyz')
+    )
+    return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
+
+
+def _is_balanced(inertial: ElementTree.Element) -> bool:
+    """Whether no moment is greater than the two others together, but for what rounding does."""
+    least, middle, most = np.linalg.eigvalsh(_moments(inertial)).tolist()
+    return bool(most <= 1.01 * (least + middle))
+
+
+def _is_body(inertial: ElementTree.Element) -> bool:
+    """Whether a mass and moments are those of a body; none at all are bounded by MuJoCo."""
+    mass = _values(inertial.find('mass'), ('value',))[0]
+    moments = _moments(inertial)
+    origin = inertial.find('origin')
+    if origin is not None and not _is_place(origin):
+        return False
+    if not (np.isfinite(mass) and mass >= 0.0 and np.isfinite(moments).all()):
+        return False
+    return not moments.any() or float(np.linalg.eigvalsh(moments)[0]) > 0.0

@@ -1,0 +1,276 @@
+"""What a URDF says, checked: its tree of links, its joints, and their limits."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+from xml.etree import ElementTree
+
+from nrl_ros.base.errors import ConfigError
+
+Element = ElementTree.Element
+_KINDS = ('revolute', 'continuous', 'prismatic', 'fixed', 'planar', 'floating')
+# Joints of several axes cannot be commanded here; they may be held where they are.
+RIGID = ('planar', 'floating')
+# Two turns to either side: further than nearly all arms turn, and less than any limit in degrees.
+MOST_RAD = 4.0 * math.pi + 0.1
+WHOLE_RAD = 2.0 * math.pi + 0.1
+_MOST_RAD_S = 50.0
+
+
+class Limits(NamedTuple):
+    """What a file says of one joint.
+
+    Attributes:
+        low: lowest position [rad, m]; -infinity where not given.
+        high: highest position.
+        velocity: highest velocity [rad/s, m/s]; infinity where not given.
+        effort: highest effort [N m, N]; infinity where not given.
+        faults: what is wrong with them, '' if nothing.
+        notes: what a person should know of them.
+    """
+
+    low: float
+    high: float
+    velocity: float
+    effort: float
+    faults: str = ''
+    notes: tuple[str, ...] = ()
+
+
+class Joint(NamedTuple):
+    """A joint of a URDF."""
+
+    name: str
+    kind: str
+    parent: str
+    child: str
+    limits: Limits
+
+
+def joints_of(root: Element) -> dict[str, Joint]:
+    """All joints by name, of a URDF whose links are one tree.
+
+    Raises:
+        ConfigError: links or joints are not named once each, a joint names a link or a joint that
+            is not there, has no known type or numbers that are none, or the links are no tree with
+            one root.
+    """
+    links = _names(root.findall('link'), 'link')
+    for link in root.findall('link'):
+        _check_shapes(link)
+    elements = root.findall('joint')
+    names = _names(elements, 'joint')
+    joints: dict[str, Joint] = {}
+    above: dict[str, str] = {}
+    for element, name in zip(elements, names, strict=True):
+        kind = element.get('type', '')
+        if kind not in _KINDS:
+            raise ConfigError(
+                f'joint {name!r} of the URDF has the type {kind!r}, expected {", ".join(_KINDS)}'
+            )
+        parent, child = (_end(element, name, end, links) for end in ('parent', 'child'))
+        if child in above:
+            raise ConfigError(
+                f'link {child!r} of the URDF hangs on two joints, {above[child]!r} and {name!r}'
+            )
+        above[child] = name
+        _check_numbers(element, name)
+        _check_mimic(element, name, names)
+        joints[name] = Joint(name, kind, parent, child, _limits(element, kind))
+    _check_tree(links, joints)
+    for element in elements:
+        mimic = element.find('mimic')
+        leader = None if mimic is None else joints[mimic.get('joint', '')]
+        if leader is not None and leader.kind in ('fixed', *RIGID):
+            raise ConfigError(
+                f'joint {element.get("name")!r} of the URDF mimics {leader.name!r}, which is '
+                f'{leader.kind}: expected one that turns or slides'
+            )
+    return joints
+
+
+def root_link(joints: dict[str, Joint], root: Element) -> str:
+    """The link that hangs on no joint; of a URDF that ``joints_of`` has checked."""
+    children = {joint.child for joint in joints.values()}
+    links = [link.get('name', '') for link in root.findall('link')]
+    return next(name for name in links if name not in children)
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """What to say of a name that is not there."""
+    known = [each for each in known if each]
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    hint = f', did you mean {close[0]!r}?' if close else ''
+    return f'{hint} (known: {", ".join(known) or "none"})'
+
+
+def _names(elements: list[Element], what: str) -> list[str]:
+    names = [element.get('name', '') for element in elements]
+    if '' in names:
+        raise ConfigError(f'a {what} of the URDF has no name')
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f'the URDF has each of these {what}s twice: {", ".join(twice)}')
+    return names
+
+
+def _end(element: Element, name: str, end: str, links: list[str]) -> str:
+    found = element.find(end)
+    link = '' if found is None else found.get('link', '')
+    if link not in links:
+        raise ConfigError(
+            f'joint {name!r} of the URDF has the {end} link {link!r}, which is not there'
+            f'{suggestion(link, links)}'
+        )
+    return link
+
+
+def _check_numbers(element: Element, name: str) -> None:
+    """What MuJoCo takes for something, or refuses without the joint's name."""
+    for path, attribute, length in (
+        ('origin', 'xyz', 3), ('origin', 'rpy', 3), ('axis', 'xyz', 3), ('mimic', 'multiplier', 1),
+        ('mimic', 'offset', 1),
+    ):  # fmt: skip
+        found = element.find(path)
+        text = None if found is None else found.get(attribute)
+        # Exporters write an axis of 0 for joints that have none.
+        if text is None or (path == 'axis' and element.get('type') in ('fixed', 'floating')):
+            continue
+        try:
+            values = [float(part) for part in text.split()]
+        except ValueError:
+            values = []
+        good = len(values) == length and all(map(math.isfinite, values))
+        if good and path == 'axis':
+            good = any(values)
+        if not good:
+            raise ConfigError(
+                f'joint {name!r} of the URDF: {path} {attribute} is {text!r}, expected {length} '
+                f'finite number{"s" if length > 1 else ""}{", not all 0" * (path == "axis")}'
+            )
+
+
+def _check_shapes(link: Element) -> None:
+    """Sizes and places of what collides: MuJoCo refuses them without the link's name."""
+    for shape in link.findall('collision'):
+        for element in shape.iter():
+            for attribute in ('xyz', 'rpy', 'radius', 'length', 'size'):
+                text = element.get(attribute)
+                if text is None:
+                    continue
+                try:
+                    values = [float(part) for part in text.split()]
+                except ValueError:
+                    values = []
+                good = bool(values) and all(map(math.isfinite, values))
+                if attribute in ('radius', 'length', 'size'):
+                    good = good and min(values) > 0.0
+                if not good:
+                    raise ConfigError(
+                        f'link {link.get("name")!r} of the URDF: {attribute} of a collision shape '
+                        f'is {text!r}, expected finite numbers, of a size above 0'
+                    )
+
+
+def _check_mimic(element: Element, name: str, names: list[str]) -> None:
+    mimic = element.find('mimic')
+    if mimic is not None and mimic.get('joint') not in names:
+        leader = mimic.get('joint', '')
+        raise ConfigError(
+            f'joint {name!r} of the URDF mimics {leader!r}, which is no joint of it'
+            f'{suggestion(leader, names)}'
+        )
+
+
+def _check_tree(links: list[str], joints: dict[str, Joint]) -> None:
+    if not links:
+        raise ConfigError('the URDF has no link')
+    children = {joint.child for joint in joints.values()}
+    roots = [link for link in links if link not in children]
+    if len(roots) > 1:
+        raise ConfigError(
+            f'the URDF has {len(roots)} roots, links that hang on no joint: {", ".join(roots)}; '
+            'where they stand to one another is not said: join them by a fixed joint'
+        )
+    below: dict[str, list[str]] = {}
+    for joint in joints.values():
+        below.setdefault(joint.parent, []).append(joint.child)
+    reached, pending = set(), roots[:]
+    while pending:
+        link = pending.pop()
+        reached.add(link)
+        pending += below.get(link, [])
+    if len(reached) < len(links):
+        lost = [link for link in links if link not in reached]
+        raise ConfigError(f'links of the URDF hang on one another in a circle: {", ".join(lost)}')
+
+
+def _limits(element: Element, kind: str) -> Limits:
+    limit = element.find('limit')
+    values = {} if limit is None else limit.attrib
+    name = element.get('name', '')
+    faults: list[str] = []
+    notes: list[str] = []
+    most = {}
+    for what in ('velocity', 'effort'):
+        value = _number(values, what, name, faults)
+        if value is not None and value < 0.0:
+            faults.append(f'{what} limit {value:g} is below 0')
+        # None, and the 0 that many exporters write, are no limit.
+        most[what] = value or math.inf
+    low, high = _ends(values, kind, name, faults, notes)
+    if most['velocity'] > _MOST_RAD_S and math.isfinite(most['velocity']) and kind != 'prismatic':
+        notes.append(f'velocity limit {most["velocity"]:g} rad/s of its model: degrees?')
+    return Limits(
+        low, high, most['velocity'], most['effort'],
+        f'joint {name!r}: {", ".join(faults)}' if faults else '',
+        tuple(f'joint {name}: {note}' for note in notes),
+    )  # fmt: skip
+
+
+def _ends(
+    values: dict[str, str], kind: str, name: str, faults: list[str], notes: list[str]
+) -> tuple[float, float]:
+    """Lowest and highest position; of a joint that has a fault, none."""
+    nothing = (-math.inf, math.inf)
+    given = [end for end in ('lower', 'upper') if end in values]
+    ends = {end: _number(values, end, name, faults) for end in given}
+    if kind not in ('revolute', 'prismatic', 'continuous') or not given or faults:
+        return nothing
+    # What is not said is 0, as the specification has it.
+    low, high = (ends.get(end) or 0.0 for end in ('lower', 'upper'))
+    if kind == 'continuous':
+        if low < high and math.isfinite(high - low):
+            notes.append(f'continuous, and limited to {low:g} to {high:g} rad; the limits hold')
+            return low, high
+        return nothing
+    if low > high and len(given) == 1:
+        faults.append(f'{given[0]} {ends[given[0]]:g} alone; the other end counts as 0: give both')
+        return nothing
+    if low > high:
+        faults.append(f'lower {low:g} is above upper {high:g}: exchange them in the model')
+        return nothing
+    if low == high:
+        faults.append(f'lower and upper are both {low:g}: write its true limits, or fix the joint')
+        return nothing
+    if len(given) == 1:
+        other = 'lower' if given == ['upper'] else 'upper'
+        notes.append(f'its model gives {given[0]} {ends[given[0]]:g} alone; {other} counts as 0')
+    return low, high
+
+
+def _number(values: dict[str, str], what: str, name: str, faults: list[str]) -> float | None:
+    text = values.get(what)
+    if text is None or not text.strip():
+        return None
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if math.isnan(number):
+        faults.append(f'{what} limit {text!r} is not a number')
+        return None
+    return number

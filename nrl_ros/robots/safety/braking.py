@@ -1,0 +1,113 @@
+"""How fast joints may go so that they can still stop, and how an arm's joints brake together."""
+
+from __future__ import annotations
+
+from enum import IntFlag
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import check_positive
+from nrl_ros.robots.safety.limits import JointLimits
+
+Array = NDArray[Any]
+
+# Share of a velocity that rounding may leave over at the end of a brake.
+_NOTHING = 1e-9
+
+
+class Limited(IntFlag):
+    """What changed a wanted velocity."""
+
+    VELOCITY = 1
+    ACCELERATION = 2
+    POSITION = 4
+    # The guard.
+    WORKSPACE = 8
+    # It held something that is no finite number, and was taken for zero.
+    NONFINITE = 16
+
+
+class Braking:
+    """Limits of J joints as arrays, and the arithmetic of ticks on velocities [..., J].
+
+    Args:
+        limits: of the joints.
+        period_s: dt, of the ticks [s].
+
+    Raises:
+        ConfigError: a period that is not a positive number.
+    """
+
+    def __init__(self, limits: JointLimits, period_s: float) -> None:
+        check_positive('period_s', period_s)
+        self.period_s = period_s
+        self.low, self.high = np.array(limits.position_low), np.array(limits.position_high)
+        self.top = np.array(limits.velocity)
+        acceleration = np.array(limits.acceleration)
+        self._usual, self._hard = 1.0 / acceleration, 1.0 / np.array(limits.stop_acceleration)
+        self._change = acceleration * period_s
+        self.longest_s = float(np.max(self.top * self._usual))
+        # tau, and what _envelope would compute anew each time.
+        self._tau = period_s + 0.5 * self.longest_s
+        self._near = acceleration * self._tau**2
+        self._slope = 2.0 * acceleration
+        self._offset = (acceleration * self._tau) ** 2 - 0.25 * self._change**2
+
+    def duration(self, velocity: Array, *, hard: bool = False) -> Array:
+        """T = max_j |v_j| / a_j of a synchronous brake [..., 1] [s].
+
+        Args:
+            velocity: [..., J] [rad/s].
+            hard: with ``stop_acceleration``.
+        """
+        inverse = self._hard if hard else self._usual
+        duration: Array = (np.abs(velocity) * inverse).max(axis=-1, keepdims=True)
+        return duration
+
+    def braked(self, velocity: Array, *, hard: bool = False) -> Array:
+        """Velocity after one tick of the synchronous brake, ``v (1 - dt / T)`` or zero."""
+        duration = self.duration(velocity, hard=hard)
+        left = 1.0 - self.period_s / np.maximum(duration, self.period_s)
+        return velocity * (left * (left > _NOTHING))
+
+    def way(self, velocity: Array) -> Array:
+        """At least the way of the synchronous brake, ``v T / 2`` [..., J] [rad]."""
+        return velocity * (0.5 * self.duration(velocity))
+
+    def reachable(
+        self, wanted: Array, velocity: Array, below: Array, above: Array
+    ) -> tuple[Array, Array]:
+        """The nearest velocity within each joint's own limits.
+
+        Args:
+            wanted: finite [B, J] [rad/s].
+            velocity: now [B, J] [rad/s].
+            below: room down to the position limit, not negative [B, J] [rad].
+            above: room up to it.
+
+        Returns:
+            It [B, J], and uint8 [B] of Limited.
+        """
+        clipped = np.minimum(np.maximum(wanted, -self.top), self.top)
+        bits = (clipped != wanted) * np.uint8(Limited.VELOCITY)
+        largest = self._envelope(np.where(clipped > 0.0, above, below))
+        bounded = np.copysign(np.minimum(np.abs(clipped), largest), clipped)
+        bits |= (bounded != clipped) * np.uint8(Limited.POSITION)
+        least, most = velocity - self._change, velocity + self._change
+        nearest = np.minimum(np.maximum(bounded, least), most)
+        bits |= (nearest != bounded) * np.uint8(Limited.ACCELERATION)
+        return nearest, np.bitwise_or.reduce(bits, axis=1)
+
+    def _envelope(self, room: Array) -> Array:
+        """Largest speed towards a joint's limit with that much room to it [rad] -> [rad/s].
+
+        Near the limit ``room / tau``, tau = dt + T / 2 with the longest T there is, from where a
+        synchronous brake stops in time whatever the other joints do; further away the curve that
+        constant deceleration, in whole ticks, follows into it. So joints slide along their limits
+        without slowing the others down. (Linear, then a square root: as ``sqrt_controller`` of
+        ArduPilot.)
+        """
+        root = np.maximum(self._slope * room - self._offset, 0.0)
+        return np.where(room <= self._near, room / self._tau, np.sqrt(root) - 0.5 * self._change)

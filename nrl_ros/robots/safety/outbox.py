@@ -1,0 +1,74 @@
+"""What an arm was commanded last, and a last look at what it is to be commanded next."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.robots.safety.braking import Braking
+from nrl_ros.robots.safety.limits import JointLimits
+from nrl_ros.robots.safety.motion import PULL, Motion
+
+Array = NDArray[Any]
+
+# Rounding that is forgiven: a share, and radians.
+_SHARE, _RAD = 1.0 + 1e-9, 1e-9
+
+
+class Outbox:
+    """Lets no motion out that does not follow from the last one, however it came about.
+
+    It brakes by itself, from what was commanded last, so that a stop depends on nothing else.
+
+    Args:
+        limits: of the motion filter.
+        period_s: of the ticks [s].
+        anchored: whether the reference is pulled towards the arm, besides being moved.
+
+    Attributes:
+        position: commanded last [J] [rad]; None: nothing yet.
+        velocity: commanded last [J] [rad/s].
+    """
+
+    def __init__(self, limits: JointLimits, period_s: float, *, anchored: bool) -> None:
+        self.position: Array | None = None
+        self.velocity = np.zeros(len(limits.joints))
+        self._braking = Braking(limits, period_s)
+        self._top = np.array(limits.velocity) * _SHARE
+        self._step = self._top * period_s * (1.0 + PULL * anchored) + _RAD
+        self._change = np.array(limits.stop_acceleration) * (period_s * _SHARE)
+
+    def begin(self, position: Array) -> None:
+        """Stand at a position [J] [rad]."""
+        self.position, self.velocity = position, np.zeros_like(position)
+
+    def release(self) -> None:
+        """Command nothing any more, to an arm that is not to move."""
+        self.position, self.velocity = None, np.zeros_like(self.velocity)
+
+    def brake(self) -> None:
+        """One tick of a stop with ``stop_acceleration``, as ``MotionFilter.brake`` has it."""
+        if self.position is None:
+            return
+        braking = self._braking
+        self.velocity = braking.braked(self.velocity, hard=True)
+        position = self.position + self.velocity * braking.period_s
+        position = np.maximum(position, np.minimum(braking.low, self.position))
+        self.position = np.minimum(position, np.maximum(braking.high, self.position))
+
+    def take(self, motion: Motion) -> str:
+        """Command a motion of one arm; returns '', or why it is not one and is not taken."""
+        position, velocity = motion.position[0], motion.velocity[0]
+        if self.position is None:
+            return 'a motion before the first position'
+        # Comparisons with NaN are false: everything has to be shown to be right.
+        if not (np.abs(velocity) <= self._top).all():
+            return f'a velocity of {velocity.tolist()} rad/s'
+        if not (np.abs(position - self.position) <= self._step).all():
+            return f'a step from {self.position.tolist()} to {position.tolist()} rad'
+        if not (np.abs(velocity - self.velocity) <= self._change + _RAD).all():
+            return f'a jump from {self.velocity.tolist()} to {velocity.tolist()} rad/s'
+        self.position, self.velocity = position, velocity
+        return ''

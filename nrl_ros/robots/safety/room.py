@@ -1,0 +1,155 @@
+"""Answers of a guard that still hold: how far arms may go before it has to be asked again."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import ShapeError
+from nrl_ros.robots.safety.limits import Guard, Part, PartedGuard
+
+Array = NDArray[Any]
+
+# Between the positions that a slope is taken from.
+_STEP_RAD = 1e-4
+
+
+class Slope(NamedTuple):
+    """How far outside arms are [n] [m], and how that grows with each joint [n, J] [m/rad]."""
+
+    violation: Array
+    slope: Array
+
+
+class KnownRoom:
+    """Asks a guard about B arms only where it can say something new.
+
+    A constraint that is kept with a room of r metres at the position p is kept at q as well, if
+    ``sum_j rate_j |q_j - p_j| <= r``: no path of joint space uses up more. So an arm in the open is
+    asked about once in many ticks, and only what is near to it; decisions are the same.
+
+    Args:
+        guard: whom to ask; always, unless it is a PartedGuard that knows its rates.
+        arms: B.
+        joints: J.
+    """
+
+    def __init__(self, guard: Guard, arms: int, joints: int) -> None:
+        self._guard = guard
+        parts = guard.parts if isinstance(guard, PartedGuard) else ()
+        self._parts = [_KnownPart(part, arms, joints) for part in parts]
+
+    def ask(self, position: Array) -> Array:
+        """Anew, of any positions [N, J]: how far outside they are [N] [m].
+
+        Raises:
+            ShapeError: the guard gives another shape.
+        """
+        violation = np.asarray(self._guard.violation(position))
+        if violation.shape != position.shape[:1]:
+            raise ShapeError(
+                f'guard: expected a violation for each of {len(position)} positions, '
+                f'received {violation.shape}'
+            )
+        return violation
+
+    def violation(self, position: Array, arms: Array) -> Array:
+        """How far outside arms are at positions near to where they are.
+
+        Args:
+            position: K of each arm [K, n, J] [rad], where it is first.
+            arms: their numbers [n].
+
+        Returns:
+            [K, n] [m]; 0 of all that are within, NaN where the guard has no answer.
+        """
+        if not self._parts:
+            asked = self.ask(position.reshape(-1, position.shape[-1]))
+            return np.maximum(asked.reshape(position.shape[:-1]), 0.0)
+        worst = self._parts[0].violation(position, arms)
+        for part in self._parts[1:]:
+            worst = np.maximum(worst, part.violation(position, arms))
+        return worst
+
+    def slope(self, position: Array, arms: Array) -> Slope:
+        """How what is broken most at positions [n, J] changes; 0 of arms that are within."""
+        count, joints = position.shape
+        moved = position + _STEP_RAD * np.eye(joints)[:, None]
+        if not self._parts:
+            seen = np.concatenate([position[None], moved]).reshape(-1, joints)
+            asked = self.ask(seen).reshape(joints + 1, count)
+            with np.errstate(invalid='ignore'):
+                # Without an answer it has no slope either.
+                return Slope(np.maximum(asked[0], 0.0), (asked[1:] - asked[0]).T / _STEP_RAD)
+        worst, slope = np.zeros(count), np.zeros((count, joints))
+        for part in self._parts:
+            theirs = part.slope(position, moved, arms)
+            steeper = theirs.violation > worst
+            worst = np.maximum(worst, theirs.violation)
+            slope[steeper] = theirs.slope[steeper]
+        return Slope(worst, slope)
+
+
+class _KnownPart:
+    """See KnownRoom: the C constraints of one part."""
+
+    def __init__(self, part: Part, arms: int, joints: int) -> None:
+        self._part, self._rates = part, part.rates.T.copy()
+        # Rooms are counted from these positions.
+        self._at = np.full((arms, joints), np.nan)
+        self._room = np.full((arms, len(part.rates)), -np.inf)
+
+    def violation(self, position: Array, arms: Array) -> Array:
+        found = np.zeros(position.shape[:2])
+        used = self._used(position, self._at[arms])
+        held = (used <= self._room[arms]).all(axis=(0, 2))
+        if held.all():
+            return found
+        # Of the others only what may have changed is asked where they are, and then ahead.
+        some = np.flatnonzero(~held)
+        numbers, theirs = arms[some], position[:, some]
+        moved = (theirs[0] != self._at[numbers]).any(axis=1, keepdims=True)
+        room = self._room[numbers] - np.where(moved, used[0, some], 0.0)
+        ahead = self._used(theirs[1:], theirs[0])
+        # Without an answer it is asked again, since there may be one by now.
+        asked = (moved | np.isnan(room)) & ~(room >= ahead.max(axis=0, initial=0.0))
+        room = np.where(asked, -self._ask(theirs[0], asked), room)
+        self._at[numbers], self._room[numbers] = theirs[0], room
+        found[0, some] = -room.min(axis=1)
+        unknown = ~(ahead <= room)
+        place, which = np.nonzero(unknown.any(axis=2))
+        if len(place):
+            there = self._ask(theirs[1:][place, which], unknown[place, which])
+            found[1 + place, some[which]] = there.max(axis=1)
+        return np.maximum(found, 0.0)
+
+    def slope(self, position: Array, moved: Array, arms: Array) -> Slope:
+        """Of what is broken most, at positions [n, J]; ``moved`` by a step of each joint."""
+        count, joints = position.shape
+        unknown = ~(self._used(position, self._at[arms]) <= self._room[arms])
+        there = self._ask(position, unknown)
+        worst, most = there.max(axis=1), there.argmax(axis=1)
+        slope = np.zeros((count, joints))
+        out = np.flatnonzero(worst > 0.0)
+        if len(out):
+            only = np.zeros_like(unknown)
+            only[np.arange(count), most] = True
+            flat = moved[:, out].reshape(-1, joints)
+            changed = self._ask(flat, np.tile(only[out], (joints, 1)))
+            changed = changed.max(axis=1).reshape(joints, len(out))
+            slope[out] = (changed - worst[out]).T / _STEP_RAD
+        return Slope(worst, slope)
+
+    def _used(self, position: Array, at: Array) -> Array:
+        """Room used up at most between positions [.., n, C]; NaN where nothing is known."""
+        with np.errstate(invalid='ignore'):
+            used: Array = np.abs(position - at) @ self._rates
+        return used
+
+    def _ask(self, position: Array, asked: Array) -> Array:
+        """How far asked constraints are broken [N, C]; 0 of those that are not asked for."""
+        if not asked.any():
+            return np.zeros(asked.shape)
+        return np.where(asked, self._part.violation(position, asked), 0.0)

@@ -1,0 +1,180 @@
+"""Brings an arm that is not to move to rest, whoever moved it, and says whether it is."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from nrl_ros.robots.safety.inbox import Inbox
+from nrl_ros.robots.safety.outbox import Outbox
+from nrl_ros.robots.safety.records import Mode, SupervisorSettings
+
+PRESS = 'press the hardware emergency stop'
+
+
+class Standing:
+    """What is commanded while the arm is not to move, in the modes WAITING, STOPPING and STOPPED.
+
+    An arm that was commanded before brakes from what it was commanded. One that moves although
+    nothing was commanded yet, since another node that has died or been stopped had it in motion, is
+    commanded to stand where it is measured. An arm that is moved further away than
+    ``tracking_error_rad`` from where it is to stand is not called back: once, until it rests, it is
+    commanded to stand where it has come to; after that, where positions are commanded, nothing is
+    sent. Once alone, since an arm whose measured position differs from the commanded one would
+    otherwise be led away by the difference, again and again.
+
+    Args:
+        settings: of the supervisor.
+        inbox: what was heard.
+        outbox: what is commanded.
+    """
+
+    def __init__(self, settings: SupervisorSettings, inbox: Inbox, outbox: Outbox) -> None:
+        self._settings, self._inbox, self._outbox = settings, inbox, outbox
+        # Since when the arm is to stand and is not measured to; None: it does, or it may move.
+        self._restless_since: float | None = None
+        # It was commanded to stand where it has come to, since it has rested.
+        self._held = False
+        # Zero velocity has been commanded at least once.
+        self._halted = False
+
+    def reset(self) -> None:
+        """The arm may move."""
+        self._restless_since, self._held, self._halted = None, False, False
+
+    def without_controller(self) -> str:
+        """Say why the controller may not be sent anything, '' if it may."""
+        controller = self._settings.controller
+        if controller and not self._inbox.is_granted(controller):
+            return f'no permission of {controller}'
+        return ''
+
+    def withheld(self) -> str:
+        """Say why nothing is sent, in any mode, '' if something may be."""
+        return 'this is a dry run' if self._settings.dry_run else self.without_controller()
+
+    def tick(self, now: float, mode: Mode) -> Mode:
+        """Command one period of standing; returns the mode, which is STOPPED only at rest."""
+        inbox, outbox = self._inbox, self._outbox
+        rests, before = inbox.at_rest(now), outbox.velocity.any()
+        if mode != Mode.WAITING:
+            outbox.brake()
+        elif rests or self.withheld():
+            # Who moves it by hand before it begins must not see it jump back.
+            outbox.release()
+        if inbox.moves(now) and not (before or self.withheld()):
+            self._hold()
+        halted = not outbox.velocity.any()
+        self._halted = halted and not before
+        if rests or not halted:
+            self._restless_since, self._held = None, False
+        elif self._restless_since is None:
+            self._restless_since = now
+        if mode == Mode.WAITING:
+            return mode
+        return Mode.STOPPED if rests and halted else Mode.STOPPING
+
+    def _hold(self) -> None:
+        """Command an arm that moves, and was braked, to stand where it is."""
+        state, outbox = self._inbox.state, self._outbox
+        if state is None or self._held or self._implausible():
+            return
+        if outbox.position is None or self._astray():
+            outbox.begin(state.position)
+            self._held = True
+
+    def _implausible(self) -> str:
+        """Why the measured position may not be commanded, '' if it may.
+
+        One beyond the limits may be a wrong one, such as in degrees. Zero velocity is always right.
+        """
+        return '' if self._settings.anchor_gain else self._inbox.beyond()
+
+    def _astray(self) -> bool:
+        """Whether the arm is further away than may be from where it is commanded to be."""
+        state, commanded = self._inbox.state, self._outbox.position
+        if state is None or commanded is None:
+            return False
+        return bool(np.abs(state.position - commanded).max() > self._settings.tracking_error_rad)
+
+    def is_moved(self) -> bool:
+        """Whether nothing is to be sent to an arm that is to stand, since it was moved away.
+
+        Whoever moved it must not see it jump back when its program runs again, nor when joint
+        states are lost: the last one counts.
+        """
+        return self._halted and not self._settings.anchor_gain and self._astray()
+
+    def is_blind(self, now: float, mode: Mode) -> bool:
+        """Whether zero velocity is to be commanded to a stopped arm that is not seen to stand.
+
+        Where velocities are commanded this takes no position, so that it helps without joint
+        states too.
+        """
+        stopped = mode in (Mode.STOPPING, Mode.STOPPED)
+        blind = stopped and self._settings.anchor_gain > 0.0 and not self._inbox.at_rest(now)
+        return blind and not self.withheld()
+
+    # ---------------------------------------------------------------- words
+
+    def alarm(self, now: float, mode: Mode) -> str:
+        """What a person has to know of an arm that is to stand and is not measured to; '': nothing.
+
+        That the emergency stop is to be pressed is added once braking has had its time.
+        """
+        seen, since = self._seen(now), self._restless_since
+        if since is None or not seen:
+            return ''
+        moves, why = self._inbox.moves(now), self.withheld()
+        if not why and self.is_moved():
+            why = 'it is not where it was commanded to be'
+        sent = not why and (self._outbox.position is not None or self.is_blind(now, mode))
+        if mode == Mode.WAITING and not (sent or moves):
+            # That joint states are waited for is said already.
+            return ''
+        if not (sent or why):
+            why = self._implausible() or 'where it is is not known'
+        text = f'commanded to stand, {seen}' if sent else f'nothing is commanded ({why}), {seen}'
+        if (mode == Mode.WAITING and not sent) or now - since < self._settings.alarm_time_s:
+            # Before it has begun somebody else may move it, by hand or from the robot's own panel.
+            return text
+        return f'{text}: {PRESS}' + ('' if moves else ' if it moves')
+
+    def answer(self, now: float) -> tuple[bool, str]:
+        """Say what is being done about an arm that was just told to stop, and whether it stands."""
+        outbox, seen = self._outbox, self._seen(now)
+        if not (seen or outbox.velocity.any()):
+            if self._inbox.at_rest(now):
+                return True, 'stopped: the arm is at rest'
+            if self._inbox.rest.speeds is not None:
+                return True, 'stopping: the arm is slow'
+            seen = 'has not been measured for long enough to know whether it moves'
+        seen, why = seen or 'was commanded to move', self.withheld()
+        if not why and outbox.position is None and not self._settings.anchor_gain:
+            fresh = self._inbox.is_fresh(now)
+            why = self._implausible() if fresh else 'there is no joint state'
+        if why:
+            return False, f'nothing can be commanded, since {why}; the arm {seen}: {PRESS}'
+        told = f'stopping: the arm {seen} and is commanded to stand'
+        return True, f'{told}; safety_status says STOPPED when it is measured at rest'
+
+    def restless(self, now: float) -> str:
+        """Say why the arm may not be left alone, '' if it may: what was commanded must stand."""
+        if self._settings.dry_run or self._inbox.at_rest(now) and not self._outbox.velocity.any():
+            return ''
+        if self._outbox.position is None and not self._inbox.moves(now):
+            # It was commanded nothing, and is not seen to move.
+            return ''
+        stands = f'has not stood for {self._settings.still_time_s} s yet'
+        return self._seen(now) or stands
+
+    def _seen(self, now: float) -> str:
+        """How the arm is seen not to stand, '' if it is not seen to move."""
+        if not self._inbox.is_fresh(now):
+            age_s = self._inbox.state_age_s(now)
+            age = 'there is no joint state'
+            if math.isfinite(age_s):
+                age = f'the joint state is {age_s:.3f} s old'
+            return f'is not seen ({age})'
+        return self._inbox.motion() if self._inbox.moves(now) else ''

@@ -1,0 +1,388 @@
+"""The state machine between whoever commands an arm and the arm."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.robots.safety.braking import Limited
+from nrl_ros.robots.safety.inbox import Command, Inbox
+from nrl_ros.robots.safety.limits import JointLimits
+from nrl_ros.robots.safety.motion import MotionFilter
+from nrl_ros.robots.safety.outbox import Outbox
+from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.robots.safety.response import Response
+from nrl_ros.robots.safety.standing import Standing
+
+Array = NDArray[Any]
+
+_COUNTERS = (
+    'ticks', 'followed', 'held', 'states', 'states_bad', 'states_skewed', 'states_jumped',
+    'commands', 'commands_refused', 'commands_reordered', 'commands_ignored', 'commands_stale',
+    'begun_anew',
+)  # fmt: skip
+_RUNNING = (Mode.FOLLOWING, Mode.HOLDING)
+
+
+class Supervisor:
+    """Decides at every tick what one arm is commanded: to follow, to hold, or to stop.
+
+    No value that is passed in raises an error: what cannot be used is refused, counted, or a
+    stop. A stop is latched whatever comes; ``clear`` ends it. All times are of one steady clock,
+    and all calls come from one thread, in the order of their times.
+
+    Args:
+        settings: see SupervisorSettings.
+        motion_filter: of this one arm; nobody else moves it.
+        hard_limits: where the arm may be measured and how fast, if they are wider than those of
+            the filter. None: the limits of the filter.
+
+    Raises:
+        ConfigError: a filter of several arms, other joints, or times shorter than a period.
+
+    Attributes:
+        counters: what happened, by name, each from 0 on.
+    """
+
+    def __init__(
+        self,
+        settings: SupervisorSettings,
+        motion_filter: MotionFilter,
+        hard_limits: JointLimits | None = None,
+    ) -> None:
+        limits, period = motion_filter.limits, motion_filter.period_s
+        hard = hard_limits or limits
+        if motion_filter.arms != 1 or hard.joints != limits.joints:
+            raise ConfigError(
+                f'expected a filter of one arm with joints {list(hard.joints)}, received one of '
+                f'{motion_filter.arms} with {list(limits.joints)}'
+            )
+        for name in ('state_timeout_s', 'command_timeout_s', 'max_tick_gap_s'):
+            if getattr(settings, name) <= period:
+                raise ConfigError(
+                    f'{name} must be longer than the period of {period} s, '
+                    f'received {getattr(settings, name)}'
+                )
+        self._settings, self._filter, self._limits = settings, motion_filter, hard
+        self.counters: dict[str, int] = dict.fromkeys(_COUNTERS, 0)
+        self.counters |= {f'limited_{kind.name}'.lower(): 0 for kind in Limited}
+        self.counters |= {f'stop_{kind.name}'.lower(): 0 for kind in Cause}
+        self._inbox = Inbox(settings, hard, self.counters, period)
+        self._outbox = Outbox(limits, period, anchored=settings.anchor_gain > 0.0)
+        self._response = Response(settings, limits, period)
+        self._standing = Standing(settings, self._inbox, self._outbox)
+        self._mode, self._cause, self._text = Mode.WAITING, Cause(0), ''
+        # Whether it was commanded anything but to stand, since it began.
+        self._moved = False
+        self._steady_since: float | None = None
+        self._now = -math.inf
+        self._ticked: float | None = None
+        self._astray_since: float | None = None
+
+    @property
+    def mode(self) -> Mode:
+        """What it does."""
+        return self._mode
+
+    @property
+    def measured(self) -> Array | None:
+        """Where the arm was measured last [J] [rad], None before the first good joint state."""
+        state = self._inbox.state
+        return None if state is None else state.position
+
+    def on_state(self, now: float, position: Any, velocity: Any, age_s: float) -> None:
+        """A joint state came.
+
+        Args:
+            now: [s].
+            position: [J] [rad].
+            velocity: [J] [rad/s]; NaN where none was measured.
+            age_s: since its stamp, by the clock of the stamp [s].
+        """
+        if not self._clock(now):
+            return
+        moving = self._mode in _RUNNING
+        problem = self._inbox.put_state(now, position, velocity, age_s, moving=moving)
+        # Before the arm is commanded anything, a driver may say what it wants.
+        if self._mode in _RUNNING:
+            if problem:
+                self._latch(Cause.BAD_STATE, problem)
+            elif beyond := self._inbox.outside():
+                self._latch(Cause.OUT_OF_LIMITS, beyond)
+
+    def on_unusable_state(self, now: float, problem: str) -> None:
+        """A message of joint states came that cannot be read: it is missing.
+
+        Args:
+            now: [s].
+            problem: what is wrong with it, in words.
+        """
+        if self._clock(now):
+            self._inbox.monitor.refuse(now, problem)
+
+    def on_foreign_state(self, now: float, names: Sequence[str]) -> None:
+        """A message came that names none of the arm's joints, as a gripper's driver sends."""
+        if self._clock(now):
+            self._inbox.monitor.pass_over(now, names)
+
+    def on_command(self, now: float, wanted_velocity: Any, sequence: int) -> bool:
+        """A command came.
+
+        Args:
+            now: [s].
+            wanted_velocity: [J] [rad/s].
+            sequence: must rise; see on_commander.
+
+        Returns:
+            Whether it is the newest command now, and was not refused.
+        """
+        if not self._clock(now):
+            return False
+        kept = self._inbox.put_command(now, wanted_velocity, sequence)
+        self.counters['commands_ignored'] += kept and self._mode not in _RUNNING
+        return kept
+
+    def on_commander(self, now: float) -> None:
+        """Whoever commands is another one or started anew, and counts from anywhere."""
+        if self._clock(now):
+            self._inbox.forget_sequence()
+
+    def on_heartbeat(self, now: float) -> None:
+        """A heartbeat came."""
+        if self._clock(now):
+            self._inbox.put_heartbeat(now)
+
+    def on_permission(self, now: float, name: str, granted: bool, why: str = '') -> None:
+        """A permission was granted or withdrawn, such as 'robot program running'.
+
+        Args:
+            now: [s].
+            name: of the permission.
+            granted: whether the arm may move, as far as this one is concerned.
+            why: it was withdrawn, in words that need no name besides; '': the name tells.
+        """
+        if self._clock(now) or not granted:
+            self._inbox.put_permission(name, granted, why)
+        if not granted and self._mode in _RUNNING:
+            self._latch(Cause.NOT_PERMITTED, why or f'no permission of {name}')
+
+    def stop(self, now: float, cause: Cause, text: str) -> None:
+        """Stop and stay so, in whatever mode; the brake begins with the next tick."""
+        self._clock(now)
+        self._latch(cause or Cause.CONTRACT, text)
+
+    def standstill(self, now: float) -> tuple[bool, str]:
+        """Say what is being done about an arm that was just told to stop.
+
+        Returns:
+            Whether it stands or is commanded to, and that in words.
+        """
+        return self._standing.answer(now)
+
+    def restless(self, now: float) -> str:
+        """Say why a stopped arm may not be left without commands, '' if it may."""
+        return self._standing.restless(now)
+
+    def clear(self, now: float) -> str:
+        """End a stop: begin softly from where the arm is measured, and hold for a new command.
+
+        Returns:
+            '' if that was done, else why not.
+        """
+        if self._mode not in (Mode.STOPPING, Mode.STOPPED):
+            return 'the arm is not stopped'
+        if not self._clock(now):
+            return self._text
+        if self._mode == Mode.STOPPED:
+            return self._begin(now)
+        if self._outbox.velocity.any():
+            return 'the arm is still being stopped'
+        stands = f'the arm has not stood for {self._settings.still_time_s} s yet'
+        return '; '.join(self._obstacles(now)) or stands
+
+    def tick(self, now: float) -> Verdict:
+        """What to command from now on for one period; to be called once in each."""
+        self.counters['ticks'] += 1
+        limited, followed = 0, None
+        timely = self._clock(now)
+        gap = 0.0 if self._ticked is None else now - self._ticked
+        self._ticked = now if timely else None
+        if self._mode == Mode.WAITING:
+            # The first of all commands is where the arm is: a tick that moves nothing.
+            self._text = self._settle(now, gap) or self._begin(now)
+        elif self._mode in _RUNNING:
+            self._watch(now, gap)
+            if self._mode in _RUNNING:
+                limited, followed = self._run(now)
+        if self._mode in _RUNNING:
+            self._standing.reset()
+        else:
+            self._mode = self._standing.tick(now, self._mode)
+        self.counters['held'] += self._mode == Mode.HOLDING
+        self.counters['followed'] += followed is not None
+        return self._verdict(limited, followed)
+
+    def _verdict(self, limited: int, followed: Command | None) -> Verdict:
+        now, standing = self._now, self._standing
+        position, velocity = self._outbox.position, self._outbox.velocity
+        runs, alarm = self._mode in _RUNNING, ''
+        if not runs:
+            alarm = standing.alarm(now, self._mode)
+        if standing.without_controller() or (not runs and standing.is_moved()):
+            position = None
+        commanded = position is not None or standing.is_blind(now, self._mode)
+        return Verdict(
+            self._mode,
+            self._cause,
+            '; '.join(filter(None, (self._text, alarm))),
+            position,
+            velocity if commanded else None,
+            limited,
+            followed is not None,
+            -1 if followed is None else followed.sequence,
+            self._inbox.command_age_s(now),
+            self._inbox.state_age_s(now),
+            self._inbox.at_rest(now),
+            alarm,
+        )
+
+    def _clock(self, now: float) -> bool:
+        """Take over the time; one that does not run forwards is a stop."""
+        if not math.isfinite(now):
+            self._latch(Cause.OVERRUN, f'the time is {now}')
+            return False
+        back, self._now = self._now - now, now
+        if back <= 0.0:
+            return True
+        self._inbox.forget_times()
+        self._ticked = None
+        self._latch(Cause.OVERRUN, f'the clock ran back by {back:.3f} s')
+        return False
+
+    def _latch(self, cause: Cause, text: str) -> None:
+        """Stop, or add to what stopped; no cause is said twice."""
+        new = [kind for kind in Cause if kind & cause & ~self._cause]
+        if not new:
+            return
+        for kind in new:
+            self.counters[f'stop_{kind.name}'.lower()] += 1
+        self._text = f'{self._text}; {text}' if self._cause else text
+        self._cause |= cause
+        # The next tick that finds it at rest says STOPPED.
+        self._mode = Mode.STOPPING
+
+    def _settle(self, now: float, gap: float) -> str:
+        """What is waited for until programs that are starting have come to rest; '': nothing."""
+        settings = self._settings
+        late = self._inbox.missing(now).get(Cause.STALE_STATE, '')
+        if late or gap > settings.max_tick_gap_s or self._steady_since is None:
+            self._steady_since = now
+        steady_s = now - self._steady_since
+        if late or steady_s >= settings.settle_s:
+            return late
+        return self._inbox.monitor.slow(now) or (
+            f'all has come in time for {steady_s:.2f} s, expected {settings.settle_s} s '
+            '(watchdog.settle_s)'
+        )
+
+    def _obstacles(self, now: float) -> list[str]:
+        """What forbids to begin."""
+        state, reasons = self._inbox.state, list(self._inbox.missing(now).values())
+        if beyond := self._inbox.outside():
+            # Before a permission that will come: nobody but a person mends this.
+            reasons.insert(0, beyond)
+        if state is None or reasons:
+            return reasons
+        speeds = np.abs(state.velocity)
+        fastest = int(speeds.argmax())
+        if speeds[fastest] > self._settings.still_rad_s:
+            unit, joint = self._limits.units[fastest], self._limits.joints[fastest]
+            reasons.append(f'the arm still moves at {speeds[fastest]:.4f} {unit}/s ({joint})')
+        return reasons
+
+    def _begin(self, now: float) -> str:
+        """Start softly where the arm is measured, or say why not."""
+        state, reasons = self._inbox.state, self._obstacles(now)
+        if state is None or reasons:
+            return '; '.join(reasons)
+        try:
+            self._filter.start(state.position[None])
+        except Exception as error:  # whatever a guard may raise
+            self._latch(Cause.CONTRACT, f'motion filter: {error!r}')
+            return self._text
+        self._outbox.begin(self._filter.position[0])
+        self._response.begin(state.position)
+        self._mode, self._cause = Mode.HOLDING, Cause(0)
+        self._text, self._astray_since, self._moved = '', None, False
+        # What was said to an arm that was not to move is not followed now.
+        self._inbox.command = None
+        return ''
+
+    def _watch(self, now: float, gap: float) -> None:
+        """Everything that has to be so while the arm may move."""
+        missing, text = self._inbox.missing(now), ''
+        if gap > self._settings.max_tick_gap_s:
+            text = f'{gap:.3f} s between two ticks'
+        if not self._moved and missing.keys() <= {Cause.STALE_STATE} and (missing or text):
+            # Programs that are just starting hold each other up, and nothing has moved yet.
+            self._mode, self._text = Mode.WAITING, '; '.join([*missing.values(), text]).strip('; ')
+            self.counters['begun_anew'] += 1
+            self._steady_since = None
+            # Who moves it by hand meanwhile must not see it jump back.
+            self._outbox.release()
+            return
+        if text:
+            self._latch(Cause.OVERRUN, text)
+        for cause, said in missing.items():
+            self._latch(cause, said)
+        state, commanded = self._inbox.state, self._outbox.position
+        if state is None or commanded is None:
+            return
+        # Said instead of the tracking error, which it makes as well.
+        if not self._settings.dry_run and (still := self._response.problem(now, state.position)):
+            self._latch(Cause.TRACKING_ERROR, still)
+        away = np.abs(state.position - commanded)
+        worst = int(away.argmax())
+        astray = float(away[worst])
+        if astray <= self._settings.tracking_error_rad:
+            self._astray_since = None
+        elif self._astray_since is None:
+            self._astray_since = now
+        elif now - self._astray_since > self._settings.tracking_time_s:
+            said = f'the arm is {astray:.4f} {self._limits.units[worst]} from its reference'
+            self._latch(Cause.TRACKING_ERROR, f'{said} ({self._limits.joints[worst]})')
+
+    def _run(self, now: float) -> tuple[int, Command | None]:
+        """Follow the newest command, or hold; returns what limited it, and what was followed."""
+        command, state = self._inbox.command, self._inbox.state
+        if self._inbox.command_age_s(now) > self._settings.command_timeout_s:
+            command = None
+        self.counters['commands_stale'] += command is None and self._mode == Mode.FOLLOWING
+        self._mode = Mode.HOLDING if command is None else Mode.FOLLOWING
+        wanted = np.zeros(len(self._outbox.velocity)) if command is None else command.velocity
+        try:
+            if self._settings.dry_run and state is not None:
+                # Nothing moves: without this the reference would leave the arm behind.
+                self._filter.resume(state.position[None], self._outbox.velocity[None])
+                self._outbox.position = self._filter.position[0]
+                self._outbox.velocity = self._filter.velocity[0]
+            elif self._settings.anchor_gain and state is not None:
+                self._filter.anchor(state.position[None], self._settings.anchor_gain)
+            motion = self._filter.follow(wanted[None])
+            problem = self._outbox.take(motion)
+            self._moved |= bool(self._outbox.velocity.any())
+            self._response.commanded(self._outbox.velocity)
+        except Exception as error:  # whatever a guard may raise: the arm has to be stopped
+            problem = repr(error)
+        if problem:
+            self._latch(Cause.CONTRACT, f'motion filter: {problem}')
+            return 0, None
+        limited = int(motion.limited[0])
+        for kind in Limited:
+            self.counters[f'limited_{kind.name}'.lower()] += bool(limited & kind)
+        return limited, command

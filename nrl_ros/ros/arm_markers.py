@@ -1,0 +1,92 @@
+"""Markers of an arm for RViz: its links as capsules, boxes and balls, and the end of its tool."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.couplings import Posing
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.source import load_mujoco
+
+_TOOL_COLOUR = ColorRGBA(r=0.9, g=0.3, b=0.2, a=1.0)
+_TOOL_SIZE_M = 0.03
+
+
+class ArmMarkers:
+    """Makes the markers of one pose.
+
+    Args:
+        model: the arm.
+        frame_id: the frame that the model's world is.
+    """
+
+    def __init__(self, model: ArmModel, frame_id: str) -> None:
+        self._mujoco = load_mujoco()
+        self._mj = model.mj
+        self._pose = Posing(model.mj, model.couplings)
+        self._frame = frame_id
+
+    def message(self, position: Float64, tool: Float64, stamp: Any) -> MarkerArray:
+        """All markers.
+
+        Args:
+            position: joint positions [J].
+            tool: the end of the tool [3], m.
+            stamp: ``builtin_interfaces/Time`` of the pose.
+        """
+        self._pose(position)
+        made: list[Marker] = []
+        for geom in range(self._mj.ngeom):
+            self._shape(made, geom)
+        made.append(
+            _marker(Marker.SPHERE, tool, None, np.full(3, _TOOL_SIZE_M), _TOOL_COLOUR, 'tool')
+        )
+        for number, marker in enumerate(made):
+            marker.id = number
+            marker.header.frame_id = self._frame
+            marker.header.stamp = stamp
+        return MarkerArray(markers=made)
+
+    def _shape(self, made: list[Marker], geom: int) -> None:
+        mj, kinds = self._mj, self._mujoco.mjtGeom
+        kind = int(mj.geom_type[geom])
+        size, name = mj.geom_size[geom], mj.geom(geom).name or f'geom{geom}'
+        place, turn = self._pose.data.geom_xpos[geom], self._pose.data.geom_xmat[geom]
+        colour = ColorRGBA(**dict(zip('rgba', map(float, mj.geom_rgba[geom]), strict=True)))
+        width = 2.0 * size[0]
+        if kind in (int(kinds.mjGEOM_CAPSULE), int(kinds.mjGEOM_CYLINDER)):
+            scale = np.array([width, width, 2.0 * size[1]])
+            made.append(_marker(Marker.CYLINDER, place, turn, scale, colour, name))
+        if kind == int(kinds.mjGEOM_CAPSULE):
+            # RViz has no capsules: a cylinder and a ball at either end.
+            for end in (-size[1], size[1]):
+                at = place + end * turn.reshape(3, 3)[:, 2]
+                made.append(_marker(Marker.SPHERE, at, None, np.full(3, width), colour, name))
+        elif kind == int(kinds.mjGEOM_SPHERE):
+            made.append(_marker(Marker.SPHERE, place, None, np.full(3, width), colour, name))
+        elif kind == int(kinds.mjGEOM_BOX):
+            made.append(_marker(Marker.CUBE, place, turn, 2.0 * size, colour, name))
+
+
+def _marker(
+    kind: int, place: Float64, turn: Float64 | None, scale: Float64, colour: ColorRGBA, name: str
+) -> Marker:
+    marker = Marker(type=kind, action=Marker.ADD, ns=name, color=colour)
+    quaternion = np.zeros(4)
+    if turn is None:
+        quaternion[0] = 1.0
+    else:
+        load_mujoco().mju_mat2Quat(quaternion, turn)
+    w, x, y, z = map(float, quaternion)
+    marker.pose = Pose(
+        position=Point(**dict(zip('xyz', map(float, place), strict=True))),
+        orientation=Quaternion(x=x, y=y, z=z, w=w),
+    )
+    marker.scale = Vector3(**dict(zip('xyz', map(float, scale), strict=True)))
+    return marker

@@ -1,0 +1,56 @@
+"""When the periods of a control loop begin, if some begin late."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from nrl_ros.base.errors import check_positive
+
+# Share of a period by which one may begin late before those after it are put off.
+LATE_SHARE = 0.125
+
+
+class Beat(NamedTuple):
+    """What the beginning of a period says.
+
+    Attributes:
+        missed: whole periods since the one before that never began.
+        put_off: the timer must start anew: the next period begins one period from now.
+    """
+
+    missed: int
+    put_off: bool
+
+
+class Pace:
+    """Elastic periods of a control loop that asks somebody at each beginning.
+
+    Periods begin on a fixed grid. A timer that has fallen behind makes up for it with a short
+    period; whoever is asked then has no time to answer. So after one that begins late by more than
+    an eighth, the grid moves with it, as in rtgym (Bouteiller et al., real-time Gym environments):
+    no period is shorter than 7/8 of what was agreed, at the price of fewer of them.
+
+    Args:
+        period_s: what was agreed [s].
+        now: beginning of the first period, by any steady clock [s].
+
+    Raises:
+        ConfigError: a period that is not a positive number.
+    """
+
+    def __init__(self, period_s: float, now: float) -> None:
+        check_positive('period_s', period_s)
+        self.period_s = period_s
+        self._began, self._due = now, now + period_s
+
+    def begin(self, now: float) -> Beat:
+        """A period begins.
+
+        Args:
+            now: by the same clock [s].
+        """
+        missed = max(round((now - self._began) / self.period_s) - 1, 0)
+        self._began = now
+        put_off = abs(now - self._due) > LATE_SHARE * self.period_s
+        self._due = self.period_s + (now if put_off else self._due)
+        return Beat(missed, put_off)

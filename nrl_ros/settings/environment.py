@@ -1,0 +1,90 @@
+"""Settings of an environment node."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from nrl_ros.base.records import Delivery
+from nrl_ros.base.settings import Settings, at_start, realtime
+
+
+class BridgeGroup(Settings):
+    """Which environment, and its own options."""
+
+    name: str = Field('gymnasium', description='Bridge, as in the registry: see docs/bridges.md')
+    instances: int = Field(1, ge=1, description='Parallel instances of the environment [1]')
+    options: dict[str, Any] = Field(
+        {}, description='Options of the bridge, given as bridge.options.NAME'
+    )
+
+
+class RewardGroup(Settings):
+    """When rewards are delivered."""
+
+    delivery: Literal['every_step', 'every_n_steps', 'episode'] = Field(
+        'episode', description='When rewards are handed over; sets the credit windows'
+    )
+    steps: int = Field(0, ge=0, description='n of every_n_steps, otherwise 0 [1]')
+
+    @model_validator(mode='after')
+    def _steps_fit(self) -> RewardGroup:
+        if (self.delivery == 'every_n_steps') != (self.steps > 0):
+            raise ValueError(
+                f'reward.steps must be positive with every_n_steps and 0 otherwise, '
+                f'received {self.steps} with {self.delivery}'
+            )
+        return self
+
+    def core(self) -> Delivery:
+        """The core's constant."""
+        return Delivery[self.delivery.upper()]
+
+
+class StopGroup(Settings):
+    """When the node is done."""
+
+    steps: int = Field(0, ge=0, description='Environment steps of all instances; 0: no limit [1]')
+    episodes: int = Field(0, ge=0, description='Ended episodes; 0: no limit [1]')
+    exit: bool = Field(True, description='End the process when done')
+
+
+class EnvironmentCheckpointGroup(Settings):
+    """Saved state of the environment, beside the learner's checkpoints."""
+
+    folder: str = at_start('', 'Where states are written; empty: none')
+    keep: int = Field(5, ge=1, description='Newest states of this run kept [1]')
+    load: str = at_start('', 'State to start from; empty: start anew')
+
+
+class EnvironmentNodeSettings(Settings):
+    """Everything an environment node takes."""
+
+    autostart: bool = Field(True, description='Configure and activate without being told to')
+    realtime_priority: int = realtime(0)
+    agent: str = Field(
+        'agent', pattern=r'^[A-Za-z][A-Za-z0-9_]{0,63}$', description='Name of the agent, unique'
+    )
+    seed: int = Field(0, ge=0, description='Fixes everything random in the environment')
+    mode: Literal['lockstep', 'realtime'] = Field(
+        'lockstep', description='Wait for each action, or run at the control period'
+    )
+    control_period_s: float = Field(
+        0.0, ge=0, description="Real time: period of a step [s]; 0: the bridge's own"
+    )
+    resend_period_s: float = Field(
+        0.5,
+        gt=0,
+        description='Lockstep: send the state again after this long without action, until it is '
+        'known how long answers take [s]',
+    )
+    status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
+    report_period_s: float = Field(0.2, gt=0, description='Time between episode reports [s]')
+    progress_period_s: float = Field(
+        5.0, ge=0, description='Time between two lines of progress in the log [s]; 0: none'
+    )
+    bridge: BridgeGroup = BridgeGroup()
+    reward: RewardGroup = RewardGroup()
+    stop: StopGroup = StopGroup()
+    checkpoint: EnvironmentCheckpointGroup = EnvironmentCheckpointGroup()

@@ -1,0 +1,92 @@
+"""Files of settings: found, read, and checked against the models of all three nodes.
+
+ROS parameter YAML, as ``ros2 launch`` and ``ros2 run --ros-args --params-file`` take it::
+
+    /**/learner:
+      ros__parameters:
+        plasticity: {learning_rate: 0.001}
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from nrl_ros.base.config_files import PARAMETERS, Flat, closest, dotted, read_yaml
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.settings import Settings, load
+from nrl_ros.settings.arm_driver import ArmDriverNodeSettings
+from nrl_ros.settings.environment import EnvironmentNodeSettings
+from nrl_ros.settings.learner import LearnerNodeSettings
+from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.settings.safety import SafetyNodeSettings
+
+MODELS: dict[str, type[Settings]] = {
+    'learner': LearnerNodeSettings,
+    'environment': EnvironmentNodeSettings,
+    'neuromodulator': NeuromodulatorNodeSettings,
+}
+
+# Those of a run, and those that stand beside it.
+NODES: dict[str, type[Settings]] = {
+    **MODELS,
+    'safety': SafetyNodeSettings,
+    'arm_driver': ArmDriverNodeSettings,
+}
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """The checked settings of all three nodes."""
+
+    learner: LearnerNodeSettings
+    environment: EnvironmentNodeSettings
+    neuromodulator: NeuromodulatorNodeSettings
+
+
+def read_config(path: Path) -> dict[str, Flat]:
+    """Dotted settings by node.
+
+    Raises:
+        ConfigError: the file is missing, not YAML, or names another node than the three.
+    """
+    data = read_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError(f'{path}: expected node names at the top, as in /**/learner')
+    nodes: dict[str, Flat] = {name: {} for name in MODELS}
+    given: dict[tuple[str, str], str] = {}
+    for key, value in data.items():
+        last = str(key).rsplit('/', 1)[-1]
+        if last not in MODELS and last != '**':
+            raise ConfigError(f'{path}: unknown node {key!r}{closest(last, list(MODELS))}')
+        if not (isinstance(value, dict) and isinstance(value.get(PARAMETERS), dict)):
+            raise ConfigError(f'{path}: expected {PARAMETERS} below {key!r}')
+        flat = dotted(value[PARAMETERS])
+        for name in MODELS if last == '**' else [last]:
+            nodes[name] |= flat
+        # What stands below /** is meant to be replaced; /learner and /**/learner are one node here.
+        for setting in flat if last != '**' else ():
+            other = given.setdefault((last, setting), str(key))
+            if other != key:
+                raise ConfigError(
+                    f'{path}: {setting!r} below {key!r} and below {other!r}: remove one'
+                )
+    return nodes
+
+
+def check(nodes: Mapping[str, Flat], *, source: str) -> RunSettings:
+    """Check everything against the schema.
+
+    Raises:
+        ConfigError: naming all faults of all three nodes at once.
+    """
+    models, faults = {}, []
+    for name, model in MODELS.items():
+        try:
+            models[name] = load(model, nodes[name], source=name)
+        except ConfigError as error:
+            faults.append(str(error))
+    if faults:
+        raise ConfigError(f'{source}: ' + '; '.join(faults))
+    return RunSettings(**models)  # type: ignore[arg-type]
