@@ -38,6 +38,7 @@ _LINE_S = 1.0
 # A line that says nothing new is said again after this long.
 _AGAIN_S = 10.0
 _SETTLE_S = 1.5
+_LAST_MESSAGES = 20
 # What the safety node waits for is said when it has been the same for so long.
 _WAITS_S = 2.0
 # An environment that the learner has not taken up for so long is refused.
@@ -297,6 +298,9 @@ class ArmWatch:
 
         while not complete() and time.monotonic() < end:
             self._spin()
+        # On a busy machine the time may have passed before all that has come was read.
+        for _ in range(_LAST_MESSAGES):
+            self._executor.spin_once(timeout_sec=0.0)
 
     def _spin(self) -> None:
         self._executor.spin_once(timeout_sec=0.05)

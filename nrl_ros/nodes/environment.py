@@ -33,7 +33,8 @@ from nrl_ros.storage.series import CheckpointSeries
 
 # Longest wait for the answer to the last state, which says that its rewards have been learned from.
 _LAST_ANSWER_S = 5.0
-# Longest wait for each topic of who listens to have the last message.
+# Longest wait for who listens to have the goodbye. Not longer: a learner that was killed is waited
+# for until the middleware knows that it is gone.
 _FAREWELL_S = 0.5
 # Without an answer: when that is said, and when a restored session is given up.
 _SILENT_S = 5.0
@@ -179,8 +180,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._publish_status(active=False)
         self._introduce(active=False)
         # The topics go with the process, and with them whatever nobody has received.
-        for publisher in (self._report, self._status, self._info):
-            publisher.wait_for_all_acked(Duration(seconds=_FAREWELL_S))
+        self._info.wait_for_all_acked(Duration(seconds=_FAREWELL_S))
+        self._reports.wait_until_heard()
 
     def cleanup(self) -> None:
         """Close the bridge."""

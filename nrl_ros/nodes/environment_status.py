@@ -9,6 +9,7 @@ from collections.abc import Collection
 from typing import Any
 
 import numpy as np
+from rclpy.duration import Duration
 
 from nrl_ros.environments.episodes import EpisodeEnds, Episodes
 from nrl_ros.nodes.progress_line import Figures, progress_line
@@ -16,6 +17,9 @@ from nrl_ros.ros import conversion
 from nrl_ros.ros.interfaces import EnvStatus
 
 _RECENT_EPISODES = 100
+# Longest wait for who listens to have the last report and status. A machine that is busy with
+# real-time processes may keep a command such as ``nrl arm`` waiting for more than half a second.
+_LAST_FIGURES_S = 2.0
 _SHOWN = ('late_actions', 'missing_actions', 'resent_states')
 
 
@@ -94,6 +98,12 @@ class EnvironmentReports:
         )
         conversion.set_stamp(message.header.stamp, stamp_ns)
         self._status.publish(message)
+
+    def wait_until_heard(self) -> None:
+        """Wait for all who listen to have what was published, which nothing says again."""
+        end = time.monotonic() + _LAST_FIGURES_S
+        for publisher in (self._report, self._status):
+            publisher.wait_for_all_acked(Duration(seconds=max(end - time.monotonic(), 0.0)))
 
 
 def _mean(values: Collection[float]) -> float:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -207,3 +211,35 @@ def test_incompatible_qos_is_an_error_that_names_both_sides(ros):
     assert '/learner' in line
     assert '/probe (BEST_EFFORT' in line
     assert 'RELIABILITY' in line.upper()
+
+
+LISTENER = """
+import rclpy
+from nrl_ros.ros import names, qos
+from nrl_ros.ros.interfaces import EpisodeReport
+
+rclpy.init()
+node = rclpy.create_node('listener')
+heard = lambda report: print('heard', len(report.episode_return), flush=True)
+node.create_subscription(EpisodeReport, names.EPISODES, heard, qos.event())
+rclpy.spin(node)
+"""
+
+
+def test_the_last_episode_is_told_to_a_listener_that_is_held_up(ros):
+    """Reports come once: who gets no time on a busy machine for 1.5 s misses none of them."""
+    player = Player(ros, {'bridge.options.lengths': [1], 'stop.episodes': 2, 'stop.exit': True})
+    listener = ros.start_command([sys.executable, '-c', LISTENER])
+    player.probe.until(
+        lambda: player.probe.node.count_subscribers(names.EPISODES) == 1, 'the listener'
+    )
+    first = player.state(lambda m: m.sequence == 0)
+    listener.send(signal.SIGSTOP)
+    player.answer(first)
+    player.answer(player.state(lambda m: m.sequence == 1))
+    player.probe.until_heard(names.ENV_STATUS, lambda m: m.finished and not m.active)
+    with pytest.raises(subprocess.TimeoutExpired):
+        player.process.process.wait(1.5)
+    listener.send(signal.SIGCONT)
+    listener.until_logged('heard 2')
+    assert player.process.wait() == 0
