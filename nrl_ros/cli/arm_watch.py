@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 from std_srvs.srv import Trigger
 
-from nrl_ros.cli.arm import ArmFigures, ArmOptions, ArmPlan, Patience, make_plan
+from nrl_ros.cli.arm import ArmFigures, ArmOptions, ArmPlan, make_plan
 from nrl_ros.cli.metrics import METRICS, Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.operator import Operator
@@ -31,6 +31,7 @@ from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
+from nrl_ros.ros.patience import Patience
 from nrl_ros.ros.security import initialise, refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
 

@@ -25,6 +25,7 @@ from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, Episode
 from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.namesakes import Namesakes
+from nrl_ros.ros.patience import Patience
 from nrl_ros.ros.round_trip import RoundTrip
 from nrl_ros.ros.wire import nanoseconds
 from nrl_ros.settings.environment import EnvironmentNodeSettings
@@ -143,7 +144,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._pending_action = None
         self._answered = False
         self._applied_learner = 0
-        self._answered_at = self._unheard_at = time.monotonic()
+        self._answered_at = time.monotonic()
+        self._unanswered = Patience(_RESTORED_S)
         period_s = settings.resend_period_s
         self._round_trip = RoundTrip(
             period_s,
@@ -392,14 +394,13 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         usual_s = self.settings.resend_period_s
         if not self._lockstep:
             usual_s = max(usual_s, 3.0 * self._period_s)
-        if self._paused or self._finished or not self._begun or silent_s < usual_s:
-            return
         heard = self._state.get_subscription_count() > 0
-        if not heard:
-            # Who is still starting is given as long, once it hears.
-            self._unheard_at = time.monotonic()
-        unanswered_s = min(silent_s, time.monotonic() - self._unheard_at)
-        if self._restored and heard and unanswered_s > _RESTORED_S:
+        asks = self._begun and not self._paused and not self._finished
+        # Who is still starting is given as long, once it hears.
+        given_up = self._unanswered.over(time.monotonic(), self._restored and heard and asks)
+        if not asks or silent_s < usual_s:
+            return
+        if given_up:
             self._restored = False
             self._episodes.renew(self._new_session())
             self._sent = replace(self._sent, session=self._episodes.info.session)

@@ -17,9 +17,12 @@ from lifecycle_msgs.srv import ChangeState
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from std_srvs.srv import SetBool
 
-from nrl_ros.base.records import ActionBatch
+from nrl_ros.base.records import ActionBatch, Delivery
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.registry import make_bridge
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import EnvInfo, EnvState
+from nrl_ros.storage.checkpoint import write_checkpoint
 from tests.ros.harness import counters
 
 pytestmark = pytest.mark.ros
@@ -211,6 +214,49 @@ def test_incompatible_qos_is_an_error_that_names_both_sides(ros):
     assert '/learner' in line
     assert '/probe (BEST_EFFORT' in line
     assert 'RELIABILITY' in line.upper()
+
+
+def test_a_restored_session_waits_for_a_learner_that_is_still_starting(ros, tmp_path):
+    """A learner may take its time to start; one that hears and does not answer has not loaded it.
+
+    The 3 s that it is given are made 0.5 s here, the only change to the node.
+    """
+    episodes = Episodes(
+        make_bridge('cartpole', 2, {}),
+        agent='pole',
+        session=7,
+        lockstep=True,
+        delivery=Delivery.EPISODE,
+    )
+    episodes.begin(5, 0)
+    saved = tmp_path / 'environment_pole_1.nrl'
+    write_checkpoint(saved, 'environment', episodes.snapshot())
+    hurried = (
+        'from nrl_ros.nodes import environment\n'
+        'environment._RESTORED_S = 0.5\n'
+        'raise SystemExit(environment.main())'
+    )
+    settings = {
+        'agent': 'pole',
+        'bridge.name': 'cartpole',
+        'bridge.instances': 2,
+        'resend_period_s': 0.1,
+        'checkpoint.load': saved,
+    }
+    given = [part for name, value in settings.items() for part in ('-p', f'{name}:={value}')]
+    process = ros.start_command([sys.executable, '-c', hurried, '--ros-args', *given])
+    probe = ros.probe()
+    probe.hear(names.ENV_INFO)
+    told = probe.heard[names.ENV_INFO]
+    # It introduces itself each 0.1 s while nobody answers.
+    probe.until(lambda: len(told) > 12, 'more than 0.5 s without anybody who hears its states')
+    probe.hear(names.STATE)
+    heard_from = len(told)
+    probe.until(lambda: probe.heard[names.STATE], 'a state')
+    probe.until(lambda: len(told) > heard_from + 2, 'the environment knows that it is heard')
+    assert {info.session for info in told} == {7}
+    probe.until(lambda: told[-1].session != 7, 'a new session')
+    process.until_logged('a new session begins')
 
 
 LISTENER = """

@@ -16,7 +16,6 @@ from nrl_ros.cli import config
 from nrl_ros.cli.arm import (
     ArmFigures,
     ArmOptions,
-    Patience,
     check_options,
     make_plan,
     start_from,
@@ -222,9 +221,3 @@ def test_a_run_whose_last_episode_was_aborted_is_not_finished() -> None:
     assert figures.problem() == '' and figures.aborted == 1
     figures.hear_episodes([])
     assert figures.problem() == ''
-
-
-def test_patience_ends_once_something_has_lasted() -> None:
-    patience = Patience(8.0)
-    found = [patience.over(float(now), waits=now not in (5, 6)) for now in range(20)]
-    assert found.index(True) == 16 and not any(found[:16])
