@@ -19,6 +19,7 @@ from nrl_ros.base.errors import NrlError
 from nrl_ros.nodes.environment import EnvironmentNode
 from nrl_ros.nodes.learner import LearnerNode
 from nrl_ros.nodes.neuromodulator import NeuromodulatorNode
+from nrl_ros.ros import leaving
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.middleware import prepare_middleware
@@ -80,9 +81,10 @@ def compose(nodes: Sequence[NrlNode[Any]], signals: Signals) -> bool:
             node.stop()
         return not any(node.exit_code for node in nodes)
     finally:
-        executor.shutdown(timeout_sec=1.0)
-        for node in nodes:
-            node.destroy_node()
+        with leaving.bounded():
+            executor.shutdown(timeout_sec=1.0)
+            for node in nodes:
+                node.destroy_node()
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -102,8 +104,9 @@ def main(argv: list[str] | None = None) -> int:
             sys.stderr.write(f'error: {error}\n')
             return 1
         finally:
-            # Destroys nodes that are still there, such as those made before one that failed.
-            rclpy.try_shutdown()
+            with leaving.bounded():
+                # Destroys nodes that are still there, such as those made before one that failed.
+                rclpy.try_shutdown()
 
 
 if __name__ == '__main__':

@@ -22,6 +22,7 @@ from rclpy.timer import Timer
 
 from nrl_ros.base.errors import NrlError
 from nrl_ros.base.settings import Settings
+from nrl_ros.ros import leaving
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.hearing import Refusals, Topic, hear, hear_any
 from nrl_ros.ros.middleware import prepare_middleware
@@ -170,8 +171,9 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
 
     def _take_down(self) -> None:
         """Topics, services and timers: a second configuration must not find those of the first."""
-        while self._made:
-            self._made.pop()()
+        with leaving.bounded():
+            while self._made:
+                self._made.pop()()
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Disarm where needed and release."""
@@ -407,8 +409,9 @@ def main(
                 return 1
             return _spin(node, signals)
         finally:
-            # Destroys nodes that are still there, such as one that failed while it was made.
-            rclpy.try_shutdown()
+            with leaving.bounded():
+                # Destroys nodes that are still there, such as one that failed while it was made.
+                rclpy.try_shutdown()
 
 
 def _spin(node: NrlNode[Any], signals: Signals) -> int:
@@ -423,5 +426,6 @@ def _spin(node: NrlNode[Any], signals: Signals) -> int:
         node.stop()
         return node.exit_code
     finally:
-        executor.shutdown(timeout_sec=1.0)
-        node.destroy_node()
+        with leaving.bounded():
+            executor.shutdown(timeout_sec=1.0)
+            node.destroy_node()

@@ -6,6 +6,7 @@ import contextlib
 import os
 import re
 import signal
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,12 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
 from nrl_ros.base.errors import BridgeError, ConfigError
+from nrl_ros.ros import leaving
 from nrl_ros.ros.description import wait_for_description
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.signals import Signals, told_to_end
 from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
-from tests.ros.harness import ROOT, Ros
+from tests.ros.harness import EXIT_S, ROOT, Ros
 
 OWN = re.compile(r'/dev/shm/fast(dds|rtps)_[0-9a-f]{16}_el')
 pytestmark = pytest.mark.ros
@@ -150,3 +152,26 @@ def test_a_node_that_a_person_has_shut_down_ends_without_a_word(ros: Ros) -> Non
         assert probe.call('x', '/neuromodulator/change_state', ChangeState, request).success
     process.interrupt()
     assert 'Traceback' not in process.output
+
+
+# Destroying a node does not come back, and keeps Python's lock, as a lock within the middleware.
+LOCKED_UP = """
+import ctypes
+from nrl_ros.nodes.neuromodulator import NeuromodulatorNode
+from nrl_ros.ros.lifecycle import main
+
+class LockedUp(NeuromodulatorNode):
+    def destroy_node(self):
+        ctypes.PyDLL(None).sleep(60)
+
+main(LockedUp)
+"""
+
+
+def test_a_process_ends_although_the_middleware_does_not_let_it_go(ros: Ros) -> None:
+    process = ros.start_command([sys.executable, '-c', LOCKED_UP])
+    probe = ros.probe()
+    probe.until_heard('neuromodulator_status')
+    process.send(signal.SIGINT)
+    assert process.wait(leaving.LONGEST_S + EXIT_S) == 1
+    assert 'in destroy_node' in process.output
