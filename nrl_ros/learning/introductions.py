@@ -20,12 +20,14 @@ class Introductions:
     Attributes:
         infos: by name.
         kept: snapshots of agents that have left or were saved, by name, the oldest first.
+        departed: the last session of each agent that has left, by name, the oldest first.
     """
 
     def __init__(self, limits: Limits | None, counters: Counter[str]) -> None:
         self._limits, self._counters = limits, counters
         self.infos: dict[str, AgentInfo] = {}
         self.kept: dict[str, Any] = {}
+        self.departed: dict[str, int] = {}
 
     def check(self, info: AgentInfo) -> None:
         """Refuse an agent that is too large, or that changes within its session.
@@ -66,13 +68,29 @@ class Introductions:
         while self._limits is not None and len(self.kept) > self._limits.agents:
             del self.kept[next(iter(self.kept))]
 
-    def known(self, name: str, session: int, what: str) -> AgentInfo:
-        """Return who sent a message.
+    def dismiss(self, name: str) -> None:
+        """Forget an agent that leaves, except for which session it was that left."""
+        info = self.infos.pop(name, None)
+        if info is None:
+            return
+        self.departed.pop(name, None)
+        self.departed[name] = info.session
+        while self._limits is not None and len(self.departed) > self._limits.agents:
+            del self.departed[next(iter(self.departed))]
+
+    def known(self, name: str, session: int, what: str) -> AgentInfo | None:
+        """Return who sent a message; None for a session that has left.
+
+        Topics overtake each other: the goodbye of an environment may come before the last states
+        that it sent and the rewards for them. Such messages are counted and mean no fault.
 
         Raises:
             ProtocolError: nobody of that name or session is known.
         """
         info = self.infos.get(name)
+        if info is None and self.departed.get(name) == session:
+            self._counters['departed_agent_messages'] += 1
+            return None
         if info is None:
             self._counters['unknown_agent_messages'] += 1
             raise ProtocolError(

@@ -154,7 +154,8 @@ class Learner(AgentService):
         change the weights before the next action; ``reinforce`` then returns the action.
 
         Returns:
-            The actions; for a state seen before the same ones again; None when RPEs are awaited.
+            The actions; for a state seen before the same ones again; None when RPEs are awaited,
+            and for a state of a session that has left.
 
         Raises:
             ProtocolError: unknown agent, other session, or out of order.
@@ -164,6 +165,8 @@ class Learner(AgentService):
         agent = self._agents.get(state.agent)
         if agent is None or agent.info.session != state.session:
             agent = self._first_state(state)
+            if agent is None:
+                return None
         agent.settle()
         if state.sequence <= agent.sequence:
             return self._again(agent, state)
@@ -292,9 +295,10 @@ class Learner(AgentService):
         self.counted = 0
         agent = self._agents.get(rpe.agent)
         if agent is None or agent.info.session != rpe.session:
-            self._introduced.known(rpe.agent, rpe.session, 'reward-prediction error')
-            # It has sent no state, so that it has no windows.
-            self.counters['unknown_window_rpes'] += len(rpe.instance)
+            info = self._introduced.known(rpe.agent, rpe.session, 'reward-prediction error')
+            if info is not None:
+                # It has sent no state, so that it has no windows.
+                self.counters['unknown_window_rpes'] += len(rpe.instance)
             return None
         agent.settle()
         try:

@@ -25,6 +25,7 @@ COUNTERS = (
     'lost_states',
     'invalid_states',
     'unknown_agent_messages',
+    'departed_agent_messages',
     'wrong_session_messages',
     'unapplied_steps',
     'limited_steps',
@@ -175,7 +176,7 @@ class AgentService:
         Returns:
             How many windows were released.
         """
-        self._introduced.infos.pop(name, None)
+        self._introduced.dismiss(name)
         agent = self._agents.pop(name, None)
         if agent is None:
             return 0
@@ -204,9 +205,15 @@ class AgentService:
         self._serve(info)
         return released
 
-    def _first_state(self, state: StateBatch) -> ServedAgent:
-        """Serve an agent that was only introduced, once it has sent a state that fits it."""
+    def _first_state(self, state: StateBatch) -> ServedAgent | None:
+        """Serve an agent that was only introduced, once it has sent a state that fits it.
+
+        Returns:
+            The agent; None where its session has left.
+        """
         info = self._introduced.known(state.agent, state.session, 'state')
+        if info is None:
+            return None
         try:
             check_state(state, info)
         except NrlError:

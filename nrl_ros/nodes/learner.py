@@ -195,7 +195,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             raise
         if action is not None:
             self._answer(action)
-        else:
+        elif self._core.awaiting(state.agent) is not None:
             self._awaited.ask(state.agent, state.sequence, time.monotonic())
         self._busy_s += time.perf_counter() - start
 

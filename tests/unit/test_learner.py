@@ -260,8 +260,36 @@ def test_an_agent_that_leaves_releases_its_windows() -> None:
     assert learner.leave('a') == 6
     assert learner.windows_open == 0 and learner.counters['released_windows'] == 6
     assert learner.leave('a') == 0
-    with pytest.raises(ProtocolError):
-        learner.receive(state_of(info, 2))
+
+
+def test_messages_of_a_session_that_has_left_are_counted_and_no_error() -> None:
+    """The goodbye on one topic overtakes what was sent before it on others."""
+    info = info_of(2)
+    learner = learner_of(info)
+    learner.receive(state_of(info, 0))
+    before = learner.snapshot()
+    learner.leave('a')
+    assert learner.receive(state_of(info, 1, window=1)) is None
+    assert learner.reinforce(rpe_of(info, 1, [0, 1], [0, 0], [0.5, -0.5])) is None
+    assert learner.counters['departed_agent_messages'] == 2
+    assert learner.counters['unknown_agent_messages'] == 0 and not learner.agents
+    assert learner.snapshot()['totals'] == before['totals']
+    with pytest.raises(ProtocolError, match='unknown agent'):
+        learner.receive(state_of(replace(info, session=8), 1))
+    # Whoever comes again in that session is served again.
+    learner.join(info)
+    assert learner.receive(state_of(info, 2, window=1)) is not None
+
+
+def test_sessions_that_have_left_are_kept_within_the_limit() -> None:
+    learner = Learner(LearnerSettings(), Limits(agents=2))
+    infos = [info_of(1, agent=name) for name in ('first', 'second', 'third')]
+    for info in infos:
+        learner.introduce(info)
+        learner.leave(info.agent)
+    with pytest.raises(ProtocolError, match='unknown agent'):
+        learner.receive(state_of(infos[0], 0))
+    assert [learner.receive(state_of(info, 0)) for info in infos[1:]] == [None, None]
 
 
 def test_a_new_session_starts_with_empty_traces_and_the_old_weights() -> None:
