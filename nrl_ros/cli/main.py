@@ -236,7 +236,7 @@ def study(
     which: Annotated[
         str, typer.Argument(metavar='STUDY', help='paper, quick, or a file like those')
     ],
-    workers: Annotated[int, typer.Option(help='Cells at once; 0: one a core', min=0)] = 0,
+    workers: Annotated[int, typer.Option(help='Trials at once; 0: one a core', min=0)] = 0,
     engine: Annotated[str, typer.Option(help='processes or ray')] = 'processes',
     address: Annotated[str, typer.Option(help='With --engine ray: cluster to join')] = '',
     out: Annotated[
@@ -249,7 +249,7 @@ def study(
     dry_run: Annotated[
         bool, typer.Option('--dry-run', help='Say what is left and how long it would take')
     ] = False,
-    plain: Annotated[bool, typer.Option('--plain', help='A line a cell, no panel')] = False,
+    plain: Annotated[bool, typer.Option('--plain', help='A line a trial, no panel')] = False,
 ) -> None:
     """Compare rules over tasks, depths and seeds; goes on where it was stopped."""
     with _errors():

@@ -20,7 +20,7 @@ from nrl_ros.experiments.engine import Engine, ProcessEngine, StudyError
 from nrl_ros.experiments.plan import Study, read_study
 from nrl_ros.experiments.progress import Panel, duration
 from nrl_ros.experiments.report import write_report
-from nrl_ros.experiments.run import run_cell
+from nrl_ros.experiments.run import run_trial
 from nrl_ros.experiments.schedule import Schedule
 from nrl_ros.experiments.store import Store
 
@@ -84,7 +84,7 @@ def _run(study: Study, schedule: Schedule, options: StudyOptions, console: Conso
             with _signals(), contextlib.closing(engine), panel:
                 drive(schedule, engine, panel)
     except Stopped as stop:
-        kept = f'stopped; {schedule.done} cells are kept, the same command goes on from there'
+        kept = f'stopped; {schedule.done} trials are kept, the same command goes on from there'
         console.print(kept, highlight=False)
         return stop.number
     return 0
@@ -94,10 +94,10 @@ def _engine(options: StudyOptions) -> Engine:
     if options.engine == 'processes':
         if options.address:
             raise StudyError('--address is of --engine ray; processes run on this machine')
-        return ProcessEngine(options.workers, run_cell)
+        return ProcessEngine(options.workers, run_trial)
     from nrl_ros.experiments.ray_engine import RayEngine
 
-    return RayEngine(options.workers, run_cell, options.address)
+    return RayEngine(options.workers, run_trial, options.address)
 
 
 @contextlib.contextmanager
@@ -120,7 +120,7 @@ def _signals() -> Iterator[None]:
 
 
 def _forecast(schedule: Schedule, options: StudyOptions, console: Console) -> None:
-    """Cells by task, and how long they would take as far as that is known."""
+    """Trials by task, and how long they would take as far as that is known."""
     from nrl_ros.experiments.engine import cores
 
     workers = options.workers or cores()
@@ -129,9 +129,9 @@ def _forecast(schedule: Schedule, options: StudyOptions, console: Console) -> No
     for _, (task, name, _depth), _size in schedule.open_sizes():
         groups[task, name] = groups.get((task, name), 0) + 1
     for (task, name), count in groups.items():
-        console.print(f'{task or "no task"}, {name}: {count} cells', highlight=False)
+        console.print(f'{task or "no task"}, {name}: {count} trials', highlight=False)
     console.print(
-        f'{schedule.done} cells done, {left} left, {duration(seconds)} with {workers} workers',
+        f'{schedule.done} trials done, {left} left, {duration(seconds)} with {workers} workers',
         highlight=False,
     )
 

@@ -42,17 +42,17 @@ def claims(table: Table) -> list[Claim]:
 
 
 def _quick(table: Table) -> list[Claim]:
-    """(1) NRL reaches 90 % of BP on Reaching within 1,000 trials."""
+    """(1) NRL reaches 90 % of BP on Reaching within 1,000 episodes."""
     roles, found = table.study.roles, []
     for depth in table.study.depths:
         result = table.main(roles.reaching, roles.nrl, depth)
         if result is None:
             continue
-        trials = table.trials(result)
-        text = f'NRL reaches 90 % of BP on Reaching within {WITHIN:,} trials, depth {depth}'
-        middle = median(trials)
+        episodes = table.episodes_to_level(result)
+        text = f'NRL reaches 90 % of BP on Reaching within {WITHIN:,} episodes, depth {depth}'
+        middle = median(episodes)
         holds = None if math.isnan(middle) else middle <= WITHIN
-        figure = f'median {_count(middle)} trials, {reached(trials, WITHIN)} seeds within'
+        figure = f'median {_count(middle)} episodes, {reached(episodes, WITHIN)} seeds within'
         found.append(Claim('1', text, holds, figure))
     return found
 
@@ -75,9 +75,9 @@ def least_passes(shares: Sequence[tuple[float, float]], cost: float = COST) -> f
 def _passes(table: Table) -> list[Claim]:
     """(2) Least N of noisy reference passes that costs at most 5 %."""
     roles, found = table.study.roles, []
-    for depth in sorted({r.arm.depth for r in table.section(roles.noisy)}):
+    for depth in sorted({r.condition.depth for r in table.section(roles.noisy)}):
         rows = table.section(roles.noisy, depth)
-        task = rows[0].arm.task.name
+        task = rows[0].condition.task.name
         nrl = table.main(task, roles.nrl, depth)
         if nrl is None:
             continue
@@ -93,13 +93,13 @@ def _passes(table: Table) -> list[Claim]:
 
 def gains(table: Table, rows: Sequence[Result], base: Result) -> list[tuple[float, float]]:
     """Value of each variant, and its gain over the floor as a share of the base's."""
-    floor = table.main(base.arm.task.name, table.study.roles.floor, base.arm.depth)
+    floor = table.main(base.condition.task.name, table.study.roles.floor, base.condition.depth)
     if floor is None or base.mean <= floor.mean:
-        return [(row.arm.value or math.nan, math.nan) for row in rows]
+        return [(row.condition.value or math.nan, math.nan) for row in rows]
     return [
-        (row.arm.value, (row.mean - floor.mean) / (base.mean - floor.mean))
+        (row.condition.value, (row.mean - floor.mean) / (base.mean - floor.mean))
         for row in rows
-        if row.arm.value is not None
+        if row.condition.value is not None
     ]
 
 
@@ -131,10 +131,13 @@ def _slowdown(table: Table) -> list[Claim]:
                 pair = [table.main(task.name, name, depth) for depth in (shallow, deep)]
                 if pair[0] is None or pair[1] is None:
                     continue
-                ratio = slowdown(median(table.trials(pair[0])), median(table.trials(pair[1])))
-                parts.append(f'{pair[0].arm.label} {_ratio(ratio)}')
+                ratio = slowdown(
+                    median(table.episodes_to_level(pair[0])),
+                    median(table.episodes_to_level(pair[1])),
+                )
+                parts.append(f'{pair[0].condition.label} {_ratio(ratio)}')
             if parts:
-                text = f'trials to 90 % of BP, depth {deep} over depth {shallow} ({task.name})'
+                text = f'episodes to 90 % of BP, depth {deep} over depth {shallow} ({task.name})'
                 found.append(Claim('4', text, None, ', '.join(parts)))
     return found
 
@@ -150,7 +153,7 @@ def _near(table: Table) -> list[Claim]:
             continue
         share = table.share(roles.reaching, depth, nrl.mean)
         raw = raw_share(nrl.mean, reference.mean)
-        text = f'{nrl.arm.label} has at least 95 % of BP on Reaching, depth {depth}'
+        text = f'{nrl.condition.label} has at least 95 % of BP on Reaching, depth {depth}'
         holds = None if math.isnan(share) else share >= NEAR
         figure = f"{percent(share)} of BP's gain over the floor, raw {percent(raw)}"
         found.append(Claim('5', text, holds, figure))
@@ -181,9 +184,9 @@ def raw_share(mean: float, reference: float) -> float:
     return mean / reference if reference > 0.0 else math.nan
 
 
-def reached(trials: Sequence[float], limit: float) -> str:
+def reached(episodes: Sequence[float], limit: float) -> str:
     """How many of the seeds are there in time."""
-    return f'{sum(value <= limit for value in trials)} of {len(trials)}'
+    return f'{sum(value <= limit for value in episodes)} of {len(episodes)}'
 
 
 def percent(value: float) -> str:

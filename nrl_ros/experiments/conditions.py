@@ -1,4 +1,4 @@
-"""From a study to its arms: each a rule or variant on a task at a depth, searched and then run."""
+"""Expands a study into conditions: a rule or variant on a task at a depth, searched, then run."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from typing import Any
 from nrl_ros.base.config_files import Flat, find_config
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.environments.registry import bridge_names
-from nrl_ros.experiments.plan import Arm as ArmEntry
-from nrl_ros.experiments.plan import Grid, Overrides, Section, Study, Task, Variant
-from nrl_ros.experiments.trials import Cell, resolved
+from nrl_ros.experiments.plan import Grid, Overlay, Overrides, Section, Study, Task, Variant
+from nrl_ros.experiments.trials import Trial, resolved
 from nrl_ros.settings.run import check, read_config
 
 MAIN = 'comparison'
@@ -21,7 +20,7 @@ Identity = tuple[str, str, str, int]
 
 
 @dataclass(frozen=True)
-class Arm:
+class Condition:
     """What is searched once and then run with every final seed.
 
     Attributes:
@@ -33,7 +32,7 @@ class Arm:
         value: of a variant on its section's axis.
         nodes: dotted settings of the three nodes, without seed, budget and point.
         points: of the grid; a single empty one where nothing is searched.
-        search_of: arm whose winner is taken instead of a search of its own.
+        search_of: condition whose winner is taken instead of a search of its own.
     """
 
     section: str
@@ -62,11 +61,11 @@ class Arm:
         """Whether it has a search of its own."""
         return self.search_of is None and len(self.points) > 1
 
-    def cell(self, point: Mapping[str, float], seed: int, *, search: bool) -> Cell:
+    def trial(self, point: Mapping[str, float], seed: int, *, search: bool) -> Trial:
         """The run of one seed at one point of the grid.
 
         Raises:
-            ConfigError: the settings do not pass; names the arm.
+            ConfigError: the settings do not pass; names the condition.
         """
         budget = (self.task.search_budget if search else None) or self.task.budget
         nodes = {name: dict(flat) for name, flat in self.nodes.items()}
@@ -78,7 +77,7 @@ class Arm:
         }
         shown = ''.join(f', {key.rpartition(".")[2]} {value:g}' for key, value in point.items())
         label = f'{self.where}{shown}, {"search " if search else ""}seed {seed}'
-        return Cell(
+        return Trial(
             'train',
             resolved(nodes, source=self.where),
             label,
@@ -87,43 +86,43 @@ class Arm:
         )
 
 
-def arms(study: Study) -> list[Arm]:
-    """All arms of a study, checked.
+def conditions(study: Study) -> list[Condition]:
+    """All conditions of a study, checked.
 
     Raises:
-        ConfigError: a task has no file, or settings do not pass; names study and arm.
+        ConfigError: a task has no file, or settings do not pass; names study and condition.
     """
     found = [*_comparison(study), *_sections(study)]
     try:
-        for arm in found:
-            _check(arm, study.seeds[0])
+        for condition in found:
+            _check(condition, study.seeds[0])
     except NrlError as error:
         raise ConfigError(f'study {study.name}: {error}') from error
     return found
 
 
-def _check(arm: Arm, seed: int) -> None:
+def _check(condition: Condition, seed: int) -> None:
     """Whatever can be known before the first hour has passed."""
-    for point in arm.points:
-        settings = arm.cell(point, seed, search=False).settings
-    checked = check(settings, source=arm.where)
+    for point in condition.points:
+        settings = condition.trial(point, seed, search=False).settings
+    checked = check(settings, source=condition.where)
     checked.learner.core()
     checked.neuromodulator.core()
     bridge = checked.environment.bridge.name
     if bridge not in bridge_names():
         known = ', '.join(bridge_names())
-        raise ConfigError(f'{arm.where}: unknown bridge.name {bridge!r}, known are {known}')
+        raise ConfigError(f'{condition.where}: unknown bridge.name {bridge!r}, known are {known}')
 
 
-def _comparison(study: Study) -> Iterator[Arm]:
+def _comparison(study: Study) -> Iterator[Condition]:
     for task, depth, rule in itertools.product(study.tasks, study.depths, study.rules):
         if rule.tasks and task.name not in rule.tasks:
             continue
         parts = [rule, *(rule.by_task[name] for name in rule.by_task if name == task.name)]
-        yield _arm(study, MAIN, task, rule.name, depth, rule.label or rule.name, parts)
+        yield _condition(study, MAIN, task, rule.name, depth, rule.label or rule.name, parts)
 
 
-def _sections(study: Study) -> Iterator[Arm]:
+def _sections(study: Study) -> Iterator[Condition]:
     for section in study.sections:
         task, rule = study.task(section.task), study.rule(section.rule)
         if section.budget is not None:
@@ -133,13 +132,13 @@ def _sections(study: Study) -> Iterator[Arm]:
             of = None
             if section.search == 'rule':
                 of = _search_of(study, section, depth)
-            parts = [*base, ArmEntry(grid=section.grid), variant]
+            parts = [*base, Overlay(grid=section.grid), variant]
             label = variant.label or variant.name
-            yield _arm(study, section.name, task, variant.name, depth, label, parts, of)
+            yield _condition(study, section.name, task, variant.name, depth, label, parts, of)
 
 
 def _search_of(study: Study, section: Section, depth: int) -> Identity:
-    """The arm of the comparison whose winner a section takes."""
+    """The condition of the comparison whose winner a section takes."""
     rule = study.rule(section.rule)
     if depth not in study.depths or (rule.tasks and section.task not in rule.tasks):
         raise ConfigError(
@@ -150,22 +149,22 @@ def _search_of(study: Study, section: Section, depth: int) -> Identity:
     return (MAIN, section.task, rule.name, depth)
 
 
-def _arm(
+def _condition(
     study: Study, section: str, task: Task, name: str, depth: int, label: str,
-    parts: list[ArmEntry], search_of: Identity | None = None,
-) -> Arm:  # fmt: skip
+    parts: list[Overlay], search_of: Identity | None = None,
+) -> Condition:  # fmt: skip
     nodes = read_config(find_config(task.config or task.name))
     nodes['learner']['network.hidden_sizes'] = [task.width] * depth
     nodes['environment']['bridge.instances'] = task.instances
     grid: Grid = study.search.grid
     for part in [task, *parts]:
         _lay_over(nodes, part)
-        if isinstance(part, ArmEntry) and part.grid is not None:
+        if isinstance(part, Overlay) and part.grid is not None:
             grid = part.grid
     last = parts[-1]
     value = last.value if isinstance(last, Variant) else None
     points = ({},) if search_of else _points(grid)
-    return Arm(section, task, name, depth, label, value, nodes, points, search_of)
+    return Condition(section, task, name, depth, label, value, nodes, points, search_of)
 
 
 def _lay_over(nodes: dict[str, Flat], overrides: Overrides) -> None:
@@ -183,12 +182,12 @@ def _points(grid: Grid) -> tuple[Point, ...]:
     return tuple(dict(zip(names, values, strict=True)) for values in products)
 
 
-def gradients_cell(study: Study) -> Cell | None:
-    """The section that trains nothing, as one cell."""
+def gradients_trial(study: Study) -> Trial | None:
+    """The section that trains nothing, as one trial."""
     if study.gradients is None:
         return None
     settings: dict[str, Any] = study.gradients.model_dump(mode='json')
-    return Cell('gradients', settings, 'gradients', ('', 'gradients', 0), 1.0)
+    return Trial('gradients', settings, 'gradients', ('', 'gradients', 0), 1.0)
 
 
-__all__ = ['MAIN', 'Arm', 'Identity', 'Point', 'arms', 'gradients_cell']
+__all__ = ['MAIN', 'Condition', 'Identity', 'Point', 'conditions', 'gradients_trial']

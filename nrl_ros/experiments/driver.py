@@ -1,4 +1,4 @@
-"""The loop that keeps an engine busy until all cells of a study have a record."""
+"""The loop that keeps an engine busy until all trials of a study have a record."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol
 
 from nrl_ros.experiments.engine import Engine
 from nrl_ros.experiments.schedule import Schedule
-from nrl_ros.experiments.trials import Cell
+from nrl_ros.experiments.trials import Trial
 
 # How long an interrupt may wait for the loop.
 _TICK_S = 0.25
@@ -19,17 +19,17 @@ class State:
     """How far a study is.
 
     Attributes:
-        total: cells of the study, those of searches that are not decided included.
-        done: cells with a record.
+        total: trials of the study, those of searches that are not decided included.
+        done: trials with a record.
         seconds_left: None while it cannot be told.
-        running: cells under way and since when they are.
-        last: what the newest cell came to.
+        running: trials under way and since when they are.
+        last: what the newest trial came to.
     """
 
     total: int = 0
     done: int = 0
     seconds_left: float | None = None
-    running: dict[str, tuple[Cell, float]] = field(default_factory=dict)
+    running: dict[str, tuple[Trial, float]] = field(default_factory=dict)
     failed: int = 0
     last: str = ''
 
@@ -38,29 +38,29 @@ class Watcher(Protocol):
     """Is told how far it is."""
 
     def update(self, state: State) -> None:
-        """About four times a second, and whenever a cell ends."""
+        """About four times a second, and whenever a trial ends."""
         ...
 
 
 def drive(schedule: Schedule, engine: Engine, watcher: Watcher) -> None:
-    """Run what is left; whoever interrupts loses only cells under way."""
+    """Run what is left; whoever interrupts loses only trials under way."""
     state = State(done=schedule.done)
     while True:
         ended = _fill(schedule, engine, state)
         if not state.running:
             break
         for outcome in engine.wait(_TICK_S):
-            cell, begun = state.running.pop(outcome.key)
+            trial, begun = state.running.pop(outcome.key)
             ended = True
             if outcome.record is None:
-                schedule.failed[outcome.key] = f'{cell.label}: {outcome.error}'
-                state.last = f'failed: {cell.label}: {outcome.error}'
+                schedule.failed[outcome.key] = f'{trial.label}: {outcome.error}'
+                state.last = f'failed: {trial.label}: {outcome.error}'
                 continue
-            schedule.store.put(cell, outcome.record)
-            schedule.finish(cell, outcome.record['seconds'])
+            schedule.store.put(trial, outcome.record)
+            schedule.finish(trial, outcome.record['seconds'])
             final = outcome.record.get('final')
             shown = '' if final is None else f': {final:,.1f}'
-            state.last = f'{cell.label}{shown} ({time.monotonic() - begun:.1f} s)'
+            state.last = f'{trial.label}{shown} ({time.monotonic() - begun:.1f} s)'
         _estimate(schedule, engine, state, ended)
         watcher.update(state)
     _estimate(schedule, engine, state, True)
@@ -68,14 +68,14 @@ def drive(schedule: Schedule, engine: Engine, watcher: Watcher) -> None:
 
 
 def _fill(schedule: Schedule, engine: Engine, state: State) -> bool:
-    """Give every free worker a cell; returns whether there was one."""
+    """Give every free worker a trial; returns whether there was one."""
     begun = False
     while len(state.running) < engine.workers:
-        cell = schedule.next(state.running)
-        if cell is None:
+        trial = schedule.next(state.running)
+        if trial is None:
             break
-        state.running[cell.key] = (cell, time.monotonic())
-        engine.submit(cell.key, cell.order())
+        state.running[trial.key] = (trial, time.monotonic())
+        engine.submit(trial.key, trial.job())
         begun = True
     return begun
 

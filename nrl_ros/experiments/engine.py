@@ -1,4 +1,4 @@
-"""What brings cells to cores, and the one that every machine has: processes."""
+"""What brings trials to cores, and the one that every machine has: processes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any, Protocol
 from nrl_ros.base.errors import NrlError
 
 Work = Callable[[Mapping[str, Any]], dict[str, Any]]
-# A worker that was killed is replaced, and its cell begun again so often.
+# A worker that was killed is replaced, and its trial begun again so often.
 RETRIES = 3
 _END_S = 1.0
 # The matrices are small and the cores are taken: threads cost more than they give.
@@ -30,7 +30,7 @@ class StudyError(NrlError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a cell: a record, or the reason why there is none."""
+    """What became of a trial: a record, or the reason why there is none."""
 
     key: str
     record: dict[str, Any] | None
@@ -38,20 +38,20 @@ class Outcome:
 
 
 class Engine(Protocol):
-    """Runs cells.
+    """Runs trials.
 
     Attributes:
-        workers: cells at once.
+        workers: trials at once.
     """
 
     workers: int
 
-    def submit(self, key: str, order: dict[str, Any]) -> None:
-        """Begin a cell; at most ``workers`` at once."""
+    def submit(self, key: str, job: dict[str, Any]) -> None:
+        """Begin a trial; at most ``workers`` at once."""
         ...
 
     def wait(self, timeout_s: float) -> list[Outcome]:
-        """Cells that ended, as soon as there is one."""
+        """Trials that ended, as soon as there is one."""
         ...
 
     def close(self) -> None:
@@ -68,13 +68,13 @@ def _die_with_parent() -> None:
 
 
 def _serve(connection: Connection, work: Work) -> None:
-    """A worker's life: orders in, records out."""
+    """A worker's life: jobs in, records out."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     while True:
-        order = connection.recv()
+        job = connection.recv()
         try:
-            connection.send((work(order), ''))
-        except Exception as error:  # the other cells go on
+            connection.send((work(job), ''))
+        except Exception as error:  # the other trials go on
             connection.send((None, f'{type(error).__name__}: {error}'))
 
 
@@ -90,14 +90,14 @@ class ProcessEngine:
 
     Args:
         workers: how many; 0: as many as there are cores for this process.
-        work: makes a record of an order; must be importable.
+        work: makes a record of a job; must be importable.
     """
 
     def __init__(self, workers: int, work: Work) -> None:
         self.workers = workers or cores()
         self._work = work
         self._context = multiprocessing.get_context('spawn')
-        self._orders: dict[str, dict[str, Any]] = {}
+        self._jobs: dict[str, dict[str, Any]] = {}
         self._tries: dict[str, int] = {}
         self._pool: list[_Worker] = []
 
@@ -113,14 +113,14 @@ class ProcessEngine:
         self._pool.append(worker)
         return worker
 
-    def submit(self, key: str, order: dict[str, Any]) -> None:
+    def submit(self, key: str, job: dict[str, Any]) -> None:
         """See Engine."""
-        self._orders[key] = order
+        self._jobs[key] = job
         worker = next((worker for worker in self._pool if not worker.key), None) or self._start()
         worker.key = key
         # One that died while idle is noticed by wait, as any other.
         with contextlib.suppress(OSError):
-            worker.connection.send(order)
+            worker.connection.send(job)
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """See Engine."""
@@ -134,12 +134,12 @@ class ProcessEngine:
                 outcomes += self._lost(worker)
                 continue
             outcomes.append(Outcome(worker.key, record, error))
-            self._orders.pop(worker.key)
+            self._jobs.pop(worker.key)
             worker.key = ''
         return outcomes
 
     def _lost(self, worker: _Worker) -> list[Outcome]:
-        """A worker died: begin its cell again in another, a few times."""
+        """A worker died: begin its trial again in another, a few times."""
         self._pool.remove(worker)
         worker.connection.close()
         worker.process.join(_END_S)
@@ -147,10 +147,10 @@ class ProcessEngine:
         if not key:
             return []
         self._tries[key] = self._tries.get(key, 0) + 1
-        order = self._orders.pop(key)
+        job = self._jobs.pop(key)
         if self._tries[key] > RETRIES:
             return [Outcome(key, None, f'its worker died {self._tries[key]} times')]
-        self.submit(key, order)
+        self.submit(key, job)
         return []
 
     def close(self) -> None:

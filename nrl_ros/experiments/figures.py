@@ -33,7 +33,7 @@ def draw(table: Table, gradients: Record | None, out: Path) -> list[str]:
 
     mpl.use('Agg')
     names = []
-    if any(result.arm.section == 'comparison' and result.records for result in table.all):
+    if any(result.condition.section == 'comparison' and result.records for result in table.all):
         curves = _grid(table, out, 'curves', _band, ('episodes [1]', 'return [1]'))
         names += [curves, _finals(table, out)]
     if any(steps_of(result) for result in table.all):
@@ -78,7 +78,7 @@ def smooth(result: Result) -> tuple[NDArray[Any], NDArray[Any]]:
     """Episodes and smoothed returns [seeds, points], along the episodes that all seeds have."""
     curves = [curve_of(record) for record in result.records]
     count = min(len(curve) for curve in curves)
-    window = min(result.arm.task.smoothing, count)
+    window = min(result.condition.task.smoothing, count)
     at = np.unique(np.linspace(window, count, _POINTS).astype(int))
     rows = []
     for curve in curves:
@@ -94,7 +94,7 @@ def _band(axes: Axes, result: Result, colour: str) -> None:
     mean = rows.mean(axis=0)
     spread = rows.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros_like(mean)
     axes.fill_between(at, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
-    axes.plot(at, mean, color=colour, linewidth=1.6, label=result.arm.label)
+    axes.plot(at, mean, color=colour, linewidth=1.6, label=result.condition.label)
 
 
 def _grid(table: Table, out: Path, name: str, draw_one: Draw, axis_names: tuple[str, str]) -> str:
@@ -142,7 +142,7 @@ def _score(axes: Axes, result: Result, colour: str) -> None:
     """How wide the range of step sizes is that works: scores of the search."""
     points = steps_of(result)
     if points:
-        axes.semilogx(*zip(*points, strict=True), 'o-', color=colour, label=result.arm.label)
+        axes.semilogx(*zip(*points, strict=True), 'o-', color=colour, label=result.condition.label)
 
 
 def _legend(axes: Axes) -> None:
@@ -163,7 +163,7 @@ def _finals(table: Table, out: Path) -> str:
                 if result is None:
                     continue
                 x = place + (index - (len(study.rules) - 1) / 2) * width
-                label = None if named else result.arm.label
+                label = None if named else result.condition.label
                 panel.plot([x] * len(result.finals), result.finals, '.', color=colour, alpha=0.5)
                 panel.plot(x, result.mean, '_', color=colour, markersize=12, label=label)
                 named = True
@@ -181,15 +181,15 @@ def _section(table: Table, section: Section, out: Path) -> str:
     found = table.section(section.name)
     figure, axes = _subplots(1, 2)
     left, right = axes[0]
-    numbers = all(result.arm.value is not None for result in found)
+    numbers = all(result.condition.value is not None for result in found)
     for index, depth in enumerate(section.depths):
-        rows = [result for result in found if result.arm.depth == depth]
-        x = [result.arm.value for result in rows] if numbers else list(range(len(rows)))
+        rows = [result for result in found if result.condition.depth == depth]
+        x = [result.condition.value for result in rows] if numbers else list(range(len(rows)))
         _dots(left, rows, x, _COLOURS[index], f'{depth} hidden')
     _ticks(left, section, numbers)
     left.set_xlabel(section.axis)
     left.set_ylabel('final performance [1]')
-    deepest = [result for result in found if result.arm.depth == section.depths[-1]]
+    deepest = [result for result in found if result.condition.depth == section.depths[-1]]
     for index, result in enumerate(deepest):
         _band(right, result, _COLOURS[index % len(_COLOURS)])
     right.set_title(f'{section.depths[-1]} hidden')

@@ -63,7 +63,7 @@ class Overrides(Settings):
         }
 
 
-class Arm(Overrides):
+class Overlay(Overrides):
     """Overrides, and what of them is searched."""
 
     grid: Grid | None = Field(
@@ -97,20 +97,20 @@ class Task(Overrides):
     instances: PositiveInt = Field(16, description='Parallel instances in one process [1]')
     width: PositiveInt = Field(64, description='Neurons of each hidden layer [1]')
     budget: Budget
-    search_budget: Budget | None = Field(None, description='Of a search cell; left out: budget')
+    search_budget: Budget | None = Field(None, description='Of a search trial; left out: budget')
     learned_at: float | None = Field(None, description='Final performance from which it is learned')
     smoothing: PositiveInt = Field(
         50, description='Episodes of the mean that must reach a level [1]'
     )
 
 
-class Rule(Arm):
+class Rule(Overlay):
     """A rule to be compared."""
 
     name: str = Field(pattern=_NAME)
     label: str = ''
     tasks: tuple[str, ...] = Field((), description='Only these tasks; empty: all')
-    by_task: dict[str, Arm] = Field({}, description='More of the same for one task')
+    by_task: dict[str, Overlay] = Field({}, description='More of the same for one task')
 
 
 class Search(Settings):
@@ -131,7 +131,7 @@ class Search(Settings):
         return listed(grid)
 
 
-class Variant(Arm):
+class Variant(Overlay):
     """One value of what a section varies."""
 
     name: str = Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$')

@@ -1,4 +1,4 @@
-"""How far a study is: a panel in a terminal, a line a cell elsewhere."""
+"""How far a study is: a panel in a terminal, a line a trial elsewhere."""
 
 from __future__ import annotations
 
@@ -74,12 +74,12 @@ class Panel:
         failed = f', {state.failed} failed' if state.failed else ''
         head = Text.assemble(
             (self._title, 'bold'),
-            f'  {state.done} of {state.total} cells{failed}, '
+            f'  {state.done} of {state.total} trials{failed}, '
             f'{duration(now - self._start)} gone, {duration(state.seconds_left)} left',
         )
         lines = [
-            Text(f'  {now - begun:5.1f} s  {cell.label}', overflow='ellipsis', no_wrap=True)
-            for cell, begun in state.running.values()
+            Text(f'  {now - begun:5.1f} s  {trial.label}', overflow='ellipsis', no_wrap=True)
+            for trial, begun in state.running.values()
         ]
         last = Text(f'  newest: {state.last}', style='dim', overflow='ellipsis', no_wrap=True)
         bar = ProgressBar(total=max(state.total, 1), completed=state.done, width=60)

@@ -1,4 +1,4 @@
-"""Cells as Ray tasks, on this machine or a cluster; the one file that knows Ray."""
+"""Trials as Ray tasks, on this machine or a cluster; the one file that knows Ray."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ _STORE_BYTES = 200 * 1024**2
 
 
 class RayEngine:
-    """Ray's scheduler; a cell whose worker is lost is begun again by Ray.
+    """Ray's scheduler; a trial whose worker is lost is begun again by Ray.
 
     Args:
-        workers: cells at once; 0: as many as there are cores, in the cluster where there is one.
-        work: makes a record of an order; importable on every machine, as is nrl_ros.
+        workers: trials at once; 0: as many as there are cores, in the cluster where there is one.
+        work: makes a record of a job; importable on every machine, as is nrl_ros.
         address: of a cluster, or 'auto'; empty: a Ray of its own on this machine.
 
     Raises:
@@ -50,9 +50,9 @@ class RayEngine:
         self._task = ray.remote(num_cpus=1, max_retries=RETRIES)(work)
         self._keys: dict[Any, str] = {}
 
-    def submit(self, key: str, order: dict[str, Any]) -> None:
+    def submit(self, key: str, job: dict[str, Any]) -> None:
         """See Engine."""
-        self._keys[self._task.remote(order)] = key
+        self._keys[self._task.remote(job)] = key
 
     def wait(self, timeout_s: float) -> list[Outcome]:
         """See Engine."""

@@ -45,7 +45,7 @@ def write_report(schedule: Schedule, out: Path, made: Mapping[str, str]) -> None
         'made': dict(made),
         'study': schedule.study.model_dump(mode='json'),
         'claims': [claim.__dict__ for claim in found],
-        'arms': [_arm_data(table, result) for result in table.all],
+        'conditions': [_condition_data(table, result) for result in table.all],
         'gradients': None if gradients is None else gradients['rows'],
         'failed': sorted(schedule.failed.values()),
     }
@@ -74,16 +74,16 @@ def _head(schedule: Schedule, table: Table, made: Mapping[str, str]) -> Iterator
     yield (
         f'Made by `{made["command"]}`{commit} with {_versions(records)}. Final seeds '
         f'{_listed(study.seeds)}; search seeds {_listed(study.search.seeds)}. '
-        f'One process a cell, without ROS; {sum(r["seconds"] for r in records) / 60:,.0f} minutes '
-        'of one core in the final cells.\n'
+        f'One process a trial, without ROS; {sum(r["seconds"] for r in records) / 60:,.0f} minutes '
+        'of one core in the final trials.\n'
     )
     left = sum(1 for _ in schedule.open_sizes())
     if left or schedule.failed:
-        yield f'**Not complete:** {left} cells are left, {len(schedule.failed)} failed.\n'
+        yield f'**Not complete:** {left} trials are left, {len(schedule.failed)} failed.\n'
     yield (
         'Final performance is the mean return of the last 10 % of the episodes of the budget, '
-        'exploring. A spread over seeds is the sample standard deviation. Trials to 90 %: episodes '
-        'until the mean over a window of them reaches '
+        'exploring. A spread over seeds is the sample standard deviation. Episodes to 90 %: '
+        'episodes until the mean over a window of them reaches '
         f'floor + 0.9 ({_name(table, study.roles.reference)} − floor), where the floor is '
         f'{_name(table, study.roles.floor)} at the same depth, and both are '
         'means of final performance over seeds; `never` is a seed that does not within the budget, '
@@ -117,7 +117,7 @@ def _comparison(table: Table) -> Iterator[str]:
     )
     header = (
         'Task', 'Depth', 'Rule', 'Final', 'Worst', 'Best', 'Share', 'Raw',
-        'Trials to 90 %', 'Reached', 'Diverged', 'Steps/s', 'Settings',
+        'Episodes to 90 %', 'Reached', 'Diverged', 'Steps/s', 'Settings',
     )  # fmt: skip
     rows = []
     for task in table.study.tasks:
@@ -125,15 +125,16 @@ def _comparison(table: Table) -> Iterator[str]:
             for rule in table.study.rules:
                 result = table.main(task.name, rule.name, depth)
                 if result is not None:
-                    rows.append((task.name, depth, result.arm.label, *_figures(table, result)))
+                    label = result.condition.label
+                    rows.append((task.name, depth, label, *_figures(table, result)))
     yield _markdown(header, rows)
 
 
 def _figures(table: Table, result: Result) -> tuple[Any, ...]:
-    task, depth = result.arm.task.name, result.arm.depth
+    task, depth = result.condition.task.name, result.condition.depth
     reference = table.main(task, table.study.roles.reference, depth)
-    trials = table.trials(result)
-    count = sum(1 for value in trials if math.isfinite(value))
+    episodes = table.episodes_to_level(result)
+    count = sum(1 for value in episodes if math.isfinite(value))
     speed = sum(r['steps_per_second'] for r in result.records) / len(result.records)
     return (
         f'{result.mean:,.1f} ± {result.std:,.1f}',
@@ -141,8 +142,8 @@ def _figures(table: Table, result: Result) -> tuple[Any, ...]:
         f'{max(result.finals):,.1f}',
         percent(table.share(task, depth, result.mean)),
         '–' if reference is None else percent(raw_share(result.mean, reference.mean)),
-        number(median(trials)),
-        f'{count}/{len(trials)}',
+        number(median(episodes)),
+        f'{count}/{len(episodes)}',
         result.diverged or '',
         f'{speed:,.0f}',
         _point(result),
@@ -155,7 +156,7 @@ def _slowdowns(table: Table) -> Iterator[str]:
     if not pairs:
         return
     yield '## Slowdown per hidden layer\n'
-    yield 'Ratio of the median trials to 90 %, deeper over shallower.\n'
+    yield 'Ratio of the median episodes to 90 %, deeper over shallower.\n'
     rows = []
     for task in table.study.tasks:
         for rule in table.study.rules:
@@ -165,7 +166,7 @@ def _slowdowns(table: Table) -> Iterator[str]:
                 known = [r for r in both if r is not None]
                 ratio = math.nan
                 if len(known) == 2:
-                    ratio = slowdown(*(median(table.trials(r)) for r in known))
+                    ratio = slowdown(*(median(table.episodes_to_level(r)) for r in known))
                 cells.append(number(ratio, 2))
             rows.append((task.name, rule.label or rule.name, *cells))
     yield _markdown(('Task', 'Rule', *(f'{deep} over {low}' for low, deep in pairs)), rows)
@@ -175,7 +176,7 @@ def _sections(table: Table) -> Iterator[str]:
     for section in table.study.sections:
         rows = []
         for result in table.section(section.name):
-            rows.append((result.arm.label, result.arm.depth, *_figures(table, result)))
+            rows.append((result.condition.label, result.condition.depth, *_figures(table, result)))
         if not rows:
             continue
         how = 'each with a search of its own'
@@ -185,7 +186,7 @@ def _sections(table: Table) -> Iterator[str]:
         yield f'On {section.task}, varied from {section.rule}, {how}.\n'
         header = (
             section.axis or 'Variant', 'Depth', 'Final', 'Worst', 'Best', 'Share', 'Raw',
-            'Trials to 90 %', 'Reached', 'Diverged', 'Steps/s', 'Settings',
+            'Episodes to 90 %', 'Reached', 'Diverged', 'Steps/s', 'Settings',
         )  # fmt: skip
         yield _markdown(header, rows)
 
@@ -236,25 +237,25 @@ def _searches(table: Table) -> Iterator[str]:
             shown = f'{point_text(one.point)}: {number(one.score, 1)}{"†" * one.diverged}'
             parts.append(f'**{shown}**' if one.point == result.point else shown)
         edge = ' ◂' if result.edge else ''
-        yield f'- {result.arm.where}{edge}: {", ".join(parts)}'
+        yield f'- {result.condition.where}{edge}: {", ".join(parts)}'
     yield ''
 
 
-def _arm_data(table: Table, result: Result) -> dict[str, Any]:
-    arm = result.arm
+def _condition_data(table: Table, result: Result) -> dict[str, Any]:
+    condition = result.condition
     return {
-        'section': arm.section,
-        'task': arm.task.name,
-        'name': arm.name,
-        'label': arm.label,
-        'depth': arm.depth,
-        'value': arm.value,
+        'section': condition.section,
+        'task': condition.task.name,
+        'name': condition.name,
+        'label': condition.label,
+        'depth': condition.depth,
+        'value': condition.value,
         'point': result.point,
         'edge': result.edge,
         'grid': [one._asdict() for one in result.grid],
         'finals': result.finals,
-        'trials': table.trials(result),
-        'cells': [
+        'episodes_to_level': table.episodes_to_level(result),
+        'trials': [
             {
                 key: record.get(key)
                 for key in ('seed', 'episodes', 'steps', 'diverged_at_step', 'seconds', 'counters')

@@ -1,4 +1,4 @@
-"""One cell in this process: what every engine calls, with plain data in and plain data out."""
+"""One trial in this process: what every engine calls, with plain data in and plain data out."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _CHECK_EVERY = 512
 _FINAL_SHARE = 0.1
 
 
-def run_cell(order: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the record of a cell.
+def run_trial(job: Mapping[str, Any]) -> dict[str, Any]:
+    """Make the record of a trial.
 
     Args:
-        order: see Cell.order.
+        job: see Trial.job.
     """
     start = time.perf_counter()
-    if order['kind'] == 'gradients':
-        record = gradients(**order['settings'])
+    if job['kind'] == 'gradients':
+        record = gradients(**job['settings'])
     else:
         # What a rule that diverges computes is counted, not warned of a thousand times.
         with np.errstate(all='ignore'):
-            record = train(check(order['settings'], source=order['label']))
+            record = train(check(job['settings'], source=job['label']))
     seconds = time.perf_counter() - start
     record |= {'seconds': seconds, 'steps_per_second': record.get('steps', 0) / seconds}
-    return {**order, **record, 'versions': versions()}
+    return {**job, **record, 'versions': versions()}
 
 
 def versions() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Which cells are left, in which order, and how long they will take."""
+"""Which trials are left, in which order, and how long they will take."""
 
 from __future__ import annotations
 
@@ -6,27 +6,27 @@ import statistics
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from nrl_ros.experiments.conditions import Arm, arms, gradients_cell
+from nrl_ros.experiments.conditions import Condition, conditions, gradients_trial
 from nrl_ros.experiments.plan import Study
 from nrl_ros.experiments.search import Searches
 from nrl_ros.experiments.store import Record, Store
-from nrl_ros.experiments.trials import Cell
+from nrl_ros.experiments.trials import Trial
 
 Group = tuple[str, str, int]
 
 
 @dataclass
 class Costs:
-    """Seconds per unit of budget, from cells that are done."""
+    """Seconds per unit of budget, from trials that are done."""
 
     rates: dict[Group, list[float]] = field(default_factory=dict)
 
     def add(self, group: Group, size: float, seconds: float) -> None:
-        """Take a finished cell in."""
+        """Take a finished trial in."""
         self.rates.setdefault(group, []).append(seconds / size)
 
     def seconds(self, group: Group, size: float) -> float | None:
-        """Of a cell: as its own kind took, else its task at this depth, else its task."""
+        """Of a trial: as its own kind took, else its task at this depth, else its task."""
         if group in self.rates:
             return size * statistics.fmean(self.rates[group])
         task, _, depth = group
@@ -42,7 +42,7 @@ class Costs:
 
 
 class Schedule:
-    """Cells of a study, search and final ones, in one queue.
+    """Trials of a study, search and final ones, in one queue.
 
     Args:
         study: the study.
@@ -52,82 +52,82 @@ class Schedule:
     def __init__(self, study: Study, store: Store) -> None:
         self.study = study
         self.store = store
-        self.arms: Sequence[Arm] = arms(study)
-        self.searches = Searches(self.arms, study, store)
+        self.conditions: Sequence[Condition] = conditions(study)
+        self.searches = Searches(self.conditions, study, store)
         self.costs = Costs()
         self.failed: dict[str, str] = {}
         self._scouted: set[tuple[str, int]] = set()
-        self._gradients = gradients_cell(study)
-        for cell in self._known():
-            record = store.get(cell)
+        self._gradients = gradients_trial(study)
+        for trial in self._known():
+            record = store.get(trial)
             if record is not None:
-                self.finish(cell, record['seconds'])
+                self.finish(trial, record['seconds'])
 
     @property
     def gradients(self) -> Record | None:
         """Record of the section that trains nothing."""
         return None if self._gradients is None else self.store.get(self._gradients)
 
-    def _known(self) -> Iterator[Cell]:
-        """Cells whose settings are decided, arm by arm; the final ones of an arm come first."""
+    def _known(self) -> Iterator[Trial]:
+        """Trials whose settings are decided, by condition; the final ones of each come first."""
         if self._gradients is not None:
             yield self._gradients
-        for arm in self.arms:
-            yield from self.searches.finals(arm) or []
-            for cells in self.searches.cells(arm):
-                yield from cells
+        for condition in self.conditions:
+            yield from self.searches.finals(condition) or []
+            for trials in self.searches.trials(condition):
+                yield from trials
 
-    def ready(self) -> Iterator[Cell]:
-        """Cells that can be run now."""
-        for cell in self._known():
-            if self.store.get(cell) is None and cell.key not in self.failed:
-                yield cell
+    def ready(self) -> Iterator[Trial]:
+        """Trials that can be run now."""
+        for trial in self._known():
+            if self.store.get(trial) is None and trial.key not in self.failed:
+                yield trial
 
-    def next(self, running: Collection[str]) -> Cell | None:
-        """The next cell, None when all that can be run now is running or done.
+    def next(self, running: Collection[str]) -> Trial | None:
+        """The next trial, None when all that can be run now is running or done.
 
-        One cell of every task at every depth comes first: then the time left can be told.
+        One trial of every task at every depth comes first: then the time left can be told.
         """
         first = None
-        for cell in self.ready():
-            place = (cell.group[0], cell.group[2])
-            if cell.key not in running:
+        for trial in self.ready():
+            place = (trial.group[0], trial.group[2])
+            if trial.key not in running:
                 if place not in self._scouted:
                     self._scouted.add(place)
-                    return cell
-                first = first or cell
+                    return trial
+                first = first or trial
         return first
 
-    def finish(self, cell: Cell, seconds: float) -> None:
-        """Learn what a cell took."""
-        self.costs.add(cell.group, cell.size, seconds)
-        self._scouted.add((cell.group[0], cell.group[2]))
+    def finish(self, trial: Trial, seconds: float) -> None:
+        """Learn what a trial took."""
+        self.costs.add(trial.group, trial.size, seconds)
+        self._scouted.add((trial.group[0], trial.group[2]))
 
     def open_sizes(self) -> Iterator[tuple[str, Group, float]]:
-        """Key, group and size of all cells that are left; an undecided one has no key yet."""
+        """Key, group and size of all trials that are left; an undecided one has no key yet."""
         seen = set()
-        for cell in self.ready():
-            if cell.key not in seen:
-                seen.add(cell.key)
-                yield cell.key, cell.group, cell.size
-        for arm in self.arms:
-            if self.searches.finals(arm) is None:
-                budget = arm.task.budget
+        for trial in self.ready():
+            if trial.key not in seen:
+                seen.add(trial.key)
+                yield trial.key, trial.group, trial.size
+        for condition in self.conditions:
+            if self.searches.finals(condition) is None:
+                budget = condition.task.budget
                 size = float(budget.episodes or budget.steps)
                 for _ in self.study.seeds:
-                    yield '', (arm.task.name, arm.name, arm.depth), size
+                    yield '', (condition.task.name, condition.name, condition.depth), size
 
     @property
     def done(self) -> int:
-        """Cells of this study that have a record."""
-        return len({cell.key for cell in self._known() if self.store.get(cell) is not None})
+        """Trials of this study that have a record."""
+        return len({trial.key for trial in self._known() if self.store.get(trial) is not None})
 
     def seconds_left(self, elapsed: dict[str, float], workers: int) -> tuple[int, float | None]:
-        """How many cells are left, and for how long; None while nothing of a task is known.
+        """How many trials are left, and for how long; None while nothing of a task is known.
 
         Args:
-            elapsed: seconds since each running cell was begun.
-            workers: cells at once.
+            elapsed: seconds since each running trial was begun.
+            workers: trials at once.
         """
         count, total, longest, known = 0, 0.0, 0.0, True
         for key, group, size in self.open_sizes():

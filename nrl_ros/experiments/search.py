@@ -1,4 +1,4 @@
-"""Which point of its grid an arm is run with."""
+"""Which point of its grid a condition is run with."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nrl_ros.experiments.conditions import Arm, Identity, Point
+from nrl_ros.experiments.conditions import Condition, Identity, Point
 from nrl_ros.experiments.plan import Study
 from nrl_ros.experiments.run import last_mean
 from nrl_ros.experiments.store import Record, Store
-from nrl_ros.experiments.trials import Cell
+from nrl_ros.experiments.trials import Trial
 
 
 class Scored(NamedTuple):
@@ -66,68 +66,69 @@ def at_edge(grid: Sequence[Scored], winner: Point) -> list[str]:
 
 
 class Searches:
-    """What is known of the searches of a study; cells are made once and kept.
+    """What is known of the searches of a study; trials are made once and kept.
 
     Args:
-        arms: of the study.
+        conditions: of the study.
         study: seeds and how they are scored.
         store: the records so far.
     """
 
-    def __init__(self, arms: Sequence[Arm], study: Study, store: Store) -> None:
-        self._arms = {arm.identity: arm for arm in arms}
+    def __init__(self, conditions: Sequence[Condition], study: Study, store: Store) -> None:
+        self._conditions = {condition.identity: condition for condition in conditions}
         self._study = study
         self._store = store
-        self._search_cells: dict[Identity, list[list[Cell]]] = {}
-        self._final_cells: dict[Identity, list[Cell]] = {}
+        self._search_trials: dict[Identity, list[list[Trial]]] = {}
+        self._final_trials: dict[Identity, list[Trial]] = {}
         self._winners: dict[Identity, Point] = {}
 
-    def cells(self, arm: Arm) -> list[list[Cell]]:
-        """Search cells, point by point; none for an arm without a search of its own."""
-        if not arm.searched:
+    def trials(self, condition: Condition) -> list[list[Trial]]:
+        """Search trials, point by point; none for a condition without a search of its own."""
+        if not condition.searched:
             return []
-        if arm.identity not in self._search_cells:
+        if condition.identity not in self._search_trials:
             seeds = self._study.search.seeds
-            self._search_cells[arm.identity] = [
-                [arm.cell(point, seed, search=True) for seed in seeds] for point in arm.points
+            self._search_trials[condition.identity] = [
+                [condition.trial(point, seed, search=True) for seed in seeds]
+                for point in condition.points
             ]
-        return self._search_cells[arm.identity]
+        return self._search_trials[condition.identity]
 
-    def grid(self, arm: Arm) -> list[Scored]:
-        """The whole grid of an arm, as far as it is known."""
+    def grid(self, condition: Condition) -> list[Scored]:
+        """The whole grid of a condition, as far as it is known."""
         search, found = self._study.search, []
-        for point, cells in zip(arm.points, self.cells(arm), strict=False):
-            records = [self._store.get(cell) for cell in cells]
+        for point, trials in zip(condition.points, self.trials(condition), strict=False):
+            records = [self._store.get(trial) for trial in trials]
             seeds = tuple(math.nan if r is None else seed_score(r, search.share) for r in records)
             diverged = sum(1 for r in records if r is not None and r['diverged_at_step'] >= 0)
             found.append(Scored(point, seeds, score(seeds, search.worst_weight), diverged))
         return found
 
-    def winner(self, arm: Arm) -> Point | None:
-        """The point that an arm is run with; None while it is not known."""
-        if arm.search_of is not None:
-            return self.winner(self._arms[arm.search_of])
-        if not arm.searched:
-            return arm.points[0]
-        if arm.identity not in self._winners:
-            won = best(self.grid(arm))
+    def winner(self, condition: Condition) -> Point | None:
+        """The point that a condition is run with; None while it is not known."""
+        if condition.search_of is not None:
+            return self.winner(self._conditions[condition.search_of])
+        if not condition.searched:
+            return condition.points[0]
+        if condition.identity not in self._winners:
+            won = best(self.grid(condition))
             if won is None:
                 return None
-            self._winners[arm.identity] = won.point
-        return self._winners[arm.identity]
+            self._winners[condition.identity] = won.point
+        return self._winners[condition.identity]
 
-    def finals(self, arm: Arm) -> list[Cell] | None:
-        """Cells of the final seeds; None while the search goes on."""
-        point = self.winner(arm)
+    def finals(self, condition: Condition) -> list[Trial] | None:
+        """Trials of the final seeds; None while the search goes on."""
+        point = self.winner(condition)
         if point is None:
             return None
-        if arm.identity not in self._final_cells:
-            self._final_cells[arm.identity] = [
-                arm.cell(point, seed, search=False) for seed in self._study.seeds
+        if condition.identity not in self._final_trials:
+            self._final_trials[condition.identity] = [
+                condition.trial(point, seed, search=False) for seed in self._study.seeds
             ]
-        return self._final_cells[arm.identity]
+        return self._final_trials[condition.identity]
 
-    def records(self, arm: Arm) -> list[Record]:
+    def records(self, condition: Condition) -> list[Record]:
         """Records of the final seeds that there are."""
-        found = [self._store.get(cell) for cell in self.finals(arm) or []]
+        found = [self._store.get(trial) for trial in self.finals(condition) or []]
         return [record for record in found if record is not None]

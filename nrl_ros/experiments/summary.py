@@ -1,4 +1,4 @@
-"""Figures of an arm over its seeds, and what is computed from them."""
+"""Figures of a condition over its seeds, and what is computed from them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.experiments.conditions import MAIN, Arm, Point
+from nrl_ros.experiments.conditions import MAIN, Condition, Point
 from nrl_ros.experiments.plan import Study
 from nrl_ros.experiments.schedule import Schedule
 from nrl_ros.experiments.search import Scored, at_edge
@@ -22,17 +22,17 @@ LEVEL = 0.9
 
 @dataclass(frozen=True)
 class Result:
-    """What an arm came to.
+    """What a condition came to.
 
     Attributes:
-        arm: the arm.
+        condition: the condition.
         point: settings that the search chose; None while it goes on.
         grid: all that was tried.
         edge: settings whose choice lies at the edge of the grid.
         records: of the final seeds that are done.
     """
 
-    arm: Arm
+    condition: Condition
     point: Point | None
     grid: tuple[Scored, ...]
     edge: tuple[str, ...]
@@ -60,13 +60,15 @@ class Result:
 
 
 def results(schedule: Schedule) -> list[Result]:
-    """All arms of a study."""
+    """All conditions of a study."""
     found = []
-    for arm in schedule.arms:
+    for condition in schedule.conditions:
         searches = schedule.searches
-        point, grid = searches.winner(arm), searches.grid(arm)
+        point, grid = searches.winner(condition), searches.grid(condition)
         edge = at_edge(grid, point) if point is not None and grid else []
-        found.append(Result(arm, point, tuple(grid), tuple(edge), tuple(searches.records(arm))))
+        found.append(
+            Result(condition, point, tuple(grid), tuple(edge), tuple(searches.records(condition)))
+        )
     return found
 
 
@@ -81,7 +83,7 @@ class Table:
     def __init__(self, study: Study, found: Sequence[Result]) -> None:
         self.study = study
         self.all = found
-        self._main = {r.arm.identity[1:]: r for r in found if r.arm.section == MAIN}
+        self._main = {r.condition.identity[1:]: r for r in found if r.condition.section == MAIN}
 
     def main(self, task: str, rule: str, depth: int) -> Result | None:
         """A rule in the comparison, None where it has no finished seed."""
@@ -93,7 +95,7 @@ class Table:
         return [
             r
             for r in self.all
-            if r.arm.section == name and r.records and depth in (None, r.arm.depth)
+            if r.condition.section == name and r.records and depth in (None, r.condition.depth)
         ]
 
     def level(self, task: str, depth: int, share: float = LEVEL) -> float:
@@ -112,11 +114,11 @@ class Table:
             return math.nan
         return gain_share(mean, floor.mean, reference.mean)
 
-    def trials(self, result: Result, share: float = LEVEL) -> list[float]:
+    def episodes_to_level(self, result: Result, share: float = LEVEL) -> list[float]:
         """Episodes until each seed reaches the level; infinite where it never does."""
-        target = self.level(result.arm.task.name, result.arm.depth, share)
-        window = result.arm.task.smoothing
-        return [trials_to(curve_of(record), target, window) for record in result.records]
+        target = self.level(result.condition.task.name, result.condition.depth, share)
+        window = result.condition.task.smoothing
+        return [episodes_to(curve_of(record), target, window) for record in result.records]
 
 
 def level(floor: float, reference: float, share: float) -> float:
@@ -139,7 +141,7 @@ def curve_of(record: Record) -> NDArray[Any]:
     return np.repeat(bins, sizes)
 
 
-def trials_to(returns: NDArray[Any], target: float, window: int) -> float:
+def episodes_to(returns: NDArray[Any], target: float, window: int) -> float:
     """Episodes until the mean of the last ``window`` of them reaches a target; inf if never."""
     if math.isnan(target):
         return math.nan
@@ -157,7 +159,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def slowdown(shallow: float, deep: float) -> float:
-    """Ratio of trials of two depths; infinite where the deeper one never arrives, else NaN."""
+    """Ratio of episodes of two depths; infinite where the deeper one never arrives, else NaN."""
     if math.isnan(shallow) or math.isnan(deep) or math.isinf(shallow):
         return math.nan
     return deep / shallow

@@ -1,4 +1,4 @@
-"""A cell: one run with all its settings, and the key under which its result is kept."""
+"""A trial: one run with all its settings, and the key under which its result is kept."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ RECORD = 1
 
 
 @dataclass(frozen=True)
-class Cell:
+class Trial:
     """One run.
 
     Attributes:
         kind: 'train' or 'gradients'.
         settings: everything that decides the result, as plain data.
         label: for people.
-        group: what its time is like: task, name of the arm, depth.
+        group: what its time is like: task, name of the condition, depth.
         size: of its budget, for the estimate of time [1].
     """
 
@@ -40,7 +40,7 @@ class Cell:
         """See key_of."""
         return key_of(self.kind, self.settings)
 
-    def order(self) -> dict[str, Any]:
+    def job(self) -> dict[str, Any]:
         """What a worker needs, as plain data."""
         return {'kind': self.kind, 'settings': self.settings, 'label': self.label}
 
@@ -71,7 +71,7 @@ def _default(name: str, otherwise: Any) -> Any:
 
 
 def _named(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Settings of all nodes, or those of a cell without nodes, by one name each."""
+    """Settings of all nodes, or those of a trial without nodes, by one name each."""
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from ((f'{key}.{name}', item) for name, item in value.items())

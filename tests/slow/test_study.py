@@ -17,7 +17,7 @@ import yaml
 from nrl_ros.experiments.driver import State, drive
 from nrl_ros.experiments.engine import ProcessEngine
 from nrl_ros.experiments.plan import read_study
-from nrl_ros.experiments.run import run_cell
+from nrl_ros.experiments.run import run_trial
 from nrl_ros.experiments.schedule import Schedule
 from nrl_ros.experiments.store import Store
 from nrl_ros.storage.checkpoint import read_checkpoint
@@ -65,7 +65,7 @@ def uninterrupted(study_file, tmp_path_factory) -> dict:
     """Records of a study that nobody stopped."""
     root = tmp_path_factory.mktemp('uninterrupted')
     schedule = Schedule(read_study(str(study_file)), Store(root))
-    engine = ProcessEngine(2, run_cell)
+    engine = ProcessEngine(2, run_trial)
     try:
         drive(schedule, engine, Unwatched())
     finally:
@@ -145,7 +145,7 @@ def test_a_stopped_study_goes_on_where_it_was(study_file, uninterrupted, tmp_pat
         assert time.monotonic() - begun < 5.0
         assert code == (-9 if number == signal.SIGKILL else 128 + number), rest
         assert 'Traceback' not in rest
-        assert ('cells are kept' in rest) == (number != signal.SIGKILL)
+        assert ('trials are kept' in rest) == (number != signal.SIGKILL)
         until_gone(process.pid)
         now = len(records(tmp_path / 'tiny'))
         assert kept < now < CELLS
@@ -160,7 +160,7 @@ def test_a_stopped_study_goes_on_where_it_was(study_file, uninterrupted, tmp_pat
 
 def test_a_killed_worker_costs_a_cell_its_first_try_only(study_file, uninterrupted, tmp_path):
     schedule = Schedule(read_study(str(study_file)), Store(tmp_path))
-    engine = ProcessEngine(2, run_cell)
+    engine = ProcessEngine(2, run_trial)
 
     class Killer(Unwatched):
         done = False
@@ -185,18 +185,18 @@ def test_over_ray_a_killed_worker_loses_no_cell(study_file, uninterrupted, tmp_p
     pids, victim = tmp_path / 'pids', tmp_path / 'victim'
     pids.mkdir()
 
-    def work(order):
-        """Runs in a worker: the first one to run a nrl cell waits there for its end."""
+    def work(job):
+        """Runs in a worker: the first one to run a nrl trial waits there for its end."""
         (pids / str(os.getpid())).touch()
-        if 'nrl' in order['label']:
+        if 'nrl' in job['label']:
             try:
                 with victim.open('x') as file:
                     file.write(f'{os.getpid()}\n')
             except FileExistsError:
-                return run_cell(order)
+                return run_trial(job)
             while True:
                 signal.pause()
-        return run_cell(order)
+        return run_trial(job)
 
     killed = []
 

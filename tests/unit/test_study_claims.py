@@ -14,12 +14,12 @@ from nrl_ros.experiments.store import Store
 from nrl_ros.experiments.summary import (
     Table,
     curve_of,
+    episodes_to,
     gain_share,
     level,
     median,
     results,
     slowdown,
-    trials_to,
 )
 from tests.unit.test_study_plan import study
 
@@ -37,11 +37,11 @@ def test_ninety_per_cent_is_measured_from_the_floor():
 
 def test_trials_are_counted_to_the_end_of_the_first_window_that_is_there():
     returns = np.array([0.0, 0.0, 4.0, 0.0, 4.0, 4.0, 4.0])
-    assert trials_to(returns, 4.0, 2) == 6.0
-    assert trials_to(returns, 2.0, 2) == 3.0
-    assert trials_to(returns, 5.0, 2) == NEVER
-    assert trials_to(returns[:1], 0.0, 2) == NEVER
-    assert math.isnan(trials_to(returns, math.nan, 2))
+    assert episodes_to(returns, 4.0, 2) == 6.0
+    assert episodes_to(returns, 2.0, 2) == 3.0
+    assert episodes_to(returns, 5.0, 2) == NEVER
+    assert episodes_to(returns[:1], 0.0, 2) == NEVER
+    assert math.isnan(episodes_to(returns, math.nan, 2))
 
 
 def test_where_only_bins_are_kept_they_stand_for_their_episodes():
@@ -70,7 +70,7 @@ def test_numbers_as_text():
     assert plain({'a': (1.0, math.nan, NEVER, np.float32(2.0))}) == {'a': [1.0, None, 'never', 2.0]}
 
 
-# Final performance of each of the two seeds; trials are where the curve steps up to it.
+# Final performance of each of the two seeds; episodes are where the curve steps up to it.
 FINALS = {
     ('reaching', 'random'): (0.0, 20.0),
     ('reaching', 'nrl'): (100.0, 104.0),
@@ -90,19 +90,19 @@ def curve(final, floor, at):
     return returns
 
 
-def put(schedule, arm, finals, steps):
+def put(schedule, condition, finals, steps):
     versions = {'nrl_ros': '1', 'python': '3', 'numpy': '2', 'kernel': 'numpy', 'machine': 'm'}
-    floor = np.mean(FINALS[arm.task.name, 'random'])
-    cells = schedule.searches.finals(arm)
-    for seed, (cell, final, at) in enumerate(zip(cells, finals, steps, strict=True)):
+    floor = np.mean(FINALS[condition.task.name, 'random'])
+    trials = schedule.searches.finals(condition)
+    for seed, (trial, final, at) in enumerate(zip(trials, finals, steps, strict=True)):
         returns = curve(final, floor, at)
         schedule.store.put(
-            cell,
+            trial,
             {
-                **cell.order(), 'seed': seed,
+                **trial.job(), 'seed': seed,
                 'returns': returns, 'bins': returns[::10], 'episodes': 1500,
                 'final': final, 'seconds': 1.0, 'steps_per_second': 10.0, 'steps': 10,
-                'diverged_at_step': 5 if arm.name == 'rmhl' else -1,
+                'diverged_at_step': 5 if condition.name == 'rmhl' else -1,
                 'counters': {}, 'versions': versions,
             },
         )  # fmt: skip
@@ -139,13 +139,13 @@ def schedule(tmp_path):
     }
     made = study(tasks=tasks, rules=rules, sections=[section], search={'seeds': [100], 'grid': {}})
     schedule = Schedule(made, Store(tmp_path / 'store'))
-    for arm in schedule.arms:
-        if arm.section == MAIN:
-            steps = STEP_AT.get((arm.name, arm.depth), (1000, 1000))
-            put(schedule, arm, FINALS[arm.task.name, arm.name], steps)
+    for condition in schedule.conditions:
+        if condition.section == MAIN:
+            steps = STEP_AT.get((condition.name, condition.depth), (1000, 1000))
+            put(schedule, condition, FINALS[condition.task.name, condition.name], steps)
     for name, finals in (('N1', (50.0, 50.0)), ('N4', (98.0, 98.0))):
-        arm = next(arm for arm in schedule.arms if arm.name == name)
-        put(schedule, arm, finals, (0, 0))
+        condition = next(condition for condition in schedule.conditions if condition.name == name)
+        put(schedule, condition, finals, (0, 0))
     return schedule
 
 
@@ -162,9 +162,9 @@ def test_claims_are_those_of_the_hand(schedule):
 
     # 90 % of BP: 10 + 0.9 (110 - 10) = 100. NRL's seeds step up to it at 200 and 400.
     quick = one('1', 'depth 1')
-    assert quick.holds and quick.figure == 'median 301 trials, 2 of 2 seeds within'
+    assert quick.holds and quick.figure == 'median 301 episodes, 2 of 2 seeds within'
     # At depth 2 at 300 and 900: 601, still within.
-    assert one('1', 'depth 2').figure == 'median 601 trials, 2 of 2 seeds within'
+    assert one('1', 'depth 2').figure == 'median 601 episodes, 2 of 2 seeds within'
     # NRL gains 102 - 10 = 92 with a clean pass; N1 40, N4 88.
     passes = one('2', 'depth 1')
     assert passes.holds and passes.figure.startswith('least N 4;')
@@ -191,7 +191,7 @@ def test_the_report_says_what_made_it_and_holds_every_figure(schedule, tmp_path)
     assert 'Not complete' not in page
     assert str(tmp_path) not in page
     data = json.loads((out / 'report.json').read_text())
-    assert len(data['arms']) == 2 * 2 * 4 + 2
+    assert len(data['conditions']) == 2 * 2 * 4 + 2
     for picture in ('curves', 'finals', 'section_reference_passes'):
         assert f'![{picture}]({picture}.png)' in page
         assert (out / f'{picture}.png').stat().st_size > 1000
@@ -201,5 +201,5 @@ def test_a_report_of_nothing_yet_says_so(tmp_path):
     schedule = Schedule(study(), Store(tmp_path))
     write_report(schedule, tmp_path / 'report', {'command': 'nrl study tiny', 'commit': ''})
     page = (tmp_path / 'report' / 'report.md').read_text()
-    assert '**Not complete:** 40 cells are left' in page
+    assert '**Not complete:** 40 trials are left' in page
     assert 'Nothing is finished yet.' in page

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.experiments import trials as cells
-from nrl_ros.experiments.conditions import MAIN, arms, gradients_cell
+from nrl_ros.experiments import trials
+from nrl_ros.experiments.conditions import MAIN, conditions, gradients_trial
 from nrl_ros.experiments.plan import Range, Study, read_study
 from nrl_ros.experiments.store import Store
 
@@ -44,21 +44,21 @@ def written(tmp_path: Path, **changes) -> str:
     return str(path)
 
 
-def arm_of(which: Study, *identity):
-    return next(arm for arm in arms(which) if arm.identity == identity)
+def condition_of(which: Study, *identity):
+    return next(condition for condition in conditions(which) if condition.identity == identity)
 
 
 @pytest.mark.parametrize('name', ['paper', 'quick'])
 def test_shipped_studies_pass_their_own_checks(name):
     found = read_study(name)
     assert found.name == name
-    assert {arm.section for arm in arms(found)} >= {MAIN, 'reference_passes'}
-    assert gradients_cell(found) is not None
+    assert {condition.section for condition in conditions(found)} >= {MAIN, 'reference_passes'}
+    assert gradients_trial(found) is not None
 
 
 def test_every_rule_is_searched_on_the_same_number_of_points_of_one_setting():
-    for arm in arms(study()):
-        assert len(arm.points) == (1 if arm.name == 'random' else 2)
+    for condition in conditions(study()):
+        assert len(condition.points) == (1 if condition.name == 'random' else 2)
 
 
 def test_points_are_evenly_spaced_in_the_logarithm():
@@ -66,7 +66,7 @@ def test_points_are_evenly_spaced_in_the_logarithm():
 
 
 def test_a_cell_has_what_the_file_the_task_and_the_rule_say():
-    settings = arm_of(study(), MAIN, 'cartpole', 'nrl', 2).cell({}, 7, search=True).settings
+    settings = condition_of(study(), MAIN, 'cartpole', 'nrl', 2).trial({}, 7, search=True).settings
     assert settings['learner']['network.hidden_sizes'] == [64, 64]
     assert settings['learner']['noise.sigma'] == 0.01
     assert settings['learner']['seed'] == settings['environment']['seed'] == 7
@@ -82,9 +82,9 @@ def test_only_cells_whose_settings_changed_get_another_key():
     changed = [dict(rule) for rule in TINY['rules']]
     changed[1] = changed[1] | {'neuromodulator': {'rpe.rate': 0.5}}
     after = study(rules=changed)
-    for old, new in zip(arms(before), arms(after), strict=True):
+    for old, new in zip(conditions(before), conditions(after), strict=True):
         same = [
-            old.cell(point, 0, search=False).key == new.cell(point, 0, search=False).key
+            old.trial(point, 0, search=False).key == new.trial(point, 0, search=False).key
             for point in old.points
         ]
         assert all(same) == (old.name != 'bp')
@@ -93,10 +93,10 @@ def test_only_cells_whose_settings_changed_get_another_key():
 
 def test_labels_are_not_part_of_the_key_and_seeds_are():
     rules = [dict(rule, label='another') for rule in TINY['rules']]
-    one, two = arms(study())[0], arms(study(rules=rules))[0]
+    one, two = conditions(study())[0], conditions(study(rules=rules))[0]
     assert one.label != two.label
-    assert one.cell({}, 0, search=False).key == two.cell({}, 0, search=False).key
-    assert one.cell({}, 0, search=False).key != one.cell({}, 1, search=False).key
+    assert one.trial({}, 0, search=False).key == two.trial({}, 0, search=False).key
+    assert one.trial({}, 0, search=False).key != one.trial({}, 1, search=False).key
 
 
 def test_a_section_takes_the_search_of_its_rule_or_has_one_of_its_own():
@@ -107,13 +107,13 @@ def test_a_section_takes_the_search_of_its_rule_or_has_one_of_its_own():
         'search': 'rule',
         'variants': [{'name': 'K2', 'value': 2, 'learner': {'plasticity.samples': 2}}],
     }
-    shared = arm_of(study(sections=[section]), 'samples', 'reaching', 'K2', 1)
+    shared = condition_of(study(sections=[section]), 'samples', 'reaching', 'K2', 1)
     assert shared.search_of == (MAIN, 'reaching', 'nrl', 1)
     assert not shared.searched
     own = section | {'search': 'each', 'grid': {'plasticity.learning_rate': [1, 2, 3]}}
-    assert len(arm_of(study(sections=[own]), 'samples', 'reaching', 'K2', 1).points) == 3
+    assert len(condition_of(study(sections=[own]), 'samples', 'reaching', 'K2', 1).points) == 3
     with pytest.raises(ConfigError, match='3 hidden layers.*search: each'):
-        arms(study(sections=[section | {'depths': [3]}]))
+        conditions(study(sections=[section | {'depths': [3]}]))
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_a_fault_in_the_file_is_one_line_that_names_it(tmp_path, changes, words)
 def test_a_fault_in_merged_settings_names_study_rule_task_and_depth(learner, environment, words):
     rules = [{'name': 'odd', 'learner': learner, 'environment': environment}]
     with pytest.raises(ConfigError) as error:
-        arms(study(rules=rules))
+        conditions(study(rules=rules))
     text = str(error.value)
     assert all(word in text for word in ['tiny', 'odd on reaching', '1 hidden', *words]), text
 
@@ -158,27 +158,27 @@ def test_an_unknown_study_names_those_there_are():
 
 
 def test_a_setting_that_is_new_to_the_schema_changes_no_key(monkeypatch):
-    cell = arms(study())[0].cell({}, 0, search=False)
-    newer = {node: dict(flat) for node, flat in cell.settings.items()}
+    trial = conditions(study())[0].trial({}, 0, search=False)
+    newer = {node: dict(flat) for node, flat in trial.settings.items()}
     newer['learner']['plasticity.novelty'] = 0.0
-    changed = replace(cell, settings=newer)
-    assert changed.key != cell.key
-    defaults = cells._defaults() | {'learner.plasticity.novelty': 0.0}
-    monkeypatch.setattr(cells, '_defaults', lambda: defaults)
-    again = replace(cell, settings=newer)
-    assert again.key == cell.key
+    changed = replace(trial, settings=newer)
+    assert changed.key != trial.key
+    defaults = trials._defaults() | {'learner.plasticity.novelty': 0.0}
+    monkeypatch.setattr(trials, '_defaults', lambda: defaults)
+    again = replace(trial, settings=newer)
+    assert again.key == trial.key
     newer['learner']['plasticity.novelty'] = 1.0
-    assert replace(cell, settings=newer).key != cell.key
+    assert replace(trial, settings=newer).key != trial.key
 
 
 def test_a_record_is_found_again_and_a_damaged_one_is_told_of(tmp_path):
-    first, second = (arms(study())[0].cell({}, seed, search=False) for seed in (0, 1))
+    first, second = (conditions(study())[0].trial({}, seed, search=False) for seed in (0, 1))
     store = Store(tmp_path)
-    for cell, final in ((first, 1.5), (second, 2.5)):
-        store.put(cell, cell.order() | {'final': final})
+    for trial, final in ((first, 1.5), (second, 2.5)):
+        store.put(trial, trial.job() | {'final': final})
     (tmp_path / 'cells' / f'{second.key}.nrl').write_bytes(b'NRL1 and no more')
     again = Store(tmp_path)
-    assert again.get(first) == first.order() | {'final': 1.5}
+    assert again.get(first) == first.job() | {'final': 1.5}
     assert again.get(second) is None
     (tmp_path / 'cells' / f'{first.key}.nrl').rename(tmp_path / 'cells' / 'of_old_name.nrl')
     assert Store(tmp_path).get(first) is not None

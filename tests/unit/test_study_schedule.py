@@ -28,27 +28,27 @@ def record(returns, seconds=1.0, diverged=-1):
 
 
 class ByHand:
-    """An engine that makes a record of the learning rate itself; some cells fail."""
+    """An engine that makes a record of the learning rate itself; some trials fail."""
 
     workers = 2
 
     def __init__(self, fails: str = '') -> None:
-        self.orders = []
+        self.jobs = []
         self.most = 0
         self._fails = fails
         self._open = []
 
-    def submit(self, key, order):
-        self.orders.append(order)
-        self._open.append((key, order))
+    def submit(self, key, job):
+        self.jobs.append(job)
+        self._open.append((key, job))
         self.most = max(self.most, len(self._open))
 
     def wait(self, timeout_s):
-        key, order = self._open.pop(0)
-        if self._fails and self._fails in order['label']:
+        key, job = self._open.pop(0)
+        if self._fails and self._fails in job['label']:
             return [Outcome(key, None, 'ValueError: by hand')]
-        rate = order['settings'].get('learner', {}).get('plasticity.learning_rate', 0.0)
-        return [Outcome(key, record([rate] * 4) | order)]
+        rate = job['settings'].get('learner', {}).get('plasticity.learning_rate', 0.0)
+        return [Outcome(key, record([rate] * 4) | job)]
 
     def close(self):
         pass
@@ -98,16 +98,16 @@ def test_final_cells_use_what_the_search_found_on_other_seeds(tmp_path):
     engine = ByHand()
     schedule, _ = run(tmp_path, engine)
     # 2 tasks, 2 depths: two rules with 2 points on 1 seed, three rules on 2 final seeds.
-    assert len(engine.orders) == schedule.done == 4 * (2 * 2 + 3 * 2)
+    assert len(engine.jobs) == schedule.done == 4 * (2 * 2 + 3 * 2)
     assert engine.most == 2
-    for arm in schedule.arms:
-        if arm.name != 'random':
+    for condition in schedule.conditions:
+        if condition.name != 'random':
             # The record is the learning rate: the larger one wins.
-            assert schedule.searches.winner(arm) == {'plasticity.learning_rate': 3e-3}
-    finals = [o for o in engine.orders if 'search' not in o['label'] and 'random' not in o['label']]
+            assert schedule.searches.winner(condition) == {'plasticity.learning_rate': 3e-3}
+    finals = [o for o in engine.jobs if 'search' not in o['label'] and 'random' not in o['label']]
     assert {o['settings']['learner']['plasticity.learning_rate'] for o in finals} == {3e-3}
     assert {o['settings']['learner']['seed'] for o in finals} == {0, 1}
-    searches = [o for o in engine.orders if 'search' in o['label']]
+    searches = [o for o in engine.jobs if 'search' in o['label']]
     assert {o['settings']['learner']['seed'] for o in searches} == {100}
 
 
@@ -115,12 +115,16 @@ def test_a_second_start_makes_only_what_is_missing(tmp_path):
     schedule, _ = run(tmp_path, ByHand())
     again = ByHand()
     run(tmp_path, again)
-    assert again.orders == []
-    arm = next(arm for arm in schedule.arms if arm.identity == (MAIN, 'cartpole', 'bp', 2))
-    lost = schedule.searches.finals(arm)[1]
+    assert again.jobs == []
+    condition = next(
+        condition
+        for condition in schedule.conditions
+        if condition.identity == (MAIN, 'cartpole', 'bp', 2)
+    )
+    lost = schedule.searches.finals(condition)[1]
     (tmp_path / 'cells' / f'{lost.key}.nrl').unlink()
     run(tmp_path, again)
-    assert [order['label'] for order in again.orders] == [lost.label]
+    assert [job['label'] for job in again.jobs] == [lost.label]
 
 
 def test_a_changed_setting_makes_only_its_cells_anew(tmp_path):
@@ -129,28 +133,28 @@ def test_a_changed_setting_makes_only_its_cells_anew(tmp_path):
     rules = [rule.model_dump(exclude_none=True) for rule in study().rules]
     rules[1]['learner'] = {'plasticity.rule': 'backpropagation', 'network.bias': True}
     run(tmp_path, again, rules=rules)
-    assert len(again.orders) == 4 * (2 + 2)
-    assert all('bp on' in order['label'] for order in again.orders)
+    assert len(again.jobs) == 4 * (2 + 2)
+    assert all('bp on' in job['label'] for job in again.jobs)
 
 
 def test_a_record_made_with_another_default_is_made_anew(tmp_path):
     schedule, _ = run(tmp_path, ByHand())
-    changed, older = schedule.searches.finals(schedule.arms[0])
+    changed, older = schedule.searches.finals(schedule.conditions[0])
     settings = {node: dict(flat) for node, flat in changed.settings.items()}
     settings['learner']['network.leak'] = 0.2
-    schedule.store.put(changed, changed.order() | record([1.0]) | {'settings': settings})
+    schedule.store.put(changed, changed.job() | record([1.0]) | {'settings': settings})
     settings = {node: dict(flat) for node, flat in older.settings.items()}
     del settings['learner']['network.leak']
-    schedule.store.put(older, older.order() | record([1.0]) | {'settings': settings})
+    schedule.store.put(older, older.job() | record([1.0]) | {'settings': settings})
     again = ByHand()
     run(tmp_path, again)
     # What the older one lacks is at its default now: it was made with that.
-    assert [order['label'] for order in again.orders] == [changed.label]
+    assert [job['label'] for job in again.jobs] == [changed.label]
 
 
 def test_a_failed_cell_is_told_of_and_the_others_go_on(tmp_path):
     schedule, silent = run(tmp_path, ByHand(fails='bp on reaching with 1 hidden layers, learning'))
-    # Both points of one search fail, so that its 2 final cells cannot be begun.
+    # Both points of one search fail, so that its 2 final trials cannot be begun.
     assert schedule.done == 40 - 4
     assert len(schedule.failed) == 2
     assert all('ValueError: by hand' in text for text in schedule.failed.values())
@@ -160,7 +164,7 @@ def test_a_failed_cell_is_told_of_and_the_others_go_on(tmp_path):
 def test_one_cell_of_each_task_and_depth_comes_first(tmp_path):
     engine = ByHand()
     run(tmp_path, engine)
-    first = [order['label'] for order in engine.orders[:4]]
+    first = [job['label'] for job in engine.jobs[:4]]
     for place in ('reaching with 1', 'reaching with 2', 'cartpole with 1', 'cartpole with 2'):
         assert sum(place in label for label in first) == 1
 
@@ -184,12 +188,12 @@ def test_the_time_left_is_what_all_cells_take_over_the_workers(tmp_path):
     assert schedule.seconds_left({}, 2) == (2 * (2 * 2 + 3 * 2), None)
     for task, per_episode in (('reaching', 1.0), ('cartpole', 0.5)):
         schedule.costs.add((task, 'nrl', 1), 1.0, per_episode)
-    # reaching: 10 cells of 32 episodes; cartpole: 4 of 32 and 6 of 64.
+    # reaching: 10 trials of 32 episodes; cartpole: 4 of 32 and 6 of 64.
     seconds = 10 * 32 * 1.0 + (4 * 32 + 6 * 64) * 0.5
     assert schedule.seconds_left({}, 2) == (20, pytest.approx(seconds / 2))
     running = next(schedule.ready())
     assert schedule.seconds_left({running.key: 12.0}, 2)[1] == pytest.approx((seconds - 12.0) / 2)
-    # No more cores than cells help.
+    # No more cores than trials help.
     assert schedule.seconds_left({}, 1000)[1] == pytest.approx(32.0)
 
 
