@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """The closed loop over ROS 2: its round trip beside raw rclpy's, and steps per second.
 
-    .venv/bin/python benchmarks/ros_loop.py [--quick] --json FILE
+    .venv/bin/python benchmarks/ros_loop.py [--quick] [--executors step events] --json FILE
 
 Round trip: from publishing a state to the callback with its action, batch 1, CartPole, learning on,
 beside a ping-pong of two plain rclpy nodes (UInt8MultiArray of the same number of bytes, same QoS,
 SingleThreadedExecutor). Both take turns within one run, so that the ratio does not depend on what
 the machine does meanwhile. Steps per second: `nrl`'s three processes with config/cartpole.yaml, by
 number of instances, from the environment's own count and clock, start-up excluded.
+
+With `--executors step events` everything is measured a second time with the nodes and the client on
+rclpy's own EventsExecutor, both in turns.
 
 Give it a quiet machine: two of the three processes fill two cores.
 """
@@ -33,6 +36,7 @@ import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 import numpy as np
 import rclpy
 import yaml
+from events_executor import MODULE, EventsLoop
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rich.console import Console
 from rich.table import Table
@@ -40,7 +44,7 @@ from std_msgs.msg import UInt8MultiArray
 
 from nrl_ros.base.records import Delivery
 from nrl_ros.cli.config import find_config
-from nrl_ros.cli.processes import Processes, choose_domain, node_environment
+from nrl_ros.cli.processes import MODULES, Processes, choose_domain, node_environment
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.ros import conversion, names, qos
@@ -51,6 +55,7 @@ INSTANCES = (1, 4, 16, 64, 256, 1024)
 QUICK_INSTANCES = (1, 256)
 _TIMEOUT_S = 30.0
 _DELIVERIES = {'episode': Delivery.EPISODE, 'every_step': Delivery.EVERY_STEP}
+_EXECUTORS = {'step': StepExecutor, 'events': EventsLoop}
 
 
 # ---------------------------------------------------------------- round trip
@@ -59,9 +64,9 @@ _DELIVERIES = {'episode': Delivery.EPISODE, 'every_step': Delivery.EVERY_STEP}
 class Client:
     """Plays the environment: sends states, takes actions, notes how long each took."""
 
-    def __init__(self, delivery: Delivery, context: Any) -> None:
+    def __init__(self, delivery: Delivery, context: Any, executor: str) -> None:
         self.node = rclpy.create_node('environment', context=context)
-        self.executor = StepExecutor(self.node)
+        self.executor = _EXECUTORS[executor](self.node)
         self.episodes = Episodes(
             make_bridge('gymnasium', 1, {'id': 'CartPole-v1'}),
             agent='cartpole',
@@ -120,7 +125,7 @@ class Client:
         self.node.destroy_node()
 
 
-def wait_until(executor: StepExecutor, holds: Callable[[], bool], what: str) -> None:
+def wait_until(executor: StepExecutor | EventsLoop, holds: Callable[[], bool], what: str) -> None:
     """Spin until something holds."""
     end = time.monotonic() + _TIMEOUT_S
     while not holds():
@@ -182,8 +187,11 @@ class RawClient:
 
 
 @contextmanager
-def nodes(folder: Path, domain: int, settings: dict[str, Any], *which: str) -> Iterator[Processes]:
+def nodes(
+    folder: Path, domain: int, settings: dict[str, Any], executor: str, *which: str
+) -> Iterator[Processes]:
     """Node processes with the settings of config/cartpole.yaml and these."""
+    MODULES['events'] = MODULE
     own = folder / 'benchmark.yaml'
     own.write_text(
         yaml.safe_dump({f'/**/{k}': {'ros__parameters': v} for k, v in settings.items()})
@@ -193,21 +201,26 @@ def nodes(folder: Path, domain: int, settings: dict[str, Any], *which: str) -> I
     )
     try:
         for name in which:
-            processes.start(name)
+            if executor == 'step':
+                processes.start(name)
+            else:
+                processes.start(executor, name)
         yield processes
     finally:
         processes.stop()
 
 
-def round_trips(folder: Path, domain: int, turns: int, per_turn: int) -> dict[str, Any]:
+def round_trips(
+    folder: Path, domain: int, turns: int, per_turn: int, executor: str
+) -> dict[str, Any]:
     """Ours and raw in turns."""
     result: dict[str, Any] = {}
     environment = node_environment(domain)
     for name, delivery in _DELIVERIES.items():
         context = rclpy.Context()
         context.init(domain_id=domain)
-        with nodes(folder, domain, {}, 'learner', 'neuromodulator'):
-            client = Client(delivery, context)
+        with nodes(folder, domain, {}, executor, 'learner', 'neuromodulator'):
+            client = Client(delivery, context, executor)
             command = [sys.executable, __file__, '--pong', str(client.sizes[1])]
             with subprocess.Popen(command, env=environment) as other:
                 try:
@@ -238,7 +251,9 @@ def round_trips(folder: Path, domain: int, turns: int, per_turn: int) -> dict[st
 # ---------------------------------------------------------------- throughput
 
 
-def steps_per_second(folder: Path, domain: int, instances: int, seconds: float) -> float:
+def steps_per_second(
+    folder: Path, domain: int, instances: int, seconds: float, executor: str
+) -> float:
     """Environment steps per second of three processes in lockstep, learning."""
     status_period = 0.5
     settings = {
@@ -251,8 +266,8 @@ def steps_per_second(folder: Path, domain: int, instances: int, seconds: float) 
     context = rclpy.Context()
     context.init(domain_id=domain)
     node = rclpy.create_node('observer', context=context)
-    executor = SingleThreadedExecutor(context=context)
-    executor.add_node(node)
+    observer = SingleThreadedExecutor(context=context)
+    observer.add_node(node)
     seen: list[tuple[float, int]] = []
 
     def on_status(message: EnvStatus) -> None:
@@ -262,15 +277,16 @@ def steps_per_second(folder: Path, domain: int, instances: int, seconds: float) 
 
     node.create_subscription(EnvStatus, names.ENV_STATUS, on_status, qos.latched())
     try:
-        with nodes(folder, domain, settings, 'learner', 'neuromodulator', 'environment') as all_:
+        which = ('learner', 'neuromodulator', 'environment')
+        with nodes(folder, domain, settings, executor, *which) as all_:
             end = time.monotonic() + _TIMEOUT_S + seconds
             # The first second after the start warms up.
             while len(seen) < 3 or seen[-1][0] - seen[2][0] < seconds:
-                executor.spin_once(timeout_sec=0.2)
+                observer.spin_once(timeout_sec=0.2)
                 if time.monotonic() > end or all_.ended():
                     raise SystemExit(f'no status of the environment; logs: {folder}')
     finally:
-        executor.shutdown()
+        observer.shutdown()
         node.destroy_node()
         context.try_shutdown()
     (start, first), (stop, last) = seen[2], seen[-1]
@@ -280,6 +296,60 @@ def steps_per_second(folder: Path, domain: int, instances: int, seconds: float) 
 # ---------------------------------------------------------------------- main
 
 
+def show_trips(console: Console, executor: str, trips: dict[str, Any]) -> None:
+    """Print the round trips of one executor."""
+    title = f'executor: {executor}'
+    table = Table(
+        'reward', 'state to action p50', 'p99', 'raw rclpy p50', 'p99', 'ratio p50', title=title
+    )
+    for label, suffix in (('episode', ''), ('every step', '_every_step')):
+        keys = [f'{w}{suffix}_p{p}_us' for w in ('roundtrip', 'raw') for p in (50, 99)]
+        figures = [f'{trips[key]:.0f} us' for key in keys]
+        table.add_row(label, *figures, f'{trips[f"roundtrip{suffix}_ratio_p50"]:.2f}')
+    console.print(table)
+
+
+def show_speeds(console: Console, executor: str, runs: dict[str, list[float]]) -> dict[str, Any]:
+    """Print the steps per second of one executor and return them with their medians."""
+    table = Table(
+        'instances', 'steps/s', 'lowest', 'highest', 'us a tick', title=f'executor: {executor}'
+    )
+    medians = {}
+    for count, speeds in runs.items():
+        speeds.sort()
+        medians[count] = middle = speeds[len(speeds) // 2]
+        figures = [f'{value:,.0f}' for value in (middle, speeds[0], speeds[-1])]
+        table.add_row(f'{int(count):,}', *figures, f'{1e6 * int(count) / middle:,.0f}')
+    console.print(table)
+    return {'steps_per_second': medians, 'steps_per_second_runs': runs}
+
+
+def measure(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    """Measure each executor; their runs take turns.
+
+    Returns:
+        The figures by executor.
+    """
+    console, domain, quick = Console(), choose_domain(None), options.quick
+    counts = options.instances or (QUICK_INSTANCES if quick else INSTANCES)
+    repeat = options.repeat or (1 if quick else 3)
+    runs: dict[str, dict[str, list[float]]] = {one: {} for one in options.executors}
+    results = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for executor in options.executors:
+            results[executor] = round_trips(folder, domain, 4 if quick else 20, 500, executor)
+            show_trips(console, executor, results[executor])
+        for count in counts:
+            for _ in range(repeat):
+                for executor in options.executors:
+                    speed = steps_per_second(folder, domain, count, 2.0 if quick else 4.0, executor)
+                    runs[executor].setdefault(str(count), []).append(round(speed))
+    for executor in options.executors:
+        results[executor] |= show_speeds(console, executor, runs[executor])
+    return results
+
+
 def main() -> None:
     """Run and report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -287,46 +357,23 @@ def main() -> None:
     parser.add_argument('--json', type=Path, help='file for the figures')
     parser.add_argument('--repeat', type=int, default=0, help='runs for each number of instances')
     parser.add_argument('--instances', type=int, nargs='+', help='instead of 1 to 1,024')
+    parser.add_argument(
+        '--executors',
+        nargs='+',
+        choices=_EXECUTORS,
+        default=['step'],
+        help="StepExecutor (step) and rclpy's EventsExecutor (events), measured in turns",
+    )
     parser.add_argument('--pong', type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.pong:
         pong(options.pong)
         return
-    quick, console = options.quick, Console()
-    domain = choose_domain(None)
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        trips = round_trips(folder, domain, turns=4 if quick else 20, per_turn=500)
-        table = Table('reward', 'state to action p50', 'p99', 'raw rclpy p50', 'p99', 'ratio p50')
-        for label, suffix in (('episode', ''), ('every step', '_every_step')):
-            keys = [f'{w}{suffix}_p{p}_us' for w in ('roundtrip', 'raw') for p in (50, 99)]
-            figures = [f'{trips[key]:.0f} us' for key in keys]
-            table.add_row(label, *figures, f'{trips[f"roundtrip{suffix}_ratio_p50"]:.2f}')
-        console.print(table)
-        repeat = options.repeat or (1 if quick else 3)
-        speeds: dict[str, float] = {}
-        spread: dict[str, list[float]] = {}
-        table = Table('instances', 'steps/s', 'lowest', 'highest', 'us a tick')
-        for count in options.instances or (QUICK_INSTANCES if quick else INSTANCES):
-            runs = sorted(
-                steps_per_second(folder, domain, count, 2.0 if quick else 4.0)
-                for _ in range(repeat)
-            )
-            middle = runs[len(runs) // 2]
-            speeds[str(count)] = round(middle)
-            spread[str(count)] = [round(value) for value in runs]
-            table.add_row(
-                f'{count:,}',
-                f'{middle:,.0f}',
-                f'{runs[0]:,.0f}',
-                f'{runs[-1]:,.0f}',
-                f'{1e6 * count / middle:,.0f}',
-            )
-        console.print(table)
+    results = measure(options)
+    others = {name: results[name] for name in options.executors[1:]}
     result = {
-        **trips,
-        'steps_per_second': speeds,
-        'steps_per_second_runs': spread,
+        **results[options.executors[0]],
+        **({'other_executors': others} if others else {}),
         'machine': {
             'cpus': os.cpu_count(),
             'processor': platform.machine(),

@@ -55,6 +55,22 @@ bytes (`nrl_ros/ros/wire.py`); its executor's tasks took another 50 us a message
 action has gone out. Spinning before waiting, UDP instead of shared memory, and asynchronous
 publishing did not pay.
 
+rclpy's own executor without tasks, EventsExecutor (Jazzy from 7.1.4 on, Kilted), is as fast.
+`benchmarks/ros_loop.py --executors step events` measures both in turns; two runs each, on a machine
+faster than that of the tables:
+
+| Figure | StepExecutor | EventsExecutor |
+| --- | --- | --- |
+| round trip p50, reward at the episode's end [us] | 187, 210 | 195, 191 |
+| round trip p50, reward at every step [us] | 346, 343 | 341, 339 |
+| steps/s, 1 instance | 2,859, 2,831 | 3,124, 3,475 |
+| steps/s, 256 instances | 595,114, 475,389 | 588,884, 567,159 |
+| steps/s, 1,024 instances | 1,652,014, 1,546,875 | 1,895,729, 1,700,821 |
+
+It cannot take StepExecutor's place yet: a callback that takes a message's info, by which the nodes
+tell publishers apart, ends it with a SystemError in rclpy 7.1.5 and 9.1.2. The figures are without
+that information. A test in `tests/ros/test_executor.py` fails once it is mended.
+
 ## One process: against the published loop
 
 `.venv/bin/python benchmarks/core.py --json docs/results/core.json`
