@@ -11,11 +11,10 @@ from __future__ import annotations
 
 import math
 import time
-from enum import Enum
 from typing import Any
 
 import numpy as np
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PointStamped
 from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
@@ -25,6 +24,7 @@ from nrl_ros.base.errors import BridgeError, ConfigError, InvalidValueError
 from nrl_ros.base.records import Applied, Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.environments.options import parse
+from nrl_ros.nodes.arm_status import Phase, diagnostics
 from nrl_ros.robots.arm.chain_parts import Pose
 from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
@@ -33,8 +33,9 @@ from nrl_ros.robots.arm.robot import make_robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.wear import Wear
 from nrl_ros.robots.safety.announcer import Announcer
+from nrl_ros.robots.safety.commander import FollowedWatch
 from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator
-from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros import conversion, graph, names, qos
 from nrl_ros.ros.description import wait_for_description
 from nrl_ros.ros.hearing import counters_of
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
@@ -52,19 +53,10 @@ _MODE_FOLLOWING = (SafetyState.MODE_FOLLOWING, SafetyState.MODE_HOLDING)
 _MODE_STOPPED = (SafetyState.MODE_STOPPING, SafetyState.MODE_STOPPED)
 # Silence of joint states or of the safety node that is more than a hiccup.
 _LOST_S = 0.5
+# Longest wait for the name of another commander that is followed instead.
+_NAMED_S = 4.0
 _ONE = np.ones(1, np.bool_)
 _FIRST, _CLEARED = 'before it first moves', 'cleared'
-
-
-class Phase(Enum):
-    """What the arm is about; the value says so to people."""
-
-    WAITING = 'waits for joint states and the safety node'
-    HOMING = 'drives home'
-    ASKING = 'waits for ~/go'
-    AIMING = 'waits for a target'
-    RUNNING = 'runs an episode'
-    STOPPED = 'was stopped'
 
 
 class ArmEnvironment:
@@ -142,6 +134,7 @@ class ArmEnvironment:
         self._node = node
         control = self.robot.description.control
         self._session = time.time_ns()
+        self._followed = FollowedWatch(self._session)
         self._command = node.publisher(ArmCommand, names.ARM_COMMAND, qos.step())
         node.subscription(JointState, control.state_topic, qos.sensor(), self._on_joints)
         node.subscription(SafetyState, names.SAFETY_STATE, qos.step(), self._on_safety)
@@ -158,29 +151,9 @@ class ArmEnvironment:
         node.get_logger().info(f'manifest {self.robot.digest()}:\n{self.episodes.task.manifest()}')
 
     def _publish_diagnostics(self) -> None:
-        """What the arm is about, and its wear: way of each joint, time in motion, episodes."""
-        level = DiagnosticStatus.OK
-        if self.phase == Phase.STOPPED:
-            level = DiagnosticStatus.ERROR
-        elif self.phase in (Phase.WAITING, Phase.ASKING, Phase.AIMING):
-            level = DiagnosticStatus.WARN
-        values = {
-            'episodes': str(self.wear.episodes),
-            'in motion [s]': f'{self.wear.moving_s:.1f}',
-            **{
-                f'way of {joint} [{unit}]': f'{way:.2f}'
-                for joint, unit, way in zip(
-                    self.robot.joints, self.robot.model.units, self.wear.way, strict=True
-                )
-            },
-        }
-        item = DiagnosticStatus(
-            level=level,
-            name=f'{self._node.get_fully_qualified_name().lstrip("/")}: arm',
-            message=self._about(),
-            hardware_id=self.robot.description.name,
-            values=[KeyValue(key=key, value=value) for key, value in values.items()],
-        )
+        """What the arm is about, and its wear."""
+        name = self._node.get_fully_qualified_name().lstrip('/')
+        item = diagnostics(f'{name}: arm', self.robot, self.phase, self._about(), self.wear)
         message = DiagnosticArray(status=[item])
         conversion.set_stamp(message.header.stamp, self._node.now_ns())
         self._diagnostics.publish(message)
@@ -219,6 +192,7 @@ class ArmEnvironment:
 
     def _on_safety(self, message: SafetyState) -> None:
         self._safety, self._safety_at = message, time.monotonic()
+        self._followed.hear(self._safety_at, message.session, message.command_age_s)
         if message.session == self._session and message.sequence == self._sequence:
             self._limited |= message.limited
         # Here, since nobody looks while it is paused.
@@ -275,7 +249,12 @@ class ArmEnvironment:
     # ------------------------------------------------------------- periods
 
     def look(self) -> bool:
-        """See LiveEnvironment."""
+        """See LiveEnvironment.
+
+        Raises:
+            BridgeError: the arm is not at home in time, or another commander has it.
+        """
+        self._check_followed()
         before = self.phase
         self.phase = self._next_phase()
         if self._told.due(time.monotonic(), self._about()):
@@ -287,6 +266,23 @@ class ArmEnvironment:
             self._aborted = True
             return True
         return self.phase == Phase.RUNNING
+
+    def _check_followed(self) -> None:
+        """Raise where the safety node follows another commander, and refuses what is sent."""
+        followed, node = self._followed, self._node
+        if not followed.other:
+            return
+        there = graph.publishers(node, names.ARM_COMMAND)
+        if len(there) < 2 and followed.lasted_s(time.monotonic()) < _NAMED_S:
+            # Whoever has just started does not know everybody else yet.
+            return
+        raise BridgeError(
+            f'the safety node ({graph.named(graph.publishers(node, names.SAFETY_STATE))}) follows '
+            f'session {followed.other} of another commander and refuses this one (agent '
+            f'{node.settings.agent!r}, session {self._session}); publishers of '
+            f'{node.resolve_topic_name(names.ARM_COMMAND)}: {graph.named(there)}: end the other '
+            'one, or start one of the two in a namespace of its own'
+        )
 
     def _next_phase(self) -> Phase:
         now = time.monotonic()

@@ -510,6 +510,19 @@ def test_another_robot_than_the_safety_nodes_is_not_moved(cell, environment):
     assert not cell.number(names.ARM_COMMAND) and not cell.number(names.STATE)
 
 
+def test_a_second_environment_on_the_same_arm_ends_and_says_who_is_followed(cell, environment):
+    environment()
+    first = cell.heard(names.ARM_COMMAND)
+    cell.until(lambda state: state.session == first.session, 'an environment that is followed')
+    name = cell.probe.node.resolve_topic_name(names.ARM_COMMAND)
+    second = environment('-r', '__node:=second', '-p', 'agent:=second')
+    cell.probe.until(lambda: second.process.poll() is not None, 'the end of the second one')
+    assert second.wait() == 1
+    assert f'follows session {first.session} of another commander' in second.output
+    publishers = second.output.partition(f'publishers of {name}: ')[2]
+    assert '/environment' in publishers and '/second' in publishers
+
+
 def test_an_action_that_outlasts_its_command_is_refused(cell, environment):
     process = environment(action_every=15)
     assert process.wait() == 1

@@ -7,7 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nrl_ros.robots.safety.commander import CommanderBinding, CommandOrigin, Judgement
+from nrl_ros.robots.safety.commander import (
+    CommanderBinding,
+    CommandOrigin,
+    FollowedWatch,
+    Judgement,
+)
 from nrl_ros.robots.safety.records import Cause, Mode
 from nrl_ros.robots.safety.rest import RestWatch
 from nrl_ros.robots.safety.standing import PRESS
@@ -168,3 +173,27 @@ def test_another_session_may_command_after_a_second_of_silence() -> None:
     assert binding.judge(1.1, other)[0] is Judgement.BOUND
     binding.release()
     assert binding.judge(1.2, COMMAND)[0] is Judgement.BOUND
+
+
+def followed_instead(told: list[tuple[int, float]], every_s: float = 0.1) -> list[int]:
+    """Who is followed instead of session 7, as told of session and age of its newest command."""
+    watch, others = FollowedWatch(7), []
+    for number, (session, age_s) in enumerate(told):
+        watch.hear(100.0 + every_s * number, session, age_s)
+        others.append(watch.other)
+    return others
+
+
+def test_a_commander_learns_soon_that_another_one_is_followed_instead() -> None:
+    others = followed_instead([(0, np.inf)] * 5 + [(8, 0.01)] * 15)
+    assert not any(others[:17]) and others[18] == 8
+    # Whose turn it is again is no matter of a moment.
+    assert not followed_instead([(8, 0.01)] * 15 + [(7, 0.01)])[-1]
+
+
+def test_a_predecessor_that_has_died_is_no_other_commander() -> None:
+    dying = [(8, 0.1 * number) for number in range(10)]
+    assert not any(followed_instead([*dying, (8, 1.0), *[(8, 5.0)] * 30]))
+    assert not any(followed_instead([*dying, *[(7, 0.0)] * 30]))
+    # One message that somebody has made up is none either.
+    assert not any(followed_instead([(7, 0.0), (8, 0.0)] * 30))

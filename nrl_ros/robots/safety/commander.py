@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 # Within so long after its last command an arm belongs to who commanded it [s].
 SAME_COMMANDER_S = 1.0
+# A predecessor that has just died is seen to be followed for that long, and a little longer.
+_FOLLOWED_S = SAME_COMMANDER_S + 0.2
 # A sequence counts each command. So many may have been lost at once, and so many more in a second.
 _LOST, _LOST_PER_S = 100, 1000.0
 
@@ -106,3 +108,43 @@ class CommanderBinding:
         if ahead == 0 and list(command.velocity) != list(last.velocity):
             return f'sequence {command.sequence} comes twice, with different velocities'
         return ''
+
+
+class FollowedWatch:
+    """Tells a commander that the safety node follows another one instead, which is alive.
+
+    Commands of a commander that is not followed are refused, so that its arm never does what it
+    is told. A predecessor that has died is followed for a second more: that is no answer yet.
+
+    Args:
+        session: of the commander that asks; never 0.
+
+    Attributes:
+        other: session of who is followed instead; 0: nobody, as far as is known.
+    """
+
+    def __init__(self, session: int) -> None:
+        self._session = session
+        self._since: float | None = None
+        self.other = 0
+
+    def lasted_s(self, now: float) -> float:
+        """For how long another one has been followed instead, at a time [s]."""
+        return 0.0 if self._since is None else now - self._since
+
+    def hear(self, now: float, session: int, command_age_s: float) -> None:
+        """Take in what the safety node said.
+
+        Args:
+            now: of a steady clock [s].
+            session: whose commands it follows; 0: nobody's yet.
+            command_age_s: age of the newest of these [s].
+        """
+        lives = command_age_s < SAME_COMMANDER_S
+        if session in (0, self._session) or not lives:
+            self._since, self.other = None, 0
+            return
+        if self._since is None:
+            self._since = now
+        if self.lasted_s(now) > _FOLLOWED_S:
+            self.other = session

@@ -1,0 +1,54 @@
+"""What an arm is about, and how that and its wear stand among the diagnostics."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+
+from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.arm.wear import Wear
+
+
+class Phase(Enum):
+    """What the arm is about; the value says so to people."""
+
+    WAITING = 'waits for joint states and the safety node'
+    HOMING = 'drives home'
+    ASKING = 'waits for ~/go'
+    AIMING = 'waits for a target'
+    RUNNING = 'runs an episode'
+    STOPPED = 'was stopped'
+
+
+_LEVELS = {
+    Phase.STOPPED: DiagnosticStatus.ERROR,
+    Phase.WAITING: DiagnosticStatus.WARN,
+    Phase.ASKING: DiagnosticStatus.WARN,
+    Phase.AIMING: DiagnosticStatus.WARN,
+}
+
+
+def diagnostics(name: str, robot: Robot, phase: Phase, about: str, wear: Wear) -> DiagnosticStatus:
+    """Return an arm's item among the diagnostics, with its wear.
+
+    Args:
+        name: of the item.
+        robot: the arm.
+        phase: what it is about.
+        about: the same in words.
+        wear: way of each joint, time in motion, episodes.
+    """
+    ways = zip(robot.joints, robot.model.units, wear.way, strict=True)
+    values = {
+        'episodes': str(wear.episodes),
+        'in motion [s]': f'{wear.moving_s:.1f}',
+        **{f'way of {joint} [{unit}]': f'{way:.2f}' for joint, unit, way in ways},
+    }
+    return DiagnosticStatus(
+        level=_LEVELS.get(phase, DiagnosticStatus.OK),
+        name=name,
+        message=about,
+        hardware_id=robot.description.name,
+        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    )
