@@ -15,6 +15,7 @@ from rich.markup import escape
 from std_srvs.srv import Trigger
 
 from nrl_ros.cli.arm import ArmFigures, ArmOptions, ArmPlan, make_plan
+from nrl_ros.cli.arm_standby import Standby
 from nrl_ros.cli.metrics import METRICS, Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.operator import Operator
@@ -29,6 +30,7 @@ from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.cli.watch import Outcome
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.standing import PRESS
+from nrl_ros.robots.safety.takeover import DIED
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
 from nrl_ros.ros.patience import Patience
@@ -219,13 +221,20 @@ class ArmWatch:
         processes = Processes(
             plan.params, plan.run.log, namespace=options.namespace, environment=os.environ
         )
+        with refused_in_one_line():
+            self._standby = Standby(
+                options.description,
+                options.speed_share,
+                absolute_namespace(options.namespace) or None,
+            )
         start = time.monotonic()
         driver = () if options.real else (_DRIVER,)
         try:
             for name in (*driver, *(name for group in reversed(_STOPPING) for name in group)):
                 processes.start(name)
             outcome = self._until_done(processes, rows)
-            if names.SAFETY in processes.ended() and not options.dry_run:
+            rescued = names.SAFETY in processes.ended() and not options.dry_run
+            if rescued:
                 outcome.reason = f'{self._bring_to_rest(processes, rows)}; {outcome.reason}'
             for group in _STOPPING:
                 processes.stop(group)
@@ -235,6 +244,8 @@ class ArmWatch:
                         outcome = Outcome('aborted', code=1, reason=problem)
             if outcome.ended == 'interrupted' and options.episodes:
                 outcome.code = 128 + self._signals.received
+            if processes.was_killed(names.SAFETY) and not (rescued or options.dry_run):
+                outcome.fail(self._bring_to_rest(processes, rows))
             outcome.fail(processes.failed())
         finally:
             processes.stop()
@@ -244,6 +255,7 @@ class ArmWatch:
     def _until_done(self, processes: Processes, rows: Table) -> Outcome:
         while True:
             self._spin()
+            self._standby.prepare()
             self._show(rows)
             for word in self._operator.words():
                 self._obey(word)
@@ -278,12 +290,17 @@ class ArmWatch:
         Returns:
             What has become of the arm.
         """
-        self._say(f'the safety node has died, the arm may move on: {PRESS}')
+        # First of all; whatever comes after it takes longer.
+        unknown = self._standby.begin()
+        self._say(f'{DIED}, the arm may move on: {PRESS}')
+        meanwhile = f'nothing is commanded ({unknown})' if unknown else 'it is commanded to stand'
+        self._say(f'until another safety node is there {meanwhile}')
         processes.start(names.SAFETY, '-p', 'only_rest:=true')
         end = time.monotonic() + _REST_S
         while names.SAFETY not in processes.ended() and time.monotonic() < end:
-            self._spin()
+            self._executor.spin_once(timeout_sec=self._standby.look())
             self._show(rows)
+        self._standby.close()
         if processes.ended().get(names.SAFETY) == 0:
             return 'the arm was brought to rest by another safety node'
         return f'the arm may still move: {PRESS}'

@@ -131,6 +131,13 @@ class Processes:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     one.process.wait(_GRACE_S)
 
+    def was_killed(self, name: str) -> bool:
+        """Whether the newest process of a name has ended by a signal that it cannot answer."""
+        codes = {one.name: one.process.poll() for one in self._started}
+        code = codes.get(name)
+        # One that has not yet begun to answer Ctrl-C has done nothing either.
+        return code is not None and code < 0 and code != -signal.SIGINT
+
     def failed(self) -> str:
         """What went wrong with processes that were told to stop, with their last lines.
 

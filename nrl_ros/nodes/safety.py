@@ -17,9 +17,8 @@ from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, Empty, Float64, Float64MultiArray, String
+from std_msgs.msg import Bool, Empty, Float64, String
 from std_srvs.srv import Trigger
-from trajectory_msgs.msg import JointTrajectory
 
 from nrl_ros.base.errors import BridgeError, ConfigError, NrlError
 from nrl_ros.nodes.safety_commands import CommandIntake
@@ -38,7 +37,7 @@ from nrl_ros.ros.controller import ControllerCheck, ControllerState
 from nrl_ros.ros.executor import take
 from nrl_ros.ros.hearing import Sender
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
-from nrl_ros.ros.joints import JointReader, forward_command, trajectory
+from nrl_ros.ros.joints import CommandForm, JointReader
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.wire import nanoseconds
@@ -140,13 +139,13 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._jitter_s = math.nan
         self._waits = Announcer(hold_s=_WAITS_S)
         control, watchdog = description.control, description.watchdog
-        kind = JointTrajectory if control.interface == 'trajectory' else Float64MultiArray
+        self._form = command_form(robot)
         self._publisher_check = self._check_publishers(robot)
         if self.settings.dry_run:
             # Whoever commands the arm meanwhile may.
-            self._command = self.publisher(kind, control.command_topic, qos.step())
+            self._command = self.publisher(self._form.kind, control.command_topic, qos.step())
         else:
-            self._command = self._publisher_check.publisher(kind, control.command_topic)
+            self._command = self._publisher_check.publisher(self._form.kind, control.command_topic)
         self._joint_states = self.subscription(
             JointState, control.state_topic, qos.sensor(), self._on_joints, with_sender=True
         )
@@ -398,30 +397,13 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._periods.append(now - self._ticked_at)
         self._ticked_at = now
         verdict = self._supervisor.tick(now)
-        if not self.settings.dry_run:
-            self._send(verdict)
+        message = None if self.settings.dry_run else self._form.message(verdict)
+        if message is not None:
+            self._command.publish(message)
         self._say(verdict)
         self._state.publish(self._state_message(verdict))
         if self._ends_at_rest and verdict.mode == Mode.STOPPED:
             self.exit_requested = True
-
-    def _send(self, verdict: Verdict) -> None:
-        robot = self._robot
-        assert robot is not None
-        if verdict.velocity is None:
-            return
-        control = robot.description.control
-        if control.interface == 'velocity':
-            self._command.publish(forward_command(verdict.velocity))
-        elif verdict.position is None:
-            return
-        elif control.interface == 'position':
-            self._command.publish(forward_command(verdict.position))
-        else:
-            # The controller stops at the one point, should no other follow.
-            still = np.zeros_like(verdict.velocity)
-            seconds = control.trajectory_time_s
-            self._command.publish(trajectory(robot.joints, verdict.position, still, seconds))
 
     def _say(self, verdict: Verdict) -> None:
         before, self._verdict = self._verdict, verdict
@@ -518,6 +500,12 @@ def supervisor_settings(
         dry_run=dry_run,
         state_topic=state_topic,
     )
+
+
+def command_form(robot: Robot) -> CommandForm:
+    """How the controller of a robot's description is commanded."""
+    control = robot.description.control
+    return CommandForm(robot.joints, control.interface, control.trajectory_time_s)
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from nrl_ros.base.errors import ConversionError
 from nrl_ros.robots.safety.measured import unwrap
+from nrl_ros.robots.safety.records import Verdict
 
 Array = NDArray[Any]
 
@@ -120,3 +121,34 @@ def trajectory(joints: tuple[str, ...], position: Array, velocity: Array, second
         time_from_start=Duration(sec=whole, nanosec=rest),
     )
     return JointTrajectory(joint_names=list(joints), points=[point])
+
+
+class CommandForm:
+    """How an arm's controller is told what a supervisor has decided.
+
+    Args:
+        joints: names, in the order of the controller.
+        interface: 'velocity', 'position' or 'trajectory'.
+        seconds: after which the one point of a trajectory is due [s].
+
+    Attributes:
+        kind: class of the messages.
+    """
+
+    def __init__(self, joints: tuple[str, ...], interface: str, seconds: float) -> None:
+        self._joints, self._interface, self._seconds = joints, interface, seconds
+        self.kind = JointTrajectory if interface == 'trajectory' else Float64MultiArray
+
+    def message(self, verdict: Verdict) -> Any:
+        """Return the message to send, None where nothing is commanded."""
+        position, velocity = verdict.position, verdict.velocity
+        if velocity is None:
+            return None
+        if self._interface == 'velocity':
+            return forward_command(velocity)
+        if position is None:
+            return None
+        if self._interface == 'position':
+            return forward_command(position)
+        # The controller stops at the one point, should no other follow.
+        return trajectory(self._joints, position, np.zeros_like(velocity), self._seconds)

@@ -151,6 +151,9 @@ def test_a_node_that_dies_ends_it_and_is_named(arm, tmp_path):
     output = the_rest(process)
     assert process.returncode == 1
     assert 'safety ended unexpectedly with signal SIGKILL' in output
+    # Not first after the start of another process.
+    assert 'until another safety node is there it is commanded to stand' in output
+    assert 'the arm was brought to rest by another safety node' in output
     gone(nodes)
 
 

@@ -74,6 +74,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/experiments/ray_engine.py': {'ray'},
     # What an arm's environment says of itself.
     'nrl_ros/cli/arm_watch.py': {'diagnostic_msgs'},
+    'nrl_ros/cli/arm_standby.py': {'sensor_msgs'},
     'nrl_ros/ros/joints.py': ARM_MESSAGES,
     'nrl_ros/ros/arm_markers.py': ARM_MESSAGES,
     # Optional: the controller manager's own messages.

@@ -112,3 +112,4 @@ def test_what_goes_wrong_at_the_end_is_told(
     assert started.failed() == said
     started.stop()
     assert started.failed() == said
+    assert started.was_killed('learner') == ('was killed' in said)

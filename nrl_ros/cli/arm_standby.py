@@ -1,0 +1,168 @@
+"""Stands by while an arm runs: commands it to stand as soon as its safety node has died."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import JointState
+from std_msgs.msg import String
+
+from nrl_ros.nodes.safety import command_form, supervisor_settings
+from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
+from nrl_ros.robots.arm.robot import Robot, make_robot
+from nrl_ros.robots.safety.sources import NumberedSources, OneSource
+from nrl_ros.robots.safety.takeover import LastWord, Takeover, unknown
+from nrl_ros.ros import names, qos
+from nrl_ros.ros.executor import take
+from nrl_ros.ros.hearing import Refusals, Sender, Topic, hear, hear_any
+from nrl_ros.ros.interfaces import SafetyState
+from nrl_ros.ros.joints import JointReader
+from nrl_ros.ros.wire import nanoseconds
+
+_GIGA = 1e9
+# A safety node speaks in each period: one that is silent for so many is not there.
+_SILENT_PERIODS = 3.0
+# How long there is nothing to do, where nothing is commanded [s].
+_IDLE_S = 0.05
+
+
+class Standby:
+    """Commands an arm to stand from the death of its safety node until another one does.
+
+    While the safety node lives this has no publisher of commands, which would stop the arm. It
+    reads nothing either: the middleware keeps the newest of what is said, for the moment of need.
+
+    Args:
+        description: of the robot, as its nodes are told.
+        speed_share: of the described speeds [1].
+        namespace: of the nodes; None: none.
+    """
+
+    def __init__(self, description: str, speed_share: float, namespace: str | None) -> None:
+        # Nobody spins this node: what has come is taken when it is wanted.
+        self._node = Node(
+            'arm_standby',
+            namespace=namespace,
+            use_global_arguments=False,
+            start_parameter_services=False,
+        )
+        self._described, self._share = read_robot(description), speed_share
+        self._robot: Robot | None = None
+        self._last: LastWord | None = None
+        self._takeover: Takeover | None = None
+        self._publisher: Any = None
+        self._due = 0.0
+        control, refusals = self._described.control, Refusals(self._node, Counter())
+        self._models: list[Any] = []
+        if self._described.model == FROM_TOPIC:
+            topic = control.description_topic
+            self._models = hear_any(self._node, String, topic, self._on_model, refusals)
+        else:
+            self._take(make_robot(self._described, share=speed_share))
+        self._words = hear(
+            self._node,
+            Topic(SafetyState, names.SAFETY_STATE, qos.sensor()),
+            self._on_safety,
+            refusals,
+        )
+        self._states = hear(
+            self._node,
+            Topic(JointState, control.state_topic, qos.sensor()),
+            self._on_joints,
+            refusals,
+            with_sender=True,
+        )
+
+    def prepare(self) -> None:
+        """Take a model that comes on a topic; to be called now and then."""
+        for subscription in self._models:
+            while self._robot is None and take(subscription):
+                pass
+
+    def begin(self) -> str:
+        """Command the arm to stand, whose safety node has ended.
+
+        Returns:
+            Why nothing is commanded, '' if something is: then ``look`` goes on with it.
+        """
+        self.prepare()
+        robot = self._robot
+        if robot is None:
+            return f'no model has come on {self._described.control.description_topic}'
+        # What it said last may be under way.
+        time.sleep(robot.period_s)
+        self._hear(self._words)
+        if why := unknown(self._last, robot.joints):
+            return why
+        self._last = None
+        time.sleep(_SILENT_PERIODS * robot.period_s)
+        self._hear(self._words)
+        if self._last is not None:
+            # A second publisher of commands would stop its arm.
+            return 'another safety node is there'
+        settings = supervisor_settings(robot)
+        self._takeover = Takeover(settings, robot.limits, robot.hard, robot.period_s)
+        self._takeover.begin(time.monotonic())
+        topic = robot.description.control.command_topic
+        try:
+            self._publisher = self._node.create_publisher(self._form.kind, topic, qos.step())
+        except Exception as error:  # noqa: BLE001 - such as a policy that forbids it
+            self.close()
+            return f'{topic} cannot be published on: {error}'
+        self.look()
+        return ''
+
+    def look(self) -> float:
+        """Command the next period where it is due; returns how long there is nothing to do [s]."""
+        takeover, robot = self._takeover, self._robot
+        if takeover is None or robot is None:
+            return _IDLE_S
+        self._hear(self._states)
+        self._hear(self._words)
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + robot.period_s
+            message = self._form.message(takeover.tick(now))
+            if message is not None:
+                self._publisher.publish(message)
+        if takeover.is_at_rest or (self._last is not None and self._last.commanded):
+            self.close()
+            return _IDLE_S
+        return max(self._due - time.monotonic(), 0.0)
+
+    def close(self) -> None:
+        """Command nothing any more."""
+        if self._publisher is not None:
+            self._node.destroy_publisher(self._publisher)
+        self._publisher = self._takeover = None
+
+    def _hear(self, subscription: Any) -> None:
+        while take(subscription):
+            pass
+
+    def _on_model(self, message: String) -> None:
+        if self._robot is None:
+            self._take(make_robot(self._described, xml=message.data, share=self._share))
+
+    def _take(self, robot: Robot) -> None:
+        self._robot, self._form = robot, command_form(robot)
+        self._reader = JointReader(robot.joints, robot.continuous)
+        self._one = OneSource(robot.description.watchdog.state_timeout_s)
+        self._numbered = NumberedSources()
+
+    def _on_safety(self, message: SafetyState) -> None:
+        self._last = LastWord(tuple(message.joint), bool(message.velocity), message.dry_run)
+
+    def _on_joints(self, message: JointState, sender: Sender) -> None:
+        takeover, now = self._takeover, time.monotonic()
+        if takeover is None or not self._reader.concerns(message):
+            return
+        if not self._one.take(now, sender.gid or self._numbered.identify(sender.number)):
+            return
+        now_ns = self._node.get_clock().now().nanoseconds
+        stamp = nanoseconds(message.header.stamp) or now_ns
+        position, velocity = self._reader.read(message, takeover.measured)
+        takeover.on_state(now, position, velocity, (now_ns - stamp) / _GIGA)

@@ -1,0 +1,90 @@
+"""What an arm is commanded whose safety node has died, until another safety node is there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from nrl_ros.robots.safety.limits import JointLimits
+from nrl_ros.robots.safety.motion import MotionFilter
+from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.robots.safety.supervisor import Supervisor
+
+DIED = 'the safety node has died'
+
+
+class LastWord(NamedTuple):
+    """What a safety node said of itself last.
+
+    Attributes:
+        joints: that it commanded, in order.
+        commanded: whether it commanded them anything: it does so only to a controller that it has
+            asked for its joints and its interface.
+        dry_run: it sent nothing of what it said.
+    """
+
+    joints: tuple[str, ...]
+    commanded: bool
+    dry_run: bool
+
+
+def unknown(last: LastWord | None, joints: Sequence[str]) -> str:
+    """Say why nothing may be sent in place of a safety node, '' if it may.
+
+    Args:
+        last: what it said last, None if nothing was heard.
+        joints: of the robot description, in order.
+    """
+    if last is None:
+        return 'nothing was heard of the safety node, so that its controller is not known'
+    if last.dry_run:
+        return 'the safety node ran dry'
+    if last.joints != tuple(joints):
+        return f'the safety node commanded {list(last.joints)}, expected {list(joints)}'
+    if not last.commanded:
+        return 'the safety node commanded nothing, so that its controller is not known'
+    return ''
+
+
+class Takeover:
+    """A supervisor that is stopped from the start, on behalf of a safety node that has died.
+
+    It commands what every stopped supervisor does, which ``Standing`` decides: zero velocities, or
+    where positions are commanded the measured one, to an arm that moves. It never begins a motion.
+
+    Args:
+        settings: of the supervisor of the safety node; its ``controller`` is taken for granted,
+            since ``unknown`` has said that it may be.
+        limits: of the arm, in force.
+        hard: of the machine.
+        period_s: between two commands [s].
+    """
+
+    def __init__(
+        self, settings: SupervisorSettings, limits: JointLimits, hard: JointLimits, period_s: float
+    ) -> None:
+        self._controller = settings.controller
+        self._supervisor = Supervisor(settings, MotionFilter(limits, period_s), hard)
+
+    def begin(self, now: float) -> None:
+        """Stop the arm from this time on [s]."""
+        self._supervisor.on_permission(now, self._controller, True)
+        self._supervisor.stop(now, Cause.EMERGENCY_STOP, DIED)
+
+    def on_state(self, now: float, position: Any, velocity: Any, age_s: float) -> None:
+        """Take a joint state, see ``Supervisor.on_state``."""
+        self._supervisor.on_state(now, position, velocity, age_s)
+
+    @property
+    def measured(self) -> Any:
+        """Where the arm was measured last [J] [rad], None before the first good joint state."""
+        return self._supervisor.measured
+
+    def tick(self, now: float) -> Verdict:
+        """Return what to command from now on for one period; the arm is at rest once STOPPED."""
+        return self._supervisor.tick(now)
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether the arm is measured at rest, by the last tick."""
+        return self._supervisor.mode is Mode.STOPPED
