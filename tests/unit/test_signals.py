@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,3 +115,18 @@ def test_what_goes_wrong_at_the_end_is_told(
     started.stop()
     assert started.failed() == said
     assert started.was_killed('learner') == ('was killed' in said)
+
+
+def test_ctrl_c_just_ends_a_node_from_its_first_import_on() -> None:
+    """Before, it left a traceback, or was lost within a callback of the import system's."""
+    code = (
+        'import signal, sys\n'
+        'sys.argv = ["-m"]\n'
+        'sys.modules["nrl_ros.base.installed"] = None\n'
+        'try:\n'
+        '    import nrl_ros.nodes\n'
+        'except ImportError:\n'
+        '    print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
+    assert done.stdout == 'True\n'
