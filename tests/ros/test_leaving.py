@@ -63,6 +63,8 @@ def test_nodes_leave_the_graph_at_once_and_no_shared_memory(ros: Ros) -> None:
         return told.keys() & set(probe.node.get_node_names())
 
     probe.until(lambda: len(present()) == len(told), 'all nodes')
+    # What it does not watch it says while it is configured, some time after it is seen.
+    told['safety'][0].until_logged('is not watched')
     kept = {name: segments(process.process.pid) for name, (process, _) in told.items()}
     for process, _ in told.values():
         process.logged('')
