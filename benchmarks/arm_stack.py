@@ -40,8 +40,6 @@ LISTENER_PRIORITY = 45
 ROBOT = 'ur5e'
 TOOL_TOPIC = 'true_tool'
 _STATE, _ACTION = WireCodec(EnvState), WireCodec(Action)
-# Of the plain numbers of both.
-_SEQUENCE = 1
 
 
 class NotHeardError(RuntimeError):
@@ -212,12 +210,12 @@ class Listener:
     def _on_state(self, data: bytes) -> None:
         now = time.monotonic()
         self._stated.append(now)
-        self._asked[_STATE.decode(data).numbers[_SEQUENCE]] = now
+        self._asked[_STATE.decode(data)['sequence']] = now
 
     def _on_action(self, data: bytes) -> None:
         now = time.monotonic()
         self.actions += 1
-        asked = self._asked.pop(_ACTION.decode(data).numbers[_SEQUENCE], None)
+        asked = self._asked.pop(_ACTION.decode(data)['sequence'], None)
         if asked is not None:
             self._answered.append(now - asked)
 

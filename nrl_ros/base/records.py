@@ -1,8 +1,8 @@
 """Records that travel between environment, learner and neuromodulator.
 
-They mirror the messages in ``msg/`` field by field, with numpy arrays shaped instead of flat, so
-that the core runs the same with and without ROS. B: instances, O: observation size, A: action
-components, K: closed windows.
+They have the fields of the messages in ``msg/`` under the same names, with numpy arrays shaped
+instead of flat, so that the core runs the same with and without ROS. B: instances, O: observation
+size, A: action components, K: closed windows.
 """
 
 from __future__ import annotations

@@ -1,13 +1,16 @@
-"""Messages to core records and back; arrays travel as whole buffers, never element by element.
+"""Messages to records and back, field by field by name; arrays travel as whole buffers.
 
 The four messages of the step path go straight to and from their bytes (``wire``); the others, which
-are rare, are ordinary message objects.
+are rare, are ordinary message objects. What a message and its record do not share is declared here
+once; any other field that only one of them has is an error at import.
 """
 
 from __future__ import annotations
 
 from array import array
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import fields as fields_of
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from builtin_interfaces.msg import Time
@@ -35,9 +38,11 @@ from nrl_ros.ros.interfaces import (
     Neuromodulation,
     Reward,
 )
-from nrl_ros.ros.wire import WireCodec
+from nrl_ros.ros.wire import TYPES, WireCodec
 
 Array = NDArray[Any]
+Record = TypeVar('Record')
+Message = TypeVar('Message')
 
 _NANOSECONDS = 1_000_000_000
 _NOTHING = np.zeros(0)
@@ -48,20 +53,107 @@ def set_stamp(time: Time, stamp_ns: int) -> None:
     time.sec, time.nanosec = divmod(stamp_ns, _NANOSECONDS)
 
 
-def _f64(values: Array) -> array[float]:
-    return array('d', np.ascontiguousarray(values, np.float64).tobytes())
+def declared_fields(kind: Any) -> dict[str, str]:
+    """Return the declared types of a message's fields by name."""
+    return dict(kind.get_fields_and_field_types())
 
 
-def _u8(values: Array) -> array[int]:
-    return array('B', np.ascontiguousarray(values, np.uint8).tobytes())
+def check_names(what: str, record: str, message: set[str], known: set[str]) -> None:
+    """Check that a message and its record have the same fields.
+
+    Args:
+        what: name of the message.
+        record: name of the record.
+        message: fields of the message.
+        known: fields that the record has or that are worked out from it.
+
+    Raises:
+        ConversionError: one of them has a field that the other one has not.
+    """
+    for names, has, lacks in ((message - known, what, record), (known - message, record, what)):
+        if names:
+            raise ConversionError(
+                f'{has} has {", ".join(sorted(names))}, which {lacks} has not: add the field '
+                'there, or declare in nrl_ros/ros/conversion.py how it is worked out'
+            )
 
 
-def _u32(values: Array) -> array[int]:
-    return array('I', np.ascontiguousarray(values, np.uint32).tobytes())
+class RecordCodec(Generic[Record]):
+    """Turns a record into the bytes of its message and back; fields are matched by name.
+
+    The message's header is the record's ``stamp_ns``.
+
+    Args:
+        message: generated message class.
+        record: dataclass.
+        computed: fields of the message that the record has not, worked out from it.
+        restored: fields of the record that the message has not; who decodes adds them.
+
+    Raises:
+        ConversionError: a field is in one of the two only, and not declared here.
+    """
+
+    def __init__(
+        self,
+        message: Any,
+        record: type[Record],
+        computed: Mapping[str, Callable[[Record], Any]],
+        restored: frozenset[str] = frozenset(),
+    ) -> None:
+        self._wire = WireCodec(message)
+        self._record = record
+        self._computed = tuple(computed.items())
+        own = {one.name for one in fields_of(record)}  # type: ignore[arg-type]
+        known = (own - restored) | computed.keys()
+        check_names(f'{message.__name__}.msg', record.__name__, set(self._wire.names), known)
+        self._only_in_message = tuple(set(self._wire.names) - own)
+
+    def encode(self, record: Record) -> bytes:
+        """Return the bytes of a record's message, as sent.
+
+        Raises:
+            ConversionError: a value has no place in the message's type; it is named.
+        """
+        fields = dict(vars(record))
+        for name, compute in self._computed:
+            fields[name] = compute(record)
+        return self._wire.encode(fields)
+
+    def fields(self, data: bytes) -> dict[str, Any]:
+        """Return the fields of a message as received; arrays are flat views of ``data``.
+
+        Raises:
+            ConversionError: the bytes are not such a message.
+        """
+        return self._wire.decode(data)
+
+    def record(self, fields: dict[str, Any]) -> Record:
+        """Return the record that has these fields, taking those that it has not out of them."""
+        for name in self._only_in_message:
+            del fields[name]
+        return self._record(**fields)
 
 
-def _u64(values: Array) -> array[int]:
-    return array('Q', np.ascontiguousarray(values, np.uint64).tobytes())
+def _message(kind: type[Message], fields: Mapping[str, Any], stamp_ns: int) -> Message:
+    """Return a message object that has these fields; arrays become whole buffers.
+
+    Args:
+        kind: generated message class.
+        fields: values of all its fields but the header.
+        stamp_ns: time of its header [ns].
+    """
+    message: Any = kind()
+    for name, declared in declared_fields(kind).items():
+        if name == 'header':
+            set_stamp(message.header.stamp, stamp_ns)
+            continue
+        value = fields[name]
+        element = declared.removeprefix('sequence<').removesuffix('>')
+        if element != declared and element in TYPES:
+            code, dtype = TYPES[element]
+            value = array(code, np.ascontiguousarray(value, dtype).tobytes())
+        setattr(message, name, value)
+    return message  # type: ignore[no-any-return]
 
 
 def _shaped(agent: str, field: str, values: Array, *shape: int) -> Array:
@@ -76,197 +168,172 @@ def _shaped(agent: str, field: str, values: Array, *shape: int) -> Array:
     return values.reshape(shape)
 
 
-def info_to_msg(info: AgentInfo, stamp_ns: int) -> EnvInfo:
-    """EnvInfo of an agent."""
+def _info_fields(info: AgentInfo) -> dict[str, Any]:
+    """Return everything that is known of an agent by the names that EnvInfo has for it."""
     spec, action = info.spec, info.spec.action
-    message = EnvInfo(
-        agent=info.agent,
-        session=info.session,
-        active=info.active,
-        instances=spec.instances,
-        observation_size=spec.observation_size,
-        observation_low=array('f', spec.observation_low or [-np.inf] * spec.observation_size),
-        observation_high=array('f', spec.observation_high or [np.inf] * spec.observation_size),
-        action_kind=int(action.kind),
-        action_sizes=array('I', action.sizes),
-        action_low=array('f', action.low),
-        action_high=array('f', action.high),
-        control_period_s=spec.control_period_s,
-        lockstep=info.lockstep,
-        delivery=int(info.delivery),
-        delivery_steps=info.delivery_steps,
-        max_episode_steps=spec.max_episode_steps,
-        manifest=spec.manifest,
-    )
-    set_stamp(message.header.stamp, stamp_ns)
-    return message
+    fields = {**vars(spec), **vars(info)}
+    fields |= {f'action_{name}': value for name, value in vars(action).items()}
+    fields['observation_low'] = spec.observation_low or [-np.inf] * spec.observation_size
+    fields['observation_high'] = spec.observation_high or [np.inf] * spec.observation_size
+    return fields
+
+
+def info_to_msg(info: AgentInfo, stamp_ns: int) -> EnvInfo:
+    """Return the EnvInfo of an agent."""
+    fields = _info_fields(info)
+    fields |= {'action_kind': int(info.spec.action.kind), 'delivery': int(info.delivery)}
+    return _message(EnvInfo, fields, stamp_ns)
+
+
+def _own(kind: Any, fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of some fields that a record has."""
+    return {one.name: fields[one.name] for one in fields_of(kind) if one.name in fields}
 
 
 def info_from_msg(message: EnvInfo) -> AgentInfo:
-    """The agent an EnvInfo describes.
+    """Return the agent that an EnvInfo describes.
 
     Raises:
         ConversionError: kinds, sizes or bounds that make no sense.
     """
     if not message.agent:
         raise ConversionError('EnvInfo without an agent name')
+    fields = {name: getattr(message, name) for name in declared_fields(EnvInfo)}
+    fields = {
+        name: tuple(value) if isinstance(value, array) else value for name, value in fields.items()
+    }
+    action = {name.removeprefix('action_'): value for name, value in fields.items()}
     try:
-        action = ActionSpace(
-            ActionKind(message.action_kind),
-            tuple(message.action_sizes),
-            tuple(message.action_low),
-            tuple(message.action_high),
-        )
-        spec = EnvSpec(
-            message.instances,
-            message.observation_size,
-            action,
-            tuple(message.observation_low),
-            tuple(message.observation_high),
-            message.control_period_s,
-            message.max_episode_steps,
-            manifest=message.manifest,
-        )
-        delivery = Delivery(message.delivery)
+        action['kind'] = ActionKind(action['kind'])
+        fields['action'] = ActionSpace(**_own(ActionSpace, action))
+        fields['delivery'] = Delivery(fields['delivery'])
+        fields['spec'] = EnvSpec(**_own(EnvSpec, fields))
     except (ConfigError, ValueError) as error:
         raise ConversionError(f'EnvInfo of {message.agent!r}: {error}') from error
-    return AgentInfo(
-        message.agent,
-        message.session,
-        spec,
-        message.lockstep,
-        delivery,
-        message.delivery_steps,
-        message.active,
-    )
+    return AgentInfo(**_own(AgentInfo, fields))
 
 
-_STATE = WireCodec(EnvState)
-_ACTION = WireCodec(Action)
-_REWARD = WireCodec(Reward)
-_RPE = WireCodec(Neuromodulation)
+# Named by the environment's own records: the figures of an episode are no matter of its learner.
+_NOT_SENT = {'spec', 'action', 'metrics'}
 
 
-def state_to_wire(state: StateBatch) -> bytes:
-    """EnvState of a state, as sent."""
-    return _STATE.encode(
-        state.stamp_ns,
-        state.agent,
-        (state.session, state.sequence, state.learner, *state.observation.shape),
-        [
-            state.episode,
-            state.step,
-            state.window,
-            state.phase,
-            state.ending,
-            state.applied,
-            state.observation,
-        ],
-    )
+def check_info() -> None:
+    """Check that EnvInfo has the fields of the records that it is made of.
+
+    Raises:
+        ConversionError: it lacks one, or has one that they have not.
+    """
+    known = {one.name for kind in (AgentInfo, EnvSpec) for one in fields_of(kind)} - _NOT_SENT
+    known |= {f'action_{one.name}' for one in fields_of(ActionSpace)}
+    sent = declared_fields(EnvInfo).keys() - {'header'}
+    check_names('EnvInfo.msg', 'AgentInfo', sent, known)
+
+
+check_info()
+
+
+def _is_discrete(action: ActionBatch) -> bool:
+    return action.action.dtype == np.int32
+
+
+_STATE = RecordCodec(
+    EnvState,
+    StateBatch,
+    {
+        'instances': lambda state: state.observation.shape[0],
+        'observation_size': lambda state: state.observation.shape[1],
+    },
+)
+_ACTION = RecordCodec(
+    Action,
+    ActionBatch,
+    {
+        'instances': lambda action: len(action.action),
+        'discrete': lambda action: action.action if _is_discrete(action) else _NOTHING,
+        'continuous': lambda action: _NOTHING if _is_discrete(action) else action.action,
+    },
+    restored=frozenset({'action'}),
+)
+_REWARD = RecordCodec(Reward, RewardBatch, {})
+_RPE = RecordCodec(Neuromodulation, RpeBatch, {})
+
+state_to_wire = _STATE.encode
+action_to_wire = _ACTION.encode
+reward_to_wire = _REWARD.encode
+rpe_to_wire = _RPE.encode
 
 
 def state_from_wire(data: bytes) -> StateBatch:
-    """The state of an EnvState as received; arrays are views of ``data``.
+    """Return the state of an EnvState as received; arrays are views of ``data``.
 
     Raises:
         ConversionError: not such a message, or the observation does not have the stated shape.
     """
-    stamp_ns, agent, (session, sequence, learner, batch, size), arrays = _STATE.decode(data)
-    arrays[6] = _shaped(agent, 'observation', arrays[6], batch, size)
-    return StateBatch(agent, session, sequence, *arrays, stamp_ns, learner)
-
-
-def action_to_wire(action: ActionBatch) -> bytes:
-    """Action of a batch of actions, as sent."""
-    values = action.action
-    discrete = values.dtype == np.int32
-    return _ACTION.encode(
-        action.stamp_ns,
-        action.agent,
-        (action.session, action.sequence, action.learner, len(values), action.checkpoint),
-        [
-            action.episode,
-            action.step,
-            action.window,
-            values if discrete else _NOTHING,
-            _NOTHING if discrete else values,
-        ],
+    fields = _STATE.fields(data)
+    fields['observation'] = _shaped(
+        fields['agent'],
+        'observation',
+        fields['observation'],
+        fields['instances'],
+        fields['observation_size'],
     )
+    return _STATE.record(fields)
 
 
 def action_from_wire(data: bytes, space: ActionSpace) -> ActionBatch:
-    """The actions of an Action as received.
+    """Return the actions of an Action as received.
 
     Raises:
         ConversionError: not such a message, another kind of action, or another shape.
     """
-    stamp_ns, agent, numbers, arrays = _ACTION.decode(data)
-    session, sequence, learner, batch, checkpoint = numbers
-    continuous = space.kind == ActionKind.CONTINUOUS
-    field, values = ('continuous', arrays[4]) if continuous else ('discrete', arrays[3])
-    shaped = _shaped(agent, field, values, batch, space.components)
-    return ActionBatch(agent, session, sequence, *arrays[:3], shaped, checkpoint, stamp_ns, learner)
-
-
-def reward_to_wire(reward: RewardBatch) -> bytes:
-    """Reward of a batch of rewards, as sent."""
-    return _REWARD.encode(
-        reward.stamp_ns,
-        reward.agent,
-        (reward.session, reward.sequence, reward.instances),
-        [reward.instance, reward.episode, reward.step, reward.window, reward.value],
+    fields = _ACTION.fields(data)
+    name = 'continuous' if space.kind == ActionKind.CONTINUOUS else 'discrete'
+    fields['action'] = _shaped(
+        fields['agent'], name, fields[name], fields['instances'], space.components
     )
+    return _ACTION.record(fields)
 
 
 def reward_from_wire(data: bytes) -> RewardBatch:
-    """The rewards of a Reward as received; arrays are views of ``data``.
+    """Return the rewards of a Reward as received; arrays are views of ``data``.
 
     Raises:
         ConversionError: not such a message.
     """
-    stamp_ns, agent, numbers, arrays = _REWARD.decode(data)
-    return RewardBatch(agent, *numbers, *arrays, stamp_ns)
-
-
-def rpe_to_wire(rpe: RpeBatch) -> bytes:
-    """Neuromodulation of a batch of reward-prediction errors, as sent."""
-    return _RPE.encode(
-        rpe.stamp_ns,
-        rpe.agent,
-        (rpe.session, rpe.sequence, rpe.neuromodulator, rpe.instances),
-        [rpe.instance, rpe.episode, rpe.step, rpe.window, rpe.reward, rpe.baseline, rpe.rpe],
-    )
+    return _REWARD.record(_REWARD.fields(data))
 
 
 def rpe_from_wire(data: bytes) -> RpeBatch:
-    """The reward-prediction errors of a Neuromodulation as received; views of ``data``.
+    """Return the reward-prediction errors of a Neuromodulation as received; views of ``data``.
 
     Raises:
         ConversionError: not such a message.
     """
-    stamp_ns, agent, numbers, arrays = _RPE.decode(data)
-    session, sequence, neuromodulator, instances = numbers
-    return RpeBatch(agent, session, sequence, instances, *arrays, stamp_ns, neuromodulator)
+    return _RPE.record(_RPE.fields(data))
+
+
+# Of a report: what is said of the agent, and the further figures, which its records hold apart.
+_ABOUT = {'header', 'agent', 'session', 'metric_name', 'metric'}
+check_names(
+    'EpisodeReport.msg',
+    'EpisodeEnds',
+    declared_fields(EpisodeReport).keys() - _ABOUT,
+    set(EpisodeEnds._fields) - {'metrics'},
+)
 
 
 def report_to_msg(info: AgentInfo, ends: list[EpisodeEnds], stamp_ns: int) -> EpisodeReport:
-    """EpisodeReport of the episodes that ended in several steps."""
-    totals = np.repeat(
-        np.array([end.total_steps for end in ends], np.uint64), [len(end.instance) for end in ends]
+    """Return the EpisodeReport of the episodes that ended in several steps."""
+    fields: dict[str, Any] = {
+        name: np.concatenate([getattr(end, name) for end in ends])
+        for name in EpisodeEnds._fields
+        if name not in ('total_steps', 'metrics')
+    }
+    fields['total_steps'] = np.repeat(
+        [end.total_steps for end in ends], [len(end.instance) for end in ends]
     )
-    message = EpisodeReport(
-        agent=info.agent,
-        session=info.session,
-        total_steps=_u64(totals),
-        instance=_u32(np.concatenate([end.instance for end in ends])),
-        episode=_u32(np.concatenate([end.episode for end in ends])),
-        length=_u32(np.concatenate([end.length for end in ends])),
-        ending=_u8(np.concatenate([end.ending for end in ends])),
-        episode_return=_f64(np.concatenate([end.episode_return for end in ends])),
-        **_figures(info, ends),
-    )
-    set_stamp(message.header.stamp, stamp_ns)
-    return message
+    fields |= {'agent': info.agent, 'session': info.session, **_figures(info, ends)}
+    return _message(EpisodeReport, fields, stamp_ns)
 
 
 def check_report(message: EpisodeReport) -> None:
@@ -296,5 +363,5 @@ def _figures(info: AgentInfo, ends: list[EpisodeEnds]) -> dict[str, Any]:
     """Names and values of an environment's further figures."""
     figures = [end.metrics for end in ends if end.metrics is not None]
     if not info.spec.metrics or len(figures) != len(ends):
-        return {}
-    return {'metric_name': list(info.spec.metrics), 'metric': _f64(np.concatenate(figures).ravel())}
+        return {'metric_name': [], 'metric': _NOTHING}
+    return {'metric_name': list(info.spec.metrics), 'metric': np.concatenate(figures).ravel()}

@@ -7,9 +7,10 @@ timers directly; messages in the path of a step (``raw`` of ``hearing.hear``) ar
 Calls of services, answers to clients, guard conditions and events are rare: when there is one,
 rclpy's own machinery takes it. Events are looked for a few times a second.
 
-rclpy's EventsExecutor is as fast: a round trip of 193 us beside 198 us, and 5 to 16 % more steps per
-second (benchmarks/ros_loop.py --executors step events). It ends with a SystemError where a callback
-takes a message's info, by which the nodes tell publishers apart (tests/ros/test_executor.py).
+rclpy's EventsExecutor is as fast: a round trip takes 193 us beside 198 us, and there are 8 to 16 %
+more steps per second (benchmarks/ros_loop.py --executors step events). It ends with a SystemError
+where a callback takes a message's info, by which the nodes tell publishers apart
+(tests/ros/test_executor.py).
 """
 
 from __future__ import annotations
