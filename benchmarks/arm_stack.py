@@ -17,7 +17,8 @@ import rclpy
 import yaml
 from geometry_msgs.msg import PointStamped
 
-from nrl_ros.base.config_files import dotted, find_config, read_yaml
+from nrl_ros.base.config_files import find_config, read_yaml
+from nrl_ros.base.settings import dotted
 from nrl_ros.cli.arm import PRIORITIES
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.executor import StepExecutor

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 import nrl_ros
-from nrl_ros.base.errors import ConfigError
-
-Flat = dict[str, Any]
+from nrl_ros.base.errors import ConfigError, closest
 
 PARAMETERS = 'ros__parameters'
 
@@ -149,20 +145,3 @@ def package_folder(name: str) -> Path | None:
             if prefix and folder.is_dir():
                 return folder
     return None
-
-
-def dotted(nested: Mapping[Any, Any], prefix: str = '') -> Flat:
-    """Nested groups to dotted names."""
-    flat: Flat = {}
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            flat |= dotted(value, f'{prefix}{key}.')
-        else:
-            flat[f'{prefix}{key}'] = value
-    return flat
-
-
-def closest(name: str, known: list[str]) -> str:
-    """What to say of a name that is not known."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f', did you mean {close[0]!r}?' if close else f', known are {", ".join(known)}'

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import math
+from collections.abc import Iterable
 
 
 class NrlError(Exception):
@@ -49,3 +51,15 @@ def check_positive(name: str, value: float) -> None:
     """
     if not (math.isfinite(value) and value > 0.0):
         raise ConfigError(f'{name} must be a positive number, received {value}')
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """Return what an error adds after a name that is not known: the nearest one, or all there are.
+
+    Args:
+        name: as received.
+        known: what it could have been.
+    """
+    names = [each for each in known if each]
+    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
+    return f', did you mean {close[0]!r}?' if close else f', known are {", ".join(names) or "none"}'

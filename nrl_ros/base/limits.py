@@ -2,42 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pydantic import Field
 
 from nrl_ros.base.errors import LimitError
 from nrl_ros.base.records import ActionKind, AgentInfo
+from nrl_ros.base.settings import Settings
 
 _MEGABYTE = 10**6
 
 
-@dataclass(frozen=True)
-class Limits:
-    """The largest sizes that are served.
+class Limits(Settings):
+    """The largest agents that are served; what asks for more is refused."""
 
-    Attributes:
-        agents: agents at a time.
-        instances: parallel instances of one agent, B.
-        observation_size: numbers in one observation, O.
-        action_size: choices of all components of an action together, or its real numbers.
-        memory_mb: what the traces, noise and rows of all agents take together [MB].
-    """
-
-    agents: int = 256
-    instances: int = 65_536
-    observation_size: int = 65_536
-    action_size: int = 65_536
-    memory_mb: int = 4096
-
-    def check_info(self, info: AgentInfo) -> None:
-        """Refuse an agent whose spaces are too large.
-
-        Raises:
-            LimitError: naming the setting.
-        """
-        self.check_sizes(info.agent, info.spec.instances, info.spec.observation_size)
-        action = info.spec.action
-        size = action.components if action.kind == ActionKind.CONTINUOUS else sum(action.sizes)
-        _check(info.agent, 'numbers in an action', size, 'action_size', self.action_size)
+    agents: int = Field(256, ge=1, description='Agents at a time [1]')
+    instances: int = Field(65_536, ge=1, description='Parallel instances of one agent, B [1]')
+    observation_size: int = Field(65_536, ge=1, description='Numbers in one observation, O [1]')
+    memory_mb: int = Field(
+        4096,
+        ge=1,
+        description='What is kept for all agents together takes about so much at most [MB]',
+    )
 
     def check_sizes(self, agent: str, instances: int, observation_size: int = 0) -> None:
         """Refuse too many instances, or observations that are too large.
@@ -73,6 +57,25 @@ class Limits:
                 f'the {used_bytes // _MEGABYTE} MB of others, expected at most {self.memory_mb} '
                 'MB together; raise limits.memory_mb if so much is meant'
             )
+
+
+class LearnerLimits(Limits):
+    """The same with the size of actions, which sets that of the network."""
+
+    action_size: int = Field(
+        65_536, ge=1, description='Choices of all components of an action, or its real numbers [1]'
+    )
+
+    def check_info(self, info: AgentInfo) -> None:
+        """Refuse an agent whose spaces are too large.
+
+        Raises:
+            LimitError: naming the setting.
+        """
+        self.check_sizes(info.agent, info.spec.instances, info.spec.observation_size)
+        action = info.spec.action
+        size = action.components if action.kind == ActionKind.CONTINUOUS else sum(action.sizes)
+        _check(info.agent, 'numbers in an action', size, 'action_size', self.action_size)
 
 
 def _check(agent: str, what: str, received: int, name: str, most: int) -> None:

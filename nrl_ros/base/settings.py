@@ -1,31 +1,53 @@
-"""What all settings models share: frozen, no unknown keys, errors that say how to mend them."""
+"""What all settings models share: frozen, no unknown keys, errors that say how to mend them.
+
+A setting is declared once, as a field of the model that stands beside what it sets: default, range,
+unit and description, and whether it may change while a node runs. ROS parameters, the check of YAML
+files, the reference page and the object that reads it are made from that field.
+"""
 
 from __future__ import annotations
 
-import difflib
+import copy
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
-from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.errors import ConfigError, closest
 
 Model = TypeVar('Model', bound=BaseModel)
+# Names as users write them, ``group.name``, and values.
+Flat = dict[str, Any]
 
 
 class Settings(BaseModel):
-    """Base of every settings model."""
+    """Base of every settings model; numbers are finite.
 
-    model_config = ConfigDict(extra='forbid', frozen=True)
+    Raises:
+        ConfigError: naming every faulty setting, what was received, and what is expected.
+    """
+
+    model_config = ConfigDict(extra='forbid', frozen=True, allow_inf_nan=False)
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigError('; '.join(explain(error, type(self)))) from None
+
+    # pydantic calls an __init__ of one's own for groups within groups too. This one only
+    # translates errors, so it is for whoever makes the outermost model.
+    __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
 
 def live(default: Any, description: str, **limits: Any) -> Any:
-    """A field that may change while the node runs."""
+    """Declare a field that may change while the node runs."""
     return Field(default, description=description, json_schema_extra={'live': True}, **limits)
 
 
 def at_start(default: Any, description: str) -> Any:
-    """A field that only whoever starts the node decides: a file that it reads or writes.
+    """Declare a field that only whoever starts the node decides: a file that it reads or writes.
 
     Anybody in the ROS domain may set parameters, and configure a node anew.
     """
@@ -33,38 +55,87 @@ def at_start(default: Any, description: str) -> Any:
 
 
 def realtime(priority: int) -> Any:
-    """The field of a node's real-time priority."""
+    """Declare the field of a node's real-time priority."""
     return Field(
-        priority, ge=0, le=98, description='Of the process, SCHED_FIFO; 0: scheduled as usual'
+        priority,
+        ge=0,
+        le=98,
+        description='Of the process, SCHED_FIFO; 0: scheduled as usual [1]',
     )
 
 
-def flatten(model: BaseModel, prefix: str = '') -> dict[str, Any]:
-    """Dotted names and plain values of all settings, in order of declaration."""
-    flat: dict[str, Any] = {}
+def shared(model: type[BaseModel], name: str, description: str = '') -> Any:
+    """Declare a field as another model declares it: default, range, description, live or not.
+
+    For a setting that a group offers to its users and that belongs to a part that one can also make
+    by itself, such as a learning rule.
+
+    Args:
+        model: where the field is declared.
+        name: of the field there.
+        description: in place of the one there.
+    """
+    field = copy.copy(model.model_fields[name])
+    limits: dict[str, Any] = {}
+    for limit in field.metadata:
+        for key in ('gt', 'ge', 'lt', 'le', 'pattern'):
+            value = getattr(limit, key, None)
+            if value is not None:
+                limits[key] = value
+    return Field(
+        field.default,
+        description=description or field.description,
+        json_schema_extra=field.json_schema_extra,
+        **limits,
+    )
+
+
+def fields_of(model: type[BaseModel], prefix: str = '') -> dict[str, FieldInfo]:
+    """Return the declarations of all settings by dotted name, in order of declaration."""
+    fields: dict[str, FieldInfo] = {}
+    for name, field in model.model_fields.items():
+        inner = field.annotation
+        if isinstance(inner, type) and issubclass(inner, BaseModel):
+            fields |= fields_of(inner, f'{prefix}{name}.')
+        else:
+            fields[prefix + name] = field
+    return fields
+
+
+def mark_of(field: FieldInfo) -> str:
+    """Return when a setting may change: 'live', 'at_start', or '' for when a node is configured."""
+    extra = field.json_schema_extra
+    marks = extra if isinstance(extra, dict) else {}
+    return next((mark for mark in ('live', 'at_start') if marks.get(mark)), '')
+
+
+def flatten(model: BaseModel, prefix: str = '') -> Flat:
+    """Return dotted names and plain values of all settings, in order of declaration."""
+    flat: Flat = {}
     for name in type(model).model_fields:
         value = getattr(model, name)
         if isinstance(value, BaseModel):
             flat |= flatten(value, f'{prefix}{name}.')
         elif isinstance(value, dict):
-            flat |= _flatten_dict(value, f'{prefix}{name}.')
+            flat |= dotted(value, f'{prefix}{name}.')
         else:
             flat[prefix + name] = list(value) if isinstance(value, tuple) else value
     return flat
 
 
-def _flatten_dict(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
+def dotted(nested: Mapping[Any, Any], prefix: str = '') -> Flat:
+    """Return the dotted names of nested groups."""
+    flat: Flat = {}
+    for key, value in nested.items():
         if isinstance(value, Mapping):
-            flat |= _flatten_dict(value, f'{prefix}{key}.')
+            flat |= dotted(value, f'{prefix}{key}.')
         else:
-            flat[prefix + key] = value
+            flat[f'{prefix}{key}'] = value
     return flat
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The opposite of flatten: dotted names to nested dictionaries."""
+    """Return the nested groups of dotted names: the opposite of dotted."""
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *groups, last = name.split('.')
@@ -86,24 +157,62 @@ def load(model: type[Model], flat: Mapping[str, Any], *, source: str) -> Model:
     Raises:
         ConfigError: naming every faulty key, what was received, and what is expected.
     """
+    return parse(model, nest(flat), source=source)
+
+
+def parse(
+    model: type[Model], nested: Mapping[str, Any], *, source: str, what: str = 'parameter'
+) -> Model:
+    """Check nested settings against a model.
+
+    Args:
+        model: the settings model.
+        nested: groups of names and values.
+        source: where they came from, for the error text.
+        what: how the error text calls one of them.
+
+    Raises:
+        ConfigError: naming every faulty key, what was received, and what is expected.
+    """
     try:
-        return model.model_validate(nest(flat))
+        return model.model_validate(dict(nested))
     except ValidationError as error:
-        known = list(flatten(model()))
-        lines = [_explain(item, known) for item in error.errors()]
-        raise ConfigError(f'{source}: ' + '; '.join(lines)) from None
+        raise ConfigError(f'{source}: ' + '; '.join(explain(error, model, what))) from None
 
 
-def _explain(item: Any, known: list[str]) -> str:
+def changed(settings: Model, flat: Mapping[str, Any]) -> Model:
+    """Return the same settings with some of them replaced, all checked anew.
+
+    Args:
+        settings: as they are; left alone.
+        flat: dotted names and their new values.
+
+    Raises:
+        ConfigError: a name is unknown or a value out of its range.
+    """
+    return load(type(settings), flatten(settings) | dict(flat), source='settings')
+
+
+def explain(error: ValidationError, model: type[BaseModel], what: str = 'parameter') -> list[str]:
+    """Return one line for each fault: which setting, what is wrong, what was received."""
+    return [_line(item, model, what) for item in error.errors()]
+
+
+def _line(item: Any, model: type[BaseModel], what: str) -> str:
     name = '.'.join(str(part) for part in item['loc'])
     if item['type'] == 'extra_forbidden':
-        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f', did you mean {close[0]!r}?' if close else f', known are {", ".join(known)}'
-        return f'unknown parameter {name!r}{hint}'
+        return f'unknown {what} {name!r}{closest(name, fields_of(model))}'
+    if item['type'] == 'missing':
+        return f'{what} {name!r} is missing'
     # A check of several settings together says itself which of them it means.
-    received = f' (received {item["input"]!r})' if name and item['type'] != 'missing' else ''
+    received = f' (received {item["input"]!r})' if name and not _says_all(item) else ''
     said = item['msg'].removeprefix('Value error, ')
     if item['type'] == 'string_type' and not isinstance(item['input'], (str, list, dict)):
         # YAML reads names such as 1, 1e3, on, no and ~ as something else.
         said += '; names that YAML reads as something else, such as 1, on or no, need quotes'
     return f'{name}: {said}{received}' if name else f'{said}'
+
+
+def _says_all(item: Any) -> bool:
+    """Return whether a check of a whole group speaks, whose input is all of it."""
+    return item['type'] == 'value_error' and isinstance(item['input'], (dict, BaseModel))

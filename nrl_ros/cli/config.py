@@ -10,15 +10,12 @@ import yaml
 
 from nrl_ros.base.config_files import (
     PARAMETERS,
-    Flat,
     RosLoader,
-    closest,
     config_folders,
-    dotted,
     find_config,
 )
-from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.settings import flatten
+from nrl_ros.base.errors import ConfigError, closest
+from nrl_ros.base.settings import Flat, dotted, flatten
 from nrl_ros.settings.run import MODELS, RunSettings, check, read_config
 
 __all__ = [

@@ -10,7 +10,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from nrl_ros.base.settings import Settings
+from nrl_ros.base.settings import Settings, fields_of, mark_of
 from nrl_ros.settings.run import NODES
 
 _INTRODUCTION = """# Parameters
@@ -34,31 +34,19 @@ class Parameter(NamedTuple):
     description: str
 
 
-def parameters(model: type[Settings], prefix: str = '') -> list[Parameter]:
-    """All settings of a model in order of declaration."""
-    found: list[Parameter] = []
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, Settings):
-            found += parameters(inner, f'{prefix}{name}.')
-            continue
-        extra = field.json_schema_extra
-        extra = extra if isinstance(extra, dict) else {}
-        changes = 'live' if extra.get('live') else 'at start' if extra.get('at_start') else ''
-        dotted = prefix + name
-        if get_origin(inner) is dict:
-            dotted += '.NAME'
-        found.append(
-            Parameter(
-                dotted,
-                _kind(inner),
-                _value(field.default),
-                _allowed(field),
-                changes,
-                field.description or '',
-            )
+def parameters(model: type[Settings]) -> list[Parameter]:
+    """Return all settings of a model in order of declaration."""
+    return [
+        Parameter(
+            f'{name}.NAME' if get_origin(field.annotation) is dict else name,
+            _kind(field.annotation),
+            _value(field.default),
+            _allowed(field),
+            mark_of(field).replace('_', ' '),
+            field.description or '',
         )
-    return found
+        for name, field in fields_of(model).items()
+    ]
 
 
 def markdown() -> str:

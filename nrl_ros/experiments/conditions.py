@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nrl_ros.base.config_files import Flat, find_config
+from nrl_ros.base.config_files import find_config
 from nrl_ros.base.errors import ConfigError, NrlError
+from nrl_ros.base.settings import Flat
 from nrl_ros.environments.registry import bridge_names
 from nrl_ros.experiments.plan import Grid, Overlay, Overrides, Section, Study, Task, Variant
 from nrl_ros.experiments.trials import Trial, resolved

@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 from pydantic import Field, PositiveInt, ValidationError, field_validator, model_validator
 
-from nrl_ros.base.config_files import Flat, dotted, find_config, read_yaml
+from nrl_ros.base.config_files import find_config, read_yaml
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.settings import Settings
+from nrl_ros.base.settings import Flat, Settings, dotted
 
 _NAME = r'^[A-Za-z][A-Za-z0-9_-]{0,39}$'
 

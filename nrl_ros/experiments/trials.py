@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Any
 
-from nrl_ros.base.config_files import Flat
-from nrl_ros.base.settings import flatten
+from nrl_ros.base.settings import Flat, flatten
 from nrl_ros.settings.run import MODELS, check
 
 # Grows when the same settings come to give another record.

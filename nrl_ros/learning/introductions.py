@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from nrl_ros.base.errors import ProtocolError
-from nrl_ros.base.limits import Limits
+from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.records import AgentInfo
 
 
@@ -23,7 +23,7 @@ class Introductions:
         departed: the last session of each agent that has left, by name, the oldest first.
     """
 
-    def __init__(self, limits: Limits | None, counters: Counter[str]) -> None:
+    def __init__(self, limits: LearnerLimits | None, counters: Counter[str]) -> None:
         self._limits, self._counters = limits, counters
         self.infos: dict[str, AgentInfo] = {}
         self.kept: dict[str, Any] = {}

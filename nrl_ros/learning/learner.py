@@ -16,7 +16,7 @@ from nrl_ros.base.errors import (
     NrlError,
     ProtocolError,
 )
-from nrl_ros.base.limits import Limits
+from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.records import ActionBatch, RpeBatch, StateBatch
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.checks import check_rpe, check_state
@@ -65,7 +65,7 @@ class Learner(AgentService):
             what it returns is the ``checkpoint`` of the action.
     """
 
-    def __init__(self, settings: LearnerSettings, limits: Limits | None = None) -> None:
+    def __init__(self, settings: LearnerSettings, limits: LearnerLimits | None = None) -> None:
         super().__init__(settings, limits)
         self._frozen = False
         self._evaluating = False

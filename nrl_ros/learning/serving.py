@@ -8,7 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import NrlError
-from nrl_ros.base.limits import Limits
+from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.records import AgentInfo, StateBatch
 from nrl_ros.learning.agent import ServedAgent, memory_of
 from nrl_ros.learning.checks import check_state
@@ -57,7 +57,7 @@ class AgentService:
         counters: what was lost, late, doubled, released or refused, by name.
     """
 
-    def __init__(self, settings: LearnerSettings, limits: Limits | None) -> None:
+    def __init__(self, settings: LearnerSettings, limits: LearnerLimits | None) -> None:
         self._settings = settings
         self._limits = limits
         self._policy: Policy | None = None

@@ -74,7 +74,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def configure(self) -> None:
         """Build the core and the topics; load a checkpoint where one is named."""
         settings = self.settings
-        self._core = Learner(settings.core(), settings.limits.core())
+        self._core = Learner(settings.core(), settings.limits)
         self._source = RpeSource(self, settings.credit.rpe_timeout_s)
         self._core.identity = draw_identity()
         self._core.at_boundary = self._save_if_due

@@ -41,7 +41,7 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
 
     def configure(self) -> None:
         """Build the core and the topics."""
-        self._core = Neuromodulator(self.settings.core(), self.settings.limits.core())
+        self._core = Neuromodulator(self.settings.core(), self.settings.limits)
         self._core.identity = draw_identity()
         if self.settings.load:
             self._load(Path(self.settings.load))

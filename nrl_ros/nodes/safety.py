@@ -29,7 +29,8 @@ from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_ro
 from nrl_ros.robots.arm.robot import Robot, make_robot
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.robots.safety.records import Cause, Mode, Verdict
+from nrl_ros.robots.safety.settings import SupervisorSettings, WatchdogSettings
 from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.robots.safety.supervisor import Supervisor
 from nrl_ros.ros import conversion, graph, names, qos
@@ -482,18 +483,11 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
 def supervisor_settings(
     robot: Robot, *, dry_run: bool = False, state_topic: str = ''
 ) -> SupervisorSettings:
-    """The watchdog of a robot's description, for the core."""
+    """Return the watchdog of a robot's description, connected to its topics."""
     watchdog, control = robot.description.watchdog, robot.description.control
     topics = {_RUNNING: watchdog.running_topic, _SCALING: watchdog.speed_scaling_topic}
     return SupervisorSettings(
-        state_timeout_s=watchdog.state_timeout_s,
-        command_timeout_s=watchdog.command_timeout_s,
-        state_skew_s=watchdog.state_skew_s,
-        tracking_error_rad=watchdog.tracking_error_rad,
-        tracking_time_s=watchdog.tracking_time_s,
-        heartbeat_timeout_s=watchdog.heartbeat_timeout_s,
-        max_tick_gap_s=watchdog.max_tick_gap_s,
-        settle_s=watchdog.settle_s,
+        **{name: getattr(watchdog, name) for name in WatchdogSettings.model_fields},
         anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
         permissions=(_CONTROLLER, *(name for name, topic in topics.items() if topic)),
         controller=_CONTROLLER,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from array import array
 from typing import Any
 
@@ -13,7 +12,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from nrl_ros.base.errors import ConversionError
+from nrl_ros.base.errors import ConversionError, closest
 from nrl_ros.robots.safety.measured import unwrap
 from nrl_ros.robots.safety.records import Verdict
 
@@ -47,10 +46,8 @@ class JointReader:
             return self._index
         missing = [joint for joint in self._joints if joint not in names]
         if missing:
-            close = difflib.get_close_matches(missing[0], names, n=1, cutoff=0.6)
-            hint = f'; is it {close[0]!r}?' if close else ''
             raise ConversionError(
-                f'{what} lacks joint {missing[0]!r}{hint} received {names}, expected all of '
+                f'{what} lacks joint {missing[0]!r}{closest(missing[0], names)}; expected all of '
                 f'{list(self._joints)} in any order and in one message: set joints in the robot '
                 'description, or merge messages of several publishers (joint_state_publisher with '
                 'source_list)'

@@ -16,8 +16,8 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 
-from nrl_ros.base.errors import ConfigError, NrlError
-from nrl_ros.base.settings import Settings, flatten, load
+from nrl_ros.base.errors import NrlError
+from nrl_ros.base.settings import Settings, fields_of, flatten, load, mark_of
 
 Model = TypeVar('Model', bound=Settings)
 
@@ -62,17 +62,16 @@ class NodeParameters(Generic[Model]):
         self.also_fixed: frozenset[str] = frozenset()
         self._live: set[str] = set()
         self._at_start: set[str] = set()
-        fields = _fields(model)
+        fields = fields_of(model)
         for name, value in flatten(self.settings).items():
             self._declare(name, value, fields.get(name))
         node.add_on_set_parameters_callback(self._on_set)
 
     def _declare(self, name: str, value: Any, field: FieldInfo | None) -> None:
-        extra = field.json_schema_extra if field is not None else None
-        extra = extra if isinstance(extra, dict) else {}
-        if extra.get('live'):
+        mark = '' if field is None else mark_of(field)
+        if mark == 'live':
             self._live.add(name)
-        if extra.get('at_start'):
+        elif mark == 'at_start':
             self._at_start.add(name)
         # A whole number must do where a real one is meant, so the model checks the type.
         descriptor = ParameterDescriptor(description=_describe(field), dynamic_typing=True)
@@ -116,17 +115,6 @@ def _plain(value: Any) -> Any:
     return list(value) if hasattr(value, 'tolist') and not isinstance(value, bytes) else value
 
 
-def _fields(model: type[Settings], prefix: str = '') -> dict[str, FieldInfo]:
-    fields: dict[str, FieldInfo] = {}
-    for name, field in model.model_fields.items():
-        inner = field.annotation
-        if isinstance(inner, type) and issubclass(inner, Settings):
-            fields |= _fields(inner, f'{prefix}{name}.')
-        else:
-            fields[prefix + name] = field
-    return fields
-
-
 def _describe(field: FieldInfo | None) -> str:
     if field is None:
         return 'Option of the bridge or of the rule'
@@ -166,8 +154,3 @@ def _set_range(descriptor: ParameterDescriptor, field: FieldInfo, value: Any) ->
                 step=0.0,
             )
         ]
-
-
-def settings_error(error: ConfigError) -> str:
-    """One line for a person."""
-    return str(error).replace('\n', ' ')

@@ -7,12 +7,12 @@ from typing import Any, Literal
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.settings import Settings, at_start, live, realtime
 from nrl_ros.learning.noise import NOISE_SHAPES
 from nrl_ros.learning.rules import RULES
 from nrl_ros.learning.schedule import ScheduleSettings
 from nrl_ros.learning.settings import LearnerSettings
-from nrl_ros.settings.limits import LearnerLimits
 from nrl_ros.settings.registry import build_rule, check_noise_shape, check_rule
 
 

@@ -6,11 +6,11 @@ from typing import Literal
 
 from pydantic import Field, PositiveInt
 
+from nrl_ros.base.limits import Limits
 from nrl_ros.base.settings import Settings, at_start, live, realtime
 from nrl_ros.learning.baselines.critic import CriticSettings
 from nrl_ros.learning.neuromodulator import RpeSettings
 from nrl_ros.learning.rules import make_rule
-from nrl_ros.settings.limits import SizeLimits
 
 
 class RpeGroup(Settings):
@@ -75,7 +75,7 @@ class NeuromodulatorNodeSettings(Settings):
     )
     rpe: RpeGroup = RpeGroup()
     critic: CriticGroup = CriticGroup()
-    limits: SizeLimits = SizeLimits()
+    limits: Limits = Limits()
 
     def core(self) -> RpeSettings:
         """The core's settings."""

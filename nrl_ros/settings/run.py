@@ -13,9 +13,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from nrl_ros.base.config_files import PARAMETERS, Flat, closest, dotted, read_yaml
-from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.settings import Settings, load
+from nrl_ros.base.config_files import PARAMETERS, read_yaml
+from nrl_ros.base.errors import ConfigError, closest
+from nrl_ros.base.settings import Flat, Settings, dotted, load
 from nrl_ros.settings.arm_driver import ArmDriverNodeSettings
 from nrl_ros.settings.environment import EnvironmentNodeSettings
 from nrl_ros.settings.learner import LearnerNodeSettings

@@ -49,7 +49,7 @@ def test_velocities_that_are_not_sent_are_not_invented():
 
 
 def test_a_missing_joint_is_named_with_one_that_sounds_like_it():
-    with pytest.raises(ConversionError, match="lacks joint 'wrist'; is it 'wrist_1'"):
+    with pytest.raises(ConversionError, match="lacks joint 'wrist', did you mean 'wrist_1'"):
         JointReader(ARM).read(state(['shoulder', 'elbow', 'wrist_1'], [0.0] * 3))
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from nrl_ros.robots.safety.limits import JointLimits, Workspace, WorkspaceGuard
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.robots.safety.records import Cause, Mode, Verdict
+from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.supervisor import Supervisor
 
 Array = NDArray[Any]
@@ -39,8 +40,21 @@ def planar(position: Array) -> Array:
     return np.stack([elbow, tool], axis=1)
 
 
-# As by default, but between two ticks, so that rounding decides nothing.
-SETTINGS = SupervisorSettings(state_timeout_s=0.105, command_timeout_s=0.105, tracking_time_s=0.105)
+
+
+def settings_of(**fields: Any) -> SupervisorSettings:
+    """Limits that suit ticks of 10 ms and an arm that may begin at once."""
+    values: dict[str, Any] = {
+        'command_timeout_s': 0.1,
+        'state_skew_s': 0.1,
+        'max_tick_gap_s': 0.05,
+        'settle_s': 0.0,
+    }
+    return SupervisorSettings(**(values | fields))
+
+
+# Between two ticks, so that rounding decides nothing.
+SETTINGS = settings_of(state_timeout_s=0.105, command_timeout_s=0.105, tracking_time_s=0.105)
 # Ticks after which an arm that stands is known to.
 RESTED = 17
 # A wall in front and one on either side.

@@ -30,7 +30,8 @@ from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.trajectory import Trajectory
 from nrl_ros.robots.safety.braking import Limited
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.records import Mode, SupervisorSettings
+from nrl_ros.robots.safety.records import Mode
+from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.supervisor import Supervisor
 from sim_bridge.arm import ArmBridge
 
@@ -61,7 +62,9 @@ class Live:
         self.episodes = ReachEpisodes(robot, settings, 1)
         self.spec = self.episodes.spec
         self.supervisor = Supervisor(
-            SupervisorSettings(anchor_gain=ANCHOR_GAIN if interface == 'velocity' else 0.0),
+            SupervisorSettings(
+                anchor_gain=ANCHOR_GAIN if interface == 'velocity' else 0.0, settle_s=0.0
+            ),
             MotionFilter(robot.limits, robot.period_s, guard=robot.guard()),
             robot.hard,
         )

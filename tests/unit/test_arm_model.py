@@ -112,7 +112,7 @@ def test_a_model_without_servos_has_no_velocity_limit() -> None:
     ('options', 'said'),
     [
         ({'joints': ['elbo_joint']}, "'elbo_joint', did you mean 'elbow_joint'"),
-        ({'joints': ['gripper']}, r'known: shoulder_pan_joint, .*wrist_3_joint'),
+        ({'joints': ['gripper']}, r'known are shoulder_pan_joint, .*wrist_3_joint'),
         ({'joints': ['elbow_joint', 'elbow_joint']}, 'named once'),
         ({'joints': []}, 'named once'),
         ({'tool': 'tol'}, "did you mean 'tool'"),

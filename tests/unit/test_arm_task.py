@@ -73,7 +73,7 @@ def test_every_shipped_description_is_valid_and_cautious(name: str) -> None:
         ('model: planar\nlimits: {velocity_rad_s: [99.0]}', 'velocity_rad_s of joint1 is wider'),
         ('model: planar\nhome_rad: [2.57, 0]\nlimits: {position_high_rad: [2.6]}', 'home_rad of'),
         ('model: planar\nworkspace: {high_m: [0.5, 0.5, 0.5]}', 'outside of its workspace'),
-        ('model: planar\nlimits: {velocity_rad_s: [.nan]}', 'must be finite'),
+        ('model: planar\nlimits: {velocity_rad_s: [.nan]}', 'should be a finite'),
         ('model: planar\njoints: [joint1, joint_2]', "'joint_2'"),
         ('model: robot_description', 'its model comes from the topic'),
         ('model: nowhere.urdf', 'nowhere.urdf'),

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from nrl_ros.base.config_files import dotted
 from nrl_ros.base.errors import NrlError
-from nrl_ros.base.settings import load
+from nrl_ros.base.settings import dotted, load
 from nrl_ros.cli import config
 from nrl_ros.cli.arm import (
     ArmFigures,
@@ -96,9 +95,9 @@ def test_a_policy_of_another_arm_is_not_started(tmp_path: Path) -> None:
     ('group', 'said'),
     [
         ('watchdog: {state_timeout_s: 0.001}', 'watchdog.state_timeout_s must be longer than the'),
-        ('watchdog: {tracking_error_rad: .inf}', 'tracking_error_rad must be finite, received inf'),
-        ('limits: {velocity_rad_s: [.nan]}', r'velocity_rad_s must be finite, received \(nan,\)$'),
-        ('control: {rate_hz: .inf}', 'rate_hz must be finite, received inf'),
+        ('watchdog: {tracking_error_rad: .inf}', r'tracking_error_rad: .* finite .* inf\)$'),
+        ('limits: {velocity_rad_s: [.nan]}', r'velocity_rad_s.0: .* finite .* nan\)$'),
+        ('control: {rate_hz: .inf}', r'rate_hz: .* finite .* inf\)$'),
     ],
 )
 def test_times_and_errors_that_watch_nothing_are_refused(

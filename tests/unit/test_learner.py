@@ -17,7 +17,7 @@ from nrl_ros.base.errors import (
     ProtocolError,
     ShapeError,
 )
-from nrl_ros.base.limits import Limits
+from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.records import ActionSpace, Phase, RpeBatch, StateBatch
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.rules import NodePerturbation
@@ -718,7 +718,7 @@ def test_only_rpes_that_count_change_the_baseline() -> None:
 
 def test_what_is_introduced_takes_no_memory_and_gives_way() -> None:
     """Agents that never send a state are forgotten for others; those that act are not."""
-    learner = Learner(LearnerSettings(), Limits(agents=3, instances=10_000, memory_mb=10))
+    learner = Learner(LearnerSettings(), LearnerLimits(agents=3, instances=10_000, memory_mb=10))
     first = info_of(2, agent='first')
     learner.introduce(first)
     assert learner.receive(state_of(first, 0)) is not None
@@ -748,7 +748,7 @@ def test_what_is_introduced_takes_no_memory_and_gives_way() -> None:
     ],
 )
 def test_what_is_too_large_is_refused_before_anything_is_allocated(info, setting) -> None:
-    learner = Learner(LearnerSettings(), Limits())
+    learner = Learner(LearnerSettings(), LearnerLimits())
     with pytest.raises(LimitError, match=f'limits.{setting}'):
         learner.introduce(info)
     assert learner.weights == [] and learner.agents == {}

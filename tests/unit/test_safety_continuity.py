@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nrl_ros.base.settings import changed
 from nrl_ros.robots.safety.continuity import Continuity
 from nrl_ros.robots.safety.records import Mode
 from tests.unit.safety_bench import PERIOD, SETTINGS, Rig, limits_of
@@ -68,7 +68,7 @@ def test_a_moving_arm_is_not_led_astray_by_a_second_publisher(rate_hz: float, fi
 
 
 def test_an_arm_that_jumps_to_and_fro_does_not_begin() -> None:
-    rig = Rig(replace(SETTINGS, settle_s=0.05))
+    rig = Rig(changed(SETTINGS, {'settle_s': 0.05}))
     for _ in range(100):
         rig.state([1.0, 0.0])
         rig.state([0.0, 0.0])

@@ -12,8 +12,18 @@ from numpy.typing import NDArray
 
 from nrl_ros.robots.safety.limits import JointLimits, Workspace, WorkspaceGuard
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings
-from tests.unit.safety_bench import FAST, GUARD, INSIDE, PERIOD, REACH, RESTED, Rig, planar
+from nrl_ros.robots.safety.records import Cause, Mode
+from tests.unit.safety_bench import (
+    FAST,
+    GUARD,
+    INSIDE,
+    PERIOD,
+    REACH,
+    RESTED,
+    Rig,
+    planar,
+    settings_of,
+)
 from tests.unit.safety_bench import limits_of as limits
 
 Array = NDArray[Any]
@@ -161,7 +171,7 @@ class Watched(Rig):
     """A rig that holds each verdict against everything that was promised."""
 
     def __init__(self) -> None:
-        super().__init__(SupervisorSettings(heartbeat_timeout_s=0.2), guard=GUARD)
+        super().__init__(settings_of(heartbeat_timeout_s=0.2), guard=GUARD)
         self.position = self.told = INSIDE.copy()
         # Where the arm began, and what was commanded last; None: nothing yet.
         self.begun: Array | None = None
@@ -395,7 +405,7 @@ def test_any_fault_is_standing_still_within_the_stated_time(
         acceleration=(acceleration,) * 2,
         stop_acceleration=(ratio * acceleration,) * 2,
     )
-    told = SupervisorSettings(heartbeat_timeout_s=0.15)
+    told = settings_of(heartbeat_timeout_s=0.15)
     rig = Rig(told, limits=bounds, hard_limits=FAST if fault is elsewhere else None)
     rig.supervisor.on_heartbeat(rig.now)
     rig.run(1)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
+from nrl_ros.base.settings import changed
 from nrl_ros.robots.safety.records import Cause, Mode
 from tests.unit.safety_bench import SETTINGS, Rig
 
-SLOW = replace(SETTINGS, tracking_error_rad=0.1)
+SLOW = changed(SETTINGS, {'tracking_error_rad': 0.1})
 
 
 def begun(**changes: object) -> Rig:
-    rig = Rig(replace(SLOW, **changes))
+    rig = Rig(changed(SLOW, changes))
     rig.run(3)
     assert rig.supervisor.mode == Mode.HOLDING
     return rig

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
+from nrl_ros.base.settings import changed
 from nrl_ros.robots.safety.commander import (
     CommanderBinding,
     CommandOrigin,
@@ -18,8 +17,8 @@ from nrl_ros.robots.safety.rest import RestWatch
 from nrl_ros.robots.safety.standing import PRESS
 from tests.unit.safety_bench import PERIOD, RESTED, SETTINGS, Rig
 
-VELOCITY = replace(SETTINGS, anchor_gain=0.05, controller='the controller')
-POSITION = replace(VELOCITY, anchor_gain=0.0)
+VELOCITY = changed(SETTINGS, {'anchor_gain': 0.05, 'controller': 'the controller'})
+POSITION = changed(VELOCITY, {'anchor_gain': 0.0})
 
 
 def watch(speeds: list[float], reported: float | None = None) -> RestWatch:
@@ -105,7 +104,7 @@ def test_a_stop_of_an_arm_that_moves_is_no_rest(made_with) -> None:  # type: ign
 
 
 def test_a_dry_run_says_that_nothing_is_commanded() -> None:
-    rig = Runaway(replace(VELOCITY, dry_run=True, controller=''))
+    rig = Runaway(changed(VELOCITY, {'dry_run': True, 'controller': ''}))
     said = rig.go_on(40)
     assert not rig.velocity[1] and rig.velocity[0] == Runaway.speed
     assert 'this is a dry run' in said[-1][2]
@@ -115,7 +114,7 @@ def test_a_dry_run_says_that_nothing_is_commanded() -> None:
 
 
 def test_without_joint_states_a_stopped_arm_is_commanded_zero_velocity() -> None:
-    rig = Rig(replace(VELOCITY, controller=''))
+    rig = Rig(changed(VELOCITY, {'controller': ''}))
     rig.run(RESTED + 5, 0.5, 0.0)
     verdicts = []
     for _ in range(60):

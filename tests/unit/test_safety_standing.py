@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,18 +10,26 @@ from hypothesis import given
 from hypothesis import settings as tries
 from hypothesis import strategies as st
 
+from nrl_ros.base.settings import changed
 from nrl_ros.robots.safety.commander import CommanderBinding, CommandOrigin, Judgement
-from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings
+from nrl_ros.robots.safety.records import Cause, Mode
 from nrl_ros.robots.safety.rest import RestWatch
+from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.settings.safety import SafetyNodeSettings, loosened
 from tests.unit.safety_bench import PERIOD, RESTED, SETTINGS, Rig
 
 CONTROLLER = 'the controller'
 # Where velocities are commanded, and where positions are.
-VELOCITIES = replace(
-    SETTINGS, anchor_gain=0.05, controller=CONTROLLER, permissions=(CONTROLLER,), settle_s=1.0
+VELOCITIES = changed(
+    SETTINGS,
+    {
+        'anchor_gain': 0.05,
+        'controller': CONTROLLER,
+        'permissions': (CONTROLLER,),
+        'settle_s': 1.0,
+    },
 )
-POSITIONS = replace(VELOCITIES, anchor_gain=0.0)
+POSITIONS = changed(VELOCITIES, {'anchor_gain': 0.0})
 both = pytest.mark.parametrize('settings', [VELOCITIES, POSITIONS], ids=['velocity', 'position'])
 PRESS = 'press the hardware emergency stop'
 
@@ -77,7 +84,7 @@ def test_an_arm_that_moves_at_the_start_is_brought_to_rest(
 def test_in_a_dry_run_nothing_is_commanded_to_an_arm_that_moves(
     settings: SupervisorSettings,
 ) -> None:
-    arm = Runaway(replace(settings, dry_run=True))
+    arm = Runaway(changed(settings, {'dry_run': True}))
     arm.permit()
     assert arm.go_on(20).velocity is None
 

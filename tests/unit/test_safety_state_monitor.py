@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 
+from nrl_ros.base.settings import changed
 from nrl_ros.robots.safety.announcer import Announcer, without_numbers
 from nrl_ros.robots.safety.records import Cause, Mode
 from nrl_ros.robots.safety.state_monitor import StateMonitor, unit_question
 from tests.unit.safety_bench import SETTINGS, Rig, limits_of
 
-WAITS = replace(SETTINGS, state_topic='/joint_states', state_skew_s=0.5, settle_s=0.205)
+WAITS = changed(SETTINGS, {'state_topic': '/joint_states', 'state_skew_s': 0.5, 'settle_s': 0.205})
 
 
 def waits(rig: Rig, seconds: float, rate: float, **state: Any) -> list[str]:
@@ -152,7 +152,7 @@ def test_a_joint_that_slides_is_told_in_metres() -> None:
 
 
 def test_a_stop_says_the_cause_as_waiting_does() -> None:
-    rig = Rig(replace(WAITS, settle_s=0.0))
+    rig = Rig(changed(WAITS, {'settle_s': 0.0}))
     rig.run(1)
     rig.run(20, 1.0, 1.0)
     for _ in range(40):
@@ -163,7 +163,7 @@ def test_a_stop_says_the_cause_as_waiting_does() -> None:
 
 
 def test_stamps_that_run_back_all_the_time_stop_it_and_are_said() -> None:
-    rig = Rig(replace(WAITS, settle_s=0.0))
+    rig = Rig(changed(WAITS, {'settle_s': 0.0}))
     rig.run(1)
     rig.run(20, 0.1, 0.1)
     for tick in range(100):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
-from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +12,24 @@ import numpy as np
 import pytest
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.settings import changed, load
+from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.safety.braking import Limited
 from nrl_ros.robots.safety.motion import Motion, MotionFilter
-from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings
+from nrl_ros.robots.safety.records import Cause, Mode
+from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.supervisor import Supervisor
-from tests.unit.safety_bench import FAST, GUARD, INSIDE, PERIOD, RESTED, SETTINGS, Rig, Wall
+from tests.unit.safety_bench import (
+    FAST,
+    GUARD,
+    INSIDE,
+    PERIOD,
+    RESTED,
+    SETTINGS,
+    Rig,
+    Wall,
+    settings_of,
+)
 from tests.unit.safety_bench import limits_of as limits
 
 
@@ -331,7 +343,7 @@ def test_an_arm_that_has_not_been_moved_begins_anew(fault: Callable[[Rig], None]
 
 def test_nothing_is_commanded_before_all_has_come_in_time_for_a_while() -> None:
     """A period is 0.01 s; joint states are too old after eleven."""
-    rig = Rig(replace(SETTINGS, settle_s=0.205))
+    rig = Rig(changed(SETTINGS, {'settle_s': 0.205}))
     verdict = rig.run(15, 1.0, 1.0)
     assert (verdict.mode, verdict.position) == (Mode.WAITING, None)
     settling = 'all has come in time for 0.14 s, expected 0.205 s (watchdog.settle_s)'
@@ -391,7 +403,7 @@ def test_an_arm_that_does_not_follow_is_stopped() -> None:
 
 def test_a_dry_run_tells_what_would_come_next_from_where_the_arm_is() -> None:
     """The arm stands, then somebody moves it: neither is an error, and nothing runs ahead."""
-    rig = Rig(replace(SETTINGS, dry_run=True))
+    rig = Rig(changed(SETTINGS, {'dry_run': True}))
     rig.run(1)
     for tick in range(100):
         place = np.array([0.01 * max(tick - 50, 0), 0.0])
@@ -406,7 +418,7 @@ def test_a_dry_run_tells_what_would_come_next_from_where_the_arm_is() -> None:
 
 def test_a_dry_run_shows_no_velocity_without_a_stop() -> None:
     """Somebody moves the arm at once to where the velocity that is shown has no room."""
-    rig = Rig(replace(SETTINGS, dry_run=True), hard_limits=FAST)
+    rig = Rig(changed(SETTINGS, {'dry_run': True}), hard_limits=FAST)
     rig.run(1)
     for place in [0.0] * 20 + [1.96, 1.99, 2.0]:
         rig.state(position=[place, 0.0], velocity=[0.0, 0.0])
@@ -444,7 +456,7 @@ def test_an_arm_that_comes_back_in_time_is_not_stopped() -> None:
 
 
 def test_a_lost_heartbeat_stops() -> None:
-    rig = Rig(SupervisorSettings(heartbeat_timeout_s=0.045))
+    rig = Rig(settings_of(heartbeat_timeout_s=0.045))
     assert 'no heartbeat' in rig.run(1).text
     rig.supervisor.on_heartbeat(rig.now)
     assert rig.run(1).mode == Mode.HOLDING
@@ -467,7 +479,7 @@ def test_no_heartbeat_is_asked_for_by_default() -> None:
 
 
 def test_an_arm_waits_for_its_permissions() -> None:
-    rig = Rig(SupervisorSettings(permissions=('program', 'speed')))
+    rig = Rig(settings_of(permissions=('program', 'speed')))
     assert rig.run(1).text == 'no permission of program, speed'
     rig.supervisor.on_permission(rig.now, 'program', True)
     assert rig.run(1).mode == Mode.WAITING
@@ -676,7 +688,7 @@ def test_a_filter_that_leaves_its_limits_is_a_stop(position: float, velocity: fl
 
     rig = Rig()
     rig.filter = Faulty(limits(), PERIOD)
-    rig.supervisor = Supervisor(SupervisorSettings(), rig.filter)
+    rig.supervisor = Supervisor(settings_of(), rig.filter)
     rig.run(1)
     rig.run(12, 1.0, -1.0)
     rig.filter.faulty = True
@@ -694,7 +706,7 @@ def test_a_wall_is_reported_and_counted() -> None:
 
 def test_an_anchored_reference_follows_the_arm() -> None:
     """An arm that does 98 % of what it is told, for 20 s; without an anchor it would be 0.2 off."""
-    rig = Rig(SupervisorSettings(anchor_gain=0.1), limits=limits(1))
+    rig = Rig(settings_of(anchor_gain=0.1), limits=limits(1))
     rig.run(1)
     arm = 0.0
     for tick in range(2000):
@@ -719,14 +731,14 @@ def test_the_bound_on_standstill_is_detection_two_periods_and_braking() -> None:
 @pytest.mark.parametrize(
     ('fields', 'text'),
     [
-        ({'state_timeout_s': 0.0}, 'state_timeout_s must be positive, received 0.0'),
-        ({'command_timeout_s': math.nan}, 'command_timeout_s must be positive'),
-        ({'state_skew_s': math.inf}, 'state_skew_s must be positive'),
-        ({'tracking_error_rad': -1.0}, 'tracking_error_rad must be positive'),
-        ({'position_tolerance_rad': -1.0}, 'position_tolerance_rad must be at least 0'),
-        ({'velocity_factor': 0.9}, 'velocity_factor must be at least 1'),
-        ({'heartbeat_timeout_s': -0.1}, 'heartbeat_timeout_s must be at least 0'),
-        ({'anchor_gain': 1.1}, 'anchor_gain must be at most 1'),
+        ({'state_timeout_s': 0.0}, 'state_timeout_s: .* greater than 0 .received 0.0'),
+        ({'command_timeout_s': math.nan}, 'command_timeout_s: .* finite number'),
+        ({'state_skew_s': math.inf}, 'state_skew_s: .* finite number'),
+        ({'tracking_error_rad': -1.0}, 'tracking_error_rad: .* greater than 0'),
+        ({'position_tolerance_rad': -1.0}, 'position_tolerance_rad: .* equal to 0'),
+        ({'velocity_factor': 0.9}, 'velocity_factor: .* equal to 1'),
+        ({'heartbeat_timeout_s': -0.1}, 'heartbeat_timeout_s: .* equal to 0'),
+        ({'anchor_gain': 1.1}, 'anchor_gain: .* equal to 1'),
     ],
 )
 def test_settings_out_of_range_are_refused(fields: dict[str, float], text: str) -> None:
@@ -735,7 +747,7 @@ def test_settings_out_of_range_are_refused(fields: dict[str, float], text: str) 
 
 
 def test_a_supervisor_that_does_not_fit_its_filter_is_refused() -> None:
-    settings = SupervisorSettings()
+    settings = settings_of()
     with pytest.raises(ConfigError, match='one arm'):
         Supervisor(settings, MotionFilter(limits(), PERIOD, arms=2))
     with pytest.raises(ConfigError, match='joint_2'):
@@ -757,6 +769,20 @@ def test_the_page_names_every_mode_cause_setting_and_counter() -> None:
     page = Path(__file__).resolve().parents[2] / 'docs/safety.md'
     named = set(re.findall(r'`([^`\n]+)`', page.read_text(encoding='utf-8')))
     wanted = {member.name for kind in (Mode, Cause) for member in kind}
-    wanted |= {field.name for field in fields(SupervisorSettings)}
+    wanted |= set(SupervisorSettings.model_fields)
     wanted |= {name for name in Rig().counters if not name.startswith('stop_')}
     assert not wanted - named
+
+
+def test_every_limit_of_the_supervisor_is_one_of_the_robots_description() -> None:
+    """And is declared once: the description has the supervisor's own defaults and ranges."""
+    connections = {'anchor_gain', 'dry_run', 'permissions', 'state_topic', 'controller'}
+    limits_of_all = set(SupervisorSettings.model_fields) - connections
+    watchdog = RobotDescription().watchdog
+    for name in limits_of_all:
+        value = getattr(SupervisorSettings(), name)
+        assert getattr(watchdog, name) == value
+        told = load(RobotDescription, {f'watchdog.{name}': 2.0 * value + 1.0}, source='x')
+        assert getattr(told.watchdog, name) == 2.0 * value + 1.0
+        with pytest.raises(ConfigError, match=f'watchdog.{name}: .*received -1'):
+            load(RobotDescription, {f'watchdog.{name}': -1.0}, source='x')

@@ -8,13 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.errors import ConfigError, ShapeError
+from nrl_ros.base.errors import ConfigError, ShapeError, closest
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.source import load_mujoco
 from nrl_ros.robots.arm.sweep import by_command, sweep_of_each
-from nrl_ros.robots.arm.urdf import suggestion
 
 # Largest distance of interest.
 FAR_M = 0.25
@@ -52,7 +51,7 @@ class Clearance:
         self._touching = {frozenset(pair) for pair in touching}
         links = [model.mj.body(number).name for number in range(model.mj.nbody)]
         for name in sorted({name for pair in touching for name in pair} - set(links)):
-            raise ConfigError(f'touching: the model has no link {name!r}{suggestion(name, links)}')
+            raise ConfigError(f'touching: the model has no link {name!r}{closest(name, links)}')
         self._always: list[tuple[str, str]] = []
         self._pairs = self._near(model, self._candidates())
 

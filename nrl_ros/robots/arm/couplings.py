@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.errors import ConfigError, closest
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.source import load_mujoco
-from nrl_ros.robots.arm.urdf import suggestion
 
 
 class Follower(NamedTuple):
@@ -188,7 +187,7 @@ def check_wanted(
             )
         if name not in known:
             raise ConfigError(
-                f'the model has no joint that moves the tool {name!r}{suggestion(name, known)}'
+                f'the model has no joint that moves the tool {name!r}{closest(name, known)}'
             )
     if not names or len(set(names)) != len(names):
         raise ConfigError(f'joints must be named once each, received {list(names)}')

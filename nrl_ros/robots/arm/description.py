@@ -7,16 +7,16 @@ stand in the names: rad, rad/s, rad/s^2, m, s, Hz.
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from nrl_ros.base.config_files import dotted, find_config, read_yaml
+from nrl_ros.base.config_files import find_config, read_yaml
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.settings import Settings, load
+from nrl_ros.base.settings import Settings, dotted, load
 from nrl_ros.robots.arm.model_files import known_models, locate
+from nrl_ros.robots.safety.settings import WatchdogSettings
 
 Numbers = tuple[float, ...]
 Point = tuple[float, float, float]
@@ -87,34 +87,9 @@ class ControlGroup(Settings):
     )
 
 
-class WatchdogGroup(Settings):
-    """When the arm is stopped; times on the steady clock."""
+class WatchdogGroup(WatchdogSettings):
+    """When the arm is held or stopped, and topics that have a say in it."""
 
-    command_timeout_s: float = Field(
-        0.12, gt=0, description='Age at which a command is not followed any more: ramp to zero'
-    )
-    state_timeout_s: float = Field(0.1, gt=0, description='Age of the joint states: stop')
-    state_skew_s: float = Field(
-        0.5,
-        gt=0,
-        description='States and commands whose stamp is older, or from the future, are refused',
-    )
-    tracking_error_rad: float = Field(
-        0.1, gt=0, description='Distance between command and measurement: stop'
-    )
-    tracking_time_s: float = Field(0.1, gt=0, description='after this long')
-    max_tick_gap_s: float = Field(
-        0.1, gt=0, description='Time between two periods of the safety node: stop'
-    )
-    settle_s: float = Field(
-        1.0,
-        ge=0,
-        description='Joint states and periods must have come in time for so long before the arm '
-        'is commanded for the first time',
-    )
-    heartbeat_timeout_s: float = Field(
-        0.0, ge=0, description='Dead man: stop without heartbeat for this long; 0: not used'
-    )
     running_topic: str = Field(
         '', description="std_msgs/Bool that must be true, as UR's robot_program_running"
     )
@@ -143,17 +118,6 @@ class RobotDescription(Settings):
     workspace: WorkspaceGroup = WorkspaceGroup()
     control: ControlGroup = ControlGroup()
     watchdog: WatchdogGroup = WatchdogGroup()
-
-    @model_validator(mode='after')
-    def _finite(self) -> RobotDescription:
-        for group in (self, self.limits, self.workspace, self.control, self.watchdog):
-            for name in type(group).model_fields:
-                value = getattr(group, name)
-                items = value.values() if isinstance(value, dict) else value
-                items = items if isinstance(value, (tuple, dict)) else (value,)
-                if not all(math.isfinite(item) for item in items if isinstance(item, float)):
-                    raise ValueError(f'{name} must be finite, received {value}')
-        return self
 
     @model_validator(mode='after')
     def _longer_than_a_period(self) -> RobotDescription:

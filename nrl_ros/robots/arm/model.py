@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.errors import ConfigError, closest
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm import urdf
 from nrl_ros.robots.arm.couplings import (
@@ -228,7 +228,7 @@ def _find_place(mj: Any, name: str) -> tuple[bool, int]:
         return True, sites.index(name)
     if name and name in bodies:
         return False, bodies.index(name)
-    known = urdf.suggestion(name, [*sites, *bodies])
+    known = closest(name, [*sites, *bodies])
     raise ConfigError(f'the model has no site or body {name!r}{known}')
 
 
@@ -281,7 +281,7 @@ def _check_held(
                 raise ConfigError(f'joint {name!r} has several axes: it can be held at 0 alone')
             continue
         if name not in scalar:
-            known = urdf.suggestion(name, [*scalar, *rigid])
+            known = closest(name, [*scalar, *rigid])
             raise ConfigError(f'held: the model has no joint {name!r}{known}')
         if scalar[name] in followers:
             raise ConfigError(f'joint {name!r} follows another (mimic) and cannot be held')

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Iterable
 from typing import NamedTuple
 from xml.etree import ElementTree
 
-from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.errors import ConfigError, closest
 
 Element = ElementTree.Element
 _KINDS = ('revolute', 'continuous', 'prismatic', 'fixed', 'planar', 'floating')
@@ -99,14 +97,6 @@ def root_link(joints: dict[str, Joint], root: Element) -> str:
     return next(name for name in links if name not in children)
 
 
-def suggestion(name: str, known: Iterable[str]) -> str:
-    """What to say of a name that is not there."""
-    known = [each for each in known if each]
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    hint = f', did you mean {close[0]!r}?' if close else ''
-    return f'{hint} (known: {", ".join(known) or "none"})'
-
-
 def _names(elements: list[Element], what: str) -> list[str]:
     names = [element.get('name', '') for element in elements]
     if '' in names:
@@ -123,7 +113,7 @@ def _end(element: Element, name: str, end: str, links: list[str]) -> str:
     if link not in links:
         raise ConfigError(
             f'joint {name!r} of the URDF has the {end} link {link!r}, which is not there'
-            f'{suggestion(link, links)}'
+            f'{closest(link, links)}'
         )
     return link
 
@@ -181,7 +171,7 @@ def _check_mimic(element: Element, name: str, names: list[str]) -> None:
         leader = mimic.get('joint', '')
         raise ConfigError(
             f'joint {name!r} of the URDF mimics {leader!r}, which is no joint of it'
-            f'{suggestion(leader, names)}'
+            f'{closest(leader, names)}'
         )
 
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from nrl_ros.robots.safety.continuity import Continuity
 from nrl_ros.robots.safety.limits import JointLimits
 from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator
-from nrl_ros.robots.safety.records import Cause, SupervisorSettings, finite_row
+from nrl_ros.robots.safety.records import Cause, finite_row
 from nrl_ros.robots.safety.rest import RestWatch
+from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.state_monitor import StateMonitor, unit_question
 
 Array = NDArray[Any]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.robots.safety.limits import JointLimits
-from nrl_ros.robots.safety.records import SupervisorSettings
+from nrl_ros.robots.safety.settings import SupervisorSettings
 
 Array = NDArray[Any]
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from nrl_ros.robots.safety.inbox import Inbox
 from nrl_ros.robots.safety.outbox import Outbox
-from nrl_ros.robots.safety.records import Mode, SupervisorSettings
+from nrl_ros.robots.safety.records import Mode
+from nrl_ros.robots.safety.settings import SupervisorSettings
 
 PRESS = 'press the hardware emergency stop'
 

@@ -15,8 +15,9 @@ from nrl_ros.robots.safety.inbox import Command, Inbox
 from nrl_ros.robots.safety.limits import JointLimits
 from nrl_ros.robots.safety.motion import MotionFilter
 from nrl_ros.robots.safety.outbox import Outbox
-from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.robots.safety.records import Cause, Mode, Verdict
 from nrl_ros.robots.safety.response import Response
+from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.standing import Standing
 
 Array = NDArray[Any]
