@@ -8,6 +8,7 @@ each.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,10 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import Float32, Int32, StepResult
-from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.interfaces import Drawn, Environment, Rollout
 from nrl_ros.environments.options import parse
 from nrl_ros.robots.arm.episode import ReachEpisodes
+from nrl_ros.robots.arm.picture import draw_reaches, reaches_of
 from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import ReachSettings
@@ -114,6 +116,25 @@ class ArmBridge:
 
     def close(self) -> None:
         """Nothing is held."""
+
+    def pose(self) -> dict[str, Array]:
+        """See Depictable: positions of the joints [B, J, rad] and targets [B, 3, m]."""
+        return {'position': self.plant.position.copy(), 'target': self.episodes.target.copy()}
+
+    def draw(self, before: Rollout, after: Rollout, folder: str) -> Drawn:
+        """See Depictable: ``reaching.png`` and ``reaching.gif``."""
+        files = Path(folder) / 'reaching.png', Path(folder) / 'reaching.gif'
+        untrained, trained = (
+            reaches_of(
+                self.robot,
+                rollout,
+                period_s=self.spec.control_period_s,
+                success_radius_m=self._options.episode.success_radius_m,
+            )
+            for rollout in (before, after)
+        )
+        draw_reaches(untrained, trained, *files)
+        return Drawn('the arm reaching', tuple(map(str, files)))
 
     def snapshot(self) -> dict[str, Any]:
         """See Snapshottable."""

@@ -140,7 +140,8 @@ class EnvSpec:
         observation_high: upper bounds [O]; empty means unbounded.
         control_period_s: time between two steps [s]; 0 when it has no meaning.
         max_episode_steps: steps after which an episode is truncated; 0 when unknown.
-        metrics: names of the figures that StepResult.metrics holds, such as a final distance.
+        metrics: names of the figures that StepResult.metrics holds, such as a final distance; what
+            their names say of them: ``environments/figures.py``.
         manifest: what each number of observation and action means, with names, units and scales;
             a policy learned under one manifest is not used under another; empty: not said.
     """

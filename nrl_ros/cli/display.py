@@ -6,6 +6,7 @@ import math
 import os
 import sys
 import time
+from collections.abc import Mapping
 from typing import IO, Any, Protocol, cast
 
 from rich.console import Console, RenderableType
@@ -16,7 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from nrl_ros.cli.progress import Progress
+from nrl_ros.cli.progress import FIGURE_EPISODES, Progress
 
 _BARS = '▁▂▃▄▅▆▇█'
 _SPARK_WIDTH = 40
@@ -180,8 +181,8 @@ def line_of(progress: Progress, wall_time_s: float) -> str:
         f'baseline {number(progress.baseline)}',
         f'|W| {number(progress.weight_norm)}',
     ]
-    if not math.isnan(progress.near):
-        parts.insert(5, f'within 2 cm {100 * progress.near:.0f} %')
+    shares = progress.figures.shares()
+    parts[5:5] = [f'{name} {100 * share:.0f} %' for name, share in shares.items()]
     parts += [f'{name} {value:,}' for name, value in progress.groups.items() if value]
     return '  '.join(parts)
 
@@ -210,19 +211,23 @@ def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableTy
         (' mean of 100 episodes', 'dim'),
     )
     outer.add_row(curve)
-    if not math.isnan(progress.near):
-        outer.add_row(
-            Text.assemble(
-                ('within 2 cm of the target ', 'dim'),
-                (f'{100 * progress.near:.1f} %', 'bold green'),
-                (' of 500 episodes, exploring', 'dim'),
-            )
-        )
+    shares = progress.figures.shares()
+    if shares:
+        outer.add_row(_shares(shares))
     counts = Text('messages ', style='dim')
     for name, value in progress.groups.items():
         counts.append(f' {name} {value:,} ', style='bold yellow' if value else 'dim')
     outer.add_row(counts)
     return Panel(outer, title=title, title_align='left', border_style='cyan', expand=False)
+
+
+def _shares(shares: Mapping[str, float]) -> Text:
+    row = Text()
+    for name, share in shares.items():
+        row.append(f'{name} ', style='dim')
+        row.append(f'{100 * share:.1f} %  ', style='bold green')
+    row.append(f'of {FIGURE_EPISODES} episodes, exploring', style='dim')
+    return row
 
 
 def _bar(progress: Progress, wall_time_s: float) -> RenderableType:

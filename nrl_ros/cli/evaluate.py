@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,8 @@ from nrl_ros.base.errors import NrlError
 from nrl_ros.base.records import AgentInfo, Delivery
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.figures import RecentFigures, shares
+from nrl_ros.environments.interfaces import Depictable, Drawn, Environment, Rollout
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning.learner import Learner
 from nrl_ros.storage.checkpoint import read_checkpoint
@@ -23,17 +27,12 @@ SEED_OFFSET = 1_000_000
 _MOST_STEPS = 20_000
 
 
-# Figure of an episode that tells how far it ended from its target, and radii that are asked for.
-DISTANCE = 'final_distance_m'
-RADII_CM = (5, 2, 1)
-
-
 @dataclass(frozen=True)
 class Score:
     """Returns of greedy episodes, task units [1].
 
     Attributes:
-        within_cm: where there are targets: share of episodes that ended within so many cm.
+        figures: means of what the environment tells of episodes beside their return, by name.
     """
 
     mean: float
@@ -41,13 +40,13 @@ class Score:
     min: float
     max: float
     episodes: int
-    within_cm: dict[int, float] = field(default_factory=dict)
+    figures: dict[str, float] = field(default_factory=dict)
 
     @property
     def success(self) -> str:
-        """As ``99.8 % within 5 cm, ...``; empty without targets."""
+        """As ``99.8 % parked, ...``; empty where nothing tells of success."""
         return ', '.join(
-            f'{100 * share:.1f} % within {radius} cm' for radius, share in self.within_cm.items()
+            f'{100 * share:.1f} % {name}' for name, share in shares(self.figures).items()
         )
 
     def __str__(self) -> str:
@@ -59,27 +58,21 @@ class Score:
         return asdict(self)
 
 
-def score_of(returns: NDArray[np.float64], distance: NDArray[np.float64] | None = None) -> Score:
-    """Mean, spread (standard deviation over episodes), lowest and highest return.
+def score_of(returns: NDArray[np.float64], figures: Mapping[str, float] | None = None) -> Score:
+    """Return mean, spread (standard deviation over episodes), lowest and highest return.
 
     Args:
         returns: of the episodes [N].
-        distance: from their targets at the end [N, m], where there are some.
+        figures: means of their other figures by name, where there are some.
     """
-    within = {} if distance is None else within_cm(distance)
     return Score(
         float(returns.mean()),
         float(returns.std()),
         float(returns.min()),
         float(returns.max()),
         len(returns),
-        within,
+        dict(figures or {}),
     )
-
-
-def within_cm(distance: NDArray[np.float64]) -> dict[int, float]:
-    """Shares of distances [N, m] below each radius."""
-    return {radius: float(np.mean(distance < 0.01 * radius)) for radius in RADII_CM}
 
 
 def evaluate(settings: RunSettings, checkpoint: Path | None, *, episodes: int, seed: int) -> Score:
@@ -112,26 +105,98 @@ def evaluate_snapshot(
     Raises:
         NrlError: the snapshot does not fit the settings, or an episode does not end.
     """
+    with _greedy(settings, snapshot, instances=episodes) as greedy:
+        return score_of(*_first_episodes(greedy.episodes, greedy.learner, seed))
+
+
+class _Greedy(NamedTuple):
+    environment: Environment
+    episodes: Episodes
+    learner: Learner
+
+
+@contextmanager
+def _greedy(
+    settings: RunSettings, snapshot: dict[str, Any] | None, *, instances: int
+) -> Iterator[_Greedy]:
+    """Make an environment and a learner that acts for it without noise; close it at the end."""
     bridge = settings.environment.bridge
-    environment = make_bridge(bridge.name, episodes, dict(bridge.options))
+    environment = make_bridge(bridge.name, instances, dict(bridge.options))
     try:
-        books = Episodes(
+        episodes = Episodes(
             environment,
             agent='evaluation',
             session=1,
             lockstep=True,
             delivery=Delivery.EPISODE,
         )
-        learner = greedy_learner(settings, snapshot, books.info)
-        return score_of(*_first_episodes(books, learner, seed))
+        yield _Greedy(environment, episodes, _greedy_learner(settings, snapshot, episodes.info))
     finally:
         environment.close()
 
 
-def greedy_learner(
+def record(
+    settings: RunSettings, snapshot: dict[str, Any] | None, *, instances: int, seed: int
+) -> Rollout:
+    """Record a greedy rollout of the longest episode, for a picture.
+
+    Args:
+        settings: of the run; its environment is ``Depictable``.
+        snapshot: of the learner; None: the weights that training starts from.
+        instances: B, at least 1.
+        seed: of the environment; the same one gives the same starts.
+
+    Returns:
+        What the environment's ``pose`` gave, by name [T + 1, B, ...].
+    """
+    with _greedy(settings, snapshot, instances=instances) as (environment, episodes, learner):
+        assert isinstance(environment, Depictable)
+        state = episodes.begin(seed)
+        poses = [environment.pose()]
+        for _ in range(episodes.info.spec.max_episode_steps):
+            action = learner.receive(state)
+            assert action is not None
+            state = episodes.advance(action.action).state
+            poses.append(environment.pose())
+    return {name: np.stack([pose[name] for pose in poses]) for name in poses[0]}
+
+
+def draw(
+    settings: RunSettings, checkpoint: Path, folder: Path, *, instances: int, seed: int
+) -> Drawn | None:
+    """Draw what a trained policy does that it did not do before.
+
+    Args:
+        settings: of the run.
+        checkpoint: the learner's.
+        folder: where pictures are written.
+        instances: of each rollout, at least 1.
+        seed: of the environment.
+
+    Returns:
+        What was written; None where the environment cannot draw itself.
+
+    Raises:
+        NrlError: the checkpoint does not fit the settings.
+    """
+    bridge = settings.environment.bridge
+    environment = make_bridge(bridge.name, 1, dict(bridge.options))
+    try:
+        if not isinstance(environment, Depictable):
+            return None
+        before, after = (
+            record(settings, snapshot, instances=instances, seed=seed)
+            for snapshot in (None, read_checkpoint(checkpoint, 'learner'))
+        )
+        return environment.draw(before, after, str(folder))
+    finally:
+        environment.close()
+
+
+def _greedy_learner(
     settings: RunSettings, snapshot: dict[str, Any] | None, info: AgentInfo
 ) -> Learner:
-    """A learner that acts without noise for an agent; without a snapshot, an untrained one."""
+    """Make a learner that acts without noise; without a snapshot, an untrained one."""
     learner = Learner(settings.learner.core())
     if snapshot is not None:
         learner.restore(snapshot)
@@ -141,30 +206,29 @@ def greedy_learner(
 
 
 def _first_episodes(
-    books: Episodes, learner: Learner, seed: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-    """Return, and distance from the target, of the first episode of every instance.
+    episodes: Episodes, learner: Learner, seed: int
+) -> tuple[NDArray[np.float64], dict[str, float]]:
+    """Return returns [N], and means of all other figures, of the first episode of each instance.
 
     Later ones would favour short episodes.
     """
-    names = books.info.spec.metrics
-    returns = np.full(books.info.spec.instances, np.nan)
-    distance = np.full_like(returns, np.nan) if DISTANCE in names else None
-    state = books.begin(seed)
-    limit = books.info.spec.max_episode_steps
+    spec = episodes.info.spec
+    returns = np.full(spec.instances, np.nan)
+    figures = RecentFigures(spec.instances)
+    state = episodes.begin(seed)
+    limit = spec.max_episode_steps
     for _ in range(limit + 1 if limit else _MOST_STEPS):
         action = learner.receive(state)
         assert action is not None
-        advance = books.advance(action.action)
+        advance = episodes.advance(action.action)
         state = advance.state
         if advance.ends is not None:
             first = advance.ends.episode == 0
-            ended = advance.ends.instance[first]
-            returns[ended] = advance.ends.episode_return[first]
-            if distance is not None and advance.ends.metrics is not None:
-                distance[ended] = advance.ends.metrics[first, names.index(DISTANCE)]
+            returns[advance.ends.instance[first]] = advance.ends.episode_return[first]
+            if advance.ends.metrics is not None:
+                figures.add(spec.metrics, advance.ends.metrics[first])
             if not np.isnan(returns).any():
-                return returns, distance
+                return returns, figures.means()
     raise NrlError(
         f'an episode did not end within {limit or _MOST_STEPS} steps: nothing to measure a policy '
         'by; limit them (bridge.options.max_episode_steps of gymnasium), or train with --episodes 0'

@@ -11,7 +11,7 @@ import numpy as np
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
-from nrl_ros.cli.evaluate import DISTANCE
+from nrl_ros.base.records import Ending
 from nrl_ros.cli.metrics import ENDINGS, EpisodeRow
 from nrl_ros.cli.progress import Progress
 from nrl_ros.ros import conversion, names, qos
@@ -97,11 +97,10 @@ class Monitor(Node):  # type: ignore[misc]
             )
         ]
         self._progress.add_returns(int(steps[-1]), returns)
-        if DISTANCE in message.metric_name:
-            count = len(message.metric_name)
-            self._progress.add_distances(
-                message.metric[list(message.metric_name).index(DISTANCE) :: count]
-            )
+        if message.metric_name:
+            figures = np.reshape(message.metric, (len(returns), -1))
+            told = np.asarray(message.ending) != Ending.ABORTED
+            self._progress.figures.add(message.metric_name, figures[told])
         self._progress.steps = max(self._progress.steps, int(steps[-1]))
         self._progress.moving = True
         self._record(rows)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nrl_ros.environments.figures import RecentFigures
+
 _RECENT = 100
-_RECENT_DISTANCES = 500
-_NEAR_M = 0.02
+FIGURE_EPISODES = 500
 _CURVE_POINTS = 600
 
 PROGRESS = (
@@ -62,6 +63,8 @@ class Progress:
         curve: total steps and mean return of the last 100 episodes, thinned out.
         counters: by node, then by name.
         restored: those that a node began with, from a checkpoint.
+        figures: of the last 500 episodes, as the environment names them; aborted ones not among
+            them.
     """
 
     target_steps: int = 0
@@ -85,8 +88,8 @@ class Progress:
     curve: list[tuple[int, float]] = field(default_factory=list)
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     restored: dict[str, dict[str, int]] = field(default_factory=dict)
+    figures: RecentFigures = field(default_factory=lambda: RecentFigures(FIGURE_EPISODES))
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
-    _distances: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT_DISTANCES))
     _stride: int = 1
     _offered: int = 0
 
@@ -94,17 +97,6 @@ class Progress:
     def mean_return(self) -> float:
         """Of the last 100 episodes; NaN before the first."""
         return sum(self._recent) / len(self._recent) if self._recent else math.nan
-
-    @property
-    def near(self) -> float:
-        """Share of the last 500 episodes that ended within 2 cm; NaN where there are no targets."""
-        if not self._distances:
-            return math.nan
-        return sum(value < _NEAR_M for value in self._distances) / len(self._distances)
-
-    def add_distances(self, distances: Iterable[float]) -> None:
-        """Take in how far from their targets episodes ended [m]."""
-        self._distances.extend(distances)
 
     @property
     def share_done(self) -> float:

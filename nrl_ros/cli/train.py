@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from nrl_ros.base.errors import NrlError
 from nrl_ros.cli.display import make_display, number, warn
-from nrl_ros.cli.evaluate import SEED_OFFSET, Score, evaluate
+from nrl_ros.cli.evaluate import SEED_OFFSET, Score, draw, evaluate
 from nrl_ros.cli.metrics import METRICS, Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.plan import Plan, TrainOptions, make_plan
@@ -23,10 +23,9 @@ from nrl_ros.cli.runs import newest
 from nrl_ros.cli.watch import Outcome, Watch
 from nrl_ros.ros.security import initialise, refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
-from nrl_ros.storage.checkpoint import read_checkpoint
 
-# Targets of the picture that an arm's training ends with.
-_PICTURE_ARMS = 500
+# Of the picture of the policy at work that a training ends with.
+_PICTURE_INSTANCES = 500
 # Nothing worth measuring, or no time to.
 _UNFIT = (1, 128 + signal.SIGTERM, 128 + signal.SIGHUP)
 
@@ -49,8 +48,8 @@ def train(options: TrainOptions, console: Console) -> int:
     say.print(f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={domain}', soft_wrap=True)
     before = _score(plan, options, plan.start if plan.resumed is None else None)
     if before is not None:
-        near = f', {before.success}' if before.success else ''
-        say.print(f'untrained policy: {before}{near} ({before.episodes} greedy episodes)')
+        success = f', {before.success}' if before.success else ''
+        say.print(f'untrained policy: {before}{success} ({before.episodes} greedy episodes)')
     with Signals() as signals:
         return _watched(plan, options, console, signals, before)
 
@@ -74,7 +73,7 @@ def _watched(
         with signals.skipping():
             _draw(plan, console)
             if last is not None and options.episodes:
-                _draw_reaches(plan, last, console)
+                _draw_policy(plan, last, console)
     except OSError as error:
         warn(console, f'{error.filename or plan.run.folder} was not written: {error.strerror}')
     _report(plan, outcome, progress, console)
@@ -187,20 +186,14 @@ def _draw(plan: Plan, console: Console) -> None:
         warn(console, f'no learning curve: {error}')
 
 
-def _draw_reaches(plan: Plan, checkpoint: Path, console: Console) -> None:
-    """Of an arm: what it does now that it could not before."""
-    if plan.settings.environment.bridge.name != 'arm':
-        return
-    from nrl_ros.cli.reaching_picture import draw_reaches, record_reaches
-
+def _draw_policy(plan: Plan, checkpoint: Path, console: Console) -> None:
+    """Show what the policy does now that it did not before, where the environment can."""
     seed = plan.settings.environment.seed + SEED_OFFSET
-    before, after = (
-        record_reaches(plan.settings, snapshot, arms=_PICTURE_ARMS, seed=seed)
-        for snapshot in (None, read_checkpoint(checkpoint, 'learner'))
-    )
-    picture, animation = plan.run.folder / 'reaching.png', plan.run.folder / 'reaching.gif'
-    draw_reaches(before, after, picture, animation)
-    console.print(f'the arm reaching: {picture}, {animation}', soft_wrap=True, highlight=False)
+    folder = plan.run.folder
+    drawn = draw(plan.settings, checkpoint, folder, instances=_PICTURE_INSTANCES, seed=seed)
+    if drawn is not None:
+        files = ', '.join(drawn.files)
+        console.print(f'{drawn.title}: {files}', soft_wrap=True, highlight=False)
 
 
 def _report(plan: Plan, outcome: Outcome, progress: Progress, console: Console) -> None:

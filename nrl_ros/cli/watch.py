@@ -39,7 +39,7 @@ class Outcome:
     """How the nodes ended.
 
     Attributes:
-        ended: finished, interrupted, failed, or of an arm aborted.
+        ended: finished, interrupted, failed, or aborted: the last episode was stopped from outside.
         code: exit code of the command.
         seconds: from the start of the nodes to their end.
         training_s: from the first to the last step.

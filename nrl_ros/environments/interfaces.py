@@ -1,12 +1,14 @@
 """What an environment promises: a batch of instances of a task, or a robot that does not wait.
 
 Everything that can be trained on implements ``Environment``. A robot implements ``LiveEnvironment``
-as well; what can be continued bit for bit from a checkpoint implements ``Snapshottable``.
+as well; what can be continued bit for bit from a checkpoint implements ``Snapshottable``; what can
+draw its instances at work implements ``Depictable``.
 """
 
 from __future__ import annotations
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,5 +101,44 @@ class Snapshottable(Protocol):
 
         Raises:
             CheckpointError: the snapshot is not one of this environment.
+        """
+        ...
+
+
+# What ``Depictable.pose`` gave at the start and after each of T steps, by name [T + 1, B, ...].
+Rollout = Mapping[str, Array]
+
+
+class Drawn(NamedTuple):
+    """Pictures that were written.
+
+    Attributes:
+        title: says what they show, as a line of the command's output begins.
+        files: their paths.
+    """
+
+    title: str
+    files: tuple[str, ...]
+
+
+@runtime_checkable
+class Depictable(Protocol):
+    """An environment that can draw what a policy does with it.
+
+    A command records greedy rollouts of the untrained and the trained policy, from the same starts,
+    and has both drawn; what they look like is known to the environment alone.
+    """
+
+    def pose(self) -> dict[str, Array]:
+        """Return what a picture needs of the newest state, by name [B, ...]; copies."""
+        ...
+
+    def draw(self, before: Rollout, after: Rollout, folder: str) -> Drawn:
+        """Write pictures of two rollouts into a folder.
+
+        Args:
+            before: of the untrained policy.
+            after: of the trained policy.
+            folder: exists.
         """
         ...

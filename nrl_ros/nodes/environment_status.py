@@ -12,6 +12,7 @@ import numpy as np
 from rclpy.duration import Duration
 
 from nrl_ros.environments.episodes import EpisodeEnds, Episodes
+from nrl_ros.environments.figures import RecentFigures
 from nrl_ros.nodes.progress_line import Figures, progress_line
 from nrl_ros.ros import conversion
 from nrl_ros.ros.interfaces import EnvStatus
@@ -36,7 +37,7 @@ class EnvironmentReports:
         self._episodes, self._report, self._status = episodes, report, status
         self._ends: list[EpisodeEnds] = []
         self._recent: deque[float] = deque(maxlen=_RECENT_EPISODES)
-        self._metrics: dict[str, deque[float]] = {}
+        self._figures = RecentFigures(_RECENT_EPISODES)
         self._rate = self._told = (time.monotonic(), episodes.total_steps)
 
     def ended(self, ends: EpisodeEnds) -> None:
@@ -50,9 +51,9 @@ class EnvironmentReports:
         ends, self._ends = self._ends, []
         message = conversion.report_to_msg(self._episodes.info, ends, stamp_ns)
         self._recent.extend(message.episode_return)
-        for column, name in enumerate(message.metric_name):
-            recent = self._metrics.setdefault(name, deque(maxlen=_RECENT_EPISODES))
-            recent.extend(message.metric[column :: len(message.metric_name)])
+        if message.metric_name:
+            values = np.reshape(message.metric, (len(message.episode_return), -1))
+            self._figures.add(message.metric_name, values)
         self._report.publish(message)
 
     def progress(self, counters: Counter[str]) -> str:
@@ -68,7 +69,7 @@ class EnvironmentReports:
                 episodes=episodes.total_episodes,
                 steps_per_second=(episodes.total_steps - steps) / max(now - then, 1e-9),
                 mean_return=_mean(self._recent),
-                metrics={name: _mean(values) for name, values in self._metrics.items()},
+                metrics=self._figures.means(),
                 counters={**counters, 'aborted': episodes.aborted},
             )
         )

@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nrl_ros.environments.figures import figure_text
+
 
 @dataclass(frozen=True)
 class Figures:
@@ -17,7 +19,7 @@ class Figures:
         steps_per_second: since the last line.
         mean_return: of the last 100 episodes; NaN before the first.
         metrics: further figures of episodes by name, means of the last 100, such as
-            ``final_distance_m`` or ``success``.
+            ``final_distance_m`` or ``is_success``.
         counters: by name; those that are zero are left out.
     """
 
@@ -37,7 +39,7 @@ def progress_line(figures: Figures) -> str:
         f'{figures.steps_per_second:,.0f} steps/s',
     ]
     means = {'return': figures.mean_return, **figures.metrics}
-    known = [f'{name} {value:,.4g}' for name, value in means.items() if not math.isnan(value)]
+    known = [figure_text(name, value) for name, value in means.items() if not math.isnan(value)]
     if known:
         parts.append(f'last 100 episodes: {", ".join(known)}')
     counted = [f'{name} {value:,}' for name, value in figures.counters.items() if value]

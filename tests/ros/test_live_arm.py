@@ -254,7 +254,13 @@ class TestLearning:
             lambda: sum(list(r.ending).count(Ending.TRUNCATED) for r in reports) >= 2,
             'two episodes',
         )
-        assert list(reports[0].metric_name) == ['final_distance_m', 'nearest_m']
+        assert list(reports[0].metric_name) == [
+            'final_distance_m',
+            'nearest_m',
+            'is_within_5_cm',
+            'is_within_2_cm',
+            'is_within_1_cm',
+        ]
         for report in reports:
             whole = np.array(report.ending) == Ending.TRUNCATED
             assert set(np.array(report.ending)[~whole]) <= {Ending.ABORTED}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     # The compiled bookkeeping lies beside the other kernels.
     'nrl_ros/environments/books.py': {'nrl_ros.learning.kernels'},
     'nrl_ros/experiments/ray_engine.py': {'ray'},
+    # What an arm draws of itself; imported when it does.
+    'nrl_ros/robots/arm/picture.py': {'matplotlib', 'mpl_toolkits'},
     # What an arm's environment says of itself.
     'nrl_ros/cli/arm_watch.py': {'diagnostic_msgs'},
     'nrl_ros/cli/arm_standby.py': {'sensor_msgs'},
@@ -163,3 +166,12 @@ def test_the_check_sees_what_it_should(
     path = tmp_path / 'x.py'
     path.write_text(source)
     assert {name for name in imports(path) if not allowed(name, ROOMS[room])} == found
+
+
+@pytest.mark.parametrize(
+    'file', ['progress', 'display', 'train', 'evaluate', 'monitor', 'metrics', 'plan', 'watch']
+)
+def test_what_serves_every_task_does_not_speak_of_arms(file: str) -> None:
+    """What a robot shows of itself comes from its environment."""
+    text = (ROOT / f'nrl_ros/cli/{file}.py').read_text()
+    assert not re.findall(r"\barms?\b|\breach\w*|\bwithin \d|'final_distance_m'", text)

@@ -21,8 +21,9 @@ from nrl_ros.nodes.progress_line import Figures, progress_line
             '12,345 steps, 67 episodes, 1,234 steps/s; last 100 episodes: return 123.5',
         ),
         (
-            {'mean_return': -0.5, 'metrics': {'success': 0.8, 'final_distance_m': math.nan}},
-            '12,345 steps, 67 episodes, 1,234 steps/s; last 100 episodes: return -0.5, success 0.8',
+            {'mean_return': -0.5, 'metrics': {'is_success': 0.8, 'final_distance_m': math.nan}},
+            '12,345 steps, 67 episodes, 1,234 steps/s; '
+            'last 100 episodes: return -0.5, success 80 %',
         ),
         (
             {'counters': {'late_actions': 0, 'missing_actions': 1200, 'aborted': 2}},

@@ -1,4 +1,4 @@
-"""How near to their targets episodes end, where it is shown; and the arm's picture."""
+"""What episodes come to, where it is shown; and the picture of an arm."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from rich.console import Console
 
 from nrl_ros.cli import config
-from nrl_ros.cli.display import line_of
-from nrl_ros.cli.evaluate import evaluate, score_of, within_cm
+from nrl_ros.cli.display import line_of, panel_of
+from nrl_ros.cli.evaluate import draw, evaluate, record, score_of
 from nrl_ros.cli.progress import Progress
-from nrl_ros.cli.reaching_picture import draw_reaches, record_reaches
+from nrl_ros.environments.figures import RecentFigures, shares
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.nodes.progress_line import Figures, progress_line
+from nrl_ros.robots.arm.picture import draw_reaches, reaches_of
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.shapes import Shapes
 
@@ -24,37 +28,66 @@ def settings(task: str = 'planar') -> config.RunSettings:
     return config.resolve(ROOT / f'config/{task}.yaml', SHORT)
 
 
-def test_shares_within_radii() -> None:
-    distance = np.array([0.005, 0.015, 0.02, 0.049, 0.3])
-    assert within_cm(distance) == {5: 0.8, 2: 0.4, 1: 0.2}
-    score = score_of(np.ones(5), distance)
-    assert score.success == '80.0 % within 5 cm, 40.0 % within 2 cm, 20.0 % within 1 cm'
+NAMES = ('final_distance_m', 'is_within_5_cm', 'is_within_2_cm')
+FIGURES = np.array([[0.01, 1, 1], [0.03, 1, 0], [0.005, 1, 1], [0.0199, 1, 1]])
+
+
+def test_a_score_shows_the_shares_that_there_are() -> None:
+    figures = {'final_distance_m': 0.1, 'is_within_5_cm': 0.8, 'is_parked': 0.4}
+    assert score_of(np.ones(5), figures).success == '80.0 % within 5 cm, 40.0 % parked'
+    assert score_of(np.ones(5), {'final_distance_m': 0.1}).success == ''
     assert score_of(np.ones(5)).success == ''
 
 
-def test_progress_shows_how_many_come_near() -> None:
+def test_progress_shows_how_many_succeed() -> None:
     progress = Progress()
     assert 'within' not in line_of(progress, 1.0)
-    progress.add_distances([0.01, 0.03, 0.005, 0.0199])
-    assert 'within 2 cm 75 %' in line_of(progress, 1.0)
+    progress.figures.add(NAMES, FIGURES)
+    assert '  within 5 cm 100 %  within 2 cm 75 %  ' in line_of(progress, 1.0)
+    panel = Console(width=100)
+    with panel.capture() as captured:
+        panel.print(panel_of(progress, 1.0, 'a run'))
+    assert 'within 2 cm 75.0 %  of 500 episodes' in captured.get()
 
 
-def test_an_evaluation_tells_of_distances() -> None:
+def test_a_node_says_the_same_figures() -> None:
+    recent = RecentFigures(2)
+    recent.add(NAMES, FIGURES)
+    line = progress_line(Figures(1, 1, 1.0, metrics=recent.means()))
+    assert line.endswith('final_distance_m 0.01245, within 5 cm 100 %, within 2 cm 100 %')
+
+
+@pytest.mark.parametrize(('radius_m', 'centimetres'), [(0.02, (5, 2, 1)), (0.05, (12.5, 5, 2.5))])
+def test_success_is_what_the_task_says(radius_m: float, centimetres: tuple[float, ...]) -> None:
+    own = f'environment.bridge.options.episode.success_radius_m={radius_m}'
+    bridge = config.resolve(ROOT / 'config/planar.yaml', (own,)).environment.bridge
+    named = make_bridge(bridge.name, 1, bridge.options).spec.metrics
+    assert named[2:] == tuple(f'is_within_{radius:g}_cm' for radius in centimetres)
+
+
+def test_an_evaluation_tells_of_success() -> None:
     score = evaluate(settings(), None, episodes=50, seed=5)
-    reaches = record_reaches(settings(), None, arms=50, seed=5)
-    assert score.within_cm == within_cm(reaches.final_distance)
+    rollout = record(settings(), None, instances=50, seed=5)
+    robot = load_robot('planar')
+    distance = reaches_of(robot, rollout, period_s=0.04, success_radius_m=0.02).final_distance
+    assert score.figures['final_distance_m'] == pytest.approx(distance.mean())
+    for radius in (5, 2, 1):
+        assert shares(score.figures)[f'within {radius} cm'] == np.mean(distance < 0.01 * radius)
     assert score.episodes == 50
 
 
-def test_a_cartpole_has_no_targets() -> None:
+def test_a_cartpole_tells_only_its_return(tmp_path: Path) -> None:
     path = ROOT / 'config/cartpole.yaml'
     limited = ('environment.bridge.options.max_episode_steps=5',)
-    assert evaluate(config.resolve(path, limited), None, episodes=2, seed=0).within_cm == {}
+    cartpole = config.resolve(path, limited)
+    assert evaluate(cartpole, None, episodes=2, seed=0).figures == {}
+    assert draw(cartpole, tmp_path / 'none', tmp_path, instances=2, seed=0) is None
 
 
 def test_the_picture_and_the_animation_are_drawn(tmp_path: Path) -> None:
-    reaches = record_reaches(settings(), None, arms=3, seed=5)
-    assert reaches.position.shape == (9, 3, 2)
+    rollout = record(settings(), None, instances=3, seed=5)
+    assert rollout['position'].shape == (9, 3, 2)
+    reaches = reaches_of(load_robot('planar'), rollout, period_s=0.04, success_radius_m=0.02)
     picture, animation = tmp_path / 'a.png', tmp_path / 'a.gif'
     draw_reaches(reaches, reaches, picture, animation)
     assert Image.open(picture).size[0] > 1000

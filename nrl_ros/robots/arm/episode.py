@@ -19,6 +19,9 @@ from nrl_ros.robots.arm.task import ReachTask, Targets, distance_to
 Array = NDArray[Any]
 
 METRICS = ('final_distance_m', 'nearest_m')
+# An episode is told to have ended within these multiples of the task's success radius: near its
+# target, at it, and precisely at it.
+_RADII = (2.5, 1.0, 0.5)
 _ARRAYS = ('target', 'distance', 'nearest', 'wanted', 'steps', 'ended')
 
 
@@ -48,13 +51,14 @@ class ReachEpisodes:
         self.steps = np.zeros(arms, np.int64)
         self.ended = np.zeros(arms, np.bool_)
         self._never = np.zeros(arms, np.bool_)
+        self._radii = np.array(_RADII) * settings.episode.success_radius_m
         self.spec = EnvSpec(
             arms,
             self.task.observation_size,
             self.task.action_space,
             control_period_s=self.task.period_s,
             max_episode_steps=settings.episode.steps,
-            metrics=METRICS,
+            metrics=(*METRICS, *(f'is_within_{100.0 * radius:g}_cm' for radius in self._radii)),
             manifest=self.task.manifest(),
         )
 
@@ -109,7 +113,7 @@ class ReachEpisodes:
             there,
             late & ~there,
             self._never,
-            np.stack([distance, self.nearest], axis=1),
+            np.column_stack([distance, self.nearest, distance[:, None] < self._radii]),
         )
 
     def seed(self, seed: int) -> None:

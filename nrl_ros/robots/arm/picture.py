@@ -1,7 +1,11 @@
-"""A trained arm at work: a picture of its ways to unseen targets, and a short animation."""
+"""A trained arm at work: a picture of its ways to unseen targets, and a short animation.
+
+matplotlib is imported when something is drawn, and needed by nothing else here.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,11 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import Delivery
-from nrl_ros.cli.config import RunSettings
-from nrl_ros.cli.evaluate import greedy_learner
-from nrl_ros.environments.episodes import Episodes
-from nrl_ros.environments.registry import make_bridge
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.arm.shapes import Shapes
 
@@ -39,6 +38,7 @@ class Reaches:
         tool: [T + 1, N, 3].
         target: [N, 3].
         period_s: of a step.
+        success_radius_m: of the task: nearer than this is at the target.
     """
 
     robot: Robot
@@ -46,6 +46,7 @@ class Reaches:
     tool: Array
     target: Array
     period_s: float
+    success_radius_m: float
 
     @property
     def final_distance(self) -> Array:
@@ -53,30 +54,27 @@ class Reaches:
         return np.asarray(np.linalg.norm(self.tool[-1] - self.target, axis=1))
 
 
-def record_reaches(
-    settings: RunSettings, snapshot: dict[str, Any] | None, *, arms: int, seed: int
+def reaches_of(
+    robot: Robot, rollout: Mapping[str, Array], *, period_s: float, success_radius_m: float
 ) -> Reaches:
-    """Let the policy of a snapshot (None: the untrained one) reach for as many targets as arms."""
-    bridge = settings.environment.bridge
-    environment: Any = make_bridge(bridge.name, arms, dict(bridge.options))
-    books = Episodes(
-        environment, agent='picture', session=1, lockstep=True, delivery=Delivery.EPISODE
+    """Return the episodes of a rollout with the ways of their tools.
+
+    Args:
+        robot: the arm.
+        rollout: its ``position`` [T + 1, N, J, rad] and ``target`` [T + 1, N, 3, m].
+        period_s: of a step [s].
+        success_radius_m: of the task [m].
+    """
+    position = rollout['position']
+    tool = robot.chain.tool(position.reshape(-1, position.shape[-1]))
+    return Reaches(
+        robot,
+        position,
+        tool.reshape(*position.shape[:2], 3),
+        rollout['target'][0],
+        period_s,
+        success_radius_m,
     )
-    learner = greedy_learner(settings, snapshot, books.info)
-    state = books.begin(seed)
-    target = environment.episodes.target.copy()
-    positions = [environment.plant.position.copy()]
-    for _ in range(books.info.spec.max_episode_steps):
-        action = learner.receive(state)
-        assert action is not None
-        state = books.advance(action.action).state
-        positions.append(environment.plant.position.copy())
-    environment.close()
-    stacked = np.array(positions)
-    flat = stacked.reshape(-1, stacked.shape[-1])
-    tool = environment.robot.chain.tool(flat).reshape(*stacked.shape[:2], 3)
-    period_s = books.info.spec.control_period_s
-    return Reaches(environment.robot, stacked, tool, target, period_s)
 
 
 def draw_reaches(before: Reaches, after: Reaches, picture: Path, animation: Path) -> None:
@@ -142,22 +140,23 @@ def _arm(axes: Axes3D, reaches: Reaches, position: Array) -> list[Any]:
 
 def _distances(axes: Any, before: Reaches, after: Reaches) -> None:
     edges = np.linspace(np.log10(0.001), 0.2, 50)
+    radius = after.success_radius_m
     for name, reaches, colour in (
         ('untrained', before, '0.6'),
         ('trained', after, '#1f6fb2'),
     ):
         distance = reaches.final_distance
-        share = 100.0 * float(np.mean(distance < 0.02))
+        share = 100.0 * float(np.mean(distance < radius))
         axes.hist(
             np.log10(np.maximum(distance, 0.001)),
             edges,
             color=colour,
             alpha=0.75,
-            label=f'{name}: {share:.1f} % within 2 cm',
+            label=f'{name}: {share:.1f} % within {100.0 * radius:g} cm',
         )
     ticks = (0.001, 0.005, 0.02, 0.05, 0.2, 1.0)
     axes.set_xticks(np.log10(ticks), [f'{100 * tick:g}' for tick in ticks])
-    axes.axvline(np.log10(0.02), color='0.3', linestyle='--', linewidth=1.0)
+    axes.axvline(np.log10(radius), color='0.3', linestyle='--', linewidth=1.0)
     axes.set_xlabel('distance of the tool from its target at the end [cm]')
     axes.set_ylabel('episodes [1]')
     axes.set_title(f'{len(after.target):,} unseen targets, greedy policy')
@@ -172,7 +171,7 @@ def _animate(reaches: Reaches, path: Path) -> None:
 
     # Laid out once: to do so anew for each frame takes as long as the rest of it.
     figure = pyplot.figure(figsize=(4.8, 4.4))
-    axes = figure.add_axes((0.02, 0.02, 0.9, 0.9), projection='3d')
+    axes: Any = figure.add_axes((0.02, 0.02, 0.9, 0.9), projection='3d')
     _room(axes, reaches)
     axes.view_init(elev=22, azim=-55)
     frames = [
@@ -197,6 +196,6 @@ def _animate(reaches: Reaches, path: Path) -> None:
         return drawn
 
     rate = 1.0 / (_FRAMES_EVERY * reaches.period_s)
-    film = FuncAnimation(figure, show, frames=frames, blit=False, cache_frame_data=False)  # type: ignore[arg-type]
+    film = FuncAnimation(figure, show, frames=frames, blit=False, cache_frame_data=False)
     film.save(path, writer=PillowWriter(fps=round(rate)), dpi=80)
     pyplot.close(figure)

@@ -1,0 +1,74 @@
+"""Figures of episodes: what an environment tells of each episode beside its return.
+
+An environment names its figures in ``EnvSpec.metrics`` and gives their values with each step. A
+name ends with its unit, as ``final_distance_m``. A name that begins with ``is_`` is a mark of
+success, 1 or 0 for each episode, as ``is_success`` of Gymnasium's robots or ``is_within_2_cm``: its
+mean is the share of episodes that reached what it names, and is shown as a percentage. Whoever
+shows figures shows those that there are, and knows nothing of the task.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+_MARK = 'is_'
+
+
+def is_share(name: str) -> bool:
+    """Return whether the mean of a figure is a share of episodes."""
+    return name.startswith(_MARK)
+
+
+def label(name: str) -> str:
+    """Return how a person reads the name of a figure: ``is_within_2_cm`` as ``within 2 cm``."""
+    return name.removeprefix(_MARK).replace('_', ' ') if is_share(name) else name
+
+
+def shares(means: Mapping[str, float]) -> dict[str, float]:
+    """Return the shares among means of figures, by their labels."""
+    return {label(name): value for name, value in means.items() if is_share(name)}
+
+
+def figure_text(name: str, mean: float) -> str:
+    """Return a mean with its name: ``within 2 cm 75 %``, or ``final_distance_m 0.0312``."""
+    return f'{label(name)} {100 * mean:.0f} %' if is_share(name) else f'{name} {mean:,.4g}'
+
+
+class RecentFigures:
+    """Keeps the figures of the newest episodes.
+
+    Args:
+        episodes: how many, at least 1.
+    """
+
+    def __init__(self, episodes: int) -> None:
+        self._episodes = episodes
+        self._values: dict[str, deque[float]] = {}
+
+    def add(self, names: Sequence[str], values: NDArray[Any]) -> None:
+        """Take finished episodes in.
+
+        Args:
+            names: of M figures.
+            values: of K episodes, oldest first [K, M].
+        """
+        for column, name in enumerate(names):
+            recent = self._values.setdefault(name, deque(maxlen=self._episodes))
+            recent.extend(values[:, column].tolist())
+
+    def recent(self, name: str) -> list[float]:
+        """Return a figure of the newest episodes, oldest first; empty where nobody told it."""
+        return list(self._values.get(name, ()))
+
+    def means(self) -> dict[str, float]:
+        """Return the mean of each figure; empty before the first episode."""
+        return {name: float(np.mean(values)) for name, values in self._values.items() if values}
+
+    def shares(self) -> dict[str, float]:
+        """Return the shares of success by their labels; empty where there are none."""
+        return shares(self.means())
