@@ -25,7 +25,7 @@ demo: setup
 
 lint: setup-test
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict nrl_ros/base nrl_ros/environments nrl_ros/learning nrl_ros/robots nrl_ros/settings nrl_ros/storage nrl_ros/experiments sim_bridge
+	$(BIN)/mypy --strict nrl_ros sim_bridge
 
 # Fast tests first, then those with real nodes, then long ones; one run, one count.
 test: lint

@@ -30,7 +30,7 @@ def digest(root: Path = ROOT) -> str:
     """Fingerprint of everything that decides the result."""
     parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
     parts += sorted((root / 'nrl_ros' / KERNELS / 'native').glob('*.[ch]'))
-    parts += [root / 'CMakeLists.txt', root / 'package.xml']
+    parts += [root / 'scripts/message_stubs.py', root / 'CMakeLists.txt', root / 'package.xml']
     state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}{_wheels_of()}'.encode())
     for part in parts:
         state.update(part.name.encode() + b'\0' + part.read_bytes())

@@ -27,7 +27,7 @@ from nrl_ros.ros.interfaces import (
 _REPORTS = 1000
 
 
-class Monitor(Node):  # type: ignore[misc]
+class Monitor(Node):
     """Subscribes to ``episodes``, ``env_status``, ``learner_status``, ``neuromodulator_status``.
 
     Args:

@@ -134,7 +134,7 @@ def _draw_scores(axes: Axes, summaries: Sequence[dict[str, Any]]) -> None:
             )
 
 
-def _short(value: float, _position: int | None = None) -> str:
+def _short(value: float, _position: float | None = None) -> str:
     """Steps as people say them: 250 k, 1.5 M."""
     for size, unit in ((1e6, ' M'), (1e3, ' k')):
         if abs(value) >= size:

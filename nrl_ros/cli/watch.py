@@ -132,7 +132,7 @@ class Watch:
             processes.start(name)
         heard = self._progress.counters
         self._until(lambda: {LEARNER, NEUROMODULATOR} <= heard.keys(), processes)
-        client = self._monitor.create_client(ChangeState, f'{ENVIRONMENT}/change_state')
+        client: Any = self._monitor.create_client(ChangeState, f'{ENVIRONMENT}/change_state')
         self._until(client.service_is_ready, processes)
         self._transition(client, Transition.TRANSITION_CONFIGURE, processes)
         self._until(self._monitor.hears_environment, processes)

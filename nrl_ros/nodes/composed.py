@@ -98,7 +98,9 @@ def main(argv: list[str] | None = None) -> int:
         try:
             initialise(argv)
             with refused_in_one_line():
-                nodes = [LearnerNode(), NeuromodulatorNode(), EnvironmentNode()]
+                nodes: list[NrlNode[Any]] = [
+                    LearnerNode(), NeuromodulatorNode(), EnvironmentNode()
+                ]
             return 0 if compose(nodes, signals) else 1
         except NrlError as error:
             sys.stderr.write(f'error: {error}\n')

@@ -95,8 +95,9 @@ class EnvironmentReports:
             mean_return=_mean(self._recent),
             counter_name=list(others),
             counter_value=list(others.values()),
-            **{name: counters[name] for name in _SHOWN},
         )
+        for name in _SHOWN:
+            setattr(message, name, counters[name])
         conversion.set_stamp(message.header.stamp, stamp_ns)
         self._status.publish(message)
 

@@ -422,7 +422,7 @@ class ArmEnvironment:
     def _publish(self, velocity: Array, purpose: int) -> None:
         self._sequence += 1
         self._moved |= bool(velocity.any())
-        message = ArmCommand(  # type: ignore[no-untyped-call]
+        message = ArmCommand(
             agent=self._node.settings.agent,
             session=self._session,
             sequence=self._sequence,

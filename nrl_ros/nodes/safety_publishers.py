@@ -125,8 +125,10 @@ class PublisherCheck:
             if not is_own:
                 self._commanders.spoke()
 
+        # Jazzy's types know of no callback that takes a message's info too.
+        callback: Callable[..., None] = heard
         self._listening = self._node.create_subscription(
-            self._kind, self._command_topic, heard, qos.sensor(), raw=True
+            self._kind, self._command_topic, callback, qos.sensor(), raw=True
         )
 
     def _tell(self, name: str, why: str) -> None:

@@ -13,6 +13,7 @@ from std_msgs.msg import String
 from nrl_ros.base.errors import BridgeError
 from nrl_ros.ros import qos
 from nrl_ros.ros.hearing import Refusals, Topic, hear
+from nrl_ros.ros.rclpy_types import AnyFuture
 from nrl_ros.ros.signals import told_to_end
 
 _WAIT_S = 10.0
@@ -40,7 +41,7 @@ def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
         )
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(node)
-        came: Future[str] = Future()
+        came: AnyFuture = Future()
 
         def take(message: String) -> None:
             if not came.done():
@@ -52,7 +53,7 @@ def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
             executor.spin_until_future_complete(came, timeout_sec=_LOOK_S)
         executor.shutdown()
         node.destroy_node()
-        text = came.result() if came.done() else None
+        text: str | None = came.result() if came.done() else None
     finally:
         context.try_shutdown()
     if not text:

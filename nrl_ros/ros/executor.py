@@ -101,7 +101,8 @@ class StepExecutor(SingleThreadedExecutor):
         for entity in entities:
             try:
                 # Events have no handle of their own to enter: they enter it themselves.
-                self._in_use.enter_context(getattr(entity, 'handle', entity))
+                handle: Any = getattr(entity, 'handle', entity)
+                self._in_use.enter_context(handle)
             except InvalidHandle:
                 continue
             kept.append(entity)
@@ -111,11 +112,13 @@ class StepExecutor(SingleThreadedExecutor):
         node = self._only
         self._stale = False
         self._in_use.close()
-        self._in_use.enter_context(self.context.handle)
+        context: Any = self.context.handle
+        self._in_use.enter_context(context)
         subscriptions = self._kept(node.subscriptions)
         self._subscriptions = {sub.handle.pointer: sub for sub in subscriptions}
         self._hot = [sub for sub in subscriptions if getattr(sub, 'on_step_path', False)]
-        self._timers = {timer.handle.pointer: timer for timer in self._kept(node.timers)}
+        timers: list[Any] = self._kept(node.timers)
+        self._timers = {timer.handle.pointer: timer for timer in timers}
         node_guards = self._kept(node.guards)
         self._node_guards = {guard.handle.pointer: guard for guard in node_guards}
         own_guards = self._kept(guard for guard in (self._guard, self._sigint_gc) if guard)
@@ -129,7 +132,7 @@ class StepExecutor(SingleThreadedExecutor):
             len(self._clients),
             len(self._services),
             0,
-            self.context.handle,
+            context,
         )
         self._events = self._kept(node.waitables)
         held = sum((event.get_num_entities() for event in self._events), NumberOfEntities())
@@ -140,7 +143,7 @@ class StepExecutor(SingleThreadedExecutor):
             held.num_clients,
             held.num_services,
             held.num_events,
-            self.context.handle,
+            context,
         )
 
     def run_once(self) -> None:
@@ -246,7 +249,7 @@ class StepExecutor(SingleThreadedExecutor):
         self._rare_due = True
         for _ in range(_RARE_BATCH):
             try:
-                handler, _entity, _node = self.wait_for_ready_callbacks(timeout_sec=0.0)
+                handler, *_ = self.wait_for_ready_callbacks(timeout_sec=0.0)
             except (TimeoutException, ShutdownException):
                 self._rare_due = False
                 return

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
-from rclpy.subscription import Subscription
 
 from nrl_ros.base.errors import ConversionError, NrlError
 from nrl_ros.ros import qos
+from nrl_ros.ros.rclpy_types import AnySubscription
 
 # What begins each message: the encapsulation of plain CDR, big and little endian, and two bytes
 # of options.
@@ -169,7 +169,7 @@ def hear(
     with_sender: bool = False,
     listens: Callable[[], bool] = lambda: True,
     events: SubscriptionEventCallbacks | None = None,
-) -> Subscription[Any]:
+) -> AnySubscription:
     """Subscribe; whatever the callback raises drops the message and is counted and said.
 
     The middleware hands over bytes, which are checked before anything reads them.
@@ -212,7 +212,7 @@ def hear(
     )
     # Asked for by the executor; all are raw.
     made.on_step_path = raw
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def hear_any(
@@ -223,7 +223,7 @@ def hear_any(
     refusals: Refusals,
     *,
     listens: Callable[[], bool] = lambda: True,
-) -> list[Subscription[Any]]:
+) -> list[AnySubscription]:
     """Subscribe to what every publisher says, latched or volatile, reliable or best effort.
 
     No one profile hears them all: what was latched before comes to a transient local subscription

@@ -15,9 +15,7 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
-from rclpy.publisher import Publisher
 from rclpy.qos import QoSProfile
-from rclpy.subscription import Subscription
 from rclpy.timer import Timer
 
 from nrl_ros.base.errors import NrlError
@@ -27,6 +25,7 @@ from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.hearing import Refusals, Topic, hear, hear_any
 from nrl_ros.ros.middleware import prepare_middleware
 from nrl_ros.ros.parameters import NodeParameters
+from nrl_ros.ros.rclpy_types import AnyPublisher, AnySubscription
 from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals, told_to_end
@@ -41,7 +40,7 @@ _NAME_WAIT_S = 0.1
 _MAY_SHUT_DOWN = ('unconfigured', 'inactive', 'active')
 
 
-class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
+class NrlNode(LifecycleNode, Generic[Model]):
     """A lifecycle node around an object of the core.
 
     Subclasses override ``configure``, ``activate``, ``deactivate`` and ``cleanup``; what these
@@ -191,7 +190,9 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         node holds the middleware's participant: others would see it until its lease has run out,
         20 s later, and its shared memory would stay until the machine is started again.
         """
-        super().destroy_node()
+        # Jazzy's has no types.
+        destroy: Callable[[], None] = super().destroy_node
+        destroy()
         # Missing where the node could not be made.
         machine = getattr(self, '_state_machine', None)
         if machine is not None:
@@ -211,10 +212,9 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         configured = self.trigger_configure()
         if signals.received:
             return True
-        return (
-            configured == TransitionCallbackReturn.SUCCESS
-            and self.trigger_activate() == TransitionCallbackReturn.SUCCESS
-        )
+        if configured != TransitionCallbackReturn.SUCCESS:
+            return False
+        return bool(self.trigger_activate() == TransitionCallbackReturn.SUCCESS)
 
     def stop(self) -> None:
         """Leave in order: deactivate and release, whatever the state."""
@@ -225,17 +225,18 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
 
     # ------------------------------------------------------------------ topics
 
-    def publisher(self, kind: type, topic: str, qos: QoSProfile) -> Publisher[Any]:
+    def publisher(self, kind: type, topic: str, qos: QoSProfile) -> AnyPublisher:
         """A publisher whose incompatible-QoS events are errors naming both sides."""
 
         def incompatible(event: Any) -> None:
             self._incompatible(topic, event, 'subscription')
 
-        made = self.create_publisher(
+        made: Any = self.create_publisher(
             kind, topic, qos, event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible)
         )
         self._made.append(lambda: self.destroy_publisher(made))
-        return made
+        publisher: AnyPublisher = made
+        return publisher
 
     def service(self, kind: Any, name: str, callback: Callable[[Any, Any], Any]) -> None:
         """Serve for as long as the node is configured.
@@ -251,7 +252,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
                 self._refusals.refuse(error)
                 return kind.Response()
 
-        made = self.create_service(kind, name, guarded)
+        made: Any = self.create_service(kind, name, guarded)
         self._made.append(lambda: self.destroy_service(made))
 
     def subscription(
@@ -263,7 +264,7 @@ class NrlNode(LifecycleNode, Generic[Model]):  # type: ignore[misc]
         *,
         inactive: bool = False,
         **how: bool,
-    ) -> Subscription[Any]:
+    ) -> AnySubscription:
         """Subscribe; silent while the node is inactive, unless ``inactive`` is given.
 
         Whatever the callback raises is counted by its type and logged once; the message is

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import annotated_types
@@ -14,10 +14,10 @@ from rcl_interfaces.msg import (
     SetParametersResult,
 )
 from rclpy.node import Node
-from rclpy.parameter import Parameter
 
 from nrl_ros.base.errors import NrlError
 from nrl_ros.base.settings import Settings, fields_of, flatten, load, mark_of
+from nrl_ros.ros.rclpy_types import AnyParameter
 
 Model = TypeVar('Model', bound=Settings)
 
@@ -79,7 +79,7 @@ class NodeParameters(Generic[Model]):
             _set_range(descriptor, field, value)
         self._node.declare_parameter(name, value, descriptor, ignore_override=True)
 
-    def _on_set(self, parameters: list[Parameter[Any]]) -> SetParametersResult:
+    def _on_set(self, parameters: Sequence[AnyParameter]) -> SetParametersResult:
         mine = [p for p in parameters if not p.name.startswith(_FOREIGN)]
         named = {p.name for p in parameters}
         now = flatten(self.settings)
@@ -126,7 +126,8 @@ def _describe(field: FieldInfo | None) -> str:
 
 
 def _set_range(descriptor: ParameterDescriptor, field: FieldInfo, value: Any) -> None:
-    low, high = None, None
+    low: Any = None
+    high: Any = None
     for limit in field.metadata:
         if isinstance(limit, annotated_types.Ge):
             low = limit.ge
@@ -141,16 +142,16 @@ def _set_range(descriptor: ParameterDescriptor, field: FieldInfo, value: Any) ->
     if isinstance(value, int):
         descriptor.integer_range = [
             IntegerRange(
-                from_value=0 if low is None else int(low),  # type: ignore[call-overload]
-                to_value=_LARGE_INTEGER if high is None else int(high),  # type: ignore[call-overload]
+                from_value=0 if low is None else int(low),
+                to_value=_LARGE_INTEGER if high is None else int(high),
                 step=0,
             )
         ]
     elif isinstance(value, float):
         descriptor.floating_point_range = [
             FloatingPointRange(
-                from_value=-_LARGE_FLOAT if low is None else float(low),  # type: ignore[arg-type]
-                to_value=_LARGE_FLOAT if high is None else float(high),  # type: ignore[arg-type]
+                from_value=-_LARGE_FLOAT if low is None else float(low),
+                to_value=_LARGE_FLOAT if high is None else float(high),
                 step=0.0,
             )
         ]

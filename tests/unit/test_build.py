@@ -92,6 +92,32 @@ def test_messages_are_built_anew_for_another_distribution(load, monkeypatch):
     assert len(digests) == 2
 
 
+def test_stubs_have_the_fields_of_the_generated_messages(load):
+    messages = pytest.importorskip('nrl_ros.msg')
+    stubs = load('message_stubs')
+    names = [path.stem for path in (SCRIPTS.parent / 'msg').glob('*.msg')]
+    assert names
+    for name in names:
+        definition = (SCRIPTS.parent / 'msg' / f'{name}.msg').read_text()
+        declared = [one.name for one in stubs.fields(definition, name) if one.written]
+        assert declared == list(getattr(messages, name).get_fields_and_field_types())
+
+
+def test_what_a_stub_says_of_a_field(load):
+    stubs = load('message_stubs')
+    lines = 'uint8 BIG=2 # many', 'string<=9[] name', 'float32[<=3] x', 'std_msgs/Header header'
+    definition = '\n'.join(lines)
+    assert [tuple(field) for field in stubs.fields(definition, 'A.msg')] == [
+        ('BIG', 'int', '', '2'),
+        ('name', 'list[str]', 'Iterable[str]', ''),
+        ('x', 'array[float]', 'Iterable[float]', ''),
+        ('header', 'Header', 'Header', ''),
+    ]
+    assert stubs.imports(definition) == 'from std_msgs.msg import Header as Header\n'
+    with pytest.raises(SystemExit, match=r"A.msg: 'float64\[3\] x' is not understood"):
+        list(stubs.fields('float64[3] x', 'A.msg'))
+
+
 def test_a_rebuilt_library_leaves_the_file_alone_that_is_loaded(load, tmp_path):
     interfaces = load('build_interfaces')
     for name in ('old', 'new'):

@@ -282,7 +282,7 @@ def test_messages_of_a_session_that_has_left_are_counted_and_no_error() -> None:
 
 
 def test_sessions_that_have_left_are_kept_within_the_limit() -> None:
-    learner = Learner(LearnerSettings(), Limits(agents=2))
+    learner = Learner(LearnerSettings(), LearnerLimits(agents=2))
     infos = [info_of(1, agent=name) for name in ('first', 'second', 'third')]
     for info in infos:
         learner.introduce(info)

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 
 from nrl_ros.robots.safety.limits import JointLimits
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.records import Cause, Mode, SupervisorSettings, Verdict
+from nrl_ros.robots.safety.records import Cause, Mode, Verdict
+from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.supervisor import Supervisor
 
 DIED = 'the safety node has died'
