@@ -25,7 +25,7 @@ demo: setup
 
 lint: setup-test
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict nrl_ros sim_bridge
+	$(BIN)/mypy --strict nrl_ros sim_bridge launch
 
 # Fast tests first, then those with real nodes, then long ones; one run, one count.
 test: lint

@@ -1,12 +1,14 @@
-"""Two ways to read a launch file: by the launch stack and, where that is absent, by its syntax."""
+"""Two ways to read a launch file: with the launch stack, and with what stands in for it."""
 
 from __future__ import annotations
 
-import ast
 import importlib.util
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from types import ModuleType
+from typing import Any, NamedTuple
+from unittest.mock import patch
 
 
 class Argument(NamedTuple):
@@ -18,63 +20,70 @@ class Argument(NamedTuple):
     choices: tuple[str, ...]
 
 
-def calls(path: Path, function: str) -> Iterator[ast.Call]:
-    """All calls of a function by that name."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == function:
-            yield node
+class Made:
+    """An object of the launch stack: what it was made with."""
+
+    def __init__(self, *args: Any, **given: Any) -> None:
+        self.args, self.given = args, given
+
+    @property
+    def kind(self) -> str:
+        """Name of its class."""
+        return type(self).__name__
 
 
-def keywords(call: ast.Call) -> dict[str, ast.expr]:
-    """Keyword arguments of a call."""
-    return {item.arg: item.value for item in call.keywords if item.arg is not None}
+class StandIn(ModuleType):
+    """A module of the launch stack, each class of which notes what its objects are made with."""
+
+    def __getattr__(self, name: str) -> type[Made]:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        made = type(name, (Made,), {})
+        setattr(self, name, made)
+        return made
 
 
-def tables(path: Path) -> dict[str, ast.expr]:
-    """What is assigned to names in capitals at the top of a launch file."""
-    return {
-        ast.unparse(node.targets[0]): node.value
-        for node in ast.parse(path.read_text()).body
-        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]).isupper()
-    }
+MODULES = (
+    'launch', 'launch.actions', 'launch.conditions', 'launch.event_handlers',
+    'launch.substitutions', 'launch_ros', 'launch_ros.actions', 'launch_ros.parameter_descriptions',
+    'launch_ros.substitutions',
+)  # fmt: skip
 
 
-def read_table(path: Path) -> list[Argument]:
-    """Arguments declared from a table ARGUMENTS of defaults and descriptions, and one LIMITED."""
-    found = tables(path)
-    table, limited = found['ARGUMENTS'], ast.literal_eval(found['LIMITED'])
-    assert isinstance(table, ast.Dict)
-    arguments = []
-    for key, value in zip(table.keys, table.values, strict=True):
-        assert key is not None and isinstance(value, ast.Tuple)
-        _, description = value.elts
-        name = ast.literal_eval(key)
-        arguments.append(
-            Argument(name, ast.literal_eval(description), True, tuple(limited.get(name, ())))
+def described(path: Path) -> list[Made]:
+    """Return what a launch file describes, with and without the launch stack at hand."""
+    modules = {name: StandIn(name) for name in MODULES}
+    with patch.dict(sys.modules, modules):
+        # Imported anew: what tests that have the launch stack have imported is made of it.
+        sys.modules.pop('nrl_ros.launch', None)
+        spec = importlib.util.spec_from_file_location('described', path)
+        assert spec is not None and spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        (entities,) = module.generate_launch_description().args
+    return list(entities)
+
+
+def of_kind(path: Path, kind: str) -> Iterator[Made]:
+    """Yield those things of a kind that a launch file describes."""
+    return (entity for entity in described(path) if entity.kind == kind)
+
+
+def read_stand_in(path: Path) -> list[Argument]:
+    """Return the arguments that a launch file declares."""
+    return [
+        Argument(
+            name=made.args[0],
+            description=made.given.get('description', ''),
+            has_default='default_value' in made.given,
+            choices=tuple(made.given.get('choices') or ()),
         )
-    return arguments
-
-
-def read_syntax(path: Path) -> list[Argument]:
-    """The arguments a launch file declares, from its syntax tree."""
-    if 'ARGUMENTS' in tables(path):
-        return read_table(path)
-    arguments = []
-    for call in calls(path, 'DeclareLaunchArgument'):
-        given = keywords(call)
-        arguments.append(
-            Argument(
-                name=ast.literal_eval(call.args[0]),
-                description=ast.literal_eval(given.get('description', ast.Constant(''))),
-                has_default='default_value' in given,
-                choices=tuple(ast.literal_eval(given.get('choices', ast.Tuple([], ast.Load())))),
-            )
-        )
-    return arguments
+        for made in of_kind(path, 'DeclareLaunchArgument')
+    ]
 
 
 def read_launch(path: Path) -> list[Argument]:
-    """The arguments a launch file declares, as the launch stack sees them."""
+    """Return the arguments that a launch file declares, as the launch stack sees them."""
     from launch.actions import DeclareLaunchArgument
     from launch.launch_description_sources import get_launch_description_from_python_launch_file
 
@@ -92,9 +101,9 @@ def read_launch(path: Path) -> list[Argument]:
 
 
 def readers() -> list[Callable[[Path], list[Argument]]]:
-    """What this machine can read launch files with.
+    """Return what this machine can read launch files with.
 
     Asks for launch_ros: a folder called launch, as this project has, passes for a package launch.
     """
     present = importlib.util.find_spec('launch_ros') is not None
-    return [read_syntax, read_launch] if present else [read_syntax]
+    return [read_stand_in, read_launch] if present else [read_stand_in]

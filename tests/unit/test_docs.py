@@ -26,7 +26,7 @@ from sim_bridge.cartpole import CartPoleOptions
 from sim_bridge.gymnasium_bridge import GymnasiumOptions
 from sim_bridge.reaching import ReachingOptions
 from sim_bridge.scripted import ScriptedOptions
-from tests.launch.readers import read_syntax
+from tests.launch.readers import read_stand_in
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob('*.md'), *(ROOT / 'docs').rglob('*.md')])
@@ -115,7 +115,7 @@ def test_every_counter_is_described() -> None:
 )
 def test_every_launch_argument_is_described(path: Path) -> None:
     named = code(page('launch.md'))
-    for argument in read_syntax(path):
+    for argument in read_stand_in(path):
         assert argument.name in named, f'{path.name}: {argument.name} is not in docs/launch.md'
 
 

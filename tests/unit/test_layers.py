@@ -40,6 +40,8 @@ ENTRY = STANDARD | {'nrl_ros', 'numpy', 'yaml'} | ROS
 # The rooms stand in the order of ARCHITECTURE.md: each imports only those above it.
 ROOMS: dict[str, set[str]] = {
     'nrl_ros/__init__.py': STANDARD,
+    # Runs where ros2 launch does, perhaps in a Python without pydantic and the like.
+    'nrl_ros/launch.py': PURE | {'launch', 'launch_ros'},
     'nrl_ros/base': PURE | {'pathlib', 'numpy', 'pydantic', 'yaml', BASE},
     'nrl_ros/robots': PURE | {'numpy', 'pydantic', 'yaml', 'pathlib', 'mujoco', BASE, ROBOTS},
     'nrl_ros/robots/safety': PURE | {'numpy', 'pydantic', BASE, 'nrl_ros.robots.safety'},
@@ -60,7 +62,7 @@ ROOMS: dict[str, set[str]] = {
     | {'typer', 'rich', 'matplotlib', 'mpl_toolkits', 'pydantic', 'annotated_types'},
     'sim_bridge': STANDARD
     | {'numpy', 'pydantic', 'gymnasium', BASE, ENVIRONMENTS, ROBOTS, 'sim_bridge'},
-    'launch': STANDARD | {'launch', 'launch_ros', 'ament_index_python', 'yaml'},
+    'launch': {'launch', 'launch_ros', 'nrl_ros.launch'},
 }
 EXCEPTIONS: dict[str, set[str]] = {
     # These two run before anything else is sure to be there: the standard library alone.

@@ -1,0 +1,120 @@
+"""What launch files share: the arguments that each of them takes, and nodes that are told them.
+
+``ros2 launch`` may run in a Python that has nothing of what the nodes need. Therefore this module
+imports the launch stack and nothing else.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument
+from launch.substitutions import EnvironmentVariable as Env
+from launch.substitutions import LaunchConfiguration as Use
+from launch.substitutions import PathJoinSubstitution
+from launch_ros.actions import Node
+from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
+from launch_ros.substitutions import FindPackageShare
+
+# How a node ends that saves something, perhaps to a slow disk, and how it comes back [s].
+SAVES = {'sigterm_timeout': '30', 'sigkill_timeout': '30', 'respawn_delay': 2.0}
+TASK = DeclareLaunchArgument(
+    'task',
+    default_value='reaching',
+    choices=['cartpole', 'acrobot', 'reaching', 'planar', 'ur5e', 'fr3'],
+    description='Task whose configuration is taken',
+)
+
+
+def common_arguments(subject: str, load: Any = '') -> list[DeclareLaunchArgument]:
+    """Return the arguments that every launch file takes.
+
+    Args:
+        subject: name of the argument that names the configuration.
+        load: default of the argument of that name.
+    """
+    home = Env('ROS_HOME', default_value=[Env('HOME', default_value='.'), '/.ros'])
+    file = PathJoinSubstitution([FindPackageShare('nrl_ros'), 'config', Use(subject)])
+    described = {
+        'params_file': (
+            [file, '.yaml'],
+            f'Parameters of the nodes; default: the file of the {subject}',
+        ),
+        'overrides_file': (
+            Use('params_file'),
+            'Parameters read after params_file, so that these win; by default none',
+        ),
+        'namespace': ('', 'Namespace of the nodes and of their topics'),
+        'enclave': ('/nrl_ros', 'Where the keys of each node are: ENCLAVE/learner and so on'),
+        'log_level': ('info', 'Least severity that is logged'),
+        'checkpoint_folder': (
+            [home, '/nrl_ros/', Use(subject)],
+            'Where what was learned is saved; empty: nowhere',
+        ),
+        'load': (load, 'Checkpoint, or folder of them, to continue from'),
+    }
+    choices = {'log_level': ['debug', 'info', 'warn', 'error', 'fatal']}
+    return [
+        DeclareLaunchArgument(
+            name, default_value=default, description=text, choices=choices.get(name)
+        )
+        for name, (default, text) in described.items()
+    ]
+
+
+def text(argument: str) -> ParameterValue:
+    """Return the value of an argument as a text, whatever it looks like."""
+    return ParameterValue(Use(argument), value_type=str)
+
+
+def parameter_files() -> list[ParameterFile]:
+    """Return the files of parameters that the arguments name; the last one wins."""
+    names = 'params_file', 'overrides_file'
+    return [ParameterFile(Use(name), allow_substs=True) for name in names]
+
+
+def node(executable: str, parameters: list[Any], **more: Any) -> Node:
+    """Return a node of this package that is named, logs and finds its keys as the arguments say.
+
+    Args:
+        executable: its program, which is also its name and the end of its enclave.
+        parameters: files and values, of which later ones win.
+        more: further arguments of ``launch_ros.actions.Node``, or others than these.
+    """
+    usual = {
+        'name': executable,
+        'namespace': Use('namespace'),
+        'output': 'screen',
+        'ros_arguments': [
+            '--log-level',
+            Use('log_level'),
+            '--enclave',
+            [Use('enclave'), f'/{executable}'],
+        ],
+    }
+    return Node(package='nrl_ros', executable=executable, parameters=parameters, **(usual | more))
+
+
+def part(
+    executable: str, told: dict[str, Any], *arguments: DeclareLaunchArgument, **more: Any
+) -> LaunchDescription:
+    """Return the description of one of the nodes that train on a task.
+
+    Args:
+        executable: its program.
+        told: parameters that launch sets; what a file says of them wins.
+        arguments: what only this node takes.
+        more: see ``node``.
+    """
+    respawn = DeclareLaunchArgument(
+        'respawn', default_value='false', description='Start the node again when it has ended'
+    )
+    started = node(
+        executable,
+        [told, *parameter_files()],
+        respawn=Use('respawn'),
+        **SAVES,
+        **more,
+    )
+    return LaunchDescription([TASK, *common_arguments('task'), *arguments, respawn, started])
