@@ -1,4 +1,4 @@
-"""Builds the messages and the compiled kernel with CMake, and puts them where Python finds them.
+"""Builds the messages and the compiled modules with CMake, and puts them where Python finds them.
 
 ``setup.py`` calls this for wheels; ``make setup`` calls it as a program to build in place: the
 generated modules then lie, ignored by git, inside the checkout's own ``nrl_ros/``.
@@ -18,8 +18,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = 'interfaces.sha256'
-# Folder of the compiled part, below the package.
-KERNELS = 'learning/kernels'
+# A module with this line is compiled; CMake looks for it, too.
+COMPILED = 'import cython'
 _COMPILERS = {'CC': ('cc', 'gcc', 'clang'), 'CXX': ('c++', 'g++', 'clang++')}
 # For building against the package and for sourcing it: they name folders of this build.
 _LEFT_OUT = ('.cmake', '.sh', '.bash', '.zsh', '.dsv')
@@ -28,9 +28,29 @@ _PARENTS = 'parent_prefix_path'
 
 def digest(root: Path = ROOT) -> str:
     """Fingerprint of everything that decides the result."""
+    return _fingerprint([*_interfaces(root), *_compiled(root)])
+
+
+def _interfaces(root: Path) -> list[Path]:
+    """What decides the messages, and how all is built."""
     parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
-    parts += sorted((root / 'nrl_ros' / KERNELS / 'native').glob('*.[ch]'))
     parts += [root / 'scripts/message_stubs.py', root / 'CMakeLists.txt', root / 'package.xml']
+    return parts
+
+
+def _compiled(root: Path) -> list[Path]:
+    """Sources of the compiled modules, and of the arithmetic in C."""
+    found = []
+    for path in sorted((root / 'nrl_ros').rglob('*')):
+        if path.parts[len(root.parts) + 1] in ('msg', 'srv'):
+            continue
+        marked = path.suffix == '.py' and COMPILED in path.read_text().splitlines()
+        if marked or path.suffix in ('.c', '.h', '.pxd'):
+            found.append(path)
+    return found
+
+
+def _fingerprint(parts: list[Path]) -> str:
     state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}{_wheels_of()}'.encode())
     for part in parts:
         state.update(part.name.encode() + b'\0' + part.read_bytes())
@@ -65,8 +85,12 @@ def build(build_folder: Path, stage: Path) -> Path:
         ['cmake', '--build', str(build_folder), '--parallel', str(os.cpu_count() or 1)],
         ['cmake', '--install', str(build_folder)],
     ]
-    # Only built when something changed: a stale cache of another layout is not worth keeping.
-    shutil.rmtree(build_folder, ignore_errors=True)
+    # A change in a compiled module is built in seconds; what is older than a message or CMake's own
+    # file is not worth keeping.
+    known, now = build_folder / STAMP, _fingerprint(_interfaces(ROOT))
+    if not known.is_file() or known.read_text() != now:
+        shutil.rmtree(build_folder, ignore_errors=True)
+    known.unlink(missing_ok=True)
     shutil.rmtree(stage, ignore_errors=True)
     for command in commands:
         done = subprocess.run(
@@ -78,6 +102,7 @@ def build(build_folder: Path, stage: Path) -> Path:
                 f'error: {" ".join(command[:2])} failed, see above; without build isolation the '
                 'packages of requirements/build.txt must be in this environment'
             )
+    known.write_text(now)
     found = sorted(stage.glob('**/nrl_ros/msg/__init__.py'))
     if not found:
         raise SystemExit(f'error: CMake installed no messages below {stage}')
@@ -152,10 +177,11 @@ def copy_package(generated: Path, package: Path) -> None:
     for name in ('msg', 'srv'):
         shutil.rmtree(package / name, ignore_errors=True)
         shutil.copytree(generated / name, package / name, ignore=compiled)
-    for library in generated.glob('*.so'):
-        _replace(library, package / library.name)
-    (package / KERNELS).mkdir(parents=True, exist_ok=True)
-    _replace(generated / KERNELS / 'libnrl_kernel.so', package / KERNELS / 'libnrl_kernel.so')
+    for library in sorted(generated.rglob('*.so')):
+        inside = library.relative_to(generated)
+        if inside.parts[0] not in ('msg', 'srv'):
+            (package / inside.parent).mkdir(parents=True, exist_ok=True)
+            _replace(library, package / inside)
     (package / STAMP).write_text(digest() + '\n')
 
 
@@ -186,7 +212,7 @@ def main() -> int:
     complete = (prefix / 'share/nrl_ros/package.xml').is_file()
     if complete and stamp.exists() and stamp.read_text().strip() == digest():
         return 0
-    sys.stdout.write('building messages and kernel (once, about a minute)\n')
+    sys.stdout.write('building messages and compiled modules (once, about a minute)\n')
     sys.stdout.flush()
     stage = ROOT / 'build/stage'
     stamp.unlink(missing_ok=True)

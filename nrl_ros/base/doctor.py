@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import hashlib
 import importlib
 import importlib.metadata
 import os
 import platform
+import runpy
 import shutil
 import subprocess
 import sys
@@ -26,6 +26,8 @@ from nrl_ros.base import installed
 
 HERE = Path(__file__).resolve().parent.parent
 ROUNDTRIP_S = 15.0
+# The line by which the build finds modules that are to be compiled.
+_MARK = 'import cython'
 LOCKS = Path('/proc/locks')
 SHARED = Path('/dev/shm')
 _MUCH_MB = 1000.0
@@ -84,6 +86,15 @@ back = deserialize_message(serialize_message(action(agent='doctor', sequence=3))
 if (back.agent, back.sequence) != ('doctor', 3):
     sys.exit('Error: a message does not come back from its bytes as it was')
 print(len(sys.argv[2].split()), 'messages,', len(sys.argv[3].split()), 'services')
+"""
+
+
+_LOAD = """
+import importlib, sys
+sys.path.insert(0, sys.argv[1])
+for name in sys.argv[2:]:
+    importlib.import_module(name)
+print(len(sys.argv[2:]))
 """
 
 
@@ -146,7 +157,8 @@ def run() -> list[Check]:
             'export ROS_DOMAIN_ID=<0..101>; larger ones collide with ephemeral ports',
         ),
         _check('messages', _messages, _BUILD),
-        _check('messages are of these sources', _stamp, 'make setup', required=False),
+        _check('built from these sources', _stamp, 'make setup', required=False),
+        _check('compiled modules', _compiled, _BUILD),
         _check('compiled kernel', _kernel, f'{_BUILD}; numpy is used until then', required=False),
         _check(
             'message over the middleware',
@@ -275,21 +287,17 @@ def _stamp() -> str:
     stamp = HERE / 'interfaces.sha256'
     if not stamp.is_file():
         raise Finding('not built in this checkout')
-    if stamp.read_text().strip() != _digest(sources):
-        raise Finding('sources have changed since the messages were built')
+    if stamp.read_text().strip() != runpy.run_path(str(script))['digest'](sources):
+        raise Finding('sources have changed since messages and compiled modules were built')
     return 'yes'
 
 
-def _digest(root: Path) -> str:
-    """As scripts/build_interfaces.py reckons it; a test holds the two together."""
-    parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
-    parts += sorted((root / 'nrl_ros/learning/kernels/native').glob('*.[ch]'))
-    parts += [root / 'CMakeLists.txt', root / 'package.xml']
-    wheels = importlib.metadata.version('ros-rclpy') if _installed('ros-rclpy') else ''
-    state = hashlib.sha256(f'{sys.version_info[:2]}{sys.prefix}{wheels}'.encode())
-    for part in parts:
-        state.update(part.name.encode() + b'\0' + part.read_bytes())
-    return state.hexdigest()
+def _compiled() -> str:
+    """Load each module that says that it is compiled."""
+    folder = HERE.parent
+    found = [path for path in sorted(HERE.rglob('*.py')) if _MARK in path.read_text().splitlines()]
+    names = ['.'.join(path.relative_to(folder).with_suffix('').parts) for path in found]
+    return _in_a_process(_LOAD, str(folder), *names)
 
 
 def _kernel() -> str:

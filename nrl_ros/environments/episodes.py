@@ -19,7 +19,6 @@ from nrl_ros.base.records import (
     ActionKind,
     AgentInfo,
     Delivery,
-    Ending,
     Float32,
     Int32,
     RewardBatch,
@@ -27,13 +26,10 @@ from nrl_ros.base.records import (
     StepResult,
     quick,
 )
-from nrl_ros.environments.books import Books, Ended, Paid
+from nrl_ros.environments.episode_tracker import EpisodeTracker
 from nrl_ros.environments.interfaces import Environment, Snapshottable
 
 Array = NDArray[Any]
-
-
-_ABORTED = int(Ending.ABORTED)
 
 
 class EpisodeEnds(NamedTuple):
@@ -80,7 +76,7 @@ quick(FullAdvance)
 
 
 class Episodes:
-    """Steps an environment and keeps its books.
+    """Steps an environment and tracks its episodes.
 
     Args:
         environment: the bridge.
@@ -92,7 +88,7 @@ class Episodes:
 
     Attributes:
         info: the environment as others see it.
-        books: where every instance is.
+        tracker: where every instance is in its episode and its credit window.
         sequence: of the newest state.
         total_steps: of all instances.
         total_episodes: of all instances.
@@ -121,7 +117,10 @@ class Episodes:
         self._environment = environment
         batch = environment.spec.instances
         self._all_applied = np.ones(batch, np.uint8)
-        self.books = Books(batch, delivery, delivery_steps, environment.spec.observation_size)
+        self._no_ending = np.zeros(batch, np.uint8)
+        self.tracker = EpisodeTracker(
+            batch, delivery, delivery_steps, environment.spec.observation_size
+        )
         space = environment.spec.action
         self._shape = (batch, space.components)
         self._choices = 0 if space.low or space.components > 1 else space.sizes[0]
@@ -151,7 +150,7 @@ class Episodes:
                 'the environment cannot be used'
             )
         self._observation = observation
-        return self._state(self.books.no_ending, self._all_applied, stamp_ns)
+        return self._state(self._no_ending, self._all_applied, stamp_ns)
 
     def advance(
         self,
@@ -176,7 +175,7 @@ class Episodes:
         """
         # The common case in one call.
         known = self._choices and action.dtype == np.int32 and action.shape == self._shape
-        if not (known and self.books.fits(action, self._choices)):
+        if not (known and self.tracker.accepts(action, self._choices)):
             check_action(action, self.info)
         return self.take(self.step(action), applied, stamp_ns, learner)
 
@@ -199,62 +198,64 @@ class Episodes:
         learner: int = 0,
     ) -> Advance:
         """Note what a step gave; see ``advance``."""
-        observation, reward, aborted = result.observation, result.reward, result.aborted
-        blind: Array | None = None
-        if not self.books.finite(observation, reward):
-            blind = np.asarray(~np.isfinite(observation).all(axis=1))
-            bad = ~np.isfinite(reward) | blind
-            # A bad sensor value ends the episode; it must neither teach nor reach the network.
-            observation = np.where(bad[:, None], np.float32(0.0), observation)
-            reward = np.where(bad, 0.0, reward)
-            aborted = aborted | bad
-        moves = self.books.move(reward, result.terminated, result.truncated, aborted, blind)
-        ended, ends = moves.ended, None
-        if ended is None:
-            self.note(observation, moves.live, 0, 0)
-        else:
-            # As bytes: a comparison of arrays would take longer than all the rest.
-            aborts = ended.ending.tobytes().count(_ABORTED)
-            self.note(observation, moves.live, len(ended.instance), aborts)
-            ends = self.ends(ended, result.metrics)
-        rewards = None if moves.paid is None else self._rewards(moves.paid, stamp_ns)
-        everyone = self._all_applied if applied is None else applied
-        state = self._state(moves.ending, everyone, stamp_ns, learner)
-        return FullAdvance(state, rewards, ends)
+        invalid = None
+        if not self.receive(result):
+            result, invalid = _cleaned(result)
+            self.receive(result)
+        self.move(result, invalid)
+        return FullAdvance(*self.told(applied, stamp_ns, learner), self.ends(result.metrics))
 
-    def note(self, observation: Float32, live: int, ended: int, aborts: int) -> None:
-        """Count a step that the books have noted."""
+    def receive(self, result: StepResult) -> bool:
+        """Hand the tracker what a step gave; return whether all of its numbers are finite."""
+        return self.tracker.receive(
+            result.observation, result.reward, result.terminated, result.truncated, result.aborted
+        )
+
+    def move(self, result: StepResult, invalid: Array | None = None) -> None:
+        """Note the step that the tracker received, and count it."""
+        tracker = self.tracker
+        tracker.move(invalid)
         self.sequence += 1
-        self._observation = observation
-        self.total_steps += live
-        self.total_episodes += ended
-        self.aborted += aborts
+        self._observation = result.observation
+        self.total_steps += tracker.live
+        self.total_episodes += tracker.finished_count
+        self.aborted += tracker.aborted_count
 
-    def told(self, paid: Paid | None, ending: Array) -> tuple[StateBatch, RewardBatch | None]:
-        """State and rewards after a step that was counted."""
-        rewards = None if paid is None else self._rewards(paid, 0)
-        return self._state(ending, self._all_applied, 0), rewards
+    def told(
+        self, applied: Array | None = None, stamp_ns: int = 0, learner: int = 0
+    ) -> tuple[StateBatch, RewardBatch | None]:
+        """Return state and rewards of the newest step; see ``advance``."""
+        closed, info, reward = self.tracker.closed_windows(), self.info, None
+        if closed is not None:
+            reward = RewardBatch(
+                info.agent, info.session, self.sequence, info.spec.instances, *closed, stamp_ns
+            )
+        applied = self._all_applied if applied is None else applied
+        ending = self.tracker.ending.copy() if self.tracker.finished_count else self._no_ending
+        return self._state(ending, applied, stamp_ns, learner), reward
 
-    def _rewards(self, paid: Paid, stamp_ns: int) -> RewardBatch:
-        info = self.info
-        batch = info.spec.instances
-        return RewardBatch(info.agent, info.session, self.sequence, batch, *paid, stamp_ns)
+    def ends(self, metrics: Array | None) -> EpisodeEnds | None:
+        """Return the episodes that ended with the newest step.
 
-    def ends(self, ended: Ended, metrics: Array | None) -> EpisodeEnds:
-        """Of the step that was counted last."""
-        figures = None if metrics is None else metrics[ended.instance]
-        return EpisodeEnds(self.total_steps, *ended, figures)
+        Args:
+            metrics: what the environment said of all instances [B, M].
+        """
+        finished = self.tracker.finished_episodes()
+        if finished is None:
+            return None
+        figures = None if metrics is None else metrics[finished.instance]
+        return EpisodeEnds(self.total_steps, *finished, figures)
 
     def _state(self, ending: Array, applied: Array, stamp_ns: int, learner: int = 0) -> StateBatch:
-        books = self.books
+        state = self.tracker.state
         return StateBatch(
             self.info.agent,
             self.info.session,
             self.sequence,
-            books.episode.copy(),
-            books.step.copy(),
-            books.window.copy(),
-            books.phase.copy(),
+            state['episode'].copy(),
+            state['step'].copy(),
+            state['window'].copy(),
+            state['phase'].copy(),
             ending,
             applied,
             self._observation,
@@ -267,7 +268,7 @@ class Episodes:
         self.info = replace(self.info, session=session)
 
     def snapshot(self) -> dict[str, Any] | None:
-        """Books and environment as plain data; None when the environment cannot be saved."""
+        """Episodes and environment as plain data; None when the environment cannot be saved."""
         if not isinstance(self._environment, Snapshottable):
             return None
         return {
@@ -276,7 +277,7 @@ class Episodes:
             'session': self.info.session,
             'sequence': self.sequence,
             'totals': [self.total_steps, self.total_episodes, self.aborted],
-            'arrays': self.books.snapshot() | {'observation': self._observation.copy()},
+            'arrays': self.tracker.snapshot() | {'observation': self._observation.copy()},
             'environment': self._environment.snapshot(),
         }
 
@@ -298,11 +299,29 @@ class Episodes:
             )
         self._environment.restore(snapshot['environment'])
         self.renew(snapshot['session'])
-        self.books.restore(snapshot['arrays'])
+        self.tracker.restore(snapshot['arrays'])
         self._observation = np.array(snapshot['arrays']['observation'])
         self.sequence = snapshot['sequence']
         self.total_steps, self.total_episodes, self.aborted = snapshot['totals']
-        return self._state(self.books.no_ending, self._all_applied, stamp_ns)
+        return self._state(self._no_ending, self._all_applied, stamp_ns)
+
+
+def _cleaned(result: StepResult) -> tuple[StepResult, Array]:
+    """Abort the episodes of instances whose numbers are not finite.
+
+    A bad sensor value ends the episode; it must neither teach nor reach the network.
+
+    Returns:
+        The step without those numbers, and which instances had no valid observation, bool [B].
+    """
+    invalid = np.asarray(~np.isfinite(result.observation).all(axis=1))
+    bad = ~np.isfinite(result.reward) | invalid
+    return replace(
+        result,
+        observation=np.where(bad[:, None], np.float32(0.0), result.observation),
+        reward=np.where(bad, 0.0, result.reward),
+        aborted=result.aborted | bad,
+    ), invalid
 
 
 def _failed(agent: str, what: str, error: Exception) -> BridgeError:

@@ -1,6 +1,6 @@
 """The cycle of one process in few calls: what ``loop.answer`` and ``Episodes.advance`` do, fused.
 
-It works on the arrays that the learner, the neuromodulator and the environment's books keep anyway,
+It works on the arrays that the learner, the neuromodulator and the episode tracker keep anyway,
 so that it can step in and out at any step: where anything is out of the way (an episode that was
 aborted, a number that is not finite, a learner that is frozen), one step is taken as always. The
 weights are the same to the last bit; a test compares both.
@@ -9,7 +9,6 @@ weights are the same to the last bit; a test compares both.
 from __future__ import annotations
 
 from nrl_ros.base.records import Float32, Float64, Int32, RewardBatch, StateBatch
-from nrl_ros.environments.books import Ended, Paid
 from nrl_ros.environments.episodes import Advance, EpisodeEnds, Episodes
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.credit import Creditable
@@ -54,7 +53,6 @@ def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) 
     return (
         agent is not None
         and episodes.info.lockstep
-        and episodes.books.native is not None
         and neuromodulator.critic is None
         and type(agent.explorer) is CompiledExplorer
         and isinstance(agent.credit.store, DenseTraces)
@@ -83,11 +81,9 @@ class Cycle:
         explorer, store, credit = agent.explorer, agent.credit.store, agent.credit
         assert isinstance(explorer, CompiledExplorer) and isinstance(store, DenseTraces)
         self._explorer = explorer
-        books = episodes.books.native
-        assert books is not None and credit.native is not None and store.native is not None
-        self._books = books
+        assert credit.native is not None and store.native is not None
         self._native = NativeCycle(
-            books,
+            episodes.tracker,
             averages,
             credit.native,
             explorer.step,
@@ -98,7 +94,7 @@ class Cycle:
             known=agent.baseline_known,
         )
         self._metrics: Float64 | None = None
-        # Whether the books have seen what the learner will see.
+        # Whether the tracker has received what the learner will see.
         self._seen = False
         self._set()
 
@@ -129,26 +125,20 @@ class Cycle:
     def advance(self, action: Int32 | Float32) -> Advance:
         """Step the environment."""
         result = self._episodes.step(action)
-        done = self._native.move(result)
-        self._seen = done is not None
-        if done is None:
+        self._seen = self._episodes.receive(result)
+        if not self._seen:
             return self._episodes.take(result)
         self._metrics = result.metrics
-        self._episodes.note(result.observation, done.live, done.ended, done.aborts)
+        self._episodes.move(result)
         return QuickAdvance(self)
 
     def ends(self) -> EpisodeEnds | None:
         """Of the episodes that ended with the newest step."""
-        ended = self._books.structure.ended
-        if not ended:
-            return None
-        return self._episodes.ends(Ended(*self._books.ended(ended)), self._metrics)
+        return self._episodes.ends(self._metrics)
 
     def told(self) -> tuple[StateBatch, RewardBatch | None]:
         """State and rewards of the newest step."""
-        books = self._books
-        paid = books.structure.paid
-        return self._episodes.told(Paid(*books.paid(paid)) if paid else None, books.ending.copy())
+        return self._episodes.told()
 
     def answer(self) -> Int32 | None:
         """Learn from the newest step and act; None where that takes more, and nothing was done."""

@@ -54,6 +54,7 @@ def test_without_site_packages_every_probe_still_reports(unbuilt):
     assert 'numpy>=1.26' in checks['numpy']['remedy']
     assert not checks['compiled kernel']['ok']
     assert not checks['compiled kernel']['required']
+    assert not checks['compiled modules']['ok']
 
 
 def test_without_messages_it_says_how_to_build_them(unbuilt):
@@ -65,6 +66,15 @@ def test_without_messages_it_says_how_to_build_them(unbuilt):
     assert 'nrl_ros.msg' in checks['messages']['detail']
     assert 'make setup' in checks['messages']['remedy']
     assert 'colcon build' in checks['messages']['remedy']
+
+
+def test_without_compiled_modules_it_says_how_to_build_them(unbuilt):
+    """Their text would run as it is, hundreds of times slower."""
+    pytest.importorskip('cython')
+    check = report(unbuilt)['compiled modules']
+    assert not check['ok'] and check['required']
+    assert 'nrl_ros.environments.episode_tracker is not compiled' in check['detail']
+    assert 'make setup' in check['remedy']
 
 
 def test_an_unknown_middleware_is_named(unbuilt):
@@ -102,8 +112,11 @@ def test_a_probe_that_raises_is_a_finding():
 def test_changed_sources_are_seen(tmp_path, monkeypatch):
     for name in ('msg', 'srv', 'scripts'):
         shutil.copytree(ROOT / name, tmp_path / name)
+    module = 'nrl_ros/environments/episode_tracker.py'
     native = 'nrl_ros/learning/kernels/native'
     shutil.copytree(ROOT / native, tmp_path / native)
+    (tmp_path / module).parent.mkdir(parents=True)
+    shutil.copy(ROOT / module, tmp_path / module)
     for name in ('CMakeLists.txt', 'package.xml'):
         shutil.copy(ROOT / name, tmp_path)
     monkeypatch.setattr(doctor, 'HERE', tmp_path / 'nrl_ros')
@@ -114,9 +127,12 @@ def test_changed_sources_are_seen(tmp_path, monkeypatch):
     digest = build_interfaces.digest(tmp_path)
     (tmp_path / 'nrl_ros/interfaces.sha256').write_text(f'{digest}\n')
     assert doctor._check('x', doctor._stamp, '').detail == 'yes'
-    with (tmp_path / 'msg/Action.msg').open('a') as file:
-        file.write('uint8 more\n')
-    assert 'changed' in doctor._check('x', doctor._stamp, '').detail
+    for name in ('msg/Action.msg', module, f'{native}/kernel.c'):
+        kept = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(f'{kept}\n')
+        assert 'changed' in doctor._check('x', doctor._stamp, '').detail
+        (tmp_path / name).write_text(kept)
+        assert doctor._check('x', doctor._stamp, '').ok
 
 
 def test_named_messages_are_those_of_the_sources():

@@ -45,8 +45,8 @@ ROOMS: dict[str, set[str]] = {
     'nrl_ros/base': PURE | {'pathlib', 'numpy', 'pydantic', 'yaml', BASE},
     'nrl_ros/robots': PURE | {'numpy', 'pydantic', 'yaml', 'pathlib', 'mujoco', BASE, ROBOTS},
     'nrl_ros/robots/safety': PURE | {'numpy', 'pydantic', BASE, 'nrl_ros.robots.safety'},
-    'nrl_ros/environments': PURE | {'numpy', 'pydantic', BASE, ENVIRONMENTS},
-    'nrl_ros/learning': PURE | {'numpy', 'pydantic', BASE, ENVIRONMENTS, LEARNING},
+    'nrl_ros/environments': PURE | {'cython', 'numpy', 'pydantic', BASE, ENVIRONMENTS},
+    'nrl_ros/learning': PURE | {'cython', 'numpy', 'pydantic', BASE, ENVIRONMENTS, LEARNING},
     'nrl_ros/settings': PURE
     | {'pathlib', 'pydantic', 'yaml', BASE, ENVIRONMENTS, LEARNING, ROBOTS, SETTINGS},
     'nrl_ros/storage': STANDARD | {'numpy', 'msgpack', BASE, STORAGE, VERSION},
@@ -72,8 +72,6 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/base/config_files.py': {'os', 'nrl_ros'},
     # The compiled step is the one file of the science that looks for another file.
     'nrl_ros/learning/kernels/library.py': {'os', 'pathlib'},
-    # The compiled bookkeeping lies beside the other kernels.
-    'nrl_ros/environments/books.py': {'nrl_ros.learning.kernels'},
     'nrl_ros/experiments/ray_engine.py': {'ray'},
     # What an arm draws of itself; imported when it does.
     'nrl_ros/robots/arm/picture.py': {'matplotlib', 'mpl_toolkits'},
@@ -136,13 +134,13 @@ def test_every_room_has_a_rule() -> None:
 
 
 def test_the_science_loads_nothing_of_its_shells() -> None:
-    """Importing it loads nothing of ROS, msgpack, torch or gymnasium."""
+    """Importing it loads nothing of ROS, msgpack, torch, gymnasium or Cython."""
     code = (
         'import pkgutil, sys, nrl_ros.learning\n'
         'for m in pkgutil.walk_packages(nrl_ros.learning.__path__, "nrl_ros.learning."):\n'
         '    if not m.name.rpartition(".")[2].startswith("lib"):\n'
         '        __import__(m.name)\n'
-        'bad = {"rclpy", "msgpack", "torch", "gymnasium", "yaml"} & set(sys.modules)\n'
+        'bad = {"rclpy", "msgpack", "torch", "gymnasium", "yaml", "cython"} & set(sys.modules)\n'
         'assert not bad, bad\n'
     )
     subprocess.run(

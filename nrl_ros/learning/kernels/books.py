@@ -1,4 +1,4 @@
-"""The books of environment and learner in the compiled kernel: one call where numpy takes many."""
+"""Windows and averages in the compiled kernel: one call where numpy takes many."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import StateBatch, StepResult
+from nrl_ros.base.records import StateBatch
+from nrl_ros.environments.episode_tracker import EpisodeTracker
 from nrl_ros.learning.kernels.library import library
 
 Array = NDArray[Any]
@@ -19,139 +20,34 @@ def structure(name: str, fields: dict[str, Any]) -> Any:
     return type(name, (ctypes.Structure,), {'_fields_': list(fields.items())})
 
 
-_SEEN = {'action': np.int32, 'observation': np.float32}
-_BOOKS_IN = {
-    'reward': np.float64,
-    'terminated': np.bool_,
-    'truncated': np.bool_,
-    'aborted': np.bool_,
-    'blind': np.bool_,
-}
-_PAID = {
-    'paid_instance': np.uint32,
-    'paid_episode': np.uint32,
-    'paid_step': np.uint32,
-    'paid_window': np.uint32,
-    'paid_value': np.float64,
-}
-_ENDED = {
-    'ended_instance': np.int64,
-    'ended_episode': np.uint32,
-    'ended_length': np.uint32,
-    'ended_ending': np.uint8,
-    'ended_return': np.float64,
-}
-_BOOKS = ('episode', 'step', 'window', 'window_steps', 'window_reward', 'return', 'phase')
-_Books = structure(
-    '_Books',
-    dict.fromkeys(
-        ('batch', 'delivery', 'delivery_steps', 'observation_size', 'choices'), ctypes.c_int64
-    )
-    | dict.fromkeys((*_SEEN, *_BOOKS_IN, *_BOOKS, 'ending', *_PAID, *_ENDED), ctypes.c_void_p)
-    | dict.fromkeys(('live', 'paid', 'ended', 'aborts'), ctypes.c_int64),
+_Outcome = structure(
+    '_Outcome',
+    {'count': ctypes.c_int64}
+    | dict.fromkeys(
+        ('window', 'phase', 'ending', 'closed_instance', 'closed_window', 'closed_value'),
+        ctypes.c_void_p,
+    ),
 )
 
 
-class NativeBooks:
-    """``books.Books`` in one call.
+class NativeOutcome:
+    """What the newest step left of an environment, where the kernel sees it.
 
     Args:
-        books: the arrays of the books by name, changed in place.
-        delivery: when rewards are handed over.
-        delivery_steps: n of EVERY_N_STEPS.
-        instances: B.
-        observation_size: O.
+        tracker: whose arrays are read.
 
     Attributes:
-        structure: of the kernel.
-        observation: float32 [B, O], what was seen last.
+        structure: of the kernel; ``count`` is to be set to the windows that closed.
     """
 
-    def __init__(
-        self,
-        books: dict[str, Array],
-        delivery: int,
-        delivery_steps: int,
-        *,
-        instances: int,
-        observation_size: int,
-    ) -> None:
-        compiled = library()
-        self._call = compiled.nrl_move
-        self._finite, self._fits = compiled.nrl_finite, compiled.nrl_fits
-        own = {
-            name: np.zeros(instances, kind)
-            for name, kind in ({'ending': np.uint8} | _BOOKS_IN | _PAID | _ENDED).items()
-        }
-        self._action = own['action'] = np.zeros((instances, 1), np.int32)
-        self.observation = own['observation'] = np.zeros((instances, observation_size), np.float32)
-        self.ending = own['ending']
-        self._in = tuple(own[name] for name in _BOOKS_IN)
-        self._paid = [own[name] for name in _PAID]
-        self._ended = [own[name] for name in _ENDED]
-        arrays = own | books
-        pointers = {name: array.ctypes.data for name, array in arrays.items()}
-        self._blind = pointers['blind']
-        self.structure = _Books(
-            batch=instances,
-            delivery=delivery,
-            delivery_steps=delivery_steps,
-            observation_size=observation_size,
-            **pointers,
-        )
-        self.structure.blind = None
-        self._constant: Array | None = None
-        self._pointer = ctypes.c_void_p(ctypes.addressof(self.structure))
+    def __init__(self, tracker: EpisodeTracker) -> None:
         # Pointers keep nothing alive.
-        self._keep = arrays
-
-    def fits(self, action: Array, choices: int) -> bool:
-        """Whether all of int32 [B, 1] are from 0 to below ``choices``."""
-        self._action[:], self.structure.choices = action, choices
-        return bool(self._fits(self._pointer))
-
-    def finite(self, observation: Array, reward: Array) -> bool:
-        """Whether all observations [B, O] and rewards [B] are."""
-        self.observation[:], self._in[0][:] = observation, reward
-        return bool(self._finite(self._pointer))
-
-    def see(self, result: StepResult) -> None:
-        """Copy what a step gave."""
-        self.observation[:] = result.observation
-        reward, terminated, truncated, aborted, _ = self._in
-        reward[:], terminated[:], truncated[:] = result.reward, result.terminated, result.truncated
-        # Mostly the same array, which says that nobody was.
-        if result.aborted is not self._constant:
-            aborted[:] = result.aborted
-            own = result.aborted.flags
-            self._constant = result.aborted if own.owndata and not own.writeable else None
-
-    def move(
-        self,
-        reward: Array,
-        terminated: Array,
-        truncated: Array,
-        aborted: Array,
-        blind: Array | None,
-    ) -> Any:
-        """Note one step; ``live``, ``paid``, ``ended`` and ``aborts`` say how many."""
-        own = self._in
-        own[0][:], own[1][:], own[2][:], own[3][:] = reward, terminated, truncated, aborted
-        self._constant = None
-        if blind is not None:
-            own[4][:] = blind
-            self.structure.blind = self._blind
-        self._call(self._pointer)
-        self.structure.blind = None
-        return self.structure
-
-    def paid(self, count: int) -> list[Array]:
-        """Copies of what describes the windows paid."""
-        return [array[:count].copy() for array in self._paid]
-
-    def ended(self, count: int) -> list[Array]:
-        """Copies of what describes the episodes ended."""
-        return [array[:count].copy() for array in self._ended]
+        self._keep = arrays = {
+            'window': tracker.state['window'],
+            'phase': tracker.state['phase'],
+            'ending': tracker.ending,
+        } | {f'closed_{name}': tracker.closed[name] for name in ('instance', 'window', 'value')}
+        self.structure = _Outcome(**{name: array.ctypes.data for name, array in arrays.items()})
 
 
 _Windows = structure(

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import StepResult
-from nrl_ros.learning.kernels.books import NativeAverages, NativeBooks, NativeWindows, structure
+from nrl_ros.environments.episode_tracker import EpisodeTracker
+from nrl_ros.learning.kernels.books import NativeAverages, NativeOutcome, NativeWindows, structure
 from nrl_ros.learning.kernels.library import NativeStep, library
 from nrl_ros.learning.kernels.traces import NativeDense
 from nrl_ros.learning.noise import NoiseStream
 
 Array = NDArray[Any]
 
-_PARTS = ('books', 'averages', 'windows', 'step', 'traces')
+_PARTS = ('outcome', 'averages', 'windows', 'step', 'traces')
 _Cycle = structure(
     '_Cycle',
     dict.fromkeys((*_PARTS, 'weights', 'scales'), ctypes.c_void_p)
@@ -51,7 +51,7 @@ class NativeCycle:
     """What an agent's environment, neuromodulator and learner do between two steps.
 
     Args:
-        books: of the environment.
+        tracker: of the environment.
         averages: of the neuromodulator.
         windows: of the learner, and so on.
         step: passes and rows.
@@ -64,7 +64,7 @@ class NativeCycle:
 
     def __init__(
         self,
-        books: NativeBooks,
+        tracker: EpisodeTracker,
         averages: NativeAverages,
         windows: NativeWindows,
         step: NativeStep,
@@ -76,14 +76,14 @@ class NativeCycle:
         known: Array,
     ) -> None:
         compiled = library()
-        self._move, self._learn = compiled.nrl_cycle_move, compiled.nrl_cycle_learn
-        self._act = compiled.nrl_cycle_act
+        self._learn, self._act = compiled.nrl_cycle_learn, compiled.nrl_cycle_act
         self._parts = [(part, getattr(compiled, f'nrl_cycle_{part}')) for part in ACTING]
-        self._books, self._averages, self._windows = books, averages, windows
+        self._tracker, self._outcome = tracker, NativeOutcome(tracker)
+        self._averages, self._windows = averages, windows
         self._noise = noise
         # Rows go straight into the traces.
         self._step, self._traces = step.writing_to(traces), traces.twin()
-        parts = (books, averages, windows, self._step, self._traces)
+        parts = (self._outcome, averages, windows, self._step, self._traces)
         structures = [ctypes.addressof(part.structure) for part in parts]
         batch = len(baseline)
         self._credit, self._credited = np.zeros(batch, np.float32), np.zeros(batch, np.int64)
@@ -102,8 +102,8 @@ class NativeCycle:
             self._cycle.noise_state = noise.state.ctypes.data
         self._cycle.noise_count = noise.buffer.size
         self._cycle.noise = noise.buffer.ctypes.data
-        # Seen where the books see it, drawn where its rows will be.
-        self._step.structure.observation = books.observation.ctypes.data
+        # Seen where the tracker has it, drawn where its rows will be.
+        self._step.structure.observation = tracker.observation.ctypes.data
         self._step.structure.noise = self._step.structure.post
         self._pointer = ctypes.c_void_p(ctypes.addressof(self._cycle))
         # Pointers keep nothing alive.
@@ -127,13 +127,9 @@ class NativeCycle:
         """How rewards are compared from now on, as for NativeAverages."""
         self._averages.compare_by(rate=rate, order=order, scaled=scaled)
 
-    def move(self, result: StepResult) -> Any:
-        """As NativeBooks.move; None where a number is not finite, and nothing was done."""
-        self._books.see(result)
-        return self._books.structure if self._move(self._pointer) else None
-
     def learn(self) -> int:
-        """Learn from the rewards of the last move, see Learned; then all of ``rpe`` is known."""
+        """Learn from the rewards of the newest step, see Learned; then all of ``rpe`` is known."""
+        self._outcome.structure.count = self._tracker.closed_count
         outcome: int = self._learn(self._pointer)
         return outcome
 

@@ -20,7 +20,7 @@ from nrl_ros.learning.networks.feed_forward import Network
 
 Array = NDArray[Any]
 
-_VERSION = 7
+_VERSION = 8
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
@@ -31,7 +31,6 @@ _FUNCTIONS = (
     'nrl_dense',
     'nrl_dense_credit',
     'nrl_normal',
-    'nrl_move',
     'nrl_cycle_act',
     'nrl_cycle_fold',
     'nrl_cycle_draw',
@@ -41,14 +40,11 @@ _FUNCTIONS = (
 # Those that return a number.
 _ANSWERS = (
     'nrl_work_size',
-    'nrl_fits',
-    'nrl_finite',
     'nrl_look',
     'nrl_close',
     'nrl_note',
     'nrl_finish',
     'nrl_compare',
-    'nrl_cycle_move',
     'nrl_cycle_learn',
 )
 # Weights beyond which numpy's matrix products win over plain loops; see docs/performance.md.

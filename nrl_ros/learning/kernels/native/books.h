@@ -1,144 +1,20 @@
-/* Part of kernel.c: the books of environment and learner, one call where numpy takes many. */
+/* Part of kernel.c: the windows of the learner and the averages of the neuromodulator, one call
+ * where numpy takes many. */
 
-/* The books of an environment's instances; mirrored by _Books in kernel_books.py.
+/* What the newest step left of an environment (episode_tracker.py); mirrored by _Outcome in books.py.
  *
- * action: one choice each, below choices. observation: [batch][observation_size]. reward to blind: what the
- * step gave, [batch] each; blind may be null. episode to phase: the books.
- * ending to ended_return: what the step gives, lists from the front; live, paid, ended, aborts:
- * how many instances stepped, were paid, ended an episode, had it aborted.
+ * window, phase, ending: [batch] each. closed_instance to closed_value: of count windows.
  */
 typedef struct {
-  int64_t batch, delivery, delivery_steps, observation_size, choices;
-  const uint32_t *action;
-  const float *observation;
-  const double *reward;
-  const uint8_t *terminated, *truncated, *aborted, *blind;
-  uint32_t *episode, *step, *window, *window_steps;
-  double *window_reward, *episode_return;
-  uint8_t *phase, *ending;
-  uint32_t *paid_instance, *paid_episode, *paid_step, *paid_window;
-  double *paid_value;
-  int64_t *ended_instance;
-  uint32_t *ended_episode, *ended_length;
-  uint8_t *ended_ending;
-  double *ended_return;
-  int64_t live, paid, ended, aborts;
-} nrl_books;
+  int64_t count;
+  const uint32_t *window;
+  const uint8_t *phase, *ending;
+  const uint32_t *closed_instance, *closed_window;
+  const double *closed_value;
+} nrl_outcome;
 
 enum { PHASE_FIRST, PHASE_MID, PHASE_LAST };
 enum { ENDING_NONE, ENDING_TERMINATED, ENDING_TRUNCATED, ENDING_ABORTED };
-enum { DELIVERY_EVERY_STEP, DELIVERY_EVERY_N_STEPS, DELIVERY_EPISODE };
-
-NRL_INLINE void move_one(nrl_books *s, int64_t b) {
-  const int starting = s->phase[b] == PHASE_LAST, aborted = s->aborted[b] != 0;
-  int ended = s->terminated[b] || s->truncated[b] || aborted, closing;
-  if (starting) {
-    /* A reset that gives no valid observation ends its episode at once. */
-    ended = s->blind && s->blind[b];
-    s->episode[b] += 1;
-    s->window_steps[b] = 0;
-    s->window_reward[b] = s->episode_return[b] = 0.0;
-  } else {
-    s->live += 1;
-    s->window_steps[b] += 1;
-    s->window_reward[b] += s->reward[b];
-    s->episode_return[b] += s->reward[b];
-  }
-  if (s->delivery == DELIVERY_EPISODE)
-    closing = ended;
-  else if (s->delivery == DELIVERY_EVERY_STEP)
-    closing = !starting;
-  else
-    closing = ended || s->window_steps[b] == (uint32_t)s->delivery_steps;
-  if (closing) {
-    if (!aborted) {
-      s->paid_instance[s->paid] = (uint32_t)b;
-      s->paid_episode[s->paid] = s->episode[b];
-      s->paid_step[s->paid] = s->step[b];
-      s->paid_window[s->paid] = s->window[b];
-      s->paid_value[s->paid++] = s->window_reward[b];
-    }
-    s->window[b] += 1;
-    s->window_reward[b] = 0.0;
-    s->window_steps[b] = 0;
-  }
-  s->step[b] = starting ? 0 : s->step[b] + 1;
-  s->phase[b] = ended ? PHASE_LAST : starting ? PHASE_FIRST : PHASE_MID;
-  s->ending[b] = ENDING_NONE;
-  if (ended) {
-    s->ending[b] = aborted            ? ENDING_ABORTED
-                   : s->terminated[b] ? ENDING_TERMINATED
-                                      : ENDING_TRUNCATED;
-    s->ended_instance[s->ended] = b;
-    s->ended_episode[s->ended] = s->episode[b];
-    s->ended_length[s->ended] = s->step[b];
-    s->ended_ending[s->ended] = s->ending[b];
-    s->ended_return[s->ended++] = s->episode_return[b];
-    s->aborts += aborted;
-  }
-}
-
-/* Instances looked at together: where all of them are amid an episode, there is less to do. */
-#define STRETCH 32
-
-NRL_INLINE int amid_episodes(const nrl_books *s, int64_t b) {
-  const uint8_t *const phase = s->phase + b, *const terminated = s->terminated + b;
-  const uint8_t *const truncated = s->truncated + b, *const aborted = s->aborted + b;
-  int other = 0;
-  for (int i = 0; i < STRETCH; ++i)
-    other |= (phase[i] == PHASE_LAST) | terminated[i] | truncated[i] | aborted[i];
-  return !other;
-}
-
-NRL_INLINE void move_on(nrl_books *s, int64_t b) {
-  uint32_t *restrict const step = s->step + b, *restrict const steps = s->window_steps + b;
-  double *restrict const sum = s->window_reward + b, *restrict const total = s->episode_return + b;
-  const double *restrict const reward = s->reward + b;
-  for (int i = 0; i < STRETCH; ++i) {
-    step[i] += 1;
-    steps[i] += 1;
-    sum[i] += reward[i];
-    total[i] += reward[i];
-  }
-  memset(s->phase + b, PHASE_MID, STRETCH);
-  memset(s->ending + b, ENDING_NONE, STRETCH);
-  s->live += STRETCH;
-}
-
-/* Whether every action is one of the choices. */
-NRL_EXPORT int64_t nrl_fits(const nrl_books *s) {
-  const uint32_t choices = (uint32_t)s->choices;
-  int beyond = 0;
-  for (int64_t b = 0; b < s->batch; ++b) beyond |= s->action[b] >= choices;
-  return !beyond;
-}
-
-/* Whether observations and rewards are finite: not all bits of the exponent are set. */
-NRL_EXPORT NRL_CLONES int64_t nrl_finite(const nrl_books *s) {
-  typedef uint32_t __attribute__((may_alias)) single;
-  typedef uint64_t __attribute__((may_alias)) twice;
-  const single *const observation = (const single *)s->observation;
-  const twice *const reward = (const twice *)s->reward;
-  int beyond = 0;
-  for (int64_t i = 0; i < s->batch * s->observation_size; ++i)
-    beyond |= (observation[i] & 0x7f800000u) == 0x7f800000u;
-  for (int64_t b = 0; b < s->batch; ++b)
-    beyond |= (reward[b] & 0x7ff0000000000000u) == 0x7ff0000000000000u;
-  return !beyond;
-}
-
-NRL_EXPORT void nrl_move(nrl_books *s) {
-  s->live = s->paid = s->ended = s->aborts = 0;
-  int64_t b = 0;
-  if (s->delivery == DELIVERY_EPISODE)
-    for (; b + STRETCH <= s->batch; b += STRETCH) {
-      if (amid_episodes(s, b))
-        move_on(s, b);
-      else
-        for (int64_t i = b; i < b + STRETCH; ++i) move_one(s, i);
-    }
-  for (; b < s->batch; ++b) move_one(s, b);
-}
 
 /* The learner's windows of one agent (credit.py); mirrored by _Windows in kernel_books.py.
  *

@@ -1,7 +1,7 @@
 /* Part of kernel.c: the whole cycle of one process, put together from the parts above.
  *
  * What environment, neuromodulator and learner do between two steps of the environment, when nothing is out
- * of the way. It works on the very arrays that books.py, neuromodulator.py, credit.py and traces.py keep.
+ * of the way. It works on the very arrays that episode_tracker.py, neuromodulator.py, credit.py and traces.py keep.
  */
 
 /* Steps of gradient ascent; every layer's total lies as its traces do. */
@@ -18,7 +18,7 @@ typedef struct {
  * here, by noise_state, or stands in noise. next: random bits for actions, from generator. learned: windows; rpe_size: sum of their absolute errors.
  */
 typedef struct {
-  nrl_books *books;
+  const nrl_outcome *outcome;
   nrl_averages *averages;
   nrl_windows *windows;
   const nrl_step *step;
@@ -40,13 +40,6 @@ typedef struct {
 } nrl_cycle;
 
 enum { CYCLE_UNUSUAL, CYCLE_DONE, CYCLE_LEARN, CYCLE_REJECTED };
-
-/* Note a step of the environment; 0, and nothing is changed, where a number is not finite. */
-NRL_EXPORT int64_t nrl_cycle_move(const nrl_cycle *s) {
-  if (!nrl_finite(s->books)) return 0;
-  nrl_move(s->books);
-  return 1;
-}
 
 /* Whether every window that is over has its reward now, and nothing else is to be looked into. */
 static int is_usual(const nrl_cycle *s) {
@@ -103,17 +96,17 @@ static int ascend(const nrl_ascent *s, const nrl_traces *t) {
  * rpe of averages are to be learned from. CYCLE_REJECTED: the sum is not finite, and those traces are gone.
  */
 NRL_EXPORT int64_t nrl_cycle_learn(nrl_cycle *s) {
-  const nrl_books *const books = s->books;
+  const nrl_outcome *const outcome = s->outcome;
   nrl_windows *const w = s->windows;
   nrl_averages *const a = s->averages;
-  const size_t batch = (size_t)w->batch, paid = (size_t)books->paid;
-  memcpy((void *)w->window, books->window, batch * sizeof *w->window);
-  memcpy((void *)w->phase, books->phase, batch);
-  memcpy((void *)w->ending, books->ending, batch);
-  memcpy((void *)a->instance, books->paid_instance, paid * sizeof *a->instance);
-  memcpy((void *)a->window, books->paid_window, paid * sizeof *a->window);
-  memcpy((void *)a->value, books->paid_value, paid * sizeof *a->value);
-  a->count = books->paid;
+  const size_t batch = (size_t)w->batch, closed = (size_t)outcome->count;
+  memcpy((void *)w->window, outcome->window, batch * sizeof *w->window);
+  memcpy((void *)w->phase, outcome->phase, batch);
+  memcpy((void *)w->ending, outcome->ending, batch);
+  memcpy((void *)a->instance, outcome->closed_instance, closed * sizeof *a->instance);
+  memcpy((void *)a->window, outcome->closed_window, closed * sizeof *a->window);
+  memcpy((void *)a->value, outcome->closed_value, closed * sizeof *a->value);
+  a->count = outcome->count;
   s->learned = 0;
   s->rpe_size = 0.0;
   if (!is_usual(s)) return CYCLE_UNUSUAL;

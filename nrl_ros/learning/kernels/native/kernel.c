@@ -20,7 +20,7 @@
 #define NRL_EXPORT __attribute__((visibility("default")))
 
 /* Changes with every change of an argument list; kernels.py refuses another one. */
-NRL_EXPORT int32_t nrl_kernel_version(void) { return 7; }
+NRL_EXPORT int32_t nrl_kernel_version(void) { return 8; }
 
 /* Floats at any address. */
 typedef float four __attribute__((vector_size(16), aligned(4), may_alias));
