@@ -192,7 +192,10 @@ class ArmEnvironment:
 
     def _on_safety(self, message: SafetyState) -> None:
         self._safety, self._safety_at = message, time.monotonic()
-        self._followed.hear(self._safety_at, message.session, message.command_age_s)
+        commands = self.phase in (Phase.HOMING, Phase.RUNNING)
+        self._followed.hear(
+            self._safety_at, message.session, message.command_age_s, commands=commands
+        )
         if message.session == self._session and message.sequence == self._sequence:
             self._limited |= message.limited
         # Here, since nobody looks while it is paused.

@@ -174,11 +174,14 @@ def test_another_session_may_command_after_a_second_of_silence() -> None:
     assert binding.judge(1.2, COMMAND)[0] is Judgement.BOUND
 
 
-def followed_instead(told: list[tuple[int, float]], every_s: float = 0.1) -> list[int]:
-    """Who is followed instead of session 7, as told of session and age of its newest command."""
+def followed_instead(told: list[tuple[int, float]], *, silent: int = 0) -> list[int]:
+    """Who is followed instead of session 7, as told of session and age of its newest command.
+
+    Session 7 does not command itself the first ``silent`` times that it is told, 0.1 s apart.
+    """
     watch, others = FollowedWatch(7), []
     for number, (session, age_s) in enumerate(told):
-        watch.hear(100.0 + every_s * number, session, age_s)
+        watch.hear(100.0 + 0.1 * number, session, age_s, commands=number >= silent)
         others.append(watch.other)
     return others
 
@@ -196,3 +199,8 @@ def test_a_predecessor_that_has_died_is_no_other_commander() -> None:
     assert not any(followed_instead([*dying, *[(7, 0.0)] * 30]))
     # One message that somebody has made up is none either.
     assert not any(followed_instead([(7, 0.0), (8, 0.0)] * 30))
+
+
+def test_who_speaks_while_the_arm_is_stopped_ends_nothing_before_it_is_to_move() -> None:
+    others = followed_instead([(8, 0.01)] * 60, silent=40)
+    assert not any(others[:52]) and others[53] == 8

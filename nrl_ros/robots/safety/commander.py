@@ -132,16 +132,20 @@ class FollowedWatch:
         """For how long another one has been followed instead, at a time [s]."""
         return 0.0 if self._since is None else now - self._since
 
-    def hear(self, now: float, session: int, command_age_s: float) -> None:
+    def hear(self, now: float, session: int, command_age_s: float, *, commands: bool) -> None:
         """Take in what the safety node said.
+
+        Who is silent gives its turn away: whoever speaks while an arm is stopped is no matter
+        before the arm is to move again.
 
         Args:
             now: of a steady clock [s].
             session: whose commands it follows; 0: nobody's yet.
             command_age_s: age of the newest of these [s].
+            commands: whether the one that asks commands all the time.
         """
         lives = command_age_s < SAME_COMMANDER_S
-        if session in (0, self._session) or not lives:
+        if session in (0, self._session) or not (lives and commands):
             self._since, self.other = None, 0
             return
         if self._since is None:
