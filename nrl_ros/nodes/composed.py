@@ -98,9 +98,7 @@ def main(argv: list[str] | None = None) -> int:
         try:
             initialise(argv)
             with refused_in_one_line():
-                nodes: list[NrlNode[Any]] = [
-                    LearnerNode(), NeuromodulatorNode(), EnvironmentNode()
-                ]
+                nodes: list[NrlNode[Any]] = [LearnerNode(), NeuromodulatorNode(), EnvironmentNode()]
             return 0 if compose(nodes, signals) else 1
         except NrlError as error:
             sys.stderr.write(f'error: {error}\n')

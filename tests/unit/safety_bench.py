@@ -40,8 +40,6 @@ def planar(position: Array) -> Array:
     return np.stack([elbow, tool], axis=1)
 
 
-
-
 def settings_of(**fields: Any) -> SupervisorSettings:
     """Limits that suit ticks of 10 ms and an arm that may begin at once."""
     values: dict[str, Any] = {

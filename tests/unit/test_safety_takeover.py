@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
-from nrl_ros.robots.safety.records import Mode, SupervisorSettings
+from nrl_ros.base.settings import changed
+from nrl_ros.robots.safety.records import Mode
+from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.takeover import LastWord, Takeover, unknown
 from tests.unit.safety_bench import FAST, PERIOD, SETTINGS, Array, limits_of
 
-VELOCITY = replace(
+VELOCITY = changed(
     SETTINGS,
-    anchor_gain=0.05,
-    controller='the controller',
-    permissions=('the controller', 'the robot program'),
+    {
+        'anchor_gain': 0.05,
+        'controller': 'the controller',
+        'permissions': ('the controller', 'the robot program'),
+    },
 )
-POSITION = replace(VELOCITY, anchor_gain=0.0)
+POSITION = changed(VELOCITY, {'anchor_gain': 0.0})
 JOINTS = ('joint_0', 'joint_1')
 SAID = LastWord(JOINTS, commanded=True, dry_run=False)
 
