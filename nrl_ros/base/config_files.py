@@ -1,4 +1,4 @@
-"""YAML files of settings: found, read with every doubt refused, and flattened to dotted names."""
+"""Find and read the YAML files of settings, and refuse what could be meant in two ways."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from nrl_ros.base.errors import ConfigError, closest
 
 PARAMETERS = 'ros__parameters'
 
-# A file of settings is small; more than this is another file, or aliases that multiply.
+# A file of settings is small. A larger one is another kind of file, or one whose aliases multiply.
 _MOST_BYTES = 4 * 2**20
 _MOST_KEYS = 20_000
 
 
 class KeyTwiceError(yaml.YAMLError):
-    """One setting stands twice in a file, so that nobody can say which of the two is meant."""
+    """A file holds one setting twice, so that nobody can say which of the two is meant."""
 
 
 class RosLoader(yaml.SafeLoader):
-    """YAML whose numbers are those of ROS: ``1e-3`` is one, not a text; each key stands once."""
+    """YAML loader with ROS's rules: ``1e-3`` is a number, not a text, and each key occurs once."""
 
     def get_single_node(self) -> Any:
-        """The document's root.
+        """Return the root of the document.
 
         Raises:
             KeyTwiceError: a key stands twice in one mapping, or one setting is given as ``a.b`` and
@@ -58,7 +58,8 @@ class _Keys:
             self._seen += 1
             if self._seen > _MOST_KEYS:
                 raise yaml.YAMLError(f'more than {_MOST_KEYS} keys, with those that aliases repeat')
-            # What a merge brings in is meant to be replaced by what stands beside it.
+            # A merged mapping (``<<``) only gives defaults: the keys beside it may replace its
+            # keys.
             if not isinstance(key, yaml.ScalarNode) or key.tag == 'tag:yaml.org,2002:merge':
                 continue
             name, line = f'{prefix}{key.value}', key.start_mark.line + 1
@@ -84,7 +85,7 @@ RosLoader.add_implicit_resolver(
 
 
 def config_folders() -> list[Path]:
-    """Where task files are looked for: beside the code in a checkout, else the installed share."""
+    """Return the folders with task files: that of a checkout first, then installed ones."""
     checkout = Path(nrl_ros.__file__).resolve().parent.parent
     folders = [checkout / 'config'] if (checkout / 'msg').is_dir() else []
     prefixes = [Path(p) for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
@@ -93,7 +94,7 @@ def config_folders() -> list[Path]:
 
 
 def find_config(task: str, group: str = '') -> Path:
-    """The file of a task.
+    """Return the file of a task.
 
     Args:
         task: its name.
@@ -113,7 +114,7 @@ def find_config(task: str, group: str = '') -> Path:
 
 
 def read_yaml(path: Path) -> Any:
-    """What a YAML file holds.
+    """Return the content of a YAML file.
 
     Raises:
         ConfigError: the file is missing, too large or not YAML, or a key stands in it twice.
@@ -125,7 +126,7 @@ def read_yaml(path: Path) -> Any:
             raise ConfigError(
                 f'{path} is larger than {_MOST_BYTES} bytes: expected a file of settings'
             )
-        # From bytes, YAML finds out itself which kind of Unicode they are.
+        # The parser is given bytes, because it then detects which Unicode encoding they have.
         return yaml.load(data, RosLoader)
     except OSError as error:
         raise ConfigError(f'cannot read {path}: {error.strerror}') from error
@@ -138,7 +139,7 @@ def read_yaml(path: Path) -> Any:
 
 
 def package_folder(name: str) -> Path | None:
-    """The share folder of an installed ROS package, None where there is none of that name."""
+    """Return the share folder of an installed ROS package, or None if there is no such package."""
     for variable, below in (('AMENT_PREFIX_PATH', 'share'), ('ROS_PACKAGE_PATH', '')):
         for prefix in os.environ.get(variable, '').split(os.pathsep):
             folder = Path(prefix) / below / name

@@ -1,7 +1,8 @@
-"""What of ROS, messages, middleware and packages is present, and how to mend what is not.
+"""Check that ROS, messages, middleware and packages are present, and say how to mend what is not.
 
-Needs nothing but the standard library, so that it can speak where everything else is missing.
-Each probe runs alone: what one of them raises is its finding, not the end of the others.
+Only the standard library is imported, so that the report also works where everything else is
+missing. Each probe runs alone: an exception in one of them is its finding and does not end the
+others.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ _MESSAGES = (
     'Action', 'ArmCommand', 'EnvInfo', 'EnvState', 'EnvStatus', 'EpisodeReport', 'LearnerStatus',
     'Neuromodulation', 'NeuromodulatorStatus', 'Reward', 'SafetyState', 'SafetyStatus',
 )  # fmt: skip
-# By rclpy's major version.
+# The name of a distribution by the major version of its rclpy.
 _DISTRIBUTIONS = {'7': 'jazzy', '9': 'kilted'}
 _SERVICES = ('GetLearnerState', 'LoadCheckpoint', 'SaveCheckpoint')
 
@@ -71,7 +72,8 @@ rclpy.try_shutdown()
 """
 
 
-# The type support is loaded only when a message is really turned into bytes.
+# The middleware loads a message's type support only when the message is serialized, so the probe
+# serializes one.
 _CONVERT = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -112,14 +114,14 @@ class Finding(Exception):  # noqa: N818 - not an error of the program
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the report.
+    """Result of one probe: one line of the report.
 
     Args:
-        name: what was looked at.
-        ok: whether it is as needed.
+        name: what was checked.
+        ok: True if it is as needed.
         detail: what was found.
         remedy: how to mend it.
-        required: False for what is only good to have.
+        required: False if nrl_ros works without it.
     """
 
     name: str
@@ -130,7 +132,7 @@ class Check:
 
 
 def run() -> list[Check]:
-    """Look at everything, in the order in which things need each other."""
+    """Run all checks, each one after those that it depends on, and return their results."""
     checks = [
         _check('Python', _python, 'install Python 3.10 or later'),
         _check('system', _system, 'Linux with glibc is what ROS 2 wheels exist for'),
@@ -228,7 +230,7 @@ def _compiler() -> str:
 
 def _package(name: str) -> str:
     found = installed.suitable(name)
-    # Metadata can outlive a broken installation.
+    # A broken installation may have left only its metadata, so the package is imported as well.
     importlib.import_module({'PyYAML': 'yaml'}.get(name, name))
     return found
 
@@ -293,7 +295,7 @@ def _stamp() -> str:
 
 
 def _compiled() -> str:
-    """Load each module that says that it is compiled."""
+    """Load each module that is marked as compiled."""
     folder = HERE.parent
     found = [path for path in sorted(HERE.rglob('*.py')) if _MARK in path.read_text().splitlines()]
     names = ['.'.join(path.relative_to(folder).with_suffix('').parts) for path in found]
@@ -310,7 +312,7 @@ def _kernel() -> str:
 
 
 def _in_a_process(code: str, *arguments: str) -> str:
-    """What a program prints; a middleware or a library that cannot be loaded ends its process."""
+    """Run code in a process of its own, so that a crash ends only that, and return its output."""
     try:
         done = subprocess.run(
             [sys.executable, *_flags(), '-c', code, *arguments],
@@ -348,7 +350,7 @@ def _launch() -> str:
 
 
 def _shared_memory() -> str:
-    """Killed nodes leave their segments behind, and a full /dev/shm stops new ones."""
+    """Report the segments of Fast DDS: killed nodes leave theirs, and a full /dev/shm stops all."""
     found = [path for name in ('fastdds', 'fastrtps') for path in SHARED.glob(f'*{name}*')]
     size = sum(path.stat().st_size for path in found) / 2**20
     text = f'{len(found)} segments of Fast DDS, {size:.0f} MB'
@@ -361,7 +363,7 @@ def _shared_memory() -> str:
 
 
 def _owners_gone() -> int:
-    """Nodes whose segments are there, and whose lock beside them the system has taken back."""
+    """Count the nodes that left segments behind: the system has released the lock beside each."""
     if not LOCKS.is_file():
         return 0
     held = {line.split()[-3] for line in LOCKS.read_text().splitlines()}
@@ -375,7 +377,7 @@ def _owners_gone() -> int:
 
 
 def _priority() -> str:
-    """Tried in a process of its own, which ends at once."""
+    """Try a real-time priority in a process of its own, which ends at once."""
     ask = 'import os; os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(60))'
     _in_a_process(ask)
     return 'permitted'

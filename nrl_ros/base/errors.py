@@ -1,4 +1,4 @@
-"""The errors of nrl_ros: few, typed, each saying what, received, expected, and how to mend it."""
+"""The errors of nrl_ros: each says what was received, what was expected, and how to mend it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class ConfigError(NrlError):
 
 
 class ConversionError(NrlError):
-    """A message does not hold what its own fields promise."""
+    """The fields of a message contradict each other, as an array of the wrong length does."""
 
 
 class ShapeError(NrlError):
-    """An array has another shape, length or type than the spaces promise."""
+    """An array has another shape, length or type than its space says."""
 
 
 class ProtocolError(NrlError):

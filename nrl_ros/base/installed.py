@@ -1,6 +1,6 @@
-"""Which Python packages are needed, and one line instead of a traceback where one does not do.
+"""Check the needed Python packages, so that an unsuitable one gives one line and no traceback.
 
-Imports nothing but the standard library, since it speaks where everything else is too old.
+Only the standard library is imported, so that the check also works where all others are too old.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import importlib.metadata
 import sys
 from collections.abc import Iterable
 
-# The oldest version that does; requirements/run.txt has the same.
+# The oldest version that works; requirements/run.txt has the same.
 NEEDED = {
     'gymnasium': (1, 1),
     'matplotlib': (3, 8),
@@ -20,11 +20,11 @@ NEEDED = {
     'rich': (13,),
     'typer': (0, 12),
 }
-# The first version that does not any more.
+# The first version that does not work any more.
 _BELOW = {'gymnasium': 2, 'pydantic': 3}
-# What a node imports whatever it is told to do.
+# Every node imports these, whatever its settings are.
 NODES = ('msgpack', 'numpy', 'pydantic', 'PyYAML')
-# What prints anything at all, `nrl doctor` included.
+# Every command prints with these, `nrl doctor` too.
 SCREEN = ('rich', 'typer')
 
 
@@ -77,7 +77,7 @@ def _fault(name: str) -> str:
 
 
 def require(names: Iterable[str]) -> None:
-    """Go on only where these packages do.
+    """Check that these packages are installed in suitable versions, and end the program otherwise.
 
     Raises:
         SystemExit: one line that names each that does not, and how to mend it; exit code 1.
@@ -86,9 +86,9 @@ def require(names: Iterable[str]) -> None:
     asked = [f'{name} ({faults[name]})' for name in names if name in faults]
     if not asked:
         return
-    # All at once, so that the next command does not find the next one.
+    # The command installs everything that is missing, so that the user need not run it twice.
     install = 'python3 -m pip install ' + ' '.join(f'"{wanted(name)}"' for name in faults)
-    # A distribution's own Python is not to be changed by pip, and newer systems refuse it.
+    # pip must not change the Python of the operating system, and newer systems refuse it.
     venv = (
         'python3 -m venv --system-site-packages ~/nrl_venv && . ~/nrl_venv/bin/activate && '
         if sys.prefix == sys.base_prefix

@@ -1,4 +1,4 @@
-"""How much a message may ask for: checked before anything of that size is allocated."""
+"""Limits on the sizes that a message asks for, checked before anything is allocated."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MEGABYTE = 10**6
 
 
 class Limits(Settings):
-    """The largest agents that are served; what asks for more is refused."""
+    """The largest agents that a node serves; it refuses larger ones."""
 
     agents: int = Field(256, ge=1, description='Agents at a time [1]')
     instances: int = Field(65_536, ge=1, description='Parallel instances of one agent, B [1]')
@@ -24,7 +24,7 @@ class Limits(Settings):
     )
 
     def check_sizes(self, agent: str, instances: int, observation_size: int = 0) -> None:
-        """Refuse too many instances, or observations that are too large.
+        """Refuse an agent with too many instances or too large observations.
 
         Raises:
             LimitError: naming the setting.
@@ -60,7 +60,7 @@ class Limits(Settings):
 
 
 class LearnerLimits(Limits):
-    """The same with the size of actions, which sets that of the network."""
+    """Limits of a learner: also the size of actions, which sets the network's outputs."""
 
     action_size: int = Field(
         65_536, ge=1, description='Choices of all components of an action, or its real numbers [1]'

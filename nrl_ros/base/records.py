@@ -1,8 +1,8 @@
 """Records that travel between environment, learner and neuromodulator.
 
-They have the fields of the messages in ``msg/`` under the same names, with numpy arrays shaped
-instead of flat, so that the core runs the same with and without ROS. B: instances, O: observation
-size, A: action components, K: closed windows.
+They have the fields of the messages in ``msg/`` under the same names. Their numpy arrays are
+shaped, while those of the messages are flat, so that learning runs the same with and without ROS.
+B: instances, O: observation size, A: action components, K: closed windows.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Phase(IntEnum):
 
 
 class Ending(IntEnum):
-    """How an episode ended (EnvState.ENDING_*); an aborted one does not train."""
+    """How an episode ended (EnvState.ENDING_*); nothing is learned from an aborted one."""
 
     NONE = 0
     TERMINATED = 1
@@ -42,7 +42,7 @@ class Ending(IntEnum):
 
 
 class Applied(IntEnum):
-    """What became of a learner's action (EnvState.APPLIED_*)."""
+    """How an environment applied the learner's action (EnvState.APPLIED_*)."""
 
     NOT = 0
     AS_SENT = 1
@@ -58,7 +58,7 @@ class ActionKind(IntEnum):
 
 
 class Delivery(IntEnum):
-    """When rewards are handed over, which sets the length of a credit window."""
+    """When an environment delivers rewards, which sets the length of a credit window."""
 
     EVERY_STEP = 0
     EVERY_N_STEPS = 1
@@ -109,17 +109,17 @@ class ActionSpace:
 
     @classmethod
     def discrete(cls, choices: int) -> ActionSpace:
-        """One choice out of ``choices``."""
+        """Return the space of one choice out of ``choices``."""
         return cls(ActionKind.DISCRETE, (choices,))
 
     @classmethod
     def multi_discrete(cls, choices: tuple[int, ...]) -> ActionSpace:
-        """One choice per component."""
+        """Return the space of one choice for each component."""
         return cls(ActionKind.MULTI_DISCRETE, tuple(choices))
 
     @classmethod
     def continuous(cls, low: tuple[float, ...], high: tuple[float, ...]) -> ActionSpace:
-        """Real numbers within bounds, in the action's own units."""
+        """Return the space of real numbers within bounds, in the action's own units."""
         return cls(ActionKind.CONTINUOUS, (len(low),), tuple(low), tuple(high))
 
     @property
@@ -197,7 +197,7 @@ class AgentInfo:
 
 @dataclass(frozen=True)
 class StepResult:
-    """What one step of a bridge gives, for all instances.
+    """Result of one step of an environment, for all instances.
 
     An instance whose previous result was an end (terminated, truncated or aborted) is reset by this
     step instead: its action is ignored, its observation is the first of a new episode, its reward
@@ -222,7 +222,7 @@ class StepResult:
 
 @dataclass(frozen=True)
 class StateBatch:
-    """One state of all instances of an agent (EnvState); ``applied`` as in Applied."""
+    """One state of all instances of an agent (EnvState); ``applied`` holds values of Applied."""
 
     agent: str
     session: int

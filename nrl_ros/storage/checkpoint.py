@@ -1,4 +1,4 @@
-"""Checkpoint files: written whole or not at all, found again, and kept few."""
+"""Write checkpoint files so that each is whole or absent, and find and read them again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from nrl_ros.storage.codec import (
 from nrl_ros.storage.files import read_head, read_regular, reason, replace_whole, shown
 
 SUFFIX = '.nrl'
-# An action tells the number in 32 bits.
+# An action message carries the number in 32 bits.
 MAX_NUMBER = 2**32 - 1
 NUMBERED = re.compile(rf'.+_\d{{8,}}{re.escape(SUFFIX)}')
 _LISTED = 10
@@ -32,25 +32,25 @@ Skipped = Callable[[Path, CheckpointError], None]
 
 
 def checkpoint_path(folder: Path, name: str, number: int) -> Path:
-    """File of a numbered checkpoint, as ``folder/learner_00000012.nrl``.
+    """Return the file of a numbered checkpoint, as ``folder/learner_00000012.nrl``.
 
     Args:
         folder: of the checkpoints.
         name: first part of the file name, as 'learner' or 'environment_cartpole'; characters that
-            do not belong into a file name are replaced.
+            may not occur in a file name are replaced.
         number: counts up from 0.
 
     Raises:
-        CheckpointError: the number is none that an action can tell the environment.
+        CheckpointError: an action message cannot carry the number.
     """
     return folder / f'{file_name(name)}_{check_number(number):08d}{SUFFIX}'
 
 
 def check_number(number: Any) -> int:
-    """A number of a checkpoint, as it was saved.
+    """Return the number of a checkpoint as it was saved, or refuse it.
 
     Raises:
-        CheckpointError: it is none that an action can tell the environment.
+        CheckpointError: an action message cannot carry it.
     """
     if type(number) is not int or not 0 <= number <= MAX_NUMBER:
         raise CheckpointError(
@@ -60,7 +60,7 @@ def check_number(number: Any) -> int:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for checkpoints now, so that a lack of rights is told before there is a need.
+    """Make a folder for checkpoints at once, so that missing rights show before the first save.
 
     Raises:
         CheckpointError: it cannot be made or written to.
@@ -78,7 +78,7 @@ def make_folder(folder: Path) -> None:
 def write_checkpoint(
     path: Path, kind: str, data: dict[str, Any], info: dict[str, Any] | None = None
 ) -> None:
-    """Write a checkpoint so that after a crash either the whole new file is there or the old one.
+    """Write a checkpoint so that a crash leaves either the whole new file or the old one.
 
     Args:
         path: of the file; its folder is made where it is missing. An old checkpoint of this kind is
@@ -102,7 +102,7 @@ def write_checkpoint(
 
 
 def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
-    """Data of a checkpoint file.
+    """Return the data of a checkpoint file.
 
     Raises:
         CheckpointError: missing, not readable, damaged, of another version or kind; names it.
@@ -125,10 +125,11 @@ def read_checkpoint(path: Path, kind: str) -> dict[str, Any]:
 
 
 def checkpoint_header(path: Path) -> Header:
-    """What a checkpoint file says of itself, without reading its data.
+    """Return the header of a checkpoint file without reading its data.
 
     Raises:
-        CheckpointError: not readable, or not begun by nrl_ros; whether its data is whole is open.
+        CheckpointError: the file cannot be read, or nrl_ros did not write its header. The data
+            behind the header is not checked.
     """
     try:
         head = read_head(path, PREFIX_BYTES + MAX_HEADER_BYTES)
@@ -157,7 +158,7 @@ def _is_folder(path: Path) -> bool:
 def latest_checkpoint(
     folder: Path, name: str, kind: str | None = None, skipped: Skipped | None = None
 ) -> Path | None:
-    """Newest checkpoint of a name that can be read.
+    """Return the newest readable checkpoint of a name.
 
     Args:
         folder: of the checkpoints.
@@ -180,7 +181,7 @@ def latest_checkpoint(
 
 
 def find_checkpoint(path: Path, name: str, skipped: Skipped | None = None) -> Path | None:
-    """The file meant by a path: itself, or the newest checkpoint that can be read in a folder.
+    """Return the file that a path means: itself, or the newest readable checkpoint of a folder.
 
     Args:
         path: a file, or a folder of checkpoints.
@@ -196,13 +197,13 @@ def find_checkpoint(path: Path, name: str, skipped: Skipped | None = None) -> Pa
 
 
 def last_number(folder: Path, name: str) -> int:
-    """Number of the newest checkpoint of a name, readable or not; 0 where there is none."""
+    """Return the number of the newest checkpoint of a name, readable or not; 0 if there is none."""
     found = numbered(folder, name)
     return found[-1][0] if found else 0
 
 
 def numbered(folder: Path, name: str) -> list[tuple[int, Path]]:
-    """Numbers and files of the checkpoints of a name, readable or not, the newest last."""
+    """Return numbers and files of all checkpoints of a name, readable or not, the newest last."""
     pattern = re.compile(rf'{re.escape(file_name(name))}_(\d{{8,10}}){re.escape(SUFFIX)}')
     found = []
     with contextlib.suppress(OSError):
@@ -214,12 +215,12 @@ def numbered(folder: Path, name: str) -> list[tuple[int, Path]]:
 
 
 def file_name(name: str) -> str:
-    """A name without what does not belong into the name of a file."""
+    """Return a name with each character replaced that may not occur in a file name."""
     return re.sub(r'[^A-Za-z0-9_.-]', '-', name).lstrip('.') or '-'
 
 
 def _refuse_another(path: Path, kind: str) -> None:
-    """What would be replaced must be a checkpoint of the same kind."""
+    """Refuse to replace a file that is no checkpoint of the same kind."""
     try:
         found = checkpoint_header(path).kind
     except CheckpointError as error:
@@ -231,7 +232,7 @@ def _refuse_another(path: Path, kind: str) -> None:
 
 
 def _what_is_in(folder: Path) -> str:
-    """The checkpoints of a folder, for an error's text."""
+    """Return the list of a folder's checkpoints, for an error's text."""
     try:
         names = sorted(path.name for path in folder.iterdir() if path.suffix == SUFFIX)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Plain data and arrays to bytes and back, without ever running what the bytes say.
+"""Convert plain data and arrays to bytes and back, without ever executing the bytes' content.
 
 A checkpoint is, in this order and little endian::
 
@@ -29,18 +29,18 @@ from nrl_ros.base.errors import CheckpointError
 
 MAGIC = b'NRL1'
 FORMAT_VERSION = 1
-# Dense traces of 10,000 instances of a network of 50,000 weights; a larger file is not one of ours,
-# and one that nobody could read must not be written either.
+# 2 GiB hold the dense traces of 10,000 instances of a network of 50,000 weights. A larger file was
+# not written by nrl_ros, and a checkpoint that cannot be read back must not be written either.
 MAX_BYTES = 2**31
 
 _PREFIX = struct.Struct('<4sHIQ')
 PREFIX_BYTES = _PREFIX.size
-# A header holds a few words.
+# A header holds a few words, far below this.
 MAX_HEADER_BYTES = 2**16
 _CHECKSUM_BYTES = 32
 _MAX_DEPTH = 32
-# Entries of lists and dicts; a policy's state has some hundred. A byte of a crafted file may make
-# an object of 64 bytes, so that the size of a file alone does not bound the memory that it takes.
+# Limit on the entries of lists and dicts; a policy's state has some hundred. One byte of a crafted
+# file may become an object of 64 bytes, so the size of a file alone does not bound the memory.
 _MAX_VALUES = 1_000_000
 _MAX_INTEGER_BYTES = 1024
 _EXT_ARRAY = 1
@@ -52,7 +52,7 @@ _DTYPES = frozenset(
 
 
 class Header(NamedTuple):
-    """What a checkpoint says of itself.
+    """The header of a checkpoint.
 
     Attributes:
         kind: what the data is of, as 'learner' or 'environment'.
@@ -66,7 +66,7 @@ class Header(NamedTuple):
 
 
 def encode(kind: str, data: dict[str, Any], info: dict[str, Any] | None = None) -> bytes:
-    """Data as the bytes of a checkpoint; the same data gives the same bytes.
+    """Return data as the bytes of a checkpoint; the same data gives the same bytes.
 
     Args:
         kind: what the data is of; ``decode`` must name the same.
@@ -89,7 +89,7 @@ def encode(kind: str, data: dict[str, Any], info: dict[str, Any] | None = None) 
 
 
 def decode(raw: bytes, kind: str) -> dict[str, Any]:
-    """Data of a checkpoint.
+    """Return the data of a checkpoint.
 
     Args:
         raw: all bytes of the file.
@@ -113,7 +113,7 @@ def decode(raw: bytes, kind: str) -> dict[str, Any]:
 
 
 def read_header(raw: bytes) -> Header:
-    """What a checkpoint says of itself, after the same checks as ``decode``.
+    """Return the header of a checkpoint, after the same checks as ``decode``.
 
     Raises:
         CheckpointError: not a checkpoint, damaged, or of another version.
@@ -150,7 +150,7 @@ def check_prefix(head: bytes, size: int) -> None:
 
 
 def header_in(head: bytes) -> Header:
-    """What a checkpoint says of itself, from its first PREFIX_BYTES and MAX_HEADER_BYTES.
+    """Return the header found in the first bytes of a file, PREFIX_BYTES and MAX_HEADER_BYTES.
 
     Raises:
         CheckpointError: not a checkpoint, of another version, or without a header of nrl_ros.
@@ -160,7 +160,7 @@ def header_in(head: bytes) -> Header:
 
 
 def _sizes(head: bytes) -> tuple[int, int]:
-    """Sizes of header and payload [byte]."""
+    """Return the sizes of header and payload [byte]."""
     magic = head[: len(MAGIC)]
     if magic != MAGIC[: max(len(head), 1)]:
         raise CheckpointError(
@@ -236,7 +236,7 @@ def _pack(data: dict[str, Any], name: str) -> bytes:
 
 
 def _plain(value: Any, name: str, depth: int, values: _Values) -> Any:
-    """The value as msgpack takes it; refuses everything that would not come back as it was."""
+    """Return the value as msgpack takes it; refuse what would not be read back equal."""
     if depth > _MAX_DEPTH:
         raise CheckpointError(f'{name} is nested deeper than {_MAX_DEPTH} levels; flatten it')
     if isinstance(value, np.ndarray):
@@ -294,13 +294,13 @@ def _array_bytes(array: np.ndarray[Any, Any], name: str) -> bytes:
 
 
 class _Values:
-    """Counts entries, so that a small file cannot become a large amount of memory."""
+    """Counts entries, so that a small file cannot allocate a large amount of memory."""
 
     def __init__(self) -> None:
         self._left = _MAX_VALUES
 
     def count(self, container: Any) -> Any:
-        """The list or dict itself; refuses one too many."""
+        """Return the list or dict itself; refuse it if the data has too many entries with it."""
         self._left -= 1 + len(container)
         if self._left < 0:
             raise CheckpointError(
@@ -358,6 +358,6 @@ def _array(content: bytes) -> np.ndarray[Any, Any]:
             f'the checkpoint holds an array {shape} of {text} in {len(content) - start} bytes, '
             f'expected {expected}'
         )
-    # A copy, since what frombuffer gives cannot be written to.
+    # The copy is needed because an array of frombuffer is read-only.
     array: np.ndarray[Any, Any] = np.frombuffer(content, dtype, offset=start).reshape(shape).copy()
     return array

@@ -1,4 +1,4 @@
-"""Files as checkpoints need them: regular ones only, replaced whole, never another file's end."""
+"""Read and replace the files of checkpoints: only regular files, and each one whole."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from nrl_ros.base.errors import CheckpointError
 
-# A file system that cannot sync a folder says one of these; the file itself is synced by then.
+# A file system that cannot sync a folder raises one of these. The file itself is synced by then.
 _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EBADF)
 _KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, 'a folder'),
@@ -26,17 +26,18 @@ _SHOWN = 200
 
 
 def path_below(text: str, folder: str, *, anywhere: bool = False) -> Path:
-    """The file or folder that somebody else names, for this process to write or read.
+    """Return the path that a client asks for, checked to lie in the folder that clients may use.
 
-    Symbolic links and ``..`` are followed first: what counts is where the path ends.
+    Symbolic links and ``..`` are resolved first, so the check is made on the real place of the
+    file.
 
     Args:
         text: path as received; a relative one is taken from the folder.
-        folder: that it must lie in, or be; empty: there is none.
-        anywhere: it may lie anywhere.
+        folder: the path must be this folder or lie in it; empty: no folder is set.
+        anywhere: True allows every path.
 
     Raises:
-        CheckpointError: it lies elsewhere, or is no path.
+        CheckpointError: the path lies elsewhere, or the text is no path.
     """
     if not folder and not anywhere:
         raise CheckpointError(
@@ -59,13 +60,13 @@ def path_below(text: str, folder: str, *, anywhere: bool = False) -> Path:
 
 
 def read_regular(path: Path, check: Callable[[bytes, int], object], head_bytes: int) -> bytes:
-    """All bytes of a regular file.
+    """Return all bytes of a regular file.
 
     Args:
         path: of the file; a symbolic link is followed.
-        check: called with the first bytes and the size of the file before the rest is read, so
-            that it may raise for a file that is too large or none of ours.
-        head_bytes: how many first bytes it gets.
+        check: called with the first bytes and the size of the file before the rest is read. It may
+            raise for a file that is too large or that nrl_ros did not write.
+        head_bytes: how many first bytes the check gets.
 
     Raises:
         CheckpointError: it is no regular file; opening a pipe or a device could wait for ever.
@@ -73,19 +74,19 @@ def read_regular(path: Path, check: Callable[[bytes, int], object], head_bytes: 
         ValueError: it is no path.
     """
     _check_regular(path, os.stat(path).st_mode)
-    # Should it have become a pipe since then, opening does not wait.
+    # With O_NONBLOCK, opening does not wait even if a pipe has replaced the file since the check.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(descriptor, 'rb') as file:
         found = os.fstat(descriptor)
         _check_regular(path, found.st_mode)
         head = file.read(head_bytes)
         check(head, found.st_size)
-        # One that grows meanwhile is not read beyond what was checked.
+        # A file that grows meanwhile is read only up to the size that was checked.
         return head + file.read(max(found.st_size - len(head), 0))
 
 
 def read_head(path: Path, most_bytes: int) -> bytes:
-    """The first bytes of a regular file; raises as ``read_regular``."""
+    """Return the first bytes of a regular file; raises the errors of ``read_regular``."""
     _check_regular(path, os.stat(path).st_mode)
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(descriptor, 'rb') as file:
@@ -113,7 +114,8 @@ def replace_whole(path: Path, raw: bytes, check: Callable[[Path], object]) -> No
     if old is not None:
         _check_regular(path, old.st_mode)
         check(path)
-    # In the same folder, since only there the renaming is atomic; hidden, of another ending.
+    # The unfinished file lies in the same folder, since renaming is atomic only there. It is hidden
+    # and has another suffix, so that nobody takes it for a checkpoint.
     unfinished = path.parent / f'.{path.name}.{secrets.token_hex(4)}.tmp'
     try:
         _write_synced(unfinished, raw, old)
@@ -126,7 +128,7 @@ def replace_whole(path: Path, raw: bytes, check: Callable[[Path], object]) -> No
 
 
 def reason(error: OSError | ValueError) -> str:
-    """What went wrong, and how to mend it where that is known."""
+    """Return why a file could not be used, and how to mend it where that is known."""
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     number = error.errno if isinstance(error, OSError) else None
     if number in (errno.ENOSPC, errno.EDQUOT):
@@ -137,7 +139,7 @@ def reason(error: OSError | ValueError) -> str:
 
 
 def shown(text: str) -> str:
-    """A text of somebody else's on one line, and not too long."""
+    """Return a text from outside quoted, on one line and not too long, for an error."""
     return repr(text if len(text) <= _SHOWN else f'{text[:_SHOWN]}... ({len(text)} characters)')
 
 
@@ -165,14 +167,14 @@ def _write_synced(path: Path, raw: bytes, old: os.stat_result | None) -> None:
 
 
 def _take_over(descriptor: int, old: os.stat_result) -> None:
-    """Give a new file owner, group and mode of the one that it replaces."""
+    """Give a new file the owner, group and mode of the file that it replaces."""
     made = os.fstat(descriptor)
     for user, group in ((old.st_uid, -1), (-1, old.st_gid)):
-        # Only root may give files away, and only to groups of one's own may anybody.
+        # Only root may change the owner, and other users may set only groups that they belong to.
         with contextlib.suppress(PermissionError):
             if (user, group) not in ((made.st_uid, -1), (-1, made.st_gid)):
                 os.fchown(descriptor, user, group)
-    # After the owner, since a change of it may take rights away.
+    # The mode is set after the owner, since a change of the owner may clear some of its bits.
     os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
 
 

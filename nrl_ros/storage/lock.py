@@ -1,4 +1,4 @@
-"""One writer of a name's checkpoints in a folder: a lock that lasts as long as its process."""
+"""Lock that lets one process at a time write the checkpoints of a name into a folder."""
 
 from __future__ import annotations
 
@@ -13,18 +13,19 @@ from pathlib import Path
 from nrl_ros.base.errors import CheckpointError
 from nrl_ros.storage.files import reason
 
-# Somebody else has it; all other errors are of file systems without locks.
+# Another process holds the lock. All other errors mean that the file system has no locks.
 _HELD = (errno.EWOULDBLOCK, errno.EACCES)
 _MOST_BYTES = 200
 _TRIES = 10
 
 
 class FolderLock:
-    """Keeps others from writing checkpoints of the same name into the same folder.
+    """Keeps other processes from writing checkpoints of the same name into the same folder.
 
-    It is a ``flock`` on a hidden file: the system gives it back when the process ends, however
-    it ends. Over NFS it holds between hosts where the server has locks (NFS 4, or 3 with lockd);
-    other network file systems may keep it on one host only, or have none, which is told.
+    It is a ``flock`` on a hidden file: the system releases it when the process ends, however it
+    ends. Over NFS it holds between hosts if the server supports locks (NFS 4, or 3 with lockd).
+    Other network file systems may hold it on one host only, or have no locks, which ``hold``
+    reports.
 
     Args:
         folder: of the checkpoints.
@@ -38,7 +39,7 @@ class FolderLock:
         self._descriptor: int | None = None
 
     def hold(self) -> str:
-        """Take the lock, or say who has it.
+        """Take the lock.
 
         Returns:
             Empty, or why this file system cannot tell whether somebody else writes here.
@@ -72,12 +73,13 @@ class FolderLock:
                 self._sign(descriptor)
                 self._descriptor = descriptor
                 return ''
-            # Whoever had it has removed the file in between: what is locked now, nobody would see.
+            # The former owner removed the file between opening and locking. A lock on a removed
+            # file excludes nobody, so try again.
             os.close(descriptor)
         raise self._taken('others that come and go')
 
     def release(self) -> None:
-        """Give it back, if it is held, and leave no file behind."""
+        """Release the lock if it is held, and remove its file."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
@@ -101,7 +103,7 @@ class FolderLock:
         return 'another process'
 
     def _is_there(self, descriptor: int) -> bool:
-        """Whether the name still means the file that is open, and a regular one."""
+        """Return whether the path still names the file that is open, and a regular one."""
         mine = os.fstat(descriptor)
         try:
             found = os.lstat(self._path)
@@ -111,7 +113,7 @@ class FolderLock:
         return same and stat.S_ISREG(mine.st_mode)
 
     def _sign(self, descriptor: int) -> None:
-        # On a full disk the lock holds without a signature.
+        # On a full disk the owner cannot be written down, but the lock holds all the same.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f'process {os.getpid()} on {socket.gethostname()}\n'.encode(), 0)

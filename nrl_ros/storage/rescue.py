@@ -1,4 +1,4 @@
-"""What was learned, when the place for it takes nothing more: a copy elsewhere."""
+"""Save what was learned to another place when its own folder cannot be written to."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nrl_ros.storage.files import reason
 
 
 def rescue(name: str, kind: str, data: dict[str, Any], places: Iterable[Path] = ()) -> str:
-    """Write a checkpoint to the first place that takes it, into a folder that only this user reads.
+    """Write a checkpoint to the first place that can be written to, readable by this user only.
 
     Args:
         name: first part of the file name.
         kind: what the data is of.
         data: of the checkpoint.
-        places: folders, in this order; none: the one for temporary files, and the home folder.
+        places: folders, tried in this order; none: the temporary folder, then the home folder.
 
     Returns:
         A sentence for an error: where the copy is, or why there is none.
@@ -46,7 +46,7 @@ def rescue(name: str, kind: str, data: dict[str, Any], places: Iterable[Path] = 
 
 def _usual() -> list[Path]:
     places = []
-    # Each fails where there is no such folder.
+    # Each call raises if there is no such folder.
     with contextlib.suppress(OSError):
         places.append(Path(tempfile.gettempdir()))
     with contextlib.suppress(RuntimeError):

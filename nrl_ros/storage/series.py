@@ -1,4 +1,4 @@
-"""Numbered checkpoints of one run: counted up, kept few, and never those of another run."""
+"""Numbered checkpoints of one run: the newest few stay, those of other runs are never deleted."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ from nrl_ros.storage.checkpoint import (
 from nrl_ros.storage.files import reason
 from nrl_ros.storage.lock import FolderLock
 
-# Under this name a checkpoint's header says which run it is of.
+# The header of a checkpoint holds the id of its run under this key.
 _RUN = 'run'
 
 
 class CheckpointSeries:
-    """The checkpoints that a node writes into a folder, newest kept.
+    """The checkpoints that a node writes into a folder; only the newest few stay.
 
-    Each says which run it is of. A node that continues from one of them is of the same run; only
-    checkpoints of one's own run are ever deleted, so that a run that starts anew in a folder leaves
-    there what earlier ones have learned.
+    Each holds the id of its run. A node that continues from a checkpoint belongs to the same run.
+    Only checkpoints of the node's own run are deleted, so a run that starts anew in a folder leaves
+    there what earlier runs have learned.
 
     Args:
-        folder: of the checkpoints; is made.
+        folder: of the checkpoints; is made if it is missing.
         name: first part of the file names.
         kind: what the data is of.
-        keep: how many of the run stay, at least 1.
+        keep: how many checkpoints of the run stay, at least 1.
 
     Raises:
         CheckpointError: the folder cannot be made or written to.
@@ -51,18 +51,18 @@ class CheckpointSeries:
         self._lock = FolderLock(folder, file_name(name))
 
     def hold(self) -> str:
-        """Keep others from writing the same names here; returns and raises as FolderLock.hold."""
+        """Lock the series against other processes; returns and raises as FolderLock.hold."""
         return self._lock.hold()
 
     def release(self) -> None:
-        """Let others write here."""
+        """Release the lock, so that other processes can write here."""
         self._lock.release()
 
     def continue_from(self, file: Path) -> None:
-        """Go on with the run that a checkpoint is of, unless this one has written some already.
+        """Continue the run of a checkpoint, unless this series has written checkpoints already.
 
         Args:
-            file: was loaded; one of another folder is of another run.
+            file: the checkpoint that was loaded; one of another folder changes nothing.
         """
         files = numbered(self._folder, self._name)
         number = next((n for n, path in files if path.resolve() == file.resolve()), None)
@@ -71,20 +71,21 @@ class CheckpointSeries:
         run = _run_of(file)
         if run:
             self._run = run
-            # What came after it is of a branch that was given up: it stays.
+            # Later checkpoints belong to a branch that was given up. They stay, and are never
+            # deleted here.
             self._mine = [path for n, path in files if n <= number and _run_of(path) == run]
 
     def next_number(self, least: int = 0) -> int:
-        """A number after those of an earlier process: what they learned is not written over.
+        """Return the next number, above all in the folder, so that nothing is overwritten.
 
         Args:
-            least: the last number that is known from elsewhere.
+            least: the last number that is known from elsewhere; the result is above it.
         """
         self._number = 1 + max(self._number, least, last_number(self._folder, self._name))
         return self._number
 
     def write(self, number: int, data: dict[str, Any]) -> Path:
-        """Write a checkpoint; returns its file.
+        """Write a checkpoint and return its file.
 
         Raises:
             CheckpointError: the data or the disk does not allow it.
@@ -96,7 +97,7 @@ class CheckpointSeries:
         return path
 
     def prune(self) -> list[Path]:
-        """Delete all but the newest checkpoints of this run; returns what was deleted.
+        """Delete all but the newest checkpoints of this run, and return the deleted files.
 
         Raises:
             CheckpointError: one cannot be deleted.
@@ -113,7 +114,7 @@ class CheckpointSeries:
 
 
 def _run_of(path: Path) -> str:
-    """Of which run a file says that it is; empty: it says nothing."""
+    """Return the run that a file belongs to, or an empty text if its header does not say."""
     with contextlib.suppress(CheckpointError):
         return str(checkpoint_header(path).info.get(_RUN, ''))
     return ''
