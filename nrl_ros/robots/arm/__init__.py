@@ -1,5 +1,5 @@
-"""Arms without ROS: their models, kinematics, clearance, and what stands in for their motors.
+"""Arms without ROS: their models, kinematics and clearance, and simulated motors.
 
-``model`` reads MJCF and URDF, ``kinematics`` computes many poses at once, ``clearance`` how far an
-arm is from itself. MuJoCo is imported when a model is read, not before.
+``model`` reads MJCF and URDF, ``kinematics`` computes many poses at once, ``clearance`` measures
+the distance of an arm from itself. MuJoCo is imported only when a model is read.
 """

@@ -28,13 +28,13 @@ class Pose:
     translation: Float64 = field(default_factory=lambda: np.zeros(3))
 
     def __matmul__(self, other: Pose) -> Pose:
-        """First ``other``, then this one."""
+        """Return the pose that applies ``other`` first, then this one."""
         return Pose(
             self.rotation @ other.rotation, self.rotation @ other.translation + self.translation
         )
 
     def of(self, point: Float64) -> Float64:
-        """A point [3] of the inner frame, in the outer one."""
+        """Return a point [3] of the inner frame in the outer frame."""
         return np.asarray(self.rotation @ point + self.translation)
 
 
@@ -43,10 +43,11 @@ class Joint:
     """One joint of the chain.
 
     Attributes:
-        index: place in the commanded order of the joint that moves it.
-        hinge: whether it turns.
-        ratio: of its motion to that joint's; 1 where it is that joint.
-        reference: what is to be taken from ``ratio * commanded``, so that it reads zero.
+        index: place, in the commanded order, of the joint that moves it.
+        hinge: True if it turns, False if it slides.
+        ratio: of its motion to that of the commanded joint; 1 if it is that joint itself.
+        reference: subtracted from ``ratio * commanded``, so that the result is 0 at the reference
+            pose.
     """
 
     index: int
@@ -57,7 +58,7 @@ class Joint:
 
 @dataclass
 class Parts:
-    """What a chain is made of.
+    """The parts of a chain.
 
     Attributes:
         joints: those that move, from the base to the tool.
@@ -71,7 +72,7 @@ class Parts:
 
 
 def matrix_of(quaternion: Float64) -> Float64:
-    """Rotation matrix [3, 3] of a unit quaternion in MuJoCo's order w, x, y, z."""
+    """Return the rotation matrix [3, 3] of a unit quaternion in MuJoCo's order w, x, y, z."""
     w, x, y, z = np.asarray(quaternion, dtype=np.float64) / np.linalg.norm(quaternion)
     return np.array(
         [
@@ -83,7 +84,7 @@ def matrix_of(quaternion: Float64) -> Float64:
 
 
 def snapped(pose: Pose) -> Pose:
-    """The pose with entries that are 0, 1 or -1 but for rounding set to just that."""
+    """Return the pose with rounding removed: entries within 1e-14 of 0, 1 or -1 become exact."""
 
     def snap(values: Float64) -> Float64:
         whole = np.rint(values)
@@ -94,9 +95,9 @@ def snapped(pose: Pose) -> Pose:
 
 
 def _to_axis(axis: Float64) -> Float64:
-    """A rotation [3, 3] that turns z to ``axis``; for x, y and z only exchanges coordinates."""
+    """Return a rotation [3, 3] that turns z to ``axis``; x, y, z only exchange coordinates."""
     axis = axis / np.linalg.norm(axis)
-    # Start from the coordinate that the axis is least along, so that the cross product is sound.
+    # Start from the axis's smallest coordinate, so that the cross product is far from 0.
     other = np.zeros(3)
     other[int(np.argmin(np.abs(axis)))] = 1.0
     x = np.cross(other, axis)
@@ -105,13 +106,13 @@ def _to_axis(axis: Float64) -> Float64:
 
 
 def inverse(pose: Pose) -> Pose:
-    """The pose that takes another back."""
+    """Return the inverse of a pose."""
     turned = pose.rotation.T
     return Pose(turned, -turned @ pose.translation)
 
 
 def parts_of(model: ArmModel, body: int, frame: str = '') -> Parts:
-    """Take the chain to ``body`` apart.
+    """Split the chain of joints that leads to ``body`` into its parts.
 
     Args:
         model: the arm.
@@ -128,7 +129,7 @@ def parts_of(model: ArmModel, body: int, frame: str = '') -> Parts:
         pending @= Pose(matrix_of(mj.body_quat[link]), np.array(mj.body_pos[link], np.float64))
         for number in joints_of(mj, link):
             axis = Pose(_to_axis(np.array(mj.jnt_axis[number], np.float64)))
-            # A hinge turns about its anchor, which is given in the body's frame.
+            # A hinge turns about its anchor, which MuJoCo gives in the frame of the body.
             hinge = bool(mj.jnt_type[number] == HINGE)
             anchor = np.array(mj.jnt_pos[number], np.float64) if hinge else np.zeros(3)
             ratios = model.couplings.ratio[number]
@@ -145,7 +146,7 @@ def parts_of(model: ArmModel, body: int, frame: str = '') -> Parts:
 
 
 def _standing(model: ArmModel, number: int) -> Pose:
-    """What a joint that is held does to its body: nothing where it stands at its reference."""
+    """Return the pose that a held joint adds to its body; the identity at its reference."""
     mj = model.mj
     by = float(model.couplings.rest[number]) - float(mj.qpos0[mj.jnt_qposadr[number]])
     if not by:
@@ -160,10 +161,10 @@ def _standing(model: ArmModel, number: int) -> Pose:
 
 
 def frames_of(model: ArmModel) -> list[str]:
-    """Names of the sites and bodies that no joint moves, the root first."""
+    """Return the names of all sites and bodies that no joint moves, the root first."""
     mj = model.mj
     fixed = [model.source.root]
-    # The physics engine calls its world so, whatever a URDF has for its root.
+    # Body 0 is left out: MuJoCo calls it world, also for a URDF whose root has another name.
     bodies = [(mj.body(number).name, number) for number in range(1, mj.nbody)]
     sites = [(mj.site(number).name, int(mj.site_bodyid[number])) for number in range(mj.nsite)]
     for name, body in (*bodies, *sites):
@@ -174,9 +175,9 @@ def frames_of(model: ArmModel) -> list[str]:
 
 
 def root_name(model: ArmModel) -> str:
-    """The name by which others know the frame of the model's root.
+    """Return the name by which other programs know the frame of the model's root.
 
-    Of an MJCF that is a body which stands in its world without any offset, if there is one.
+    For an MJCF that is a body without any offset from its world, if there is one.
     """
     if model.source.is_urdf:
         return model.source.root
@@ -188,7 +189,7 @@ def root_name(model: ArmModel) -> str:
 
 
 def frame_pose(model: ArmModel, name: str) -> Pose:
-    """Where a frame that stands still is, in the frame of the model's root.
+    """Return the pose of a fixed frame in the frame of the model's root.
 
     Args:
         model: the arm.
@@ -217,7 +218,7 @@ def frame_pose(model: ArmModel, name: str) -> Pose:
 
 
 def _seat_of_body(model: ArmModel, body: int) -> Pose:
-    """Where a body that no commanded joint moves sits in its parent's frame."""
+    """Return the pose in its parent's frame of a body that no commanded joint moves."""
     mj = model.mj
     pose = Pose(matrix_of(mj.body_quat[body]), np.array(mj.body_pos[body], np.float64))
     for joint in joints_of(mj, body):
@@ -226,7 +227,7 @@ def _seat_of_body(model: ArmModel, body: int) -> Pose:
 
 
 def seat_of(model: ArmModel, name: str) -> tuple[int, Pose]:
-    """Number of the body that carries a site or is the named one, and the pose in its frame.
+    """Return the number of the body that carries a site or body, and its pose in that body's frame.
 
     Raises:
         ConfigError: there is no such site or body.
@@ -240,7 +241,7 @@ def seat_of(model: ArmModel, name: str) -> tuple[int, Pose]:
 
 
 def place_of(model: ArmModel, parts: Parts, name: str) -> tuple[int, Pose]:
-    """How many joints move a site or body, and its pose in the frame after the last of them.
+    """Return how many joints move a site or body, and its pose in the frame after the last one.
 
     A place beside the chain counts as fixed to the link of the chain that carries it.
 

@@ -1,4 +1,4 @@
-"""How far an arm is from touching itself, through MuJoCo's distances between shapes."""
+"""Distance of an arm from itself, measured by MuJoCo between its shapes."""
 
 from __future__ import annotations
 
@@ -17,23 +17,25 @@ from nrl_ros.robots.arm.sweep import by_command, sweep_of_each
 
 # Largest distance of interest.
 FAR_M = 0.25
-# Poses that say which pairs of shapes can come near one another.
+# Random poses that show which pairs of shapes can come near one another.
 _SAMPLES = 1000
-# Links so few joints apart are tried at all angles between them by that many poses.
+# For links at most this many joints apart, 1,000 poses cover all angles between them. A pair that
+# never touches in them is left out.
 _NEIGHBOURS = 2
 
 
 class Clearance:
-    """Smallest distance between links that are no neighbours.
+    """Smallest distance between links that are not adjacent.
 
-    Pairs of shapes are chosen once, as MoveIt's setup assistant does by random poses within the
-    limits: left out are shapes of one link and of adjacent ones, pairs that the model excludes or
-    gives no collision, those whose distance no commanded joint changes, those of links two joints
-    apart that never touch, and those of any others that never come nearer than ``far_m``.
+    Pairs of shapes are chosen once, from random poses within the limits, as MoveIt's setup
+    assistant does. Four kinds of pairs are left out: shapes of one link or of adjacent links; pairs
+    that the model excludes or that do not collide; pairs whose distance no commanded joint changes;
+    and pairs that never come near in any pose. For links two joints apart "near" means that they
+    touch, for all others that they are nearer than ``far_m``.
 
     Args:
         model: the arm; its shapes that collide with nothing do not count.
-        far_m: largest distance of interest [m]; greater ones are given as this.
+        far_m: largest distance of interest [m]; greater distances are returned as this one.
         touching: pairs of links that may touch and are not compared.
 
     Raises:
@@ -62,7 +64,7 @@ class Clearance:
 
     @property
     def always(self) -> list[tuple[str, str]]:
-        """Links, in pairs that are compared, whose shapes lie in one another in every pose."""
+        """Pairs of links that are compared although their shapes overlap in every pose."""
         return list(dict.fromkeys(self._always))
 
     @property
@@ -71,7 +73,7 @@ class Clearance:
         return [self._links(one, other) for one, other, _ in self._pairs]
 
     def __call__(self, position: NDArray[Any]) -> Float64:
-        """Clearance of poses.
+        """Return the smallest distance within the arm at each pose.
 
         Args:
             position: joint positions [N, J].
@@ -89,20 +91,21 @@ class Clearance:
             self._pose(pose)
             least = self._far
             for one, other, _ in self._pairs:
-                # Shapes whose surrounding spheres are further apart than that cost next to nothing.
+                # Two shapes whose bounding spheres are further apart than ``least`` cost next to
+                # nothing.
                 least = min(least, distance(mj, data, one, other, least, None))
             out[number] = least
         return out
 
     def distances(self, position: NDArray[Any], asked: NDArray[np.bool_]) -> Float64:
-        """Distance of each of P ``pairs``.
+        """Return the distance of each of P ``pairs`` at each pose.
 
         Args:
             position: joint positions [N, J].
-            asked: which pairs of each pose are asked for [N, P].
+            asked: which pairs to measure at each pose [N, P].
 
         Returns:
-            [N, P], m, at most ``far_m``; NaN of those that are not asked for.
+            [N, P], m, at most ``far_m``; NaN for pairs that are not asked for.
 
         Raises:
             ShapeError: not an array [N, J].
@@ -120,13 +123,13 @@ class Clearance:
         return out
 
     def rates(self) -> Float64:
-        """The most by which each joint changes the distance of each pair [P, J], m/rad or m/m.
+        """Return the most by which each joint changes each pair's distance [P, J], m/rad or m/m.
 
-        See ``nrl_ros.robots.arm.sweep``.
+        The bound comes from ``nrl_ros.robots.arm.sweep``.
         """
         rates = np.zeros((len(self._pairs), self._model.size))
         for number, (one, other, _) in enumerate(self._pairs):
-            # What moves both does not change how they lie to one another.
+            # A joint that moves both shapes does not change their distance.
             only_one = np.where(self._moves(other), 0.0, self._sweep(one))
             only_other = np.where(self._moves(one), 0.0, self._sweep(other))
             rates[number] = by_command(self._model, only_one + only_other)
@@ -141,7 +144,7 @@ class Clearance:
         return values
 
     def _sweep(self, geom: int) -> Float64:
-        """The most by which each joint of the model moves a point of a shape [N]."""
+        """Return the most by which each joint of the model moves a point of a shape [N]."""
         body = int(self._mj.geom_bodyid[geom])
         radius = float(self._mj.geom_rbound[geom])
         return sweep_of_each(self._model, body, self._mj.geom_pos[geom], radius)
@@ -160,13 +163,13 @@ class Clearance:
         return first, second
 
     def _may_touch(self, one: int, other: int) -> bool:
-        """Whether a pair is left out: said to touch, or of a distance that nothing changes."""
+        """Return whether to leave out a pair: it may touch, or no joint changes its distance."""
         if frozenset(self._links(one, other)) in self._touching:
             return True
         return bool((self._moves(one) == self._moves(other)).all())
 
     def _candidates(self) -> list[tuple[int, int, int]]:
-        """Pairs of shapes that could collide, and how many moving links lie between them."""
+        """Return pairs of shapes that could collide, with the number of moving links between."""
         mj = self._mj
         kinds = self._mujoco.mjtGeom
         without = {int(kinds.mjGEOM_PLANE), int(kinds.mjGEOM_HFIELD)}
@@ -187,7 +190,7 @@ class Clearance:
         return found
 
     def _apart(self, first: int, second: int) -> int:
-        """Number of moving links from one body to another; 1 for a link and what it hangs on."""
+        """Count the moving links from one body to another; 1 for a link and its parent."""
         mj = self._mj
 
         def path(body: int) -> list[int]:
@@ -226,15 +229,16 @@ class Clearance:
             for pair, value in zip(candidates, least, strict=True)
             if value < (0.0 if pair[2] <= _NEIGHBOURS else self._far)
         ]
-        # The nearest first, so that the others are mostly settled by their surrounding spheres.
+        # The pairs that come nearest are first, so that the bounding spheres settle most of the
+        # others.
         order = {pair: value for pair, value in zip(candidates, least, strict=True)}
         return sorted(kept, key=order.__getitem__)
 
 
 def without_shape(model: ArmModel) -> list[str]:
-    """Links that have a body and no shape that is compared: nothing of them is watched.
+    """Return the links that have a body but no shape that is compared; nothing watches them.
 
-    Links that are fixed to one another count as one; mere frames, which have no body, do not count.
+    Links that are fixed to one another count as one. Frames without a body do not count.
     """
     mj = model.mj
     has_shape = _links_with_shapes(mj)
@@ -249,7 +253,7 @@ def without_shape(model: ArmModel) -> list[str]:
 
 
 def count_of_links(model: ArmModel) -> int:
-    """How many links, those that are fixed to one another as one, have shapes to compare."""
+    """Count the links with shapes to compare; links that are fixed to one another count as one."""
     return len(_links_with_shapes(model.mj))
 
 

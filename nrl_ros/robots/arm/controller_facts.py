@@ -1,4 +1,4 @@
-"""Whether the controller of an arm takes what the robot description makes the safety node send.
+"""Judge whether an arm's controller takes what the safety node sends for its description.
 
 A position controller takes velocities for positions: zeros, which were to hold the arm, then drive
 every joint to zero. So a controller is judged by what it says of itself, before anything is sent.
@@ -21,7 +21,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-# Parameters of controllers, each of which many a controller does not have.
+# Parameters that controllers may have. No controller has all of them.
 JOINTS, INTERFACE_NAME = 'joints', 'interface_name'
 INTERFACE_NAMES, COMMAND_INTERFACES = 'interface_names', 'command_interfaces'
 QUESTIONS = (JOINTS, INTERFACE_NAME, INTERFACE_NAMES, COMMAND_INTERFACES)
@@ -30,7 +30,7 @@ ACTIVE = 'active'
 SHOW_CONTROLLERS = 'ros2 control list_controllers'
 _NUMBERS, _TRAJECTORY = 'std_msgs/msg/Float64MultiArray', 'trajectory_msgs/msg/JointTrajectory'
 _SENT = {'velocity': _NUMBERS, 'position': _NUMBERS, 'trajectory': _TRAJECTORY}
-# What words in a name say of its kind.
+# Words in a controller's name that show what it takes.
 _WORDS = {
     'velocity': {'velocity', 'velocities', 'vel', 'speed'},
     'position': {'position', 'positions', 'pos'},
@@ -40,13 +40,13 @@ _WORDS = {
 
 
 class ControllerFacts(NamedTuple):
-    """What a controller says of itself; None: it has no such parameter, or was not heard.
+    """What is known of a controller; None: it has no such parameter, or it did not answer.
 
     Attributes:
         name: of the controller with its namespace, such as /forward_velocity_controller.
         topic: where it listens.
-        unheard: why its parameters could not be had, '' if they could be asked for.
-        listens: types of the messages that are listened for on the topic, as far as known.
+        unheard: why it could not be asked for its parameters, '' if it could.
+        listens: types of the messages that are subscribed on the topic, as far as known.
         joints: in order.
         interface_name: of a forward controller.
         interface_names: of a forward controller with several for one joint.
@@ -64,11 +64,12 @@ class ControllerFacts(NamedTuple):
 
 
 class Judgement(NamedTuple):
-    """What is to be said of a controller.
+    """Result of ``judge`` for one controller.
 
     Attributes:
-        wrong: why it must not be commanded, with both sides; '' if nothing is known to be wrong.
-        unsure: what could not be checked and why; '' if all was.
+        wrong: why it must not be commanded, with what it takes and what is sent; '' if nothing is
+            known to be wrong.
+        unsure: what could not be checked and why; '' if everything was checked.
     """
 
     wrong: str
@@ -103,12 +104,12 @@ def judge(facts: ControllerFacts, joints: Sequence[str], interface: str) -> Judg
 
 
 def order_problem(expected: Sequence[str], received: Sequence[str], *, named: bool) -> str:
-    """What is wrong with a controller's joints, '' if nothing.
+    """Return why a controller's joints do not fit the robot description, '' if they do.
 
     Args:
-        expected: of the robot description, in order.
-        received: of the controller, in order.
-        named: commands name their joints, so that the order does not matter.
+        expected: joints of the robot description, in order.
+        received: joints of the controller, in order.
+        named: True if commands name their joints, so that the order does not matter.
     """
     mine, its = list(expected), list(received)
     if (sorted(mine) == sorted(its)) if named else (mine == its):
@@ -124,12 +125,12 @@ def order_problem(expected: Sequence[str], received: Sequence[str], *, named: bo
 
 
 def name_problem(topic: str, interface: str, why: str = '') -> str:
-    """Return what the name of a controller's topic contradicts, '' if it does not.
+    """Return how the name of a controller's topic contradicts the interface, '' if it does not.
 
     Args:
         topic: where the controller listens.
         interface: ``control.interface`` of the robot description.
-        why: nothing better than the name is known, '' where nobody has asked yet.
+        why: why only the name is known, '' if the controller has not been asked yet.
     """
     kinds = _kinds_in('/'.join(topic.split('/')[-2:]))
     if not kinds or interface in kinds:
@@ -160,7 +161,7 @@ def _lacks(facts: ControllerFacts, parameter: str) -> str:
 
 
 def _listens_wrong(facts: ControllerFacts, interface: str) -> str:
-    """Return what is wrong where nobody listens for the messages that are sent."""
+    """Return what is wrong if nobody subscribes to the type of message that is sent."""
     sent = _SENT[interface]
     others = [kind for kind in facts.listens if kind != sent]
     if sent in facts.listens or not others:
@@ -194,7 +195,7 @@ def _kind(facts: ControllerFacts, interface: str) -> tuple[str, str]:
 
 
 def _kind_by_name(facts: ControllerFacts, interface: str) -> tuple[str, str]:
-    """The same of a controller whose parameters do not tell: some names contradict."""
+    """Judge the interface by the controller's name, since its parameters do not give it."""
     asked = COMMAND_INTERFACES if interface == 'trajectory' else INTERFACE_NAME
     why = _lacks(facts, asked)
     wrong = name_problem(facts.topic, interface, why)
@@ -209,6 +210,6 @@ def _mismatch(what: str, interface: str) -> str:
 
 
 def _kinds_in(name: str) -> list[str]:
-    """Return the kinds that a name speaks of."""
+    """Return the kinds of command that the words of a name stand for."""
     words = set(re.split(r'[^a-z]+', name.lower()))
     return [kind for kind, known in _WORDS.items() if words & known]

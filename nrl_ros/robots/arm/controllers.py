@@ -1,7 +1,8 @@
-"""What the controllers of ros2_control do with commands, for one arm, as plain code.
+"""The controllers of ros2_control for one arm, as plain code without ROS.
 
-``forward_command_controller`` (velocity or position) and ``joint_trajectory_controller``; of all
-commands the newest has the arm. Time is an argument, on any clock that only goes forward.
+They do what ``forward_command_controller`` (velocity or position) and
+``joint_trajectory_controller`` do; the newest command replaces all others. Time is an argument, on
+any clock that never goes back.
 """
 
 from __future__ import annotations
@@ -20,19 +21,19 @@ from nrl_ros.base.errors import ConfigError, InvalidValueError, ShapeError
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.trajectory import Trajectory
 
-# Two times nearer than this are one: sums of periods are not exact [s].
+# Times that differ by less than this are equal, since sums of periods are not exact [s].
 _SAME_S = 1e-9
 
 
 class Mode(Enum):
-    """What an order's numbers are."""
+    """Meaning of an order's numbers."""
 
     VELOCITY = 'velocity'
     POSITION = 'position'
 
 
 class Order(NamedTuple):
-    """What the joints are to do in the coming period: velocities or positions [J]."""
+    """What the joints must do in the coming period: velocities or positions [J]."""
 
     mode: Mode
     value: Float64
@@ -46,14 +47,14 @@ class _Command(NamedTuple):
 
 
 class Controllers:
-    """Takes commands at any time, gives one order a period.
+    """Takes commands at any time and gives one order in each period.
 
-    Until the first command, and after one that says no more, the arm holds its position.
+    Without a command, and after a trajectory without points, the arm holds its position.
 
     Attributes:
-        timeout_s: a velocity command older than this becomes 0, a position command the position at
-            that moment; 0: commands last for ever, as those of ros2_control do.
-        latency_s: commands act so much later, in the order they came in.
+        timeout_s: a velocity command older than this becomes 0, and a position command becomes the
+            position at that moment; 0: commands last for ever, as in ros2_control.
+        latency_s: delay after which commands act, in the order in which they came [s].
 
     Args:
         joints: the arm's J joints.
@@ -76,7 +77,7 @@ class Controllers:
         self._acting: _Command | None = None
 
     def command_velocity(self, value: ArrayLike, now_s: float) -> None:
-        """Velocities [J], as to ``forward_velocity_controller``.
+        """Take velocities [J], as ``forward_velocity_controller`` does.
 
         Raises:
             ShapeError: not J numbers.
@@ -85,18 +86,23 @@ class Controllers:
         self._put(self._checked(value, 'velocity command'), Mode.VELOCITY, now_s)
 
     def command_position(self, value: ArrayLike, now_s: float) -> None:
-        """Positions [J], as to ``forward_position_controller``; see ``command_velocity``."""
+        """Take positions [J], as ``forward_position_controller`` does.
+
+        Raises:
+            ShapeError: not J numbers.
+            InvalidValueError: one is not finite.
+        """
         self._put(self._checked(value, 'position command'), Mode.POSITION, now_s)
 
     def command_trajectory(
         self, trajectory: Trajectory, now_s: float, start_s: float | None = None
     ) -> None:
-        """Follow points, from the state in which they find the arm; no points: hold.
+        """Follow a trajectory from the arm's state at its start; one without points holds the arm.
 
         Args:
             trajectory: replaces what was commanded before.
             now_s: the time.
-            start_s: where its times count from, by default now.
+            start_s: the time from which its times count; by default now.
 
         Raises:
             InvalidValueError: its last point lies in the past.
@@ -110,12 +116,12 @@ class Controllers:
         self._put(trajectory, Mode.POSITION, now_s, start)
 
     def hold(self) -> None:
-        """Forget all commands; the arm stays where it is at the next update."""
+        """Drop all commands; the arm holds the position that it has at the next update."""
         self._queue.clear()
         self._acting = None
 
     def update(self, now_s: float, position: Float64, velocity: Float64) -> Order:
-        """The order for the period that begins now.
+        """Return the order for the period that begins now.
 
         Args:
             now_s: the time.
@@ -138,7 +144,7 @@ class Controllers:
         return Order(self._acting.mode, np.array(self._acting.value))
 
     def _stay(self, position: Float64, mode: Mode = Mode.POSITION) -> None:
-        """Velocity 0, or the present position, for ever."""
+        """Hold from now on: velocity 0, or the present position."""
         value = np.zeros(len(self.joints)) if mode is Mode.VELOCITY else np.array(position)
         self._acting = _Command(math.inf, value, mode, math.inf)
 
@@ -173,7 +179,7 @@ class Controllers:
 
 
 class JointSensor:
-    """Joint states as they are measured and sent: with noise, and some of them lost.
+    """Measures joint states with noise, and loses some of the messages.
 
     Attributes:
         position_noise: standard deviation of positions [rad, m].
@@ -181,7 +187,7 @@ class JointSensor:
         drop_share: share of messages that are lost.
 
     Args:
-        rng: draws noise and losses, as many numbers for a lost message as for another.
+        rng: draws noise and losses; a lost message takes as many numbers as any other.
 
     Raises:
         ConfigError: a value is out of range.
@@ -204,7 +210,7 @@ class JointSensor:
         self._rng = rng
 
     def read(self, position: Float64, velocity: Float64) -> tuple[Float64, Float64] | None:
-        """Measure.
+        """Return one measurement, or None if its message is lost.
 
         Args:
             position: true positions [J].

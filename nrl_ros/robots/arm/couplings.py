@@ -1,4 +1,4 @@
-"""What every joint of a model does when the commanded ones move: some follow, some are held."""
+"""Positions of all joints of a model by those of the commanded ones; some follow, some are held."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from nrl_ros.robots.arm.source import load_mujoco
 
 
 class Follower(NamedTuple):
-    """A joint that stands at ``ratio * leader + offset``, as of ``<mimic>`` of a URDF.
+    """A joint that is always at ``ratio * leader + offset``, as a URDF says by ``<mimic>``.
 
     Attributes:
-        leader: number of the joint that it follows, -1 where it is held by an equality.
+        leader: number of the joint that it follows, -1 if an equality holds it.
         ratio: of its motion to the leader's.
-        offset: where it stands when the leader reads 0.
-        linear: False of a polynomial that bends, which is not followed.
+        offset: its position when the leader is at 0.
+        linear: False if the model couples them by a curved polynomial, which is not supported.
     """
 
     leader: int
@@ -33,8 +33,8 @@ class Couplings(NamedTuple):
     """Positions of all N joints of a model: ``rest + ratio @ commanded``.
 
     Attributes:
-        rest: where each joint stands when the commanded ones read 0 [N], rad or m.
-        ratio: how each of them follows the J commanded ones [N, J].
+        rest: position of each joint when all commanded ones are at 0 [N], rad or m.
+        ratio: motion of each joint for that of each of the J commanded ones [N, J].
     """
 
     rest: Float64
@@ -42,12 +42,12 @@ class Couplings(NamedTuple):
 
     @property
     def moving(self) -> NDArray[np.bool_]:
-        """Which joints move at all when the commanded ones do [N]."""
+        """Which joints move when commanded ones do [N]."""
         return np.asarray((self.ratio != 0.0).any(axis=1))
 
 
 def chain_of(mj: Any, body: int) -> list[int]:
-    """Numbers of the bodies from the world's child down to ``body``."""
+    """Return the numbers of the bodies from the world's child down to ``body``."""
     chain = []
     while body:
         chain.append(body)
@@ -56,13 +56,13 @@ def chain_of(mj: Any, body: int) -> list[int]:
 
 
 def joints_of(mj: Any, body: int) -> list[int]:
-    """Numbers of one body's own joints."""
+    """Return the numbers of one body's own joints."""
     first = int(mj.body_jntadr[body])
     return list(range(first, first + int(mj.body_jntnum[body]))) if first >= 0 else []
 
 
 def followers_of(mj: Any) -> dict[int, Follower]:
-    """Joints that others lead: ``<mimic>`` of a URDF, ``<equality><joint>`` of an MJCF."""
+    """Return the joints that follow others: by ``<mimic>`` in a URDF, ``<equality>`` in an MJCF."""
     kind = int(load_mujoco().mjtEq.mjEQ_JOINT)
     found: dict[int, Follower] = {}
     for number in range(mj.neq):
@@ -81,7 +81,7 @@ def followers_of(mj: Any) -> dict[int, Follower]:
 
 
 def led_by(mj: Any, followers: Mapping[int, Follower], joint: int) -> Follower:
-    """Who leads a joint in the end, through others that follow: itself where nobody does.
+    """Return what a joint follows in the end, through other followers; itself if nothing.
 
     Raises:
         ConfigError: joints follow one another in a circle, or by a curve.
@@ -108,13 +108,13 @@ def led_by(mj: Any, followers: Mapping[int, Follower], joint: int) -> Follower:
 def couplings_of(
     mj: Any, followers: Mapping[int, Follower], joints: Sequence[str], held: Mapping[str, float]
 ) -> Couplings:
-    """How all joints stand.
+    """Return the positions of all joints as functions of the commanded ones.
 
     Args:
         mj: the compiled model.
         followers: of it.
         joints: the J commanded ones.
-        held: where others are held; those that are not named stand at their reference.
+        held: positions of held joints by name; joints that are not named stay at their reference.
     """
     rest, ratio = np.zeros(mj.njnt), np.zeros((mj.njnt, len(joints)))
     at = {mj.joint(name).id: place for place, name in enumerate(joints)}
@@ -132,7 +132,7 @@ def couplings_of(
 
 
 def _led_softly(mj: Any, followers: Mapping[int, Follower], joint: int) -> Follower:
-    """As led_by; a joint that cannot be followed stands at its reference."""
+    """Return the result of led_by, but leave a joint that cannot be followed at its reference."""
     try:
         return led_by(mj, followers, joint)
     except ConfigError:
@@ -171,7 +171,7 @@ def commanded(mj: Any, body: int, followers: Mapping[int, Follower]) -> list[str
 def check_wanted(
     mj: Any, names: Sequence[str], known: Sequence[str], followers: Mapping[int, Follower]
 ) -> None:
-    """See that joints can be commanded.
+    """Check that joints can be commanded.
 
     Raises:
         ConfigError: one follows another, does not move the tool, or is named twice.
@@ -194,14 +194,14 @@ def check_wanted(
 
 
 def scalar_joints(mj: Any) -> list[int]:
-    """Numbers of the joints of one axis: hinges and slides."""
+    """Return the numbers of the joints with one axis: hinges and slides."""
     kinds = load_mujoco().mjtJoint
     simple = (int(kinds.mjJNT_HINGE), int(kinds.mjJNT_SLIDE))
     return [joint for joint in range(mj.njnt) if int(mj.jnt_type[joint]) in simple]
 
 
 class Posing:
-    """Puts a model's bodies where they are at positions of the commanded joints.
+    """Places a model's bodies for given positions of the commanded joints.
 
     Args:
         mj: the compiled model.
@@ -218,7 +218,7 @@ class Posing:
         moving = np.flatnonzero(couplings.moving)
         self._address = np.array(mj.jnt_qposadr[moving], dtype=np.intp)
         self._ratio, self._rest = couplings.ratio[moving], couplings.rest[moving]
-        # Without joints that follow, which is the usual arm, positions only change their order.
+        # Most arms have no joints that follow others: then positions only have to be reordered.
         plain = len(moving) == couplings.ratio.shape[1] and not self._rest.any()
         plain = plain and bool((self._ratio.max(axis=1, initial=0.0) == 1.0).all())
         self._order = self._ratio.argmax(axis=1) if plain else None

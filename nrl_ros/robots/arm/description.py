@@ -1,8 +1,8 @@
-"""What a robot arm is, as its file in ``config/robots`` says: joints, limits, workspace, topics.
+"""The description of a robot arm from a file in ``config/robots``: joints, limits, topics.
 
 One file serves the safety node, the environment, the simulated driver and the vectorised
-simulation, so that none of them can have other limits or another joint order than the rest. Units
-stand in the names: rad, rad/s, rad/s^2, m, s, Hz.
+simulation, so that all of them have the same limits and the same order of joints. Units are part of
+the names: rad, rad/s, rad/s^2, m, s, Hz.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from nrl_ros.robots.safety.settings import WatchdogSettings
 Numbers = tuple[float, ...]
 Point = tuple[float, float, float]
 
-# The model that is waited for instead of read.
+# With this name as model, a node waits for the model on a topic instead of reading a file.
 FROM_TOPIC = 'robot_description'
 
 
 class LimitsGroup(Settings):
-    """What a joint may do; one number for all joints, or one each."""
+    """Limits of the joints: one number for all joints, or one for each."""
 
     position_low_rad: Numbers = Field((), description="Lowest position; empty: the model's")
     position_high_rad: Numbers = Field((), description="Highest position; empty: the model's")
@@ -39,7 +39,7 @@ class LimitsGroup(Settings):
 
 
 class WorkspaceGroup(Settings):
-    """Where the arm may be: a box in the frame of its base, of which the lowest z is the floor."""
+    """The box in which the arm may move, in the frame of its base; the lowest z is the floor."""
 
     low_m: Point = Field((-1.0, -1.0, 0.02), description='Lowest x, y, z')
     high_m: Point = Field((1.0, 1.0, 1.5), description='Highest x, y, z')
@@ -62,7 +62,7 @@ class WorkspaceGroup(Settings):
 
 
 class ControlGroup(Settings):
-    """How the arm is spoken to."""
+    """How the arm is commanded and measured."""
 
     rate_hz: float = Field(125.0, gt=0, description='Commands a second')
     interface: Literal['velocity', 'position', 'trajectory'] = Field(
@@ -88,7 +88,7 @@ class ControlGroup(Settings):
 
 
 class WatchdogGroup(WatchdogSettings):
-    """When the arm is held or stopped, and topics that have a say in it."""
+    """When the arm is held or stopped, and further topics that can stop it."""
 
     running_topic: str = Field(
         '', description="std_msgs/Bool that must be true, as UR's robot_program_running"
@@ -133,7 +133,7 @@ class RobotDescription(Settings):
 
 
 def read_robot(name: str) -> RobotDescription:
-    """The description of a robot.
+    """Read the description of a robot.
 
     Args:
         name: of a file in ``config/robots``, or the path of a file.
@@ -150,14 +150,14 @@ def read_robot(name: str) -> RobotDescription:
         raise ConfigError(f'{path}: expected the groups of a robot description')
     held = data.get('held')
     if isinstance(held, dict):
-        # Names of joints may have dots in them, which are no groups.
+        # Dots in the names of joints do not separate groups.
         data = {**data, 'held': {}}
     flat = dotted(data) | ({'held': held} if held is not None else {})
     description = load(RobotDescription, flat, source=str(path))
     model = description.model
     if model == FROM_TOPIC or (model in known_models() and not (path.parent / model).is_file()):
         return description
-    # A model beside its description is found wherever both are.
+    # A relative path of a model is taken from the folder of its description.
     found = locate(model, path.parent)
     if found is None and '://' not in model and Path(model).suffix:
         found = path.parent / model

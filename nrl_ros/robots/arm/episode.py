@@ -1,4 +1,4 @@
-"""Episodes of reaching: from joint positions, velocities and actions to observations and rewards.
+"""Episodes of reaching: from positions, velocities and actions to observations and rewards.
 
 The vectorised simulation and the environment of a real arm both keep their episodes here.
 """
@@ -26,13 +26,13 @@ _ARRAYS = ('target', 'distance', 'nearest', 'wanted', 'steps', 'ended')
 
 
 class ReachEpisodes:
-    """B arms, each in an episode of its own; see the module.
+    """Episodes of B arms, each with its own target and time.
 
     Attributes:
         task: the arithmetic.
         spec: of the environment.
-        target: where each arm reaches [B, 3, m].
-        ended: arms whose episode is over: the next step begins another [B, bool].
+        target: target of each arm [B, 3, m].
+        ended: arms whose episode is over; their next step begins another one [B, bool].
 
     Args:
         robot: the arm.
@@ -80,13 +80,13 @@ class ReachEpisodes:
             self.ended[which] = False
 
     def observe(self, position: Array, velocity: Array, tool: Array) -> Float32:
-        """Observations [B, O]."""
+        """Return the observations [B, O] for joints [B, J] and tools [B, 3]."""
         return self.task.observe(position, velocity, tool, self.target)
 
     def finish(
         self, position: Array, velocity: Array, tool: Array, wanted: Array, started: Array
     ) -> StepResult:
-        """What a step has come to.
+        """Return the result of a step, and count it.
 
         Args:
             position: of the joints after it [B, J].
@@ -117,12 +117,12 @@ class ReachEpisodes:
         )
 
     def seed(self, seed: int) -> None:
-        """Fix the targets from here on."""
+        """Seed the generator of the targets and start their list anew."""
         self.targets.generator = np.random.default_rng(seed)
         self.targets.at = 0
 
     def snapshot(self) -> dict[str, Any]:
-        """See Snapshottable."""
+        """Return everything that decides the episodes' future, as plain data and copied arrays."""
         return {
             **{name: getattr(self, name).copy() for name in _ARRAYS},
             'random': self.targets.generator.bit_generator.state,
@@ -130,7 +130,11 @@ class ReachEpisodes:
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """See Snapshottable."""
+        """Continue from a snapshot.
+
+        Raises:
+            CheckpointError: it is not one of episodes with as many arms.
+        """
         if snapshot.keys() != {*_ARRAYS, 'random', 'at'} or len(snapshot['ended']) != len(
             self.ended
         ):
@@ -142,5 +146,5 @@ class ReachEpisodes:
 
 
 def success_share(distance: Float64, radius_m: float) -> float:
-    """Share of episodes that ended within a radius."""
+    """Return the share of final distances below a radius."""
     return float(np.mean(np.asarray(distance) < radius_m))

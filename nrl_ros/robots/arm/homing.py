@@ -1,9 +1,9 @@
-"""The way home: straight in joint space, slow; where that is blocked, back along the way come.
+"""Drive an arm home: slowly and straight in joint space, or back along its own way if blocked.
 
-The limits below (workspace, clearance of the arm with itself) may forbid the straight way. An arm
-that does not come nearer then goes back along where it has been, which was allowed once, tries
-again from there, and goes back twice as far each time; where that is blocked too, some joints move
-alone for a while.
+The limits (workspace, clearance of the arm from itself) may forbid the straight way. An arm that
+comes no nearer goes back along where it has been, since those places were allowed, and tries again
+from there. Each time it goes back twice as far. If that way is blocked too, some joints move alone
+for a while.
 """
 
 from __future__ import annotations
@@ -15,30 +15,29 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# Share of the way left that is gone in a second, near the end [1/s].
+# Share of the remaining way that is covered in a second near the end [1/s].
 _GAIN = 3.0
-# Noted places are at least so far apart in one joint, and the oldest go when they are too many.
+# Noted places are at least this far apart in one joint. The oldest are dropped beyond _MOST_PLACES.
 _APART_RAD = 0.1
 _MOST_PLACES = 5000
-# A place on the way back is reached within this.
+# A place on the way back counts as reached within this distance.
 _NEAR_RAD = 0.05
-# Not nearer by so much in so long a time is blocked.
+# The way is blocked if the arm does not come nearer by _NEARER_RAD within _BLOCKED_S.
 _NEARER_RAD, _BLOCKED_S = 0.003, 0.4
-# Joints chosen at random move alone for so long.
+# Joints chosen at random move alone for this long.
 _SOME_S = 1.0
 
 
 def way_home(position: Array, home: Array, velocity: Array, speed_share: float) -> Array:
-    """Joint velocities [J, rad/s] that lead home.
+    """Return joint velocities [J, rad/s] that lead home.
 
-    All joints keep one ratio, so that the arm stays on the straight line in joint space from where
-    it is to home.
+    All joints keep one ratio, so the arm stays on the straight line in joint space to home.
 
     Args:
         position: of the joints [J, rad].
-        home: where to [J, rad].
+        home: positions to reach [J, rad].
         velocity: limits [J, rad/s].
-        speed_share: of the limits to use, at most [1].
+        speed_share: largest share of the limits to use [1].
     """
     wanted = _GAIN * (home - position)
     fastest = float(np.max(np.abs(wanted) / (speed_share * velocity)))
@@ -46,15 +45,15 @@ def way_home(position: Array, home: Array, velocity: Array, speed_share: float) 
 
 
 class Homing:
-    """Leads home, around what blocks the straight way.
+    """Leads an arm home, around what blocks the straight way.
 
     Attributes:
-        blocked: times that the straight way was found blocked.
+        blocked: how often the straight way was found blocked.
 
     Args:
-        home: where to [J, rad].
+        home: positions to reach [J, rad].
         velocity: limits [J, rad/s].
-        speed_share: of the limits to use, at most [1].
+        speed_share: largest share of the limits to use [1].
     """
 
     def __init__(self, home: Array, velocity: Array, speed_share: float) -> None:
@@ -65,26 +64,26 @@ class Homing:
         self.arrived()
 
     def note(self, position: Array) -> None:
-        """Remember where the arm has been [J, rad]; to be called while it is away."""
+        """Note a place where the arm has been [J, rad]; call it while the arm is away from home."""
         if not self._been or np.abs(position - self._been[-1]).max() > _APART_RAD:
             self._been.append(np.array(position))
             del self._been[:-_MOST_PLACES]
 
     def arrived(self) -> None:
-        """At home: what was before does not matter any more."""
+        """Forget the way: the arm is at home."""
         self._been.clear()
         self._goal: Array | None = None
         self._back, self._left_back = 1, 0
         self.paused()
 
     def paused(self) -> None:
-        """Something else was done meanwhile: whether the way is blocked is found out anew."""
+        """Forget the progress so far: the arm did something else in between."""
         self._nearest, self._since = np.inf, np.nan
         self._some: Array | None = None
         self._some_until = -np.inf
 
     def velocity(self, position: Array, now: float) -> Array:
-        """Joint velocities [J, rad/s] to ask for.
+        """Return the joint velocities [J, rad/s] to command.
 
         Args:
             position: measured [J, rad].
@@ -108,7 +107,7 @@ class Homing:
         return self._home if self._goal is None else self._goal
 
     def _moved(self) -> Array:
-        """1 for joints that move at present [J]."""
+        """Return 1 for each joint that moves at present, 0 for others [J]."""
         return np.ones_like(self._home) if self._some is None else self._some
 
     def _unblock(self, now: float) -> None:
@@ -121,14 +120,15 @@ class Homing:
             self._next_place()
             return
         self.blocked += straight
-        # Pressed against a wall even the way back may lead outwards: off it with some joints alone.
+        # Against a wall even the way back may lead outwards, so some joints move away from it
+        # alone.
         self._some = self._random.integers(0, 2, len(self._home)).astype(np.float64)
         self._some_until = now + _SOME_S
         if self._goal is not None:
             self._next_place(keep=True)
 
     def _next_place(self, *, keep: bool = False) -> None:
-        """One place further back, or home again when it was far enough."""
+        """Go one place further back, or home again if the arm has gone back far enough."""
         if not keep:
             self.paused()
         if self._left_back and self._been:

@@ -1,4 +1,4 @@
-"""Limits of a model's joints, as URDF and MJCF have them, and what is odd about them."""
+"""Limits of a model's joints as URDF and MJCF give them, and notes on suspicious ones."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from nrl_ros.robots.arm import urdf
 from nrl_ros.robots.arm.couplings import followers_of, led_by
 from nrl_ros.robots.arm.source import Source, load_mujoco
 
-# Hinges of a file in degrees whose ranges were written in radians move no further than this.
+# A hinge of an MJCF in degrees moves less than this if its range was written in radians by mistake.
 _NARROW_RAD = 0.15
-# Share of a command that the damping of a joint may take from a servo before it is said.
+# A note is given if a joint's damping takes more than this share of its servo's command.
 _SLOW = 0.02
 
 
@@ -32,7 +32,7 @@ class ModelLimits:
         self._followers = followers_of(mj)
 
     def by_name(self, name: str) -> urdf.Limits:
-        """Of one joint."""
+        """Return the limits of one joint."""
         if name in self._source.joints:
             return self._source.joints[name].limits
         mj, joint = self._mj, self._mj.joint(name).id
@@ -43,7 +43,7 @@ class ModelLimits:
         return urdf.Limits(low, high, velocity, effort, self._fault(name))
 
     def _fault(self, name: str) -> str:
-        """What is wrong with the range of an MJCF's joint, which MuJoCo then leaves out."""
+        """Return what is wrong with the range of an MJCF's joint; MuJoCo ignores such a range."""
         low, high = (float(end) for end in self._mj.jnt_range[self._mj.joint(name).id])
         if low < high or low == high == 0.0:
             return ''
@@ -52,10 +52,10 @@ class ModelLimits:
         )
 
     def check(self, names: Sequence[str]) -> None:
-        """See that what the file says of some joints can be.
+        """Check that the limits of some joints are possible.
 
         Raises:
-            ConfigError: naming all that cannot.
+            ConfigError: names all joints whose limits are not.
         """
         faults = [fault for name in names if (fault := self.by_name(name).faults)]
         if faults:
@@ -63,12 +63,12 @@ class ModelLimits:
             raise ConfigError(f'limits of the model: {"; ".join([*faults, *notes])}')
 
     def of(self, names: Sequence[str], chain: Sequence[int]) -> tuple[Float64, Float64, Float64]:
-        """Lowest and highest positions and highest velocities of commanded joints [J] each.
+        """Return lowest and highest positions and highest velocities of commanded joints, each [J].
 
-        A joint on the way to the tool that follows one of them is kept within its own limits too.
+        A follower on the way to the tool is kept within its own limits too.
 
         Raises:
-            ConfigError: limits of a joint and of what follows it leave nothing.
+            ConfigError: the limits of a joint and of its follower have no position in common.
         """
         own = [self.by_name(name) for name in names]
         low = np.array([limit.low for limit in own])
@@ -94,7 +94,7 @@ class ModelLimits:
         return low, high, velocity
 
     def notes(self, names: Sequence[str], velocity: Float64) -> list[str]:
-        """What a person should know of commanded joints."""
+        """Return what a person should know of the commanded joints' limits."""
         notes = [note for name in names for note in self.by_name(name).notes]
         notes += [note for name in names if (note := self._angles(name))]
         fast = [name for name, most in zip(names, velocity, strict=True) if not np.isfinite(most)]
@@ -118,7 +118,7 @@ class ModelLimits:
         return ''
 
     def _slow(self, name: str) -> str:
-        """A servo of the model's own that its joint's damping holds back."""
+        """Return a note if damping holds back the servo that the model gives the joint."""
         joint = self._mj.joint(name).id
         gain = servo_gain(self._mj, joint)
         damping = float(self._mj.dof_damping[self._mj.jnt_dofadr[joint]])
@@ -129,7 +129,7 @@ class ModelLimits:
 
 
 def servo_gain(mj: Any, joint: int) -> float:
-    """Gain of the velocity servo that a model gives a joint [N m s], 0 without one."""
+    """Return the gain of the velocity servo that a model gives a joint [N m s], 0 without one."""
     gains = [_servo_gain(mj, number) for number in _actuators_of(mj, joint)]
     return max(gains, default=0.0)
 
@@ -144,13 +144,13 @@ def _actuators_of(mj: Any, joint: int) -> list[int]:
 
 
 def _servo_gain(mj: Any, actuator: int) -> float:
-    """Gain of a velocity servo, 0 when it is another kind of actuator."""
+    """Return the gain of a velocity servo, 0 for another kind of actuator."""
     gain, bias = float(mj.actuator_gainprm[actuator, 0]), mj.actuator_biasprm[actuator]
     return gain if bias[0] == bias[1] == 0.0 and bias[2] == -gain else 0.0
 
 
 def _servo_limits(mj: Any, joint: int) -> tuple[float, float]:
-    """Of an MJCF joint: MJCF has no velocity limits, but a velocity servo has a range."""
+    """Return velocity and effort of an MJCF joint, from its servo: MJCF has no velocity limits."""
     velocity = effort = np.inf
     for number in _actuators_of(mj, joint):
         if _servo_gain(mj, number) and mj.actuator_ctrllimited[number]:

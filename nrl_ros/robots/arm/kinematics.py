@@ -1,9 +1,9 @@
 """Forward kinematics of a chain for many poses at once, in numpy.
 
-The work is laid out as a *tape*: a list of array operations on buffers of one size, made once for
-each number of poses. Coordinates are kept as separate rows; turns by right angles, of which arms
-are made, only exchange rows and signs and cost nothing, terms with 0 are left out. Points are
-carried from the tool to the base, all those that a joint moves in one operation.
+The work is recorded as a *tape*: a list of array operations on buffers of one size, made once for
+each number of poses. Coordinates are kept as separate rows. Most arms turn by right angles between
+joints: such turns only exchange rows and signs and cost nothing, and terms with 0 are left out.
+Points are carried from the tool to the base, all those that a joint moves in one operation.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from nrl_ros.robots.arm.chain_parts import Parts, Pose, parts_of, place_of, seat
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.sweep import sweep
 
-# Tapes of so many numbers of poses are kept; each holds a few arrays of that size.
+# At most this many tapes are kept; each holds a few arrays of the size of its poses.
 _TAPES = 32
-# Up to so many poses, points have tapes of just their number.
+# Up to this many poses, ``points`` uses a tape of exactly that number.
 _FEW = 16
 _Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
@@ -81,7 +81,7 @@ class _Tape:
         self._calls.append((function, arguments))
 
     def _enter(self, joints: int) -> None:
-        """Points of the link after so many joints join those that come from further out."""
+        """Add the points of the link after so many joints to those that come from further out."""
         first, self._active = self._active, self._active + self._joints.count(joints)
         for row, entry in zip(self._rows, self._entries, strict=True):
             here, there = row.buffer[first : self._active], entry[first : self._active]
@@ -96,7 +96,8 @@ class _Tape:
         of_x, of_y = self._room[0, :, active], self._room[1, :, active]
         self._add(np.multiply, both, x[active], of_x)
         self._add(np.multiply, both, y[active], of_y)
-        # With equal signs x' = s (cos x - sin y), y' = s (sin x + cos y); else the other way round.
+        # With equal signs x' = s (cos x - sin y), y' = s (sin x + cos y); with different signs the
+        # two inner signs change.
         minus, plus = (np.subtract, np.add) if x_sign == y_sign else (np.add, np.subtract)
         self._add(minus, of_x[0], of_y[1], x[active])
         self._add(plus, of_x[1], of_y[0], y[active])
@@ -121,7 +122,7 @@ class _Tape:
                     self._shift(axis, np.array(distance))
 
     def _mixed(self, coefficients: Float64) -> _Row:
-        """One row of a rotation: a row renamed where possible, else a sum in a new buffer."""
+        """Return one row of a rotation: an existing row if possible, else a sum in a new buffer."""
         terms = [
             (row.buffer, row.sign * float(factor))
             for row, factor in zip(self._rows, coefficients, strict=True)
@@ -139,7 +140,7 @@ class _Tape:
         return _Row(target, 1.0)
 
     def run(self, position: Float64) -> Float64:
-        """Places of the points [N, P, 3] at joint positions [N, J], a new array."""
+        """Return the points' positions [N, P, 3] at joint positions [N, J], in a new array."""
         led = position.T[self._order]
         if self._follows:
             led *= self._ratio
@@ -155,18 +156,19 @@ class _Tape:
 
 
 class Chain:
-    """Where an arm's tool and other places of it are, for N poses at once.
+    """Positions of an arm's tool and of other places on it, for N poses at once.
 
-    Frames: positions are in ``frame`` [m]; ``orientation`` turns the tool's frame into it.
-    Not for two threads at once: the buffers are shared.
+    Positions are in ``frame`` [m]; ``orientation`` turns the tool's frame into it. Two threads must
+    not use one chain at once, since its buffers are shared.
 
     Args:
         model: the arm.
         watch: names of further sites and bodies that ``points`` gives.
-        frame: site or body that no joint moves, in whose frame places are given; empty: the root.
+        frame: site or body that no joint moves, in whose frame positions are given; empty: the
+            root.
 
     Raises:
-        ConfigError: a watched place is unknown, or the frame is, or joints move it.
+        ConfigError: a watched place or the frame is unknown, or joints move the frame.
     """
 
     def __init__(self, model: ArmModel, watch: Sequence[str] = (), frame: str = '') -> None:
@@ -177,7 +179,7 @@ class Chain:
         self._parts = parts_of(model, body, frame)
         places = [place_of(model, self._parts, name) for name in self.names]
         self._tool_pose = places[0][1]
-        # Those that most joints move come first.
+        # Places moved by most joints come first, as the tape needs them.
         self._order = sorted(range(len(places)), key=lambda number: -places[number][0])
         self._back = np.argsort(self._order)
         self._depths = [places[number][0] for number in self._order]
@@ -194,6 +196,7 @@ class Chain:
 
     @tool_offset.setter
     def tool_offset(self, offset: Sequence[float] | Float64) -> None:
+        """Position of the tool's point in the tool's own frame [3], m; may be set at any time."""
         value = np.asarray(offset, dtype=np.float64)
         if value.shape != (3,) or not np.isfinite(value).all():
             raise ShapeError(f'tool_offset: expected 3 finite numbers [m], received {offset!r}')
@@ -203,7 +206,7 @@ class Chain:
         self._entries[:, int(self._back[0]), 0] = place
 
     def tool(self, position: NDArray[Any]) -> Float64:
-        """Places of the tool's point.
+        """Return the positions of the tool's point.
 
         Args:
             position: joint positions [N, J], rad or m, in the model's order of joints.
@@ -219,7 +222,7 @@ class Chain:
         return self._run('tool', depths, entries, position)[:, 0]
 
     def points(self, position: NDArray[Any]) -> Float64:
-        """Places of the tool's point and of all watched ones, in the order of ``names``.
+        """Return the positions of tool and watched points, in the order of ``names``.
 
         Args:
             position: joint positions [N, J].
@@ -233,7 +236,8 @@ class Chain:
         values = np.asarray(position, dtype=np.float64)
         count = len(values)
         if count > _FEW and values.ndim == 2:
-            # A tape for each size there is would be made anew for ever.
+            # Sizes are rounded up to powers of two, since a tape for each size would be made again
+            # and again.
             padded = np.zeros((1 << (count - 1).bit_length(), values.shape[1]))
             padded[:count] = values
             values = padded
@@ -242,9 +246,9 @@ class Chain:
         return ordered
 
     def rates(self) -> Float64:
-        """The most by which each joint moves each of ``points`` [P, J], m per rad or per m.
+        """Return the most by which each joint moves each of ``points`` [P, J], m per rad or per m.
 
-        See ``nrl_ros.robots.arm.sweep``; an offset of the tool counts as it is now.
+        The bound comes from ``nrl_ros.robots.arm.sweep``, with the present offset of the tool.
         """
         rates = []
         for name in self.names:
@@ -254,7 +258,7 @@ class Chain:
         return np.array(rates)
 
     def orientation(self, position: NDArray[Any]) -> Float64:
-        """Rotation matrices of the tool's frame.
+        """Return the rotation matrices of the tool's frame.
 
         Args:
             position: joint positions [N, J].

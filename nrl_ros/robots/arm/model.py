@@ -1,4 +1,4 @@
-"""Models of arms, read from MJCF or URDF through MuJoCo."""
+"""Models of arms, read from MJCF or URDF by MuJoCo."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nrl_ros.robots.arm.model_files import MODELS_FOLDER, known_models, locate, 
 from nrl_ros.robots.arm.source import Source, load_mujoco, read_source
 
 DEFAULT_TOOL = 'tool'
-# Parts that a last link of a file often is, and that are no centre point of a tool.
+# The last link of a file is often one of these, which are no tool centre points.
 _NO_TOOLS = ('finger', 'knuckle', 'pad', 'jaw', 'cover', 'cap', 'camera', 'sensor', 'cable', 'head')
 
 
@@ -40,17 +40,16 @@ class ArmModel:
         joints: J joint names.
         tool: name of the tool's site or body.
         tool_is_site: whether ``tool`` names a site.
-        position_low: lowest positions [J], rad or m; -inf where there is no limit.
+        position_low: lowest positions [J], rad or m; -inf if there is no limit.
         position_high: highest positions [J], rad or m.
-        velocity: highest velocities [J], rad/s or m/s; inf where the file does not say.
-        effort: highest efforts [J], N m or N; inf where the file does not say.
+        velocity: highest velocities [J], rad/s or m/s; inf if the file gives none.
+        effort: highest efforts [J], N m or N; inf if the file gives none.
         linear: which joints slide instead of turning [J].
         mj: the compiled ``mujoco.MjModel``.
         source: what it was compiled from.
-        couplings: where all joints of the model stand, those that follow others or are held too.
-        held: joints that stand where it was said, by name.
-        left_out: joints that move the tool, are not commanded, and nobody says where they stand;
-            with their kinds.
+        couplings: positions of all joints of the model, also of those that follow or are held.
+        held: positions of held joints, by name.
+        left_out: joints that move the tool but are neither commanded nor held, with their kinds.
         notes: what a person should know of the model.
     """
 
@@ -78,15 +77,15 @@ class ArmModel:
         tool: str = '',
         held: Mapping[str, float] | None = None,
     ) -> ArmModel:
-        """Read a file, or the model of that name that comes with the package.
+        """Read a file, or a model that comes with the package.
 
         Args:
             source: ``planar``, ``ur5e``, ``fr3``, or the path of an MJCF or URDF file.
             joints: wanted joints in the wanted order; by default all that move the tool, from the
-                base on, but for those that are held. Joints left out rest at the model's reference
+                base on, without those that are held. Other joints rest at the model's reference
                 position; those that follow others (mimic) follow.
             tool: name of a site or body; by default the site ``tool``, else the last body.
-            held: where joints stand that are not commanded, by name, rad or m.
+            held: positions of joints that are not commanded, by name, rad or m.
 
         Raises:
             ConfigError: no such file, model, joint or tool, or the file is wrong.
@@ -109,10 +108,10 @@ class ArmModel:
         tool: str = '',
         held: Mapping[str, float] | None = None,
     ) -> ArmModel:
-        """Read MJCF or URDF, such as what ``robot_description`` holds; see ``from_file``.
+        """Read MJCF or URDF from a text, such as that of the topic ``robot_description``.
 
-        Meshes of a URDF are taken where their names tell where they are: ``file://``, or
-        ``package://`` of a package that is here.
+        The arguments are those of ``from_file``. Meshes of a URDF are read if their names are
+        complete: ``file://``, or ``package://`` with a package that is installed here.
 
         Raises:
             ConfigError: no such joint or tool, or the text is wrong.
@@ -170,7 +169,7 @@ class ArmModel:
 
     @property
     def size(self) -> int:
-        """Joints, J."""
+        """Number of joints, J."""
         return len(self.joints)
 
     @property
@@ -180,18 +179,18 @@ class ArmModel:
 
     @property
     def units(self) -> tuple[str, ...]:
-        """What positions of each joint are in [J]: rad or m."""
+        """Unit of each joint's position [J]: rad or m."""
         return tuple('m' if linear else 'rad' for linear in self.linear)
 
     @property
     def followers(self) -> tuple[str, ...]:
-        """Joints that are not commanded and move with those that are (mimic)."""
+        """Joints that are not commanded but move with commanded ones (mimic)."""
         moving = np.flatnonzero(self.couplings.moving)
         names = [str(self.mj.joint(int(joint)).name) for joint in moving]
         return tuple(name for name in names if name not in self.joints)
 
     def servo_gain(self, joint: int) -> float:
-        """Gain of the velocity servo that the model gives a joint [N m s], 0 without one.
+        """Return the gain of the model's velocity servo of a joint [N m s], 0 without one.
 
         Args:
             joint: its number in ``mj``.
@@ -199,7 +198,7 @@ class ArmModel:
         return servo_gain(self.mj, joint)
 
     def find(self, name: str) -> tuple[bool, int]:
-        """Whether a name is a site, and its number among sites or bodies.
+        """Return whether a name is a site, and its number among sites or bodies.
 
         Raises:
             ConfigError: neither a site nor a body has that name.
@@ -208,7 +207,7 @@ class ArmModel:
 
 
 def _like(path: Path) -> str:
-    """What to say of a file that is not there and has a sister that differs in its case alone."""
+    """Return a hint if a missing file exists with other upper and lower case."""
     try:
         names = [each.name for each in path.parent.iterdir()] if str(path.parent) else []
     except OSError:
@@ -233,7 +232,7 @@ def _find_place(mj: Any, name: str) -> tuple[bool, int]:
 
 
 def _find_tool(mj: Any, name: str) -> tuple[str, bool, int, list[str]]:
-    """Name of the tool, whether it is a site, the body it sits on, and what is to be said."""
+    """Return the tool's name, whether it is a site, the body it is fixed to, and notes."""
     bodies = _names(mj, 'body')
     notes: list[str] = []
     if not name:
@@ -251,7 +250,7 @@ def _find_tool(mj: Any, name: str) -> tuple[str, bool, int, list[str]]:
 
 
 def _rigid_above(source: Source, mj: Any, body: int) -> dict[str, str]:
-    """Planar and floating joints of a URDF between its root and a body, with their kinds."""
+    """Return planar and floating joints of a URDF between its root and a body, with their kinds."""
     chain = {mj.body(link).name for link in chain_of(mj, body)}
     return {
         joint.name: joint.kind
@@ -294,7 +293,7 @@ def _check_held(
 
 
 def _loops(mj: Any) -> list[str]:
-    """Constraints that kinematics of a tree does not keep."""
+    """Return a note if the model has constraints that the kinematics of a tree ignores."""
     kinds = load_mujoco().mjtEq
     closed = (int(kinds.mjEQ_CONNECT), int(kinds.mjEQ_WELD))
     if any(int(kind) in closed and on for kind, on in zip(mj.eq_type, mj.eq_active0, strict=True)):

@@ -1,4 +1,4 @@
-"""Files of arms' models: where they are, what they hold as text, and which are no models."""
+"""Find and read the files of arms' models, and refuse files that are none."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from nrl_ros.base.config_files import package_folder
 from nrl_ros.base.errors import ConfigError
 
 MODELS_FOLDER = Path(__file__).parent / 'models'
-# The largest descriptions of vendors have a few megabytes, with all their meshes beside them.
+# Vendors' largest descriptions have a few megabytes without their meshes.
 _MOST_BYTES = 16 * 2**20
-# Links hang in one another in MJCF; nothing that is built is nested like this.
+# In MJCF a link is nested in its parent; no real arm is nested this deeply.
 _MOST_DEPTH = 200
 _MARKS = (
     (codecs.BOM_UTF8, 'utf-8-sig'),
@@ -29,12 +29,12 @@ _COMMENT = re.compile(r'<!--.*?-->', re.DOTALL)
 
 
 def known_models() -> list[str]:
-    """Names of the models that come with the package."""
+    """Return the names of the models that come with the package."""
     return sorted(path.stem for path in MODELS_FOLDER.glob('*.xml'))
 
 
 def locate(name: str, near: Path | None) -> Path | None:
-    """The file that a name stands for.
+    """Return the file that a name stands for.
 
     Args:
         name: a path, absolute, with ``~`` or relative to ``near``; or ``file://`` or ``package://``.
@@ -59,7 +59,7 @@ def _beside(path: Path, near: Path | None) -> Path | None:
     try:
         path = path.expanduser()
     except RuntimeError:
-        # There is no such user.
+        # ``~name`` names a user who does not exist.
         return None
     if path.is_absolute():
         return path
@@ -67,7 +67,7 @@ def _beside(path: Path, near: Path | None) -> Path | None:
 
 
 def _package(name: str, near: Path | None) -> Path | None:
-    """An installed package, or the one in whose sources the file stands."""
+    """Return the folder of an installed package, or of the one whose sources hold the file."""
     folder = package_folder(name)
     if folder is None and near is not None:
         for parent in (near.resolve(), *near.resolve().parents):
@@ -77,7 +77,7 @@ def _package(name: str, near: Path | None) -> Path | None:
 
 
 def read_model(path: Path) -> str:
-    """The text of a model's file, whatever its encoding.
+    """Return the text of a model's file, whatever its encoding is.
 
     Raises:
         ConfigError: it cannot be read, is empty or too large, or is not text.
@@ -102,11 +102,11 @@ def read_model(path: Path) -> str:
 
 
 def root_of(text: str, name: str = 'the model') -> ElementTree.Element:
-    """The root element of a model: ``robot`` of a URDF, ``mujoco`` of an MJCF.
+    """Return the root element of a model: ``robot`` of a URDF, ``mujoco`` of an MJCF.
 
     Args:
         text: URDF or MJCF.
-        name: what it is called in errors: its path.
+        name: its name in errors, such as its path.
 
     Raises:
         ConfigError: the text is no model, or a xacro file that was not expanded.
@@ -143,7 +143,7 @@ def _parsed(text: str, name: str) -> ElementTree.Element:
     parser: Any = ElementTree.XMLPullParser(('start', 'end'))
     depth = 0
     root: ElementTree.Element | None = None
-    # In pieces, so that what is nested too deeply is not built.
+    # The text is fed in pieces, so that parsing stops before a tree of excessive depth is built.
     for start in range(0, len(text), 4096):
         parser.feed(text[start : start + 4096])
         for event, element in parser.read_events():
@@ -157,7 +157,8 @@ def _parsed(text: str, name: str) -> ElementTree.Element:
 
 
 def _is_xacro(root: ElementTree.Element) -> bool:
-    # Expanded files keep the declaration of the namespace: elements and expressions tell.
+    # An expanded file keeps the declaration of xacro's namespace, so only its elements and
+    # expressions show that a file is not expanded.
     for element in root.iter():
         if str(element.tag).startswith('{') and 'xacro' in str(element.tag).partition('}')[0]:
             return True

@@ -1,6 +1,6 @@
-"""What stands in for an arm's motors and their inner loops: velocity commands in, motion out.
+"""Simulated motors of arms and their inner loops: they take velocities and return motion.
 
-Neither plant has a clock: a step is one control period. Both are deterministic.
+Neither plant has a clock: one step is one control period. Both are deterministic.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.simulation import PAYLOAD, servo_name, simulated
 from nrl_ros.robots.arm.source import load_mujoco
 
-# Outer loop of the simulated servos, slow enough for the inner one [1/s].
+# Gain of the position loop around the simulated servos, slow enough for the inner loop [1/s].
 _POSITION_GAIN = 20.0
-# Inertia of a payload: that of a ball of this radius [m].
+# A payload has the inertia of a ball of this radius [m].
 _PAYLOAD_RADIUS_M = 0.05
 
 
@@ -46,7 +46,7 @@ class Plant(Protocol):
     def strength(self, value: ArrayLike) -> None: ...
 
     def reset(self, position: ArrayLike, which: NDArray[Any] | None = None) -> None:
-        """Put arms somewhere, at rest."""
+        """Put arms at positions, at rest."""
         ...
 
     def step(self, command: NDArray[Any]) -> None:
@@ -54,12 +54,12 @@ class Plant(Protocol):
         ...
 
     def velocity_toward(self, target: NDArray[Any]) -> Float64:
-        """Velocities [B, J] that bring the arms to positions [B, J], for one period."""
+        """Return velocities [B, J] that bring the arms towards positions [B, J] in one period."""
         ...
 
 
 class _Base:
-    """Checks, limits and strength, the same for both plants."""
+    """Checks, limits and strength that both plants share."""
 
     def __init__(self, model: ArmModel, arms: int, period_s: float) -> None:
         if arms < 1 or not (math.isfinite(period_s) and period_s > 0.0):
@@ -89,7 +89,7 @@ class _Base:
         self._strength = np.array(shares)
 
     def _checked(self, value: ArrayLike, what: str) -> Float64:
-        """Numbers as [B, J]; one arm's values do for all."""
+        """Return numbers as [B, J]; values of one arm are repeated for all."""
         array = np.asarray(value, dtype=np.float64)
         if array.shape != self._shape:
             if array.shape != self._shape[1:]:
@@ -100,11 +100,11 @@ class _Base:
         return array
 
     def _limited(self, velocity: Float64) -> Float64:
-        # Faster than np.clip on arrays this small.
+        # np.minimum and np.maximum are faster than np.clip on arrays this small.
         return np.minimum(np.maximum(velocity, self._slowest), self.model.velocity)
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that decides the future, as plain data and arrays (copies)."""
+        """Return everything that decides the future, as plain data and copied arrays."""
         return {
             'position': self.position.copy(),
             'velocity': self.velocity.copy(),
@@ -118,7 +118,7 @@ class _Base:
         self.strength = snapshot['strength']
 
     def velocity_toward(self, target: ArrayLike) -> Float64:
-        """Velocities that bring the arms to positions, as fast as the joints may.
+        """Return velocities that bring the arms towards positions, as fast as the joints allow.
 
         Args:
             target: positions [B, J] or [J].
@@ -135,10 +135,10 @@ class _Base:
 
 
 class ServoPlant(_Base):
-    """Velocities follow their commands with a first-order lag, whatever the load.
+    """Velocities follow their commands with a first-order lag, whatever the load is.
 
     ``v += (1 - exp(-T/tau)) (strength * command - v)``, then ``q += T v``: exact for commands that
-    are constant over a period T. A position limit stops the joint.
+    are constant over a period T. A joint stops at its position limit.
 
     Args:
         model: the arms; only the limits are used.
@@ -159,12 +159,12 @@ class ServoPlant(_Base):
         self._share = 1.0
         if time_constant_s:
             self._share = -math.expm1(-period_s / time_constant_s)
-            # A loop around a lag swings unless it is this slow.
+            # With a larger gain the loop around the lag would oscillate.
             self._gain = min(self._gain, 0.25 / time_constant_s)
         self.reset(np.clip(0.0, model.position_low, model.position_high))
 
     def reset(self, position: ArrayLike, which: NDArray[Any] | None = None) -> None:
-        """Put arms somewhere, at rest.
+        """Put arms at positions, at rest.
 
         Args:
             position: [B, J] or [J], brought within the limits.
@@ -199,12 +199,12 @@ class ServoPlant(_Base):
 
 
 class MujocoPlant(_Base):
-    """Rigid-body dynamics with a velocity servo in each joint, gravity compensated.
+    """Rigid-body dynamics with a velocity servo in each joint and gravity compensation.
 
-    Joints keep the velocity servo that the model gives them; others get one, strong enough for the
-    arm at its reference pose and limited by the joint's effort. Joints that are not commanded are
-    held. Shapes do not collide: an arm that would touch itself is for ``Clearance`` to tell. Every
-    period is cut into equal parts of at most the model's time step.
+    Joints keep the velocity servo that the model gives them. Others get one that is strong enough
+    for the arm at its reference pose and limited by the joint's effort. Joints that are not
+    commanded are held. Shapes do not collide, so an arm may pass through itself; ``Clearance``
+    tells that. Every period is cut into equal parts of at most the model's time step.
 
     Args:
         model: the arms.
@@ -237,7 +237,7 @@ class MujocoPlant(_Base):
         self.reset(np.clip(0.0, model.position_low, model.position_high))
 
     def _couple(self, model: ArmModel, compiled: Any) -> None:
-        """Find the joints that follow the commanded ones, and those that stand somewhere."""
+        """Find the joints that follow the commanded ones, and those that are held."""
         names = [model.mj.joint(joint).name for joint in scalar_joints(model.mj)]
         rows = {name: model.mj.joint(name).id for name in names if name}
         led = [name for name in model.followers if name]
@@ -254,7 +254,7 @@ class MujocoPlant(_Base):
         self._other_rest = couplings.rest[[rows[name] for name in others]]
 
     def _lead(self, data: Any) -> None:
-        """Put the joints that follow where their leaders have them."""
+        """Put the followers where their leaders require."""
         if self._led_qpos:
             data.qpos[self._led_qpos] = self._led_ratio @ data.qpos[self._qpos] + self._led_rest
             data.qvel[self._led_dof] = self._led_ratio @ data.qvel[self._dof]
@@ -273,7 +273,7 @@ class MujocoPlant(_Base):
             mj.actuator_forcerange[self._servo] = force * share[:, None]
 
     def set_payload(self, mass_kg: float, which: NDArray[Any] | None = None) -> None:
-        """Hang a mass at the tool, which the gravity compensation does not know of.
+        """Put a mass at the tool, for which gravity is not compensated.
 
         Args:
             mass_kg: 0 takes it away.
@@ -288,11 +288,12 @@ class MujocoPlant(_Base):
             mj = self._models[number]
             mj.body_mass[self._payload] = mass_kg
             mj.body_inertia[self._payload] = 0.4 * mass_kg * _PAYLOAD_RADIUS_M**2
-            # What follows from masses is computed at the reference pose, in data of its own.
+            # Constants that depend on masses are computed at the reference pose, so scratch data is
+            # used.
             self._mujoco.mj_setConst(mj, self._mujoco.MjData(mj))
 
     def reset(self, position: ArrayLike, which: NDArray[Any] | None = None) -> None:
-        """Put arms somewhere, at rest; see ``ServoPlant.reset``."""
+        """Put arms at positions, at rest; takes and raises the same as ``ServoPlant.reset``."""
         there = self._checked(position, 'position')
         limited = np.clip(there, self.model.position_low, self.model.position_high)
         for number in np.arange(self.arms)[slice(None) if which is None else which]:
@@ -305,19 +306,20 @@ class MujocoPlant(_Base):
             self._read(number)
 
     def step(self, command: ArrayLike) -> None:
-        """Follow velocities for one period; see ``ServoPlant.step``."""
+        """Follow velocities for one period; takes and raises the same as ``ServoPlant.step``."""
         wanted = self._limited(self._checked(command, 'velocity command'))
         for number, (mj, data) in enumerate(zip(self._models, self._data, strict=True)):
             data.ctrl[self._servo] = wanted[number]
             if self._led_qpos:
-                # A joint that follows has a drive too, that of the rod or belt which leads it.
+                # A follower has a drive too: it stands for the rod or belt that couples it to its
+                # leader.
                 data.ctrl[self._led_servo] = self._led_ratio @ wanted[number]
             self._mujoco.mj_step(mj, data, self._substeps)
             self._lead(data)
             self._read(number)
 
     def snapshot(self) -> dict[str, Any]:
-        """As of the other plant, and MuJoCo's own state."""
+        """Return the snapshot of the base class with MuJoCo's own state."""
         states = []
         for mj, data in zip(self._models, self._data, strict=True):
             size = self._mujoco.mj_stateSize(mj, self._state)
@@ -331,7 +333,7 @@ class MujocoPlant(_Base):
         for mj, data, state in zip(self._models, self._data, snapshot['states'], strict=True):
             self._mujoco.mj_setState(mj, data, state, self._state)
             self._mujoco.mj_forward(mj, data)
-            # Solving for the accelerations has changed what the next step starts its own from.
+            # mj_forward has changed the warm start of the solver, so the state is set once more.
             self._mujoco.mj_setState(mj, data, state, self._state)
 
     @property

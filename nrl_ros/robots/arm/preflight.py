@@ -1,4 +1,4 @@
-"""What a person should read before an arm is switched on: all that its description comes to."""
+"""Summary of an arm's description that a person should read before switching the arm on."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from nrl_ros.robots.arm.robot import Robot
 
 
 def preflight(robot: Robot) -> list[str]:
-    """Lines about an arm: joints, limits in force, home and its clearance, workspace, topics.
+    """Return lines about an arm: joints, limits in force, home, clearance, workspace, topics.
 
     Args:
-        robot: made with the share of speed that is meant.
+        robot: made with the share of speed that will be used.
     """
     notes = [f'note: {note}' for note in robot.notes]
     return [*_joints(robot), *_places(robot), *_topics(robot), *notes]
@@ -51,7 +51,7 @@ def _places(robot: Robot) -> list[str]:
 
 
 def _clearance(robot: Robot) -> str:
-    """What is kept, and what is so at home; no figure where nothing is compared."""
+    """Return the line on clearance: what is kept, and what is measured at home."""
     kept, pairs = robot.description.workspace.clearance_m, len(robot.clearance.pairs)
     asked = f'{kept} m are kept' if kept else 'NOT watched in motion'
     if not pairs:

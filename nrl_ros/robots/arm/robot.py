@@ -1,4 +1,4 @@
-"""A described arm with its model: limits in force, workspace guard, and what a policy relies on."""
+"""A described arm with its model: limits in force, workspace guard, and its manifest."""
 
 from __future__ import annotations
 
@@ -71,11 +71,11 @@ class Robot:
 
     @cached_property
     def clearance(self) -> Clearance:
-        """The arm's distance from itself; whether it is kept says ``clearance_m``."""
+        """Measures the arm's distance from itself; ``clearance_m`` says whether it is kept."""
         return Clearance(self.model, touching=self.description.workspace.touching)
 
     def from_frame(self, name: str) -> Pose:
-        """What brings a point of another frame into that of workspace and targets.
+        """Return the pose that converts another frame's points to the workspace's frame.
 
         Args:
             name: a link or site that no joint moves; empty: the model's root.
@@ -87,25 +87,27 @@ class Robot:
         return inverse(own) @ frame_pose(self.model, name)
 
     def guard(self) -> WorkspaceGuard:
-        """Workspace and clearance, for the motion filter."""
+        """Return workspace and clearance as the motion filter needs them."""
         box = self.description.workspace
         margin = box.margin_m
         workspace = Workspace(
             (box.low_m[0] + margin, box.low_m[1] + margin, box.low_m[2] + margin),
             (box.high_m[0] - margin, box.high_m[1] - margin, box.high_m[2] - margin),
         )
-        # Of its own: what a policy is told of its tool does not change what is watched.
+        # The guard has a chain of its own, so that another tool offset for a policy does not change
+        # it.
         chain = Chain(self.model, box.watched, box.frame)
         parts = [Part(lambda q, _asked: workspace.outside(chain.points(q)), chain.rates())]
         clearance, least = None, box.clearance_m
-        # Without a pair there is nothing to ask; whether that may be says ``check_shapes``.
+        # Without pairs there is nothing to measure; ``check_shapes`` decides whether that is
+        # allowed.
         if least > 0.0 and self.clearance.pairs:
             clearance = near = self.clearance
             parts.append(Part(lambda q, asked: least - near.distances(q, asked), near.rates()))
         return WorkspaceGuard(chain.points, workspace, clearance, least, tuple(parts))
 
     def manifest(self) -> str:
-        """Joints with their limits and units, tool and frame: what a policy was learned with."""
+        """Return joints with limits and units, tool and frame: a policy holds only for these."""
         frame = self.description.workspace.frame or 'base'
         lines = [f'robot: {self.description.name}', f'tool: {self.model.tool}', f'frame: {frame}']
         limits = self.hard
@@ -118,12 +120,12 @@ class Robot:
         return '\n'.join(lines)
 
     def digest(self) -> str:
-        """A short hash of the manifest."""
+        """Return a short hash of the manifest."""
         return hashlib.sha256(self.manifest().encode()).hexdigest()[:16]
 
 
 def load_robot(name: str, *, xml: str = '', share: float = 1.0) -> Robot:
-    """Read a description and its model.
+    """Read a description and its model, and make the robot.
 
     Args:
         name: file of ``config/robots``, or a path.
@@ -137,7 +139,7 @@ def load_robot(name: str, *, xml: str = '', share: float = 1.0) -> Robot:
 
 
 def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1.0) -> Robot:
-    """As load_robot, of a description that was read already."""
+    """Make the robot of a description; other arguments and errors are those of load_robot."""
     if description.model == FROM_TOPIC and not xml:
         raise ConfigError(
             f'robot {description.name!r}: its model comes from the topic {FROM_TOPIC}, which '
@@ -165,7 +167,7 @@ def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1
 
 
 def read_arm(description: RobotDescription, xml: str = '') -> ArmModel:
-    """The model of a description.
+    """Read the model of a description.
 
     Args:
         description: of the robot.
@@ -191,7 +193,7 @@ def _with_margin(description: RobotDescription, hard: JointLimits) -> JointLimit
 
 
 def _limits(description: RobotDescription, model: ArmModel) -> JointLimits:
-    """The model's limits, tightened as described: never widened."""
+    """Return the model's limits tightened by the description, which may not widen them."""
     group, count, name = description.limits, len(model.joints), description.name
     low = _each(description, 'position_low_rad', group.position_low_rad, count, -np.inf)
     high = _each(description, 'position_high_rad', group.position_high_rad, count, np.inf)
@@ -239,7 +241,7 @@ def _limits(description: RobotDescription, model: ArmModel) -> JointLimits:
 def _each(
     description: RobotDescription, name: str, values: tuple[float, ...], count: int, absent: float
 ) -> Array:
-    """One number for all joints, or one each."""
+    """Return one number for each joint, from one for all or from one for each."""
     if len(values) not in (0, 1, count):
         raise ConfigError(
             f'robot {description.name!r}: {name} must hold 1 or {count} numbers (one a joint), '

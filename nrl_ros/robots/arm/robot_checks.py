@@ -1,4 +1,4 @@
-"""What must hold of a description with its model, and what a person should know of them."""
+"""Checks of a description with its model, and notes on both for a person."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.urdf import MOST_RAD, RIGID
 from nrl_ros.robots.safety.limits import WorkspaceGuard
 
-# So many names of one kind are told.
+# An error or a note names at most this many of one kind.
 _MOST_NAMES = 8
 
 
 def check_left_out(robot: str, model: ArmModel) -> None:
-    """See that somebody says where each joint stands that moves the tool.
+    """Check that each joint that moves the tool is commanded or held.
 
     Raises:
         ConfigError: a joint is neither commanded nor held.
@@ -37,7 +37,7 @@ def check_left_out(robot: str, model: ArmModel) -> None:
 
 
 def check_degrees(robot: str, model: ArmModel, low: Float64, high: Float64) -> None:
-    """See that no limits of the model are those of an angle in degrees.
+    """Check that the limits of the model are not angles in degrees.
 
     Args:
         robot: its name.
@@ -60,21 +60,21 @@ def check_degrees(robot: str, model: ArmModel, low: Float64, high: Float64) -> N
 
 
 def check_shapes(robot: str, model: ArmModel, clearance: Clearance | None) -> None:
-    """See that a clearance that is to be kept can be.
+    """Check that the arm has shapes for the clearance that it should keep.
 
     Args:
         robot: its name.
         model: of it.
-        clearance: of the model; None where none is to be kept.
+        clearance: of the model; None if no clearance is kept.
 
     Raises:
-        ConfigError: no pair of shapes is compared, for lack of shapes.
+        ConfigError: no pair of shapes is compared, because shapes are missing.
     """
     if clearance is None or clearance.pairs:
         return
     missing = without_shape(model)
     if not missing and not model.source.lost and count_of_links(model) > 1:
-        # All links have shapes, and no two of them can come near one another.
+        # All links have shapes, but no two of them can come near one another: nothing is missing.
         return
     lost = f' ({_some(model.source.lost, "; ", 3)})' if model.source.lost else ''
     which = f'links without a shape: {_some(missing)}' if missing else 'the model has no shapes'
@@ -87,7 +87,7 @@ def check_shapes(robot: str, model: ArmModel, clearance: Clearance | None) -> No
 
 
 def check_home(description: RobotDescription, guard: WorkspaceGuard, home: Float64) -> None:
-    """See that the arm may be at home.
+    """Check that the arm may be at home.
 
     Raises:
         ConfigError: it is outside of its workspace or too near to itself; names the links.
@@ -125,12 +125,12 @@ def check_home(description: RobotDescription, guard: WorkspaceGuard, home: Float
 
 
 def notes_of(description: RobotDescription, model: ArmModel) -> tuple[str, ...]:
-    """What a person should know before the arm moves."""
+    """Return what a person should know before the arm moves."""
     return (*model.notes, *_standing(model), *_shapes(description, model))
 
 
 def _standing(model: ArmModel) -> list[str]:
-    """Joints that are not commanded."""
+    """Return notes on joints that are not commanded."""
     notes = []
     if model.followers:
         notes.append(f'not commanded, since they follow others (mimic): {_some(model.followers)}')
@@ -166,6 +166,6 @@ def _shapes(description: RobotDescription, model: ArmModel) -> list[str]:
 
 
 def _some(names: list[str] | tuple[str, ...], between: str = ', ', most: int = _MOST_NAMES) -> str:
-    """The first of many names."""
+    """Return the first names of a list, and how many more there are."""
     rest = len(names) - most
     return between.join(names[:most]) + (f' and {rest} more' if rest > 0 else '')

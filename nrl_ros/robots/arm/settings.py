@@ -1,4 +1,4 @@
-"""Settings of the reaching task: what is seen, done, rewarded, and aimed at. Units in the names."""
+"""Settings of the reaching task: observations, actions, rewards and targets; units in the names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Point = tuple[float, float, float]
 
 
 class ActionGroup(Settings):
-    """What the policy sets."""
+    """What the policy commands."""
 
     kind: Literal['velocity', 'displacement'] = Field(
         'velocity', description='Joint velocity [rad/s], or joint displacement of one step [rad]'
@@ -48,7 +48,7 @@ class ObservationGroup(Settings):
 
 
 class TargetGroup(Settings):
-    """Where targets come from, in the frame of the workspace."""
+    """Source of the targets, in the frame of the workspace."""
 
     source: Literal['random', 'list', 'topic'] = Field(
         'random', description='Drawn in a box, taken from points_m in turn, or from a topic'
@@ -83,7 +83,7 @@ class TargetGroup(Settings):
 
 
 class RewardGroup(Settings):
-    """What is good."""
+    """What is rewarded."""
 
     kind: Literal['progress', 'distance', 'success'] = Field(
         'progress',
@@ -98,7 +98,7 @@ class RewardGroup(Settings):
 
 
 class EpisodeGroup(Settings):
-    """An episode: one target."""
+    """An episode, which has one target."""
 
     steps: int = Field(100, ge=1, description='Steps until the time is up [1]')
     success_radius_m: float = Field(0.02, gt=0, description='Nearer than this is at the target')

@@ -14,7 +14,7 @@ from nrl_ros.robots.arm.source import load_mujoco
 
 
 class Shapes:
-    """Where the capsules and cylinders of an arm are.
+    """The capsules and cylinders of an arm as line segments.
 
     Attributes:
         radius: of each segment [S, m].
@@ -34,7 +34,7 @@ class Shapes:
         self.radius: Float64 = np.array(self._mj.geom_size[self._geoms, 0])
 
     def segments(self, position: NDArray[Any]) -> Float64:
-        """Both ends of each segment at joint positions [J].
+        """Return both ends of each segment at joint positions [J].
 
         Returns:
             [S, 2, 3], m.

@@ -1,4 +1,4 @@
-"""An arm's model made ready for dynamics: servos, gravity compensation, a place for a payload."""
+"""An arm's model prepared for dynamics: servos, gravity compensation, and a body for a payload."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.source import load_mujoco
 
 PAYLOAD = 'nrl_payload'
-# Of a servo that a model does not give: time in which it takes up a new velocity [s], and what its
-# geared rotor adds to the joint's inertia [kg m^2], as in arms of this size; light links need it.
+# Used if a model has no servo: its time constant [s], and the inertia that its geared rotor adds to
+# the joint [kg m^2], as in arms of this size. Without the rotor, light links would be unstable.
 _SERVO_S = 0.02
 _ROTOR = 0.1
 
 
 def servo_name(joint: str) -> str:
-    """Name of a joint's servo, which no model is likely to use itself."""
+    """Return the name of a joint's servo; the prefix keeps it apart from the model's own names."""
     return f'nrl_servo_{joint}'
 
 
 def simulated(model: ArmModel) -> Any:
-    """A ``mujoco.MjSpec`` of the arm with a servo in each joint and a payload of 0 kg at the tool.
+    """Return a ``mujoco.MjSpec`` with a servo in each joint and a payload of 0 kg at the tool.
 
     Raises:
         ConfigError: MuJoCo refuses it.
@@ -45,11 +45,11 @@ def simulated(model: ArmModel) -> Any:
 
 
 def _add_servos(spec: Any, model: ArmModel) -> None:
-    """Replace all actuators by velocity servos, of the model's own gains where it has some."""
+    """Replace all actuators by velocity servos, with the model's own gains if it has some."""
     mujoco = load_mujoco()
     mj = model.mj
     simple = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
-    # Key frames and sensors may speak of actuators that go.
+    # Key frames and sensors are removed too, since they may refer to removed actuators.
     for element in [*spec.actuators, *spec.keys, *spec.sensors]:
         spec.delete(element)
     for number, joint in enumerate(spec.joints):
@@ -57,7 +57,7 @@ def _add_servos(spec: Any, model: ArmModel) -> None:
             continue
         gain = model.servo_gain(number)
         if not gain:
-            # The inner loop of a drive that takes velocities overcomes what brakes its own joint.
+            # The inner loop of a velocity drive overcomes damping and friction of its own joint.
             joint.damping, joint.frictionloss = np.zeros_like(joint.damping), 0.0
             joint.armature = max(float(joint.armature), _ROTOR)
             gain = (float(mj.dof_M0[mj.jnt_dofadr[number]]) + _ROTOR) / _SERVO_S

@@ -1,4 +1,4 @@
-"""A model's text made ready for MuJoCo: meshes that are found, masses that can be, fixed joints."""
+"""A model's text prepared for MuJoCo: meshes found, impossible masses replaced, joints fixed."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm import urdf
 from nrl_ros.robots.arm.model_files import locate, root_of
 
-# Links without inertia must have some to be simulated; kinematics does not care.
+# Links without inertia get a little, since they could not be simulated; kinematics does not need
+# it.
 _COMPILER = {
     'fusestatic': 'false',
     'balanceinertia': 'true',
     'boundmass': '0.001',
     'boundinertia': '0.000001',
 }
-# Of a link whose own is that of no body: a ball of this radius, and of this mass where it has none.
+# A link with a physically impossible inertia gets that of a ball of this radius, and of this mass
+# if its own mass is impossible too.
 _BALL_M, _BALL_KG = 0.05, 0.1
 _MESHES = ('.stl', '.obj', '.msh')
 _MOST_MESH_BYTES = 64 * 2**20
@@ -33,7 +35,7 @@ _TRIAL = (
 
 
 def load_mujoco() -> ModuleType:
-    """The module mujoco.
+    """Import and return the module mujoco.
 
     Raises:
         ConfigError: it is not installed.
@@ -79,7 +81,7 @@ class Source:
     notes: tuple[str, ...] = ()
 
     def spec(self) -> Any:
-        """A ``mujoco.MjSpec`` that compiles.
+        """Return a ``mujoco.MjSpec`` that compiles.
 
         Raises:
             ConfigError: MuJoCo refuses it.
@@ -89,7 +91,7 @@ class Source:
             if self.is_urdf:
                 spec = make.from_string(self.xml, assets=self.assets)
             else:
-                # Only with its path MuJoCo finds the files that an MJCF file names.
+                # MuJoCo needs the path of an MJCF file to find the files that it names.
                 spec = make.from_file(self.path) if self.path else make.from_string(self.xml)
             spec.compile()
         except ValueError as error:
@@ -101,7 +103,7 @@ class Source:
 
 
 def read_source(text: str, path: str) -> Source:
-    """Make a model's text ready.
+    """Prepare a model's text for MuJoCo.
 
     Raises:
         ConfigError: it is no model of one arm.
@@ -140,7 +142,7 @@ def read_source(text: str, path: str) -> Source:
 
 
 def _check_numbers(root: ElementTree.Element) -> None:
-    """Refuse what is not a number in an MJCF: MuJoCo takes it, and writes a log file about it."""
+    """Refuse NaN in an MJCF: MuJoCo would accept it and write a log file."""
     for element in root.iter():
         for attribute, text in element.attrib.items():
             if attribute != 'name' and 'nan' in text.lower().split():
@@ -151,7 +153,7 @@ def _check_numbers(root: ElementTree.Element) -> None:
 
 
 def _write_joints(root: ElementTree.Element, joints: dict[str, urdf.Joint]) -> None:
-    """Joints of several axes become fixed ones, and limits say what ``urdf`` has found."""
+    """Write the joints for MuJoCo: those with several axes fixed, limits as ``urdf`` read them."""
     for element in root.findall('joint'):
         joint = joints[element.get('name', '')]
         if joint.kind in urdf.RIGID:
@@ -186,13 +188,13 @@ class _Meshes:
 
     @property
     def lost(self) -> tuple[str, ...]:
-        """What is left out, with its links and the reason."""
+        """Meshes that are left out, with their links and the reason."""
         return tuple(
             f'{named} ({", ".join(links)}): {why}' for (named, why), links in self._lost.items()
         )
 
     def take(self, link: ElementTree.Element) -> None:
-        """Leave out what is only seen, and meshes that cannot be read."""
+        """Remove visual elements, and meshes that cannot be read."""
         for element in link.findall('visual'):
             link.remove(element)
         for element in link.findall('collision'):
@@ -220,7 +222,8 @@ class _Meshes:
                 data = path.read_bytes()
             except OSError as error:
                 raise ConfigError(f'not readable: {error.strerror}') from None
-            # A name of its own: MuJoCo leaves out folders, so that equal names would be one mesh.
+            # Each file gets a unique name: MuJoCo ignores folders, so that equal names would be one
+            # mesh.
             name = f'nrl_mesh_{len(self._known)}{path.suffix.lower()}'
             _try_mesh(name, data, scale)
             self._known[key] = name
@@ -229,7 +232,7 @@ class _Meshes:
 
 
 def _try_mesh(name: str, data: bytes, scale: str) -> None:
-    """See that MuJoCo takes a mesh, so that one of them does not cost the arm.
+    """Check that MuJoCo reads a mesh, so that a faulty one is left out and the arm still compiles.
 
     Raises:
         ConfigError: it does not.
@@ -243,7 +246,7 @@ def _try_mesh(name: str, data: bytes, scale: str) -> None:
 
 
 def _mend_inertia(root: ElementTree.Element) -> list[str]:
-    """Give links whose inertia is that of no body another one; says which."""
+    """Replace the physically impossible inertia of links, and return notes that name them."""
     bad = [
         (link.get('name', ''), inertial)
         for link in root.findall('link')
@@ -306,7 +309,7 @@ def _values(element: ElementTree.Element | None, names: tuple[str, ...]) -> list
 
 
 def _moments(inertial: ElementTree.Element) -> Float64:
-    """The matrix of inertia [3, 3], kg m^2; NaN for what is no number."""
+    """Return the matrix of inertia [3, 3], kg m^2; NaN for entries that are no numbers."""
     xx, yy, zz, xy, xz, yz = _values(
         inertial.find('inertia'), ('ixx', 'iyy', 'izz', 'ixy', 'ixz', 'iyz')
     )
@@ -314,13 +317,13 @@ def _moments(inertial: ElementTree.Element) -> Float64:
 
 
 def _is_balanced(inertial: ElementTree.Element) -> bool:
-    """Whether no moment is greater than the two others together, but for what rounding does."""
+    """Return whether no moment exceeds the sum of the other two by more than rounding does."""
     least, middle, most = np.linalg.eigvalsh(_moments(inertial)).tolist()
     return bool(most <= 1.01 * (least + middle))
 
 
 def _is_body(inertial: ElementTree.Element) -> bool:
-    """Whether a mass and moments are those of a body; none at all are bounded by MuJoCo."""
+    """Return whether mass and moments are possible; MuJoCo bounds them if all are missing."""
     mass = _values(inertial.find('mass'), ('value',))[0]
     moments = _moments(inertial)
     origin = inertial.find('origin')

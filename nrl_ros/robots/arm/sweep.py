@@ -1,7 +1,7 @@
-"""How far places of an arm can move with each of its joints, whatever its pose.
+"""Upper bounds on how far a place of an arm moves with each of its joints, for all poses.
 
-Upper bounds, from what no joint can change: the lengths between one joint and the next. They say
-how far an arm may go before anything else can be near.
+They follow from the lengths between one joint and the next, which no joint can change. A bound
+tells how far an arm may move before anything else can be near.
 """
 
 from __future__ import annotations
@@ -19,26 +19,27 @@ from nrl_ros.robots.arm.model import ArmModel
 def sweep(
     model: ArmModel, body: int, point: Sequence[float] | Float64, radius_m: float = 0.0
 ) -> Float64:
-    """The most by which a place moves with each commanded joint.
+    """Return the most by which a place moves with each commanded joint.
 
     Args:
-        model: the arm; joints that are not commanded and follow none stay where they stand.
+        model: the arm; joints that are neither commanded nor followers do not move.
         body: number of the body that carries the place.
         point: its position in the body's frame [3, m].
-        radius_m: of a ball around it, all of which is meant.
+        radius_m: radius of a ball around it; the bound holds for all of the ball.
 
     Returns:
-        [J], m per rad or per m; 0 for joints that do not move it. Infinite, as unknown, for joints
-        before one that slides.
+        [J], m per rad or per m; 0 for joints that do not move it. Infinite (unknown) for joints
+        before
+        one that slides.
     """
     return by_command(model, sweep_of_each(model, body, point, radius_m))
 
 
 def by_command(model: ArmModel, rates: Float64) -> Float64:
-    """What each commanded joint does at most [J], by what all N joints of the model do [N]."""
+    """Return the bounds [J] for the commanded joints, from those [N] of all the model's joints."""
     ratio = np.abs(model.couplings.ratio)
     out = np.zeros_like(ratio)
-    # An infinite rate of a joint that does not follow counts nothing.
+    # Infinite rates of joints that do not follow are skipped, since 0 * inf would be NaN.
     np.multiply(ratio, rates[:, None], out=out, where=ratio > 0.0)
     return np.asarray(out.sum(axis=0))
 
@@ -46,11 +47,12 @@ def by_command(model: ArmModel, rates: Float64) -> Float64:
 def sweep_of_each(
     model: ArmModel, body: int, point: Sequence[float] | Float64, radius_m: float = 0.0
 ) -> Float64:
-    """As ``sweep``, with each of the N joints of the model, those that follow too [N]."""
+    """Return the bound of ``sweep`` for each of the model's N joints, followers included [N]."""
     mj = model.mj
     rates = np.zeros(mj.njnt)
     moving = model.couplings.moving
-    # In the frame of the body, the place lies at ``offset`` but for a vector of at most ``rest``.
+    # In the frame of the body, the place lies at ``offset`` plus a vector of length ``rest`` at
+    # most.
     offset, rest = np.array(point, np.float64), radius_m
     for link in reversed(chain_of(mj, body)):
         for joint in reversed(joints_of(mj, link)):
@@ -59,7 +61,7 @@ def sweep_of_each(
             if mj.jnt_type[joint] == HINGE:
                 if moving[joint]:
                     rates[joint] = float(np.linalg.norm(np.cross(axis, offset - anchor))) + rest
-                # Turned by any angle, what is known of it is the distance from the anchor.
+                # For an unknown angle only the distance from the anchor is known.
                 rest += float(np.linalg.norm(offset - anchor))
                 offset = anchor
             elif moving[joint]:

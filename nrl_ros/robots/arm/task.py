@@ -1,7 +1,7 @@
-"""The reaching task as plain arithmetic: what is seen, rewarded and aimed at, for B arms at once.
+"""The reaching task as plain arithmetic: observations, rewards and targets for B arms at once.
 
-Simulation and hardware both ask here, so that a policy finds the same numbers in either. B: arms,
-J: joints, O: size of an observation. Positions in m in the frame of the base, angles in rad.
+Simulation and hardware share it, so that a policy gets the same numbers from both. B: arms, J:
+joints, O: size of an observation. Positions in m in the frame of the base, angles in rad.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _MOST_DRAWS = 10_000
 
 
 class ReachTask:
-    """See the module.
+    """Actions, observations and rewards of the reaching task.
 
     Args:
         robot: the arm.
@@ -35,7 +35,8 @@ class ReachTask:
 
     def __init__(self, robot: Robot, settings: ReachSettings) -> None:
         self._settings, self._robot = settings, robot
-        # Of the machine, not of the share that is allowed today: numbers keep their meaning.
+        # The limits are those of the machine, without the share of speed: observations and actions
+        # keep their meaning when the share changes.
         hard = robot.hard
         self._low, self._high = np.array(hard.position_low), np.array(hard.position_high)
         self._speed = np.array(hard.velocity)
@@ -53,7 +54,7 @@ class ReachTask:
 
     @property
     def action_space(self) -> ActionSpace:
-        """What the policy sets: rad/s, rad, or choices."""
+        """The action space: joint velocities [rad/s], displacements [rad], or choices."""
         action = self._settings.action
         if action.choices:
             return ActionSpace.multi_discrete((action.choices,) * self.joints)
@@ -61,7 +62,7 @@ class ReachTask:
         return ActionSpace.continuous(tuple((-bound).tolist()), tuple(bound.tolist()))
 
     def wanted_velocity(self, action: Array) -> Float64:
-        """Joint velocities [B, J, rad/s] that actions [B, J] ask for."""
+        """Return the joint velocities [B, J, rad/s] that actions [B, J] command."""
         group = self._settings.action
         if group.choices:
             half = (group.choices - 1) / 2.0
@@ -72,11 +73,12 @@ class ReachTask:
     # ---------------------------------------------------------- observations
 
     def observe(self, position: Array, velocity: Array, tool: Array, target: Array) -> Float32:
-        """Observations [B, O].
+        """Return the observations [B, O].
 
-        In this order: joint positions (J numbers scaled to -1 .. 1 within their limits, or J sines
-        and J cosines), joint velocities over their limits (J), tool and target in the workspace,
-        -1 .. 1 (3 and 3), and error / (s + |error|) (3).
+        Their parts are, in this order: joint positions (J numbers scaled to -1 .. 1 within their
+        limits, or J sines and J cosines), joint velocities divided by their limits (J), positions
+        of tool and target scaled to -1 .. 1 within the workspace (3 and 3), and error / (s +
+        |error|) (3).
 
         Args:
             position: of the joints [B, J].
@@ -100,7 +102,7 @@ class ReachTask:
         return np.concatenate(parts, axis=1, dtype=np.float32, casting='same_kind')
 
     def manifest(self) -> str:
-        """What each number of observation and action means, with units and scales."""
+        """Return the meaning of each number of observation and action, with units and scales."""
         settings = self._settings
         return '\n'.join(
             [
@@ -120,14 +122,14 @@ class ReachTask:
     def reward(
         self, before: Array, after: Array, wanted: Array, wanted_before: Array, last: Array
     ) -> Float64:
-        """Rewards [B].
+        """Return the rewards [B].
 
         Args:
             before: distance from the target before the step [B, m].
-            after: and after it [B, m].
-            wanted: joint velocities asked for by this step's action [B, J].
-            wanted_before: and by the action before it [B, J].
-            last: the episode ends here [B, bool].
+            after: distance after it [B, m].
+            wanted: joint velocities that the action of this step commands [B, J].
+            wanted_before: those of the action before it [B, J].
+            last: True where the episode ends with this step [B, bool].
         """
         settings = self._settings.reward
         if settings.kind == 'progress':
@@ -144,12 +146,12 @@ class ReachTask:
         return np.asarray(reward, np.float64)
 
     def at_target(self, distance: Array) -> Array:
-        """Which arms are at their target [B, bool]."""
+        """Return which arms are at their target [B, bool]."""
         return np.asarray(distance < self._settings.episode.success_radius_m)
 
 
 class Targets:
-    """Where to reach: drawn, or from a list in turn.
+    """Gives targets: drawn at random, or from a list in turn.
 
     Args:
         settings: of the targets.
@@ -162,7 +164,7 @@ class Targets:
         self.at = 0
 
     def draw(self, count: int) -> Float64:
-        """The next targets [count, 3].
+        """Return the next targets [count, 3].
 
         Raises:
             ConfigError: targets come from a topic, or the box and the distances hardly meet.
@@ -178,7 +180,7 @@ class Targets:
 
 
 def draw_in_shell(settings: TargetGroup, generator: np.random.Generator, count: int) -> Float64:
-    """Points [count, 3] evenly within the box and within the distances from the centre."""
+    """Draw points [count, 3] evenly within the box and within the distances from the centre."""
     inside = shell(settings)
     points = np.empty((0, 3))
     for _ in range(_MOST_DRAWS):
@@ -193,7 +195,7 @@ def draw_in_shell(settings: TargetGroup, generator: np.random.Generator, count: 
 
 
 def shell(settings: TargetGroup) -> Callable[[Array], Array]:
-    """Whether points [N, 3] are within the distances from the centre [N, bool]."""
+    """Return a function that tells which points [N, 3] are within the distances from the centre."""
 
     def inside(points: Array) -> Array:
         distance = np.linalg.norm(points - np.array(settings.centre_m), axis=1)
@@ -203,7 +205,7 @@ def shell(settings: TargetGroup) -> Callable[[Array], Array]:
 
 
 def distance_to(tool: Array, target: Array) -> Float64:
-    """Distances [B, m]."""
+    """Return the distances [B, m] between tools and targets."""
     error = target - tool
     return np.asarray(np.sqrt(np.einsum('ij,ij->i', error, error)))
 

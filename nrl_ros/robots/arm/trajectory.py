@@ -1,4 +1,4 @@
-"""Trajectories of joints, as ``joint_trajectory_controller`` takes and interpolates them."""
+"""Joint trajectories, taken and interpolated as ``joint_trajectory_controller`` does."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from nrl_ros.base.records import Float64
 
 @dataclass(frozen=True)
 class Trajectory:
-    """Points to pass, as ``trajectory_msgs/JointTrajectory`` has them, joints in the arm's order.
+    """Points to pass, as in ``trajectory_msgs/JointTrajectory``, with joints in the arm's order.
 
     Attributes:
         time_s: times from the start [K], rising.
         position: [K, J].
-        velocity: [K, J]; without them the way between points is straight, with them cubic.
+        velocity: [K, J] for cubic interpolation between points, None for straight lines.
     """
 
     time_s: Float64
@@ -35,14 +35,14 @@ class Trajectory:
         position: Sequence[ArrayLike],
         velocity: Sequence[ArrayLike] = (),
     ) -> Trajectory:
-        """Check points that name their joints, and bring them into the arm's order.
+        """Return a trajectory of points that name their joints, checked and in the arm's order.
 
         Args:
             joints: the arm's joints.
             names: joints in the order of the points; all of the arm's, once each.
             time_s: K times from the start [s].
             position: K rows [J].
-            velocity: K rows [J], or of length 0 for none.
+            velocity: K rows [J], or rows of length 0 for none.
 
         Raises:
             ShapeError: a row has another length.
@@ -75,7 +75,7 @@ class Trajectory:
         return cls(times, rows, speeds)
 
     def onward(self, time_s: float, position: Float64, velocity: Float64) -> Trajectory:
-        """What is left of it at a time, begun from the state [J] that the arm has then."""
+        """Return the rest of the trajectory after a time, begun from the arm's state [J] then."""
         left = self.time_s > time_s
         if not left.any():
             return Trajectory(self.time_s[-1:], self.position[-1:])
@@ -89,7 +89,7 @@ class Trajectory:
         )
 
     def at(self, time_s: float) -> Float64:
-        """Positions [J] at a time from the start; before and after it, those of its ends."""
+        """Return the positions [J] at a time from the start, held at both ends."""
         last = len(self.time_s) - 1
         if time_s >= self.time_s[-1] or not last:
             return np.array(self.position[-1])

@@ -1,4 +1,4 @@
-"""What a URDF says, checked: its tree of links, its joints, and their limits."""
+"""Read and check a URDF: its tree of links, its joints, and their limits."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from nrl_ros.base.errors import ConfigError, closest
 
 Element = ElementTree.Element
 _KINDS = ('revolute', 'continuous', 'prismatic', 'fixed', 'planar', 'floating')
-# Joints of several axes cannot be commanded here; they may be held where they are.
+# Joints with several axes cannot be commanded here; they may be held in place.
 RIGID = ('planar', 'floating')
-# Two turns to either side: further than nearly all arms turn, and less than any limit in degrees.
+# Two turns to either side: more than almost any arm turns, and less than any limit in degrees.
 MOST_RAD = 4.0 * math.pi + 0.1
 WHOLE_RAD = 2.0 * math.pi + 0.1
 _MOST_RAD_S = 50.0
 
 
 class Limits(NamedTuple):
-    """What a file says of one joint.
+    """Limits of one joint as its file gives them.
 
     Attributes:
-        low: lowest position [rad, m]; -infinity where not given.
+        low: lowest position [rad, m]; -infinity if not given.
         high: highest position.
-        velocity: highest velocity [rad/s, m/s]; infinity where not given.
-        effort: highest effort [N m, N]; infinity where not given.
+        velocity: highest velocity [rad/s, m/s]; infinity if not given.
+        effort: highest effort [N m, N]; infinity if not given.
         faults: what is wrong with them, '' if nothing.
         notes: what a person should know of them.
     """
@@ -49,12 +49,12 @@ class Joint(NamedTuple):
 
 
 def joints_of(root: Element) -> dict[str, Joint]:
-    """All joints by name, of a URDF whose links are one tree.
+    """Return all joints by name, of a URDF whose links form one tree.
 
     Raises:
-        ConfigError: links or joints are not named once each, a joint names a link or a joint that
-            is not there, has no known type or numbers that are none, or the links are no tree with
-            one root.
+        ConfigError: links or joints are not named once each, a joint names a link or joint that
+            does not exist, has an unknown type or faulty numbers, or the links are no tree with one
+            root.
     """
     links = _names(root.findall('link'), 'link')
     for link in root.findall('link'):
@@ -91,7 +91,7 @@ def joints_of(root: Element) -> dict[str, Joint]:
 
 
 def root_link(joints: dict[str, Joint], root: Element) -> str:
-    """The link that hangs on no joint; of a URDF that ``joints_of`` has checked."""
+    """Return the link that is no joint's child, in a URDF that ``joints_of`` has checked."""
     children = {joint.child for joint in joints.values()}
     links = [link.get('name', '') for link in root.findall('link')]
     return next(name for name in links if name not in children)
@@ -119,14 +119,14 @@ def _end(element: Element, name: str, end: str, links: list[str]) -> str:
 
 
 def _check_numbers(element: Element, name: str) -> None:
-    """What MuJoCo takes for something, or refuses without the joint's name."""
+    """Refuse numbers that MuJoCo would misread, or refuse without naming the joint."""
     for path, attribute, length in (
         ('origin', 'xyz', 3), ('origin', 'rpy', 3), ('axis', 'xyz', 3), ('mimic', 'multiplier', 1),
         ('mimic', 'offset', 1),
     ):  # fmt: skip
         found = element.find(path)
         text = None if found is None else found.get(attribute)
-        # Exporters write an axis of 0 for joints that have none.
+        # Exporters write an axis of 0 for joints that have no axis.
         if text is None or (path == 'axis' and element.get('type') in ('fixed', 'floating')):
             continue
         try:
@@ -144,7 +144,7 @@ def _check_numbers(element: Element, name: str) -> None:
 
 
 def _check_shapes(link: Element) -> None:
-    """Sizes and places of what collides: MuJoCo refuses them without the link's name."""
+    """Check sizes and places of collision shapes: MuJoCo refuses them without naming the link."""
     for shape in link.findall('collision'):
         for element in shape.iter():
             for attribute in ('xyz', 'rpy', 'radius', 'length', 'size'):
@@ -209,7 +209,7 @@ def _limits(element: Element, kind: str) -> Limits:
         value = _number(values, what, name, faults)
         if value is not None and value < 0.0:
             faults.append(f'{what} limit {value:g} is below 0')
-        # None, and the 0 that many exporters write, are no limit.
+        # Many exporters write 0 where there is no limit.
         most[what] = value or math.inf
     low, high = _ends(values, kind, name, faults, notes)
     if most['velocity'] > _MOST_RAD_S and math.isfinite(most['velocity']) and kind != 'prismatic':
@@ -224,13 +224,13 @@ def _limits(element: Element, kind: str) -> Limits:
 def _ends(
     values: dict[str, str], kind: str, name: str, faults: list[str], notes: list[str]
 ) -> tuple[float, float]:
-    """Lowest and highest position; of a joint that has a fault, none."""
+    """Return lowest and highest position; infinite ones for a joint with a fault."""
     nothing = (-math.inf, math.inf)
     given = [end for end in ('lower', 'upper') if end in values]
     ends = {end: _number(values, end, name, faults) for end in given}
     if kind not in ('revolute', 'prismatic', 'continuous') or not given or faults:
         return nothing
-    # What is not said is 0, as the specification has it.
+    # An end that is not given is 0, as the specification of URDF says.
     low, high = (ends.get(end) or 0.0 for end in ('lower', 'upper'))
     if kind == 'continuous':
         if low < high and math.isfinite(high - low):

@@ -1,4 +1,4 @@
-"""What an arm has gone through: way of each joint, episodes, time in motion."""
+"""How much an arm has moved: distance of each joint, number of episodes, time in motion."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-# Slower than this is rest: sensor noise must not count as wear.
+# Slower motion counts as rest, so that sensor noise does not add up.
 _REST_RAD_S = 0.005
-# A gap in the joint states: what happened within it is not known.
+# A longer gap between joint states is skipped, since nobody knows how the arm moved within it.
 _GAP_S = 0.5
 
 
 class Wear:
-    """Adds up the way of each joint.
+    """Adds up the distance that each joint has moved.
 
     Attributes:
-        way: of each joint [J, rad].
+        way: distance of each joint [J, rad].
         moving_s: time in which any joint moved [s].
-        episodes: begun.
+        episodes: number of episodes begun.
     """
 
     def __init__(self, joints: int) -> None:
@@ -31,7 +31,7 @@ class Wear:
         self._last: tuple[Array, float] | None = None
 
     def moved(self, position: Array, now: float) -> None:
-        """Take the next measured position [J, rad] at a time of the steady clock [s]."""
+        """Add the next measured position [J, rad] at a time of the steady clock [s]."""
         last, self._last = self._last, (position, now)
         if last is None:
             return
