@@ -1,4 +1,4 @@
 """Limits, motion filter and supervisor of a real arm: no ROS, no files, no clock.
 
-What they check and promise is in docs/safety.md.
+docs/safety.md says what they check and promise.
 """

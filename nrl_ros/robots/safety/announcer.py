@@ -1,26 +1,25 @@
-"""Says a thing once: again only when it is another one, not when its numbers have changed."""
+"""Decides when a repeated text must be logged: once for each cause, not again for new numbers."""
 
 from __future__ import annotations
 
 import math
 import re
 
-# A number that is not a part of a name, as in joint2.
+# A number that is no part of a name; the 2 of joint2 is one.
 _NUMBER = re.compile(r'(?<![\w.])[-+]?(?:\d+(?:\.\d*)?(?:e[-+]?\d+)?|nan|inf)\b', re.IGNORECASE)
 
 
 def without_numbers(text: str) -> str:
-    """Return a text with # for each number, so that texts of one cause are equal."""
+    """Return a text with # in place of each number, so that texts of one cause are equal."""
     return _NUMBER.sub('#', text)
 
 
 class Announcer:
-    """Tells when a text is to be said, of texts that come all the time.
+    """Decides which texts to log, of texts that come all the time.
 
     Args:
-        hold_s: a text is said when it has been the same for so long [s].
-        again_s: what was said before is said again after so long, if something else was said
-            meanwhile [s].
+        hold_s: a text is logged after it has been the same for this long [s].
+        again_s: a text is logged again after this long, if another one was logged in between [s].
     """
 
     def __init__(self, hold_s: float = 0.0, again_s: float = 10.0) -> None:
@@ -30,11 +29,11 @@ class Announcer:
         self._said_at: dict[str, float] = {}
 
     def due(self, now: float, text: str) -> bool:
-        """Note what is the case now; whether it is to be said.
+        """Note the present text, and return whether it must be logged now.
 
         Args:
             now: time of a steady clock [s].
-            text: empty: nothing is.
+            text: what is the case; empty: nothing to say.
         """
         cause = without_numbers(text)
         if cause != self._pending:

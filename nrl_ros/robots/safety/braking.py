@@ -1,4 +1,4 @@
-"""How fast joints may go so that they can still stop, and how an arm's joints brake together."""
+"""Largest speeds from which joints can still stop, and the brake of all joints together."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ from nrl_ros.robots.safety.limits import JointLimits
 
 Array = NDArray[Any]
 
-# Share of a velocity that rounding may leave over at the end of a brake.
+# A velocity below this share of itself at the end of a brake is rounding and becomes 0.
 _NOTHING = 1e-9
 
 
 class Limited(IntFlag):
-    """What changed a wanted velocity."""
+    """Bits that say which limits changed a wanted velocity."""
 
     VELOCITY = 1
     ACCELERATION = 2
     POSITION = 4
-    # The guard.
+    # The guard: workspace or clearance.
     WORKSPACE = 8
-    # It held something that is no finite number, and was taken for zero.
+    # The command had a number that is not finite, so the whole arm was commanded zero.
     NONFINITE = 16
 
 
 class Braking:
-    """Limits of J joints as arrays, and the arithmetic of ticks on velocities [..., J].
+    """Limits of J joints as arrays, and the arithmetic of one tick on velocities [..., J].
 
     Args:
         limits: of the joints.
@@ -49,46 +49,46 @@ class Braking:
         self._usual, self._hard = 1.0 / acceleration, 1.0 / np.array(limits.stop_acceleration)
         self._change = acceleration * period_s
         self.longest_s = float(np.max(self.top * self._usual))
-        # tau, and what _envelope would compute anew each time.
+        # tau, and constants that _envelope would otherwise compute in each tick.
         self._tau = period_s + 0.5 * self.longest_s
         self._near = acceleration * self._tau**2
         self._slope = 2.0 * acceleration
         self._offset = (acceleration * self._tau) ** 2 - 0.25 * self._change**2
 
     def duration(self, velocity: Array, *, hard: bool = False) -> Array:
-        """T = max_j |v_j| / a_j of a synchronous brake [..., 1] [s].
+        """Return the duration T = max_j |v_j| / a_j of a synchronous brake [..., 1] [s].
 
         Args:
             velocity: [..., J] [rad/s].
-            hard: with ``stop_acceleration``.
+            hard: brake with ``stop_acceleration`` instead of ``acceleration``.
         """
         inverse = self._hard if hard else self._usual
         duration: Array = (np.abs(velocity) * inverse).max(axis=-1, keepdims=True)
         return duration
 
     def braked(self, velocity: Array, *, hard: bool = False) -> Array:
-        """Velocity after one tick of the synchronous brake, ``v (1 - dt / T)`` or zero."""
+        """Return the velocity after one tick of the synchronous brake: ``v (1 - dt / T)`` or 0."""
         duration = self.duration(velocity, hard=hard)
         left = 1.0 - self.period_s / np.maximum(duration, self.period_s)
         return velocity * (left * (left > _NOTHING))
 
     def way(self, velocity: Array) -> Array:
-        """At least the way of the synchronous brake, ``v T / 2`` [..., J] [rad]."""
+        """Return an upper bound on the synchronous brake's distance, ``v T / 2`` [..., J] [rad]."""
         return velocity * (0.5 * self.duration(velocity))
 
     def reachable(
         self, wanted: Array, velocity: Array, below: Array, above: Array
     ) -> tuple[Array, Array]:
-        """The nearest velocity within each joint's own limits.
+        """Return the velocity nearest to the wanted one within each joint's own limits.
 
         Args:
             wanted: finite [B, J] [rad/s].
-            velocity: now [B, J] [rad/s].
-            below: room down to the position limit, not negative [B, J] [rad].
-            above: room up to it.
+            velocity: present velocity [B, J] [rad/s].
+            below: distance down to the position limit, not negative [B, J] [rad].
+            above: distance up to it.
 
         Returns:
-            It [B, J], and uint8 [B] of Limited.
+            The velocity [B, J], and uint8 [B] of Limited.
         """
         clipped = np.minimum(np.maximum(wanted, -self.top), self.top)
         bits = (clipped != wanted) * np.uint8(Limited.VELOCITY)
@@ -101,13 +101,13 @@ class Braking:
         return nearest, np.bitwise_or.reduce(bits, axis=1)
 
     def _envelope(self, room: Array) -> Array:
-        """Largest speed towards a joint's limit with that much room to it [rad] -> [rad/s].
+        """Return the largest speed towards a limit that is ``room`` away [rad] -> [rad/s].
 
-        Near the limit ``room / tau``, tau = dt + T / 2 with the longest T there is, from where a
-        synchronous brake stops in time whatever the other joints do; further away the curve that
-        constant deceleration, in whole ticks, follows into it. So joints slide along their limits
-        without slowing the others down. (Linear, then a square root: as ``sqrt_controller`` of
-        ArduPilot.)
+        Near the limit it is ``room / tau`` with tau = dt + T / 2 for the longest brake T there is:
+        from that speed a synchronous brake stops in time whatever the other joints do. Further away
+        it is the curve of constant deceleration, in whole ticks, that leads into this line. So
+        joints slide along their limits without slowing the others down. (Linear, then a square
+        root, as in ``sqrt_controller`` of ArduPilot.)
         """
         root = np.maximum(self._slope * room - self._offset, 0.0)
         return np.where(room <= self._near, room / self._tau, np.sqrt(root) - 0.5 * self._change)

@@ -1,4 +1,4 @@
-"""Whose commands an arm follows: one commander's, and never a mixture of two."""
+"""Decides whose commands an arm follows: one commander's, and never a mixture of two."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ import math
 from enum import Enum
 from typing import Any, NamedTuple
 
-# Within so long after its last command an arm belongs to who commanded it [s].
+# An arm stays bound to a commander for this long after its last command [s].
 SAME_COMMANDER_S = 1.0
-# A predecessor that has just died is seen to be followed for that long, and a little longer.
+# A commander that has just died is followed for that long; the rest is a margin [s].
 _FOLLOWED_S = SAME_COMMANDER_S + 0.2
-# A sequence counts each command. So many may have been lost at once, and so many more in a second.
+# A sequence counts each command. It may run ahead by _LOST commands that were lost at once, and by
+# _LOST_PER_S more for each second.
 _LOST, _LOST_PER_S = 100, 1000.0
 
 
 class CommandOrigin(NamedTuple):
-    """What tells one commander's command from another's.
+    """What distinguishes one commander's command from another's.
 
     Attributes:
         agent: name of the environment.
-        session: drawn by it.
+        session: number that it drew at its start.
         sequence: counts up by one.
         stamp_ns: when it was sent; 0: not said.
-        velocity: that is wanted, as sent.
-        publisher: gid of the publisher; empty where the middleware does not tell.
+        velocity: wanted velocity as it was sent.
+        publisher: gid of the publisher; empty if the middleware does not tell it.
     """
 
     agent: str
@@ -35,23 +36,24 @@ class CommandOrigin(NamedTuple):
 
 
 class Judgement(Enum):
-    """What becomes of a command."""
+    """Result of judging a command."""
 
-    # Of who commands; whether it is newer than the last one is for the supervisor.
+    # It comes from the bound commander. The supervisor decides whether it is newer than the last
+    # one.
     FOLLOWED = 'followed'
-    # Of who commands from now on, since nobody else does.
+    # It comes from a new commander, to whom the arm is bound now since nobody else commands.
     BOUND = 'bound'
-    # Of somebody else while another one commands.
+    # It comes from another commander while the bound one still commands.
     FOREIGN = 'foreign'
-    # In the name of who commands, and it cannot be the same one.
+    # It uses the bound commander's session, but that one cannot have sent it.
     MIXED = 'mixed'
 
 
 class CommanderBinding:
-    """Binds an arm to who commands first, until that one has been silent for a second.
+    """Binds an arm to its first commander, until that one has been silent for a second.
 
-    Agent, session and publisher must stay the same, and sequence and stamps must be such that one
-    sender alone can have sent them: a sequence far ahead would shut out the true commander.
+    Agent, session and publisher must stay the same. Sequence and stamps must be such that a single
+    sender can have sent them, since a sequence far ahead would shut out the true commander.
     """
 
     def __init__(self) -> None:
@@ -60,22 +62,22 @@ class CommanderBinding:
 
     @property
     def session(self) -> int:
-        """Session of who commands, 0 before the first command."""
+        """Session of the bound commander, 0 before the first command."""
         return 0 if self._last is None else self._last.session
 
     def release(self) -> None:
-        """Bind to whoever commands next."""
+        """Forget the commander, and bind to the next one that commands."""
         self._last, self._heard_s = None, -math.inf
 
     def judge(self, now: float, command: CommandOrigin) -> tuple[Judgement, str]:
-        """Judge a command.
+        """Judge a command, and bind to its sender if nobody else commands.
 
         Args:
             now: of a steady clock [s].
-            command: that came.
+            command: the command that came.
 
         Returns:
-            What becomes of it, and why in words where it is MIXED.
+            The judgement, and for MIXED the reason in words.
         """
         last = self._last
         if last is None or command.session != last.session:
@@ -91,7 +93,7 @@ class CommanderBinding:
         return Judgement.FOLLOWED, ''
 
     def _contradiction(self, now: float, last: CommandOrigin, command: CommandOrigin) -> str:
-        """Why the sender of the last command cannot have sent this one, '' if it can."""
+        """Return why the last command's sender cannot have sent this one, '' if it can."""
         if command.agent != last.agent:
             return f'agent {command.agent[:64]!r} uses the session of {last.agent[:64]!r}'
         if command.publisher and last.publisher and command.publisher != last.publisher:
@@ -111,16 +113,17 @@ class CommanderBinding:
 
 
 class FollowedWatch:
-    """Tells a commander that the safety node follows another one instead, which is alive.
+    """Notices that the safety node follows another, living commander instead of this one.
 
-    Commands of a commander that is not followed are refused, so that its arm never does what it
-    is told. A predecessor that has died is followed for a second more: that is no answer yet.
+    The safety node refuses commands of a commander that it does not follow, so the arm would never
+    do what it is told. A commander that has died is followed for one more second, so this alone is
+    no reason yet.
 
     Args:
         session: of the commander that asks; never 0.
 
     Attributes:
-        other: session of who is followed instead; 0: nobody, as far as is known.
+        other: session of the commander that is followed instead; 0: none, as far as is known.
     """
 
     def __init__(self, session: int) -> None:
@@ -129,20 +132,20 @@ class FollowedWatch:
         self.other = 0
 
     def lasted_s(self, now: float) -> float:
-        """For how long another one has been followed instead, at a time [s]."""
+        """Return for how long another commander has been followed, at a time [s]."""
         return 0.0 if self._since is None else now - self._since
 
     def hear(self, now: float, session: int, command_age_s: float, *, commands: bool) -> None:
-        """Take in what the safety node said.
+        """Note what the safety node reported.
 
-        Who is silent gives its turn away: whoever speaks while an arm is stopped is no matter
-        before the arm is to move again.
+        A commander that is silent loses its turn: as long as the arm is stopped, it does not matter
+        who else commands it.
 
         Args:
             now: of a steady clock [s].
-            session: whose commands it follows; 0: nobody's yet.
-            command_age_s: age of the newest of these [s].
-            commands: whether the one that asks commands all the time.
+            session: of the commander that it follows; 0: none yet.
+            command_age_s: age of that commander's newest command [s].
+            commands: whether the commander that asks sends commands all the time.
         """
         lives = command_age_s < SAME_COMMANDER_S
         if session in (0, self._session) or not (lives and commands):

@@ -1,4 +1,4 @@
-"""Whether joint states come from one arm: none is in two places at once."""
+"""Checks that joint states come from one arm, which cannot be in two places at once."""
 
 from __future__ import annotations
 
@@ -12,22 +12,23 @@ from nrl_ros.robots.safety.limits import JointLimits
 
 Array = NDArray[Any]
 
-# How far stamps may be off the moments at which positions were true [s].
+# Largest error of a stamp against the moment at which the positions were true [s].
 _JITTER_S = 0.01
-# An arm that has jumped twice within so long is told of by two, and does not begin to move [s].
+# Two jumps within this time mean that two publishers report an arm; it does not begin to move [s].
 _TWICE_S = 0.2
 
 
 class Continuity:
-    """Notices positions that an arm cannot have come to since the one before.
+    """Notices positions that the arm cannot have reached since the position before.
 
-    A second publisher of joint states makes the arm jump to and fro. One jump of an arm that is not
-    to move is somebody who has moved it while nobody listened; two in short order never are.
+    With a second publisher of joint states the arm seems to jump to and fro. A single jump of an
+    arm that is not commanded to move means that somebody moved it while no states came; two jumps
+    in a short time cannot be that.
 
     Args:
         limits: name the joints and their units.
         top: largest speed that may be measured [J] [rad/s].
-        tolerance_rad: difference that no speed has to explain [rad].
+        tolerance_rad: difference that needs no speed to explain it [rad].
     """
 
     def __init__(self, limits: JointLimits, top: Array, tolerance_rad: float) -> None:
@@ -35,16 +36,16 @@ class Continuity:
         self.forget()
 
     def forget(self) -> None:
-        """Believe whatever comes next: the clock of the stamps has been set."""
+        """Accept any next position: the clock of the stamps has been set."""
         self._before: tuple[float, Array] | None = None
         self._jumped_at = self._again_at = -math.inf
         self._text = ''
 
     def put(self, now: float, stamp_s: float, position: Array) -> str:
-        """Return '' where the arm can have come from where it was, else how far it has jumped.
+        """Return '' if the arm can have come from its last position, else how far it jumped.
 
         Args:
-            now: when it came [s].
+            now: when the state came [s].
             stamp_s: when it was true [s].
             position: [J] [rad].
         """
@@ -57,11 +58,11 @@ class Continuity:
         return jump
 
     def problem(self, now: float) -> str:
-        """Return what jumped to and fro a moment ago, '' if nothing did."""
+        """Return the jump of a moment ago if there were two in a short time, '' otherwise."""
         return self._text if now - self._again_at < _TWICE_S else ''
 
     def _jump(self, before: tuple[float, Array], after: tuple[float, Array]) -> str:
-        """Say which joint cannot have come from there to here, '' if all can."""
+        """Return which joint cannot have moved from there to here, '' if all can."""
         elapsed_s = abs(after[0] - before[0])
         way = np.abs(after[1] - before[1])
         most = self._top * (elapsed_s + _JITTER_S) + self._tolerance

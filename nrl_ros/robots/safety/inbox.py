@@ -1,4 +1,4 @@
-"""The newest of everything an arm's supervisor hears, and how old it is."""
+"""The newest of all that an arm's supervisor receives, with its age."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ Array = NDArray[Any]
 
 
 class State(NamedTuple):
-    """A joint state: position [J] [rad], velocity [J] [rad/s], when it was true [s].
+    """A joint state: position [J] [rad], velocity [J] [rad/s], and when it was true [s].
 
-    The velocity is what ``SpeedEstimator`` makes of the states until then.
+    The velocity is the estimate of ``SpeedEstimator`` from all states up to this one.
     """
 
     position: Array
@@ -32,25 +32,25 @@ class State(NamedTuple):
 
 
 class Command(NamedTuple):
-    """A command: wanted velocity [J] [rad/s] and its number."""
+    """A command: wanted velocity [J] [rad/s] and its sequence number."""
 
     velocity: Array
     sequence: int
 
 
 class Inbox:
-    """Refuses what cannot be used, counts it, and says what forbids moving.
+    """Refuses and counts unusable input, and says what forbids moving.
 
     Args:
         settings: of the supervisor.
-        limits: the hard ones: where the arm may be measured, and how fast.
+        limits: the hard ones, which positions and speeds are measured against.
         counters: shared with the supervisor.
         period_s: between two commands [s].
 
     Attributes:
-        monitor: what became of the newest joint states.
+        monitor: remembers what became of the newest joint states.
         state: the newest good joint state, None before the first.
-        command: the newest command, None where there is none to follow.
+        command: the newest command, None if there is none to follow.
         rest: judges whether the arm stands.
     """
 
@@ -67,7 +67,7 @@ class Inbox:
         self._turning = np.array([unit == 'rad' for unit in limits.units])
         window_s = JUDGED_PERIODS * period_s
         self._speed = SpeedEstimator(self._top, window_s, settings.state_timeout_s)
-        # How long stamps that run back may leave the speed unknown.
+        # How long the speed may stay unknown because stamps run back.
         self._unknown_s = settings.state_timeout_s + window_s
         self._speed_known_s = -math.inf
         self.monitor = StateMonitor(
@@ -82,19 +82,19 @@ class Inbox:
         self._command_s = -math.inf
         self._sequence: int | None = None
         self._heartbeat_s = -math.inf
-        # Those that are withheld, with why; those that were granted have none.
+        # Withheld permissions with the reason; a granted permission is not in here.
         wanted = filter(None, (*settings.permissions, settings.controller))
         self._withheld: dict[str, str] = dict.fromkeys(wanted, '')
 
     def put_state(
         self, now: float, position: Any, velocity: Any, age_s: float, *, moving: bool
     ) -> str:
-        """Keep a joint state; returns what is wrong with it, '' if it is as it should be.
+        """Keep a joint state; return what is wrong with it, '' if it is good.
 
-        One with a stamp that cannot be trusted is refused and counted, and nothing else: it is
-        missing, and too many that are missing are a stop. A velocity that is NaN was not measured,
-        and comes from the positions. One that no motion leads to is not kept while the arm is
-        ``moving``; one that stands may have been moved while nobody listened.
+        A state whose stamp cannot be trusted is refused and counted, no more: it is missing, and
+        too many missing states stop the arm. A velocity of NaN was not measured and is taken from
+        the positions. A state that no motion can lead to is not kept while the arm is ``moving``;
+        an arm that stands may have been moved while no states came.
         """
         self._counters['states'] += 1
         length = len(self._limits.joints)
@@ -124,7 +124,7 @@ class Inbox:
         return ''
 
     def _not_finite(self, position: Any, velocity: Any) -> str:
-        """Name the joint whose position or velocity is no number, or the shapes."""
+        """Return which joint's position or velocity is no number, or the wrong shapes."""
         joints, length = self._limits.joints, len(self._limits.joints)
         for what, values in (('position', position), ('velocity', velocity)):
             try:
@@ -140,7 +140,7 @@ class Inbox:
         )
 
     def put_command(self, now: float, wanted_velocity: Any, sequence: int) -> bool:
-        """Keep a command, unless it is not finite or not newer than the one before."""
+        """Keep a command; return False if it is not finite or not newer than the last one."""
         self._counters['commands'] += 1
         wanted = finite_row(wanted_velocity, len(self._limits.joints))
         if wanted is None:
@@ -158,18 +158,18 @@ class Inbox:
         self._heartbeat_s = now
 
     def put_permission(self, name: str, granted: bool, why: str = '') -> None:
-        """Note a permission, and why it was withdrawn where its name does not tell."""
+        """Note a permission; if it was withdrawn, also the reason unless its name tells that."""
         if granted:
             self._withheld.pop(name, None)
         else:
             self._withheld[name] = why
 
     def is_granted(self, name: str) -> bool:
-        """Whether a permission was granted and not withdrawn since."""
+        """Return whether a permission was granted and not withdrawn since."""
         return name not in self._withheld
 
     def forget_sequence(self) -> None:
-        """Drop the command and begin counting anew: somebody else commands."""
+        """Drop the command and accept any sequence number: another commander is bound."""
         self.command = self._sequence = None
 
     def forget_times(self) -> None:
@@ -182,23 +182,23 @@ class Inbox:
         self.rest.forget()
 
     def state_age_s(self, now: float) -> float:
-        """Of the newest joint state, infinite without one [s]."""
+        """Return the age of the newest joint state, infinite without one [s]."""
         return math.inf if self.state is None else now - self.state.stamp_s
 
     def is_fresh(self, now: float) -> bool:
-        """Whether the newest joint state is young enough to judge by."""
+        """Return whether the newest joint state is young enough to judge by."""
         return self.state_age_s(now) <= self._settings.state_timeout_s
 
     def at_rest(self, now: float) -> bool:
-        """Whether the arm is measured to stand, by joint states up to now."""
+        """Return whether the arm is measured to stand, by joint states up to now."""
         return self.is_fresh(now) and self.rest.at_rest
 
     def moves(self, now: float) -> bool:
-        """Whether the arm is measured to move, by joint states up to now."""
+        """Return whether the arm is measured to move, by joint states up to now."""
         return self.is_fresh(now) and self.rest.moves
 
     def motion(self) -> str:
-        """How fast the fastest joint was measured last, in words."""
+        """Return in words how fast the fastest joint was measured last."""
         speeds = self.rest.speeds
         if speeds is None:
             return 'is not measured'
@@ -207,17 +207,17 @@ class Inbox:
         return f'moves at {speeds[joint]:.3g} {unit}/s ({name})'
 
     def command_age_s(self, now: float) -> float:
-        """Of the newest command, infinite without one [s]."""
+        """Return the age of the newest command, infinite without one [s]."""
         return now - self._command_s
 
     def beyond(self) -> str:
-        """How the newest joint state is beyond the limits of position, '' if it is not."""
+        """Return how the newest joint state exceeds the position limits, '' if it does not."""
         if self.state is None:
             return ''
         return self._beyond(self.state.position)
 
     def outside(self) -> str:
-        """How the newest joint state breaks the limits, '' if it does not."""
+        """Return how the newest joint state breaks the limits, '' if it does not."""
         if self.state is None:
             return ''
         if beyond := self.beyond():
@@ -233,7 +233,7 @@ class Inbox:
         return ''
 
     def _beyond(self, position: Array) -> str:
-        """How a position [J] [rad] is beyond the limits, '' if it is not."""
+        """Return how a position [J] [rad] exceeds the limits, '' if it does not."""
         beyond = np.maximum(self._low - position, position - self._high)
         joint = int(beyond.argmax())
         if beyond[joint] <= self._settings.position_tolerance_rad:
@@ -244,12 +244,12 @@ class Inbox:
         )
 
     def _unit_question(self, position: Array) -> str:
-        """What the driver may have meant, where all that turns is somewhere absurd."""
+        """Return which unit the driver may have meant, if all hinges are at absurd positions."""
         turning = self._turning
         return unit_question(position[turning], self._low[turning], self._high[turning])
 
     def missing(self, now: float) -> Mapping[Cause, str]:
-        """What is not there without which an arm must not move."""
+        """Return what is missing without which an arm must not move, as text by cause of a stop."""
         settings, found = self._settings, {}
         age = self.state_age_s(now)
         if age > settings.state_timeout_s:

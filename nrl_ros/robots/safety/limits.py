@@ -1,4 +1,4 @@
-"""What an arm may do: joint limits, a box in space, and what a guard of positions is."""
+"""Limits of an arm: its joints, a box in space, and the interface of a guard of positions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 def _numbers(name: str, values: Sequence[float], length: int) -> tuple[float, ...]:
-    """As many finite numbers as there should be."""
+    """Return the values as finite numbers, checked to be as many as expected."""
     numbers = tuple(float(value) for value in values)
     if len(numbers) != length:
         raise ConfigError(f'{name}: expected {length} values, received {len(numbers)}')
@@ -27,7 +27,7 @@ def _numbers(name: str, values: Sequence[float], length: int) -> tuple[float, ..
 
 @dataclass(frozen=True)
 class JointLimits:
-    """Limits of J joints, in the order in which everything else has them.
+    """Limits of J joints, in the order that all arrays of joints have.
 
     Attributes:
         joints: names, each once.
@@ -36,8 +36,8 @@ class JointLimits:
         velocity: largest speed [rad/s].
         acceleration: largest change of velocity while following commands [rad/s^2].
         stop_acceleration: of a stop, at least ``acceleration`` [rad/s^2].
-        units: of each joint's position: 'rad', or 'm' for one that slides, of which all of the
-            above is in m then; empty: rad for all.
+        units: of each joint's position: 'rad', or 'm' for one that slides, whose other limits are
+            then in m as well; empty: rad for all.
 
     Raises:
         ConfigError: no joints, or values that are missing, not finite or do not fit each other.
@@ -79,10 +79,10 @@ class JointLimits:
                 )
 
     def scaled(self, share: float) -> JointLimits:
-        """Velocity and acceleration reduced, as for the first minutes; a stop stays as hard.
+        """Return the limits with velocity and acceleration reduced; a stop stays as hard.
 
         Args:
-            share: of both, in (0, 1].
+            share: of both, in (0, 1]; a small one for an arm's first minutes.
         """
         if not 0.0 < share <= 1.0:
             raise ConfigError(f'share of the limits must be in (0, 1], received {share}')
@@ -93,7 +93,11 @@ class JointLimits:
         )
 
     def with_margin(self, margin_rad: float) -> JointLimits:
-        """Positions kept away from both ends of every joint, not negative [rad]."""
+        """Return the limits with both ends of each joint's range moved inwards [rad].
+
+        Args:
+            margin_rad: distance kept from both ends, not negative [rad].
+        """
         if not (math.isfinite(margin_rad) and margin_rad >= 0.0):
             raise ConfigError(f'margin of the joints must be >= 0 rad, received {margin_rad}')
         return replace(
@@ -103,7 +107,7 @@ class JointLimits:
         )
 
     def indices(self, names: Sequence[str]) -> tuple[int, ...]:
-        """Where each of these joints stands in a list of names, which may have more.
+        """Return the place of each of these joints in a list of names, which may hold others too.
 
         Raises:
             ProtocolError: a joint is not in the list, or is there twice.
@@ -139,16 +143,12 @@ class Workspace:
             )
 
     def violation(self, points: Array) -> Array:
-        """How far the outermost of P points is outside; see ``outside``.
-
-        Returns:
-            [N].
-        """
+        """Return how far the outermost of P points [N, P, 3] is outside of the box [N] [m]."""
         outermost: Array = self.outside(points).max(axis=1)
         return outermost
 
     def outside(self, points: Array) -> Array:
-        """How far each of P points is outside, <= 0 inside; NaN if one of its numbers is NaN [m].
+        """Return how far each point is outside, <= 0 inside; NaN if a coordinate is NaN [m].
 
         Args:
             points: [N, P, 3] [m].
@@ -167,10 +167,10 @@ class Workspace:
 
 
 class Guard(Protocol):
-    """Says of joint positions how far they are from being allowed."""
+    """Tells how far joint positions are from being allowed."""
 
     def violation(self, position: Array) -> Array:
-        """How far outside of what is allowed, <= 0 allowed; what is not a number is refused.
+        """Return how far positions are outside of what is allowed; <= 0: allowed, NaN: refused.
 
         Args:
             position: [N, J] [rad].
@@ -183,12 +183,13 @@ class Guard(Protocol):
 
 @dataclass(frozen=True)
 class Part:
-    """Some of what a guard holds an arm to, and how far it need not be asked again.
+    """Some constraints of a guard, with the distance within which they need not be checked again.
 
     Attributes:
-        violation: positions [N, J] [rad], and which of C constraints are asked for [N, C], to how
-            far those are broken [N, C] [m], <= 0 kept; of the others anything.
-        rates: the most by which each can grow while a joint turns [C, J] [m/rad].
+        violation: function of positions [N, J] [rad] and of which of C constraints are asked for
+            [N, C]; gives how far those are broken [N, C] [m], <= 0: kept; any number for the
+            others.
+        rates: the most by which each violation can grow while a joint turns [C, J] [m/rad].
     """
 
     violation: Callable[[Array, Array], Array]
@@ -197,25 +198,26 @@ class Part:
 
 @runtime_checkable
 class PartedGuard(Guard, Protocol):
-    """A Guard whose violation is the largest of its parts'."""
+    """A Guard whose violation is the largest among its parts."""
 
     @property
     def parts(self) -> tuple[Part, ...]:
-        """What it is made of; empty where rates are not known."""
+        """Its parts; empty if rates are not known."""
         ...
 
 
 @dataclass(frozen=True, eq=False)
 class WorkspaceGuard:
-    """A PartedGuard: watched points inside a box, and parts of the arm not too near to anything.
+    """A PartedGuard: watched points stay in a box, and parts of the arm keep a distance.
 
     Attributes:
-        points: positions [N, J] [rad] to watched points [N, P, 3] [m], such as tool and elbow.
+        points: function from positions [N, J] [rad] to watched points [N, P, 3] [m], such as tool
+            and elbow.
         workspace: the box that holds them.
-        clearance: positions [N, J] to the least distance [N] between the arm's parts, and of
-            them to what stands around [m]; None: not watched.
-        least_clearance_m: what that distance must be [m], not negative.
-        parts: the same in parts, where their rates are known.
+        clearance: function from positions [N, J] to the least distance [N] between the arm's parts,
+            and between them and what stands around [m]; None: not watched.
+        least_clearance_m: lowest allowed value of that distance [m], not negative.
+        parts: the same constraints in parts, if their rates are known.
 
     Raises:
         ConfigError: a distance that is negative or not finite.
@@ -233,7 +235,7 @@ class WorkspaceGuard:
             raise ConfigError(f'least_clearance_m must be >= 0, received {self.least_clearance_m}')
 
     def violation(self, position: Array) -> Array:
-        """See Guard."""
+        """Return how far positions [N, J] break the box or the clearance [N] [m], <= 0: allowed."""
         outside = self.workspace.violation(self.points(position))
         if self.clearance is None:
             return outside

@@ -1,4 +1,4 @@
-"""What joint states tell of an arm's motion: angles that are not wrapped, and speeds by stamps."""
+"""An arm's motion from its joint states: angles unwrapped, speeds measured by stamps."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 _TURN = 2.0 * math.pi
-# Control periods that a speed is judged over: commands that come in steps, one of them late by
-# nearly a whole period, still look less than 1.5 times as fast as they are.
+# A speed is measured over this many control periods. Commands that come in steps, one of them late
+# by nearly a whole period, then still look less than 1.5 times as fast as they are.
 JUDGED_PERIODS = 4
-# A position that does not change for so many of its usual times between two changes was measured
-# anew, and is no repetition: the arm stands.
+# A position that stays equal for this many of its usual intervals between changes was measured
+# again: the arm stands. Before that it counts as a repetition of the last measurement.
 _PATIENCE = 1.5
-# Times between changes of the positions that are remembered.
+# Number of remembered intervals between changes of the position.
 _INTERVALS = 8
 # Rounding of times that are differences of large numbers [s].
 _ROUNDING_S = 1e-6
 
 
 def unwrap(position: Array, near: Array, continuous: Array) -> Array:
-    """Return positions in the turn that is nearest to where the joints were before.
+    """Return positions shifted by whole turns to be nearest to the positions before.
 
     Args:
         position: as reported [J] [rad].
@@ -34,24 +34,25 @@ def unwrap(position: Array, near: Array, continuous: Array) -> Array:
     """
     with np.errstate(invalid='ignore'):
         turns = np.where(continuous, np.rint((near - position) / _TURN), 0.0)
-    # What is no number stays as it is; so does an angle that was not wrapped, to the bit.
+    # What is no number stays as it is. An angle that was not wrapped stays equal to the bit.
     return np.where(np.isfinite(turns) & (turns != 0.0), position + _TURN * turns, position)
 
 
 class SpeedEstimator:
     """Measures how fast joints move, over a time that no single message decides.
 
-    The velocity of one message, and the difference of two, are noise where commands come in steps:
-    hardware that follows 0.3 rad/s was seen to report 2.3. The speed is therefore the way between
-    two stamps that are at least ``window_s`` apart. Messages that repeat a position that was not
-    measured anew are left out. A reported velocity counts where all of the window report more. A
-    jump, further than the largest speed leads in all of the window, is no motion, and what is
-    measured begins anew behind it; one that goes on in the same direction soon after is motion.
+    The velocity of one message, or the difference of two, is noise if commands come in steps:
+    hardware that follows 0.3 rad/s was seen to report 2.3. So the speed is the distance between two
+    stamps that are at least ``window_s`` apart, divided by that time. Messages that repeat a
+    position that was not measured again are left out. A reported velocity counts only if every
+    report in the window is faster. A position further away than the largest speed leads in a whole
+    window is a jump, no motion: the measurement starts again behind it. A second jump soon after in
+    the same direction is motion.
 
     Args:
         top: largest speed that may be measured [J] [rad/s].
         window_s: shortest time that a speed is judged over [s].
-        gap_s: between states further apart than this nothing is known [s].
+        gap_s: after a longer gap between states the measurement starts again [s].
 
     Attributes:
         velocity: of each joint [J] [rad/s].
@@ -73,21 +74,21 @@ class SpeedEstimator:
         self._intervals: deque[float] = deque(maxlen=_INTERVALS)
 
     def forget(self) -> None:
-        """Begin anew: the clock of the stamps has been set."""
+        """Start again: the clock of the stamps has been set."""
         self._heard_s = -math.inf
         self.velocity = np.zeros_like(self.velocity)
 
     def put(self, stamp_s: float, position: Array, reported: Array) -> bool:
-        """Take in a joint state; whether the speed is known, or has just begun to be measured.
+        """Take a joint state; return whether the speed is known, or just begins to be measured.
 
         Args:
             stamp_s: when it was true [s].
             position: [J] [rad], finite.
-            reported: velocities [J] [rad/s]; NaN where there is none.
+            reported: velocities [J] [rad/s]; NaN if there are none.
         """
         elapsed_s = stamp_s - self._heard_s
         if elapsed_s == 0.0:
-            # Of one moment there is one measurement: the first that came.
+            # The first state with a stamp counts; further ones with the same stamp are ignored.
             return self.known
         begins = elapsed_s > self._gap_s
         if begins or elapsed_s < 0.0:
@@ -99,7 +100,7 @@ class SpeedEstimator:
         return self.known or begins
 
     def _begin(self, stamp_s: float) -> None:
-        """Forget what was before: there is no way from there to here."""
+        """Forget the states before: no motion leads from them to the next one."""
         self.known = False
         self._samples.clear()
         self._reports.clear()
@@ -107,7 +108,7 @@ class SpeedEstimator:
         self._changed_s = stamp_s
 
     def _measure(self, stamp_s: float, position: Array) -> None:
-        """Note where the arm is, unless it is told only what was told before."""
+        """Note the position, unless it only repeats the last one."""
         samples = self._samples
         since_s = stamp_s - self._changed_s
         if samples and np.array_equal(samples[-1][1], position):
@@ -117,7 +118,8 @@ class SpeedEstimator:
             if self._jumps(stamp_s, position):
                 self._begin(stamp_s)
             elif since_s <= self._gap_s:
-                # So long it was seen to be repeated; 0 where it is measured as often as sent.
+                # For this long the last position was repeated; 0 if positions are measured as often
+                # as sent.
                 self._intervals.append(self._heard_s - self._changed_s)
             self._changed_s = stamp_s
         samples.append((stamp_s, position))
@@ -126,17 +128,17 @@ class SpeedEstimator:
         self.known = span_s >= self._window_s
         if span_s > 0.0:
             with np.errstate(over='ignore'):
-                # Absurd positions are refused for what they are.
+                # Absurdly large positions may overflow here; the limits refuse them.
                 self._slope = (position - samples[0][1]) / span_s
 
     def _usual_s(self) -> float:
-        """For how long a position is usually repeated before it is measured anew [s]."""
+        """Return for how long a position is usually repeated before it is measured again [s]."""
         intervals = sorted(self._intervals)
-        # Not the longest: an arm that stood before it moved has not been measured seldom.
+        # The median, not the longest: an arm that stood before it moved gives one long interval.
         return intervals[(len(intervals) - 1) // 2] if intervals else 0.0
 
     def _jumps(self, stamp_s: float, position: Array) -> bool:
-        """Whether this is a jump, and none that goes on."""
+        """Return whether this is a jump, and not a motion that goes on."""
         before_s, before = self._samples[-1]
         step = position - before
         far = np.abs(step) > self._jump
@@ -163,6 +165,6 @@ class SpeedEstimator:
 
 
 def _keep(entries: deque[tuple[float, Array]], since_s: float) -> None:
-    """Drop all that is older than the newest entry that is not after a time."""
+    """Drop entries before ``since_s``, but keep the newest of them."""
     while len(entries) > 1 and entries[1][0] <= since_s:
         entries.popleft()

@@ -1,4 +1,4 @@
-"""Wanted velocities to motions that respect every limit and can always be stopped within them."""
+"""Turn wanted velocities into motions that respect every limit and can always be stopped."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from nrl_ros.robots.safety.room import KnownRoom
 
 Array = NDArray[Any]
 
-# Shares of the way from braking to the wanted velocity that are tried, besides both of them.
+# Velocities tried between braking and the wanted one, as shares of the way to the wanted one.
 _SHARES = np.array([0.5, 0.25])[:, None, None]
-# How far inside what leads along a wall aims: enough for what a slope does not say; next to nothing
-# for an arm outside, which is not led in unasked.
+# Motion along a wall aims this far inside, which is enough for the error of the linear slope. An
+# arm that is outside aims next to nothing inside, since nobody asked it to move inwards.
 _KEPT_M, _KEPT_OUTSIDE_M = 2e-4, 1e-6
-# Rounding that a check forgives; positions are clamped besides, so that none leaves its limits.
+# Rounding that a check forgives. Positions are clamped as well, so none exceeds its limits by it.
 _SLACK = 1e-12
-# Share of the velocity limit with which an anchor pulls at most.
+# An anchor pulls by at most this share of what the velocity limit allows in a tick.
 PULL = 0.1
 
 
@@ -41,12 +41,12 @@ class Motion(NamedTuple):
 
 
 class _Good(NamedTuple):
-    """What is right with velocities [K, n, J].
+    """Which of the velocities [K, n, J] are admissible.
 
     Attributes:
         inside: whether they stop within the joints' limits [K, n].
-        accepted: by the guard [K, n].
-        allowed: how far outside of the guard's arms may go [n] [m].
+        accepted: whether the guard accepts them [K, n].
+        allowed: how far outside of the guard's limits the arms may go [n] [m].
     """
 
     inside: Array
@@ -109,7 +109,8 @@ class MotionFilter:
         self._tolerance = guard_tolerance_m
         self._all = np.arange(arms)
         self._keep(np.full(shape, np.nan), np.zeros(shape))
-        # How far outside of the guard's each arm has been at least, since it was started [m].
+        # The least distance by which each arm has been outside of the guard's limits since its
+        # start [m].
         self._level = np.zeros(arms)
         self._started = False
 
@@ -124,11 +125,11 @@ class MotionFilter:
         return self._velocity
 
     def chord_m(self, reach_m: float) -> float:
-        """How far a watched point can bulge between positions that the guard has seen [m].
+        """Return how far a watched point can bulge between positions that the guard has seen [m].
 
-        A point within R of every joint's axis has, along a line of joint space of length
-        ``l = sum_j |dq_j|``, a second derivative of at most ``R l^2``, so it leaves its chord by
-        at most ``R l^2 / 8``; half a brake has ``l <= sum_j v_j T / 4``.
+        A point within R of every joint's axis has, along a line of joint space of length ``l =
+        sum_j |dq_j|``, a second derivative of at most ``R l^2``, so it leaves its chord by at most
+        ``R l^2 / 8``; half a brake has ``l <= sum_j v_j T / 4``.
 
         Args:
             reach_m: R, of an arm with revolute joints [m].
@@ -137,7 +138,7 @@ class MotionFilter:
         return reach_m * length**2 / 8
 
     def start(self, position: Array, which: Array | None = None) -> None:
-        """Begin at rest where the arms are measured to be, within limits or not.
+        """Begin at rest where the arms are measured, within limits or not.
 
         Args:
             position: [B, J] [rad].
@@ -159,7 +160,7 @@ class MotionFilter:
         self._started = not np.isnan(chosen).any()
 
     def follow(self, wanted_velocity: Array, stopping: Array | None = None) -> Motion:
-        """One tick towards wanted velocities.
+        """Move for one tick towards wanted velocities, and return the motion.
 
         Args:
             wanted_velocity: [B, J] [rad/s]; an arm with a value that is not finite is to stand.
@@ -186,7 +187,7 @@ class MotionFilter:
         return self._move(velocity, limited)
 
     def brake(self, which: Array | None = None) -> Motion:
-        """One tick of a stop with ``stop_acceleration``.
+        """Move for one tick of a stop with ``stop_acceleration``, and return the motion.
 
         Args:
             which: bool [B]; the other arms follow a velocity of zero. None: all arms brake, and
@@ -202,16 +203,16 @@ class MotionFilter:
         return self._move(hard, np.zeros(self.arms, np.uint8))
 
     def anchor(self, measured: Array, gain: float) -> None:
-        """Pull the reference towards where the arms are, if velocities are what is commanded.
+        """Pull the reference towards the measured arms; only if velocities are commanded.
 
-        An arm sums commanded velocities up by itself and drifts away from the sum kept here, but
-        it is the arm for which limits of position are meant. A pull is a share of the difference,
-        at most a tenth of what the velocity limit allows in a tick, and never takes the verified
-        stop away. Not for commanded positions: those would jump by it.
+        An arm integrates commanded velocities by itself and drifts away from the sum that is kept
+        here, but the limits of position are meant for the arm. A pull is a share of the difference,
+        at most a tenth of what the velocity limit allows in a tick, and never makes the verified
+        stop impossible. Do not use it for commanded positions: those would jump by it.
 
         Args:
             measured: [B, J] [rad]; what is not finite does not pull.
-            gain: share of the difference that is taken away in a tick [1], in [0, 1].
+            gain: share of the difference that is removed in a tick [1], in [0, 1].
         """
         self._check_started()
         most = PULL * self.period_s * self._braking.top
@@ -230,14 +231,14 @@ class MotionFilter:
         self._keep(pulled, self._velocity)
 
     def resume(self, position: Array, velocity: Array) -> None:
-        """Go on from a motion: one that was saved, or that is only shown; all arms.
+        """Continue from a motion that was saved or only shown; for all arms.
 
-        An arm that goes too fast, or whose stop from there is not verified, begins at rest: there
-        is no way to a velocity without a stop.
+        An arm that is too fast, or whose stop from there is not verified, begins at rest: there is
+        no way to a velocity without a stop.
 
         Args:
             position: the reference then [B, J] [rad].
-            velocity: and its velocity [B, J] [rad/s].
+            velocity: its velocity then [B, J] [rad/s].
 
         Raises:
             ShapeError: of another shape.
@@ -254,18 +255,18 @@ class MotionFilter:
         if self._guard is not None:
             seen = self._position + np.array([0.0, 0.5, 1.0])[:, None, None] * way
             violation = self._guard.violation(seen, self._all)
-            # A brake under way lies within the tolerance of the line that was verified.
+            # An arm that brakes already is within the tolerance of its verified line.
             fits = violation[1:] <= self._allowed(violation[0], self._all) + self._tolerance
             good &= np.logical_and.reduce(fits, axis=0)
         self._keep(self._position, np.where(good[:, None], velocity, 0.0))
 
     def _bounds(self) -> tuple[Array, Array]:
-        """Between which positions may be [B, J]; whoever is outside may stay there."""
+        """Return the range of allowed positions [B, J]; an arm that is outside may stay there."""
         braking = self._braking
         return np.minimum(braking.low, self._position), np.maximum(braking.high, self._position)
 
     def _admissible(self, wanted: Array) -> tuple[Array, Array]:
-        """The admissible velocity that is nearest to the wanted one, of those tried [B, J]."""
+        """Return the admissible velocity nearest to the wanted one, of those tried [B, J]."""
         lows, highs = self._bounds()
         candidate, bits = self._braking.reachable(
             wanted, self._velocity, self._position - lows, highs - self._position
@@ -275,14 +276,14 @@ class MotionFilter:
         bits |= ~good.accepted[0] * np.uint8(Limited.WORKSPACE)
         refused = np.flatnonzero(~(good.inside[0] & good.accepted[0]))
         if len(refused):
-            # Seldom: a guard takes longer than all the rest.
+            # This is rare, which matters since a guard takes longer than everything else.
             candidate[refused] = self._instead(
                 wanted[refused], candidate[refused], good.allowed[refused], refused
             )
         return candidate, bits
 
     def _instead(self, wanted: Array, refused: Array, allowed: Array, arms: Array) -> Array:
-        """What is admissible instead of velocities that are not [n, J]."""
+        """Return admissible velocities in place of refused ones [n, J]."""
         brake = self._braking.braked(self._velocity[arms])
         nearest = refused
         if self._guard is not None:
@@ -296,10 +297,11 @@ class MotionFilter:
     def _along(
         self, wanted: Array, refused: Array, allowed: Array, arms: Array, guard: KnownRoom
     ) -> Array:
-        """What is wanted without what leads out of the guard's [n, J]: along a wall, not into it.
+        """Return the wanted velocity without the part that leads out: along a wall, not into it.
 
-        How far outside a brake would end is taken for linear around what was refused, which makes
-        the wall a half space of velocities: onto that what is wanted is projected. Not checked.
+        The distance outside at which a brake would end is taken as linear around the refused
+        velocity. That makes the wall a half space of velocities, and the wanted velocity [n, J] is
+        projected onto it. The result is not checked here.
         """
         here = self._position[arms]
         violation, slope = guard.slope(self._stop(refused, arms), arms)
@@ -308,7 +310,7 @@ class MotionFilter:
         tau = self.period_s + 0.5 * self._braking.duration(refused)[:, 0]
         most = np.einsum('ij,ij->i', slope, refused) - (excess + kept_m) / tau
         with np.errstate(divide='ignore', invalid='ignore'):
-            # Without an answer of the guard or a slope nothing is changed.
+            # If the guard gives no answer or no slope, nothing is changed.
             inwards = slope / np.einsum('ij,ij->i', slope, slope)[:, None]
         told = (excess > 0.0) & np.isfinite(inwards).all(axis=1)
         inwards[~told] = 0.0
@@ -323,12 +325,12 @@ class MotionFilter:
         top, before = self._braking.top, self._velocity[arms]
         along = projected(np.minimum(np.maximum(wanted, -top), top))
         along, _ = self._braking.reachable(along, before, below, above)
-        # What the other limits have changed may lead out again.
+        # The other limits may have turned the velocity outwards again, so project once more.
         along, _ = self._braking.reachable(projected(along), before, below, above)
         return along
 
     def _good(self, tried: Array, arms: Array) -> _Good:
-        """What is right with velocities [K, n, J] of arms [n]."""
+        """Return which velocities [K, n, J] of arms [n] are admissible, and why others are not."""
         lows, highs = self._bounds()
         here, stop = self._position[arms], self._stop(tried, arms)
         inside = self._inside(stop, lows[arms], highs[arms])
@@ -342,7 +344,7 @@ class MotionFilter:
         return _Good(inside, np.logical_and.reduce(fits), allowed)
 
     def _stop(self, velocity: Array, arms: Array) -> Array:
-        """Where a tick with a velocity and braking after it end at the latest."""
+        """Return where one tick with a velocity and the brake after it end at the latest."""
         return self._position[arms] + velocity * self.period_s + self._braking.way(velocity)
 
     @staticmethod
@@ -352,7 +354,7 @@ class MotionFilter:
         return inside
 
     def _allowed(self, violation: Array, arms: Array) -> Array:
-        """How far outside arms may go that are so far outside [n] [m]; NaN: nowhere."""
+        """Return how far outside arms may be that are ``violation`` outside [n] [m]."""
         level = np.fmin(self._level[arms], np.maximum(violation, 0.0))
         self._level[arms] = level
         most: Array = np.maximum(np.minimum(violation, level + self._tolerance), 0.0)
@@ -366,7 +368,8 @@ class MotionFilter:
         return Motion(self._position, self._velocity, limited)
 
     def _keep(self, position: Array, velocity: Array) -> None:
-        # Handed out as they are: whoever wrote into them would move an arm.
+        # The arrays are handed out without a copy. They are read-only, since writing into them
+        # would move an arm.
         position.flags.writeable = velocity.flags.writeable = False
         self._position, self._velocity = position, velocity
 

@@ -1,4 +1,4 @@
-"""What an arm was commanded last, and a last look at what it is to be commanded next."""
+"""The last command to an arm, and the final check of the next one."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from nrl_ros.robots.safety.motion import PULL, Motion
 
 Array = NDArray[Any]
 
-# Rounding that is forgiven: a share, and radians.
+# Rounding that is forgiven: as a share, and in radians.
 _SHARE, _RAD = 1.0 + 1e-9, 1e-9
 
 
 class Outbox:
-    """Lets no motion out that does not follow from the last one, however it came about.
+    """Refuses every motion that cannot follow the last one, whatever has produced it.
 
-    It brakes by itself, from what was commanded last, so that a stop depends on nothing else.
+    It brakes on its own, from the last command, so that a stop depends on nothing else.
 
     Args:
         limits: of the motion filter.
@@ -28,8 +28,8 @@ class Outbox:
         anchored: whether the reference is pulled towards the arm, besides being moved.
 
     Attributes:
-        position: commanded last [J] [rad]; None: nothing yet.
-        velocity: commanded last [J] [rad/s].
+        position: last command [J] [rad]; None: nothing was commanded yet.
+        velocity: last command [J] [rad/s].
     """
 
     def __init__(self, limits: JointLimits, period_s: float, *, anchored: bool) -> None:
@@ -41,15 +41,15 @@ class Outbox:
         self._change = np.array(limits.stop_acceleration) * (period_s * _SHARE)
 
     def begin(self, position: Array) -> None:
-        """Stand at a position [J] [rad]."""
+        """Command an arm to stand at a position [J] [rad]."""
         self.position, self.velocity = position, np.zeros_like(position)
 
     def release(self) -> None:
-        """Command nothing any more, to an arm that is not to move."""
+        """Command nothing any more, to an arm that must not move."""
         self.position, self.velocity = None, np.zeros_like(self.velocity)
 
     def brake(self) -> None:
-        """One tick of a stop with ``stop_acceleration``, as ``MotionFilter.brake`` has it."""
+        """Brake for one tick with ``stop_acceleration``, as ``MotionFilter.brake`` does."""
         if self.position is None:
             return
         braking = self._braking
@@ -59,11 +59,11 @@ class Outbox:
         self.position = np.minimum(position, np.maximum(braking.high, self.position))
 
     def take(self, motion: Motion) -> str:
-        """Command a motion of one arm; returns '', or why it is not one and is not taken."""
+        """Command a motion of one arm; return '', or why it was refused."""
         position, velocity = motion.position[0], motion.velocity[0]
         if self.position is None:
             return 'a motion before the first position'
-        # Comparisons with NaN are false: everything has to be shown to be right.
+        # Comparisons with NaN are false, so each check states what must hold and not what must not.
         if not (np.abs(velocity) <= self._top).all():
             return f'a velocity of {velocity.tolist()} rad/s'
         if not (np.abs(position - self.position) <= self._step).all():

@@ -1,4 +1,4 @@
-"""What a supervisor says: modes, causes of a stop, verdicts."""
+"""Results of a supervisor: modes, causes of a stop, verdicts."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ Array = NDArray[Any]
 
 
 class Mode(IntEnum):
-    """What the supervisor of an arm does."""
+    """What the supervisor of an arm does at present."""
 
-    # Nothing is commanded yet: no joint state, or something forbids to begin.
+    # Nothing is commanded yet: joint states are missing, or something forbids to begin.
     WAITING = 0
     FOLLOWING = 1
-    # No fresh command: ramped to zero and held, until there is one.
+    # There is no fresh command: the arm is ramped to zero and held until there is one.
     HOLDING = 2
-    # Braking, or commanded to stand and not measured to.
+    # The arm brakes, or is commanded to stand but not yet measured at rest.
     STOPPING = 3
-    # Measured at rest, and held so until it is cleared.
+    # The arm is measured at rest, and stays stopped until the stop is cleared.
     STOPPED = 4
 
 
@@ -29,23 +29,23 @@ class Cause(IntFlag):
     """Why an arm was stopped."""
 
     EMERGENCY_STOP = 1
-    # No joint state that is young enough.
+    # There is no joint state that is young enough.
     STALE_STATE = 2
-    # A joint state that is malformed or not finite.
+    # A joint state is malformed or not finite.
     BAD_STATE = 4
     # The arm is beyond its limits or faster than they allow.
     OUT_OF_LIMITS = 8
-    # The arm is not where the reference is.
+    # The arm is too far from its reference.
     TRACKING_ERROR = 16
     # The heartbeat was lost.
     DEAD_MAN = 32
-    # Somebody else's permission was withdrawn.
+    # A permission was withdrawn, such as that of the robot's own program.
     NOT_PERMITTED = 64
-    # Ticks too far apart, or a clock that does not run forwards.
+    # Ticks were too far apart, or the clock ran back.
     OVERRUN = 128
-    # Something that cannot be, such as a motion filter that leaves its limits.
+    # The code broke its own contract, for example a motion filter that exceeded its limits.
     CONTRACT = 256
-    # Two command the arm in the name of one.
+    # Two commanders use the name and session of one.
     TWO_COMMANDERS = 512
 
 
@@ -54,18 +54,18 @@ class Verdict(NamedTuple):
 
     Attributes:
         mode: of the supervisor.
-        cause: of the stop, all that came together; 0 if there is none.
-        text: what is wrong, in words; while WAITING, for what.
+        cause: all causes of the stop together; 0 if there is none.
+        text: what is wrong, in words; while WAITING, what is waited for.
         position: to command [J] [rad]; None: command no position.
         velocity: to command [J] [rad/s]; None: command nothing.
         limited: what changed the command, of Limited.
         followed: whether the newest command was followed in this tick, within limits.
-        sequence: of the command that was followed; without meaning (-1) if none was.
+        sequence: of the command that was followed; -1 if none was.
         command_age_s: since the newest command came, infinite without one [s].
         state_age_s: since the newest joint state was true, infinite without one [s].
         at_rest: whether the arm is measured to stand.
-        alarm: what a person must know and do about an arm that is commanded to stand and does not,
-            a part of the text; empty: nothing.
+        alarm: what a person must know and do if the arm is commanded to stand and does not; part of
+            the text; empty: nothing.
     """
 
     mode: Mode
@@ -83,12 +83,12 @@ class Verdict(NamedTuple):
 
 
 def finite_row(values: Any, length: int, *, absent: bool = False) -> Array | None:
-    """A copy of as many finite numbers as float64, or None if they are anything else.
+    """Return a float64 copy of exactly ``length`` finite numbers, None for anything else.
 
     Args:
         values: anything.
-        length: how many there are to be.
-        absent: NaN is taken too: a number that was not measured.
+        length: expected number of values.
+        absent: True also accepts NaN, for a number that was not measured.
     """
     try:
         row = np.array(values, np.float64)

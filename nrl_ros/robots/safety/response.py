@@ -1,4 +1,4 @@
-"""Whether an arm moves at all when it is commanded to."""
+"""Checks that an arm moves at all when it is commanded to."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from nrl_ros.robots.safety.settings import SupervisorSettings
 
 Array = NDArray[Any]
 
-# An arm has moved when a joint is further from where it stood than this share of the error.
+# An arm has moved if a joint is further from its start than this share of the allowed error.
 _MOVED = 0.1
 
 
 class Response:
-    """Tells an arm that does not move at all from one that lags behind.
+    """Distinguishes an arm that does not move at all from one that lags behind.
 
-    The commanded velocities are summed up for as long as the measured position stays where it is.
-    They come to the same way as the tracking error where positions are commanded; where velocities
-    are, the reference is pulled back to the arm, so that slow commands would never make an error.
+    The commanded velocities are summed up while the measured position does not change. If positions
+    are commanded, the sum equals the tracking error. If velocities are commanded, the reference is
+    pulled back to the arm, so slow commands to a dead arm would never make a tracking error.
 
     Args:
         settings: of the supervisor; ``tracking_error_rad`` and ``tracking_time_s`` are used.
@@ -48,7 +48,7 @@ class Response:
             self._commands += 1
 
     def problem(self, now: float, position: Array) -> str:
-        """Return what is to be said of an arm that has not moved, '' of one that has.
+        """Return a text if the arm has not moved although it was commanded to, '' otherwise.
 
         Args:
             now: [s].

@@ -1,4 +1,4 @@
-"""Whether an arm is measured to stand."""
+"""Judges from joint states whether an arm stands."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ class RestWatch:
     """Judges from joint states whether an arm moves, by its velocities and by its positions.
 
     Both count: a driver may report velocities of zero for an arm that moves, and positions alone
-    are too coarse for a single pair of states. An arm rests when for ``still_time_s`` no velocity
-    was above ``still_rad_s`` and no joint has moved faster than that on average.
+    are too coarse for a single pair of states. An arm rests if for ``still_time_s`` no velocity was
+    above ``still_rad_s`` and no joint has moved faster than that on average.
 
     Args:
         still_rad_s: speed up to which an arm stands [rad/s].
         still_time_s: for how long [s].
-        gap_s: time without a joint state after which nothing is known of the time before [s].
+        gap_s: after a longer gap between joint states, earlier ones are forgotten [s].
     """
 
     def __init__(self, still_rad_s: float, still_time_s: float, gap_s: float) -> None:
@@ -42,12 +42,12 @@ class RestWatch:
             self._fast_s = max(self._fast_s, stamp_s)
         if not seen or stamp_s > seen[-1][0]:
             seen.append((stamp_s, position))
-        # One that is at least so old is enough. Sums of times are not exact.
+        # One state that is at least this old is enough. Sums of times are not exact, hence 1e-9.
         while len(seen) > 1 and seen[-1][0] - seen[1][0] >= self._time_s - 1e-9:
             seen.popleft()
 
     def forget(self) -> None:
-        """Know nothing any more."""
+        """Forget all joint states."""
         self._seen.clear()
         self._fast_s, self._velocity = -math.inf, None
 

@@ -1,4 +1,4 @@
-"""Answers of a guard that still hold: how far arms may go before it has to be asked again."""
+"""Cache of a guard's answers: how far arms may move before the guard must be asked again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from nrl_ros.robots.safety.limits import Guard, Part, PartedGuard
 
 Array = NDArray[Any]
 
-# Between the positions that a slope is taken from.
+# Step between the positions that a slope is computed from.
 _STEP_RAD = 1e-4
 
 
@@ -24,14 +24,15 @@ class Slope(NamedTuple):
 
 
 class KnownRoom:
-    """Asks a guard about B arms only where it can say something new.
+    """Asks a guard about B arms only if its answer may have changed.
 
-    A constraint that is kept with a room of r metres at the position p is kept at q as well, if
-    ``sum_j rate_j |q_j - p_j| <= r``: no path of joint space uses up more. So an arm in the open is
-    asked about once in many ticks, and only what is near to it; decisions are the same.
+    A constraint that is kept with a distance of r metres at the position p is kept at q as well, if
+    ``sum_j rate_j |q_j - p_j| <= r``, since no path of joint space uses up more. So for an arm far
+    from everything the guard is asked once in many ticks, and only about what is near. The
+    decisions are the same as with a guard that is always asked.
 
     Args:
-        guard: whom to ask; always, unless it is a PartedGuard that knows its rates.
+        guard: asked every time, unless it is a PartedGuard that knows its rates.
         arms: B.
         joints: J.
     """
@@ -42,7 +43,7 @@ class KnownRoom:
         self._parts = [_KnownPart(part, arms, joints) for part in parts]
 
     def ask(self, position: Array) -> Array:
-        """Anew, of any positions [N, J]: how far outside they are [N] [m].
+        """Ask the guard about any positions [N, J]; return how far outside they are [N] [m].
 
         Raises:
             ShapeError: the guard gives another shape.
@@ -56,14 +57,14 @@ class KnownRoom:
         return violation
 
     def violation(self, position: Array, arms: Array) -> Array:
-        """How far outside arms are at positions near to where they are.
+        """Return how far outside arms are at positions near to where they are.
 
         Args:
-            position: K of each arm [K, n, J] [rad], where it is first.
+            position: K positions of each arm [K, n, J] [rad]; the first is where it is.
             arms: their numbers [n].
 
         Returns:
-            [K, n] [m]; 0 of all that are within, NaN where the guard has no answer.
+            [K, n] [m]; 0 for all that are inside, NaN if the guard gives no answer.
         """
         if not self._parts:
             asked = self.ask(position.reshape(-1, position.shape[-1]))
@@ -74,14 +75,14 @@ class KnownRoom:
         return worst
 
     def slope(self, position: Array, arms: Array) -> Slope:
-        """How what is broken most at positions [n, J] changes; 0 of arms that are within."""
+        """Return how the worst violation at positions [n, J] changes; 0 for arms inside."""
         count, joints = position.shape
         moved = position + _STEP_RAD * np.eye(joints)[:, None]
         if not self._parts:
             seen = np.concatenate([position[None], moved]).reshape(-1, joints)
             asked = self.ask(seen).reshape(joints + 1, count)
             with np.errstate(invalid='ignore'):
-                # Without an answer it has no slope either.
+                # NaN, the guard's "no answer", gives a slope of NaN.
                 return Slope(np.maximum(asked[0], 0.0), (asked[1:] - asked[0]).T / _STEP_RAD)
         worst, slope = np.zeros(count), np.zeros((count, joints))
         for part in self._parts:
@@ -93,11 +94,11 @@ class KnownRoom:
 
 
 class _KnownPart:
-    """See KnownRoom: the C constraints of one part."""
+    """Answers of a guard for the C constraints of one part, and how far they hold."""
 
     def __init__(self, part: Part, arms: int, joints: int) -> None:
         self._part, self._rates = part, part.rates.T.copy()
-        # Rooms are counted from these positions.
+        # The known distances are counted from these positions.
         self._at = np.full((arms, joints), np.nan)
         self._room = np.full((arms, len(part.rates)), -np.inf)
 
@@ -107,13 +108,14 @@ class _KnownPart:
         held = (used <= self._room[arms]).all(axis=(0, 2))
         if held.all():
             return found
-        # Of the others only what may have changed is asked where they are, and then ahead.
+        # The guard is asked where the other arms are, but only about constraints that may have
+        # changed; then about the positions ahead.
         some = np.flatnonzero(~held)
         numbers, theirs = arms[some], position[:, some]
         moved = (theirs[0] != self._at[numbers]).any(axis=1, keepdims=True)
         room = self._room[numbers] - np.where(moved, used[0, some], 0.0)
         ahead = self._used(theirs[1:], theirs[0])
-        # Without an answer it is asked again, since there may be one by now.
+        # A guard that gave no answer is asked again, since it may have one by now.
         asked = (moved | np.isnan(room)) & ~(room >= ahead.max(axis=0, initial=0.0))
         room = np.where(asked, -self._ask(theirs[0], asked), room)
         self._at[numbers], self._room[numbers] = theirs[0], room
@@ -126,7 +128,7 @@ class _KnownPart:
         return np.maximum(found, 0.0)
 
     def slope(self, position: Array, moved: Array, arms: Array) -> Slope:
-        """Of what is broken most, at positions [n, J]; ``moved`` by a step of each joint."""
+        """Return the slope of the worst violation at positions [n, J]; ``moved``: one step each."""
         count, joints = position.shape
         unknown = ~(self._used(position, self._at[arms]) <= self._room[arms])
         there = self._ask(position, unknown)
@@ -143,13 +145,13 @@ class _KnownPart:
         return Slope(worst, slope)
 
     def _used(self, position: Array, at: Array) -> Array:
-        """Room used up at most between positions [.., n, C]; NaN where nothing is known."""
+        """Return the distance used up at most between positions [.., n, C]; NaN if unknown."""
         with np.errstate(invalid='ignore'):
             used: Array = np.abs(position - at) @ self._rates
         return used
 
     def _ask(self, position: Array, asked: Array) -> Array:
-        """How far asked constraints are broken [N, C]; 0 of those that are not asked for."""
+        """Return how far the asked constraints are broken [N, C]; 0 for those not asked for."""
         if not asked.any():
             return np.zeros(asked.shape)
         return np.where(asked, self._part.violation(position, asked), 0.0)

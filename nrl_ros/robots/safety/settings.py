@@ -1,4 +1,4 @@
-"""When an arm is held or stopped: every limit of the supervisor, each declared here alone."""
+"""Every limit of the supervisor, each declared only here: when an arm is held or stopped."""
 
 from __future__ import annotations
 

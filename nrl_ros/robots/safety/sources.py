@@ -1,26 +1,26 @@
-"""Joint states are taken from one publisher: a second one is refused, whoever tells the truth."""
+"""Take joint states from one publisher; a second one is refused and reported."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
 
-# A second publisher counts as gone after it has said nothing for so long [s].
+# A second publisher counts as gone after this time of silence [s].
 _GONE_S = 2.0
-# The numbers of one publisher's messages rise, with gaps where some were lost, up to this.
+# The numbers of one publisher's messages rise, with gaps of at most this if messages are lost.
 _GAP = 1000
 _KEPT = 8
 
 
 class OneSource:
-    """Lets through what one publisher says, and tells whether another one has spoken too.
+    """Takes the messages of one publisher, and tells whether another one has sent some too.
 
-    Whoever is heard is taken until it has been silent for ``silence_s``, so that one that is
-    started anew is taken in place of its predecessor. While two speak, the first one is believed,
-    nothing forbids to brake by it, and the arm must not move.
+    A publisher is taken until it has been silent for ``silence_s``, so that a restarted one
+    replaces its predecessor. While two publish, the first one is believed: the arm may brake by its
+    states, but must not move.
 
     Args:
-        silence_s: age of the newest joint state at which it is too old to move by [s].
+        silence_s: age from which the newest joint state is too old to move by [s].
     """
 
     def __init__(self, silence_s: float) -> None:
@@ -30,11 +30,11 @@ class OneSource:
         self._rival: Hashable = None
 
     def take(self, now: float, source: Hashable) -> bool:
-        """Return whether a joint state of a publisher is to be taken.
+        """Return whether to take a joint state of a publisher.
 
         Args:
             now: [s].
-            source: what tells the publisher from others.
+            source: identifies the publisher.
         """
         if source != self.source:
             if now - self._heard_at <= self._silence_s:
@@ -45,28 +45,28 @@ class OneSource:
         return True
 
     def rival(self, now: float) -> Hashable:
-        """Return the publisher that has spoken besides, None if there is none by now."""
+        """Return the other publisher that sent something lately, None if there is none."""
         return self._rival if now - self._rival_at <= _GONE_S else None
 
 
 class NumberedSources:
-    """Tells publishers apart by the numbers of their messages, where nothing else is known of them.
+    """Tells publishers apart by the numbers of their messages, if nothing else identifies them.
 
-    The middleware numbers the messages of each publisher on its own. A number that does not follow
-    from those of the publishers so far is of another one; two whose numbers are near to each
-    other are told apart after one message of each.
+    The middleware numbers the messages of each publisher separately. A number that cannot follow
+    those of the known publishers comes from another one. Two publishers whose numbers are near to
+    each other are told apart after one message of each.
     """
 
     def __init__(self) -> None:
-        # The last number of each, by the place in which they came; the newest at the end.
+        # The last number of each publisher, in the order of their latest messages.
         self._last: dict[int, int] = {}
         self._count = 0
 
     def identify(self, number: int) -> int:
-        """Return which publisher a message is of, counted in the order in which they were heard.
+        """Return the publisher of a message, numbered in the order in which they were first heard.
 
         Args:
-            number: of the message, by its publisher's own count.
+            number: of the message, as its publisher counts.
         """
         near = [
             (number - last, source)
@@ -87,21 +87,21 @@ class NumberedSources:
 class Commanders:
     """Decides which other publishers on the controller's topic forbid to move the arm.
 
-    All do, except a namesake that was there at the start and is dead: the graph shows a node that
-    was killed for some 20 s. It is listened to for a while; where it says nothing it is taken
-    for dead, unless it is there for longer than the dead are shown. Of two that live the one
-    that begins later hears the other one, and does not begin.
+    All of them do, except a namesake that was there at the start and is dead: the graph shows a
+    killed node for some 20 s. A namesake is listened to for a while and taken for dead if it says
+    nothing, unless it is there longer than the graph shows dead nodes. If two nodes live, the one
+    that starts later hears the other one and does not begin.
 
     Args:
         node: name of the node that commands.
         began: when it began [s].
     """
 
-    # Who is found later than this after the start was not there before [s].
+    # A publisher that is found later than this after the start was not there before [s].
     FOUND_S = 3.0
-    # A node that commands says so in each period, so that this is long enough [s].
+    # A node that commands sends in each period, so this time is long enough to hear it [s].
     LISTENED_S = 1.0
-    # The longest that a dead node is shown, and some time [s].
+    # The longest time for which the graph shows a dead node, with a margin [s].
     SHOWN_S = 30.0
 
     def __init__(self, node: str, began: float) -> None:
@@ -110,11 +110,11 @@ class Commanders:
         self._spoke = False
 
     def refused(self, now: float, others: Sequence[tuple[Hashable, str]]) -> list[str]:
-        """Return the names of those that forbid to move, in their order.
+        """Return the names of the nodes that forbid to move, in their order.
 
         Args:
             now: [s].
-            others: what tells each from others, and the name of its node.
+            others: id of each other publisher, and the name of its node.
         """
         self._found_at = {
             gid: self._found_at.get(gid, now if node == self._node else -math.inf)
@@ -125,14 +125,14 @@ class Commanders:
         return [node for gid, node in others if not self._is_dead(now, gid)]
 
     def is_listened_for(self, now: float) -> bool:
-        """Whether it matters now if somebody else speaks."""
+        """Return whether a message of another commander would matter now."""
         return any(
             self._is_early(found) and now - found <= self.LISTENED_S
             for found in self._found_at.values()
         )
 
     def spoke(self) -> None:
-        """Note that somebody else has commanded."""
+        """Note that another node has commanded."""
         self._spoke = True
 
     def _is_early(self, found: float) -> bool:

@@ -1,4 +1,4 @@
-"""Brings an arm that is not to move to rest, whoever moved it, and says whether it is."""
+"""Brings an arm that must not move to rest, whoever moved it, and says whether it stands."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ PRESS = 'press the hardware emergency stop'
 
 
 class Standing:
-    """What is commanded while the arm is not to move, in the modes WAITING, STOPPING and STOPPED.
+    """Decides what to command while the arm must not move: in WAITING, STOPPING and STOPPED.
 
-    An arm that was commanded before brakes from what it was commanded. One that moves although
-    nothing was commanded yet, since another node that has died or been stopped had it in motion, is
-    commanded to stand where it is measured. An arm that is moved further away than
-    ``tracking_error_rad`` from where it is to stand is not called back: once, until it rests, it is
-    commanded to stand where it has come to; after that, where positions are commanded, nothing is
-    sent. Once alone, since an arm whose measured position differs from the commanded one would
-    otherwise be led away by the difference, again and again.
+    An arm that was commanded before brakes from its last command. An arm that moves although
+    nothing was commanded yet, because another node that has died or been stopped set it in motion,
+    is commanded to stand where it is measured. An arm that is moved away from its commanded place
+    by more than ``tracking_error_rad`` is not called back: it is commanded, once until it rests, to
+    stand where it is now. If it is moved away again and positions are commanded, nothing is sent.
+    Only once, since an arm whose measured position differs from the commanded one would otherwise
+    be led away by that difference, again and again.
 
     Args:
         settings: of the supervisor.
@@ -33,36 +33,36 @@ class Standing:
 
     def __init__(self, settings: SupervisorSettings, inbox: Inbox, outbox: Outbox) -> None:
         self._settings, self._inbox, self._outbox = settings, inbox, outbox
-        # Since when the arm is to stand and is not measured to; None: it does, or it may move.
+        # Since when the arm should stand but is not measured to; None: it stands, or it may move.
         self._restless_since: float | None = None
-        # It was commanded to stand where it has come to, since it has rested.
+        # Since its last rest, the arm was commanded once to stand where it is.
         self._held = False
-        # Zero velocity has been commanded at least once.
+        # True after zero velocity has been commanded at least once.
         self._halted = False
 
     def reset(self) -> None:
-        """The arm may move."""
+        """Forget everything: the arm may move."""
         self._restless_since, self._held, self._halted = None, False, False
 
     def without_controller(self) -> str:
-        """Say why the controller may not be sent anything, '' if it may."""
+        """Return why nothing may be sent to the controller, '' if something may."""
         controller = self._settings.controller
         if controller and not self._inbox.is_granted(controller):
             return f'no permission of {controller}'
         return ''
 
     def withheld(self) -> str:
-        """Say why nothing is sent, in any mode, '' if something may be."""
+        """Return why nothing is sent in any mode, '' if something may be."""
         return 'this is a dry run' if self._settings.dry_run else self.without_controller()
 
     def tick(self, now: float, mode: Mode) -> Mode:
-        """Command one period of standing; returns the mode, which is STOPPED only at rest."""
+        """Command one period of standing; return the mode, which is STOPPED only at rest."""
         inbox, outbox = self._inbox, self._outbox
         rests, before = inbox.at_rest(now), outbox.velocity.any()
         if mode != Mode.WAITING:
             outbox.brake()
         elif rests or self.withheld():
-            # Who moves it by hand before it begins must not see it jump back.
+            # A person who moves the arm by hand before it begins must not see it jump back.
             outbox.release()
         if inbox.moves(now) and not (before or self.withheld()):
             self._hold()
@@ -77,7 +77,7 @@ class Standing:
         return Mode.STOPPED if rests and halted else Mode.STOPPING
 
     def _hold(self) -> None:
-        """Command an arm that moves, and was braked, to stand where it is."""
+        """Command an arm that still moves after its brake to stand where it is."""
         state, outbox = self._inbox.state, self._outbox
         if state is None or self._held or self._implausible():
             return
@@ -86,32 +86,32 @@ class Standing:
             self._held = True
 
     def _implausible(self) -> str:
-        """Why the measured position may not be commanded, '' if it may.
+        """Return why the measured position may not be commanded, '' if it may.
 
-        One beyond the limits may be a wrong one, such as in degrees. Zero velocity is always right.
+        A position beyond the limits may be a wrong one, for example in degrees. Zero velocity is
+        always right.
         """
         return '' if self._settings.anchor_gain else self._inbox.beyond()
 
     def _astray(self) -> bool:
-        """Whether the arm is further away than may be from where it is commanded to be."""
+        """Return whether the arm is too far from its commanded position."""
         state, commanded = self._inbox.state, self._outbox.position
         if state is None or commanded is None:
             return False
         return bool(np.abs(state.position - commanded).max() > self._settings.tracking_error_rad)
 
     def is_moved(self) -> bool:
-        """Whether nothing is to be sent to an arm that is to stand, since it was moved away.
+        """Return whether to send nothing, since the arm should stand but was moved away.
 
-        Whoever moved it must not see it jump back when its program runs again, nor when joint
-        states are lost: the last one counts.
+        Whoever moved it must not see it jump back when the arm's program runs again, nor when joint
+        states are lost: then the last one counts.
         """
         return self._halted and not self._settings.anchor_gain and self._astray()
 
     def is_blind(self, now: float, mode: Mode) -> bool:
-        """Whether zero velocity is to be commanded to a stopped arm that is not seen to stand.
+        """Return whether to command zero velocity although the stopped arm is not seen to stand.
 
-        Where velocities are commanded this takes no position, so that it helps without joint
-        states too.
+        Commanding velocities needs no position, so this helps without joint states too.
         """
         stopped = mode in (Mode.STOPPING, Mode.STOPPED)
         blind = stopped and self._settings.anchor_gain > 0.0 and not self._inbox.at_rest(now)
@@ -120,9 +120,9 @@ class Standing:
     # ---------------------------------------------------------------- words
 
     def alarm(self, now: float, mode: Mode) -> str:
-        """What a person has to know of an arm that is to stand and is not measured to; '': nothing.
+        """Return what a person must know if the arm should stand but is not measured to, else ''.
 
-        That the emergency stop is to be pressed is added once braking has had its time.
+        The request to press the emergency stop is added after braking has had enough time.
         """
         seen, since = self._seen(now), self._restless_since
         if since is None or not seen:
@@ -132,18 +132,19 @@ class Standing:
             why = 'it is not where it was commanded to be'
         sent = not why and (self._outbox.position is not None or self.is_blind(now, mode))
         if mode == Mode.WAITING and not (sent or moves):
-            # That joint states are waited for is said already.
+            # The supervisor's text already says that it waits for joint states.
             return ''
         if not (sent or why):
             why = self._implausible() or 'where it is is not known'
         text = f'commanded to stand, {seen}' if sent else f'nothing is commanded ({why}), {seen}'
         if (mode == Mode.WAITING and not sent) or now - since < self._settings.alarm_time_s:
-            # Before it has begun somebody else may move it, by hand or from the robot's own panel.
+            # Before the supervisor has begun, a person may move the arm by hand or from the robot's
+            # own panel.
             return text
         return f'{text}: {PRESS}' + ('' if moves else ' if it moves')
 
     def answer(self, now: float) -> tuple[bool, str]:
-        """Say what is being done about an arm that was just told to stop, and whether it stands."""
+        """Return whether a stop that was just requested is carried out, and words on it."""
         outbox, seen = self._outbox, self._seen(now)
         if not (seen or outbox.velocity.any()):
             if self._inbox.at_rest(now):
@@ -161,17 +162,20 @@ class Standing:
         return True, f'{told}; safety_status says STOPPED when it is measured at rest'
 
     def restless(self, now: float) -> str:
-        """Say why the arm may not be left alone, '' if it may: what was commanded must stand."""
+        """Return why the arm may not be left without commands, '' if it may.
+
+        What was commanded must have come to rest.
+        """
         if self._settings.dry_run or self._inbox.at_rest(now) and not self._outbox.velocity.any():
             return ''
         if self._outbox.position is None and not self._inbox.moves(now):
-            # It was commanded nothing, and is not seen to move.
+            # Nothing was commanded, and the arm is not seen to move.
             return ''
         stands = f'has not stood for {self._settings.still_time_s} s yet'
         return self._seen(now) or stands
 
     def _seen(self, now: float) -> str:
-        """How the arm is seen not to stand, '' if it is not seen to move."""
+        """Return how the arm is seen not to stand, '' if it is not seen to move."""
         if not self._inbox.is_fresh(now):
             age_s = self._inbox.state_age_s(now)
             age = 'there is no joint state'

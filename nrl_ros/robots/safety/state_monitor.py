@@ -1,4 +1,4 @@
-"""Why an arm's joint states cannot be used: the likeliest cause first, with what mends it."""
+"""Explains why an arm's joint states cannot be used, with the likeliest cause and its remedy."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ import math
 from collections import deque
 from collections.abc import Sequence
 
-# What came longer ago says nothing about now [s].
+# Older arrivals say nothing about the present [s].
 _RECENT_S = 3.0
-# Arrivals that a rate is counted from.
+# Number of arrivals that a rate is computed from.
 _ARRIVALS = 64
 _LEAST_ARRIVALS = 3
-# States that come less often than this share of their time limit allows are too slow for it.
+# Mean intervals between states above this share of their time limit are too long.
 _SLOW_SHARE = 0.5
-# Further beyond a limit than an arm gets by its own motion.
+# An arm never gets this far beyond a limit by its own motion.
 _FAR_RAD = 0.5
 
 
 class StateMonitor:
-    """Remembers what became of the newest joint states.
+    """Remembers what happened to the newest joint states.
 
     Args:
-        topic: where joint states come from; empty: not said.
+        topic: where joint states come from; empty: not known.
         timeout_s: of joint states (watchdog.state_timeout_s) [s].
-        skew_s: that a stamp may be off (watchdog.state_skew_s) [s].
+        skew_s: largest error of a stamp (watchdog.state_skew_s) [s].
         joints: names of the arm's joints.
     """
 
@@ -44,19 +44,19 @@ class StateMonitor:
         self._arrivals.append(now)
 
     def refuse(self, now: float, problem: str) -> None:
-        """Note one that cannot be used, and why."""
+        """Note a joint state that cannot be used, and why."""
         self._refused = now, problem
 
     def refuse_stamp(self, now: float, age_s: float) -> None:
-        """Note one whose stamp is so old, or with a minus so far in the future [s]."""
+        """Note a joint state whose stamp is this old, or in the future if negative [s]."""
         self._skew = now, age_s
 
     def pass_over(self, now: float, names: Sequence[str]) -> None:
-        """Note a message that names none of the arm's joints, as a gripper's."""
+        """Note a message without any of the arm's joints, such as a gripper's."""
         self._strangers = now, list(names)
 
     def slow(self, now: float) -> str:
-        """Say at which rate joint states come, if that is too low; '' if it is not."""
+        """Return at which rate joint states come if it is too low, '' if it is not."""
         recent = [moment for moment in self._arrivals if now - moment <= _RECENT_S]
         if len(recent) < _LEAST_ARRIVALS:
             return ''
@@ -71,11 +71,11 @@ class StateMonitor:
         )
 
     def why_late(self, now: float, age_s: float) -> str:
-        """Say why there is no joint state that is young enough.
+        """Return why there is no joint state that is young enough.
 
         Args:
             now: [s].
-            age_s: of the newest one that could be used; infinite: there has been none [s].
+            age_s: age of the newest usable one; infinite: there was none [s].
         """
         text = f'joint state is {age_s:.3f} s old' if math.isfinite(age_s) else 'no joint state'
         arrived_s = now - self._arrivals[-1] if self._arrivals else math.inf
@@ -115,7 +115,7 @@ class StateMonitor:
 
 
 def unit_question(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
-    """Ask for the unit where all positions would be within limits in another one; '' if not.
+    """Return a question for the unit if all positions would fit the limits in another one, else ''.
 
     Args:
         values: positions of joints that turn, some far beyond their limits [rad].

@@ -1,4 +1,4 @@
-"""The state machine between whoever commands an arm and the arm."""
+"""The state machine between the commander of an arm and the arm."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _RUNNING = (Mode.FOLLOWING, Mode.HOLDING)
 class Supervisor:
     """Decides at every tick what one arm is commanded: to follow, to hold, or to stop.
 
-    No value that is passed in raises an error: what cannot be used is refused, counted, or a
-    stop. A stop is latched whatever comes; ``clear`` ends it. All times are of one steady clock,
-    and all calls come from one thread, in the order of their times.
+    No value that is passed in raises an error: unusable input is refused, counted, or a stop. A
+    stop is latched whatever comes; only ``clear`` ends it. All times are of one steady clock, and
+    all calls come from one thread, in the order of their times.
 
     Args:
-        settings: see SupervisorSettings.
-        motion_filter: of this one arm; nobody else moves it.
-        hard_limits: where the arm may be measured and how fast, if they are wider than those of
-            the filter. None: the limits of the filter.
+        settings: the watchdog and the arm's connection.
+        motion_filter: of this one arm; nothing else moves it.
+        hard_limits: limits for measured positions and speeds, if they are wider than those of the
+            filter. None: the limits of the filter.
 
     Raises:
         ConfigError: a filter of several arms, other joints, or times shorter than a period.
@@ -78,7 +78,7 @@ class Supervisor:
         self._response = Response(settings, limits, period)
         self._standing = Standing(settings, self._inbox, self._outbox)
         self._mode, self._cause, self._text = Mode.WAITING, Cause(0), ''
-        # Whether it was commanded anything but to stand, since it began.
+        # Whether the arm was commanded anything but to stand since the supervisor began.
         self._moved = False
         self._steady_since: float | None = None
         self._now = -math.inf
@@ -87,17 +87,17 @@ class Supervisor:
 
     @property
     def mode(self) -> Mode:
-        """What it does."""
+        """The present mode."""
         return self._mode
 
     @property
     def measured(self) -> Array | None:
-        """Where the arm was measured last [J] [rad], None before the first good joint state."""
+        """The arm's last measured position [J] [rad], None before the first good joint state."""
         state = self._inbox.state
         return None if state is None else state.position
 
     def on_state(self, now: float, position: Any, velocity: Any, age_s: float) -> None:
-        """A joint state came.
+        """Take a joint state; a bad one stops an arm that runs.
 
         Args:
             now: [s].
@@ -109,7 +109,7 @@ class Supervisor:
             return
         moving = self._mode in _RUNNING
         problem = self._inbox.put_state(now, position, velocity, age_s, moving=moving)
-        # Before the arm is commanded anything, a driver may say what it wants.
+        # Before the first command to the arm, bad joint states are no reason for a stop.
         if self._mode in _RUNNING:
             if problem:
                 self._latch(Cause.BAD_STATE, problem)
@@ -117,7 +117,7 @@ class Supervisor:
                 self._latch(Cause.OUT_OF_LIMITS, beyond)
 
     def on_unusable_state(self, now: float, problem: str) -> None:
-        """A message of joint states came that cannot be read: it is missing.
+        """Take note of a message of joint states that cannot be read: that state is missing.
 
         Args:
             now: [s].
@@ -127,17 +127,17 @@ class Supervisor:
             self._inbox.monitor.refuse(now, problem)
 
     def on_foreign_state(self, now: float, names: Sequence[str]) -> None:
-        """A message came that names none of the arm's joints, as a gripper's driver sends."""
+        """Take note of a message without any of the arm's joints, such as a gripper's."""
         if self._clock(now):
             self._inbox.monitor.pass_over(now, names)
 
     def on_command(self, now: float, wanted_velocity: Any, sequence: int) -> bool:
-        """A command came.
+        """Take a command.
 
         Args:
             now: [s].
             wanted_velocity: [J] [rad/s].
-            sequence: must rise; see on_commander.
+            sequence: must rise; on_commander allows any number next.
 
         Returns:
             Whether it is the newest command now, and was not refused.
@@ -149,23 +149,23 @@ class Supervisor:
         return kept
 
     def on_commander(self, now: float) -> None:
-        """Whoever commands is another one or started anew, and counts from anywhere."""
+        """Accept any sequence number next: the commander is another one or has restarted."""
         if self._clock(now):
             self._inbox.forget_sequence()
 
     def on_heartbeat(self, now: float) -> None:
-        """A heartbeat came."""
+        """Take a heartbeat."""
         if self._clock(now):
             self._inbox.put_heartbeat(now)
 
     def on_permission(self, now: float, name: str, granted: bool, why: str = '') -> None:
-        """A permission was granted or withdrawn, such as 'robot program running'.
+        """Take a permission that was granted or withdrawn, such as 'robot program running'.
 
         Args:
             now: [s].
             name: of the permission.
-            granted: whether the arm may move, as far as this one is concerned.
-            why: it was withdrawn, in words that need no name besides; '': the name tells.
+            granted: whether this permission lets the arm move.
+            why: why it was withdrawn, as a complete text; '': the name tells it.
         """
         if self._clock(now) or not granted:
             self._inbox.put_permission(name, granted, why)
@@ -173,12 +173,12 @@ class Supervisor:
             self._latch(Cause.NOT_PERMITTED, why or f'no permission of {name}')
 
     def stop(self, now: float, cause: Cause, text: str) -> None:
-        """Stop and stay so, in whatever mode; the brake begins with the next tick."""
+        """Stop in any mode, and stay stopped; the brake begins with the next tick."""
         self._clock(now)
         self._latch(cause or Cause.CONTRACT, text)
 
     def standstill(self, now: float) -> tuple[bool, str]:
-        """Say what is being done about an arm that was just told to stop.
+        """Return what is done about an arm that was just told to stop.
 
         Returns:
             Whether it stands or is commanded to, and that in words.
@@ -186,11 +186,11 @@ class Supervisor:
         return self._standing.answer(now)
 
     def restless(self, now: float) -> str:
-        """Say why a stopped arm may not be left without commands, '' if it may."""
+        """Return why a stopped arm may not be left without commands, '' if it may."""
         return self._standing.restless(now)
 
     def clear(self, now: float) -> str:
-        """End a stop: begin softly from where the arm is measured, and hold for a new command.
+        """End a stop: begin softly at the measured position, and hold until a new command.
 
         Returns:
             '' if that was done, else why not.
@@ -207,14 +207,14 @@ class Supervisor:
         return '; '.join(self._obstacles(now)) or stands
 
     def tick(self, now: float) -> Verdict:
-        """What to command from now on for one period; to be called once in each."""
+        """Return what to command for one period; call it once in each period."""
         self.counters['ticks'] += 1
         limited, followed = 0, None
         timely = self._clock(now)
         gap = 0.0 if self._ticked is None else now - self._ticked
         self._ticked = now if timely else None
         if self._mode == Mode.WAITING:
-            # The first of all commands is where the arm is: a tick that moves nothing.
+            # The first command is the arm's own position: a tick that moves nothing.
             self._text = self._settle(now, gap) or self._begin(now)
         elif self._mode in _RUNNING:
             self._watch(now, gap)
@@ -253,7 +253,7 @@ class Supervisor:
         )
 
     def _clock(self, now: float) -> bool:
-        """Take over the time; one that does not run forwards is a stop."""
+        """Take over the time; a time that is not finite or runs back stops the arm."""
         if not math.isfinite(now):
             self._latch(Cause.OVERRUN, f'the time is {now}')
             return False
@@ -266,7 +266,7 @@ class Supervisor:
         return False
 
     def _latch(self, cause: Cause, text: str) -> None:
-        """Stop, or add to what stopped; no cause is said twice."""
+        """Stop, or add a cause to a stop; each cause is reported once."""
         new = [kind for kind in Cause if kind & cause & ~self._cause]
         if not new:
             return
@@ -274,11 +274,11 @@ class Supervisor:
             self.counters[f'stop_{kind.name}'.lower()] += 1
         self._text = f'{self._text}; {text}' if self._cause else text
         self._cause |= cause
-        # The next tick that finds it at rest says STOPPED.
+        # The next tick that finds the arm at rest sets STOPPED.
         self._mode = Mode.STOPPING
 
     def _settle(self, now: float, gap: float) -> str:
-        """What is waited for until programs that are starting have come to rest; '': nothing."""
+        """Return what is waited for until starting programs have settled, '' if nothing."""
         settings = self._settings
         late = self._inbox.missing(now).get(Cause.STALE_STATE, '')
         if late or gap > settings.max_tick_gap_s or self._steady_since is None:
@@ -292,10 +292,11 @@ class Supervisor:
         )
 
     def _obstacles(self, now: float) -> list[str]:
-        """What forbids to begin."""
+        """Return what forbids to begin."""
         state, reasons = self._inbox.state, list(self._inbox.missing(now).values())
         if beyond := self._inbox.outside():
-            # Before a permission that will come: nobody but a person mends this.
+            # It comes first, since only a person can mend it, while a permission will come by
+            # itself.
             reasons.insert(0, beyond)
         if state is None or reasons:
             return reasons
@@ -307,7 +308,7 @@ class Supervisor:
         return reasons
 
     def _begin(self, now: float) -> str:
-        """Start softly where the arm is measured, or say why not."""
+        """Start softly at the measured position, or return why not."""
         state, reasons = self._inbox.state, self._obstacles(now)
         if state is None or reasons:
             return '; '.join(reasons)
@@ -320,21 +321,22 @@ class Supervisor:
         self._response.begin(state.position)
         self._mode, self._cause = Mode.HOLDING, Cause(0)
         self._text, self._astray_since, self._moved = '', None, False
-        # What was said to an arm that was not to move is not followed now.
+        # A command that came while the arm must not move is not followed now.
         self._inbox.command = None
         return ''
 
     def _watch(self, now: float, gap: float) -> None:
-        """Everything that has to be so while the arm may move."""
+        """Check everything that must hold while the arm may move."""
         missing, text = self._inbox.missing(now), ''
         if gap > self._settings.max_tick_gap_s:
             text = f'{gap:.3f} s between two ticks'
         if not self._moved and missing.keys() <= {Cause.STALE_STATE} and (missing or text):
-            # Programs that are just starting hold each other up, and nothing has moved yet.
+            # Programs that are just starting delay each other, and nothing has moved yet: wait, do
+            # not stop.
             self._mode, self._text = Mode.WAITING, '; '.join([*missing.values(), text]).strip('; ')
             self.counters['begun_anew'] += 1
             self._steady_since = None
-            # Who moves it by hand meanwhile must not see it jump back.
+            # A person who moves the arm by hand meanwhile must not see it jump back.
             self._outbox.release()
             return
         if text:
@@ -344,7 +346,8 @@ class Supervisor:
         state, commanded = self._inbox.state, self._outbox.position
         if state is None or commanded is None:
             return
-        # Said instead of the tracking error, which it makes as well.
+        # This text replaces that of the tracking error, which an arm that does not move makes as
+        # well.
         if not self._settings.dry_run and (still := self._response.problem(now, state.position)):
             self._latch(Cause.TRACKING_ERROR, still)
         away = np.abs(state.position - commanded)
@@ -359,7 +362,7 @@ class Supervisor:
             self._latch(Cause.TRACKING_ERROR, f'{said} ({self._limits.joints[worst]})')
 
     def _run(self, now: float) -> tuple[int, Command | None]:
-        """Follow the newest command, or hold; returns what limited it, and what was followed."""
+        """Follow the newest command, or hold; return what limited it, and what was followed."""
         command, state = self._inbox.command, self._inbox.state
         if self._inbox.command_age_s(now) > self._settings.command_timeout_s:
             command = None
@@ -368,7 +371,8 @@ class Supervisor:
         wanted = np.zeros(len(self._outbox.velocity)) if command is None else command.velocity
         try:
             if self._settings.dry_run and state is not None:
-                # Nothing moves: without this the reference would leave the arm behind.
+                # In a dry run nothing moves, so without this the reference would move away from the
+                # arm.
                 self._filter.resume(state.position[None], self._outbox.velocity[None])
                 self._outbox.position = self._filter.position[0]
                 self._outbox.velocity = self._filter.velocity[0]
@@ -378,7 +382,7 @@ class Supervisor:
             problem = self._outbox.take(motion)
             self._moved |= bool(self._outbox.velocity.any())
             self._response.commanded(self._outbox.velocity)
-        except Exception as error:  # whatever a guard may raise: the arm has to be stopped
+        except Exception as error:  # whatever a guard raises, the arm has to be stopped
             problem = repr(error)
         if problem:
             self._latch(Cause.CONTRACT, f'motion filter: {problem}')

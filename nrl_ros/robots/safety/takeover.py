@@ -1,4 +1,4 @@
-"""What an arm is commanded whose safety node has died, until another safety node is there."""
+"""Commands for an arm whose safety node has died, until another safety node is there."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ DIED = 'the safety node has died'
 
 
 class LastWord(NamedTuple):
-    """What a safety node said of itself last.
+    """What a safety node reported of itself last.
 
     Attributes:
         joints: that it commanded, in order.
-        commanded: whether it commanded them anything: it does so only to a controller that it has
-            asked for its joints and its interface.
-        dry_run: it sent nothing of what it said.
+        commanded: whether it commanded them at all: it does so only if its controller has named its
+            joints and its interface.
+        dry_run: True if it sent no commands.
     """
 
     joints: tuple[str, ...]
@@ -30,10 +30,10 @@ class LastWord(NamedTuple):
 
 
 def unknown(last: LastWord | None, joints: Sequence[str]) -> str:
-    """Say why nothing may be sent in place of a safety node, '' if it may.
+    """Return why nothing may be sent in place of a safety node, '' if something may.
 
     Args:
-        last: what it said last, None if nothing was heard.
+        last: what it reported last, None if nothing was heard.
         joints: of the robot description, in order.
     """
     if last is None:
@@ -48,14 +48,15 @@ def unknown(last: LastWord | None, joints: Sequence[str]) -> str:
 
 
 class Takeover:
-    """A supervisor that is stopped from the start, on behalf of a safety node that has died.
+    """A supervisor that is stopped from the start, in place of a safety node that has died.
 
-    It commands what every stopped supervisor does, which ``Standing`` decides: zero velocities, or
-    where positions are commanded the measured one, to an arm that moves. It never begins a motion.
+    It commands what every stopped supervisor does, which ``Standing`` decides: to an arm that
+    moves, zero velocities or, if positions are commanded, the measured position. It never begins a
+    motion.
 
     Args:
-        settings: of the supervisor of the safety node; its ``controller`` is taken for granted,
-            since ``unknown`` has said that it may be.
+        settings: of the safety node's supervisor; its ``controller`` counts as permitted, since
+            ``unknown`` has checked that.
         limits: of the arm, in force.
         hard: of the machine.
         period_s: between two commands [s].
@@ -73,12 +74,12 @@ class Takeover:
         self._supervisor.stop(now, Cause.EMERGENCY_STOP, DIED)
 
     def on_state(self, now: float, position: Any, velocity: Any, age_s: float) -> None:
-        """Take a joint state, see ``Supervisor.on_state``."""
+        """Take a joint state, as ``Supervisor.on_state`` does."""
         self._supervisor.on_state(now, position, velocity, age_s)
 
     @property
     def measured(self) -> Any:
-        """Where the arm was measured last [J] [rad], None before the first good joint state."""
+        """The arm's last measured position [J] [rad], None before the first good joint state."""
         return self._supervisor.measured
 
     def tick(self, now: float) -> Verdict:
