@@ -1,1 +1,1 @@
-"""Environments for nrl_ros, found by name: Gymnasium, some tasks as arrays, a scripted one."""
+"""Simulated environments for nrl_ros, found by name: Gymnasium, array tasks, a scripted one."""

@@ -1,8 +1,8 @@
 """Acrobot, a two-link pendulum with a motor in the middle joint, for many instances at once.
 
-As Gymnasium's ``Acrobot-v1`` (``gymnasium/envs/classic_control/acrobot.py``), which has no array
-form: number by number what the bridge 'gymnasium' gives for it, resets included, in a fraction of
-the time. To that end the terms are rounded in Gymnasium's order; nothing is simplified.
+It equals Gymnasium's ``Acrobot-v1`` (``gymnasium/envs/classic_control/acrobot.py``), which has no
+array form: it gives the same numbers as the bridge 'gymnasium', resets included, in a fraction of
+the time. Therefore the terms are rounded in Gymnasium's order, and nothing is simplified.
 
 The links hang down and are driven by a torque of -1, 0 or 1 until the tip is one link length above
 the upper joint. Each step costs 1, the last one nothing.
@@ -28,9 +28,10 @@ _RESET = 0.1
 _FASTEST = np.array([[4.0 * np.pi], [9.0 * np.pi]])
 _SLOWEST = -_FASTEST
 _HIGH = (1.0, 1.0, 1.0, 1.0, *np.float32(_FASTEST[:, 0]).tolist())
-# Weights of the lower link and of both about the upper joint: masses and lengths 1, g 9.8.
+# Moments of gravity of the lower link and of both links about the upper joint: masses and lengths
+# 1, g 9.8.
 _WEIGHTS = np.array([[0.5 * 9.8], [1.5 * 9.8]])
-# numpy takes an array without dimensions in half the time of a number.
+# Constants are arrays without dimensions: numpy takes those in half the time of a Python number.
 _QUARTER, _HALF, _ONE, _TWO, _MORE = (np.array(value) for value in (0.25, 0.5, 1.0, 2.0, 1.25))
 _BELOW = np.array(-1.0)
 _RIGHT, _STRAIGHT, _CIRCLE = (np.array(value) for value in (np.pi / 2.0, np.pi, 2.0 * np.pi))
@@ -46,7 +47,7 @@ class AcrobotOptions(Options):
 
 
 class _Stage:
-    """One stage of the integration: a state and, in the rows after it, what it changes by.
+    """One stage of the integration: a state, and in the rows after it the rate of its change.
 
     The velocities are part of both, so that nothing is copied.
     """
@@ -59,9 +60,9 @@ class _Stage:
 
 
 class _Dynamics:
-    """Equations of motion of B instances and one step of RK4 (Sutton and Barto's book).
+    """Equations of motion of B instances, and one step of RK4 (from Sutton and Barto's book).
 
-    At these sizes the time goes into calls: views and constants are made once.
+    At these sizes the overhead of calls dominates, so views and constants are made only once.
     """
 
     def __init__(self, instances: int) -> None:
@@ -73,7 +74,7 @@ class _Dynamics:
         self._sum, self._part = np.zeros((2, 4, instances))
 
     def advance(self, torque: Float64) -> None:
-        """The state ``now`` one period later, neither wrapped nor bounded."""
+        """Advance the state ``now`` by one period, without wrapping or bounding it."""
         one, two, three, four = self._stages
         total, part = self._sum, self._part
         self._accelerate(one, torque)
@@ -90,7 +91,7 @@ class _Dynamics:
         np.add(one.state, total, one.state)
 
     def _accelerate(self, stage: _Stage, torque: Float64) -> None:
-        """Gymnasium's terms in its order; masses and lengths, powers of two, are left out."""
+        """Compute Gymnasium's terms in its order; factors that are powers of two are left out."""
         theta1, theta2, dtheta1, dtheta2, ddtheta1, ddtheta2 = stage.rows
         cosine, sine, d1, d2, phi1, cross, top, below = self._room
         phi2, weight, outward1, outward2 = self._pairs
@@ -111,7 +112,8 @@ class _Dynamics:
         np.add(d2, _ONE, d2)
         np.multiply(dtheta2, dtheta1, cross)
         np.multiply(cross, sine, cross)
-        # Not a product: a scalar's ** 2 is the C library's pow, now and then another last bit.
+        # float_power and not a product: Gymnasium's scalar ** 2 is pow of the C library, whose last
+        # bit sometimes differs.
         np.float_power(stage.velocities, _TWO, centrifugal)
         np.multiply(sine, _HALF, sine)
         np.multiply(centrifugal, sine, centrifugal)
@@ -122,7 +124,7 @@ class _Dynamics:
 
 
 def _solve(torque: Float64, terms: Rows, room: Rows, result: Rows) -> None:
-    """The accelerations of both joints from the terms of their equations."""
+    """Compute the accelerations of both joints from the terms of their equations."""
     d1, d2, phi1, phi2, outward1 = terms
     top, below = room
     ddtheta1, ddtheta2 = result
@@ -142,7 +144,7 @@ def _solve(torque: Float64, terms: Rows, room: Rows, result: Rows) -> None:
 
 
 class AcrobotBridge:
-    """B pendulums; see the module.
+    """B instances of Acrobot, equal to Gymnasium's number by number.
 
     Args:
         instances: B.
@@ -167,8 +169,9 @@ class AcrobotBridge:
         self.reset(0)
 
     def reset(self, seed: int) -> Float32:
-        """See Environment."""
-        # One generator each, seeded as the bridge 'gymnasium' seeds its environments.
+        """Start all instances anew; return their first observations [B, 6]."""
+        # Each instance has its own generator, seeded as the bridge 'gymnasium' seeds its
+        # environments.
         seeds = np.random.SeedSequence(seed).generate_state(self.spec.instances)
         self._random = [np.random.default_rng(int(number)) for number in seeds]
         self._over[:] = False
@@ -177,7 +180,7 @@ class AcrobotBridge:
         return observation
 
     def _start(self, index: NDArray[np.intp], observation: Float32) -> None:
-        """New episodes; Gymnasium draws their states, and sees them, in single precision."""
+        """Start new episodes; Gymnasium draws and shows their first states in single precision."""
         drawn = [self._random[i].uniform(-_RESET, _RESET, 4) for i in index]
         state = np.array(drawn, np.float32)
         self._now.state[:, index] = state.T
@@ -187,7 +190,7 @@ class AcrobotBridge:
         observation[index, 4:] = state[:, 2:]
 
     def step(self, action: Int32 | Float32) -> StepResult:
-        """See Environment."""
+        """Apply one torque to each instance; an instance whose episode ended is reset instead."""
         np.subtract(action[:, 0], _ONE, self._torque)
         self._dynamics.advance(self._torque)
         self._confine()
@@ -206,7 +209,7 @@ class AcrobotBridge:
         return StepResult(observation, reward, terminated, truncated, never)
 
     def _confine(self) -> None:
-        """Wrap angles to -pi..pi, a turn at a time as Gymnasium does, and bound velocities."""
+        """Wrap angles to -pi..pi, one turn at a time as Gymnasium does, and bound velocities."""
         angles, velocities, outside = self._now.angles, self._now.velocities, self._outside
         while np.count_nonzero(np.greater(np.abs(angles, self._far), _STRAIGHT, outside)):
             np.copysign(_CIRCLE, angles, self._far)
@@ -215,7 +218,7 @@ class AcrobotBridge:
         np.minimum(velocities, _FASTEST, out=velocities)
 
     def _high_enough(self) -> Bool:
-        """Whether the tip is up; also the sines and cosines that are seen."""
+        """Return whether the tip is high enough, and compute the observed sines and cosines."""
         theta1, theta2, *_ = self._now.rows
         np.cos(self._now.angles, self._seen[0:4:2])
         np.sin(self._now.angles, self._seen[1:4:2])
@@ -226,16 +229,16 @@ class AcrobotBridge:
 
     def _observe(self) -> Float32:
         self._seen[4:] = self._now.velocities
-        # A new array each time, row by row.
+        # Each call returns a new array in C order.
         observation: Float32 = self._seen.T.astype(np.float32, order='C')
         return observation
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
     def snapshot(self) -> dict[str, Any]:
-        """See Snapshottable."""
-        # The key says whose state it is: others have one of this size.
+        """Return everything that decides the future, as plain data and copied arrays."""
+        # The key names the environment, since others have a state of the same size.
         return {
             'acrobot': self._now.state.copy(),
             'steps': self._steps.copy(),
@@ -244,7 +247,11 @@ class AcrobotBridge:
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """See Snapshottable."""
+        """Continue from a snapshot.
+
+        Raises:
+            CheckpointError: it is not one of as many instances of acrobot.
+        """
         same = snapshot.keys() == {'acrobot', 'steps', 'over', 'random'}
         if not same or len(snapshot['random']) != self.spec.instances:
             raise CheckpointError(
@@ -258,5 +265,5 @@ class AcrobotBridge:
 
 
 def make(instances: int, options: dict[str, Any]) -> Environment:
-    """The registry's way to an AcrobotBridge."""
+    """Make an AcrobotBridge, as the registry asks for it."""
     return AcrobotBridge(instances, parse(AcrobotOptions, options, 'acrobot'))

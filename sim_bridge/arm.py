@@ -1,9 +1,8 @@
 """Many simulated arms that reach, in one array: the vectorised version of a real arm's task.
 
-Each control period passes the same limits as on hardware (``nrl_ros.robots.safety.motion``); then
-the motors follow. With ``simulation.physics: servo`` joints follow their velocity commands, as
-those of an industrial arm do, for all arms at once; with ``mujoco`` MuJoCo steps the dynamics of
-each.
+Each control period passes the same limits as on hardware (``nrl_ros.robots.safety.motion``), then
+the motors follow. With ``simulation.physics: servo`` all joints follow their velocity commands at
+once, as those of an industrial arm do; with ``mujoco`` MuJoCo steps the dynamics of each arm.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _HALVINGS = 5
 
 
 class ArmBridge:
-    """B arms; see the module.
+    """B simulated arms with the limits and the task of a real one.
 
     Args:
         instances: B.
@@ -61,7 +60,7 @@ class ArmBridge:
         self._place(np.ones(instances, np.bool_))
 
     def reset(self, seed: int) -> Float32:
-        """See Environment."""
+        """Start all arms anew; return their first observations [B, O]."""
         self._random = np.random.default_rng([seed, 1])
         self.episodes.seed(seed)
         self._episode[:] = 0
@@ -72,7 +71,7 @@ class ArmBridge:
         return self.episodes.observe(self.plant.position, self.plant.velocity, tool)
 
     def _place(self, which: Array) -> None:
-        """Put arms at home, as far from it as is allowed."""
+        """Put arms at home, or at a random place around it that is allowed."""
         spread, limits = self._options.episode.start_spread_rad, self.robot.limits
         start = np.tile(self.robot.home, (self.spec.instances, 1))
         if spread:
@@ -84,7 +83,10 @@ class ArmBridge:
         self._filter.start(start, which)
 
     def _within(self, start: Array, guard: Guard) -> Array:
-        """Starts of which those that are not allowed are half as far from home, which is."""
+        """Return start positions [n, J]; those outside of the guard are moved towards home.
+
+        Each round moves them halfway, five times at most; after that they start at home itself.
+        """
         for _ in range(_HALVINGS):
             outside = guard.violation(start) > 0.0
             if not outside.any():
@@ -94,7 +96,7 @@ class ArmBridge:
         return start
 
     def step(self, action: Int32 | Float32) -> StepResult:
-        """See Environment."""
+        """Apply one action per arm; an arm whose episode ended begins another one instead."""
         started = self.episodes.ended.copy()
         wanted = self.episodes.task.wanted_velocity(action)
         wanted[started] = 0.0
@@ -115,14 +117,14 @@ class ArmBridge:
         return np.zeros_like(started)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
     def pose(self) -> dict[str, Array]:
-        """See Depictable: positions of the joints [B, J, rad] and targets [B, 3, m]."""
+        """Return the positions of the joints [B, J, rad] and the targets [B, 3, m]."""
         return {'position': self.plant.position.copy(), 'target': self.episodes.target.copy()}
 
     def draw(self, before: Rollout, after: Rollout, folder: str) -> Drawn:
-        """See Depictable: ``reaching.png`` and ``reaching.gif``."""
+        """Write ``reaching.png`` and ``reaching.gif`` of both rollouts into a folder."""
         files = Path(folder) / 'reaching.png', Path(folder) / 'reaching.gif'
         untrained, trained = (
             reaches_of(
@@ -137,7 +139,7 @@ class ArmBridge:
         return Drawn('the arm reaching', tuple(map(str, files)))
 
     def snapshot(self) -> dict[str, Any]:
-        """See Snapshottable."""
+        """Return everything that decides the future, as plain data and copied arrays."""
         return {
             'episodes': self.episodes.snapshot(),
             'plant': self.plant.snapshot(),
@@ -147,7 +149,11 @@ class ArmBridge:
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """See Snapshottable."""
+        """Continue from a snapshot.
+
+        Raises:
+            CheckpointError: it is not one of as many arms of this kind.
+        """
         if snapshot.keys() != {'episodes', 'plant', 'reference', 'random', 'episode'}:
             raise CheckpointError('the snapshot is not one of this arm environment')
         self.episodes.restore(snapshot['episodes'])
@@ -159,5 +165,5 @@ class ArmBridge:
 
 
 def make(instances: int, options: dict[str, Any]) -> Environment:
-    """The registry's way to an ArmBridge."""
+    """Make an ArmBridge, as the registry asks for it."""
     return ArmBridge(instances, parse(ReachSettings, options, 'arm'))

@@ -1,8 +1,8 @@
-"""The driver of a simulated arm: stands where the hardware and ros2_control stand, on their topics.
+"""Driver node of a simulated arm, in place of hardware and ros2_control, on their topics.
 
-What an arm's node sees of this and of a real driver is the same: joint states at a fixed rate, and
-controllers that take velocities, positions or trajectories. Time is real, or simulated at the pace
-of real time and told on ``/clock``.
+An arm's node sees the same as from a real driver: joint states at a fixed rate, and controllers
+that take velocities, positions or trajectories. Time is real, or simulated at the pace of real time
+and published on ``/clock``.
 """
 
 from __future__ import annotations
@@ -44,21 +44,21 @@ from nrl_ros.settings.arm_driver import ArmDriverNodeSettings
 NAME = 'arm_driver'
 _MARKERS_S = 0.1
 _DIAGNOSTICS_S = 1.0
-# Longest stay after it was told to end, while somebody still commands it.
+# The driver stays at most this long after it was told to end, while somebody still commands it [s].
 _LEAVES_LAST_S = 1.2
 _PERMISSIONS_S = 0.1
-# Periods that the machine was too busy for are made up for, unless they are more than this [s].
+# Periods that were missed because the machine was busy are made up for, up to this much time [s].
 _MADE_UP_S = 0.1
 _SECOND_NS = 1_000_000_000
-# Clocks that are read within so long are read at one moment; how often that is tried.
+# Clocks that are read within _AT_ONCE_NS count as read at one moment; there are _READINGS tries.
 _AT_ONCE_NS, _READINGS = 200_000, 5
 
 
 class ArmDriver(NrlNode[ArmDriverNodeSettings]):
-    """One arm behind the topics that its settings name.
+    """One simulated arm behind the topics that its settings name.
 
     A command of the wrong length, or with a number that is not finite, is refused and counted, and
-    the arm holds where it is.
+    the arm holds its position.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -68,7 +68,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     # ----------------------------------------------------------- lifecycle
 
     def configure(self) -> None:
-        """Read the model, make plant, controllers and topics."""
+        """Read the model, and make plant, controllers and topics."""
         self._used = settings = described(self.settings)
         if settings.robot:
             self._model = read_arm(read_robot(settings.robot))
@@ -85,7 +85,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         self._timer = self.periodic(self._period_s, self._tick)
 
     def activate(self) -> None:
-        """Hold the arm where it is."""
+        """Hold the arm at its position."""
         self._controllers.hold()
         self._due_ns: int | None = None
         self._periods = 0
@@ -93,7 +93,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     def deactivate(self) -> None:
         """Stay for a moment while somebody commands the arm, as hardware does.
 
-        Nodes that are told to end together would otherwise find no arm to bring to rest.
+        Without this, nodes that are told to end together would find no arm to bring to rest.
         """
         topics = self._used.topics
         commands = [
@@ -104,18 +104,18 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
             for subscription in self.subscriptions:
                 while take(subscription):
                     pass
-            # Each call of the timer says which periods are due.
+            # The timer must be called, since each call computes which periods are due.
             if self._timer.handle.is_timer_ready():
                 call_timer(self._timer.handle)
                 self._tick()
             time.sleep(0.25 * self._period_s)
 
     def cleanup(self) -> None:
-        """Forget the arm."""
+        """Release the arm's model and motors."""
         self._plant = None
 
     def settings_changed(self, settings: ArmDriverNodeSettings) -> None:
-        """Take faults, noise and timeout over."""
+        """Apply changed faults, noise and timeout."""
         if self._plant is not None:
             self._apply(settings)
 
@@ -174,11 +174,11 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         self._make_permissions()
 
     def _make_permissions(self) -> None:
-        """What a robot says besides of whether it may be moved."""
+        """Publish what a robot reports on whether it may be moved."""
         topics = self._used.topics
         running = self.publisher(Bool, topics.running, qos.latched()) if topics.running else None
         scale = topics.speed_scaling
-        # Latched, so that whoever listens matches it.
+        # Latched, so that subscribers with either durability match.
         scaling = self.publisher(Float64, scale, qos.latched()) if scale else None
 
         def publish() -> None:
@@ -195,7 +195,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         return self.publisher(kind, topic, qos.step()) if topic else None
 
     def _commands(self, kind: type, topic: str, take: Callable[[Any], None]) -> None:
-        """A topic whose bad messages stop the arm: who sends them is not to be trusted."""
+        """Subscribe a command topic; a bad message stops the arm: its sender cannot be trusted."""
 
         def guarded(message: Any) -> None:
             try:
@@ -207,19 +207,19 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         self.subscription(kind, topic, qos.step(), guarded)
 
     def _forward(self, interface: str, topic: str, take: Callable[[Any], None]) -> None:
-        """A forward controller."""
+        """Offer a forward controller."""
         self._commands(Float64MultiArray, topic, take)
         kind = ParameterValue(type=ParameterType.PARAMETER_STRING, string_value=interface)
         self._offer(topic, {INTERFACE_NAME: kind})
 
     def _offer(self, topic: str, own: dict[str, ParameterValue]) -> None:
-        """The parameter service of a controller, with joints and what else it has."""
+        """Offer the parameter service of a controller, with its joints and its own parameters."""
         parameters = {JOINTS: _texts(self._model.joints), **own}
 
         def answer(
             request: GetParameters.Request, response: GetParameters.Response
         ) -> GetParameters.Response:
-            # As rclcpp does: of a request with one name that is not declared, nothing is answered.
+            # As in rclcpp, a request with one name that is not declared gets no values at all.
             if parameters.keys() >= set(request.names):
                 response.values = [parameters[name] for name in request.names]
             return response
@@ -245,7 +245,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     # ------------------------------------------------------------- commands
 
     def _now_s(self) -> float:
-        """The arm's own time: whole periods since activation."""
+        """Return the arm's own time: whole periods since activation."""
         return self._periods * self._period_s
 
     def _on_velocity(self, message: Float64MultiArray) -> None:
@@ -272,10 +272,11 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     # --------------------------------------------------------------- motion
 
     def _tick(self) -> None:
-        """Do the periods that are due: one, or some more after the machine was too busy."""
+        """Advance the arm by the periods that are due: one, or more after the machine was busy."""
         period_ns = round(self._period_s * _SECOND_NS)
         steady_ns, until_next_ns, now_ns = self._clocks()
-        # The timer keeps to its grid however late it is called; the next call says where that is.
+        # The timer keeps its grid even if it is called late; the time of its next call shows the
+        # grid.
         late_ns = period_ns - until_next_ns
         due_ns = steady_ns - late_ns
         behind = 1 if self._due_ns is None else round((due_ns - self._due_ns) / period_ns)
@@ -289,10 +290,10 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
             self._publish(self._stamp_ns(now_ns - late_ns - left * period_ns))
 
     def _clocks(self) -> tuple[int, int, int]:
-        """Steady clock, time until the timer's next call, and the node's clock, at one moment [ns].
+        """Read steady clock, time until the timer's next call, and the node's clock at once [ns].
 
-        Where the machine pauses between them they are read again: a period would be stamped later
-        than the next one.
+        If the machine pauses between the readings they are repeated. Otherwise a period could be
+        stamped later than the next one.
         """
         for _ in range(_READINGS):
             steady_ns = self.steady_clock.now().nanoseconds
@@ -314,7 +315,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         self._periods += 1
 
     def _stamp_ns(self, now_ns: int) -> int:
-        """Stamp of a moment: simulated time where that is published."""
+        """Return the stamp of a moment: simulated time if that is published."""
         if self._sim_clock is not None:
             return round(self._periods * self._period_s * _SECOND_NS)
         return now_ns
@@ -365,23 +366,23 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
 
 
 def _texts(values: Sequence[str]) -> ParameterValue:
-    """A parameter of several texts."""
+    """Return a parameter value that holds several texts."""
     return ParameterValue(
         type=ParameterType.PARAMETER_STRING_ARRAY, string_array_value=list(values)
     )
 
 
 def _nanoseconds(moment: Any) -> int:
-    """Of a ``Time`` or a ``Duration``."""
+    """Return a ``Time`` or ``Duration`` in nanoseconds."""
     return int(moment.sec) * _SECOND_NS + int(moment.nanosec)
 
 
 def described(settings: ArmDriverNodeSettings) -> ArmDriverNodeSettings:
-    """Settings with what a robot's description says in their place.
+    """Return the settings with the values of the robot's description filled in.
 
     Raises:
-        ConfigError: the description is wrong, or its model comes from a topic: this node stands for
-            the driver that would publish it.
+        ConfigError: the description is wrong, or its model comes from a topic, which only the
+            driver would publish that this node replaces.
     """
     if not settings.robot:
         return settings
@@ -412,7 +413,7 @@ def described(settings: ArmDriverNodeSettings) -> ArmDriverNodeSettings:
 
 
 def main() -> int:
-    """Run the driver."""
+    """Run the node of the driver, and return its exit code."""
     return run_node(ArmDriver, udp_only=True)
 
 

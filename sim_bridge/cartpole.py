@@ -1,11 +1,11 @@
 """Cart and pole for many instances at once.
 
-As Gymnasium's ``CartPole-v1`` (``gymnasium/envs/classic_control/cartpole.py``): number by number
-what the bridge 'gymnasium' gives for it in its array form, resets included, in a fraction of the
-time. To that end the terms are rounded in Gymnasium's order; nothing is simplified.
+It equals Gymnasium's ``CartPole-v1`` (``gymnasium/envs/classic_control/cartpole.py``): it gives the
+same numbers as the bridge 'gymnasium' in its array form, resets included, in a fraction of the
+time. Therefore the terms are rounded in Gymnasium's order, and nothing is simplified.
 
-A cart is pushed to the left or the right so that the pole on it stays up and the cart on its
-track. Each step pays 1.
+A cart is pushed to the left or the right so that the pole on it stays up and the cart on its track.
+Each step is rewarded with 1.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _PERIOD = 0.02
 _RESET = 0.05
 _TRACK = 2.4
 _LEAN = 12 * 2 * np.pi / 360
-# Twice the ends, as Gymnasium has it: the last observation lies beyond them.
+# The bounds are twice the ends, as in Gymnasium, since the last observation lies beyond the ends.
 _HIGH = (float(np.float32(2 * _TRACK)), np.inf, float(np.float32(2 * _LEAN)), np.inf)
-# Where an episode ends: of the position and the angle, rows 0 and 2 of the state.
+# An episode ends at these values of position and angle, rows 0 and 2 of the state.
 _ENDS = np.array([[_TRACK], [_LEAN]])
 
 
 def _constant(value: float) -> Float64:
-    """An array without dimensions: numpy takes it in half the time of a number."""
+    """Return a number as an array without dimensions, which numpy takes in half the time."""
     return np.array(value)
 
 
@@ -50,7 +50,7 @@ class CartPoleOptions(Options):
 
 
 class CartPoleBridge:
-    """B carts; see the module.
+    """B instances of CartPole, equal to Gymnasium's number by number.
 
     Args:
         instances: B.
@@ -63,13 +63,14 @@ class CartPoleBridge:
         self.spec = EnvSpec(
             instances, 4, ActionSpace.discrete(2), low, _HIGH, _PERIOD, options.max_episode_steps
         )
-        # Position, velocity, angle, its velocity; in the same order what they change by.
+        # Rows: position, velocity, angle, angular velocity. The slope holds their rates in the same
+        # order.
         self._state = np.zeros((4, instances))
         self._slope = np.zeros((4, instances))
         self._room = tuple(np.zeros((5, instances)))
         self._ways = np.zeros((2, instances))
         self._out = np.zeros((2, instances), np.bool_)
-        # At these sizes the time goes into calls: views are made once.
+        # At these sizes the overhead of calls dominates, so views are made only once.
         self._rows = (*self._state, *self._slope)
         self._rates, self._change = self._state[1::2], self._slope[0::2]
         self._judged = self._state[0::2]
@@ -79,7 +80,7 @@ class CartPoleBridge:
         self.reset(0)
 
     def reset(self, seed: int) -> Float32:
-        """See Environment."""
+        """Start all instances anew; return their first observations [B, 4]."""
         self._random = np.random.default_rng(seed)
         self._state[:] = self._random.uniform(-_RESET, _RESET, self._state.shape)
         self._steps[:] = 0
@@ -87,7 +88,7 @@ class CartPoleBridge:
         return self._observe()
 
     def step(self, action: Int32 | Float32) -> StepResult:
-        """See Environment."""
+        """Push each cart; an instance whose episode ended is reset instead."""
         self._advance(action)
         terminated = self._fallen()
         self._steps += 1
@@ -104,7 +105,7 @@ class CartPoleBridge:
         return StepResult(self._observe(), reward, terminated, truncated, never)
 
     def _advance(self, action: Int32 | Float32) -> None:
-        """One step of Euler's method, of all four numbers from the same state."""
+        """Make one step of Euler's method; all four rates come from the same state."""
         _, _, theta, theta_dot, _, xacc, _, thetaacc = self._rows
         cosine, sine, push, below, room = self._room
         np.cos(theta, cosine)
@@ -134,22 +135,22 @@ class CartPoleBridge:
         np.add(self._state, self._slope, self._state)
 
     def _fallen(self) -> Bool:
-        """Whether the pole leans too far or the cart has left its track."""
+        """Return whether the pole leans too far or the cart has left its track."""
         np.greater(np.abs(self._judged, self._ways), _ENDS, self._out)
         fallen: Bool = np.logical_or(self._out[0], self._out[1])
         return fallen
 
     def _observe(self) -> Float32:
-        # A new array each time, row by row.
+        # Each call returns a new array in C order.
         observation: Float32 = self._state.T.astype(np.float32, order='C')
         return observation
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
     def snapshot(self) -> dict[str, Any]:
-        """See Snapshottable."""
-        # The key says whose state it is: others have one of this size.
+        """Return everything that decides the future, as plain data and copied arrays."""
+        # The key names the environment, since others have a state of the same size.
         return {
             'cartpole': self._state.copy(),
             'steps': self._steps.copy(),
@@ -158,7 +159,11 @@ class CartPoleBridge:
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """See Snapshottable."""
+        """Continue from a snapshot.
+
+        Raises:
+            CheckpointError: it is not one of as many instances of cartpole.
+        """
         same = snapshot.keys() == {'cartpole', 'steps', 'over', 'random'}
         if not same or len(snapshot['steps']) != self.spec.instances:
             raise CheckpointError(
@@ -171,5 +176,5 @@ class CartPoleBridge:
 
 
 def make(instances: int, options: dict[str, Any]) -> Environment:
-    """The registry's way to a CartPoleBridge."""
+    """Make a CartPoleBridge, as the registry asks for it."""
     return CartPoleBridge(instances, parse(CartPoleOptions, options, 'cartpole'))

@@ -1,8 +1,8 @@
 """Any Gymnasium environment by its id, for any number of instances.
 
-Environments that Gymnasium steps as one array (those with a vector entry point, CartPole for one)
-are used so; of any other, each instance is an environment of its own, stepped in turn. Time limits
-are counted here, so that a limit can be set for either.
+An environment with an array form in Gymnasium (a vector entry point, as CartPole has) is stepped as
+one array. Otherwise each instance is an environment of its own, stepped in turn. Time limits are
+counted here, so that a limit can be set for both kinds.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from nrl_ros.environments.interfaces import Environment
 from nrl_ros.environments.options import Options, parse
 
 Array = NDArray[Any]
-# One environment for all instances, or one for each.
+# One environment for all instances, or one for each instance.
 Backend = VectorEnv[Any, Any, Any] | list[gymnasium.Env[Any, Any]]
-# What decides the future of Gymnasium's classic environments, beside their random generator.
+# Attributes that decide the future of Gymnasium's classic environments, besides their generator.
 _STATE: dict[str, tuple[str, ...]] = {
     'CartPoleEnv': ('state', 'steps_beyond_terminated'),
     'AcrobotEnv': ('state',),
@@ -100,17 +100,17 @@ class GymnasiumBridge:
         self._steps = [0] * instances
         self._nobody = np.zeros(instances, np.bool_)
         self._nobody.flags.writeable = False
-        # Of the newest step and of the one before: who ended, one way or the other.
+        # Who ended in the newest step and in the one before: (terminated, truncated) each.
         self._ends = self._starting = (self._nobody, self._nobody)
         self._nothing = (np.zeros(instances), np.zeros(instances * len(low), np.float32))
 
     def reset(self, seed: int) -> Float32:
-        """See Environment."""
+        """Start all instances anew; return their first observations [B, O]."""
         self._steps = [0] * self.spec.instances
         self._ends = self._starting = (self._nobody, self._nobody)
         if self._many is not None:
             return self._observation(self._many.reset(seed=seed)[0])
-        # Seeds of neighbouring runs must not share instances.
+        # SeedSequence keeps runs with neighbouring seeds from sharing instances.
         seeds = np.random.SeedSequence(seed).generate_state(len(self._one))
         first = [
             environment.reset(seed=int(number))[0]
@@ -119,11 +119,12 @@ class GymnasiumBridge:
         return self._observation(first)
 
     def step(self, action: Int32 | Float32) -> StepResult:
-        """See Environment."""
+        """Apply one action per instance; an instance whose episode ended is reset instead."""
         theirs = self._actions.convert(action, many=self._many is not None)
         result = self._step_many(theirs) if self._many is not None else self._step_one(theirs)
         self._starting, self._ends = self._ends, (result.terminated, result.truncated)
-        # A number that is not finite is not even after it was taken times nothing.
+        # 0 times a number that is not finite is NaN, so both sums are 0 only if all numbers are
+        # finite.
         nothing, nowhere = self._nothing
         if result.reward.dot(nothing) or result.observation.reshape(-1).dot(nowhere):
             self._end_bad(result)
@@ -131,11 +132,15 @@ class GymnasiumBridge:
 
     @property
     def _over(self) -> Array:
-        """Whose episode has ended [B]."""
+        """Which episodes have ended [B]."""
         return np.logical_or(*self._ends)
 
     def _end_bad(self, result: StepResult) -> None:
-        """As for the core: a first observation can end its episode, a reward at a reset cannot."""
+        """End episodes with values that are not finite, as the episode tracker does.
+
+        A first observation that is not finite can end its episode, while a reward at a reset
+        cannot.
+        """
         starting = np.logical_or(*self._starting)
         bad = ~(np.isfinite(result.reward) | starting)
         bad |= ~np.isfinite(result.observation).all(axis=1)
@@ -164,7 +169,7 @@ class GymnasiumBridge:
         previous |= bad
 
     def _step_one(self, action: Any) -> StepResult:
-        # Lists, whose items cost a fraction of an array's.
+        # Lists are used, since setting their items costs a fraction of setting an array's.
         observations: list[Any] = []
         rewards: list[float] = []
         ends: list[bool] = []
@@ -194,7 +199,8 @@ class GymnasiumBridge:
     def _observation(self, observations: Any) -> Float32:
         count = self.spec.instances
         if self._plain and self._rows:
-            # A copy row by row: an array form may use its own array again, or keep it by columns.
+            # A copy in C order is needed: an array form may reuse its own array, or keep it by
+            # columns.
             return np.array(observations, np.float32, order='C')
         if not self._flat:
             space = self._observation_space
@@ -205,24 +211,24 @@ class GymnasiumBridge:
         return flat if self._plain else (flat - self._offset) * self._scale
 
     def close(self) -> None:
-        """See Environment."""
+        """Close the environments; may be called twice."""
         if self._many is not None:
             self._many.close()
-        # Not every environment bears to be closed again.
+        # Some environments raise if they are closed twice.
         ours, self._one = self._one, []
         for environment in ours:
             environment.close()
 
 
 class SnapshottableGymnasiumBridge(GymnasiumBridge):
-    """The same, for environments whose whole state is known (Gymnasium's classic control)."""
+    """A GymnasiumBridge that can be saved, for Gymnasium's classic control: its state is known."""
 
     def _inner(self) -> list[Any]:
         parts = [self._many] if self._many is not None else self._one
         return [part.unwrapped for part in parts]
 
     def snapshot(self) -> dict[str, Any]:
-        """See Snapshottable."""
+        """Return everything that decides the future, as plain data and copied arrays."""
         parts = []
         for inner in self._inner():
             values = {name: getattr(inner, name) for name in _STATE[type(inner).__name__]}
@@ -240,10 +246,14 @@ class SnapshottableGymnasiumBridge(GymnasiumBridge):
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """See Snapshottable."""
+        """Continue from a snapshot.
+
+        Raises:
+            CheckpointError: it is not one of as many instances of this environment.
+        """
         inners = self._inner()
         kind = type(inners[0]).__name__
-        # Several classic environments have states of one size.
+        # The name is compared too, since several classic environments have states of one size.
         same = (
             snapshot.keys() == {'environment', 'steps', 'over', 'parts'}
             and snapshot['environment'] == kind
@@ -265,7 +275,7 @@ class SnapshottableGymnasiumBridge(GymnasiumBridge):
 
 
 class _Actions:
-    """The environment's action space as ours."""
+    """Converts actions of this package's spaces to the environment's."""
 
     def __init__(self, space: Any, options: GymnasiumOptions) -> None:
         self._start: Any = None
@@ -304,7 +314,7 @@ class _Actions:
         self._single = isinstance(space, spaces.Discrete)
 
     def convert(self, action: Int32 | Float32, *, many: bool) -> Any:
-        """Ours [B, A] as theirs: an array [B, ...], or what each of them takes."""
+        """Return actions [B, A] as the environment takes them: an array [B, ...], or a list."""
         if not many and self._single:
             return [self._start + choice for (choice,) in action.tolist()]
         if self._single and not self._moves:
@@ -315,7 +325,7 @@ class _Actions:
 
 def _spec(name: str) -> Any:
     try:
-        # A prefix "module:" imports the module that registers the id.
+        # A prefix "module:" names a module that registers the id when it is imported.
         module, _, rest = name.rpartition(':')
         if module:
             __import__(module)
@@ -337,7 +347,7 @@ def _open(instances: int, options: GymnasiumOptions) -> Backend:
         if many is not None:
             return many
     try:
-        # -1: the limit is counted here.
+        # -1 switches off Gymnasium's own limit: the bridge counts the steps.
         return [
             gymnasium.make(
                 options.id, max_episode_steps=-1, disable_env_checker=True, **options.kwargs
@@ -387,7 +397,7 @@ def _scaling(options: GymnasiumOptions, low: Array, high: Array) -> tuple[Array,
     size = len(low)
     offset, scale = np.zeros(size, np.float32), np.ones(size, np.float32)
     if options.scaling == 'bounds':
-        # CartPole calls 3.4e38 a bound.
+        # Ranges of 1e30 and more count as unbounded: CartPole declares a bound of 3.4e38.
         bounded = np.isfinite(low) & np.isfinite(high) & (high - low < 1e30) & (high > low)
         offset[bounded] = (low[bounded] + high[bounded]) / 2.0
         scale[bounded] = 2.0 / (high[bounded] - low[bounded])
@@ -424,7 +434,7 @@ def _plain(value: Any) -> Any:
 
 
 def make(instances: int, options: dict[str, Any]) -> Environment:
-    """The registry's way to a GymnasiumBridge.
+    """Make a GymnasiumBridge, as the registry asks for it.
 
     Raises:
         BridgeError: Gymnasium does not know the id, or cannot make it.

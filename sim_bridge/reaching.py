@@ -1,12 +1,12 @@
 """Reaching in one dimension, the paper's task, for many instances at once.
 
-As neurogym's ``Reaching1D-v0`` (``neurogym/envs/native/reaching.py``, version 2.3.1), which pins
-gymnasium 0.29 and so cannot stand beside it; ``scripts/verify_reaching_against_neurogym.py``
-compares the two number by number.
+It equals neurogym's ``Reaching1D-v0`` (``neurogym/envs/native/reaching.py``, version 2.3.1), which
+requires gymnasium 0.29 and so cannot be installed beside it;
+``scripts/verify_reaching_against_neurogym.py`` compares the two number by number.
 
-A position on a circle starts opposite of 0 and can be moved one step to either side or left where
-it is. The target is shown after a time; from then on the reward is nearness, 1 - distance, at
-least -0.1. Target and position are shown as cosines around a ring of directions.
+A position on a circle starts opposite to 0 and moves one step to either side, or not at all. The
+target is shown after a time. From then on the reward is 1 - distance, at least -0.1. Target and
+position are shown as cosines around a ring of directions.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from nrl_ros.environments.interfaces import Environment
 from nrl_ros.environments.options import Options, parse
 
 _CIRCLE = 2.0 * np.pi
-# What the three choices do to the position: nothing, plus, minus (neurogym's order).
+# Motions of the three choices, in neurogym's order: none, plus, minus.
 _MOVES = np.array([0.0, 1.0, -1.0])
 
 
@@ -44,7 +44,7 @@ class ReachingOptions(Options):
 
 
 class ReachingBridge:
-    """B circles; see the module. Trials have a fixed length and are truncated.
+    """B instances of one-dimensional reaching; trials have a fixed length and are truncated.
 
     Args:
         instances: B.
@@ -82,7 +82,7 @@ class ReachingBridge:
         self._over = False
 
     def reset(self, seed: int) -> Float32:
-        """See Environment."""
+        """Start all instances anew; return their first observations [B, O]."""
         self._random = np.random.default_rng(seed)
         return self._start()
 
@@ -108,7 +108,7 @@ class ReachingBridge:
         return observation
 
     def step(self, action: Int32 | Float32) -> StepResult:
-        """See Environment; the target is seen before the first action that it judges."""
+        """Move each position; the target is shown before the first action that it judges."""
         count = self.spec.instances
         never = np.zeros(count, np.bool_)
         if self._over:
@@ -129,10 +129,10 @@ class ReachingBridge:
         return np.maximum(reward, self._options.reward_fail)
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
     def snapshot(self) -> dict[str, Any]:
-        """See Snapshottable."""
+        """Return everything that decides the future, as plain data and copied arrays."""
         return {
             'target': self._target.copy(),
             'position': self._position.copy(),
@@ -142,7 +142,11 @@ class ReachingBridge:
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """See Snapshottable."""
+        """Continue from a snapshot.
+
+        Raises:
+            CheckpointError: it is not one of as many instances of reaching.
+        """
         same = snapshot.keys() == {'target', 'position', 'at', 'over', 'random'}
         if not same or len(snapshot['target']) != self.spec.instances:
             raise CheckpointError('the snapshot is not one of this reaching environment')
@@ -153,5 +157,5 @@ class ReachingBridge:
 
 
 def make(instances: int, options: dict[str, Any]) -> Environment:
-    """The registry's way to a ReachingBridge."""
+    """Make a ReachingBridge, as the registry asks for it."""
     return ReachingBridge(instances, parse(ReachingOptions, options, 'reaching'))

@@ -1,6 +1,6 @@
-"""An environment that does what it is told: for tests, and for trying out a robot's topics.
+"""A scripted environment, for tests and for trying out a robot's topics.
 
-Everything is written in the options: how long episodes are, how they end, when a sensor fails.
+Its options say how long episodes are, how they end, and when a sensor fails.
 """
 
 from __future__ import annotations
@@ -47,10 +47,11 @@ _SPACES = {
 
 
 class ScriptedBridge:
-    """Observations are drawn from the seed; the reward is 1 where the action suits them, else 0.
+    """Draws observations from the seed; the reward is 1 if the action fits them, else 0.
 
-    An action suits when its first component is 0 (or negative) while the first number observed is
-    negative, and when it is not otherwise: half of random discrete actions, and all can be learned.
+    If the first observed number is negative, an action fits if its first component is 0 (or
+    negative); otherwise it fits if that component is anything else. So half of random discrete
+    actions fit, and a policy can learn to be right always.
 
     Args:
         instances: B; instance i starts i places further in ``lengths`` and ``endings``.
@@ -81,7 +82,7 @@ class ScriptedBridge:
         self._sign = np.zeros(instances, np.bool_)
 
     def reset(self, seed: int) -> Float32:
-        """See Environment."""
+        """Start all instances anew; return their first observations [B, O]."""
         self._random = np.random.default_rng(seed)
         self._calls = 0
         self._raise_if_due()
@@ -103,7 +104,7 @@ class ScriptedBridge:
         return observation
 
     def step(self, action: Int32 | Float32) -> StepResult:
-        """See Environment.
+        """Apply one action per instance, and fail if the options say so.
 
         Raises:
             BridgeError: a fault of kind 'raise' is due.
@@ -120,7 +121,8 @@ class ScriptedBridge:
         ended = ~starting & (self._at >= self._lengths[self._episode % len(self._lengths)])
         how = self._endings[self._episode % len(self._endings)]
         observation = self._observe()
-        # As for the core: a first observation can end its episode, a reward at a reset cannot.
+        # As in the episode tracker, a first observation that is not finite can end its episode,
+        # while a reward at a reset cannot.
         self._over = ended | (~starting & ~np.isfinite(reward))
         self._over |= ~np.isfinite(observation).all(axis=1)
         return StepResult(
@@ -132,10 +134,10 @@ class ScriptedBridge:
         )
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: no resources are held."""
 
     def snapshot(self) -> dict[str, Any]:
-        """See Snapshottable."""
+        """Return everything that decides the future, as plain data and copied arrays."""
         return {
             'calls': self._calls,
             'at': self._at.copy(),
@@ -146,7 +148,11 @@ class ScriptedBridge:
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """See Snapshottable."""
+        """Continue from a snapshot.
+
+        Raises:
+            CheckpointError: it is not one of as many scripted instances.
+        """
         same = snapshot.keys() == {'calls', 'at', 'episode', 'over', 'sign', 'random'}
         if not same or len(snapshot['at']) != self.spec.instances:
             raise CheckpointError('the snapshot is not one of this scripted environment')
@@ -173,5 +179,5 @@ def _faults(texts: list[str], instances: int) -> dict[tuple[int, str], list[int]
 
 
 def make(instances: int, options: dict[str, Any]) -> Environment:
-    """The registry's way to a ScriptedBridge."""
+    """Make a ScriptedBridge, as the registry asks for it."""
     return ScriptedBridge(instances, parse(ScriptedOptions, options, 'scripted'))

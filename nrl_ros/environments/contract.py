@@ -1,4 +1,4 @@
-"""What every bridge promises, as a check to be run against one's own.
+"""Check of what every bridge promises, to be run on one's own bridge.
 
 from nrl_ros.environments.contract import check_bridge
 check_bridge('my_robot', instances=3, options={'port': 1})
@@ -23,11 +23,11 @@ Array = NDArray[Any]
 def check_bridge(
     name: str, *, instances: int = 2, options: Mapping[str, Any] | None = None, steps: int = 200
 ) -> None:
-    """Make a bridge, step it with random actions, and compare what comes with what is promised.
+    """Make a bridge, step it with random actions, and check that it keeps its promises.
 
-    Checked are shapes, types and finiteness of everything, that an instance whose episode ended
-    starts anew with reward 0 and no flags at the next step, that a seed fixes what happens, and,
-    for one that can be saved, that it continues bit for bit.
+    Five things are checked: shapes, types and finiteness of all arrays; an instance whose episode
+    ended starts anew with reward 0 and no flags at the next step; a seed fixes what happens; and a
+    bridge that can be saved continues bit for bit.
 
     Args:
         name: as ``make_bridge`` takes it.
@@ -68,7 +68,7 @@ def _walk(bridge: Environment, steps: int, *, seed: int) -> list[StepResult]:
 
 
 def _step(bridge: Environment, action: Array, ended: Array, at: int) -> StepResult:
-    """One step; ``ended`` says who had ended before, and afterwards who has now."""
+    """Make and check one step; ``ended`` holds who had ended, and afterwards who has now."""
     size = bridge.spec.instances
     result = bridge.step(action)
     _expect(
@@ -89,7 +89,7 @@ def _step(bridge: Environment, action: Array, ended: Array, at: int) -> StepResu
             'expected 0 and false'
         )
     ended[:] = now
-    # A bridge may use its arrays again; what is kept here must not change.
+    # A bridge may reuse its arrays, so copies are kept.
     kept: dict[str, Any] = {
         name: None if part is None else np.array(part) for name, part in vars(result).items()
     }

@@ -1,8 +1,8 @@
-"""What an environment promises: a batch of instances of a task, or a robot that does not wait.
+"""Interfaces of environments: a batch of instances of a task, or a robot that does not wait.
 
 Everything that can be trained on implements ``Environment``. A robot implements ``LiveEnvironment``
-as well; what can be continued bit for bit from a checkpoint implements ``Snapshottable``; what can
-draw its instances at work implements ``Depictable``.
+as well. An environment that continues bit for bit from a checkpoint implements ``Snapshottable``;
+one that draws its instances at work implements ``Depictable``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 @runtime_checkable
 class Environment(Protocol):
-    """A bridge: B instances of a task behind one pair of calls.
+    """A batch of B instances of a task behind one pair of calls.
 
     Attributes:
         spec: spaces, sizes and clock; constant.
@@ -40,7 +40,7 @@ class Environment(Protocol):
         ...
 
     def step(self, action: Int32 | Float32) -> StepResult:
-        """Apply one action per instance; see StepResult for the instances that had ended.
+        """Apply one action per instance; an instance that had ended is reset instead (StepResult).
 
         Args:
             action: int32 [B, A] for discrete kinds, float32 [B, A] within the bounds otherwise.
@@ -54,34 +54,33 @@ class Environment(Protocol):
 
 @runtime_checkable
 class LiveEnvironment(Environment, Protocol):
-    """An environment that does not wait: a robot. It is asked once a control period.
+    """An environment that does not wait, such as a robot; it is polled once a control period.
 
-    ``step`` then does not apply its action, which ``send`` has done when the action came; it tells
-    what has come of it.
+    ``send`` has applied the action when it came, so ``step`` only returns the result of it.
     """
 
     def attach(self, node: Any) -> None:
-        """Make topics and services on the node that serves it; called when it is configured."""
+        """Make topics and services on the node that serves it, when that node is configured."""
         ...
 
     def look(self) -> bool:
-        """Do what is due in this period; whether an episode is to be begun, or goes on."""
+        """Do what is due in this period; return whether an episode begins or goes on."""
         ...
 
     def send(self, action: Array) -> None:
-        """Apply an action [B, A] now."""
+        """Apply an action [B, A] at once."""
         ...
 
     def applied(self) -> NDArray[np.uint8]:
-        """What became of the action sent since the last step [B], as in Applied."""
+        """Return how the action sent since the last step was applied [B], as in Applied."""
         ...
 
     def hold(self) -> None:
-        """Bring everything to rest, and stay there until the next action."""
+        """Bring everything to rest, and keep it there until the next action."""
         ...
 
     def leave(self) -> None:
-        """As ``hold``, for good; topics are about to go."""
+        """Bring everything to rest for good: the topics end after this call."""
         ...
 
 
@@ -90,9 +89,10 @@ class Snapshottable(Protocol):
     """An environment that can be saved and continued bit for bit."""
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that decides the future.
+        """Return everything that decides the future.
 
-        Only None, bool, int, float, str, bytes, lists, dicts with str keys, arrays of numbers.
+        It holds only None, bool, int, float, str, bytes, lists, dicts with str keys, and arrays of
+        numbers.
         """
         ...
 
@@ -105,7 +105,7 @@ class Snapshottable(Protocol):
         ...
 
 
-# What ``Depictable.pose`` gave at the start and after each of T steps, by name [T + 1, B, ...].
+# Results of ``Depictable.pose`` at the start and after each of T steps, by name [T + 1, B, ...].
 Rollout = Mapping[str, Array]
 
 
@@ -113,7 +113,7 @@ class Drawn(NamedTuple):
     """Pictures that were written.
 
     Attributes:
-        title: says what they show, as a line of the command's output begins.
+        title: what they show, as the beginning of a line of the command's output.
         files: their paths.
     """
 
@@ -125,12 +125,12 @@ class Drawn(NamedTuple):
 class Depictable(Protocol):
     """An environment that can draw what a policy does with it.
 
-    A command records greedy rollouts of the untrained and the trained policy, from the same starts,
-    and has both drawn; what they look like is known to the environment alone.
+    A command records greedy rollouts of the untrained and the trained policy from the same starts,
+    and has both drawn. Only the environment knows what they look like.
     """
 
     def pose(self) -> dict[str, Array]:
-        """Return what a picture needs of the newest state, by name [B, ...]; copies."""
+        """Return what a picture needs of the newest state, by name [B, ...], as copies."""
         ...
 
     def draw(self, before: Rollout, after: Rollout, folder: str) -> Drawn:

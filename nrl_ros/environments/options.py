@@ -1,4 +1,4 @@
-"""Options of bridges: checked models, errors that name what is wrong and what is known."""
+"""Options of bridges: checked models, and errors that name the faulty option and known ones."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Model = TypeVar('Model', bound=BaseModel)
 
 
 class Options(BaseModel):
-    """Base of every bridge's options: no unknown keys, no changes afterwards."""
+    """Base of every bridge's options: unknown keys are refused, and values cannot be changed."""
 
     model_config = ConfigDict(extra='forbid', frozen=True)
 
 
 def parse(model: type[Model], options: Mapping[str, Any], bridge: str) -> Model:
-    """Check options against a bridge's model.
+    """Check options against a bridge's model and return the model.
 
     Raises:
         ConfigError: an option is unknown, missing or out of range.

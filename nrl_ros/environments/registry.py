@@ -1,4 +1,4 @@
-"""Bridges by name: those that come with nrl_ros, and those that other packages add.
+"""Find bridges by name: those that come with nrl_ros, and those that other packages add.
 
 Another package adds one through the entry point group ``nrl_ros.bridges`` (docs/bridges.md)::
 
@@ -30,12 +30,12 @@ _OWN = {
 
 
 def bridge_names() -> list[str]:
-    """Names that make_bridge takes, sorted."""
+    """Return the names that make_bridge takes, sorted."""
     return sorted({*_OWN, *(point.name for point in entry_points(group=GROUP))})
 
 
 def make_bridge(name: str, instances: int, options: Mapping[str, Any]) -> Environment:
-    """An environment by the name of its bridge.
+    """Make an environment by the name of its bridge.
 
     Args:
         name: one of bridge_names().
