@@ -33,7 +33,7 @@ class ArmMarkers:
         self._frame = frame_id
 
     def message(self, position: Float64, tool: Float64, stamp: Any) -> MarkerArray:
-        """All markers.
+        """Return all markers of one pose.
 
         Args:
             position: joint positions [J].
@@ -64,7 +64,7 @@ class ArmMarkers:
             scale = np.array([width, width, 2.0 * size[1]])
             made.append(_marker(Marker.CYLINDER, place, turn, scale, colour, name))
         if kind == int(kinds.mjGEOM_CAPSULE):
-            # RViz has no capsules: a cylinder and a ball at either end.
+            # RViz has no capsules, so a cylinder with a ball at each end stands for one.
             for end in (-size[1], size[1]):
                 at = place + end * turn.reshape(3, 3)[:, 2]
                 made.append(_marker(Marker.SPHERE, at, None, np.full(3, width), colour, name))

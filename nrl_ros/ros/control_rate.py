@@ -1,4 +1,4 @@
-"""When the periods of a control loop begin, if some begin late."""
+"""Decides when the periods of a control loop begin after one of them began late."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import NamedTuple
 
 from nrl_ros.base.errors import check_positive
 
-# Share of a period by which one may begin late before those after it are put off.
+# If a period begins later than this share of a period, the following periods are shifted.
 LATE_SHARE = 0.125
 
 
 class Beat(NamedTuple):
-    """What the beginning of a period says.
+    """What has to be known at the beginning of a period.
 
     Attributes:
         missed: whole periods since the one before that never began.
-        put_off: the timer must start anew: the next period begins one period from now.
+        put_off: True if the timer must start anew: the next period begins one period from now.
     """
 
     missed: int
@@ -23,12 +23,12 @@ class Beat(NamedTuple):
 
 
 class Pace:
-    """Elastic periods of a control loop that asks somebody at each beginning.
+    """Elastic periods of a control loop that waits for an answer in each of them.
 
-    Periods begin on a fixed grid. A timer that has fallen behind makes up for it with a short
-    period; whoever is asked then has no time to answer. So after one that begins late by more than
-    an eighth, the grid moves with it, as in rtgym (Bouteiller et al., real-time Gym environments):
-    no period is shorter than 7/8 of what was agreed, at the price of fewer of them.
+    Periods begin on a fixed grid. A timer that has fallen behind makes up for it by a short period,
+    in which there is no time left for the answer. So after a period that begins late by more than
+    an eighth the grid moves with it, as in rtgym (Bouteiller et al., real-time Gym environments).
+    No period is then shorter than 7/8 of the agreed one, at the price of fewer periods.
 
     Args:
         period_s: what was agreed [s].
@@ -44,7 +44,7 @@ class Pace:
         self._began, self._due = now, now + period_s
 
     def begin(self, now: float) -> Beat:
-        """A period begins.
+        """Begin a period, and return what was missed.
 
         Args:
             now: by the same clock [s].

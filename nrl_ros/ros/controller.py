@@ -1,4 +1,4 @@
-"""What the controller of an arm says of itself: its joints, its interface, whether it is active."""
+"""Ask the controller of an arm for its joints, its interface and whether it is active."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from nrl_ros.ros.graph import subscribers
 try:
     from controller_manager_msgs.srv import ListControllers
 except ImportError:
-    # Not among the wheels: a controller that is not active is then noticed by an arm that stands.
+    # It is not among the wheels. Without it, an inactive controller is noticed since the arm does
+    # not move.
     ListControllers = None
 
-# A controller that is there and has no parameter service after this long has none.
+# A controller whose parameter service is not found within this time has none [s].
 _NO_SERVICE_S = 1.0
-# A question is given up after this long, and asked again as long as the answer was not right.
+# A question is given up after _ANSWER_S, and asked again until the answer is right.
 _ANSWER_S, _AGAIN_S = 1.0, 1.0
 _NOBODY_S = 3.0
 
@@ -27,12 +28,12 @@ Answers = dict[str, Any]
 
 
 def parameter_service(command_topic: str) -> str:
-    """Name of the parameter service of the controller that listens on a topic (resolved)."""
+    """Return the name of the parameter service of the controller on a resolved topic."""
     return f'{command_topic.rpartition("/")[0]}/get_parameters'
 
 
 def _value(answer: Any) -> Any:
-    """Return the text or the texts of a parameter; None of one that is not there."""
+    """Return the text or the texts of a parameter, None if it does not exist."""
     value = answer.values[0] if answer is not None and answer.values else None
     if value is None:
         return None
@@ -42,7 +43,7 @@ def _value(answer: Any) -> Any:
 
 
 class _Calls:
-    """Calls of one service that are made at once, and given up together."""
+    """Calls of one service that are made together and given up together."""
 
     def __init__(self, node: Any, kind: Any, service: str) -> None:
         self._node = node
@@ -51,7 +52,7 @@ class _Calls:
         self._asked_at = 0.0
 
     def close(self) -> None:
-        """Take no answer any more."""
+        """Stop waiting, and destroy the client."""
         self._node.destroy_client(self.client)
 
     @property
@@ -60,14 +61,14 @@ class _Calls:
         return bool(self._pending)
 
     def ask(self, now: float, requests: dict[str, Any]) -> None:
-        """Make the calls, by name."""
+        """Make the calls; each has a name."""
         self._asked_at = now
         self._pending = {
             name: self.client.call_async(request) for name, request in requests.items()
         }
 
     def answers(self, now: float) -> Answers | None:
-        """Return all answers by name, an empty one if they have not come in time; None: not yet."""
+        """Return all answers by name, {} if they are too late, None if they are not there yet."""
         if all(call.done() for call in self._pending.values()):
             answers = {name: call.result() for name, call in self._pending.items()}
         elif now - self._asked_at > _ANSWER_S:
@@ -81,20 +82,20 @@ class _Calls:
 
 
 class ControllerCheck:
-    """Asks a controller about itself, again once a second until all is known and right.
+    """Asks a controller for its parameters, again once a second until all are known and right.
 
-    Each parameter is asked for in a request of its own, since rclcpp answers nothing at all to a
-    request that names one parameter that the controller does not have.
+    Each parameter is asked for in its own request, since rclcpp answers a request with nothing at
+    all if it names one parameter that the controller does not have.
 
     Args:
-        node: makes the client; ``look`` is to be called a few times a second.
+        node: makes the client; ``look`` must be called a few times a second.
         command_topic: where the controller listens, resolved.
         questions: names of the parameters to ask for.
-        judge: gets types of messages that are listened for, values of the parameters by name (None:
-            there is no such one) and why they could not be had ('': they could), and returns
-            what is wrong and what is unsure.
-        judged: called with what is wrong where that has changed, '' if the arm may be commanded.
-        patient: False: it may be commanded while nobody listens (nothing is sent).
+        judge: gets the types of messages that are subscribed, the parameters' values by name (None:
+            there is no such parameter) and why they could not be had ('': they could); returns what
+            is wrong and what is unsure.
+        judged: called with what is wrong whenever it changes, '' if the arm may be commanded.
+        patient: False: the arm may be commanded while nobody subscribes (nothing is sent).
     """
 
     def __init__(
@@ -114,22 +115,22 @@ class ControllerCheck:
         self._listened_since: float | None = None
         self._listened_at = self._answered_at = float('-inf')
         self._listens: tuple[str, ...] = ()
-        # What it was found to be: None: not known yet; '': as it should be, or cannot be known.
+        # What was found wrong. None: not known yet; '': nothing, or it cannot be known.
         self._found: str | None = None
         self._asked_once = self._said_nobody = False
         self._unsure = ''
 
     @property
     def is_sure(self) -> bool:
-        """Whether all was asked for and answered, and is as it should be."""
+        """Whether everything was asked and answered, and is right."""
         return self._found == '' and not self._unsure
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         self._calls.close()
 
     def look(self) -> None:
-        """Ask what is to be asked, and take what has been answered."""
+        """Ask the next questions that are due, and judge answers that have come."""
         now = time.monotonic()
         if self._calls.is_waiting:
             answers = self._calls.answers(now)
@@ -148,7 +149,7 @@ class ControllerCheck:
                 requests = {name: GetParameters.Request(names=[name]) for name in self._questions}
                 self._calls.ask(now, requests)
         else:
-            # Who comes back may be another one.
+            # A controller that comes back may be another one, so ask again.
             self._asked_once = False
             self._without_service(now)
 
@@ -168,7 +169,7 @@ class ControllerCheck:
             self._take(now, {}, f'there is no service {self._calls.client.srv_name}')
 
     def _listening(self, now: float) -> tuple[str, ...]:
-        """Types of the messages that are listened for, looked up once a second."""
+        """Return the types of messages that are subscribed, looked up once a second."""
         if now - self._listened_at > _AGAIN_S or not self._listens:
             self._listened_at = now
             own = self._node.get_fully_qualified_name()
@@ -177,7 +178,7 @@ class ControllerCheck:
         return self._listens
 
     def _take(self, now: float, values: Answers, unheard: str) -> None:
-        """Judge what is known by now, and tell what has changed."""
+        """Judge what is known, and report what has changed."""
         wrong, unsure = self._judge(self._listening(now), values, unheard)
         logger = self._node.get_logger()
         if unsure and not self._unsure:
@@ -188,20 +189,20 @@ class ControllerCheck:
                 'interface are those of the robot description'
             )
         self._unsure = unsure
-        # What was wrong stays so while nobody answers.
+        # A fault stays until an answer shows that it is mended.
         if wrong != self._found and not (self._found and unheard and not wrong):
             self._found = wrong
             self._judged(wrong)
 
 
 class ControllerState:
-    """Asks the controller manager once a second which controllers are active, where that is served.
+    """Asks the controller manager once a second which controllers are active, if there is one.
 
     Args:
-        node: makes the client; ``look`` is to be called a few times a second.
+        node: makes the client; ``look`` must be called a few times a second.
         command_topic: where the controller listens, resolved.
         problem: gets name and state of each controller, returns what is wrong.
-        judged: called with what is wrong where that has changed, '' if nothing is known to be.
+        judged: called with what is wrong whenever it changes, '' if nothing is known to be.
     """
 
     def __init__(
@@ -219,12 +220,12 @@ class ControllerState:
         self._calls = _Calls(node, ListControllers, service) if ListControllers else None
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking."""
         if self._calls is not None:
             self._calls.close()
 
     def look(self) -> None:
-        """Ask what is to be asked, and take what has been answered."""
+        """Ask if it is due, and judge an answer that has come."""
         calls, now = self._calls, time.monotonic()
         if calls is None:
             return
@@ -235,7 +236,7 @@ class ControllerState:
             self._answered_at = now
             answer = answers.get('')
             if answer is None:
-                # Nobody who answers: nothing is known.
+                # Without an answer nothing is known.
                 return
             found = self._problem([(one.name, one.state) for one in answer.controller])
             if found != self._found:

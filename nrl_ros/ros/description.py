@@ -1,4 +1,4 @@
-"""A robot's model from the topic on which its driver publishes it."""
+"""Wait for a robot's model on the topic where its driver publishes it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from nrl_ros.ros.rclpy_types import AnyFuture
 from nrl_ros.ros.signals import told_to_end
 
 _WAIT_S = 10.0
-# How often it is looked whether the process was told to end meanwhile.
+# How often the wait checks whether the process was told to end [s].
 _LOOK_S = 0.2
 
 
 def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
-    """The text on a latched topic of ``std_msgs/String``, as robot_state_publisher publishes it.
+    """Return the text on a latched topic of ``std_msgs/String``, as robot_state_publisher sends it.
 
-    A node of its own listens, in a context of its own: no other callback runs meanwhile.
+    A separate node in a separate context listens, so no other callback runs meanwhile.
 
     Args:
         topic: name; a relative one is in the namespace that the process was started in.

@@ -1,15 +1,16 @@
-"""Who publishes and who listens on a topic, as the ROS graph knows it, and what changes there."""
+"""Publishers and subscribers of a topic as the ROS graph shows them, and how they change."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-# Looked at by number so often, and by name once a second or where the number has changed.
+# The number of publishers is read this often; their names are read once a second, or when the
+# number has changed [s].
 LOOK_S = 0.2
 _NAMES_S = 1.0
-# An endpoint is counted after it has been in the graph for so long: one that takes the place of
-# another is seen before the other has left, and is found before it is known whose it is.
+# An endpoint counts after this time in the graph. One that replaces another appears before the
+# other leaves, and appears before its node is known [s].
 GRACE_S = 0.5
 _NAMELESS_S = 2.0
 _UNKNOWN = '_UNKNOWN_'
@@ -19,7 +20,7 @@ class Endpoint(NamedTuple):
     """A publisher or a subscription.
 
     Attributes:
-        gid: what the middleware tells it apart by.
+        gid: id that the middleware gives it.
         node: name of its node with the namespace; '' while the middleware does not know it.
         kind: type of its messages, such as std_msgs/msg/Bool.
     """
@@ -30,13 +31,13 @@ class Endpoint(NamedTuple):
 
 
 def publishers(node: Any, topic: str) -> list[Endpoint]:
-    """Return those who publish on a topic, in no certain order (about 30 us)."""
+    """Return the publishers of a topic, in no certain order (takes about 30 us)."""
     name = node.resolve_topic_name(topic)
     return [_endpoint(info) for info in node.get_publishers_info_by_topic(name)]
 
 
 def subscribers(node: Any, topic: str) -> list[Endpoint]:
-    """Return those who listen on a topic, in no certain order (about 30 us)."""
+    """Return the subscribers of a topic, in no certain order (takes about 30 us)."""
     name = node.resolve_topic_name(topic)
     return [_endpoint(info) for info in node.get_subscriptions_info_by_topic(name)]
 
@@ -48,7 +49,7 @@ def _endpoint(info: Any) -> Endpoint:
 
 
 def named(endpoints: Sequence[Endpoint]) -> str:
-    """Return the nodes of endpoints in words, each with how many it has where it has several."""
+    """Return the nodes of endpoints in words, with a count for a node that has several."""
     counts: dict[str, int] = {}
     for endpoint in endpoints:
         name = endpoint.node or 'a node without a name'
@@ -59,7 +60,7 @@ def named(endpoints: Sequence[Endpoint]) -> str:
 
 
 class Changes(NamedTuple):
-    """What has changed on a topic: who came and who left, in the order in which they came."""
+    """Endpoints that came to a topic or left it, in the order in which they came."""
 
     came: tuple[Endpoint, ...]
     left: tuple[Endpoint, ...]
@@ -68,31 +69,31 @@ class Changes(NamedTuple):
 class EndpointWatch:
     """Remembers in which order endpoints came, and reports who comes and who leaves.
 
-    Pure: the time and the endpoints are passed in.
+    It has no clock and no node: time and endpoints are arguments.
 
     Args:
-        grace_s: an endpoint counts after it has been there for so long [s]. One whose node has no
-            name yet counts later.
+        grace_s: an endpoint counts after this time in the graph [s]; one whose node has no name yet
+            counts later.
     """
 
     def __init__(self, grace_s: float = GRACE_S) -> None:
         self._grace_s = grace_s
-        # By gid, in the order in which they were seen first.
+        # When each endpoint was first seen, by gid, in that order.
         self._since: dict[bytes, float] = {}
         self._there: dict[bytes, Endpoint] = {}
 
     @property
     def present(self) -> tuple[Endpoint, ...]:
-        """Those who count, the first one first."""
+        """The endpoints that count, the first one first."""
         return tuple(self._there.values())
 
     @property
     def is_settled(self) -> bool:
-        """Whether everybody who was seen last counts."""
+        """Whether every endpoint that was seen last counts already."""
         return len(self._there) == len(self._since)
 
     def update(self, now: float, endpoints: Sequence[Endpoint]) -> Changes:
-        """Take over who is there.
+        """Take over the endpoints of now, and return who came and who left.
 
         Args:
             now: of a steady clock [s].
@@ -116,16 +117,16 @@ class EndpointWatch:
 
 
 class TopicWatch:
-    """Looks at the publishers of one topic, as seldom as will do, and reports what changes.
+    """Watches the publishers of one topic, with few questions to the graph, and reports changes.
 
-    Names are asked for once a second, and at once where their number has changed, so that a call
-    costs a few microseconds as a rule.
+    Names are asked for once a second, and at once if the number has changed, so most calls take a
+    few microseconds.
 
     Args:
         node: asks the graph.
         topic: any name of the topic.
         own: gids of the node's own publishers there, which are left out (see ``added``).
-        grace_s: see EndpointWatch.
+        grace_s: time in the graph after which a publisher counts [s].
     """
 
     def __init__(
@@ -144,7 +145,7 @@ class TopicWatch:
 
     @property
     def present(self) -> tuple[Endpoint, ...]:
-        """The others who publish there, the first one first."""
+        """The other publishers there, the first one first."""
         return self._watch.present
 
     def look(self, now: float) -> Changes:
@@ -165,11 +166,11 @@ class TopicWatch:
 
 
 def added(before: Sequence[Endpoint], after: Sequence[Endpoint], node: str) -> frozenset[bytes]:
-    """Return the gids of what a node has added to a topic, as rclpy does not tell them.
+    """Return the gids that a node has added to a topic, since rclpy does not tell them.
 
     Args:
-        before: who was there just before it was made.
-        after: who is there just after.
+        before: endpoints just before the node made its own.
+        after: endpoints just after.
         node: name of the node with its namespace.
     """
     known = {endpoint.gid for endpoint in before}

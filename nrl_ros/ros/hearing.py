@@ -1,8 +1,8 @@
-"""Subscriptions that no message can end: what is wrong with one is counted and said once.
+"""Subscriptions that no message can end: what is wrong with one is counted and logged once.
 
-A topic is open to everybody in its domain. What comes there may be cut off, of another length than
-its own fields say, or simply wrong; whatever a callback raises because of it is refused here, for
-nodes and for whoever only listens alike.
+A topic is open to everybody in its domain. A message may be cut off, contradict its own fields, or
+be simply wrong. Whatever a callback raises because of it is refused here, for nodes and for
+programs that only listen.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from nrl_ros.base.errors import ConversionError, NrlError
 from nrl_ros.ros import qos
 from nrl_ros.ros.rclpy_types import AnySubscription
 
-# What begins each message: the encapsulation of plain CDR, big and little endian, and two bytes
-# of options.
+# Each message begins with one of these: plain CDR, big or little endian. Two bytes of options
+# follow.
 _ENCAPSULATIONS = (b'\x00\x00', b'\x00\x01')
 _HEADER_BYTES = 4
-# What is refused again and again is said again after this long.
+# A refusal that repeats is logged again after this time [s].
 _AGAIN_S = 60.0
 # Characters of an error that are shown.
 _LONGEST = 1000
-# Kinds of refusals that are told apart; a topic has a handful.
+# Number of different refusals that are remembered; a topic has a handful.
 _KEPT_KINDS = 256
 
 
 def read_message(data: bytes, kind: Any) -> Any:
-    """Return the message that some bytes are.
+    """Return the message that some bytes hold.
 
-    The header is looked at first: CycloneDDS reads beyond the end of fewer than four bytes.
+    The header is checked first, since CycloneDDS reads beyond the end of fewer than four bytes.
 
     Raises:
-        ConversionError: they are not such a message.
+        ConversionError: they hold no such message.
     """
     if len(data) < _HEADER_BYTES or bytes(data[:2]) not in _ENCAPSULATIONS:
         raise ConversionError(
@@ -70,26 +70,26 @@ def counters_of(message: Any) -> dict[str, int]:
 
 
 class Refusals:
-    """Counts what is refused, by the kind of error, and says it once for each topic and kind.
+    """Counts what is refused by kind of error, and logs it once for each topic and kind.
 
     Args:
-        node: whose log says it.
+        node: in whose log it is written.
         counters: where it is counted, as ``dropped_ShapeError`` and the like.
     """
 
     def __init__(self, node: Any, counters: Counter[str]) -> None:
         self._node, self._counters = node, counters
-        # When it was said last, and how often it was refused since.
+        # When a refusal was logged last, and how often it has come since.
         self._said: dict[tuple[str, str, int], tuple[float, int]] = {}
 
     def refuse(self, error: Exception, topic: str = '') -> None:
-        """Count an error, and say it unless the same one was said of the topic in this minute.
+        """Count an error, and log it unless the same one was logged for the topic in this minute.
 
-        What is not raised on purpose is an error in the log with its traceback: a message found a
-        fault of the program, which must stay visible without ending anything.
+        An error that is not an NrlError is logged with its traceback: the message has found a fault
+        of the program, which must stay visible but must not end anything.
 
         Args:
-            error: why the message is dropped; the same one is one that is raised at the same place.
+            error: why the message is dropped; errors raised at the same line count as the same.
             topic: where it came from; empty: it was no message.
         """
         kind = type(error).__name__
@@ -108,7 +108,7 @@ class Refusals:
         if isinstance(error, NrlError):
             text = str(error)
             if len(text) > _LONGEST:
-                # It quotes what came, which may be megabytes.
+                # The text quotes what was received, which may be megabytes.
                 text = f'{text[:_LONGEST]} … ({len(text) - _LONGEST} more characters)'
             self._node.get_logger().warning(f'dropped{where}: {text}{often}')
         else:
@@ -119,7 +119,7 @@ class Refusals:
 
 
 def _raised_at(error: Exception) -> int:
-    """Line of the program at which an error was raised."""
+    """Return the line of the program at which an error was raised."""
     place = error.__traceback__
     while place is not None and place.tb_next is not None:
         place = place.tb_next
@@ -127,12 +127,12 @@ def _raised_at(error: Exception) -> int:
 
 
 class Sender(NamedTuple):
-    """Who sent a message, as far as the middleware tells.
+    """The sender of a message, as far as the middleware tells it.
 
     Attributes:
-        gid: of the publisher, as in ``graph.Endpoint``; empty where it is not told: by rclpy of
+        gid: of the publisher, as in ``graph.Endpoint``; empty if it is not told, as by rclpy of
             Jazzy.
-        number: of the message, by the publisher's own count; 0 where it is not told: by CycloneDDS.
+        number: of the message, as its publisher counts; 0 if it is not told, as by CycloneDDS.
     """
 
     gid: bytes = b''
@@ -146,7 +146,7 @@ def _sender(info: Any) -> Sender:
 
 
 class Topic(NamedTuple):
-    """What is subscribed to.
+    """Topic to subscribe to.
 
     Attributes:
         kind: message class.
@@ -170,19 +170,19 @@ def hear(
     listens: Callable[[], bool] = lambda: True,
     events: SubscriptionEventCallbacks | None = None,
 ) -> AnySubscription:
-    """Subscribe; whatever the callback raises drops the message and is counted and said.
+    """Subscribe; an error of the callback drops the message and is counted and logged.
 
     The middleware hands over bytes, which are checked before anything reads them.
 
     Args:
         node: whose subscription it is.
-        topic: to what.
+        topic: what to subscribe to.
         callback: gets the message.
-        refusals: where errors are counted and said.
-        raw: the callback gets the bytes instead: it is in the path of a step, and reads them
-            itself. The executor looks for these first.
+        refusals: where errors are counted and logged.
+        raw: the callback gets the bytes and reads them itself, since it is in the path of a step.
+            The executor handles these subscriptions first.
         with_sender: the callback gets the Sender too.
-        listens: whether messages are wanted now; others are dropped in silence.
+        listens: whether messages are wanted now; others are dropped without a word.
         events: as of ``create_subscription``.
     """
     kind, name, profile = topic
@@ -210,7 +210,7 @@ def hear(
         event_callbacks=events,
         raw=True,
     )
-    # Asked for by the executor; all are raw.
+    # The executor reads this mark. It cannot use ``raw``, which is set for all subscriptions here.
     made.on_step_path = raw
     return made
 
@@ -224,22 +224,22 @@ def hear_any(
     *,
     listens: Callable[[], bool] = lambda: True,
 ) -> list[AnySubscription]:
-    """Subscribe to what every publisher says, latched or volatile, reliable or best effort.
+    """Subscribe to what every publisher sends, latched or volatile, reliable or best effort.
 
-    No one profile hears them all: what was latched before comes to a transient local subscription
-    alone, which no volatile publisher matches, and a reliable one matches no best effort one. So
-    there is one of each kind, and a message may come more than once: for states, of which the
-    newest counts, such as whether a button is pressed.
+    No single profile hears all of them: latched messages from before come only to a transient local
+    subscription, which no volatile publisher matches, and a reliable one matches no best effort
+    publisher. So there is one subscription of each kind, and a message may come more than once. Use
+    it for states of which the newest counts, such as whether a button is pressed.
 
     Args:
         node: whose subscriptions they are.
         kind: message class.
         name: of the topic.
         callback: gets the message; the same one may come up to three times.
-        refusals: where errors are counted and said.
+        refusals: where errors are counted and logged.
         listens: whether messages are wanted now.
     """
-    # That some of the profiles do not match is meant, and nothing to warn of.
+    # Some of the profiles never match, as intended, so there is no warning about it.
     silent = SubscriptionEventCallbacks(use_default_callbacks=False)
     return [
         hear(node, Topic(kind, name, profile), callback, refusals, listens=listens, events=silent)

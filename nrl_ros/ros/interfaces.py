@@ -1,4 +1,4 @@
-"""The only import of the generated messages, with an error text that tells how to build them."""
+"""The only import of the generated messages; if it fails, the error says how to build them."""
 
 from __future__ import annotations
 

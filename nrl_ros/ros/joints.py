@@ -1,4 +1,4 @@
-"""Joint states and commands of ros2_control: joints are matched by name, never by place."""
+"""Joint states and commands of ros2_control; joints are matched by name, never by place."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _NANOSECONDS = 1_000_000_000
 
 
 class JointReader:
-    """Takes the joints of one arm out of messages that name them in any order, among others.
+    """Reads the joints of one arm from messages that name joints in any order, with others.
 
     Args:
         joints: names, in the order wanted.
-        continuous: which of them turn without end, so that their angles may be wrapped; None: none.
+        continuous: which joints turn without end, so that their angles may be wrapped; None: none.
     """
 
     def __init__(self, joints: tuple[str, ...], continuous: Array | None = None) -> None:
         self._joints = joints
         self._continuous = continuous if continuous is not None and continuous.any() else None
-        # Names hardly ever change from one message to the next.
+        # The names hardly ever change from one message to the next, so the last index is kept.
         self._names: list[str] | None = None
         self._index: Array = np.zeros(0, np.int64)
 
     def index(self, names: list[str], what: str) -> Array:
-        """Where each joint stands among ``names`` [J].
+        """Return where each joint stands among ``names`` [J].
 
         Raises:
             ConversionError: a joint is missing or named twice.
@@ -60,20 +60,20 @@ class JointReader:
         return self._index
 
     def concerns(self, message: JointState) -> bool:
-        """Whether a message names any of the joints; a gripper's, on the same topic, does not."""
+        """Return whether a message names any of the joints; a gripper's message does not."""
         names = list(message.name)
-        # A message without names is nobody's, and is refused when it is read.
+        # A message without names concerns no arm; ``read`` refuses it.
         return names == self._names or not names or not set(names).isdisjoint(self._joints)
 
     def read(self, message: JointState, near: Array | None = None) -> tuple[Array, Array]:
-        """Positions [J, rad] and velocities [J, rad/s] of a joint state.
+        """Return positions [J, rad] and velocities [J, rad/s] of a joint state.
 
-        Velocities are NaN where the message has none.
+        Velocities are NaN if the message has none.
 
         Args:
-            message: that concerns the arm.
-            near: where the arm was [J, rad]: continuous joints are in the turn nearest to it; None:
-                in the turn that is reported.
+            message: one that concerns the arm.
+            near: where the arm was [J, rad]: continuous joints are shifted to the turn nearest to
+                it; None: they stay in the reported turn.
 
         Raises:
             ConversionError: joints are missing, or arrays do not fit the names.
@@ -87,7 +87,7 @@ class JointReader:
         return position, _taken(message.velocity, index, len(message.name), 'velocity')
 
     def take(self, names: list[str], values: Any, what: str) -> Array:
-        """Values [J] of a message that names its joints.
+        """Return the values [J] of a message that names its joints.
 
         Raises:
             ConversionError: as in ``read``.
@@ -105,12 +105,12 @@ def _taken(values: Any, index: Array, count: int, what: str) -> Array:
 
 
 def forward_command(values: Array) -> Float64MultiArray:
-    """Command of a forward position or velocity controller, in the controller's joint order."""
+    """Return a command for a forward controller, in the controller's order of joints."""
     return Float64MultiArray(data=array('d', np.ascontiguousarray(values, np.float64).tobytes()))
 
 
 def trajectory(joints: tuple[str, ...], position: Array, velocity: Array, seconds: float) -> Any:
-    """A trajectory of one point that is due after ``seconds``; it starts when it arrives."""
+    """Return a trajectory of one point, due ``seconds`` after it arrives."""
     whole, rest = divmod(round(seconds * _NANOSECONDS), _NANOSECONDS)
     point = JointTrajectoryPoint(
         positions=position.tolist(),
@@ -121,7 +121,7 @@ def trajectory(joints: tuple[str, ...], position: Array, velocity: Array, second
 
 
 class CommandForm:
-    """How an arm's controller is told what a supervisor has decided.
+    """Writes a supervisor's decision as a message for the arm's controller.
 
     Args:
         joints: names, in the order of the controller.
@@ -137,7 +137,7 @@ class CommandForm:
         self.kind = JointTrajectory if interface == 'trajectory' else Float64MultiArray
 
     def message(self, verdict: Verdict) -> Any:
-        """Return the message to send, None where nothing is commanded."""
+        """Return the message to send, None if nothing is commanded."""
         position, velocity = verdict.position, verdict.velocity
         if velocity is None:
             return None
@@ -147,5 +147,5 @@ class CommandForm:
             return None
         if self._interface == 'position':
             return forward_command(position)
-        # The controller stops at the one point, should no other follow.
+        # If no other point follows, the controller stops at this one.
         return trajectory(self._joints, position, np.zeros_like(velocity), self._seconds)

@@ -1,4 +1,4 @@
-"""What the three nodes share: logged transitions, parameters, QoS events, a main loop."""
+"""Base of all nodes: logged transitions, parameters, QoS events, a main loop."""
 
 from __future__ import annotations
 
@@ -33,18 +33,20 @@ from nrl_ros.ros.signals import Signals, told_to_end
 Model = TypeVar('Model', bound=Settings)
 
 _SAY_AGAIN_S = 10.0
-# How often, and after how long each time, the name of an unknown node is asked for again.
+# How often the name of an unknown node is asked for again, and how long to wait each time.
 _NAME_TRIES = 20
 _NAME_WAIT_S = 0.1
-# States that shutting down is possible from; a node that was shut down by a person has no other.
+# States from which a node can be shut down; one that a person has shut down has no other state
+# left.
 _MAY_SHUT_DOWN = ('unconfigured', 'inactive', 'active')
 
 
 class NrlNode(LifecycleNode, Generic[Model]):
-    """A lifecycle node around an object of the core.
+    """A lifecycle node around an object that knows nothing of ROS.
 
-    Subclasses override ``configure``, ``activate``, ``deactivate`` and ``cleanup``; what these
-    raise as NrlError is logged and fails the transition. Callbacks are gated by ``active``.
+    Subclasses override ``configure``, ``activate``, ``deactivate`` and ``cleanup``. An NrlError
+    raised there is logged and fails the transition. Callbacks run only while the node is
+    ``active``.
 
     Args:
         name: node name.
@@ -54,8 +56,8 @@ class NrlNode(LifecycleNode, Generic[Model]):
 
     def __init__(self, name: str, model: type[Model], **options: Any) -> None:
         super().__init__(name, **options)
-        # Kilted's context does so by itself. A node that fails while it is made or configured would
-        # otherwise stay in the graph for as long as an error's traceback keeps it.
+        # Kilted's context does this by itself. Without it, a node that fails while it is made or
+        # configured stays in the graph for as long as the error's traceback keeps it alive.
         self.context.on_shutdown(self.destroy_node)
         self.counters: Counter[str] = Counter()
         self._refusals = Refusals(self, self.counters)
@@ -65,7 +67,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._node_settings = NodeParameters(self, model, self.settings_changed)
         self._said_at: dict[str, float] = {}
-        # How to undo what configuring has made.
+        # Functions that undo what configuring has made.
         self._made: list[Callable[[], Any]] = []
 
     @property
@@ -76,7 +78,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
     # ------------------------------------------------------- for subclasses
 
     def settings_changed(self, settings: Model) -> None:
-        """Take live settings over; raise an NrlError to refuse them."""
+        """Apply changed live settings; raise an NrlError to refuse them."""
 
     def configure(self) -> None:
         """Build everything from the settings."""
@@ -85,16 +87,16 @@ class NrlNode(LifecycleNode, Generic[Model]):
         """Start publishing."""
 
     def deactivate(self) -> None:
-        """Stop publishing; nothing may move any more."""
+        """Stop publishing; nothing may move afterwards."""
 
     def cleanup(self) -> None:
         """Release everything."""
 
     def idle(self) -> None:
-        """Do what can be done ahead while nothing is to be handled."""
+        """Do work in advance while nothing has to be handled."""
 
     def fail(self, text: str) -> None:
-        """Say what cannot be mended from within, and end the process with exit code 1."""
+        """Log a fault that only a person can mend, and end the process with exit code 1."""
         self.get_logger().error(text)
         self.exit_code = 1
         self.exit_requested = True
@@ -118,7 +120,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
         return TransitionCallbackReturn.SUCCESS
 
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Build; what a failed attempt has made is taken down again."""
+        """Build everything; after a failed attempt, take down what it has made."""
         result = self._transition('configure', self.configure, state)
         if result != TransitionCallbackReturn.SUCCESS:
             self._take_down()
@@ -126,7 +128,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
         return result
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Arm."""
+        """Activate the node, and set the real-time priority if one is wanted."""
         super().on_activate(state)
         self.active = True
         result = self._transition('activate', self.activate, state)
@@ -136,7 +138,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
         return result
 
     def _prioritise(self) -> None:
-        """Not earlier: the middleware's threads are there now."""
+        """Set the real-time priority of all threads, after the middleware has made its own."""
         priority = getattr(self.settings, 'realtime_priority', 0)
         if not priority:
             return
@@ -148,34 +150,34 @@ class NrlNode(LifecycleNode, Generic[Model]):
             )
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Disarm."""
+        """Deactivate the node; it stays active if a subclass refuses."""
         result = self._transition('deactivate', self.deactivate, state)
         if result == TransitionCallbackReturn.FAILURE:
-            # Refused: the node stays active.
+            # The subclass refused, so the node stays active.
             return result
         super().on_deactivate(state)
         self.active = False
         return result
 
     def on_cleanup(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Release; settings may then be changed, and the node configured anew."""
+        """Release everything; settings may then be changed and the node be configured anew."""
         result = self._transition('clean up', self.cleanup, state)
         self._take_down()
         self._node_settings.fixed = False
         return result
 
     def at_take_down(self, action: Callable[[], Any]) -> None:
-        """Have something done when what configuring has made is taken down."""
+        """Register an action for the time when the node's configuration is taken down."""
         self._made.append(action)
 
     def _take_down(self) -> None:
-        """Topics, services and timers: a second configuration must not find those of the first."""
+        """Destroy topics, services and timers, so that the next configuration starts without."""
         with leaving.bounded():
             while self._made:
                 self._made.pop()()
 
     def on_shutdown(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Disarm where needed and release."""
+        """Deactivate if needed, and release everything."""
         if self.active:
             self._transition('deactivate', self.deactivate, state)
             self.active = False
@@ -184,22 +186,22 @@ class NrlNode(LifecycleNode, Generic[Model]):
         return result
 
     def destroy_node(self) -> None:
-        """Leave the ROS graph now, whoever still holds this object.
+        """Leave the ROS graph at once, whoever still holds this object.
 
-        rclpy leaves the state machine to the garbage collector. It holds the node, and the last
-        node holds the middleware's participant: others would see it until its lease has run out,
-        20 s later, and its shared memory would stay until the machine is started again.
+        rclpy leaves the state machine to the garbage collector. The state machine holds the node,
+        and the last node holds the middleware's participant: other processes would see it until its
+        lease runs out, 20 s later, and its shared memory would stay until the machine is restarted.
         """
-        # Jazzy's has no types.
+        # Jazzy's method has no types.
         destroy: Callable[[], None] = super().destroy_node
         destroy()
-        # Missing where the node could not be made.
+        # The state machine is missing if the node could not be made.
         machine = getattr(self, '_state_machine', None)
         if machine is not None:
             machine.destroy_when_not_in_use()
 
     def start(self, signals: Signals) -> bool:
-        """Configure and activate, as the autostart parameter says, unless a signal comes before.
+        """Configure and activate if the parameter autostart says so, unless a signal comes first.
 
         Args:
             signals: that tell the process to end.
@@ -217,7 +219,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
         return bool(self.trigger_activate() == TransitionCallbackReturn.SUCCESS)
 
     def stop(self) -> None:
-        """Leave in order: deactivate and release, whatever the state."""
+        """Leave in order from any state: deactivate and release."""
         if self.active:
             self.trigger_deactivate()
         if self._state_machine.current_state[1] in _MAY_SHUT_DOWN:
@@ -226,7 +228,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
     # ------------------------------------------------------------------ topics
 
     def publisher(self, kind: type, topic: str, qos: QoSProfile) -> AnyPublisher:
-        """A publisher whose incompatible-QoS events are errors naming both sides."""
+        """Return a publisher that logs incompatible QoS as an error that names both sides."""
 
         def incompatible(event: Any) -> None:
             self._incompatible(topic, event, 'subscription')
@@ -241,8 +243,8 @@ class NrlNode(LifecycleNode, Generic[Model]):
     def service(self, kind: Any, name: str, callback: Callable[[Any, Any], Any]) -> None:
         """Serve for as long as the node is configured.
 
-        Whatever the callback raises is counted and logged, and answered with a response that says
-        nothing; the node lives on.
+        An error of the callback is counted and logged, and answered with an empty response; the
+        node goes on.
         """
 
         def guarded(request: Any, response: Any) -> Any:
@@ -265,10 +267,10 @@ class NrlNode(LifecycleNode, Generic[Model]):
         inactive: bool = False,
         **how: bool,
     ) -> AnySubscription:
-        """Subscribe; silent while the node is inactive, unless ``inactive`` is given.
+        """Subscribe; messages are dropped while the node is inactive, unless ``inactive`` is given.
 
-        Whatever the callback raises is counted by its type and logged once; the message is
-        dropped. A latched message comes once, often between configuring and activating: those want
+        An error of the callback drops the message, is counted by its type and logged once. A
+        latched message comes once, often between configuring and activating, so such topics need
         ``inactive``.
 
         Args:
@@ -276,7 +278,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
             topic: its name.
             qos: profile.
             callback: gets the message.
-            inactive: hear it while the node is inactive too.
+            inactive: hear messages while the node is inactive too.
             how: ``raw`` and ``with_sender`` of ``hearing.hear``.
         """
 
@@ -296,30 +298,31 @@ class NrlNode(LifecycleNode, Generic[Model]):
         return made
 
     def hear_any(self, kind: type, topic: str, callback: Callable[[Any], None]) -> None:
-        """Subscribe to a state that any publisher may tell, see ``hearing.hear_any``.
+        """Subscribe with every profile to a state that any publisher may send (``hearing``).
 
-        It is heard while the node is configured, active or not: a latched one comes once.
+        It is heard while the node is configured, active or not, since a latched message comes only
+        once.
         """
         for made in hear_any(self, kind, topic, callback, self._refusals):
             self._made.append(partial(self.destroy_subscription, made))
 
     def dropped(self, error: NrlError) -> None:
-        """Count an error that was no message's, and say it."""
+        """Count and log an error that no message caused."""
         self._refusals.refuse(error)
 
     def say_seldom(
         self, kind: str, text: str, *, every_s: float = _SAY_AGAIN_S, error: bool = False
     ) -> None:
-        """Log what may hold for long, such as with each message, now and then.
+        """Log a text that may hold for long, but not more often than ``every_s``.
 
-        The logger's own throttle looks through the stack for who calls, which takes about 1 ms
-        even when nothing is said.
+        The logger's own throttle inspects the call stack, which takes about 1 ms even if nothing is
+        logged.
 
         Args:
-            kind: of what is said; each is said on its own.
-            text: a warning.
-            every_s: shortest time between two [s].
-            error: it is an error instead.
+            kind: of the text; each kind has its own time.
+            text: what to log.
+            every_s: shortest time between two logs [s].
+            error: log it as an error instead of a warning.
         """
         now = time.monotonic()
         if now - self._said_at.get(kind, -every_s) < every_s:
@@ -342,7 +345,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
             else self.get_subscriptions_info_by_topic(topic_name)
         )
         if tries and any('_UNKNOWN_' in info.node_name for info in infos):
-            # The middleware finds an endpoint before it knows whose it is.
+            # The middleware finds an endpoint before it knows whose it is, so ask again later.
             def again() -> None:
                 self.destroy_timer(timer)
                 self._say_incompatible(topic, policy, other, tries - 1)
@@ -361,7 +364,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
         )
 
     def periodic(self, period_s: float, callback: Callable[[], None]) -> Timer:
-        """A timer on the steady clock, silent while the node is inactive."""
+        """Return a timer on the steady clock that calls only while the node is active."""
 
         def gated() -> None:
             if not self.active:
@@ -376,12 +379,12 @@ class NrlNode(LifecycleNode, Generic[Model]):
         return made
 
     def now_ns(self) -> int:
-        """Time of the node's clock [ns], simulated time included."""
+        """Return the time of the node's clock [ns]; with simulated time, that time."""
         return int(self.get_clock().now().nanoseconds)
 
 
 def draw_identity() -> int:
-    """A number that no other session or learner has; never 0, which means none."""
+    """Draw a number that no other session or learner has; never 0, which means none."""
     return secrets.randbelow(2**64 - 1) + 1
 
 
@@ -411,7 +414,7 @@ def main(
             return _spin(node, signals)
         finally:
             with leaving.bounded():
-                # Destroys nodes that are still there, such as one that failed while it was made.
+                # This destroys nodes that still exist, such as one that failed while it was made.
                 rclpy.try_shutdown()
 
 
@@ -420,7 +423,8 @@ def _spin(node: NrlNode[Any], signals: Signals) -> int:
     try:
         if not node.start(signals):
             return 1
-        # What is there by now stays: the collector need not look through it again and again.
+        # The objects that exist now will stay, so the garbage collector need not look at them
+        # again.
         gc.collect()
         gc.freeze()
         executor.run(lambda: node.exit_requested or signals.received != 0)

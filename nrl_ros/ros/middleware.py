@@ -1,8 +1,8 @@
-"""Environment variables that tell the middleware what QoS profiles have no words for.
+"""Environment variables for settings of the middleware that QoS profiles do not cover.
 
-Fast DDS reads one of the files of config/middleware: its versions 2 and 3 spell the same settings
-differently, and look for the file under different variables. Other middlewares do not know these
-variables. What a user has set already stays.
+Fast DDS reads one of the files of config/middleware. Its versions 2 and 3 spell the same settings
+differently and look for the file under different variables. Other middlewares ignore these
+variables. Variables that the user has set are not changed.
 """
 
 from __future__ import annotations
@@ -13,20 +13,20 @@ from importlib import metadata
 
 from nrl_ros.base.config_files import config_folders
 
-# Set to 1 for processes that shall not share memory with others: see ``middleware_variables``.
+# Set to 1 for processes that must not share memory with others (``middleware_variables``).
 UDP_ONLY = 'NRL_UDP_ONLY'
-# By version of Fast DDS: its variable. ROS 2 Kilted, with version 3, still reads what the older one
-# names, and complains about a file of version 2.
+# The variable of each version of Fast DDS. ROS 2 Kilted, with version 3, also reads the older
+# variable, and complains about a file of version 2.
 PROFILE_VARIABLES = {2: 'FASTRTPS_DEFAULT_PROFILES_FILE', 3: 'FASTDDS_DEFAULT_PROFILES_FILE'}
-# ROS 2 Jazzy has rclpy 7 and Fast DDS 2; what came later has Fast DDS 3.
+# ROS 2 Jazzy has rclpy 7 and Fast DDS 2; later ones have Fast DDS 3.
 _LAST_WITH_2 = 7
-# Looked at by Fast DDS unless ROS_AUTOMATIC_DISCOVERY_RANGE is LOCALHOST: there rmw_fastrtps brings
-# transports of its own, and the profile keeps the process from listening on shared memory.
+# Fast DDS reads this variable unless ROS_AUTOMATIC_DISCOVERY_RANGE is LOCALHOST. In that case
+# rmw_fastrtps sets transports itself, and the profile keeps the process off shared memory.
 _TRANSPORTS = ('FASTDDS_BUILTIN_TRANSPORTS', 'UDPv4')
 
 
 def fast_dds_version() -> int | None:
-    """Return the major version of Fast DDS that ROS comes with; None where there is no ROS."""
+    """Return the major version of ROS's Fast DDS, None without ROS."""
     try:
         rclpy = metadata.version('rclpy')
     except metadata.PackageNotFoundError:
@@ -37,24 +37,24 @@ def fast_dds_version() -> int | None:
 def middleware_variables(
     environment: Mapping[str, str], *, udp_only: bool, version: int | None
 ) -> dict[str, str]:
-    """Return the variables that make Fast DDS repair losses soon, as far as they are not set.
+    """Return the variables that make Fast DDS repair losses soon, without those already set.
 
     Args:
-        environment: of the process that is meant.
-        udp_only: talk by UDP alone, as an arm's processes do. Shared memory is locked for a moment
-            with each message, and a process that is killed in that moment leaves it locked: for up
-            to a second all others that share it hear nothing. ``NRL_UDP_ONLY=1`` in
+        environment: of the process that they are for.
+        udp_only: communicate by UDP only, as an arm's processes do. Shared memory is locked for a
+            moment with each message, and a process that is killed in that moment leaves it locked:
+            for up to a second all others that share it hear nothing. ``NRL_UDP_ONLY=1`` in
             ``environment`` means the same.
         version: of Fast DDS, as ``fast_dds_version`` finds it.
     """
     udp_only = udp_only or environment.get(UDP_ONLY, '') == '1'
     found = {UDP_ONLY: '1', _TRANSPORTS[0]: _TRANSPORTS[1]} if udp_only else {}
-    # A profile of the user's own, under either name, is not mixed with another one.
+    # A profile that the user has set, under either name, is not mixed with another one.
     if version is not None and not any(name in environment for name in PROFILE_VARIABLES.values()):
         name = f'fast_dds_{version}{"_udp" if udp_only else ""}.xml'
         files = (folder / 'middleware' / name for folder in config_folders())
         file = next((file for file in files if file.is_file()), None)
-        # None is there where the installation is not complete; the nodes work without.
+        # An incomplete installation has no such file; the nodes work without it.
         if file is not None:
             found[PROFILE_VARIABLES[version]] = str(file)
     return {name: value for name, value in found.items() if name not in environment}

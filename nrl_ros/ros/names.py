@@ -1,4 +1,4 @@
-"""Topic, service and node names, all relative: the namespace picks the fleet."""
+"""Names of topics, services and nodes, all relative: the namespace selects the fleet."""
 
 ENV_INFO = 'env_info'
 STATE = 'state'

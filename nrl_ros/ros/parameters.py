@@ -1,4 +1,4 @@
-"""Settings models as ROS parameters: declared with range and description, checked by the model."""
+"""Declare a settings model as ROS parameters with range and description, and check changes."""
 
 from __future__ import annotations
 
@@ -21,22 +21,23 @@ from nrl_ros.ros.rclpy_types import AnyParameter
 
 Model = TypeVar('Model', bound=Settings)
 
-# What rclpy itself declares or takes as overrides.
+# Names that rclpy itself declares or takes as overrides.
 _FOREIGN = ('use_sim_time', 'start_type_description_service', 'qos_overrides.')
 _LARGE_INTEGER = 2**63 - 1
 _LARGE_FLOAT = 1.7e308
 
 
 class NodeParameters(Generic[Model]):
-    """The settings of one node, as its ROS parameters say.
+    """The settings of one node, kept equal to its ROS parameters.
 
-    Declares all settings when made, from the overrides of the node. Fields marked live may change
-    while the node runs; those marked at_start never do; the others only while it is not configured.
+    All settings are declared when this is made, with the node's overrides as values. Fields marked
+    live may change while the node runs, those marked at_start never, and the others only while the
+    node is not configured.
 
     Attributes:
-        fixed: the node is configured.
-        also_fixed: names of parameters that are not among the settings and do not change either
-            while the node is configured.
+        fixed: True while the node is configured.
+        also_fixed: names of parameters that are no settings and may not change while the node is
+            configured either.
 
     Args:
         node: the node.
@@ -73,7 +74,8 @@ class NodeParameters(Generic[Model]):
             self._live.add(name)
         elif mark == 'at_start':
             self._at_start.add(name)
-        # A whole number must do where a real one is meant, so the model checks the type.
+        # The type is left open and checked by the model, so that a whole number is accepted for a
+        # real one.
         descriptor = ParameterDescriptor(description=_describe(field), dynamic_typing=True)
         if field is not None:
             _set_range(descriptor, field, value)
@@ -111,7 +113,7 @@ class NodeParameters(Generic[Model]):
 
 
 def _plain(value: Any) -> Any:
-    """A parameter's value without array types."""
+    """Return a parameter's value with lists in place of array types."""
     return list(value) if hasattr(value, 'tolist') and not isinstance(value, bytes) else value
 
 

@@ -1,4 +1,4 @@
-"""How long something may last. Nothing here reads a clock: each time is an argument."""
+"""Decide whether something has lasted too long; times are arguments, no clock is read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import math
 
 
 class Patience:
-    """Tells when something has been so for too long.
+    """Tells when a condition has held for too long.
 
     Args:
-        limit_s: from which on it is too long [s].
+        limit_s: longest allowed time [s].
     """
 
     def __init__(self, limit_s: float) -> None:
@@ -17,7 +17,7 @@ class Patience:
         self._since = math.nan
 
     def over(self, now: float, waits: bool) -> bool:
-        """Note whether it is so at a time [s]; whether it has been for too long."""
+        """Note whether the condition holds at a time [s]; return whether it held for too long."""
         if not waits:
             self._since = math.nan
         elif math.isnan(self._since):

@@ -1,4 +1,4 @@
-"""How long answers may take, estimated from those that came, as TCP does it (RFC 6298).
+"""Estimate how long answers may take from earlier ones, as TCP does (RFC 6298).
 
 Nothing here reads a clock: each time is an argument, by any steady clock.
 """
@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from nrl_ros.base.errors import ConfigError, check_positive
 
-# Gains of the running mean and of the running deviation, and the deviations that are waited for
-# beyond the mean: RFC 6298, section 2.
+# Gains of the running mean and of the running deviation, and how many deviations beyond the mean
+# are waited for: RFC 6298, section 2.
 _MEAN_GAIN = 1.0 / 8.0
 _DEVIATION_GAIN = 1.0 / 4.0
 _DEVIATIONS = 4.0
-# Of AwaitedAnswers: the limit is so many times the estimate, since an answer may be lost more than
-# once; and it is at most so many times the setting, since one answer that took minutes must not
+# The limit of AwaitedAnswers is _PATIENCE times the estimate, since an answer may be lost more than
+# once. It is at most _MOST_PATIENCE times the setting, since one answer that took minutes must not
 # stop everything for as long.
 _PATIENCE = 4.0
 _MOST_PATIENCE = 10.0
@@ -32,7 +32,7 @@ class DurationEstimate:
         return self._mean_s + _DEVIATIONS * self._deviation_s
 
     def measured(self, took_s: float) -> None:
-        """Take one duration [s] into the estimate."""
+        """Add one measured duration [s] to the estimate."""
         if not self._known:
             self._known = True
             self._mean_s, self._deviation_s = took_s, took_s / 2.0
@@ -43,16 +43,16 @@ class DurationEstimate:
 
 
 class RoundTrip:
-    """Says when a question should be asked again, since its answer is later than answers were.
+    """Tells when a question should be repeated, since its answer is later than usual.
 
-    An answer to a question that was asked twice is not measured, since nobody can tell which of
-    the two it answers; instead the limit doubles with each repetition and stays so until an answer
-    to a question that was asked once is measured (Karn).
+    The answer to a repeated question is not measured, since nobody can tell which of the two
+    questions it answers. Instead the limit doubles with each repetition and stays so until the
+    answer to a question that was asked once is measured (Karn).
 
     Args:
         first_s: the limit before anything is measured [s].
-        least_s: the limit is never below it: answers that take long for once, since a machine is
-            busy, are waited for [s].
+        least_s: lowest limit [s]: an answer that is late once because a machine is busy is waited
+            for.
         most_s: repetitions never double the limit beyond it [s].
 
     Raises:
@@ -72,7 +72,7 @@ class RoundTrip:
 
     @property
     def limit_s(self) -> float:
-        """How long after the last asking an answer is waited for [s]."""
+        """How long an answer is waited for after the question was asked last [s]."""
         return self._limit_s
 
     def ask(self, now_s: float) -> None:
@@ -85,13 +85,13 @@ class RoundTrip:
         self._measures = True
 
     def ask_again(self, now_s: float) -> None:
-        """Note that the question is asked once more: the limit doubles."""
+        """Note that the question is repeated, and double the limit."""
         self._asked_s = now_s
         self._measures = False
         self._limit_s = max(self._limit_s, min(2.0 * self._limit_s, self._most_s))
 
     def answered(self, now_s: float) -> None:
-        """Measure how long the answer took, unless the question was asked twice."""
+        """Measure how long the answer took, unless the question was repeated."""
         if not self._measures:
             return
         self._measures = False
@@ -104,11 +104,11 @@ class RoundTrip:
 
 
 class AwaitedAnswers:
-    """Says which of several askers has waited too long for an answer.
+    """Tells which of several askers has waited too long for an answer.
 
-    Each has a limit of its own, four times what its answers took at the longest. An answer that
-    comes when nobody waits for it any longer is measured too: a limit that is too short for a slow
-    network would stay so otherwise.
+    Each has a limit of its own, four times the longest usual time of its answers. An answer that
+    comes after its limit is measured too, since a limit that is too short for a slow network would
+    otherwise stay so.
 
     Args:
         least_s: no limit is below it [s].
@@ -121,7 +121,7 @@ class AwaitedAnswers:
         check_positive('least_s', least_s)
         self._least_s = least_s
         self._estimates: dict[str, DurationEstimate] = {}
-        # What was asked last, by number, and when; and who waits for it.
+        # The last question of each asker (number and time), and who waits for an answer.
         self._asked: dict[str, tuple[int, float]] = {}
         self._waiting: set[str] = set()
 
@@ -130,15 +130,15 @@ class AwaitedAnswers:
 
         Args:
             who: name of the asker.
-            number: of the question; one that is asked again is measured from its first time.
-            now_s: the time [s]; so below.
+            number: of the question; a repeated one is measured from its first time.
+            now_s: the time [s].
         """
         if self._asked.get(who, (-1, 0.0))[0] != number:
             self._asked[who] = (number, now_s)
         self._waiting.add(who)
 
     def answered(self, who: str, number: int, now_s: float) -> None:
-        """Measure an answer, the first one to what was asked last."""
+        """Measure the first answer to the last question."""
         asked, since_s = self._asked.get(who, (-1, 0.0))
         if asked != number:
             return
@@ -146,11 +146,11 @@ class AwaitedAnswers:
         self._estimates.setdefault(who, DurationEstimate()).measured(max(now_s - since_s, 0.0))
 
     def done(self, who: str) -> None:
-        """Note that somebody waits no longer, whatever the reason."""
+        """Note that an asker waits no longer, whatever the reason is."""
         self._waiting.discard(who)
 
     def forget(self, who: str) -> None:
-        """Drop what is known of an asker that has left."""
+        """Forget an asker that has left."""
         self._waiting.discard(who)
         self._asked.pop(who, None)
         self._estimates.pop(who, None)
@@ -162,5 +162,5 @@ class AwaitedAnswers:
         return min(max(_PATIENCE * usual_s, self._least_s), _MOST_PATIENCE * self._least_s)
 
     def late(self, now_s: float) -> list[str]:
-        """Return who has waited longer than its limit."""
+        """Return the askers that have waited longer than their limit."""
         return [who for who in self._waiting if now_s - self._asked[who][1] > self.limit_s(who)]

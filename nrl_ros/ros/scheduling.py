@@ -1,4 +1,4 @@
-"""Real-time scheduling of a process: who waits for whom when the processor is busy."""
+"""Real-time priority of a process: which processes wait while the processor is busy."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ _TASKS = Path('/proc/self/task')
 
 
 def set_realtime_priority(priority: int) -> str:
-    """Put all threads of this process, and those that they start, under ``SCHED_FIFO``.
+    """Put all threads of this process, and those that they start later, under ``SCHED_FIFO``.
 
-    As ros2_control's controller manager does. Linux keeps 5 % of the time for everybody else
-    (``kernel.sched_rt_runtime_us``), so that a loop that does not end cannot take the machine.
+    ros2_control's controller manager does the same. Linux keeps 5 % of the time for other processes
+    (``kernel.sched_rt_runtime_us``), so a loop that does not end cannot block the machine.
 
     Args:
-        priority: 1 to 99, higher ones first; 0: back to what is usual, ``SCHED_OTHER``.
+        priority: 1 to 99, higher ones first; 0: back to the usual ``SCHED_OTHER``.
 
     Returns:
         '' if that was done, else why not.
@@ -29,7 +29,7 @@ def set_realtime_priority(priority: int) -> str:
         try:
             os.sched_setscheduler(thread, policy, os.sched_param(priority))
         except ProcessLookupError:
-            # It has ended meanwhile.
+            # The thread has ended meanwhile.
             continue
         except OSError as error:
             return str(error.strerror)

@@ -1,6 +1,6 @@
-"""Security of the middleware: whether it is asked for, whether it is there, one line where not.
+"""Security of the middleware: check that it exists if it is asked for, or fail in one line.
 
-Policies, keys and what they keep out: docs/security.md.
+docs/security.md describes policies, keys and what they keep out.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from nrl_ros.base.errors import NrlError
 
 ENABLE, KEYSTORE = 'ROS_SECURITY_ENABLE', 'ROS_SECURITY_KEYSTORE'
 MAPS = Path('/proc/self/maps')
-# What middlewares that were built without security have in their libraries to say so.
+# Texts in the libraries of middlewares that were built without security.
 _WITHOUT = (b"doesn't have the security libraries", b'does not have security support enabled')
 _PAGE = 'docs/security.md'
 
 
 class SecurityError(NrlError):
-    """Security is asked for, and cannot be had."""
+    """Security is asked for but not available."""
 
 
 def asked(environment: Mapping[str, str]) -> bool:
-    """Return whether ROS is told to use security; rcl takes nothing else for yes."""
+    """Return whether ROS is told to use security; rcl accepts only the word 'true'."""
     return environment.get(ENABLE, '') == 'true'
 
 
 def lacking(libraries: Mapping[str, bytes]) -> str:
-    """Return the name of a library that says that it was built without security, or ''.
+    """Return the name of a library that was built without security, '' if there is none.
 
     Args:
         libraries: contents by name.
@@ -45,25 +45,25 @@ def lacking(libraries: Mapping[str, bytes]) -> str:
 
 
 def loaded_libraries(maps: str) -> dict[str, bytes]:
-    """Return the contents of the middleware's adapters that a process has loaded, by name.
+    """Return the contents of the middleware adapters that a process has loaded, by name.
 
     Args:
-        maps: as ``/proc/self/maps`` has them.
+        maps: content of ``/proc/self/maps``.
     """
     paths = {Path(line.split()[-1]) for line in maps.splitlines() if '/librmw_' in line}
     return {path.name: path.read_bytes() for path in paths if path.is_file()}
 
 
 def support() -> str:
-    """Return the name of the middleware, and whether it has security, as far as it says so."""
+    """Return the middleware's name, and whether it has security as far as its libraries say."""
     found = 'built without security' if _lacking_here() else 'has security'
     return f'{get_rmw_implementation_identifier()} {found}'
 
 
 def require_support() -> None:
-    """Go on only where what is asked for can be had.
+    """Check that security is available if it is asked for.
 
-    A middleware without security talks openly under the strategy "Permissive", without a word.
+    With the strategy "Permissive", a middleware without security would talk openly without a word.
 
     Raises:
         SecurityError: security is asked for, and the middleware was built without it.
@@ -97,7 +97,7 @@ def initialise(arguments: Sequence[str] | None) -> None:
 
 @contextmanager
 def refused_in_one_line() -> Iterator[None]:
-    """Do what ROS refuses for want of keys, while security is asked for.
+    """Turn an error of ROS inside into one line if security is asked for.
 
     Raises:
         SecurityError: ROS has refused; one line with its reason.
@@ -111,7 +111,7 @@ def refused_in_one_line() -> Iterator[None]:
 
 
 def refusal(reason: str, environment: Mapping[str, str]) -> str:
-    """Return one line about what ROS refuses while security is asked for.
+    """Return one line on what ROS refuses while security is asked for.
 
     Args:
         reason: text of ROS's own error, of any number of lines.
@@ -125,6 +125,6 @@ def refusal(reason: str, environment: Mapping[str, str]) -> str:
 
 
 def _lacking_here() -> str:
-    # Asked for its name first, which loads it.
+    # Asking for its name loads the middleware.
     get_rmw_implementation_identifier()
     return lacking(loaded_libraries(MAPS.read_text() if MAPS.is_file() else ''))

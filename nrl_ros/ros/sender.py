@@ -1,4 +1,4 @@
-"""Of several senders of one signal one is listened to: the first, for as long as it answers."""
+"""Listen to one of several senders of a signal: to the first, for as long as it answers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 
 class Sender(NamedTuple):
-    """Who sends a signal.
+    """Sender of a signal.
 
     Attributes:
-        identity: that the message says; 0: it says none.
-        gid: that the middleware tells; empty: it tells none.
+        identity: from the message; 0: it has none.
+        gid: from the middleware; empty: it tells none.
     """
 
     identity: int
@@ -18,15 +18,15 @@ class Sender(NamedTuple):
 
 
 class BoundSender:
-    """Refuses all but the first sender whose signal was of use, until that one fails to answer.
+    """Refuses all senders but the first whose signal was useful, until that one fails to answer.
 
     The time is an argument.
 
     Args:
-        patience_s: how long it may owe an answer before another one takes its place [s].
+        patience_s: how long it may owe an answer before another sender replaces it [s].
 
     Attributes:
-        bound: who is listened to; None: nobody yet.
+        bound: the sender that is listened to; None: none yet.
     """
 
     def __init__(self, patience_s: float) -> None:
@@ -35,7 +35,7 @@ class BoundSender:
         self.bound: Sender | None = None
 
     def refuses(self, sender: Sender, now: float) -> bool:
-        """Return whether a sender is not the one that is listened to, nor may become it."""
+        """Return whether to refuse a sender: it is not the bound one and may not replace it."""
         if sender == self.bound:
             return False
         if not sender.identity:
@@ -44,7 +44,7 @@ class BoundSender:
         return self.bound is not None and (owed is None or now - owed <= self._patience_s)
 
     def heard(self, sender: Sender) -> bool:
-        """Bind a sender whose signal was of use; return whether it is another one than before."""
+        """Bind a sender whose signal was useful; return whether it was another one before."""
         fresh, self.bound = sender != self.bound, sender
         self._owed_since = None
         return fresh
@@ -55,5 +55,5 @@ class BoundSender:
             self._owed_since = now
 
     def release(self) -> None:
-        """Let the next one be bound: the one that was has left."""
+        """Unbind the sender, which has left, so that the next one can be bound."""
         self.bound = self._owed_since = None

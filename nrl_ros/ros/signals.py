@@ -1,4 +1,4 @@
-"""Signals that tell a process to end: noted, so that it ends in order, once, however many come."""
+"""Note the signals that tell a process to end, so that it ends once and in order."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-# Ctrl-C and ros2 launch; systemd and kill; a terminal that was closed.
+# Senders: Ctrl-C and ros2 launch; systemd and kill; a terminal that was closed.
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _entered: list[Signals] = []
 
 
 def told_to_end() -> bool:
-    """Whether a signal has come to those who look after them, for whoever waits in between."""
+    """Return whether a signal has come to any ``Signals`` that is entered now."""
     return any(signals.received for signals in _entered)
 
 
@@ -25,9 +25,9 @@ class Signals:
     A SIGHUP that was ignored before stays ignored: that is how ``nohup`` keeps a command alive.
 
     Args:
-        last: nothing comes after it but the end of the process, which ignores the signals from
-            then on. Python would otherwise give SIGINT back to the system while it takes itself
-            down, and a second Ctrl-C at that moment would make an orderly end look like a crash.
+        last: nothing but the end of the process follows, which ignores the signals from then on.
+            Otherwise Python would give SIGINT back to the system while it shuts down, and a second
+            Ctrl-C at that moment would make an orderly end look like a crash.
 
     Attributes:
         received: number of the newest signal; 0: none came.
@@ -51,14 +51,14 @@ class Signals:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Give the signals back, or ignore them for the rest of the process's life."""
+        """Give the signals back, or ignore them for the rest of the process."""
         _entered.remove(self)
         for number, before in self._before.items():
             signal.signal(number, signal.SIG_IGN if self._last else before)
 
     @contextmanager
     def skipping(self) -> Iterator[None]:
-        """Leave what is inside at the next signal; what comes after it is done all the same."""
+        """Leave the block at the next signal; what comes after the block is done all the same."""
         self._raises = True
         try:
             yield
