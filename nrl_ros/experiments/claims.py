@@ -1,4 +1,4 @@
-"""What the paper says, beside what was found: one row a claim, with the figure it rests on."""
+"""Compare the paper's claims with the results: one row per claim, with the figure it rests on."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from nrl_ros.experiments.summary import Result, Table, median, slowdown
 
-# What part of the reference's gain counts as an improvement, and how much noisy passes may cost.
+# IMPROVES: least share of the reference's gain that counts as an improvement. COST: largest share
+# of performance that noisy reference passes may cost.
 IMPROVES = 0.1
 COST = 0.05
 WITHIN = 1000
@@ -18,12 +19,12 @@ NEAR = 0.95
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim and what was found.
+    """A claim and the result for it.
 
     Attributes:
         number: as in the list of claims.
         text: the claim.
-        holds: None where it cannot be told, or where it is a figure without a claim.
+        holds: None if it cannot be decided, or if the row is a figure without a claim.
         figure: what was found.
     """
 
@@ -34,7 +35,7 @@ class Claim:
 
 
 def claims(table: Table) -> list[Claim]:
-    """All claims that the study can speak of."""
+    """Return all claims that the study's results bear on."""
     makers: list[Callable[[Table], list[Claim]]] = [
         _quick, _passes, _rmhl, _slowdown, _near, _learned,
     ]  # fmt: skip
@@ -42,7 +43,7 @@ def claims(table: Table) -> list[Claim]:
 
 
 def _quick(table: Table) -> list[Claim]:
-    """(1) NRL reaches 90 % of BP on Reaching within 1,000 episodes."""
+    """Check (1): NRL reaches 90 % of BP on Reaching within 1,000 episodes."""
     roles, found = table.study.roles, []
     for depth in table.study.depths:
         result = table.main(roles.reaching, roles.nrl, depth)
@@ -58,11 +59,11 @@ def _quick(table: Table) -> list[Claim]:
 
 
 def least_passes(shares: Sequence[tuple[float, float]], cost: float = COST) -> float:
-    """Least N from which on no N costs more than ``cost``; infinite when the last one does.
+    """Return the least N from which on no N costs more than ``cost``; inf if the last one does.
 
     Args:
         shares: N and performance as a share of that with a clean pass.
-        cost: what may be lost.
+        cost: largest share that may be lost.
     """
     least = math.inf
     for passes, share in sorted(shares, reverse=True):
@@ -73,7 +74,7 @@ def least_passes(shares: Sequence[tuple[float, float]], cost: float = COST) -> f
 
 
 def _passes(table: Table) -> list[Claim]:
-    """(2) Least N of noisy reference passes that costs at most 5 %."""
+    """Find (2): the least N of noisy reference passes that costs at most 5 %."""
     roles, found = table.study.roles, []
     for depth in sorted({r.condition.depth for r in table.section(roles.noisy)}):
         rows = table.section(roles.noisy, depth)
@@ -92,7 +93,7 @@ def _passes(table: Table) -> list[Claim]:
 
 
 def gains(table: Table, rows: Sequence[Result], base: Result) -> list[tuple[float, float]]:
-    """Value of each variant, and its gain over the floor as a share of the base's."""
+    """Return each variant's value, and its gain over the floor as a share of the base's gain."""
     floor = table.main(base.condition.task.name, table.study.roles.floor, base.condition.depth)
     if floor is None or base.mean <= floor.mean:
         return [(row.condition.value or math.nan, math.nan) for row in rows]
@@ -104,7 +105,7 @@ def gains(table: Table, rows: Sequence[Result], base: Result) -> list[tuple[floa
 
 
 def _rmhl(table: Table) -> list[Claim]:
-    """(3) RMHL does not improve with 2 and 3 hidden layers while NRL does."""
+    """Check (3): RMHL does not improve with 2 and 3 hidden layers while NRL does."""
     roles, found = table.study.roles, []
     for task in table.study.tasks:
         for depth in [depth for depth in table.study.depths if depth > 1]:
@@ -121,7 +122,7 @@ def _rmhl(table: Table) -> list[Claim]:
 
 
 def _slowdown(table: Table) -> list[Claim]:
-    """(4) Slowdown per hidden layer."""
+    """Report (4): the slowdown per hidden layer."""
     roles, found = table.study.roles, []
     depths = sorted(table.study.depths)
     for task in table.study.tasks:
@@ -143,7 +144,7 @@ def _slowdown(table: Table) -> list[Claim]:
 
 
 def _near(table: Table) -> list[Claim]:
-    """(5) NRL has at least 95 % of BP on Reaching at each depth."""
+    """Check (5): NRL has at least 95 % of BP on Reaching at each depth."""
     roles, found = table.study.roles, []
     names = [name for name in (roles.nrl, roles.improved) if name]
     for name, depth in itertools.product(names, table.study.depths):
@@ -161,7 +162,7 @@ def _near(table: Table) -> list[Claim]:
 
 
 def _learned(table: Table) -> list[Claim]:
-    """(6) Acrobot seeds that learn, per rule."""
+    """Report (6): how many Acrobot seeds learn, per rule."""
     name, found = table.study.roles.acrobot, []
     task = next((task for task in table.study.tasks if task.name == name), None)
     if task is None or task.learned_at is None:
@@ -180,17 +181,17 @@ def _learned(table: Table) -> list[Claim]:
 
 
 def raw_share(mean: float, reference: float) -> float:
-    """Ratio of returns as they are; NaN where the reference's is not positive."""
+    """Return the ratio of the returns themselves; NaN if the reference's is not positive."""
     return mean / reference if reference > 0.0 else math.nan
 
 
 def reached(episodes: Sequence[float], limit: float) -> str:
-    """How many of the seeds are there in time."""
+    """Return in words how many of the seeds are within the limit."""
     return f'{sum(value <= limit for value in episodes)} of {len(episodes)}'
 
 
 def percent(value: float) -> str:
-    """Whole per cent, or a dash."""
+    """Return a share in whole per cent, or a dash if it is unknown."""
     return '–' if math.isnan(value) else f'{value:.0%}'
 
 

@@ -1,4 +1,4 @@
-"""Expands a study into conditions: a rule or variant on a task at a depth, searched, then run."""
+"""Expand a study into conditions: a rule or variant on one task at one depth."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Identity = tuple[str, str, str, int]
 
 @dataclass(frozen=True)
 class Condition:
-    """What is searched once and then run with every final seed.
+    """A rule or variant that is searched once and then run with every final seed.
 
     Attributes:
         section: MAIN or a section's name.
@@ -32,8 +32,8 @@ class Condition:
         label: for people.
         value: of a variant on its section's axis.
         nodes: dotted settings of the three nodes, without seed, budget and point.
-        points: of the grid; a single empty one where nothing is searched.
-        search_of: condition whose winner is taken instead of a search of its own.
+        points: of the grid; a single empty one if nothing is searched.
+        search_of: condition whose winning point is taken instead of a search of its own.
     """
 
     section: str
@@ -53,7 +53,7 @@ class Condition:
 
     @property
     def where(self) -> str:
-        """For labels and errors."""
+        """Section, name, task and depth in words, for labels and errors."""
         section = '' if self.section == MAIN else f'section {self.section}, '
         return f'{section}{self.name} on {self.task.name} with {self.depth} hidden layers'
 
@@ -63,7 +63,7 @@ class Condition:
         return self.search_of is None and len(self.points) > 1
 
     def trial(self, point: Mapping[str, float], seed: int, *, search: bool) -> Trial:
-        """The run of one seed at one point of the grid.
+        """Return the trial of one seed at one point of the grid.
 
         Raises:
             ConfigError: the settings do not pass; names the condition.
@@ -88,7 +88,7 @@ class Condition:
 
 
 def conditions(study: Study) -> list[Condition]:
-    """All conditions of a study, checked.
+    """Return all conditions of a study, checked.
 
     Raises:
         ConfigError: a task has no file, or settings do not pass; names study and condition.
@@ -103,7 +103,7 @@ def conditions(study: Study) -> list[Condition]:
 
 
 def _check(condition: Condition, seed: int) -> None:
-    """Whatever can be known before the first hour has passed."""
+    """Check all that can be checked before the first trial runs."""
     for point in condition.points:
         settings = condition.trial(point, seed, search=False).settings
     checked = check(settings, source=condition.where)
@@ -139,7 +139,7 @@ def _sections(study: Study) -> Iterator[Condition]:
 
 
 def _search_of(study: Study, section: Section, depth: int) -> Identity:
-    """The condition of the comparison whose winner a section takes."""
+    """Return the condition of the comparison whose winning point a section takes."""
     rule = study.rule(section.rule)
     if depth not in study.depths or (rule.tasks and section.task not in rule.tasks):
         raise ConfigError(
@@ -171,7 +171,7 @@ def _condition(
 def _lay_over(nodes: dict[str, Flat], overrides: Overrides) -> None:
     for node, flat in overrides.flat().items():
         if any(name.startswith('bridge.options.') or name == 'bridge.name' for name in flat):
-            # Another bridge has other options: those of the task's file would be unknown to it.
+            # Another bridge has other options, and does not know those of the task's file.
             for name in [name for name in nodes[node] if name.startswith('bridge.options.')]:
                 del nodes[node][name]
         nodes[node] |= flat
@@ -184,7 +184,7 @@ def _points(grid: Grid) -> tuple[Point, ...]:
 
 
 def gradients_trial(study: Study) -> Trial | None:
-    """The section that trains nothing, as one trial."""
+    """Return the section that trains nothing as one trial, None if the study has none."""
     if study.gradients is None:
         return None
     settings: dict[str, Any] = study.gradients.model_dump(mode='json')

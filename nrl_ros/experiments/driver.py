@@ -1,4 +1,4 @@
-"""The loop that keeps an engine busy until all trials of a study have a record."""
+"""Keep an engine busy until all trials of a study have a record."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from nrl_ros.experiments.engine import Engine
 from nrl_ros.experiments.schedule import Schedule
 from nrl_ros.experiments.trials import Trial
 
-# How long an interrupt may wait for the loop.
+# An interrupt waits for the loop at most this long [s].
 _TICK_S = 0.25
 
 
 @dataclass
 class State:
-    """How far a study is.
+    """Progress of a study.
 
     Attributes:
-        total: trials of the study, those of searches that are not decided included.
+        total: trials of the study, with those of searches that are not decided yet.
         done: trials with a record.
-        seconds_left: None while it cannot be told.
-        running: trials under way and since when they are.
-        last: what the newest trial came to.
+        seconds_left: None while it cannot be estimated.
+        running: trials under way, with their starting times.
+        last: result of the newest trial, in words.
     """
 
     total: int = 0
@@ -35,15 +35,15 @@ class State:
 
 
 class Watcher(Protocol):
-    """Is told how far it is."""
+    """Gets the progress of a study."""
 
     def update(self, state: State) -> None:
-        """About four times a second, and whenever a trial ends."""
+        """Take the progress; called about four times a second and whenever a trial ends."""
         ...
 
 
 def drive(schedule: Schedule, engine: Engine, watcher: Watcher) -> None:
-    """Run what is left; whoever interrupts loses only trials under way."""
+    """Run all trials that are left; an interrupt loses only trials under way."""
     state = State(done=schedule.done)
     while True:
         ended = _fill(schedule, engine, state)
@@ -68,7 +68,7 @@ def drive(schedule: Schedule, engine: Engine, watcher: Watcher) -> None:
 
 
 def _fill(schedule: Schedule, engine: Engine, state: State) -> bool:
-    """Give every free worker a trial; returns whether there was one."""
+    """Give every free worker a trial; return whether there was one."""
     begun = False
     while len(state.running) < engine.workers:
         trial = schedule.next(state.running)

@@ -1,4 +1,4 @@
-"""What brings trials to cores, and the one that every machine has: processes."""
+"""Engines run trials on cores; this one, which every machine has, uses processes."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import Any, Protocol
 from nrl_ros.base.errors import NrlError
 
 Work = Callable[[Mapping[str, Any]], dict[str, Any]]
-# A worker that was killed is replaced, and its trial begun again so often.
+# A worker that was killed is replaced, and its trial repeated at most this often.
 RETRIES = 3
 _END_S = 1.0
-# The matrices are small and the cores are taken: threads cost more than they give.
+# The matrices are small and each core has a worker, so more threads would only slow all of them.
 ONE_THREAD = dict.fromkeys(('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
 
 
@@ -30,7 +30,7 @@ class StudyError(NrlError):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a trial: a record, or the reason why there is none."""
+    """Result of a trial: a record, or the reason why there is none."""
 
     key: str
     record: dict[str, Any] | None
@@ -38,29 +38,29 @@ class Outcome:
 
 
 class Engine(Protocol):
-    """Runs trials.
+    """Runs trials at the same time.
 
     Attributes:
-        workers: trials at once.
+        workers: number of trials at once.
     """
 
     workers: int
 
     def submit(self, key: str, job: dict[str, Any]) -> None:
-        """Begin a trial; at most ``workers`` at once."""
+        """Begin a trial; there may be at most ``workers`` at once."""
         ...
 
     def wait(self, timeout_s: float) -> list[Outcome]:
-        """Trials that ended, as soon as there is one."""
+        """Return the trials that have ended, as soon as there is one or the time is up."""
         ...
 
     def close(self) -> None:
-        """End everything now."""
+        """End all trials at once."""
         ...
 
 
 def _die_with_parent() -> None:
-    """Whatever ends the parent, even SIGKILL, ends this worker."""
+    """End this worker when its parent ends, even by SIGKILL."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     wait([parent.sentinel])
@@ -68,7 +68,7 @@ def _die_with_parent() -> None:
 
 
 def _serve(connection: Connection, work: Work) -> None:
-    """A worker's life: jobs in, records out."""
+    """Take jobs and send back records until the parent ends."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
     while True:
         job = connection.recv()
@@ -86,10 +86,10 @@ class _Worker:
 
 
 class ProcessEngine:
-    """One process a core.
+    """Runs each trial in a worker process, one per core.
 
     Args:
-        workers: how many; 0: as many as there are cores for this process.
+        workers: how many; 0: as many as this process may use cores.
         work: makes a record of a job; must be importable.
     """
 
@@ -114,16 +114,16 @@ class ProcessEngine:
         return worker
 
     def submit(self, key: str, job: dict[str, Any]) -> None:
-        """See Engine."""
+        """Begin a trial in a free worker."""
         self._jobs[key] = job
         worker = next((worker for worker in self._pool if not worker.key), None) or self._start()
         worker.key = key
-        # One that died while idle is noticed by wait, as any other.
+        # A worker that died while it was idle is noticed by ``wait``, as any other.
         with contextlib.suppress(OSError):
             worker.connection.send(job)
 
     def wait(self, timeout_s: float) -> list[Outcome]:
-        """See Engine."""
+        """Return the trials that have ended, as soon as there is one or the time is up."""
         connections = {worker.connection: worker for worker in self._pool}
         outcomes = []
         for connection in wait(list(connections), timeout_s):
@@ -139,7 +139,7 @@ class ProcessEngine:
         return outcomes
 
     def _lost(self, worker: _Worker) -> list[Outcome]:
-        """A worker died: begin its trial again in another, a few times."""
+        """Repeat the trial of a worker that died in another one, at most RETRIES times."""
         self._pool.remove(worker)
         worker.connection.close()
         worker.process.join(_END_S)
@@ -154,7 +154,7 @@ class ProcessEngine:
         return []
 
     def close(self) -> None:
-        """See Engine."""
+        """End all workers at once."""
         for worker in self._pool:
             worker.process.terminate()
         for worker in self._pool:
@@ -167,7 +167,7 @@ class ProcessEngine:
 
 
 def cores() -> int:
-    """Cores that this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
@@ -176,7 +176,7 @@ def cores() -> int:
 @contextlib.contextmanager
 def _without_interrupt() -> Iterator[None]:
     """A terminal sends SIGINT to all of a group; children inherit that it waits for ever."""
-    # It unblocks SIGINT when it starts, so it must be there before.
+    # The tracker unblocks SIGINT when it starts, so it must be started before.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -187,7 +187,7 @@ def _without_interrupt() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _one_thread() -> Iterator[None]:
-    """Children read these when they load numpy."""
+    """Set the variables from which children take the number of threads when they load numpy."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     os.environ.update(ONE_THREAD)
     try:

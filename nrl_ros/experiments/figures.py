@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Draw = Callable[['Axes', Result, str], None]
 
 _POINTS = 150
-# From this ratio on an axis is logarithmic.
+# An axis whose largest and smallest values have at least this ratio is logarithmic.
 _DECADE = 8.0
 _RATE = 'plasticity.learning_rate'
 _COLOURS = (
@@ -28,7 +28,7 @@ _COLOURS = (
 
 
 def draw(table: Table, gradients: Record | None, out: Path) -> list[str]:
-    """Draw all that there are records for; returns the names of the pictures."""
+    """Draw every picture that there are records for; return the names of the pictures."""
     import matplotlib as mpl
 
     mpl.use('Agg')
@@ -62,7 +62,7 @@ def _subplots(rows: int, columns: int, width: float = 4.2, height: float = 3.2) 
 def _save(figure: Any, out: Path, name: str) -> str:
     from matplotlib import pyplot
 
-    # Without a date and a version, the same records give the same file.
+    # The file holds no date and no version, so that the same records give the same file.
     figure.savefig(out / f'{name}.png', dpi=110, metadata={'Software': None})
     pyplot.close(figure)
     return name
@@ -75,7 +75,7 @@ def _tidy(axes: Axes) -> None:
 
 
 def smooth(result: Result) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Episodes and smoothed returns [seeds, points], along the episodes that all seeds have."""
+    """Return episodes and smoothed returns [seeds, points], as far as all seeds have episodes."""
     curves = [curve_of(record) for record in result.records]
     count = min(len(curve) for curve in curves)
     window = min(result.condition.task.smoothing, count)
@@ -98,7 +98,7 @@ def _band(axes: Axes, result: Result, colour: str) -> None:
 
 
 def _grid(table: Table, out: Path, name: str, draw_one: Draw, axis_names: tuple[str, str]) -> str:
-    """A panel for each task and depth, a colour for each rule."""
+    """Draw a panel for each task and depth, a colour for each rule; return the picture's name."""
     study = table.study
     figure, axes = _subplots(len(study.tasks), len(study.depths))
     for row, task in enumerate(study.tasks):
@@ -117,7 +117,7 @@ def _grid(table: Table, out: Path, name: str, draw_one: Draw, axis_names: tuple[
 
 
 def _common_legend(figure: Any, axes: NDArray[Any]) -> None:
-    """One for all panels: a rule may be in some of them only."""
+    """Draw one legend for all panels, since a rule may be missing in some of them."""
     found: dict[str, Any] = {}
     for panel in axes.flat:
         handles, labels = panel.get_legend_handles_labels()
@@ -129,7 +129,7 @@ def _common_legend(figure: Any, axes: NDArray[Any]) -> None:
 
 
 def steps_of(result: Result) -> list[tuple[float, float]]:
-    """Learning rates of a search and their scores, the best one where more was varied."""
+    """Return the learning rates of a search with their best scores."""
     found: dict[float, float] = {}
     for one in result.grid:
         rate = one.point.get(_RATE)
@@ -139,7 +139,7 @@ def steps_of(result: Result) -> list[tuple[float, float]]:
 
 
 def _score(axes: Axes, result: Result, colour: str) -> None:
-    """How wide the range of step sizes is that works: scores of the search."""
+    """Draw the search's scores over the learning rate, which show how wide the working range is."""
     points = steps_of(result)
     if points:
         axes.semilogx(*zip(*points, strict=True), 'o-', color=colour, label=result.condition.label)
@@ -151,7 +151,7 @@ def _legend(axes: Axes) -> None:
 
 
 def _finals(table: Table, out: Path) -> str:
-    """Every seed a dot: means alone hide those that fail."""
+    """Draw every seed as a dot, since means hide seeds that fail; return the picture's name."""
     study = table.study
     figure, axes = _subplots(1, len(study.tasks))
     width = 0.8 / len(study.rules)
@@ -177,7 +177,7 @@ def _finals(table: Table, out: Path) -> str:
 
 
 def _section(table: Table, section: Section, out: Path) -> str:
-    """Final performance along the axis where values are numbers, else by name; and the curves."""
+    """Draw a section's final performance (by value if all are numbers, else by name) and curves."""
     found = table.section(section.name)
     figure, axes = _subplots(1, 2)
     left, right = axes[0]
@@ -203,7 +203,7 @@ def _section(table: Table, section: Section, out: Path) -> str:
 
 
 def _ticks(axes: Axes, section: Section, numbers: bool) -> None:
-    """The values that were run, and no others."""
+    """Set ticks at the values that were run, and at no others."""
     if not numbers:
         names = [variant.label or variant.name for variant in section.variants]
         axes.set_xticks(range(len(names)), names, rotation=20, ha='right')

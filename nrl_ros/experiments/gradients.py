@@ -1,4 +1,4 @@
-"""How near noise comes to the gradient: cosines against K, and what noisy references cost."""
+"""Compare noise-based estimates with the exact gradient, and measure errors of noisy references."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def gradients(  # noqa: PLR0913 - one argument per setting
     states: int,
     seed: int,
 ) -> dict[str, Any]:
-    """Compare over random networks and states, one of each at a time.
+    """Return cosines and errors over random networks and states, each of one depth.
 
-    The estimate is the mean of K terms ``rho xi / |xi|^2``, the gradient that of ``log pi(a|s)``;
-    both with respect to the pre-activations (N numbers), and with respect to the weights. A noisy
-    reference is the log of the mean of ``pi(a|s)`` over N noisy passes; its error is compared with
-    the impact rho that it is subtracted from.
+    The estimate is the mean of K terms ``rho xi / |xi|^2``; the gradient is that of ``log
+    pi(a|s)``. Both are taken with respect to the pre-activations (N numbers) and with respect to
+    the weights. A noisy reference is the log of the mean of ``pi(a|s)`` over N noisy passes; its
+    error is compared with the impact rho that it is subtracted from.
 
     Args:
         depths: hidden layers.
@@ -40,7 +40,7 @@ def gradients(  # noqa: PLR0913 - one argument per setting
         sigma: standard deviation of the noise [1].
         samples: K.
         passes: N of the reference.
-        states: networks and states.
+        states: number of random networks, each with one state.
         seed: of everything.
     """
     rows = []
@@ -94,14 +94,14 @@ class _State:
         self.impact_variance = float(np.square(impact).mean())
 
     def cosines(self, samples: Sequence[int]) -> Array:
-        """Of the mean of the first K terms: with respect to neurons, and to weights."""
+        """Return the cosines of the mean of the first K terms, for neurons and for weights."""
         sums = np.cumsum(self._estimate, axis=0)[[k - 1 for k in samples]]
-        # An outer product with x has |x| times the norm: layers count with |x|^2 for weights.
+        # An outer product with x has |x| times the norm, so for weights a layer counts with |x|^2.
         plain, weighted = np.ones_like(self._layer_weight), self._layer_weight
         return np.array([_cosine(sums, self._gradient, weight) for weight in (plain, weighted)])
 
     def reference_errors(self, passes: Sequence[int]) -> Array:
-        """Squared error of log pi from the first N noisy passes."""
+        """Return the squared error of log pi from the first N noisy passes."""
         noisy, clean = self._reference
         means = np.cumsum(np.exp(noisy)) / np.arange(1, len(noisy) + 1)
         return np.asarray(np.square(np.log(means[[n - 1 for n in passes]]) - clean))
@@ -132,7 +132,7 @@ def _one_state(
 
 
 def exact(network: Network, observation: Array, choice: int) -> tuple[Array, Array]:
-    """Backpropagation of ``log pi(choice)``.
+    """Compute the gradient of ``log pi(choice)`` by backpropagation.
 
     Returns:
         The gradient with respect to all pre-activations [N], and |x|^2 of each one's layer [N].

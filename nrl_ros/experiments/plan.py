@@ -1,4 +1,4 @@
-"""What a study file may say: tasks, rules, depths, seeds, search, sections."""
+"""Contents of a study file: tasks, rules, depths, seeds, search, sections."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ class Range(Settings):
 
 
 class Listed(Settings):
-    """Points as they are."""
+    """Points that are listed one by one."""
 
     values: tuple[float, ...] = Field(min_length=1, description='The points')
 
 
-# By the learner's dotted setting, as plasticity.learning_rate.
+# Keys are the learner's dotted settings, as plasticity.learning_rate.
 Grid = dict[str, Range | Listed]
 
 
@@ -55,7 +55,7 @@ class Overrides(Settings):
     environment: dict[str, Any] = Field({}, description='Of the environment')
 
     def flat(self) -> dict[str, Flat]:
-        """Dotted names by node."""
+        """Return the settings by node, with dotted names."""
         return {
             'learner': dotted(self.learner),
             'neuromodulator': dotted(self.neuromodulator),
@@ -64,7 +64,7 @@ class Overrides(Settings):
 
 
 class Overlay(Overrides):
-    """Overrides, and what of them is searched."""
+    """Overrides, and the settings that are searched."""
 
     grid: Grid | None = Field(
         None, description="Grid of the search; empty: none; left out: the study's"
@@ -77,7 +77,7 @@ class Overlay(Overrides):
 
 
 class Budget(Settings):
-    """When a run ends: whichever comes first."""
+    """End of a run: at the first of these limits."""
 
     episodes: int = Field(0, ge=0, description='Ended episodes; 0: no limit [1]')
     steps: int = Field(0, ge=0, description='Steps of all instances; 0: no limit [1]')
@@ -114,7 +114,7 @@ class Rule(Overlay):
 
 
 class Search(Settings):
-    """The same search for every rule: a grid, scored on seeds of its own."""
+    """The search that all rules share: a grid, scored on seeds of its own."""
 
     seeds: tuple[int, ...] = Field(min_length=1, description='Other ones than the final seeds')
     grid: Grid = {}
@@ -162,7 +162,7 @@ class Section(Settings):
 
 
 class Gradients(Settings):
-    """How near the estimates come to the exact gradient; nothing is trained."""
+    """Comparison of the estimates with the exact gradient; nothing is trained."""
 
     depths: tuple[PositiveInt, ...] = (1, 2, 3)
     width: PositiveInt = 64
@@ -176,7 +176,7 @@ class Gradients(Settings):
 
 
 class Roles(Settings):
-    """Which rules and tasks the claims speak of; what is missing is left out."""
+    """Rules and tasks that the claims refer to; claims about missing ones are left out."""
 
     nrl: str = 'nrl'
     reference: str = 'bp'
@@ -224,16 +224,16 @@ class Study(Settings):
         return self
 
     def task(self, name: str) -> Task:
-        """A task by its name."""
+        """Return a task by its name."""
         return next(task for task in self.tasks if task.name == name)
 
     def rule(self, name: str) -> Rule:
-        """A rule by its name."""
+        """Return a rule by its name."""
         return next(rule for rule in self.rules if rule.name == name)
 
 
 def listed(grid: Any) -> Any:
-    """``[1, 2]`` for ``{values: [1, 2]}``."""
+    """Return the grid with each list ``[1, 2]`` written as ``{values: [1, 2]}``."""
     if not isinstance(grid, dict):
         return grid
     return {
@@ -249,10 +249,10 @@ def _known(where: str, names: tuple[str, ...], known: list[str]) -> None:
 
 
 def read_study(which: str) -> Study:
-    """A study by its name in ``config/study``, or by the path of its file.
+    """Read a study by its name in ``config/study`` or by the path of its file.
 
     Raises:
-        ConfigError: there is no such file, or it does not say what a study file says.
+        ConfigError: there is no such file, or its content is wrong.
     """
     path = Path(which)
     if path.suffix not in ('.yaml', '.yml'):
@@ -266,7 +266,7 @@ def read_study(which: str) -> Study:
 
 
 def _fault(item: Any, data: Any) -> str:
-    """Where and what, with the names of list entries instead of their numbers."""
+    """Return where and what is wrong, with names of list entries instead of numbers."""
     words, here = [], data
     for part in item['loc']:
         try:

@@ -1,4 +1,4 @@
-"""How far a study is: a panel in a terminal, a line a trial elsewhere."""
+"""Show the progress of a study: a panel in a terminal, elsewhere one line per trial."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _LINE_S = 1.0
 
 
 def duration(seconds: float | None) -> str:
-    """As people say it: 0:42, 1:05:00; a question mark where it is not known."""
+    """Return a time as people say it, 0:42 or 1:05:00; a question mark if it is unknown."""
     if seconds is None:
         return '?'
     whole = round(seconds)
@@ -27,12 +27,12 @@ def duration(seconds: float | None) -> str:
 
 
 class Panel:
-    """Shows the state of a study while it is entered.
+    """Shows the progress of a study while it is entered.
 
     Args:
         console: where.
         title: of the study.
-        plain: lines instead of a panel.
+        plain: print lines instead of a panel.
     """
 
     def __init__(self, console: Console, title: str, *, plain: bool) -> None:
@@ -45,7 +45,7 @@ class Panel:
             self._live = Live(console=console, refresh_per_second=4, transient=False)
 
     def __enter__(self) -> Panel:
-        """Begin to show."""
+        """Start showing."""
         if self._live is not None:
             self._live.start()
         return self
@@ -56,12 +56,12 @@ class Panel:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leave what was shown last."""
+        """Stop, and leave the last state on the screen."""
         if self._live is not None:
             self._live.stop()
 
     def update(self, state: State) -> None:
-        """See Watcher."""
+        """Show the present progress."""
         if self._live is not None:
             self._live.update(self._drawn(state))
         elif state.last and state.last != self._said:

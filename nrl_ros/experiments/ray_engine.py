@@ -1,4 +1,4 @@
-"""Trials as Ray tasks, on this machine or a cluster; the one file that knows Ray."""
+"""Run trials as Ray tasks, on this machine or a cluster; the only file that uses Ray."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ _STORE_BYTES = 200 * 1024**2
 
 
 class RayEngine:
-    """Ray's scheduler; a trial whose worker is lost is begun again by Ray.
+    """Runs trials with Ray, which repeats a trial whose worker is lost.
 
     Args:
-        workers: trials at once; 0: as many as there are cores, in the cluster where there is one.
-        work: makes a record of a job; importable on every machine, as is nrl_ros.
-        address: of a cluster, or 'auto'; empty: a Ray of its own on this machine.
+        workers: trials at once; 0: as many as there are cores, in the cluster if there is one.
+        work: makes a record of a job; importable on every machine, as nrl_ros must be.
+        address: of a cluster, or 'auto'; empty: start Ray on this machine.
 
     Raises:
-        StudyError: Ray is not there, or the cluster does not answer.
+        StudyError: Ray is not installed, or the cluster does not answer.
     """
 
     def __init__(self, workers: int, work: Work, address: str = '') -> None:
@@ -51,11 +51,11 @@ class RayEngine:
         self._keys: dict[Any, str] = {}
 
     def submit(self, key: str, job: dict[str, Any]) -> None:
-        """See Engine."""
+        """Begin a trial as a Ray task."""
         self._keys[self._task.remote(job)] = key
 
     def wait(self, timeout_s: float) -> list[Outcome]:
-        """See Engine."""
+        """Return the trials that have ended, as soon as there is one or the time is up."""
         ready, _ = self._ray.wait(list(self._keys), num_returns=1, timeout=timeout_s)
         outcomes = []
         for reference in ready:
@@ -69,12 +69,12 @@ class RayEngine:
         return outcomes
 
     def close(self) -> None:
-        """See Engine."""
+        """Shut Ray down."""
         self._ray.shutdown()
 
 
 def own(record: Any) -> Any:
-    """A copy whose arrays do not lie in Ray's memory."""
+    """Return a copy whose arrays do not lie in Ray's memory."""
     if isinstance(record, dict):
         return {key: own(value) for key, value in record.items()}
     if isinstance(record, list):

@@ -1,4 +1,4 @@
-"""The page, the figures and the numbers of a study, from what is stored."""
+"""Write the report of a study from its stored records: page, pictures and numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def write_report(schedule: Schedule, out: Path, made: Mapping[str, str]) -> None
 
     Args:
         schedule: study and store.
-        out: folder, made where it is missing.
+        out: folder; is made if it is missing.
         made: command and commit, for the page.
     """
     table = Table(schedule.study, results(schedule))
@@ -54,7 +54,7 @@ def write_report(schedule: Schedule, out: Path, made: Mapping[str, str]) -> None
 
 
 def plain(value: Any) -> Any:
-    """As JSON has it: arrays as lists, what is no number as null, infinity as text."""
+    """Return a value as JSON can hold it: arrays as lists, NaN as null, infinity as text."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -93,7 +93,7 @@ def _head(schedule: Schedule, table: Table, made: Mapping[str, str]) -> Iterator
 
 
 def _versions(records: Sequence[Record]) -> str:
-    """Every combination that records were made with."""
+    """Return every combination of versions that records were made with."""
     found = sorted({tuple(record['versions'].items()) for record in records})
     said = [
         f'nrl_ros {v["nrl_ros"]}, Python {v["python"]}, numpy {v["numpy"]}, {v["kernel"]} kernel, '
@@ -273,14 +273,14 @@ def _markdown(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
 
 
 def number(value: float, digits: int = 0) -> str:
-    """A number, 'never' for infinity, a dash for what is not known."""
+    """Return a number as text: 'never' for infinity, a dash for NaN."""
     if math.isnan(value):
         return '–'
     return f'{value:,.{digits}f}' if math.isfinite(value) else 'never' if value > 0 else '−∞'
 
 
 def point_text(point: Mapping[str, float]) -> str:
-    """Settings as people say them."""
+    """Return settings as people say them."""
     return ' '.join(f'{name.rpartition(".")[2]} {value:g}' for name, value in point.items())
 
 

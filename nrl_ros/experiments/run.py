@@ -1,4 +1,4 @@
-"""One trial in this process: what every engine calls, with plain data in and plain data out."""
+"""Run one trial in this process; every engine calls this with plain data and gets plain data."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.settings.run import RunSettings, check
 
 BINS = 200
-# Above this, a run keeps its bins only.
+# A run with more episodes keeps only the means of its bins.
 MOST_EPISODES = 50_000
 _CHECK_EVERY = 512
 _FINAL_SHARE = 0.1
 
 
 def run_trial(job: Mapping[str, Any]) -> dict[str, Any]:
-    """Make the record of a trial.
+    """Run a trial and return its record.
 
     Args:
-        job: see Trial.job.
+        job: the trial as ``Trial.job`` gives it.
     """
     start = time.perf_counter()
     if job['kind'] == 'gradients':
         record = gradients(**job['settings'])
     else:
-        # What a rule that diverges computes is counted, not warned of a thousand times.
+        # A rule that diverges is counted; without this, numpy would warn about it a thousand times.
         with np.errstate(all='ignore'):
             record = train(check(job['settings'], source=job['label']))
     seconds = time.perf_counter() - start
@@ -48,7 +48,7 @@ def run_trial(job: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """What the record was made with."""
+    """Return the versions that a record is made with."""
     return {
         'nrl_ros': __version__,
         'python': platform.python_version(),
@@ -59,7 +59,7 @@ def versions() -> dict[str, str]:
 
 
 def train(settings: RunSettings) -> dict[str, Any]:
-    """Run up to the stop of the settings and say how it went."""
+    """Train until the settings' limit and return the result."""
     environment, bridge = settings.environment, settings.environment.bridge
     made = make_bridge(bridge.name, bridge.instances, dict(bridge.options))
     episodes = Episodes(
@@ -95,7 +95,7 @@ def _run(
     neuromodulator: Neuromodulator,
     ends: list[EpisodeEnds],
 ) -> int:
-    """Step up to the stop; returns the step from which weights were no numbers, -1 if none."""
+    """Step until the limit; return the step at which weights became NaN or infinite, or -1."""
     stop, diverged = settings.environment.stop, -1
     try:
         cycle = loop.run(episodes, learner, neuromodulator, seed=settings.environment.seed)
@@ -109,7 +109,7 @@ def _run(
             if diverged < 0 and count % _CHECK_EVERY == 0 and _broken(learner):
                 diverged = episodes.total_steps
     except InvalidValueError:
-        # A policy that is no number can act no longer: a result too.
+        # A policy of NaN cannot act any more, which is a result too.
         return episodes.total_steps if diverged < 0 else diverged
     return episodes.total_steps if diverged < 0 and _broken(learner) else diverged
 
@@ -119,7 +119,7 @@ def _broken(learner: Learner) -> bool:
 
 
 def curve(ends: list[EpisodeEnds], budget: int) -> dict[str, Any]:
-    """Returns in order of ending, binned over the budget, and the mean of its last tenth.
+    """Return the returns in order of ending, means of bins over the budget, and the final mean.
 
     Args:
         ends: as the episodes ended.
@@ -131,7 +131,7 @@ def curve(ends: list[EpisodeEnds], budget: int) -> dict[str, Any]:
     kept = ending != Ending.ABORTED
     returns, steps = returns[kept], steps[kept].astype(np.uint32)
     if budget:
-        # All instances end together in some tasks: what is beyond the budget is left out.
+        # In some tasks all instances end together; episodes beyond the budget are left out.
         returns, steps = returns[:budget], steps[:budget]
     record: dict[str, Any] = {'episodes': len(returns), 'bins': binned(returns, BINS)}
     record['final'] = last_mean(returns, _FINAL_SHARE)
@@ -141,12 +141,12 @@ def curve(ends: list[EpisodeEnds], budget: int) -> dict[str, Any]:
 
 
 def binned(returns: NDArray[Any], bins: int) -> NDArray[np.float32]:
-    """Means of about equally many episodes each; fewer bins when there are fewer episodes."""
+    """Return the means of bins of about equal size; fewer bins if there are fewer episodes."""
     parts = np.array_split(returns, min(bins, len(returns))) if len(returns) else []
     return np.array([part.mean() for part in parts], np.float32)
 
 
 def last_mean(returns: NDArray[Any], share: float) -> float:
-    """Mean of the last share of the episodes; NaN when there are none."""
+    """Return the mean of the last share of the episodes; NaN if there are none."""
     count = max(1, round(share * len(returns)))
     return float(returns[-count:].mean(dtype=np.float64)) if len(returns) else float('nan')

@@ -1,4 +1,4 @@
-"""Which trials are left, in which order, and how long they will take."""
+"""Decide which trials are left, in which order they run, and how long they will take."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Costs:
     rates: dict[Group, list[float]] = field(default_factory=dict)
 
     def add(self, group: Group, size: float, seconds: float) -> None:
-        """Take a finished trial in."""
+        """Add a finished trial."""
         self.rates.setdefault(group, []).append(seconds / size)
 
     def seconds(self, group: Group, size: float) -> float | None:
@@ -42,11 +42,11 @@ class Costs:
 
 
 class Schedule:
-    """Trials of a study, search and final ones, in one queue.
+    """Queue of a study's trials, those of searches and final ones.
 
     Args:
         study: the study.
-        store: what is done already.
+        store: records of trials that are done.
     """
 
     def __init__(self, study: Study, store: Store) -> None:
@@ -65,11 +65,11 @@ class Schedule:
 
     @property
     def gradients(self) -> Record | None:
-        """Record of the section that trains nothing."""
+        """Record of the section that trains nothing, None if there is none."""
         return None if self._gradients is None else self.store.get(self._gradients)
 
     def _known(self) -> Iterator[Trial]:
-        """Trials whose settings are decided, by condition; the final ones of each come first."""
+        """Give the trials whose settings are decided, by condition; final ones come first."""
         if self._gradients is not None:
             yield self._gradients
         for condition in self.conditions:
@@ -78,15 +78,15 @@ class Schedule:
                 yield from trials
 
     def ready(self) -> Iterator[Trial]:
-        """Trials that can be run now."""
+        """Give the trials that can be run now."""
         for trial in self._known():
             if self.store.get(trial) is None and trial.key not in self.failed:
                 yield trial
 
     def next(self, running: Collection[str]) -> Trial | None:
-        """The next trial, None when all that can be run now is running or done.
+        """Return the next trial, None if all that can be run now is running or done.
 
-        One trial of every task at every depth comes first: then the time left can be told.
+        One trial of every task at every depth comes first, so that the time left can be estimated.
         """
         first = None
         for trial in self.ready():
@@ -99,12 +99,12 @@ class Schedule:
         return first
 
     def finish(self, trial: Trial, seconds: float) -> None:
-        """Learn what a trial took."""
+        """Note how long a trial took."""
         self.costs.add(trial.group, trial.size, seconds)
         self._scouted.add((trial.group[0], trial.group[2]))
 
     def open_sizes(self) -> Iterator[tuple[str, Group, float]]:
-        """Key, group and size of all trials that are left; an undecided one has no key yet."""
+        """Give key, group and size of all trials that are left; undecided ones have no key yet."""
         seen = set()
         for trial in self.ready():
             if trial.key not in seen:
@@ -119,11 +119,11 @@ class Schedule:
 
     @property
     def done(self) -> int:
-        """Trials of this study that have a record."""
+        """Number of trials of this study that have a record."""
         return len({trial.key for trial in self._known() if self.store.get(trial) is not None})
 
     def seconds_left(self, elapsed: dict[str, float], workers: int) -> tuple[int, float | None]:
-        """How many trials are left, and for how long; None while nothing of a task is known.
+        """Return how many trials are left and how long they take; None while a task is unknown.
 
         Args:
             elapsed: seconds since each running trial was begun.

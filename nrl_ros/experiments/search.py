@@ -1,4 +1,4 @@
-"""Which point of its grid a condition is run with."""
+"""Choose the point of its grid that a condition is run with."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from nrl_ros.experiments.trials import Trial
 
 
 class Scored(NamedTuple):
-    """A point of the grid and what it came to.
+    """A point of the grid with its score.
 
     Attributes:
         point: settings.
         seeds: score of each seed; NaN while it has none.
         score: over seeds.
-        diverged: seeds whose weights were no numbers.
+        diverged: number of seeds whose weights became NaN or infinite.
     """
 
     point: Point
@@ -32,14 +32,14 @@ class Scored(NamedTuple):
 
 
 def seed_score(record: Record, share: float) -> float:
-    """Mean return of the last share of the episodes; nothing learned where none ended."""
+    """Return the mean return of the last share of episodes; minus infinity if none ended."""
     returns = record.get('returns')
     value = last_mean(record['bins'] if returns is None else returns, share)
     return value if math.isfinite(value) else -math.inf
 
 
 def score(seeds: Sequence[float], worst_weight: float) -> float:
-    """``(1 - w) mean + w min``: a point that fails on one seed is not rescued by the others."""
+    """Return ``(1 - w) mean + w min``, so that a failing seed is not hidden by good ones."""
     if any(math.isnan(value) for value in seeds):
         return math.nan
     worst = min(seeds)
@@ -49,14 +49,14 @@ def score(seeds: Sequence[float], worst_weight: float) -> float:
 
 
 def best(grid: Sequence[Scored]) -> Scored | None:
-    """The winner, the first of equals; None while a score is missing."""
+    """Return the winner, the first of equals; None while a score is missing."""
     if any(math.isnan(one.score) for one in grid):
         return None
     return max(grid, key=lambda one: one.score)
 
 
 def at_edge(grid: Sequence[Scored], winner: Point) -> list[str]:
-    """Settings whose winning value is the lowest or highest of several that were tried."""
+    """Return the settings whose winning value is the lowest or highest of several."""
     found = []
     for name, value in winner.items():
         values = sorted({one.point[name] for one in grid})
@@ -66,7 +66,7 @@ def at_edge(grid: Sequence[Scored], winner: Point) -> list[str]:
 
 
 class Searches:
-    """What is known of the searches of a study; trials are made once and kept.
+    """Searches of a study as far as they have got; trials are made once and kept.
 
     Args:
         conditions: of the study.
@@ -83,7 +83,7 @@ class Searches:
         self._winners: dict[Identity, Point] = {}
 
     def trials(self, condition: Condition) -> list[list[Trial]]:
-        """Search trials, point by point; none for a condition without a search of its own."""
+        """Return the search trials, point by point; none for a condition without its own search."""
         if not condition.searched:
             return []
         if condition.identity not in self._search_trials:
@@ -95,7 +95,7 @@ class Searches:
         return self._search_trials[condition.identity]
 
     def grid(self, condition: Condition) -> list[Scored]:
-        """The whole grid of a condition, as far as it is known."""
+        """Return the grid of a condition with the scores known so far."""
         search, found = self._study.search, []
         for point, trials in zip(condition.points, self.trials(condition), strict=False):
             records = [self._store.get(trial) for trial in trials]
@@ -105,7 +105,7 @@ class Searches:
         return found
 
     def winner(self, condition: Condition) -> Point | None:
-        """The point that a condition is run with; None while it is not known."""
+        """Return the point that a condition is run with; None while it is unknown."""
         if condition.search_of is not None:
             return self.winner(self._conditions[condition.search_of])
         if not condition.searched:
@@ -118,7 +118,7 @@ class Searches:
         return self._winners[condition.identity]
 
     def finals(self, condition: Condition) -> list[Trial] | None:
-        """Trials of the final seeds; None while the search goes on."""
+        """Return the trials of the final seeds; None while the search goes on."""
         point = self.winner(condition)
         if point is None:
             return None
@@ -129,6 +129,6 @@ class Searches:
         return self._final_trials[condition.identity]
 
     def records(self, condition: Condition) -> list[Record]:
-        """Records of the final seeds that there are."""
+        """Return the records of the final seeds that exist."""
         found = [self._store.get(trial) for trial in self.finals(condition) or []]
         return [record for record in found if record is not None]

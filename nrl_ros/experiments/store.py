@@ -1,4 +1,4 @@
-"""Results on disk: one file a trial, written whole or not at all, found by the trial's key."""
+"""Store results on disk: one file per trial, written whole or not at all, found by its key."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nrl_ros.experiments.trials import Trial, key_of
 from nrl_ros.storage.checkpoint import SUFFIX, make_folder, read_checkpoint, write_checkpoint
 
 Record = dict[str, Any]
-# Names on disk, older than the word trial: what was computed before stays readable.
+# These names on disk are older than the word trial; with them, earlier results stay readable.
 _KIND = 'study_cell'
 _FOLDER = 'cells'
 
@@ -30,18 +30,19 @@ class Store:
             try:
                 record = read_checkpoint(path, _KIND)
             except CheckpointError as error:
-                # It is made again and written over.
+                # The trial runs again, and its file is replaced.
                 self.damaged.append(str(error))
             else:
-                # Not by the file's name: defaults may have changed since it was written.
+                # The key is computed anew, since defaults may have changed since the file was
+                # named.
                 self._records[key_of(record['kind'], record['settings'])] = record
 
     def get(self, trial: Trial) -> Record | None:
-        """The record of a trial, None while it has none."""
+        """Return the record of a trial, None if it has none."""
         return self._records.get(trial.key)
 
     def prepare(self) -> None:
-        """Make the folder now, so that a lack of rights is told before hours have passed."""
+        """Make the folder at once, so that missing rights show before hours of work."""
         make_folder(self.folder / _FOLDER)
 
     def put(self, trial: Trial, record: Record) -> None:

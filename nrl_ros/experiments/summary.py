@@ -1,4 +1,4 @@
-"""Figures of a condition over its seeds, and what is computed from them."""
+"""Statistics of a condition over its seeds, and figures that are computed from them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ LEVEL = 0.9
 
 @dataclass(frozen=True)
 class Result:
-    """What a condition came to.
+    """Result of a condition.
 
     Attributes:
         condition: the condition.
         point: settings that the search chose; None while it goes on.
-        grid: all that was tried.
+        grid: all points that were tried.
         edge: settings whose choice lies at the edge of the grid.
         records: of the final seeds that are done.
     """
@@ -45,7 +45,7 @@ class Result:
 
     @property
     def mean(self) -> float:
-        """Over seeds; NaN without any."""
+        """Mean final performance over seeds; NaN without any."""
         return statistics.fmean(self.finals) if self.records else math.nan
 
     @property
@@ -55,12 +55,12 @@ class Result:
 
     @property
     def diverged(self) -> int:
-        """Seeds whose weights were no numbers."""
+        """Number of seeds whose weights became NaN or infinite."""
         return sum(1 for record in self.records if record['diverged_at_step'] >= 0)
 
 
 def results(schedule: Schedule) -> list[Result]:
-    """All conditions of a study."""
+    """Return the results of all conditions of a study."""
     found = []
     for condition in schedule.conditions:
         searches = schedule.searches
@@ -73,7 +73,7 @@ def results(schedule: Schedule) -> list[Result]:
 
 
 class Table:
-    """Results by where they stand.
+    """Results by task, rule and depth.
 
     Args:
         study: roles and tasks.
@@ -86,12 +86,12 @@ class Table:
         self._main = {r.condition.identity[1:]: r for r in found if r.condition.section == MAIN}
 
     def main(self, task: str, rule: str, depth: int) -> Result | None:
-        """A rule in the comparison, None where it has no finished seed."""
+        """Return a rule's result in the comparison, None if no seed is finished."""
         result = self._main.get((task, rule, depth))
         return result if result is not None and result.records else None
 
     def section(self, name: str, depth: int | None = None) -> list[Result]:
-        """Variants of a section that have finished seeds."""
+        """Return the variants of a section that have finished seeds."""
         return [
             r
             for r in self.all
@@ -99,7 +99,7 @@ class Table:
         ]
 
     def level(self, task: str, depth: int, share: float = LEVEL) -> float:
-        """Return at a share of the reference's way up from the floor; NaN where unknown."""
+        """Return the return at a share of the way from floor to reference; NaN if unknown."""
         floor = self.main(task, self.study.roles.floor, depth)
         reference = self.main(task, self.study.roles.reference, depth)
         if floor is None or reference is None:
@@ -107,7 +107,7 @@ class Table:
         return level(floor.mean, reference.mean, share)
 
     def share(self, task: str, depth: int, mean: float) -> float:
-        """How much of the reference's way up from the floor a return is; NaN where unknown."""
+        """Return a mean as a share of the way from floor to reference; NaN if unknown."""
         floor = self.main(task, self.study.roles.floor, depth)
         reference = self.main(task, self.study.roles.reference, depth)
         if floor is None or reference is None:
@@ -115,24 +115,24 @@ class Table:
         return gain_share(mean, floor.mean, reference.mean)
 
     def episodes_to_level(self, result: Result, share: float = LEVEL) -> list[float]:
-        """Episodes until each seed reaches the level; infinite where it never does."""
+        """Return the episodes until each seed reaches the level; infinite if it never does."""
         target = self.level(result.condition.task.name, result.condition.depth, share)
         window = result.condition.task.smoothing
         return [episodes_to(curve_of(record), target, window) for record in result.records]
 
 
 def level(floor: float, reference: float, share: float) -> float:
-    """``floor + share (reference - floor)``; NaN when the reference gains nothing."""
+    """Return ``floor + share (reference - floor)``; NaN if the reference gains nothing."""
     return floor + share * (reference - floor) if reference > floor else math.nan
 
 
 def gain_share(mean: float, floor: float, reference: float) -> float:
-    """``(mean - floor) / (reference - floor)``; NaN when the reference gains nothing."""
+    """Return ``(mean - floor) / (reference - floor)``; NaN if the reference gains nothing."""
     return (mean - floor) / (reference - floor) if reference > floor else math.nan
 
 
 def curve_of(record: Record) -> NDArray[Any]:
-    """Returns in order of ending; means of bins in their places where only those are kept."""
+    """Return the returns in order of ending; if only bins are kept, each bin's mean repeated."""
     returns = record.get('returns')
     if returns is not None:
         return np.asarray(returns)
@@ -142,7 +142,7 @@ def curve_of(record: Record) -> NDArray[Any]:
 
 
 def episodes_to(returns: NDArray[Any], target: float, window: int) -> float:
-    """Episodes until the mean of the last ``window`` of them reaches a target; inf if never."""
+    """Return the episodes until the mean of ``window`` of them reaches a target; inf if never."""
     if math.isnan(target):
         return math.nan
     if len(returns) < window:
@@ -154,12 +154,12 @@ def episodes_to(returns: NDArray[Any], target: float, window: int) -> float:
 
 
 def median(values: Sequence[float]) -> float:
-    """Median where infinity stands for never; NaN for nothing."""
+    """Return the median, with infinity for never; NaN for no values."""
     return statistics.median(values) if values and not any(map(math.isnan, values)) else math.nan
 
 
 def slowdown(shallow: float, deep: float) -> float:
-    """Ratio of episodes of two depths; infinite where the deeper one never arrives, else NaN."""
+    """Return the ratio of episodes, deep over shallow; inf if only the deeper one never arrives."""
     if math.isnan(shallow) or math.isnan(deep) or math.isinf(shallow):
         return math.nan
     return deep / shallow

@@ -1,4 +1,4 @@
-"""A trial: one run with all its settings, and the key under which its result is kept."""
+"""A trial: one run with all its settings, and the key under which its result is stored."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from typing import Any
 from nrl_ros.base.settings import Flat, flatten
 from nrl_ros.settings.run import MODELS, check
 
-# Grows when the same settings come to give another record.
+# Increase it when the same settings give another record than before.
 RECORD = 1
 
 
 @dataclass(frozen=True)
 class Trial:
-    """One run.
+    """One run with all its settings.
 
     Attributes:
         kind: 'train' or 'gradients'.
         settings: everything that decides the result, as plain data.
         label: for people.
-        group: what its time is like: task, name of the condition, depth.
+        group: trials that take about the same time: task, name of the condition, depth.
         size: of its budget, for the estimate of time [1].
     """
 
@@ -36,19 +36,19 @@ class Trial:
 
     @cached_property
     def key(self) -> str:
-        """See key_of."""
+        """Key under which its record is stored (key_of)."""
         return key_of(self.kind, self.settings)
 
     def job(self) -> dict[str, Any]:
-        """What a worker needs, as plain data."""
+        """Return what a worker needs, as plain data."""
         return {'kind': self.kind, 'settings': self.settings, 'label': self.label}
 
 
 def key_of(kind: str, settings: dict[str, Any]) -> str:
-    """Hash of kind and settings: what changes the result changes it, a label does not.
+    """Return a hash of kind and settings; a label does not change it.
 
-    Settings at their default are left out, so that a setting which is new to the schema changes no
-    key. Where a default changed, records that hold the former one get another key.
+    Settings at their default are left out, so that a new setting changes no key. If a default
+    changes, records with the former default get another key.
     """
     chosen = {name: value for name, value in _named(settings) if value != _default(name, value)}
     said = json.dumps([RECORD, kind, chosen], sort_keys=True, allow_nan=False)
@@ -65,12 +65,12 @@ def _defaults() -> dict[str, Any]:
 
 
 def _default(name: str, otherwise: Any) -> Any:
-    """Default of a node's setting; what has none, as options of bridges, is always chosen."""
+    """Return the default of a node's setting; a setting without one, as a bridge option, counts."""
     return _defaults().get(name, (otherwise,))
 
 
 def _named(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Settings of all nodes, or those of a trial without nodes, by one name each."""
+    """Give settings of all nodes, or of a trial without nodes, with one name each."""
     for key, value in settings.items():
         if isinstance(value, dict):
             yield from ((f'{key}.{name}', item) for name, item in value.items())
@@ -79,7 +79,7 @@ def _named(settings: dict[str, Any]) -> Iterator[tuple[str, Any]]:
 
 
 def resolved(nodes: dict[str, Flat], *, source: str) -> dict[str, Flat]:
-    """All settings of all nodes, defaults included.
+    """Return all settings of all nodes, defaults included.
 
     Raises:
         ConfigError: naming the source and every fault.
