@@ -1,10 +1,10 @@
-"""A physical arm, or a simulated driver in its place, behind ros2_control's topics.
+"""A physical arm, or a simulated driver in its place, behind the topics of ros2_control.
 
-The environment of one arm that reaches: it reads the joint states, asks the safety node for joint
+The environment of one arm that reaches. It reads the joint states, asks the safety node for joint
 velocities, and keeps episodes as the vectorised simulation does (``nrl_ros.robots.arm.episode``).
-It never speaks to a controller itself. Between episodes it drives home, slowly. A stop ends the
-episode as aborted, as do lost joint states and a safety node that is away; after any of them
-nothing moves again before a person's ``~/go``.
+It never sends anything to a controller itself. Between episodes it drives home slowly. A stop, lost
+joint states or an absent safety node end the episode as aborted; after any of them nothing moves
+before a person calls ``~/go``.
 """
 
 from __future__ import annotations
@@ -47,20 +47,20 @@ Array = NDArray[Any]
 _GIGA = 1e9
 _STILL_RAD_S = 0.02
 _DIAGNOSTICS_S = 1.0
-# A state of the safety node that is older than this, beside three control periods, is no answer.
+# A state of the safety node that is older than this plus three control periods is no answer.
 _SAFETY_SLACK_S = 0.1
 _MODE_FOLLOWING = (SafetyState.MODE_FOLLOWING, SafetyState.MODE_HOLDING)
 _MODE_STOPPED = (SafetyState.MODE_STOPPING, SafetyState.MODE_STOPPED)
-# Silence of joint states or of the safety node that is more than a hiccup.
+# A silence of joint states or of the safety node above this is more than a short delay [s].
 _LOST_S = 0.5
-# Longest wait for the name of another commander that is followed instead.
+# Longest wait for the name of the other commander that is followed instead [s].
 _NAMED_S = 4.0
 _ONE = np.ones(1, np.bool_)
 _FIRST, _CLEARED = 'before it first moves', 'cleared'
 
 
 class ArmEnvironment:
-    """One arm; see the module, and LiveEnvironment for its methods.
+    """Environment of one arm that reaches, in real time.
 
     Args:
         instances: must be 1.
@@ -92,7 +92,7 @@ class ArmEnvironment:
                 f'for {followed_s} s: lower action_every, or raise watchdog.command_timeout_s of '
                 f'robot {description.name!r}'
             )
-        # A frame that is not there is told now, not with the first target.
+        # A missing frame is reported now, not with the first target.
         self.robot.from_frame(options.target.frame)
         self.phase = Phase.WAITING
         self.wear = Wear(len(self.robot.joints))
@@ -116,9 +116,9 @@ class ArmEnvironment:
         self._sent: Array | None = None
         self._wanted = np.zeros_like(self._position)
         self._aborted = self._begun = self._go = False
-        # What a person has to have seen to before anything moves; empty: nothing.
+        # Why a person must call ~/go before anything moves; empty: no need.
         self._asks = _FIRST if options.homing.wait_for_go else ''
-        # It has been moved, so that what is not there any more has been lost.
+        # Whether the arm has been commanded to move: from then on, what is missing has been lost.
         self._moved = False
         self._safety_ticks = 0
         self._homed_for = -1
@@ -130,7 +130,7 @@ class ArmEnvironment:
         self._compared = False
 
     def attach(self, node: Any) -> None:
-        """See LiveEnvironment."""
+        """Make topics and services on the node that serves this environment."""
         self._node = node
         control = self.robot.description.control
         self._session = time.time_ns()
@@ -151,7 +151,7 @@ class ArmEnvironment:
         node.get_logger().info(f'manifest {self.robot.digest()}:\n{self.episodes.task.manifest()}')
 
     def _publish_diagnostics(self) -> None:
-        """What the arm is about, and its wear."""
+        """Publish what the arm does at present, and how much it has moved."""
         name = self._node.get_fully_qualified_name().lstrip('/')
         item = diagnostics(f'{name}: arm', self.robot, self.phase, self._about(), self.wear)
         message = DiagnosticArray(status=[item])
@@ -159,7 +159,7 @@ class ArmEnvironment:
         self._diagnostics.publish(message)
 
     def _about(self) -> str:
-        """What the arm is about, in words."""
+        """Return in words what the arm does at present."""
         return f'{self.phase.value}: {self._why}' if self._why else self.phase.value
 
     # ------------------------------------------------------------- hearing
@@ -175,7 +175,7 @@ class ArmEnvironment:
             )
         stamp = nanoseconds(message.header.stamp) or self._node.now_ns()
         self._speed.put(stamp / _GIGA, position, velocity)
-        # What was not measured is taken from the positions.
+        # Velocities that were not measured are taken from the positions.
         velocity = np.where(np.isnan(velocity), self._speed.velocity, velocity)
         self.wear.moved(position, time.monotonic())
         self._position, self._velocity = position[None], velocity[None]
@@ -184,7 +184,7 @@ class ArmEnvironment:
         self._heard_at = time.monotonic()
 
     def _near(self) -> Array | None:
-        """Where the arm was, so that a wrapped angle is in the turn that the safety node counts."""
+        """Return where the arm was, so that wrapped angles are in the safety node's turn."""
         state = self._safety
         if state is not None and len(state.measured) == len(self.robot.joints):
             return np.array(state.measured, np.float64)
@@ -198,7 +198,7 @@ class ArmEnvironment:
         )
         if message.session == self._session and message.sequence == self._sequence:
             self._limited |= message.limited
-        # Here, since nobody looks while it is paused.
+        # Checked here too, since ``look`` is not called while the node is paused.
         if message.mode in _MODE_STOPPED:
             self._interrupt(_CLEARED)
 
@@ -227,7 +227,7 @@ class ArmEnvironment:
         self._target = point
 
     def _targets_from(self, frame: str) -> Pose:
-        """What brings targets of a frame into that of the workspace."""
+        """Return the pose that converts targets of a frame to the workspace's frame."""
         try:
             return self.robot.from_frame(frame or self._options.target.frame)
         except ConfigError as error:
@@ -242,17 +242,17 @@ class ArmEnvironment:
         return response
 
     def _interrupt(self, what: str) -> None:
-        """Something took the arm away from the task: a person has to look before it moves again."""
+        """Note what took the arm away from the task: a person must look before it moves again."""
         group = self._options.homing
         self._go = False
         if group.go_after_stop or group.wait_for_go:
-            # A stop says most; of the rest, what came first.
+            # A stop is the most important reason; otherwise the first one is kept.
             self._asks = what if what == _CLEARED else self._asks or what
 
     # ------------------------------------------------------------- periods
 
     def look(self) -> bool:
-        """See LiveEnvironment.
+        """Do what is due in this period; return whether an episode begins or goes on.
 
         Raises:
             BridgeError: the arm is not at home in time, or another commander has it.
@@ -265,19 +265,19 @@ class ArmEnvironment:
         if self.phase != Phase.HOMING:
             self._homing_since = None
         if before == Phase.RUNNING != self.phase and self._begun and not self.episodes.ended[0]:
-            # Something outside of the task ended the episode; the step that says so is due.
+            # Something outside of the task ended the episode; the next step reports that.
             self._aborted = True
             return True
         return self.phase == Phase.RUNNING
 
     def _check_followed(self) -> None:
-        """Raise where the safety node follows another commander, and refuses what is sent."""
+        """Raise if the safety node follows another commander and refuses this one."""
         followed, node = self._followed, self._node
         if not followed.other:
             return
         there = graph.publishers(node, names.ARM_COMMAND)
         if len(there) < 2 and followed.lasted_s(time.monotonic()) < _NAMED_S:
-            # Whoever has just started does not know everybody else yet.
+            # A node that has just started does not see all others yet.
             return
         raise BridgeError(
             f'the safety node ({graph.named(graph.publishers(node, names.SAFETY_STATE))}) follows '
@@ -289,7 +289,7 @@ class ArmEnvironment:
 
     def _next_phase(self) -> Phase:
         now = time.monotonic()
-        # Time in which this node was held up itself is nobody else's silence: what came waits.
+        # Time in which this node itself was delayed is no silence of others: their messages wait.
         held_up_s = max(now - self._looked_at - 2.0 * self.episodes.task.period_s, 0.0)
         self._looked_at = now
         self._heard_at = min(self._heard_at + held_up_s, now)
@@ -299,8 +299,8 @@ class ArmEnvironment:
             self._interrupt(_CLEARED)
             return Phase.STOPPED
         if not self._connected(now):
-            # Silence here alone, as of a network that stumbles, is a fault when it lasts: what the
-            # safety node misses, which judges sooner, is a stop.
+            # A silence that only this node notices, as of a faulty network, counts if it lasts. The
+            # safety node judges its own silence sooner and stops the arm.
             heard = now - min(self._heard_at, self._safety_at) < _LOST_S
             if self._moved and (self._trouble or self._waits() or not heard):
                 self._interrupt(f'mended: {self._why}')
@@ -317,7 +317,7 @@ class ArmEnvironment:
             return Phase.RUNNING
         if not running or self._home_is_due():
             if not self._home(now):
-                # With wait_for_go that was the one for the way; an episode needs its own.
+                # With wait_for_go, that ~/go was for the way home; an episode needs another one.
                 self._go = self._go and not self._options.homing.wait_for_go
                 return Phase.HOMING
             self._homed_for = self._episode
@@ -330,7 +330,7 @@ class ArmEnvironment:
         return Phase.RUNNING
 
     def _between(self) -> bool:
-        """An episode is over, or none has begun."""
+        """Return whether an episode is over, or none has begun."""
         return not self._begun or bool(self.episodes.ended[0])
 
     def _home_is_due(self) -> bool:
@@ -346,7 +346,7 @@ class ArmEnvironment:
         return False
 
     def _waits(self) -> bool:
-        """Whether the safety node waits; after the arm has moved, that is another one."""
+        """Return whether the safety node waits; after the arm has moved, it has been restarted."""
         return self._safety is not None and self._safety.mode == SafetyState.MODE_WAITING
 
     def _connected(self, now: float) -> bool:
@@ -368,11 +368,11 @@ class ArmEnvironment:
 
     @property
     def _dry_run(self) -> bool:
-        """Nothing moves, however long it is waited for."""
+        """Whether nothing moves, however long one waits."""
         return self._safety is not None and self._safety.dry_run
 
     def _home(self, now: float) -> bool:
-        """Drive home; whether the arm is there and at rest.
+        """Drive home; return whether the arm is there and at rest.
 
         Raises:
             BridgeError: it is not there in time.
@@ -404,7 +404,7 @@ class ArmEnvironment:
     # --------------------------------------------------------------- acting
 
     def send(self, action: Array) -> None:
-        """See LiveEnvironment."""
+        """Command the velocities of an action [1, A] at once, unless no episode runs."""
         if self.phase != Phase.RUNNING or self._between():
             return
         self._wanted = self.episodes.task.wanted_velocity(action)
@@ -412,14 +412,15 @@ class ArmEnvironment:
         self._sent, self._limited = action, 0
 
     def hold(self) -> None:
-        """See LiveEnvironment."""
+        """Command zero velocities until the next action."""
         self._wanted = np.zeros_like(self._wanted)
-        # An action that is cut short was not applied, and a pause is no time of homing.
+        # An action that is cut short does not count as applied, and a pause does not count as
+        # homing.
         self._sent = self._homing_since = None
         self._publish(self._wanted[0], ArmCommand.PURPOSE_HOLD)
 
     def leave(self) -> None:
-        """See LiveEnvironment."""
+        """Command zero velocities for good: the topics end after this call."""
         self.hold()
 
     def _publish(self, velocity: Array, purpose: int) -> None:
@@ -439,9 +440,10 @@ class ArmEnvironment:
         self._command.publish(message)
 
     def applied(self) -> NDArray[np.uint8]:
-        """See LiveEnvironment."""
+        """Return how the safety node applied the action sent since the last step [1]."""
         state, value = self._safety, Applied.NOT
-        # The command may have come just after the safety node's newest period: one may be missing.
+        # The command may have come just after the safety node's newest period, so one may be
+        # missing.
         if self._sent is not None and state is not None:
             followed = state.session == self._session and state.sequence >= self._sequence - 1
             if followed and state.mode in _MODE_FOLLOWING and not state.dry_run:
@@ -452,7 +454,7 @@ class ArmEnvironment:
     # ---------------------------------------------------------------- steps
 
     def reset(self, seed: int) -> Float32:
-        """See Environment; the arm is at home."""
+        """Start an episode with seeded targets at home; return the observation [1, O]."""
         self.episodes.seed(seed)
         self._begin()
         return self._observe()
@@ -469,7 +471,7 @@ class ArmEnvironment:
         return self.episodes.observe(self._position, self._velocity, tool)
 
     def step(self, action: Int32 | Float32) -> StepResult:
-        """See LiveEnvironment: what has come of the action that was sent."""
+        """Return the result of the action that was sent; the argument is not used."""
         started = self.episodes.ended.copy()
         if started[0]:
             self._begin()
@@ -489,11 +491,11 @@ class ArmEnvironment:
         return result
 
     def close(self) -> None:
-        """Topics go with the node."""
+        """Do nothing: the topics end with the node."""
 
 
 def make(instances: int, options: dict[str, Any]) -> Environment:
-    """The registry's way to an ArmEnvironment."""
+    """Make an ArmEnvironment, as the registry asks for it."""
     return ArmEnvironment(instances, parse(ReachSettings, options, 'ros2_control_arm'))
 
 

@@ -1,4 +1,4 @@
-"""Whose reward-prediction errors a learner takes: those of one neuromodulator, never of two."""
+"""Take reward-prediction errors from one neuromodulator, never from two."""
 
 from __future__ import annotations
 
@@ -7,37 +7,40 @@ from typing import Any
 from nrl_ros.ros import graph, names
 from nrl_ros.ros.sender import BoundSender, Sender
 
-# How often the graph is asked whether the neuromodulator has left, while another one sends.
+# While another neuromodulator sends, the graph is asked this often whether the first one has left
+# [s].
 _LOOK_S = 0.5
-# Two neuromodulators are said again after this long.
+# A second neuromodulator is logged again after this time [s].
 _AGAIN_S = 60.0
 
 
 class RpeSource:
-    """Binds the learner to the first neuromodulator whose RPEs count.
+    """Binds the learner to the first neuromodulator whose RPEs are useful.
 
-    Another one is refused, and said with the names of both nodes. It is taken when the first one
-    has left the graph, or has not answered for ``credit.rpe_timeout_s`` while an RPE was awaited.
+    Another one is refused, and logged with the names of both nodes. It replaces the first one after
+    that has left the graph, or has not answered for ``credit.rpe_timeout_s`` while an RPE was
+    awaited.
 
     Args:
         node: the learner's.
-        patience_s: see BoundSender.
+        patience_s: time that the bound one may owe an answer [s].
     """
 
     def __init__(self, node: Any, patience_s: float) -> None:
         self._node = node
         self._bound = BoundSender(patience_s)
-        # Whether the graph knows the bound one by its gid, as not every middleware does.
+        # Whether the graph shows the bound one's gid, which not every middleware gives with
+        # messages.
         self._in_graph = False
         self._looked_at = self._said_at = float('-inf')
 
     @property
     def identity(self) -> int:
-        """Of the neuromodulator that is bound, 0: none yet."""
+        """Identity of the bound neuromodulator, 0: none yet."""
         return 0 if self._bound.bound is None else self._bound.bound.identity
 
     def admits(self, sender: Sender, now: float, count: int) -> bool:
-        """Return whether to learn from a sender; one that is refused is said.
+        """Return whether to learn from a sender; a refused one is logged.
 
         Args:
             sender: of the message.
@@ -69,7 +72,7 @@ class RpeSource:
         )
 
     def heard(self, sender: Sender) -> None:
-        """Note that RPEs of a sender counted."""
+        """Note that RPEs of a sender were useful, and bind it."""
         if self._bound.heard(sender):
             there = graph.publishers(self._node, names.NEUROMODULATION)
             self._in_graph = any(one.gid == sender.gid for one in there)

@@ -1,4 +1,4 @@
-"""What the safety node hears of who commands its arm."""
+"""Take commands for the safety node's arm from one commander."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from nrl_ros.ros.wire import nanoseconds
 
 _GIGA = 1e9
 _ONE_COMMANDER = 'a single commander'
-# A mixture that was heard within this time forbids to clear the stop.
+# A stop cannot be cleared within this time after commands of two commanders were mixed [s].
 _MIXED_S = 1.0
 
 
 class CommandIntake:
-    """Lets the commands of one commander through, and stops the arm where two speak as one.
+    """Passes on the commands of one commander, and stops the arm if two use one session.
 
     Args:
         node: the safety node: its clock, log, counters and graph.
         robot: that is commanded.
-        supervisor: gets what is let through.
+        supervisor: gets the accepted commands.
 
     Attributes:
-        wanted: velocities of the newest command that counts [J] [rad/s].
+        wanted: velocities of the newest accepted command [J] [rad/s].
         sequence: of that command, 0 before the first.
     """
 
@@ -50,20 +50,21 @@ class CommandIntake:
 
     @property
     def session(self) -> int:
-        """Session of who commands, 0 before the first command."""
+        """Session of the commander, 0 before the first command."""
         return self._binding.session
 
     def release(self) -> None:
-        """Bind to whoever commands next after a mixture: of two, one may have gone.
+        """Bind to the next commander after a mixture, since one of the two may have gone.
 
-        Without one the commander stays bound, so that none of its old commands is followed anew.
+        Without a mixture the commander stays bound, so that none of its old commands is followed
+        again.
         """
         if self._was_mixed:
             self._was_mixed = False
             self._binding.release()
 
     def on_command(self, message: ArmCommand, sender: Sender) -> None:
-        """Take a command.
+        """Judge a command, and pass it to the supervisor if it may be followed.
 
         Raises:
             ConversionError: it lacks a joint, or its arrays do not fit.
@@ -86,7 +87,7 @@ class CommandIntake:
             self._refuse_a_second_commander(message.agent)
             return
         if judged is Judgement.BOUND:
-            # An environment that was started anew counts from the start again.
+            # A restarted environment counts from the start again.
             self.sequence = 0
             self._supervisor.on_commander(now)
         if self._is_skewed(message):
@@ -95,7 +96,7 @@ class CommandIntake:
             self.wanted, self.sequence = wanted, int(message.sequence)
 
     def look(self) -> None:
-        """Say who publishes commands beside the one that is followed; a few times a second."""
+        """Log who publishes commands besides the followed one; call it a few times a second."""
         now = time.monotonic()
         if math.isfinite(self._mixed_at) and now - self._mixed_at > _MIXED_S:
             self._mixed_at = -math.inf
@@ -110,7 +111,7 @@ class CommandIntake:
             )
 
     def _refuse_a_mixture(self, now: float, agent: str, why: str) -> None:
-        """Stop: of two who command in one name nobody knows which one is meant."""
+        """Stop the arm: if two command under one name, nobody knows which one is meant."""
         self._node.counters['commands_mixed'] += 1
         self._was_mixed = True
         self._mixed_at = now
@@ -135,7 +136,7 @@ class CommandIntake:
         )
 
     def _is_skewed(self, message: ArmCommand) -> bool:
-        """Whether a command was held up on its way, or comes from another clock."""
+        """Return whether a command was delayed on its way, or has a stamp of another clock."""
         stamp = nanoseconds(message.header.stamp)
         age_s = (self._node.now_ns() - stamp) / _GIGA if stamp else 0.0
         if abs(age_s) <= self._most_s:

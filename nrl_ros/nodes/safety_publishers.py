@@ -1,4 +1,4 @@
-"""One publisher of an arm's joint states and one of its commands: a second one is refused."""
+"""Allow one publisher of an arm's joint states and one of its commands; refuse a second one."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ STATES, COMMANDS = 'one publisher of joint states', 'one publisher of commands'
 
 
 class PublisherCheck:
-    """Withholds the permission to move while somebody else tells or commands the same arm.
+    """Withholds the permission to move while another node publishes the arm's states or commands.
 
     Args:
         node: the safety node.
         state_topic: where the joint states come from.
-        silence_s: age of a joint state at which it is too old to move by [s].
-        permit: called with the name of a permission and why it is withheld, '' where it is not.
-        has_sent: whether the node has commanded anything by now.
+        silence_s: age from which a joint state is too old to move by [s].
+        permit: called with the name of a permission and why it is withheld, '' if it is granted.
+        has_sent: returns whether the node has commanded anything yet.
     """
 
     def __init__(
@@ -46,13 +46,13 @@ class PublisherCheck:
         self._said: dict[str, str] = {}
 
     def close(self) -> None:
-        """Listen no more."""
+        """Stop listening."""
         if self._listening is not None:
             self._node.destroy_subscription(self._listening)
             self._listening = None
 
     def publisher(self, kind: Any, topic: str) -> Any:
-        """Make the publisher of commands, and watch its topic."""
+        """Make the publisher of commands, watch its topic, and return it."""
         before = graph.publishers(self._node, topic)
         made = self._node.publisher(kind, topic, qos.step())
         after = graph.publishers(self._node, topic)
@@ -62,9 +62,9 @@ class PublisherCheck:
         return made
 
     def take_state(self, sender: Sender) -> bool:
-        """Return whether a joint state of this arm may be believed, by who has sent it.
+        """Return whether to take a joint state of this arm, by its sender.
 
-        Those that name other joints, such as a gripper's, are not to be passed in.
+        Do not call it for messages that name only other joints, such as a gripper's.
         """
         source: Hashable = sender.gid
         if not source and sender.number:
@@ -77,7 +77,7 @@ class PublisherCheck:
         return False
 
     def look(self) -> None:
-        """Look who publishes; to be called a few times a second."""
+        """Check who publishes; call it a few times a second."""
         now = time.monotonic()
         if self._watch is not None:
             self._watch.look(now)
@@ -116,23 +116,24 @@ class PublisherCheck:
         )
 
     def _listen(self) -> None:
-        """Hear whether a namesake that is in the graph lives."""
+        """Listen whether a namesake that the graph shows is alive."""
 
         def heard(_data: bytes, info: Any) -> None:
             gid = (info.get('publisher_gid') or {}).get('data')
-            # Where the publisher is not told, what is heard before the node speaks is not its own.
+            # If the middleware does not tell the publisher, a command before this node's first is
+            # not its own.
             is_own = bytes(gid) in self._own if gid else self._has_sent()
             if not is_own:
                 self._commanders.spoke()
 
-        # Jazzy's types know of no callback that takes a message's info too.
+        # Jazzy's types lack a callback that takes the message's info.
         callback: Callable[..., None] = heard
         self._listening = self._node.create_subscription(
             self._kind, self._command_topic, callback, qos.sensor(), raw=True
         )
 
     def _tell(self, name: str, why: str) -> None:
-        """Withhold or grant a permission, and say so where that has changed."""
+        """Withhold or grant a permission, and log it if that has changed."""
         if why == self._said.get(name, ''):
             return
         if why:

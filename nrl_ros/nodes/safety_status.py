@@ -1,4 +1,4 @@
-"""What the safety node tells people and supervisors of its arm."""
+"""Diagnostics of the safety node for people and monitoring tools."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from nrl_ros.ros.interfaces import SafetyStatus
 def diagnostics(
     node: str, status: SafetyStatus, verdict: Verdict, notes: Sequence[str]
 ) -> DiagnosticArray:
-    """Return a status as diagnostics have it: an error while the arm is stopped or runs on.
+    """Return the status as diagnostics: an error while the arm is stopped or wrongly moves on.
 
     Args:
         node: name of the safety node.
-        status: of now.
-        verdict: that it was made of.
+        status: the present one.
+        verdict: from which the status was made.
         notes: on the robot's description.
     """
     mode, cause = verdict.mode, verdict.cause

@@ -1,4 +1,4 @@
-"""What nodes that save have in common: a folder of their own, and what to do when it fails."""
+"""Open, lock and prune the checkpoint folder of a node, and rescue what cannot be saved there."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from nrl_ros.storage.series import CheckpointSeries
 def open_series(
     node: NrlNode[Any], place: CheckpointGroup | EnvironmentCheckpointGroup, name: str, kind: str
 ) -> CheckpointSeries | None:
-    """The checkpoints that a node writes while it is configured; nobody else writes them then.
+    """Open the checkpoints that a node writes while it is configured, locked against others.
 
     Args:
         node: the node.
-        place: where it writes them; without a folder it writes none.
+        place: settings of the folder; without a folder there are no checkpoints.
         name: first part of the file names.
         kind: what the data is of.
 
@@ -36,10 +36,10 @@ def open_series(
 
 
 def hold(node: NrlNode[Any], lock: FolderLock | CheckpointSeries) -> None:
-    """Keep others from writing the same files for as long as a node is configured.
+    """Hold a lock for as long as a node is configured.
 
     Raises:
-        CheckpointError: somebody else has the lock, or the folder cannot be written to.
+        CheckpointError: another process holds it, or the folder cannot be written to.
     """
     unsure = lock.hold()
     if unsure:
@@ -48,7 +48,7 @@ def hold(node: NrlNode[Any], lock: FolderLock | CheckpointSeries) -> None:
 
 
 def prune(node: NrlNode[Any], series: CheckpointSeries) -> None:
-    """Delete old checkpoints; that one cannot be deleted harms nothing that was learned."""
+    """Delete old checkpoints; a failure is only logged, since nothing that was learned is lost."""
     try:
         series.prune()
     except CheckpointError as error:
@@ -58,13 +58,13 @@ def prune(node: NrlNode[Any], series: CheckpointSeries) -> None:
 def not_saved(
     node: NrlNode[Any], what: str, kind: str, data: dict[str, Any], why: NrlError
 ) -> None:
-    """Say that the last of what was learned is not where it belongs, and rescue a copy.
+    """Log that the last state could not be saved, and rescue a copy elsewhere.
 
-    The process ends with exit code 1 then, when it ends.
+    The process will end with exit code 1.
 
     Args:
         node: that could not save.
-        what: it would have saved, and first part of the copy's file name.
+        what: what it would have saved; also the first part of the copy's file name.
         kind: what the data is of.
         data: of the checkpoint.
         why: it could not.
