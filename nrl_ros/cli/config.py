@@ -1,4 +1,4 @@
-"""Configuration files: overridden by the command line, and written back whole."""
+"""Configuration files with overrides from the command line, and written back in full."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def parse_override(text: str) -> tuple[str, str, Any]:
 
 
 def apply_overrides(nodes: Mapping[str, Flat], overrides: Iterable[str]) -> dict[str, Flat]:
-    """A copy of the settings with ``NODE.NAME=VALUE`` applied, later ones winning."""
+    """Return a copy of the settings with ``NODE.NAME=VALUE`` applied; later ones win."""
     result = {name: dict(flat) for name, flat in nodes.items()}
     for text in overrides:
         node, name, value = parse_override(text)
@@ -62,10 +62,10 @@ def apply_overrides(nodes: Mapping[str, Flat], overrides: Iterable[str]) -> dict
 def resolve(
     path: Path, overrides: Iterable[str] = (), forced: Mapping[str, Flat] | None = None
 ) -> RunSettings:
-    """Read a file, apply overrides and what the program decides, and check the result.
+    """Read a file, apply overrides and the program's own values, and return the checked settings.
 
     Raises:
-        ConfigError: see read_config, parse_override and check.
+        ConfigError: of read_config, parse_override or check.
     """
     nodes = apply_overrides(read_config(path), overrides)
     for name, flat in (forced or {}).items():
@@ -74,7 +74,7 @@ def resolve(
 
 
 def to_yaml(settings: RunSettings, *, comment: str) -> str:
-    """All settings, defaults included, as a ROS parameter file."""
+    """Return all settings, defaults included, as a ROS parameter file."""
     data = {
         f'/**/{name}': {PARAMETERS: _nested(flatten(getattr(settings, name)))} for name in MODELS
     }
@@ -83,9 +83,9 @@ def to_yaml(settings: RunSettings, *, comment: str) -> str:
 
 
 def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Dotted names to groups, without what a ROS parameter file cannot hold.
+    """Return dotted names as groups, without values that a ROS parameter file cannot hold.
 
-    Empty texts, which stand for nothing, are left out too: a launch argument may then fill them.
+    Empty texts mean "nothing" and are left out too, so that a launch argument may fill them.
     """
     nested: dict[str, Any] = {}
     for name, value in flat.items():
@@ -100,7 +100,7 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _one_type(value: Any) -> Any:
-    """ROS arrays have one type: whole numbers among real ones become real."""
+    """Return a list of one type, as ROS arrays need: whole numbers beside real ones become real."""
     if isinstance(value, list) and any(isinstance(item, float) for item in value):
         return [float(item) for item in value]
     return value

@@ -1,4 +1,4 @@
-"""The command ``nrl``. What a command needs is imported when it runs, so that help is quick."""
+"""The command ``nrl``. Each command imports what it needs when it runs, so that help is quick."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ its process id), so that two runs on one machine do not meet; it is shown at the
 
 @app.callback()
 def _begin(context: typer.Context) -> None:
-    # The doctor says all of it itself, and the version is wanted where nothing works.
+    # The doctor reports all of it itself, and the version must be printed even if nothing works.
     if context.invoked_subcommand not in ('doctor', 'version'):
         require(NEEDED)
 
@@ -46,7 +46,7 @@ Episodes = Annotated[int, typer.Option(help='Greedy episodes', min=1)]
 
 @contextmanager
 def _errors() -> Iterator[Console]:
-    """One clear line for every error that is meant for the user."""
+    """Print every error that is meant for the user as one clear line."""
     errors = Console(stderr=True)
     try:
         yield errors
@@ -72,7 +72,8 @@ def _fail(errors: Console, error: object, code: int) -> None:
 def _train(options: TrainOptions) -> int:
     from nrl_ros.cli.plan import check_options
 
-    # Before anything of ROS is imported: a typing error must not hide behind a missing package.
+    # Options are checked before ROS is imported, so that a missing package does not hide a typing
+    # error.
     check_options(options)
     from nrl_ros.cli.display import lasting_console
     from nrl_ros.cli.train import train as run
@@ -86,13 +87,13 @@ def train(  # noqa: PLR0913 - one argument per option
         str | None, typer.Argument(help='ur5e, cartpole, acrobot, reaching, or any file of config/')
     ] = None,
     config: Annotated[
-        Path | None, typer.Option(help="Parameter file to take instead of the task's")
+        Path | None, typer.Option(help="Parameter file instead of the task's")
     ] = None,
     instances: Annotated[
         int | None, typer.Option(help='Parallel instances of the environment', min=1)
     ] = None,
     seed: Annotated[
-        int | None, typer.Option(help='Of weights, noise, actions and environment', min=0)
+        int | None, typer.Option(help='Seed of weights, noise, actions and environment', min=0)
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help='Environment steps of all instances; 0: no limit', min=0)
@@ -113,15 +114,15 @@ def train(  # noqa: PLR0913 - one argument per option
         bool,
         typer.Option(
             '--exact',
-            help="With --resume: from the newest checkpoint that has the environment's state too, "
-            'so that in lockstep the run goes on bit for bit',
+            help='With --resume: from the newest checkpoint that also holds the state of the '
+            'environment, so that a lockstep run continues bit for bit',
         ),
     ] = False,
     episodes: Annotated[
         int, typer.Option(help='Greedy episodes before and after; 0: none', min=0)
     ] = 50,
     quiet: Annotated[bool, typer.Option('--quiet', help='Show only the result')] = False,
-    plain: Annotated[bool, typer.Option('--plain', help='A line a second, no panel')] = False,
+    plain: Annotated[bool, typer.Option('--plain', help='One line per second, no panel')] = False,
     domain: Annotated[
         int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
     ] = None,
@@ -152,9 +153,9 @@ def train(  # noqa: PLR0913 - one argument per option
 
 @app.command()
 def demo(
-    seed: Annotated[int, typer.Option(help='Of everything random', min=0)] = 0,
+    seed: Annotated[int, typer.Option(help='Seed of everything random', min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help='Folder of the run')] = None,
-    plain: Annotated[bool, typer.Option('--plain', help='A line a second, no panel')] = False,
+    plain: Annotated[bool, typer.Option('--plain', help='One line per second, no panel')] = False,
 ) -> None:
     """Train a six-joint arm to reach, over ROS 2, and show it reaching unseen targets."""
     with _errors():
@@ -167,19 +168,19 @@ def demo(
 @app.command()
 def arm(  # noqa: PLR0913 - one argument per option
     robot: Annotated[
-        str, typer.Option(help='In config/robots, its task in config; default: ur5e')
+        str, typer.Option(help='Name of a file in config/robots and of its task; default: ur5e')
     ] = '',
     real: Annotated[
-        bool, typer.Option('--real', help='The driver of the robot is running: start none')
+        bool, typer.Option('--real', help='The driver of the robot runs already: start none')
     ] = False,
     robot_file: Annotated[
-        Path | None, typer.Option(help='Description of a robot of your own; task: generic')
+        Path | None, typer.Option(help='Description of your own robot; the task is then generic')
     ] = None,
     load: Annotated[
-        Path | None, typer.Option(help='Checkpoint, folder of them, or run folder to go on from')
+        Path | None, typer.Option(help='Checkpoint, its folder, or run folder to continue from')
     ] = None,
     speed_share: Annotated[
-        float, typer.Option(help='Of the described speeds that is allowed; 0.1 at first')
+        float, typer.Option(help='Allowed share of the described speeds; 0.1 at first')
     ] = 1.0,
     dry_run: Annotated[
         bool, typer.Option('--dry-run', help='Compute and show commands, send none')
@@ -188,9 +189,9 @@ def arm(  # noqa: PLR0913 - one argument per option
         bool, typer.Option('--evaluate', help='Act without noise, learn nothing')
     ] = False,
     realtime: Annotated[
-        bool, typer.Option(help='Real-time priority for what commands the arm, where permitted')
+        bool, typer.Option(help='Real-time priority for what commands the arm, if permitted')
     ] = True,
-    episodes: Annotated[int, typer.Option(help='0: until Ctrl-C', min=0)] = 0,
+    episodes: Annotated[int, typer.Option(help='Stop after so many; 0: at Ctrl-C', min=0)] = 0,
     namespace: Annotated[
         str, typer.Option(help="ROS namespace of the nodes and the robot's topics")
     ] = '',
@@ -236,7 +237,7 @@ def study(
     which: Annotated[
         str, typer.Argument(metavar='STUDY', help='paper, quick, or a file like those')
     ],
-    workers: Annotated[int, typer.Option(help='Trials at once; 0: one a core', min=0)] = 0,
+    workers: Annotated[int, typer.Option(help='Trials at once; 0: one per core', min=0)] = 0,
     engine: Annotated[str, typer.Option(help='processes or ray')] = 'processes',
     address: Annotated[str, typer.Option(help='With --engine ray: cluster to join')] = '',
     out: Annotated[
@@ -249,9 +250,9 @@ def study(
     dry_run: Annotated[
         bool, typer.Option('--dry-run', help='Say what is left and how long it would take')
     ] = False,
-    plain: Annotated[bool, typer.Option('--plain', help='A line a trial, no panel')] = False,
+    plain: Annotated[bool, typer.Option('--plain', help='One line per trial, no panel')] = False,
 ) -> None:
-    """Compare rules over tasks, depths and seeds; goes on where it was stopped."""
+    """Compare rules over tasks, depths and seeds; continue where it was stopped."""
     with _errors():
         if engine not in ('processes', 'ray'):
             raise ConfigError(f'--engine: expected processes or ray, received {engine!r}')
@@ -268,7 +269,7 @@ def evaluate(
     folder: Annotated[Path, typer.Argument(metavar='RUN', help='Run folder')],
     episodes: Episodes = 50,
     seed: Annotated[
-        int | None, typer.Option(help='Of the environment; default: as at the end of nrl train')
+        int | None, typer.Option(help='Seed of the environment; default: as after nrl train')
     ] = None,
     untrained: Annotated[
         bool, typer.Option('--untrained', help='The weights that training started from')
@@ -324,13 +325,13 @@ def plot(
 @app.command()
 def doctor(
     robot: Annotated[
-        str, typer.Option(help='Instead, what a robot description comes to: a name or a path')
+        str, typer.Option(help='Summarise this robot description instead: a name or a path')
     ] = '',
     speed_share: Annotated[
-        float, typer.Option(help='With --robot: of the described speeds', min=0.001, max=1.0)
+        float, typer.Option(help='With --robot: share of the described speeds', min=0.001, max=1.0)
     ] = 1.0,
 ) -> None:
-    """Say what of ROS, messages, middleware and packages is present, and how to mend the rest."""
+    """Check ROS, messages, middleware and packages, and say how to mend what is missing."""
     with _errors():
         if robot:
             from nrl_ros.robots.arm.preflight import preflight
@@ -361,7 +362,7 @@ def params(
         typer.Argument(help='Name of the node, such as learner or safety; default: all'),
     ] = None,
     markdown: Annotated[
-        bool, typer.Option('--markdown', help='As docs/parameters.md has it')
+        bool, typer.Option('--markdown', help='As a page, like docs/parameters.md')
     ] = False,
 ) -> None:
     """Print the settings of the nodes: name, type, default, range, and meaning."""

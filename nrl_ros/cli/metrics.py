@@ -1,4 +1,4 @@
-"""Tables of a run: one row per finished episode, and the figures of all nodes over time."""
+"""Tables of a run: one row per finished episode, and the progress of all nodes over time."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class EpisodeRow(NamedTuple):
 
 
 def read_metrics(run: Run) -> list[EpisodeRow]:
-    """All finished episodes.
+    """Return all finished episodes of a run.
 
     Raises:
         RunError: the file is missing, or a row of it is damaged.
@@ -69,7 +69,7 @@ def read_metrics(run: Run) -> list[EpisodeRow]:
 
 
 def write_metrics(run: Run, rows: Iterable[EpisodeRow]) -> None:
-    """Replace all rows, as when a run is taken up from an earlier point."""
+    """Replace all rows, for a run that is resumed from an earlier checkpoint."""
     with run.metrics.open('w', newline='', encoding='utf-8') as file:
         table = csv.writer(file)
         table.writerow(METRICS)
@@ -77,7 +77,7 @@ def write_metrics(run: Run, rows: Iterable[EpisodeRow]) -> None:
 
 
 def last_steps(run: Run) -> int:
-    """Environment steps that a run had done when it was last heard of; 0 when it never was."""
+    """Return the environment steps in a run's last line of progress; 0 if there is none."""
     if not run.progress.is_file():
         return 0
     with run.progress.open(newline='', encoding='utf-8') as file:
@@ -86,16 +86,16 @@ def last_steps(run: Run) -> int:
 
 
 class Table:
-    """A CSV file that grows; the header is written when the file is new.
+    """A CSV file to which rows are added; a new file gets the header first.
 
-    A disk that is full does not end a training: rows are then lost and counted.
+    A full disk does not end a training: rows are then lost and counted.
 
     Args:
         path: the file.
         columns: its header.
 
     Attributes:
-        lost: rows that could not be written.
+        lost: number of rows that could not be written.
         reason: why.
     """
 
@@ -109,7 +109,7 @@ class Table:
             self.add([columns])
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
-        """Append rows and hand them to the system."""
+        """Append rows and flush them to the system."""
         rows = list(rows)
         try:
             self._writer.writerows(rows)

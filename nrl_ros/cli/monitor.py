@@ -1,4 +1,4 @@
-"""The monitor node: listens to episodes and status, and keeps them as plain numbers and rows."""
+"""The monitor node: subscribes to episodes and status and records them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ from nrl_ros.ros.interfaces import (
     NeuromodulatorStatus,
 )
 
-# The fastest environments report a few times a second; a busy screen must not lose one.
+# Even the fastest environments report only a few times a second; none of it may be lost while the
+# screen is busy.
 _REPORTS = 1000
 
 
@@ -68,16 +69,16 @@ class Monitor(Node):
     def hear(
         self, kind: type, topic: str, profile: QoSProfile, callback: Callable[[Any], None]
     ) -> None:
-        """Subscribe; what is wrong with a message is counted and said once, and ends nothing."""
+        """Subscribe; a faulty message is counted and logged once, and ends nothing."""
         hear(self, Topic(kind, topic, profile), callback, self._refusals)
 
     def hears_environment(self) -> bool:
-        """Whether the topics of a configured environment are here."""
+        """Return whether a configured environment publishes its topics."""
         return all(self.count_publishers(name) for name in (names.EPISODES, names.ENV_STATUS))
 
     @property
     def wall_time_s(self) -> float:
-        """Since the monitor started [s]."""
+        """Time since the monitor started [s]."""
         return time.monotonic() - self._start
 
     def _on_report(self, message: EpisodeReport) -> None:
@@ -127,7 +128,7 @@ class Monitor(Node):
         progress.noise_sigma = message.noise_sigma
         progress.busy_share = message.busy_share
         if self._served and self._agent not in message.agent:
-            # Gone in good order: what it left open is not trouble.
+            # The agent has left in order, so the windows that it left open are no trouble.
             released = progress.counters['learner'].get('released_windows', 0)
             counters['released_windows'] = released
         self._served |= self._agent in message.agent
@@ -137,7 +138,7 @@ class Monitor(Node):
 
     def _on_neuromodulator(self, message: NeuromodulatorStatus) -> None:
         progress, counters = self._progress, counters_of(message)
-        # None arrived since the last status: the last figure is still the newest.
+        # NaN means that no RPE came since the last status, so the last figure is still the newest.
         if not np.isnan(message.mean_absolute_rpe):
             progress.mean_absolute_rpe = message.mean_absolute_rpe
         progress.baseline = message.mean_baseline

@@ -1,4 +1,4 @@
-"""Words that a person types while a command runs."""
+"""Read the words that a person types while a command runs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 class Operator:
     """Reads whole lines of the standard input without waiting for any.
 
-    A command in the background of a terminal hears nothing: reading would suspend it.
+    In the background of a terminal it reads nothing, since reading would suspend the command.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Operator:
             self._input = None
 
     def words(self) -> list[str]:
-        """Lines that have come since the last time, without blanks around them."""
+        """Return the lines that have come since the last call, stripped and in lower case."""
         while self._input is not None and select.select([self._input], [], [], 0.0)[0]:
             data = os.read(self._input, 4096)
             if not data:

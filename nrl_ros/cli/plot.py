@@ -1,4 +1,4 @@
-"""Learning curves: rolling mean of the return over environment steps, with its spread."""
+"""Draw learning curves: rolling mean of the return over environment steps, with its spread."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Curve(NamedTuple):
 
 
 def run_curve(run: Run) -> Curve:
-    """Rolling mean of a run, and the 10th and 90th percentile of the episodes in the same window.
+    """Return a run's rolling mean, with the 10th and 90th percentile of episodes in the window.
 
     Raises:
         RunError: the run has no finished episodes.
@@ -43,7 +43,7 @@ def run_curve(run: Run) -> Curve:
     returns = np.array([row.episode_return for row in rows])
     window = max(min(_SMALLEST_WINDOW, len(rows)), int(_WINDOW_SHARE * len(rows)))
     grid = np.linspace(steps[0], steps[-1], _POINTS)
-    # The window ends at the grid point: a curve must not know the future.
+    # The window ends at the grid point, since a curve must not use later episodes.
     ends = np.clip(np.searchsorted(steps, grid, side='right'), 1, len(rows))
     parts = [returns[max(0, end - window) : end] for end in ends]
     return Curve(
@@ -55,7 +55,7 @@ def run_curve(run: Run) -> Curve:
 
 
 def together(curves: Sequence[Curve]) -> Curve:
-    """Mean and standard deviation over runs, along the steps that all of them have."""
+    """Return mean and standard deviation over runs, along the steps that all of them have."""
     grid = np.linspace(
         max(curve.steps[0] for curve in curves), min(curve.steps[-1] for curve in curves), _POINTS
     )
@@ -120,7 +120,7 @@ def _draw(axes: Axes, task: str, runs: Sequence[Run], colour: str) -> None:
 
 
 def _draw_scores(axes: Axes, summaries: Sequence[dict[str, Any]]) -> None:
-    """Lines for the greedy policy before and after training."""
+    """Draw lines for the greedy policy before and after training."""
     for key, style, colour in (('untrained', ':', '0.45'), ('trained', '--', '0.15')):
         means = [s[key]['mean'] for s in summaries if s.get(key)]
         if means:
@@ -135,7 +135,7 @@ def _draw_scores(axes: Axes, summaries: Sequence[dict[str, Any]]) -> None:
 
 
 def _short(value: float, _position: float | None = None) -> str:
-    """Steps as people say them: 250 k, 1.5 M."""
+    """Return steps as people say them: 250 k, 1.5 M."""
     for size, unit in ((1e6, ' M'), (1e3, ' k')):
         if abs(value) >= size:
             return f'{value / size:g}{unit}'

@@ -1,4 +1,4 @@
-"""The nodes as processes: started with one file of settings, watched, stopped in order."""
+"""Run the nodes as processes: start them with one file of settings, watch and stop them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nrl_ros.nodes import THREAD_VARIABLES
 from nrl_ros.ros.middleware import fast_dds_version, middleware_variables
 
 _GRACE_S = 5.0
-# The learner writes what it has learned, perhaps much of it, to a disk that may be slow.
+# The learner may write a large checkpoint to a slow disk at its end [s].
 _SAVING_S = 30.0
 _LAST_LINES = 15
 _PR_SET_PDEATHSIG = 1
@@ -38,7 +38,7 @@ MODULES = {
     'arm_driver': 'sim_bridge.arm_driver',
     COMPOSED: 'nrl_ros.nodes.composed',
 }
-# Those that what was learned would be lost with.
+# These save what was learned when they end.
 _SAVING = ('learner', COMPOSED)
 
 
@@ -82,7 +82,7 @@ class Processes:
         self._log = log
         self._environment = dict(environment)
         self._started: list[Started] = []
-        # Were running when they were told to end.
+        # Processes that were running when they were told to end.
         self._stopped: list[Started] = []
 
     def start(self, name: str, *arguments: str) -> None:
@@ -96,12 +96,12 @@ class Processes:
         self._started.append(_start(name, command, self._log / f'{name}.log', self._environment))
 
     def ended(self) -> dict[str, int]:
-        """Exit codes of the processes that have ended."""
+        """Return the exit codes of the processes that have ended, by name."""
         codes = {one.name: one.process.poll() for one in self._started}
         return {name: code for name, code in codes.items() if code is not None}
 
     def last_lines(self, name: str) -> str:
-        """The end of a node's output."""
+        """Return the last lines of a node's output."""
         log = next(one.log for one in self._started if one.name == name)
         try:
             lines = log.read_text(encoding='utf-8', errors='replace').splitlines()
@@ -110,7 +110,7 @@ class Processes:
         return '\n'.join(lines[-_LAST_LINES:])
 
     def stop(self, names: Sequence[str] | None = None) -> None:
-        """Ask processes to end, and kill those that do not: after 5 s, who saves after 30 s.
+        """Ask processes to end, and kill those that do not: after 5 s, nodes that save after 30 s.
 
         Args:
             names: which; None: all.
@@ -127,22 +127,22 @@ class Processes:
                 one.process.wait(max(start + grace_s - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
                 one.process.kill()
-                # Even a killed process can be kept by the kernel; the command must not be.
+                # The kernel may keep even a killed process for a while, but the command must end.
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     one.process.wait(_GRACE_S)
 
     def was_killed(self, name: str) -> bool:
-        """Whether the newest process of a name has ended by a signal that it cannot answer."""
+        """Return whether the newest process of a name was ended by a signal it cannot answer."""
         codes = {one.name: one.process.poll() for one in self._started}
         code = codes.get(name)
-        # One that has not yet begun to answer Ctrl-C has done nothing either.
+        # A process that SIGINT ended had not installed its handler yet, so it had done nothing.
         return code is not None and code < 0 and code != -signal.SIGINT
 
     def failed(self) -> str:
-        """What went wrong with processes that were told to stop, with their last lines.
+        """Return what went wrong with processes that were told to stop, with their last lines.
 
         Returns:
-            Empty where all have ended well, or had not yet begun.
+            Empty if all have ended well, or had not begun yet.
         """
         said = []
         for one in dict.fromkeys(self._stopped):
@@ -169,7 +169,7 @@ def _start(name: str, command: Sequence[str], log: Path, environment: Mapping[st
             stdout=output,
             stderr=subprocess.STDOUT,
             env=dict(environment),
-            # Ctrl+C in the terminal reaches the command alone, which then stops the nodes in order.
+            # Ctrl+C in the terminal reaches only the command, which then stops the nodes in order.
             start_new_session=True,
             preexec_fn=_end_with_parent if sys.platform == 'linux' else None,  # noqa: PLW1509
         )
@@ -177,16 +177,16 @@ def _start(name: str, command: Sequence[str], log: Path, environment: Mapping[st
 
 
 def _end_with_parent() -> None:
-    """Let the kernel stop the node when the command that started it is gone, however it went."""
+    """Let the kernel stop the node when the command that started it is gone for any reason."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def node_environment(domain: int, *, udp_only: bool = False) -> dict[str, str]:
-    """Variables of the nodes: one thread each, this machine only unless told otherwise.
+    """Return the nodes' environment: one thread each, this machine only unless set otherwise.
 
     Args:
         domain: ROS domain.
-        udp_only: the nodes share no memory, see ``middleware_variables``.
+        udp_only: the nodes share no memory (``middleware_variables``).
     """
     result = dict(os.environ)
     result |= middleware_variables(result, udp_only=udp_only, version=fast_dds_version())
@@ -195,7 +195,7 @@ def node_environment(domain: int, *, udp_only: bool = False) -> dict[str, str]:
     result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     result['ROS_DOMAIN_ID'] = str(domain)
     result['PYTHONUNBUFFERED'] = '1'
-    # The nodes take the same code as this command, not what lies in the current folder.
+    # The nodes must run the same code as this command, not a copy in the current folder.
     result['PYTHONSAFEPATH'] = '1'
     root = Path(nrl_ros.__file__).parent.parent
     if root.name not in ('site-packages', 'dist-packages'):
@@ -205,10 +205,10 @@ def node_environment(domain: int, *, udp_only: bool = False) -> dict[str, str]:
 
 
 def choose_domain(wanted: int | None) -> int:
-    """The ROS domain of a run.
+    """Return the ROS domain of a run.
 
-    The one asked for, else ROS_DOMAIN_ID, else one between 1 and 101 that follows from the process
-    id and whose discovery port nobody uses, so that two users of one machine do not meet.
+    It is the one asked for, else ROS_DOMAIN_ID, else one between 1 and 101 that follows from the
+    process id and whose discovery port is free, so that two users of one machine do not meet.
 
     Raises:
         ProcessError: ROS_DOMAIN_ID is not a number.
@@ -230,7 +230,7 @@ def choose_domain(wanted: int | None) -> int:
 
 
 def _udp_ports() -> set[int]:
-    """Local UDP ports in use, where the system tells."""
+    """Return the local UDP ports in use, as far as the system tells."""
     ports: set[int] = set()
     for table in ('/proc/net/udp', '/proc/net/udp6'):
         try:
@@ -242,12 +242,12 @@ def _udp_ports() -> set[int]:
 
 
 def absolute_namespace(namespace: str) -> str:
-    """A namespace with its leading slash; empty stays empty."""
+    """Return a namespace with its leading slash; empty stays empty."""
     return f'/{namespace.strip("/")}' if namespace.strip('/') else ''
 
 
 def exit_text(code: int) -> str:
-    """An exit code of a process as a person reads it."""
+    """Return an exit code of a process in words."""
     if code >= 0:
         return f'exit code {code}'
     try:

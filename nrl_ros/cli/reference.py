@@ -1,4 +1,4 @@
-"""The settings reference, made from the schema models."""
+"""The reference of all settings, made from the settings models."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def parameters(model: type[Settings]) -> list[Parameter]:
 
 
 def markdown() -> str:
-    """The reference of all nodes as a page."""
+    """Return the reference of all nodes as a page."""
     parts = [_INTRODUCTION]
     for node, model in NODES.items():
         parts.append(f'## {node}\n\n{(model.__doc__ or "").strip()}\n')
@@ -97,7 +97,7 @@ def _value(default: Any) -> str:
 
 
 def _allowed(field: FieldInfo) -> str:
-    """Choices or range in words and signs."""
+    """Return the choices or the range of a setting."""
     if get_origin(field.annotation) is Literal:
         return ', '.join(str(choice) for choice in get_args(field.annotation))
     signs = {
@@ -118,7 +118,7 @@ def _allowed(field: FieldInfo) -> str:
 
 
 def table(node: str, model: type[Settings]) -> Table:
-    """The reference of one node for a terminal."""
+    """Return the reference of one node as a table for a terminal."""
     result = Table(title=node, title_justify='left', box=box.SIMPLE_HEAD, pad_edge=False)
     result.add_column('name', style='bold', overflow='fold')
     for column in ('default', 'allowed', 'changes', 'meaning'):

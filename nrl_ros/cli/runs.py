@@ -1,4 +1,4 @@
-"""Run folders: where they lie, what is in them, and how they are read and written."""
+"""Run folders: where they are, what they contain, and how they are read and written."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Run:
         return self.folder / 'log'
 
     def read_summary(self) -> dict[str, Any]:
-        """The summary; empty when the run has none (still running, or killed).
+        """Return the summary; empty if the run has none (still running, or killed).
 
         Raises:
             RunError: the file is damaged.
@@ -90,7 +90,7 @@ class Run:
 
     @property
     def task(self) -> str:
-        """Name of the task, as the folder's name says where there is no summary."""
+        """Name of the task, from the folder's name if there is no summary."""
         task = self.read_summary().get('task')
         return str(task) if task else re.sub(r'-\d{8}-\d{6}.*$', '', self.folder.name)
 
@@ -121,7 +121,7 @@ def create_run(root: Path, task: str, seed: int, *, folder: Path | None = None) 
 
 
 def open_run(folder: Path) -> Run:
-    """An existing run folder.
+    """Open an existing run folder.
 
     Raises:
         RunError: it does not exist or is not a run folder.
@@ -143,7 +143,7 @@ class Saved(NamedTuple):
 
 
 def saved_states(run: Run, agent: str) -> list[Saved]:
-    """Checkpoints of the learner, oldest first, each with its environment where there is one."""
+    """Return the learner's checkpoints, oldest first, each with its environment's if it exists."""
     learners = _numbered(run.checkpoints, 'learner')
     environments = _numbered(run.checkpoints, f'environment_{agent}')
     return [Saved(n, path, environments.get(n)) for n, path in sorted(learners.items())]
@@ -156,7 +156,7 @@ def newest(
     exact: bool = False,
     skipped: Callable[[CheckpointError], None] | None = None,
 ) -> Saved:
-    """The newest checkpoint that can be read.
+    """Return the newest checkpoint that can be read.
 
     Args:
         run: the run.
@@ -200,7 +200,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 
 def versions() -> dict[str, Any]:
-    """What the run was made with."""
+    """Return the versions of everything that a run is made with."""
     found: dict[str, Any] = {'nrl_ros': __version__, 'python': platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -215,7 +215,7 @@ def versions() -> dict[str, Any]:
 
 
 def _commit() -> str:
-    """Commit of the checkout that the code lies in; empty when it lies in none."""
+    """Return the commit of the checkout that holds this code, or an empty text outside of one."""
     here = Path(__file__).resolve().parent
     try:
         done = subprocess.run(

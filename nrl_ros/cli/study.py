@@ -1,4 +1,4 @@
-"""``nrl study``: run what is left of a study, then draw and tabulate it."""
+"""``nrl study``: run the trials that are left, then draw and tabulate the study."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from nrl_ros.experiments.store import Store
 
 @dataclass(frozen=True)
 class StudyOptions:
-    """What the command line said."""
+    """Options of the command line."""
 
     study: str
     engine: str
@@ -41,7 +41,7 @@ class StudyOptions:
 
 
 class Stopped(KeyboardInterrupt):
-    """SIGINT or SIGTERM came."""
+    """SIGINT or SIGTERM has come."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -49,7 +49,7 @@ class Stopped(KeyboardInterrupt):
 
 
 def run(options: StudyOptions, console: Console) -> int:
-    """Run and report; returns the exit code."""
+    """Run and report a study; return the exit code."""
     study = read_study(options.study)
     store = Store(options.root / study.name)
     schedule = Schedule(study, store)
@@ -73,13 +73,13 @@ def run(options: StudyOptions, console: Console) -> int:
 
 
 def _run(study: Study, schedule: Schedule, options: StudyOptions, console: Console) -> int:
-    """Run what is left; returns the signal that stopped it, 0 when it was not stopped."""
+    """Run the trials that are left; return the signal that stopped them, 0 if none did."""
     if next(schedule.ready(), None) is None:
         return 0
     try:
         with _signals():
             engine = _engine(options)
-            # Ray takes the signals for itself when it starts.
+            # Ray replaces the handlers when it starts, so they are set again.
             panel = Panel(console, study.title or study.name, plain=options.plain)
             with _signals(), contextlib.closing(engine), panel:
                 drive(schedule, engine, panel)
@@ -102,7 +102,7 @@ def _engine(options: StudyOptions) -> Engine:
 
 @contextlib.contextmanager
 def _signals() -> Iterator[None]:
-    """SIGINT and SIGTERM alike end what is under way; a second one is not heeded."""
+    """Stop at the first SIGINT or SIGTERM, and ignore further ones."""
 
     def stop(number: int, _: FrameType | None) -> NoReturn:
         for one in before:
@@ -120,7 +120,7 @@ def _signals() -> Iterator[None]:
 
 
 def _forecast(schedule: Schedule, options: StudyOptions, console: Console) -> None:
-    """Trials by task, and how long they would take as far as that is known."""
+    """Print the trials by task, and how long they would take as far as that is known."""
     from nrl_ros.experiments.engine import cores
 
     workers = options.workers or cores()
@@ -137,7 +137,7 @@ def _forecast(schedule: Schedule, options: StudyOptions, console: Console) -> No
 
 
 def _command(options: StudyOptions) -> str:
-    """As typed, without paths of this machine."""
+    """Return the command as typed, without paths of this machine."""
     name = options.study if '/' not in options.study else Path(options.study).name
     more = ['--engine', options.engine] if options.engine != 'processes' else []
     return shlex.join(['nrl', 'study', name, *more])

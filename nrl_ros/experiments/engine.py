@@ -175,7 +175,7 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def _without_interrupt() -> Iterator[None]:
-    """A terminal sends SIGINT to all of a group; children inherit that it waits for ever."""
+    """Start children with SIGINT blocked: a terminal sends it to all, and the parent decides."""
     # The tracker unblocks SIGINT when it starts, so it must be started before.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

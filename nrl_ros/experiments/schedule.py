@@ -26,7 +26,7 @@ class Costs:
         self.rates.setdefault(group, []).append(seconds / size)
 
     def seconds(self, group: Group, size: float) -> float | None:
-        """Of a trial: as its own kind took, else its task at this depth, else its task."""
+        """Estimate a trial's time from its own group, else from its task."""
         if group in self.rates:
             return size * statistics.fmean(self.rates[group])
         task, _, depth = group
