@@ -61,5 +61,10 @@ def closest(name: str, known: Iterable[str]) -> str:
         known: what it could have been.
     """
     names = [each for each in known if each]
-    close = difflib.get_close_matches(name, names, n=1, cutoff=0.5)
-    return f', did you mean {close[0]!r}?' if close else f', known are {", ".join(names) or "none"}'
+    return nearest(name, names) or f', known are {", ".join(names) or "none"}'
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the question whether the nearest of the known names was meant; '' if none is near."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f', did you mean {close[0]!r}?' if close else ''

@@ -12,7 +12,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from nrl_ros.base.errors import ConversionError, closest
+from nrl_ros.base.errors import ConversionError, nearest
 from nrl_ros.robots.safety.measured import unwrap
 from nrl_ros.robots.safety.records import Verdict
 
@@ -47,10 +47,10 @@ class JointReader:
         missing = [joint for joint in self._joints if joint not in names]
         if missing:
             raise ConversionError(
-                f'{what} lacks joint {missing[0]!r}{closest(missing[0], names)}; expected all of '
-                f'{list(self._joints)} in any order and in one message: set joints in the robot '
-                'description, or merge messages of several publishers (joint_state_publisher with '
-                'source_list)'
+                f'{what} lacks joint {missing[0]!r}{nearest(missing[0], names)}: received {names}, '
+                f'expected all of {list(self._joints)} in any order and in one message: set '
+                'joints in the robot description, or merge messages of several publishers '
+                '(joint_state_publisher with source_list)'
             )
         twice = [joint for joint in self._joints if names.count(joint) > 1]
         if twice:

@@ -265,7 +265,8 @@ class TestLearning:
             whole = np.array(report.ending) == Ending.TRUNCATED
             assert set(np.array(report.ending)[~whole]) <= {Ending.ABORTED}
             assert set(np.array(report.length)[whole]) <= {STEPS}
-            final, nearest = np.reshape(list(report.metric), (-1, 2))[whole].T
+            metric = np.reshape(list(report.metric), (len(whole), -1))[whole]
+            final, nearest = metric[:, :2].T
             assert (nearest >= 0.0).all() and (nearest <= final).all() and (final < 1.4).all()
         for state in cell.probe.heard[names.STATE]:
             if state.step[0] == 0:
