@@ -65,7 +65,7 @@ class Advance(Protocol):
 
 @dataclass(frozen=True)
 class FullAdvance:
-    """An Advance to keep."""
+    """An Advance that may be kept."""
 
     state: StateBatch
     reward: RewardBatch | None
@@ -76,7 +76,7 @@ quick(FullAdvance)
 
 
 class Episodes:
-    """Steps an environment and tracks its episodes.
+    """Steps an environment and tracks the episodes of its instances.
 
     Args:
         environment: the bridge.
@@ -173,7 +173,7 @@ class Episodes:
             InvalidValueError: the action is not finite or out of range.
             BridgeError: the environment failed; what state it is in is not known.
         """
-        # The common case in one call.
+        # One call checks the common case, a single discrete component.
         known = self._choices and action.dtype == np.int32 and action.shape == self._shape
         if not (known and self.tracker.accepts(action, self._choices)):
             check_action(action, self.info)
@@ -197,7 +197,7 @@ class Episodes:
         stamp_ns: int = 0,
         learner: int = 0,
     ) -> Advance:
-        """Note what a step gave; see ``advance``."""
+        """Note what a step gave; the other arguments and the result are those of ``advance``."""
         invalid = None
         if not self.receive(result):
             result, invalid = _cleaned(result)
@@ -224,7 +224,7 @@ class Episodes:
     def told(
         self, applied: Array | None = None, stamp_ns: int = 0, learner: int = 0
     ) -> tuple[StateBatch, RewardBatch | None]:
-        """Return state and rewards of the newest step; see ``advance``."""
+        """Return state and rewards of the newest step; the arguments are those of ``advance``."""
         closed, info, reward = self.tracker.closed_windows(), self.info, None
         if closed is not None:
             reward = RewardBatch(
@@ -264,7 +264,7 @@ class Episodes:
         )
 
     def renew(self, session: int) -> None:
-        """Go on as another session: who follows the old one does not follow this."""
+        """Continue as another session; messages of the old one then count as late."""
         self.info = replace(self.info, session=session)
 
     def snapshot(self) -> dict[str, Any] | None:
@@ -325,7 +325,7 @@ def _cleaned(result: StepResult) -> tuple[StepResult, Array]:
 
 
 def _failed(agent: str, what: str, error: Exception) -> BridgeError:
-    """Whatever another package's environment raises, in one line."""
+    """Return one line for whatever another package's environment raised."""
     if isinstance(error, BridgeError):
         return error
     return BridgeError(
@@ -364,7 +364,7 @@ def check_action(action: Array, info: AgentInfo) -> None:
 
 
 def safe_action(info: AgentInfo) -> NDArray[Any]:
-    """Return what is applied before the first action: the middle of the range, or choice 0."""
+    """Return the action to apply before the first one: the middle of the range, or choice 0."""
     space, batch = info.spec.action, info.spec.instances
     if space.kind == ActionKind.CONTINUOUS:
         middle = (np.asarray(space.low) + np.asarray(space.high)) / 2.0

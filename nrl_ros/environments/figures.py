@@ -1,10 +1,10 @@
-"""Figures of episodes: what an environment tells of each episode beside its return.
+"""Figures of episodes that an environment reports beside the return.
 
 An environment names its figures in ``EnvSpec.metrics`` and gives their values with each step. A
 name ends with its unit, as ``final_distance_m``. A name that begins with ``is_`` is a mark of
 success, 1 or 0 for each episode, as ``is_success`` of Gymnasium's robots or ``is_within_2_cm``: its
-mean is the share of episodes that reached what it names, and is shown as a percentage. Whoever
-shows figures shows those that there are, and knows nothing of the task.
+mean is the share of episodes that reached it, and is shown as a percentage. Code that shows figures
+shows those that exist, and knows nothing of the task.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class RecentFigures:
         self._values: dict[str, deque[float]] = {}
 
     def add(self, names: Sequence[str], values: NDArray[Any]) -> None:
-        """Take finished episodes in.
+        """Add finished episodes.
 
         Args:
             names: of M figures.
@@ -62,7 +62,7 @@ class RecentFigures:
             recent.extend(values[:, column].tolist())
 
     def recent(self, name: str) -> list[float]:
-        """Return a figure of the newest episodes, oldest first; empty where nobody told it."""
+        """Return a figure of the newest episodes, oldest first; empty if it is unknown."""
         return list(self._values.get(name, ()))
 
     def means(self) -> dict[str, float]:
@@ -70,5 +70,5 @@ class RecentFigures:
         return {name: float(np.mean(values)) for name, values in self._values.items() if values}
 
     def shares(self) -> dict[str, float]:
-        """Return the shares of success by their labels; empty where there are none."""
+        """Return the shares of success by their labels; empty if there are none."""
         return shares(self.means())

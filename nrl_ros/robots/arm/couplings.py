@@ -140,7 +140,9 @@ def _led_softly(mj: Any, followers: Mapping[int, Follower], joint: int) -> Follo
 
 
 def commanded(mj: Any, body: int, followers: Mapping[int, Follower]) -> list[str]:
-    """Names of the joints that move a body, from the base on; of a follower, its leader's.
+    """Return the names of the joints that move a body; for a follower, its leader's name.
+
+    The names are in order from the base on.
 
     Raises:
         ConfigError: a joint on the way is free, a ball or without a name, or cannot be followed.
