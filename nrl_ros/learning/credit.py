@@ -17,18 +17,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ProtocolError
-from nrl_ros.base.records import Applied, Ending, Phase, StateBatch
-from nrl_ros.learning.kernels.books import NativeWindows
-from nrl_ros.learning.kernels.library import available
+from nrl_ros.base.records import Applied, Phase, StateBatch
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 from nrl_ros.learning.traces import DetachedTrace, TraceStore
+from nrl_ros.learning.window_tracker import EARLY, ELSEWHERE, TWICE, WindowTracker
 
 Array = NDArray[Any]
 
-_NO_WINDOW = -1
 # Comparing arrays with plain integers is several times faster than with enumerations.
-_FIRST, _LAST, _ABORTED = int(Phase.FIRST), int(Phase.LAST), int(Ending.ABORTED)
+_FIRST = int(Phase.FIRST)
 _NOT, _LIMITED = int(Applied.NOT), int(Applied.LIMITED)
+# Errors that do not count, and under which name.
+_REFUSED = {EARLY: 'early_rpes', TWICE: 'duplicate_rpes'}
 
 
 class Creditable(NamedTuple):
@@ -53,7 +53,7 @@ class CreditWindows:
 
     Attributes:
         store: as above.
-        native: the windows in the kernel, where it is there.
+        windows: of each instance, which of them are over.
         refused: which RPEs of the newest call of ``reinforce`` did not count.
     """
 
@@ -70,35 +70,18 @@ class CreditWindows:
         self._counters = counters
         self._max_late = max_late
         self._reset = reset
-        self._has_rows = np.zeros(instances, np.bool_)
-        self._closed = np.zeros(instances, np.bool_)
-        self._fresh = np.zeros(instances, np.bool_)
-        self._window = np.full(instances, _NO_WINDOW, np.int64)
-        self._done = np.full(instances, _NO_WINDOW, np.int64)
-        self._held = np.zeros(instances, np.bool_)
-        self._held_rpe = np.zeros(instances)
-        self._carried = np.zeros(instances, np.bool_)
-        self._episode = np.full(instances, -1, np.int64)
+        self.windows = WindowTracker(instances, reset=reset)
         self._late: dict[tuple[int, int], DetachedTrace] = {}
         self._as_sent = b'\x01' * instances
-        # Whether the state to come may say that a window is over.
-        self._over = True
+        self._none_carried = np.zeros(instances, np.bool_)
+        # The state that the windows are compared with.
+        self._state: StateBatch | None = None
         self.refused: list[int] = []
-        self.native: NativeWindows | None = None
-        if available():
-            self.native = NativeWindows(
-                has_rows=self._has_rows,
-                closed=self._closed,
-                fresh=self._fresh,
-                held=self._held,
-                newest=self._window,
-                done=self._done,
-            )
 
     @property
-    def plain(self) -> bool:
-        """Whether the kernel can do all that an untroubled step takes."""
-        return self.native is not None and self._reset
+    def resets(self) -> bool:
+        """Whether a trace ends with its window."""
+        return self._reset
 
     @property
     def has_late(self) -> bool:
@@ -108,12 +91,24 @@ class CreditWindows:
     @property
     def waiting(self) -> int:
         """Closed windows whose trace waits in place for its RPE."""
-        return int(np.count_nonzero(self._closed))
+        count: int = self.windows.waiting
+        return count
 
     @property
     def open_count(self) -> int:
         """Windows with a trace, open, closed or late."""
-        return int(np.count_nonzero(self._has_rows)) + len(self._late)
+        return int(np.count_nonzero(self.windows.state['has_rows'])) + len(self._late)
+
+    def _look_at(self, state: StateBatch) -> None:
+        # A state is looked at several times.
+        if state is not self._state:
+            self._state = state
+            self.windows.receive(state.window, state.phase, state.ending)
+
+    def look_at(self, window: Array, phase: Array, ending: Array) -> None:
+        """Take a state of the environment's own tracker, [B] each; ``close`` is next."""
+        self._state = None
+        self.windows.copy(window, phase, ending)
 
     def check(self, state: StateBatch) -> None:
         """Refuse a state whose windows run backwards.
@@ -121,17 +116,12 @@ class CreditWindows:
         Raises:
             ProtocolError: naming the instance and both windows.
         """
-        if self.native is not None:
-            wrong, self._over = self.native.look(state)
-            if not wrong:
-                return
-        backwards = state.window < self._window
-        backwards |= self._closed & (state.window == self._window)
-        if backwards.any():
-            first = int(np.flatnonzero(backwards)[0])
+        self._look_at(state)
+        first = self.windows.backwards()
+        if first >= 0:
             raise ProtocolError(
                 f'agent {state.agent!r}, instance {first}: window {int(state.window[first])} '
-                f'follows window {int(self._window[first])}; windows only grow'
+                f'follows window {int(self.windows.state["window"][first])}; windows only grow'
             )
 
     def observe(self, state: StateBatch) -> Creditable | None:
@@ -140,54 +130,35 @@ class CreditWindows:
         Returns:
             Traces whose RPE had come before, None when there are none.
         """
+        self._look_at(state)
         if state.applied.tobytes() != self._as_sent:
             self._retract(state)
         if not self._reset:
-            goes_on = self._end_episodes(state)
-        over, self._over = self._over, True
-        if not over:
-            return None
-        native = self.native if self._reset else None
-        if native is not None and native.close(state):
-            return None
-        newly = self._has_rows & (state.window != self._window)
-        newly &= ~self._closed
-        if not newly.any():
-            return None
-        index = np.flatnonzero(newly)
-        aborted = state.ending[index] == _ABORTED
-        if aborted.any():
-            self._drop(index[aborted], 'aborted_windows')
-            index = index[~aborted]
-        if not self._reset:
-            self._carried[index] = goes_on[index]
-        held = self._held[index]
-        self._closed[index[~held]] = True
-        if not held.any():
-            return None
-        index = index[held]
-        rpe = self._held_rpe[index]
-        self._finish(index)
-        return Creditable(index, rpe, [], self._carried[index])
+            ended = self.windows.follow(state.episode)
+            if len(ended):
+                self.store.clear(ended)
+        return self.close()
 
-    def _end_episodes(self, state: StateBatch) -> Array:
-        """Let no trace go on into another episode, even if the end of its own was never heard of.
+    def close(self) -> Creditable | None:
+        """Do what ``observe`` does once the windows have received the state."""
+        windows = self.windows
+        if not windows.close():
+            return None
+        if windows.aborted_count:
+            self.store.clear(windows.aborted[: windows.aborted_count].copy())
+            self._counters['aborted_windows'] += windows.aborted_count
+        return self._ready([]) if windows.ready_count else None
 
-        Returns:
-            Whether the traces of windows that close now go on [B].
-        """
-        same: Array = self._episode == state.episode
-        if not same.all():
-            self._episode[:] = state.episode
-            # With a window of its own, a trace lasts until that is learned from or set aside.
-            self._carried &= same
-            self.store.clear(np.flatnonzero(~same & ~self._has_rows))
-        return np.asarray(same & (state.phase != _LAST))
+    def _ready(self, late: list[tuple[DetachedTrace, float]]) -> Creditable:
+        windows, count = self.windows, self.windows.ready_count
+        index = windows.ready[:count].copy()
+        carried = self._none_carried[:count] if self._reset else windows.state['carried'][index]
+        return Creditable(index, windows.ready_rpe[:count].copy(), late, carried)
 
     def forget_newest(self) -> None:
         """A state was lost: whether the newest actions were applied is not known: no credit."""
-        self._take_back(np.ones_like(self._fresh))
-        self._fresh[:] = False
+        self._take_back(np.ones_like(self._none_carried))
+        self.windows.forget_newest()
 
     def _retract(self, state: StateBatch) -> None:
         # A first state follows no action of the learner.
@@ -199,7 +170,8 @@ class CreditWindows:
         )
 
     def _take_back(self, which: Array) -> None:
-        index = np.flatnonzero(which & self._fresh & self._has_rows & ~self._closed)
+        kept = self.windows.state
+        index = np.flatnonzero(which & kept['fresh'] & kept['has_rows'] & ~kept['closed'])
         self.store.retract(index)
         self._counters['unapplied_steps'] += len(index)
 
@@ -221,53 +193,55 @@ class CreditWindows:
         self.refused = []
         if not len(instance):
             return None
-        if self.native is not None and self.native.finish(instance, window):
-            return Creditable(instance, rpe, [], self._carried[instance])
-        match = self._has_rows[instance] & (self._window[instance] == window)
-        ready = match & self._closed[instance]
-        if np.count_nonzero(ready) == len(ready):
-            self._finish(instance)
-            return Creditable(instance, rpe, [], self._carried[instance])
+        matched = self.windows.match(instance, window, rpe, is_early=is_early)
+        return self.collect(instance, window, rpe, matched=matched)
+
+    def collect(
+        self, instance: Array, window: Array, rpe: Array, *, matched: bool
+    ) -> Creditable | None:
+        """Do what ``reinforce`` does once the windows have been matched with the RPEs.
+
+        Args:
+            instance: [K], as there.
+            window: [K].
+            rpe: [K].
+            matched: all of them may be learned from.
+        """
+        self.refused = []
         late: list[tuple[DetachedTrace, float]] = []
-        for entry in np.flatnonzero(~ready).tolist():
-            who, which = int(instance[entry]), int(window[entry])
-            if match[entry]:
-                if is_early:
-                    self._refuse(entry, 'early_rpes')
-                elif self._held[who]:
-                    self._refuse(entry, 'duplicate_rpes')
-                else:
-                    self._held[who], self._held_rpe[who] = True, rpe[entry]
-            elif (who, which) in self._late:
-                late.append((self._late.pop((who, which)), float(rpe[entry])))
-                self._done[who] = max(self._done[who], which)
-                self._counters['late_rpes'] += 1
-            elif which <= self._done[who]:
-                self._refuse(entry, 'duplicate_rpes')
-            else:
-                self._refuse(entry, 'unknown_window_rpes')
-        index = instance[ready]
-        if len(index):
-            self._finish(index)
-        if not len(index) and not late:
-            return None
-        return Creditable(index, rpe[ready], late, self._carried[index])
+        if not matched:
+            outcomes = self.windows.outcomes(len(instance)).tolist()
+            for entry, outcome in enumerate(outcomes):
+                if outcome in _REFUSED:
+                    self._refuse(entry, _REFUSED[outcome])
+                elif outcome == ELSEWHERE:
+                    late += self._find_late(
+                        entry, int(instance[entry]), int(window[entry]), float(rpe[entry])
+                    )
+        return self._ready(late) if self.windows.ready_count or late else None
+
+    def _find_late(
+        self, entry: int, instance: int, window: int, rpe: float
+    ) -> list[tuple[DetachedTrace, float]]:
+        """Return the trace of a window that has none in place, if it is kept aside."""
+        trace = self._late.pop((instance, window), None)
+        if trace is not None:
+            self.windows.finish_late(instance, window)
+            self._counters['late_rpes'] += 1
+            return [(trace, rpe)]
+        known = self.windows.is_done(instance, window)
+        self._refuse(entry, 'duplicate_rpes' if known else 'unknown_window_rpes')
+        return []
 
     def _refuse(self, entry: int, counter: str) -> None:
         self.refused.append(entry)
         self._counters[counter] += 1
 
-    def _finish(self, index: Array) -> None:
-        """Mark windows as done; whoever learns from their traces clears them."""
-        self._done[index] = self._window[index]
-        self._has_rows[index] = False
-        self._closed[index] = False
-        self._held[index] = False
-
     def _drop(self, index: Array, counter: str) -> None:
         """Give windows up; a trace that goes on is kept for the RPEs to come."""
-        ends = index[~(self._carried[index] & self._closed[index])]
-        self._finish(index)
+        kept = self.windows.state
+        ends = index[~(kept['carried'][index] & kept['closed'][index])]
+        self.windows.finish(index)
         self.store.clear(ends)
         self._counters[counter] += len(index)
 
@@ -279,71 +253,57 @@ class CreditWindows:
             pre: [K, B, M] presynaptic rows.
             state: the state acted upon.
         """
-        if self.native is not None:
-            count = self.native.note(state)
-            if count == len(state.phase):
-                self.store.record(post, pre, None)
-            elif count > 0:
-                self.store.record(post, pre, self.native.acting[:count])
-            if count >= 0:
-                return
-        # What is left of a window that was given up half-way is no longer its trace.
-        acting = (state.phase != _LAST) & (state.window > self._done)
-        if self._closed.any():
-            self._set_aside(np.flatnonzero(self._closed & acting))
-        if acting.all():
+        self._look_at(state)
+        if self.windows.waiting:
+            self._set_aside()
+        count = self.windows.note()
+        if count == len(self._none_carried):
             self.store.record(post, pre, None)
-            self._has_rows[:] = True
-            self._window[:] = state.window
-        else:
-            index = np.flatnonzero(acting)
-            if len(index):
-                self.store.record(post, pre, index)
-            self._has_rows[index] = True
-            self._window[index] = state.window[index]
-        self._fresh[:] = acting
+        elif count:
+            self.store.record(post, pre, self.windows.acting[:count])
 
-    def _set_aside(self, index: Array) -> None:
+    def _set_aside(self) -> None:
+        """Detach the traces of closed windows whose instances are to act."""
         kept: dict[int, list[tuple[int, int]]] = {}
         for key in self._late:
             kept.setdefault(key[0], []).append(key)
-        for instance in index.tolist():
-            key = (instance, int(self._window[instance]))
-            self._late[key] = self.store.detach(instance, carried=bool(self._carried[instance]))
+        state = self.windows.state
+        for instance in self.windows.in_the_way().tolist():
+            key = (instance, int(state['window'][instance]))
+            self._late[key] = self.store.detach(instance, carried=bool(state['carried'][instance]))
             mine = kept.setdefault(instance, [])
             mine.append(key)
             if len(mine) > self._max_late:
                 self._release_late(mine.pop(0))
-        self._has_rows[index] = False
-        self._closed[index] = False
+            self.windows.vacate(instance)
 
     def _release_late(self, key: tuple[int, int]) -> None:
         del self._late[key]
-        self._done[key[0]] = max(self._done[key[0]], key[1])
+        self.windows.finish_late(*key)
         self._counters['released_windows'] += 1
 
     def release_waiting(self) -> int:
         """Give up the closed windows whose RPE has not come."""
-        index = np.flatnonzero(self._closed)
+        index = np.flatnonzero(self.windows.state['closed'])
         self._drop(index, 'released_windows')
         return len(index)
 
     def release_all(self) -> int:
         """Give up every window: the agent left, or learning stopped."""
         count = self.open_count
-        index = np.flatnonzero(self._has_rows)
+        index = np.flatnonzero(self.windows.state['has_rows'])
         self._drop(index, 'released_windows')
-        self.store.clear(np.arange(len(self._carried)))
+        self.store.clear(np.arange(len(self._none_carried)))
         for key in list(self._late):
             self._release_late(key)
-        self._fresh[:] = False
+        self.windows.forget_newest()
         return count
 
     def clear_overflown(self, spec: NetworkSpec) -> None:
         """Clear traces that are not finite: one that goes on would spoil each update to come."""
         if self._reset:
             return
-        for instance in range(len(self._carried)):
+        for instance in range(len(self._none_carried)):
             total = [np.zeros(shape) for shape in spec.shapes]
             self.store.detach(instance, carried=True).add_to(total, 1.0, spec)
             if not all(np.isfinite(part).all() for part in total):
@@ -351,19 +311,8 @@ class CreditWindows:
 
     def snapshot(self) -> dict[str, Any]:
         """Windows and traces as plain data."""
-        arrays = (
-            '_has_rows',
-            '_closed',
-            '_fresh',
-            '_window',
-            '_done',
-            '_held',
-            '_held_rpe',
-            '_carried',
-            '_episode',
-        )
         return {
-            'arrays': {name[1:]: getattr(self, name).copy() for name in arrays},
+            'arrays': self.windows.snapshot(),
             'late': [
                 {
                     'instance': instance,
@@ -379,10 +328,7 @@ class CreditWindows:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Continue from a snapshot of an agent of the same size."""
-        for name, value in snapshot['arrays'].items():
-            getattr(self, f'_{name}')[...] = value
-        # Where traces end with their windows, nothing sets this back.
-        self._carried &= not self._reset
+        self.windows.restore(snapshot['arrays'])
         self._late = {
             (item['instance'], item['window']): DetachedTrace(
                 item['dense'], item['post'], item['pre']

@@ -8,15 +8,21 @@ weights are the same to the last bit; a test compares both.
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
 from nrl_ros.base.records import Float32, Float64, Int32, RewardBatch, StateBatch
 from nrl_ros.environments.episodes import Advance, EpisodeEnds, Episodes
 from nrl_ros.learning.agent import ServedAgent
-from nrl_ros.learning.credit import Creditable
-from nrl_ros.learning.kernels.cycle import Learned, NativeCycle
+from nrl_ros.learning.kernels.cycle import NativeCycle
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.learning.rules.node_perturbation import CompiledExplorer
 from nrl_ros.learning.traces import DenseTraces
+
+Array = NDArray[Any]
 
 
 class QuickAdvance:
@@ -57,7 +63,7 @@ def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) 
         and type(agent.explorer) is CompiledExplorer
         and isinstance(agent.credit.store, DenseTraces)
         and agent.credit.store.native is not None
-        and agent.credit.plain
+        and agent.credit.resets
     )
 
 
@@ -80,18 +86,20 @@ class Cycle:
         self._agent, self._averages = agent, averages
         explorer, store, credit = agent.explorer, agent.credit.store, agent.credit
         assert isinstance(explorer, CompiledExplorer) and isinstance(store, DenseTraces)
-        self._explorer = explorer
-        assert credit.native is not None and store.native is not None
+        assert store.native is not None
+        self._explorer, self._credit, self._tracker = explorer, credit, episodes.tracker
+        # Arrays that stay the same ones, written at every step.
+        state, closed = self._tracker.state, self._tracker.closed
+        self._outcome = (state['window'], state['phase'], self._tracker.ending)
+        self._rewarded, self._value = (closed['instance'], closed['window']), closed['value']
+        self._known = agent.baseline_known.view(np.uint8)
         self._native = NativeCycle(
-            episodes.tracker,
-            averages,
-            credit.native,
+            credit.windows,
             explorer.step,
             store.native,
+            observation=self._tracker.observation,
             noise=agent.noise,
             generator=agent.action_generator,
-            baseline=agent.baseline,
-            known=agent.baseline_known,
         )
         self._metrics: Float64 | None = None
         # Whether the tracker has received what the learner will see.
@@ -110,15 +118,11 @@ class Cycle:
 
     def _set(self) -> None:
         """Take over what may change under way."""
-        learner, rpe, native = self._learner, self._neuromodulator.settings, self._native
-        self._settings, self._rpe, self._rule = learner.settings, rpe, self._explorer.rule
-        native.compare(
-            rate=rpe.rate,
-            order='never' if rpe.baseline == 'none' else rpe.order,
-            scaled=rpe.scale == 'absolute_reward',
-        )
+        learner, native = self._learner, self._native
+        self._settings, self._rule = learner.settings, self._explorer.rule
         native.explore(self._rule.sigma, self._explorer.scale)
         ascent = learner.plain_ascent()
+        self._ascends = ascent is not None
         if ascent is not None:
             native.ascend(*ascent)
 
@@ -142,31 +146,42 @@ class Cycle:
 
     def answer(self) -> Int32 | None:
         """Learn from the newest step and act; None where that takes more, and nothing was done."""
-        learner, agent, native = self._learner, self._agent, self._native
+        learner, agent, credit = self._learner, self._agent, self._credit
         if not (self._seen and learner.unhindered(agent)):
             return None
         agent.settle()
-        if (
-            learner.settings is not self._settings
-            or self._neuromodulator.settings is not self._rpe
-            or self._explorer.rule is not self._rule
-        ):
+        if learner.settings is not self._settings or self._explorer.rule is not self._rule:
             self._set()
-        learned = native.learn()
-        if learned == Learned.UNUSUAL:
+        averages, count = self._averages, self._tracker.closed_count
+        if count and not averages.copy(count, *self._rewarded, self._value):
             return None
-        if native.learned:
-            self._neuromodulator.counters['rewards'] += native.learned
-            self._learn(agent, learned)
+        credit.look_at(*self._outcome)
+        # In lockstep no error is held: those of the windows that close come now.
+        credit.close()
+        if count:
+            self._neuromodulator.compare(averages)
+            self._neuromodulator.counters['rewards'] += count
+            self._learn(agent)
+        if credit.waiting:
+            credit.release_waiting()
         learner.acted(agent, self._episodes.sequence)
-        return native.act()
+        return self._native.act()
 
-    def _learn(self, agent: ServedAgent, learned: int) -> None:
-        learner, native = self._learner, self._native
-        if learned == Learned.OPEN:
-            index, rpe = native.credited()
-            learner.learn_from(agent, Creditable(index, rpe, [], index < 0))
-            if self._explorer.rule is not self._rule:
-                self._set()
-        else:
-            learner.learned(native.learned, native.rpe_size, rejected=learned == Learned.REJECTED)
+    def _learn(self, agent: ServedAgent) -> None:
+        learner, native, averages = self._learner, self._native, self._averages
+        windows, count = self._credit.windows, averages.count
+        matched = windows.match_closed(count, *self._rewarded, averages.rpe)
+        if matched and self._ascends:
+            averages.tell(agent.baseline, self._known)
+            done = native.learn()
+            learner.learned(count, native.rpe_size, rejected=not done)
+            return
+        instance, window = (array[:count].astype(np.int64) for array in self._rewarded)
+        rpe = averages.rpe[:count].copy()
+        creditable = self._credit.collect(instance, window, rpe, matched=matched)
+        agent.note_baseline(instance, averages.after[:count], self._credit.refused)
+        if creditable is None:
+            return
+        learner.learn_from(agent, creditable)
+        if self._explorer.rule is not self._rule:
+            self._set()

@@ -20,9 +20,8 @@ from nrl_ros.base.errors import (
 from nrl_ros.base.limits import Limits
 from nrl_ros.base.records import AgentInfo, RewardBatch, RpeBatch, StateBatch
 from nrl_ros.learning.baselines.critic import Critic, CriticSettings
+from nrl_ros.learning.baselines.running_average import RunningAverage
 from nrl_ros.learning.checks import check_instances
-from nrl_ros.learning.kernels.books import NativeAverages
-from nrl_ros.learning.kernels.library import available
 
 # Sessions of one agent that are kept side by side: the one of now, and what a restart leaves.
 _SESSIONS = 4
@@ -68,10 +67,7 @@ Floats = NDArray[np.float64]
 @dataclass
 class _Agent:
     session: int
-    baseline: NDArray[np.float64]
-    known: NDArray[np.bool_]
-    last_window: NDArray[np.int64]
-    native: NativeAverages | None = None
+    averages: RunningAverage
     last_answer: RpeBatch | None = None
     # Rewards whose state has not come yet, which a critic has to see.
     early: RewardBatch | None = None
@@ -197,15 +193,17 @@ class Neuromodulator:
                 self.counters['unmatched_rewards'] += len(before.instance)
             agent.early = reward
             return None
-        answer = self._answer_plain(reward, agent)
-        if answer is None:
+        averages = agent.averages
+        usual = averages.receive(reward.instance, reward.window, reward.value)
+        if not usual or self.critic is not None or not averages.count:
             if self._is_ahead(reward, agent):
-                agent.last_window[reward.instance.astype(np.int64)] = reward.window - 1.0
+                averages.state['last_window'][reward.instance] = reward.window - 1.0
             reward = self._valid_part(reward, agent)
             if not len(reward.instance):
                 return None
-            answer = self._answer(reward, agent)
-        agent.last_answer = answer
+            averages.receive(reward.instance, reward.window, reward.value)
+        self.compare(averages, reward)
+        agent.last_answer = answer = self._answer(reward, averages)
         agent.rewarded += 1
         agent.refused = (0, -1)
         self.counters['rewards'] += len(reward.instance)
@@ -218,7 +216,7 @@ class Neuromodulator:
         true one refused for ever: when message after message, each later than the one before, is
         nothing but duplicates, they are right.
         """
-        if (reward.window > agent.last_window[reward.instance.astype(np.int64)]).any():
+        if (reward.window > agent.averages.state['last_window'][reward.instance]).any():
             agent.refused = (0, -1)
             return False
         count, sequence = agent.refused
@@ -226,51 +224,38 @@ class Neuromodulator:
             agent.refused = (count + 1, reward.sequence)
         return agent.refused[0] >= _REFUSED_IN_A_ROW
 
-    def _compare(self, reward: RewardBatch, agent: _Agent) -> tuple[Floats, Floats]:
-        """What rewards are compared with, and their averages from now on."""
-        index, value, settings = reward.instance.astype(np.int64), reward.value, self.settings
-        before = np.where(agent.known[index], agent.baseline[index], value)
-        after = before + settings.rate * (value - before)
-        if self.critic is not None:
-            return self.critic.expect(reward)[0], after
-        if settings.baseline == 'none':
-            return np.zeros(len(value)), after
-        return (before if settings.order == 'before' else after), after
+    def compare(self, averages: RunningAverage, reward: RewardBatch | None = None) -> None:
+        """Turn the rewards that ``averages`` has received into errors.
 
-    def _answer_plain(self, reward: RewardBatch, agent: _Agent) -> RpeBatch | None:
-        """The answer in one call, where nothing is wrong and no critic is asked."""
+        Args:
+            averages: of the session.
+            reward: what it has received; only a critic has to see it.
+        """
         settings = self.settings
-        if agent.native is None or self.critic is not None:
-            return None
-        compared = agent.native.compare(
-            reward.instance,
-            reward.window,
-            reward.value,
-            rate=settings.rate,
+        averages.compare(
+            settings.rate,
             order='never' if settings.baseline == 'none' else settings.order,
             scaled=settings.scale == 'absolute_reward',
+            expected=None if self.critic is None or reward is None else self._criticise(reward),
         )
-        return None if compared is None else _rpe_batch(reward, *compared, self.identity)
 
-    def _answer(self, reward: RewardBatch, agent: _Agent) -> RpeBatch:
+    def _criticise(self, reward: RewardBatch) -> Floats:
+        """Let the critic learn from rewards; return what it expected of them."""
+        assert self.critic is not None
+        expected: Floats = self.critic.expect(reward)[0]
+        rpe = reward.value - expected
+        if not np.isfinite(rpe).all():
+            raise InvalidValueError(
+                f'the critic values states of {reward.agent!r} at numbers that are not finite: '
+                'its weights have diverged; lower critic.learning_rate, or set '
+                'critic.optimiser to layer_normalised'
+            )
         # numpy takes ten times as long to find what numbers of another kind point at.
-        index, value = reward.instance.astype(np.int64), reward.value
-        expected, after = self._compare(reward, agent)
-        rpe = value - expected
-        if self.critic is not None:
-            if not np.isfinite(rpe).all():
-                raise InvalidValueError(
-                    f'the critic values states of {reward.agent!r} at numbers that are not finite: '
-                    'its weights have diverged; lower critic.learning_rate, or set '
-                    'critic.optimiser to layer_normalised'
-                )
-            self.critic.learn(reward, index, rpe)
-        if self.settings.scale == 'absolute_reward':
-            size = np.abs(value)
-            rpe = rpe / np.where(size > 0.0, size, 1.0)
-        agent.baseline[index] = after
-        agent.known[index] = True
-        agent.last_window[index] = reward.window
+        self.critic.learn(reward, reward.instance.astype(np.int64), rpe)
+        return expected
+
+    def _answer(self, reward: RewardBatch, averages: RunningAverage) -> RpeBatch:
+        after, rpe = (array[: averages.count].copy() for array in (averages.after, averages.rpe))
         return _rpe_batch(reward, after, rpe, self.identity)
 
     def _check(self, reward: RewardBatch) -> None:
@@ -289,7 +274,7 @@ class Neuromodulator:
     def _valid_part(self, reward: RewardBatch, agent: _Agent) -> RewardBatch:
         finite = np.isfinite(reward.value)
         matched = finite if self.critic is None else self.critic.expect(reward)[1]
-        fresh = reward.window > agent.last_window[reward.instance.astype(np.int64)]
+        fresh = reward.window > agent.averages.state['last_window'][reward.instance]
         keep = finite & fresh & matched
         if np.count_nonzero(keep) == len(keep):
             return reward
@@ -310,10 +295,10 @@ class Neuromodulator:
         agent = sessions.get(reward.session)
         if agent is None:
             return self._begin(reward, sessions)
-        if len(agent.baseline) != count:
+        known = len(agent.averages.rpe)
+        if known != count:
             raise ProtocolError(
-                f'agent {reward.agent!r} has {len(agent.baseline)} instances, '
-                f'its reward says {count}'
+                f'agent {reward.agent!r} has {known} instances, its reward says {count}'
             )
         if self._newest.get(reward.agent) is not agent:
             self._newest[reward.agent] = agent
@@ -326,19 +311,15 @@ class Neuromodulator:
             self._limits.check_sizes(name, count)
             if not sessions:
                 self._limits.check_agents(name, len(self._agents))
-        baseline, known = np.zeros(count), np.zeros(count, np.bool_)
+        averages = RunningAverage(count)
         before = self._newest.get(name)
         restored = self._restored.pop(name, None) if before is None else None
-        if before is not None and len(before.baseline) == count:
-            # The environment was restarted: its rewards are still the same kind of reward.
-            baseline[:], known[:] = before.baseline, before.known
-        elif restored is not None and len(restored['baseline']) == count:
-            baseline[:], known[:] = restored['baseline'], restored['known']
-        fresh = _Agent(reward.session, baseline, known, np.full(count, -1, np.int64))
-        if available():
-            fresh.native = NativeAverages(
-                known=known, baseline=baseline, last_window=fresh.last_window
-            )
+        # The environment was restarted: its rewards are still the same kind of reward.
+        kept = restored if before is None else before.averages.state
+        if kept is not None and len(kept['baseline']) == count:
+            for part in ('baseline', 'known'):
+                averages.state[part][:] = kept[part]
+        fresh = _Agent(reward.session, averages)
         if len(sessions) >= _SESSIONS:
             # The one that was rewarded least often, so that none that goes on is thrown out.
             del sessions[min(sessions, key=lambda session: sessions[session].rewarded)]
@@ -347,15 +328,16 @@ class Neuromodulator:
         self._newest[name] = fresh
         return fresh
 
-    def averages(self, info: AgentInfo) -> NativeAverages | None:
-        """An agent's averages in the kernel, once it was rewarded in its session."""
+    def averages(self, info: AgentInfo) -> RunningAverage | None:
+        """Return an agent's averages, once it was rewarded in its session."""
         agent = self._agents.get(info.agent, {}).get(info.session)
-        return None if agent is None else agent.native
+        return None if agent is None else agent.averages
 
     @property
     def mean_baseline(self) -> float:
         """Mean over all instances that have one; NaN when none has."""
-        known = [agent.baseline[agent.known] for agent in self._newest.values()]
+        states = [agent.averages.state for agent in self._newest.values()]
+        known = [state['baseline'][state['known']] for state in states]
         values = np.concatenate(known) if known else np.zeros(0)
         return float(values.mean()) if len(values) else math.nan
 

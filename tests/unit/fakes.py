@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+import pytest
 
 from nrl_ros.base.records import (
     ActionSpace,
@@ -293,3 +297,15 @@ def same(left: Any, right: Any) -> bool:
     if isinstance(left, float) and left != left:
         return isinstance(right, float) and right != right
     return type(left) is type(right) and left == right
+
+
+def uncompiled(module: ModuleType) -> ModuleType:
+    """A compiled module as the plain Python that it is written in, under another name."""
+    pytest.importorskip('cython')
+    name = module.__name__.rpartition('.')[2]
+    source = Path(str(module.__file__)).with_name(f'{name}.py')
+    spec = importlib.util.spec_from_file_location(f'{name}_text', source)
+    assert spec is not None and spec.loader is not None
+    text = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(text)
+    return text

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,19 +13,9 @@ from nrl_ros.base.records import Delivery
 from nrl_ros.environments import episode_tracker
 from nrl_ros.environments.episode_tracker import EpisodeTracker
 from tests.oracles.episode_tracker import ReferenceTracker
-from tests.unit.fakes import same
+from tests.unit.fakes import same, uncompiled
 
 SOURCE = Path(__file__).parents[2] / 'nrl_ros/environments/episode_tracker.py'
-
-
-def text() -> ModuleType:
-    """The module as the plain Python that it is written in."""
-    pytest.importorskip('cython')
-    spec = importlib.util.spec_from_file_location('episode_tracker_text', SOURCE)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def random_step(random: np.random.Generator, instances: int, often: float) -> list[Any]:
@@ -73,7 +62,10 @@ def test_it_is_the_reference(delivery: Delivery, instances: int, often: float) -
 @pytest.mark.parametrize('delivery', list(Delivery))
 def test_compiled_it_says_what_its_text_says(delivery: Delivery) -> None:
     steps = 3 if delivery == Delivery.EVERY_N_STEPS else 0
-    both = [module.EpisodeTracker(5, delivery, steps, 2) for module in (episode_tracker, text())]
+    both = [
+        module.EpisodeTracker(5, delivery, steps, 2)
+        for module in (episode_tracker, uncompiled(episode_tracker))
+    ]
     random = np.random.default_rng(1)
     for step in range(60):
         observation = random.standard_normal((5, 2)).astype(np.float32)

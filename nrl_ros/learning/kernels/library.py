@@ -20,7 +20,7 @@ from nrl_ros.learning.networks.feed_forward import Network
 
 Array = NDArray[Any]
 
-_VERSION = 8
+_VERSION = 9
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
@@ -40,11 +40,6 @@ _FUNCTIONS = (
 # Those that return a number.
 _ANSWERS = (
     'nrl_work_size',
-    'nrl_look',
-    'nrl_close',
-    'nrl_note',
-    'nrl_finish',
-    'nrl_compare',
     'nrl_cycle_learn',
 )
 # Weights beyond which numpy's matrix products win over plain loops; see docs/performance.md.

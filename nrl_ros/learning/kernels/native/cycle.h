@@ -1,7 +1,6 @@
-/* Part of kernel.c: the whole cycle of one process, put together from the parts above.
+/* Part of kernel.c: acting and learning of one process in one call each, put together from the parts above.
  *
- * What environment, neuromodulator and learner do between two steps of the environment, when nothing is out
- * of the way. It works on the very arrays that episode_tracker.py, neuromodulator.py, credit.py and traces.py keep.
+ * It works on the very arrays that window_tracker.py and traces.py keep.
  */
 
 /* Steps of gradient ascent; every layer's total lies as its traces do. */
@@ -11,57 +10,33 @@ typedef struct {
   double rate;
 } nrl_ascent;
 
-/* Mirrored by _Cycle in kernel_cycle.py.
+/* Mirrored by _Cycle in cycle.py.
  *
- * step: its rows are those of traces, and its noise begins as the postsynaptic ones. baseline, known: the
- * learner's copies of the averages. ascends: whether weights are changed here. draws: whether noise is drawn
- * here, by noise_state, or stands in noise. next: random bits for actions, from generator. learned: windows; rpe_size: sum of their absolute errors.
+ * step: its rows are those of traces, and its noise begins as the postsynaptic ones. draws: whether noise is
+ * drawn here, by noise_state, or stands in noise. next: random bits for actions, from generator. acting
+ * [acting_count], fresh [batch]: which instances act. ready, rpe [ready_count]: whose traces are learned from,
+ * and their errors. rpe_size: sum of the sizes of these.
  */
 typedef struct {
-  const nrl_outcome *outcome;
-  nrl_averages *averages;
-  nrl_windows *windows;
   const nrl_step *step;
   nrl_traces *traces;
   nrl_ascent ascent;
-  double *baseline;
-  uint8_t *known;
-  int64_t ascends, draws;
+  int64_t draws;
   uint32_t *noise_state;
   int64_t noise_count;
   float *noise;
   uint32_t (*next)(void *);
   void *generator;
   float *uniform;
+  const int64_t *acting;
+  const uint8_t *fresh;
+  int64_t acting_count;
+  const int64_t *ready;
+  const double *rpe;
+  int64_t ready_count;
   float *credit;
-  int64_t *credited;
-  int64_t learned;
   double rpe_size;
 } nrl_cycle;
-
-enum { CYCLE_UNUSUAL, CYCLE_DONE, CYCLE_LEARN, CYCLE_REJECTED };
-
-/* Whether every window that is over has its reward now, and nothing else is to be looked into. */
-static int is_usual(const nrl_cycle *s) {
-  const nrl_windows *const w = s->windows;
-  const nrl_averages *const a = s->averages;
-  int64_t over = 0;
-  int other = 0;
-  for (int64_t b = 0; b < w->batch; ++b) {
-    const int moved = (int64_t)w->window[b] != w->newest[b];
-    const int ends = w->has_rows[b] & moved;
-    other |= ((int64_t)w->window[b] < w->newest[b]) | w->closed[b];
-    other |= ends & (w->held[b] | (w->ending[b] == ENDING_ABORTED));
-    over += ends;
-  }
-  if (other || over != a->count) return 0;
-  for (int64_t c = 0; c < a->count; ++c) {
-    const int64_t b = a->instance[c];
-    if (b >= w->batch || !w->has_rows[b] || (int64_t)a->window[c] != w->newest[b]) return 0;
-    if ((int64_t)w->window[b] == w->newest[b]) return 0;
-  }
-  return 1;
-}
 
 /* W += rate scale total; 0, and nothing is changed, where a total is not finite. Not for one machine's
  * width: products and sums are rounded one by one, as numpy's are. */
@@ -90,57 +65,29 @@ static int ascend(const nrl_ascent *s, const nrl_traces *t) {
   return 1;
 }
 
-/* Compare the rewards of the last move, close their windows, and learn from them.
- *
- * CYCLE_UNUSUAL: nothing was changed. CYCLE_LEARN: windows are closed, whose traces credited [learned] and
- * rpe of averages are to be learned from. CYCLE_REJECTED: the sum is not finite, and those traces are gone.
- */
+/* Learn from ready windows; 0 where the sum is not finite: nothing is changed, and those traces are gone. */
 NRL_EXPORT int64_t nrl_cycle_learn(nrl_cycle *s) {
-  const nrl_outcome *const outcome = s->outcome;
-  nrl_windows *const w = s->windows;
-  nrl_averages *const a = s->averages;
-  const size_t batch = (size_t)w->batch, closed = (size_t)outcome->count;
-  memcpy((void *)w->window, outcome->window, batch * sizeof *w->window);
-  memcpy((void *)w->phase, outcome->phase, batch);
-  memcpy((void *)w->ending, outcome->ending, batch);
-  memcpy((void *)a->instance, outcome->closed_instance, closed * sizeof *a->instance);
-  memcpy((void *)a->window, outcome->closed_window, closed * sizeof *a->window);
-  memcpy((void *)a->value, outcome->closed_value, closed * sizeof *a->value);
-  a->count = outcome->count;
-  s->learned = 0;
-  s->rpe_size = 0.0;
-  if (!is_usual(s)) return CYCLE_UNUSUAL;
-  if (!a->count) return CYCLE_DONE;
-  if (!nrl_compare(a)) return CYCLE_UNUSUAL;
-  for (int64_t c = 0; c < a->count; ++c) {
-    const int64_t b = a->instance[c];
-    w->done[b] = w->newest[b];
-    w->has_rows[b] = w->held[b] = 0;
-    s->baseline[b] = a->after[c];
-    s->known[b] = 1;
-    s->credited[c] = b;
-    s->credit[c] = (float)a->rpe[c];
-    s->rpe_size += a->rpe[c] < 0.0 ? -a->rpe[c] : a->rpe[c];
-  }
-  s->learned = a->count;
-  if (!s->ascends) return CYCLE_LEARN;
   nrl_traces *const t = s->traces;
   int64_t n, m, weights;
   sum_sizes(t->layers, t->sizes, t->bias, &n, &m, &weights);
   memset(t->totals, 0, (size_t)weights * sizeof(float));
-  t->which = s->credited;
+  s->rpe_size = 0.0;
+  for (int64_t c = 0; c < s->ready_count; ++c) {
+    s->credit[c] = (float)s->rpe[c];
+    s->rpe_size += s->rpe[c] < 0.0 ? -s->rpe[c] : s->rpe[c];
+  }
+  t->which = s->ready;
   t->weight = s->credit;
-  t->count = a->count;
+  t->count = s->ready_count;
   nrl_dense_credit(t);
-  return ascend(&s->ascent, t) ? CYCLE_DONE : CYCLE_REJECTED;
+  return ascend(&s->ascent, t);
 }
 
 /* The rows of the step before go into the traces, and make place for the new ones. */
 NRL_EXPORT void nrl_cycle_fold(nrl_cycle *s) {
   nrl_traces *const t = s->traces;
-  const int64_t count = nrl_note(s->windows);
-  t->which = count == t->batch ? 0 : s->windows->acting;
-  t->count = count;
+  t->which = s->acting_count == t->batch ? 0 : s->acting;
+  t->count = s->acting_count;
   nrl_dense_fold(t);
 }
 
@@ -162,7 +109,7 @@ NRL_EXPORT void nrl_cycle_rows(nrl_cycle *s) {
   const nrl_step *const step = s->step;
   nrl_eligibility_in_place(step->batch * step->samples, step->ends[step->groups - 1], step->groups,
                            step->ends, step->scale, step->impact, step->post);
-  if (s->traces->count < s->traces->batch) nrl_dense_forget(s->traces, s->windows->fresh);
+  if (s->traces->count < s->traces->batch) nrl_dense_forget(s->traces, s->fresh);
 }
 
 /* Act, and bring the rows of the step into the traces. */

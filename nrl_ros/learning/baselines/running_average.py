@@ -1,0 +1,172 @@
+"""Running-average rewards, and how much better a reward is than what it is compared with.
+
+Compiled by Cython; the text is plain Python and gives the same numbers uncompiled.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cython
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.compiled import require_compiled
+
+require_compiled(__name__, cython.compiled)
+
+Array = NDArray[Any]
+
+# What the averages are, [B] each: of the rewards so far, and the window that was rewarded last.
+STATE: dict[str, Any] = {'known': np.bool_, 'baseline': np.float64, 'last_window': np.int64}
+
+
+@cython.cclass
+class RunningAverage:
+    """The average reward of each of B instances.
+
+    ``delta = r - r_mean; r_mean <- r_mean + rate (r - r_mean)``; the first reward sets the average.
+
+    Args:
+        instances: B.
+
+    Attributes:
+        state: the arrays of ``STATE`` by name, changed in place.
+        count: rewards that were received last.
+        after: float64 [B], the averages of their instances from now on, from the front.
+        rpe: float64 [B], their reward-prediction errors, from the front.
+    """
+
+    state = cython.declare(object, visibility='readonly')
+    count = cython.declare(cython.Py_ssize_t, visibility='readonly')
+    after = cython.declare(object, visibility='readonly')
+    rpe = cython.declare(object, visibility='readonly')
+
+    _instance_array: Any
+    _window_array: Any
+    _value_array: Any
+    _expected_array: Any
+
+    _known: cython.uchar[::1]
+    _baseline: cython.double[::1]
+    _last_window: cython.longlong[::1]
+    _instance: cython.uint[::1]
+    _window: cython.uint[::1]
+    _value: cython.double[::1]
+    _expected: cython.double[::1]
+    _after: cython.double[::1]
+    _rpe: cython.double[::1]
+
+    def __init__(self, instances: int) -> None:
+        self.count = 0
+        self.state = {name: np.zeros(instances, kind) for name, kind in STATE.items()}
+        self.state['last_window'].fill(-1)
+        self._known = self.state['known'].view(np.uint8)
+        self._baseline, self._last_window = self.state['baseline'], self.state['last_window']
+        self._instance_array, self._window_array = np.zeros((2, instances), np.uint32)
+        self._value_array, self._expected_array = np.zeros((2, instances))
+        self.after, self.rpe = np.zeros((2, instances))
+        self._instance, self._window = self._instance_array, self._window_array
+        self._value, self._expected = self._value_array, self._expected_array
+        self._after, self._rpe = self.after, self.rpe
+
+    def receive(self, instance: Array, window: Array, value: Array) -> bool:
+        """Copy rewards; ``compare`` then compares them.
+
+        Args:
+            instance: [K], K at most B, each at most once.
+            window: [K].
+            value: [K].
+
+        Returns:
+            Whether all are finite and none of a window that was rewarded before.
+        """
+        count: cython.Py_ssize_t = len(instance)
+        self._instance_array[:count] = instance
+        self._window_array[:count] = window
+        self._value_array[:count] = value
+        return bool(self._check(count))
+
+    def copy(
+        self,
+        count: cython.Py_ssize_t,
+        instance: cython.uint[::1],
+        window: cython.uint[::1],
+        value: cython.double[::1],
+    ) -> bool:
+        """Do what ``receive`` does with the first entries of these kinds of arrays, faster."""
+        c: cython.Py_ssize_t
+        for c in range(count):
+            self._instance[c] = instance[c]
+            self._window[c] = window[c]
+            self._value[c] = value[c]
+        return bool(self._check(count))
+
+    @cython.cfunc
+    def _check(self, count: cython.Py_ssize_t) -> cython.bint:
+        c: cython.Py_ssize_t
+        wrong: cython.bint = False
+        value_seen: cython.double
+        self.count = count
+        for c in range(count):
+            value_seen = self._value[c]
+            # What is not finite is not 0 after it was taken from itself.
+            wrong |= value_seen - value_seen != 0.0
+            wrong |= self._window[c] <= self._last_window[self._instance[c]]
+        return not wrong
+
+    def compare(
+        self, rate: float, *, order: str, scaled: bool, expected: Array | None = None
+    ) -> None:
+        """Compare the rewards that were received, and move the averages.
+
+        Args:
+            rate: step of the averages.
+            order: what a reward is compared with: the average 'before' or 'after' it moved, or
+                'never', which is 0.
+            scaled: divide a reward-prediction error by the size of its reward.
+            expected: [K], what is compared with instead.
+        """
+        c: cython.Py_ssize_t
+        b: cython.Py_ssize_t
+        step: cython.double = rate
+        value: cython.double
+        before: cython.double
+        after: cython.double
+        size: cython.double
+        rpe: cython.double
+        with_before: cython.bint = order == 'before'
+        with_after: cython.bint = order == 'after'
+        is_scaled: cython.bint = scaled
+        is_given: cython.bint = expected is not None
+        if expected is not None:
+            self._expected_array[: self.count] = expected
+        for c in range(self.count):
+            b = self._instance[c]
+            value = self._value[c]
+            before = self._baseline[b] if self._known[b] else value
+            after = before + step * (value - before)
+            if is_given:
+                rpe = value - self._expected[c]
+            elif with_before:
+                rpe = value - before
+            elif with_after:
+                rpe = value - after
+            else:
+                rpe = value
+            size = value if value >= 0.0 else -value
+            if is_scaled and size > 0.0:
+                rpe = rpe / size
+            self._rpe[c] = rpe
+            self._after[c] = self._baseline[b] = after
+            self._known[b] = True
+            self._last_window[b] = self._window[c]
+
+    def tell(self, baseline: cython.double[::1], known: cython.uchar[::1]) -> None:
+        """Copy the averages that ``compare`` moved to the arrays of another, [B] each."""
+        c: cython.Py_ssize_t
+        b: cython.Py_ssize_t
+        for c in range(self.count):
+            b = self._instance[c]
+            baseline[b] = self._after[c]
+            known[b] = True

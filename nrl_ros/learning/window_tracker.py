@@ -1,0 +1,357 @@
+"""Follow the credit windows of an agent's instances, and join them with reward-prediction errors.
+
+Compiled by Cython; the text is plain Python and gives the same numbers uncompiled. What becomes of
+traces is said in ``credit.py``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import cython
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.compiled import require_compiled
+from nrl_ros.base.records import Ending, Phase
+
+require_compiled(__name__, cython.compiled)
+
+Array = NDArray[Any]
+
+_LAST = cython.declare(cython.uchar, int(Phase.LAST))
+_ABORTED = cython.declare(cython.uchar, int(Ending.ABORTED))
+
+# What decides the future of the windows, [B] each; a checkpoint holds these arrays by name.
+#
+# has_rows: the window has a trace. closed: it is over, and waits for its error. fresh: the newest
+# step was recorded. window: the newest one with recorded steps. done: the newest one that is
+# finished. held, held_rpe: its error came before it was over. carried: its trace goes on after it.
+# episode: of the newest state.
+STATE: dict[str, Any] = {
+    'has_rows': np.bool_,
+    'closed': np.bool_,
+    'fresh': np.bool_,
+    'window': np.int64,
+    'done': np.int64,
+    'held': np.bool_,
+    'held_rpe': np.float64,
+    'carried': np.bool_,
+    'episode': np.int64,
+}
+_NONE_YET = ('window', 'done', 'episode')
+
+# What became of an error: its window may be learned from; it is held; it is refused since it came
+# before its window can be over, or since one is held; its window is none that has a trace in place.
+READY, HELD, EARLY, TWICE, ELSEWHERE = range(5)
+
+
+@cython.cclass
+class WindowTracker:
+    """Credit windows of B instances, one each: open, or closed and waiting for its error.
+
+    Args:
+        instances: B.
+        reset: a trace ends with its window; otherwise it goes on until the episode's end.
+
+    Attributes:
+        state: the arrays of ``STATE`` by name; only this class changes them.
+        acting: int64 [B], the instances that act, from the front.
+        ready: int64 [B], the instances whose windows may be learned from, from the front.
+        ready_rpe: float64 [B], their reward-prediction errors.
+        aborted: int64 [B], the instances whose windows were aborted, from the front.
+        waiting: closed windows that wait for their errors.
+        ready_count: entries of ``ready``.
+        aborted_count: entries of ``aborted``.
+    """
+
+    state = cython.declare(object, visibility='readonly')
+    acting = cython.declare(object, visibility='readonly')
+    ready = cython.declare(object, visibility='readonly')
+    ready_rpe = cython.declare(object, visibility='readonly')
+    aborted = cython.declare(object, visibility='readonly')
+    waiting = cython.declare(cython.Py_ssize_t, visibility='readonly')
+    ready_count = cython.declare(cython.Py_ssize_t, visibility='readonly')
+    aborted_count = cython.declare(cython.Py_ssize_t, visibility='readonly')
+
+    _resets: cython.bint
+
+    _has_rows: cython.uchar[::1]
+    _closed: cython.uchar[::1]
+    _fresh: cython.uchar[::1]
+    _window: cython.longlong[::1]
+    _done: cython.longlong[::1]
+    _held: cython.uchar[::1]
+    _held_rpe: cython.double[::1]
+    _carried: cython.uchar[::1]
+    _episode: cython.longlong[::1]
+
+    _acting: cython.longlong[::1]
+    _ready: cython.longlong[::1]
+    _ready_rpe: cython.double[::1]
+    _aborted: cython.longlong[::1]
+
+    _seen_arrays: Any
+    _seen_window: cython.uint[::1]
+    _seen_phase: cython.uchar[::1]
+    _seen_ending: cython.uchar[::1]
+    _same_episode: cython.uchar[::1]
+
+    _rpe_arrays: Any
+    _instance: cython.longlong[::1]
+    _named: cython.longlong[::1]
+    _rpe: cython.double[::1]
+    _outcome: cython.uchar[::1]
+
+    def __init__(self, instances: int, *, reset: bool) -> None:
+        self._resets = reset
+        self.waiting = self.ready_count = self.aborted_count = 0
+        state: dict[str, Any] = {name: np.zeros(instances, kind) for name, kind in STATE.items()}
+        for name in _NONE_YET:
+            state[name].fill(-1)
+        self.state = state
+        self._has_rows = state['has_rows'].view(np.uint8)
+        self._closed, self._fresh = state['closed'].view(np.uint8), state['fresh'].view(np.uint8)
+        self._held, self._carried = state['held'].view(np.uint8), state['carried'].view(np.uint8)
+        self._held_rpe, self._window = state['held_rpe'], state['window']
+        self._done, self._episode = state['done'], state['episode']
+        self._bind(instances)
+
+    def _bind(self, instances: int) -> None:
+        """Make the arrays of what comes in and what goes out."""
+        self.acting, self.ready, self.aborted = np.zeros((3, instances), np.int64)
+        self.ready_rpe = np.zeros(instances)
+        self._acting, self._ready, self._aborted = self.acting, self.ready, self.aborted
+        self._ready_rpe = self.ready_rpe
+        window, (phase, ending) = np.zeros(instances, np.uint32), np.zeros((2, instances), np.uint8)
+        self._seen_arrays = (window, phase, ending)
+        self._seen_window, self._seen_phase, self._seen_ending = window, phase, ending
+        self._same_episode = np.zeros(instances, np.uint8)
+        (instance, named), rpe = np.zeros((2, instances), np.int64), np.zeros(instances)
+        outcome = np.zeros(instances, np.uint8)
+        self._rpe_arrays = (instance, named, rpe, outcome)
+        self._instance, self._named, self._rpe, self._outcome = instance, named, rpe, outcome
+
+    def receive(self, window: Array, phase: Array, ending: Array) -> None:
+        """Copy what a state says, [B] each; what follows is about it."""
+        seen = self._seen_arrays
+        seen[0][:], seen[1][:], seen[2][:] = window, phase, ending
+
+    def copy(
+        self, window: cython.uint[::1], phase: cython.uchar[::1], ending: cython.uchar[::1]
+    ) -> None:
+        """Do what ``receive`` does with arrays of these very kinds, in less time."""
+        b: cython.Py_ssize_t
+        for b in range(self._seen_window.shape[0]):
+            self._seen_window[b] = window[b]
+            self._seen_phase[b] = phase[b]
+            self._seen_ending[b] = ending[b]
+
+    def backwards(self) -> int:
+        """Return the first instance whose window runs backwards, -1 if none does."""
+        b: cython.Py_ssize_t
+        seen: cython.longlong
+        for b in range(self._seen_window.shape[0]):
+            seen = self._seen_window[b]
+            if seen < self._window[b] or (self._closed[b] and seen == self._window[b]):
+                return int(b)
+        return -1
+
+    def follow(self, episode: Array) -> Array:
+        """Take the episodes of the state, [B]; of meaning where traces go on after their windows.
+
+        No trace goes on into another episode, even if the end of its own was never heard of. With
+        a window of its own, a trace lasts until that is learned from or set aside.
+
+        Returns:
+            The instances whose traces end now, as indices.
+        """
+        same = self.state['episode'] == episode
+        self._same_episode = same.view(np.uint8)
+        if same.all():
+            return np.zeros(0, np.int64)
+        self.state['episode'][:] = episode
+        self.state['carried'][:] &= same
+        return np.flatnonzero(~same & ~self.state['has_rows'])
+
+    def close(self) -> bool:
+        """Close the windows that the state says are over.
+
+        One whose error is held is finished, and is in ``ready``; one of an episode that was aborted
+        is finished, and is in ``aborted``.
+
+        Returns:
+            Whether any is in either.
+        """
+        b: cython.Py_ssize_t
+        self.ready_count = self.aborted_count = 0
+        for b in range(self._has_rows.shape[0]):
+            if not self._has_rows[b] or self._closed[b]:
+                continue
+            if cython.cast(cython.longlong, self._seen_window[b]) == self._window[b]:
+                continue
+            if self._seen_ending[b] == _ABORTED:
+                self._aborted[self.aborted_count] = b
+                self.aborted_count += 1
+                self._finish(b)
+                continue
+            if not self._resets:
+                self._carried[b] = self._same_episode[b] and self._seen_phase[b] != _LAST
+            if self._held[b]:
+                self._ready[self.ready_count] = b
+                self._ready_rpe[self.ready_count] = self._held_rpe[b]
+                self.ready_count += 1
+                self._finish(b)
+            else:
+                self._closed[b] = True
+                self.waiting += 1
+        return bool(self.ready_count + self.aborted_count)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(check=False)
+    def _finish(self, b: cython.Py_ssize_t) -> cython.void:
+        """Mark a window as done; whoever learns from its trace clears that."""
+        self._done[b] = self._window[b]
+        self.waiting -= self._closed[b]
+        self._has_rows[b] = self._closed[b] = self._held[b] = False
+
+    def match(self, instance: Array, window: Array, rpe: Array, *, is_early: bool) -> bool:
+        """Find the windows of errors; those that may be learned from are finished and in ``ready``.
+
+        Args:
+            instance: [K], K at most B, each at most once.
+            window: [K].
+            rpe: [K].
+            is_early: they answer rewards that cannot have closed a window that is still open: those
+                for an open window are refused.
+
+        Returns:
+            Whether all of them are ready; if not, ``outcomes`` says what the others are.
+        """
+        count: cython.Py_ssize_t = len(instance)
+        arrays = self._rpe_arrays
+        arrays[0][:count], arrays[1][:count], arrays[2][:count] = instance, window, rpe
+        return bool(self._match(count, is_early))
+
+    def match_closed(
+        self,
+        count: cython.Py_ssize_t,
+        instance: cython.uint[::1],
+        window: cython.uint[::1],
+        rpe: cython.double[::1],
+    ) -> bool:
+        """Do what ``match`` does with the first entries of arrays of these kinds, in less time.
+
+        They answer rewards of windows that closed with the state received last.
+        """
+        c: cython.Py_ssize_t
+        for c in range(count):
+            self._instance[c] = instance[c]
+            self._named[c] = window[c]
+            self._rpe[c] = rpe[c]
+        return bool(self._match(count, True))
+
+    @cython.cfunc
+    def _match(self, count: cython.Py_ssize_t, early: cython.bint) -> cython.bint:
+        c: cython.Py_ssize_t
+        b: cython.Py_ssize_t
+        self.ready_count = 0
+        for c in range(count):
+            b = self._instance[c]
+            if not self._has_rows[b] or self._window[b] != self._named[c]:
+                self._outcome[c] = ELSEWHERE
+            elif self._closed[b]:
+                self._outcome[c] = READY
+                self._ready[self.ready_count] = b
+                self._ready_rpe[self.ready_count] = self._rpe[c]
+                self.ready_count += 1
+                self._finish(b)
+            elif early:
+                self._outcome[c] = EARLY
+            elif self._held[b]:
+                self._outcome[c] = TWICE
+            else:
+                self._outcome[c] = HELD
+                self._held[b] = True
+                self._held_rpe[b] = self._rpe[c]
+        return self.ready_count == count
+
+    def outcomes(self, count: int) -> Array:
+        """Return what became of the errors of the newest ``match``, [K]."""
+        outcome: Array = self._rpe_arrays[3][:count]
+        return outcome
+
+    def in_the_way(self) -> Array:
+        """Return the instances that are to act, but whose closed window still waits, as indices."""
+        b: cython.Py_ssize_t
+        found = []
+        for b in range(self._closed.shape[0]):
+            if self._closed[b] and self._acts(b):
+                found.append(b)
+        return np.array(found, np.int64)
+
+    @cython.cfunc
+    @cython.inline
+    @cython.exceptval(check=False)
+    def _acts(self, b: cython.Py_ssize_t) -> cython.bint:
+        # What is left of a window that was given up half-way is no longer its trace.
+        return (
+            self._seen_phase[b] != _LAST
+            and cython.cast(cython.longlong, self._seen_window[b]) > self._done[b]
+        )
+
+    def note(self) -> int:
+        """Note a step of the instances that act: all but those at an episode's end.
+
+        Returns:
+            How many act; ``acting`` says which.
+        """
+        b: cython.Py_ssize_t
+        count: cython.Py_ssize_t = 0
+        for b in range(self._fresh.shape[0]):
+            if self._acts(b):
+                self._fresh[b] = self._has_rows[b] = True
+                self._window[b] = self._seen_window[b]
+                self._acting[count] = b
+                count += 1
+            else:
+                self._fresh[b] = False
+        return int(count)
+
+    def finish(self, index: Array) -> None:
+        """Mark the windows of these instances as done."""
+        for b in index.tolist():
+            self._finish(b)
+
+    def vacate(self, instance: int) -> None:
+        """Take an instance's window out of its place; whoever keeps its trace knows of it."""
+        b: cython.Py_ssize_t = instance
+        self.waiting -= self._closed[b]
+        self._has_rows[b] = self._closed[b] = False
+
+    def finish_late(self, instance: int, window: int) -> None:
+        """Mark a window that was taken out of its place as done."""
+        b: cython.Py_ssize_t = instance
+        if window > self._done[b]:
+            self._done[b] = window
+
+    def is_done(self, instance: int, window: int) -> bool:
+        """Return whether a window is done; an error for it is a duplicate."""
+        return bool(window <= self._done[instance])
+
+    def forget_newest(self) -> None:
+        """Forget that the newest step was recorded."""
+        self.state['fresh'].fill(False)
+
+    def snapshot(self) -> dict[str, Array]:
+        """Return copies of all of ``state``."""
+        return {name: array.copy() for name, array in self.state.items()}
+
+    def restore(self, snapshot: dict[str, Array]) -> None:
+        """Continue from a snapshot of as many instances."""
+        for name, array in self.state.items():
+            array[...] = snapshot[name]
+        # Where traces end with their windows, nothing sets this back.
+        self.state['carried'][:] &= not self._resets
+        self.waiting = int(np.count_nonzero(self.state['closed']))
