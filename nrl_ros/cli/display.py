@@ -1,4 +1,4 @@
-"""Live progress: a panel in a terminal, a line a second elsewhere, or nothing."""
+"""Show progress live: as a panel in a terminal, one line per second elsewhere, or not at all."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LINE_PERIOD_S = 1.0
 
 
 class Display(Protocol):
-    """Shows a progress object again and again."""
+    """Shows the progress repeatedly."""
 
     def __enter__(self) -> Display:
         """Take the screen."""
@@ -41,23 +41,17 @@ class Display(Protocol):
 
 
 class LastingStream:
-    """A text stream that goes on, into nothing, when nobody reads it any more.
-
-    A closed terminal or the other end of a pipe that is gone must not end what runs.
-
-    Args:
-        stream: it belongs to a file descriptor.
-    """
+    """A text stream that continues, into nothing, after its reader has gone."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
 
     def __getattr__(self, name: str) -> Any:
-        """All else, such as its encoding, is the stream's."""
+        """Return any other attribute, such as the encoding, from the stream."""
         return getattr(self._stream, name)
 
     def write(self, text: str) -> int:
-        """Write a text; returns its length."""
+        """Write a text and return its length."""
         try:
             return self._stream.write(text)
         except OSError:
@@ -65,31 +59,31 @@ class LastingStream:
             return len(text)
 
     def flush(self) -> None:
-        """Hand on what was written."""
+        """Pass on what was written."""
         try:
             self._stream.flush()
         except OSError:
             self._give_up()
 
     def _give_up(self) -> None:
-        """Send the descriptor to nowhere, so that what is still in a buffer goes there too."""
+        """Redirect the descriptor to nowhere, so that what is still in a buffer goes there too."""
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, self._stream.fileno())
         os.close(nowhere)
 
 
 def lasting_console() -> Console:
-    """A console for what runs long, see ``LastingStream``."""
+    """Return a console that outlives its reader, for commands that run long."""
     return Console(file=cast(IO[str], LastingStream(sys.stdout)))
 
 
 def warn(console: Console, text: object) -> None:
-    """One line that does not stop anything."""
+    """Print one line about something that does not end the command."""
     console.print(f'[yellow]warning:[/] {escape(str(text))}', soft_wrap=True, highlight=False)
 
 
 def make_display(console: Console, title: str, *, quiet: bool, plain: bool) -> Display:
-    """The display that fits where the output goes."""
+    """Return the display that suits the output: a panel, lines, or nothing."""
     if quiet:
         return Silent()
     if plain or not console.is_terminal:
@@ -112,11 +106,7 @@ class Silent:
 
 
 class Lines:
-    """One line a second, for logs.
-
-    Args:
-        console: where to write.
-    """
+    """Prints one line per second, for logs."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -130,7 +120,7 @@ class Lines:
         """Do nothing."""
 
     def show(self, progress: Progress, wall_time_s: float) -> None:
-        """Write a line when the last one is a second old."""
+        """Print a line if the last one is a second old."""
         if wall_time_s - self._last < _LINE_PERIOD_S:
             return
         self._last = wall_time_s
@@ -138,12 +128,7 @@ class Lines:
 
 
 class LivePanel:
-    """A panel that is redrawn in place.
-
-    Args:
-        console: a terminal.
-        title: of the panel.
-    """
+    """Draws a panel and redraws it in place."""
 
     def __init__(self, console: Console, title: str) -> None:
         self._title = title
@@ -169,7 +154,7 @@ class LivePanel:
 
 
 def line_of(progress: Progress, wall_time_s: float) -> str:
-    """The figures in one line."""
+    """Return the figures in one line."""
     share = '' if math.isnan(progress.share_done) else f' {100 * progress.share_done:3.0f} %'
     parts = [
         f'{wall_time_s:6.1f} s{share}',
@@ -188,7 +173,7 @@ def line_of(progress: Progress, wall_time_s: float) -> str:
 
 
 def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableType:
-    """The figures as a panel."""
+    """Return the figures as a panel."""
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style='dim', justify='right')
     grid.add_column(min_width=14)
@@ -245,7 +230,7 @@ def _bar(progress: Progress, wall_time_s: float) -> RenderableType:
 
 
 def sparkline(values: list[float], width: int = _SPARK_WIDTH) -> str:
-    """A curve as a row of blocks, from its lowest to its highest value."""
+    """Return a curve as a row of blocks, from its lowest to its highest value."""
     values = [value for value in values if not math.isnan(value)]
     if not values:
         return ''
@@ -259,7 +244,7 @@ def sparkline(values: list[float], width: int = _SPARK_WIDTH) -> str:
 
 
 def number(value: float) -> str:
-    """A figure as a person reads it; a dash for none."""
+    """Return a figure as a person reads it; a dash for none."""
     if math.isnan(value):
         return '–'
     if abs(value) >= 100.0:

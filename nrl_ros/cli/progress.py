@@ -1,4 +1,4 @@
-"""What is known of a running training: plain numbers, fed by the monitor, shown by the display."""
+"""Figures of a running training: plain numbers, written by the monitor, shown by the display."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ PROGRESS = (
     'released',
 )
 
-# Shown under one name: what a counter of a node means for a person who watches.
+# Counters that mean the same to a person are shown together under one name.
 _GROUPS = {
     'late': ('late_',),
     'missing': ('missing_',),
@@ -42,7 +42,7 @@ _GROUPS = {
 
 
 def group_counters(counters: Mapping[str, int]) -> dict[str, int]:
-    """Sums of counters under the few names that are shown."""
+    """Return the sums of counters under the few names that are shown."""
     groups = dict.fromkeys(_GROUPS, 0)
     for name, value in counters.items():
         for group, starts in _GROUPS.items():
@@ -95,12 +95,12 @@ class Progress:
 
     @property
     def mean_return(self) -> float:
-        """Of the last 100 episodes; NaN before the first."""
+        """Mean return of the last 100 episodes; NaN before the first."""
         return sum(self._recent) / len(self._recent) if self._recent else math.nan
 
     @property
     def share_done(self) -> float:
-        """How much of the run is done, 0 to 1; NaN without limits."""
+        """Share of the run that is done, 0 to 1; NaN without limits."""
         shares = [
             done / target
             for done, target in (
@@ -122,7 +122,7 @@ class Progress:
         return total
 
     def add_returns(self, total_steps: int, returns: list[float]) -> None:
-        """Take finished episodes in."""
+        """Add the returns of finished episodes."""
         if not returns:
             return
         self._recent.extend(returns)
@@ -131,12 +131,12 @@ class Progress:
             return
         self.curve.append((total_steps, self.mean_return))
         if len(self.curve) >= _CURVE_POINTS:
-            # Keep every second point, and from now on take only every second one.
+            # Keep every second point, and take only every second one from now on.
             self.curve = self.curve[::2]
             self._stride *= 2
 
     def row(self, wall_time_s: float) -> list[float | int | str]:
-        """Values of PROGRESS."""
+        """Return the values of the columns PROGRESS."""
         figures = (
             self.steps_per_second,
             self.mean_return,

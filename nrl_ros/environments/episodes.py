@@ -268,7 +268,7 @@ class Episodes:
         self.info = replace(self.info, session=session)
 
     def snapshot(self) -> dict[str, Any] | None:
-        """Episodes and environment as plain data; None when the environment cannot be saved."""
+        """Return episodes and environment as plain data; None if the latter cannot be saved."""
         if not isinstance(self._environment, Snapshottable):
             return None
         return {

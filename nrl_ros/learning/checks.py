@@ -1,4 +1,4 @@
-"""What a state and a reward-prediction error must be before the learner looks into them."""
+"""Checks of states and reward-prediction errors before the learner uses them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def check_state(state: StateBatch, info: AgentInfo) -> None:
 
 
 def check_arrays(state: StateBatch, batch: int, size: int) -> None:
-    """Refuse a state whose arrays are not of B instances and O observations.
+    """Refuse a state whose arrays do not have B instances and O observations.
 
     Raises:
         ShapeError: naming the array.
@@ -89,7 +89,7 @@ def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
 
 
 def check_instances(instance: UInt32, instances: int, what: str) -> None:
-    """Refuse indices [K], at least one, that are not each an instance, in order, once.
+    """Refuse indices [K], K at least 1, that are not distinct instances in rising order.
 
     Raises:
         InvalidValueError: beginning with ``what``.

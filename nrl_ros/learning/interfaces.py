@@ -1,4 +1,4 @@
-"""What the parts promise each other, and the whole cycle in a few lines.
+"""Contracts between the parts of learning, and the whole cycle in a few lines.
 
 The cycle, in one process and without ROS (``nrl_ros.learning.loop`` is this, with counters)::
 
@@ -26,22 +26,22 @@ from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 
 Array = NDArray[Any]
-# Postsynaptic rows [K, B, N] and presynaptic rows [K, B, M] of one step, when called: what the
-# step adds to the eligibility trace is the sum over K of their outer products, layer by layer.
-# A rule whose traces are 'whole' gives them as they are, [1, B, W], and no presynaptic rows.
+# A function that returns postsynaptic rows [K, B, N] and presynaptic rows [K, B, M] of one step.
+# The step adds the sum over K of their outer products, layer by layer, to the eligibility trace. A
+# rule whose traces are 'whole' returns them as they are, [1, B, W], and no presynaptic rows.
 Rows = Callable[[], tuple[Array, Array]]
 
 
 class PlasticityRule(Protocol):
     """A learning rule: how acting is disturbed, and what a step adds to the eligibility trace.
 
-    One rule a file in ``nrl_ros/learning/rules``, listed in its ``RULES``. Frozen; what may change
-    while it runs is changed by making another one.
+    There is one rule per file in ``nrl_ros/learning/rules``, listed in its ``RULES``. A rule is
+    frozen: a setting that may change while it runs is changed by making another rule.
 
     Attributes:
-        name: under which settings know it.
+        name: its name in the settings.
         trace_form: 'outer': a step adds outer products of rows; 'whole': it adds to every weight.
-        memory: its settings, beside ``samples``, that decide what a snapshot of it means.
+        memory: settings besides ``samples`` that decide what a snapshot of it means.
     """
 
     name: ClassVar[str]
@@ -59,19 +59,19 @@ class PlasticityRule(Protocol):
         ...
 
     def with_sigma(self, sigma: float) -> PlasticityRule:
-        """The same rule with other noise."""
+        """Return the same rule with other noise."""
         ...
 
     def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
-        """Rows and components of the noise that a step of B instances takes."""
+        """Return rows and components of the noise that a step of B instances takes."""
         ...
 
     def scales(self, spec: NetworkSpec) -> list[float]:
-        """Factor c of each layer's update."""
+        """Return the factor c of each layer's update."""
         ...
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
-        """The rule at work for one agent.
+        """Put the rule to work for one agent.
 
         Args:
             network: whose weights are used; its arrays stay the same ones.
@@ -91,13 +91,13 @@ class Explorer(Protocol):
         ...
 
     def greedy(self, observation: Array) -> Array:
-        """Most probable choice [B, A], without noise and without random numbers."""
+        """Return the most probable choice [B, A], without noise and without random numbers."""
         ...
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
-        """Act, and leave what is not needed for acting to be asked for later.
+        """Act, and leave what is not needed for acting to be computed later.
 
         Args:
             observation: [B, O].
@@ -110,7 +110,7 @@ class Explorer(Protocol):
         ...
 
     def snapshot(self) -> dict[str, Any]:
-        """What it has learned or remembers beside the weights, as plain data and arrays."""
+        """Return what it has learned or remembers besides the weights, as plain data and arrays."""
         ...
 
     def restore(self, snapshot: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Who has introduced itself to a learner, and what is kept of those who have left."""
+"""The agents that have introduced themselves to a learner, and what is kept of those that left."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from nrl_ros.base.records import AgentInfo
 
 
 class Introductions:
-    """The agents that a learner knows, served or not; nothing of their size is allocated for them.
+    """The agents that a learner knows, served or not; their introduction allocates no arrays.
 
     Args:
         limits: how many and how large they may be; None: any.
-        counters: where those that are forgotten are counted.
+        counters: where forgotten agents are counted.
 
     Attributes:
         infos: by name.
@@ -48,10 +48,10 @@ class Introductions:
         )
 
     def make_room(self, info: AgentInfo, served: dict[str, Any]) -> None:
-        """See to it that one more agent may come: one that never sent a state is forgotten for it.
+        """Forget an agent that never sent a state, if one more agent would be too many.
 
         Raises:
-            LimitError: all agents that there may be are served.
+            LimitError: all agents are served, and there may be no more.
         """
         if self._limits is None or len(self.infos) < self._limits.agents:
             return
@@ -63,13 +63,13 @@ class Introductions:
         self._counters['forgotten_agents'] += 1
 
     def keep(self, name: str, snapshot: Any) -> None:
-        """Keep what an agent needs that comes back; the oldest go where there are too many."""
+        """Keep the snapshot of an agent for its return; the oldest go if there are too many."""
         self.kept[name] = snapshot
         while self._limits is not None and len(self.kept) > self._limits.agents:
             del self.kept[next(iter(self.kept))]
 
     def dismiss(self, name: str) -> None:
-        """Forget an agent that leaves, except for which session it was that left."""
+        """Forget an agent that leaves, but keep the number of its session."""
         info = self.infos.pop(name, None)
         if info is None:
             return
@@ -79,10 +79,10 @@ class Introductions:
             del self.departed[next(iter(self.departed))]
 
     def known(self, name: str, session: int, what: str) -> AgentInfo | None:
-        """Return who sent a message; None for a session that has left.
+        """Return the agent that sent a message, None if its session has left.
 
-        Topics overtake each other: the goodbye of an environment may come before the last states
-        that it sent and the rewards for them. Such messages are counted and mean no fault.
+        Topics overtake each other: an environment's goodbye may come before its last states and the
+        rewards for them. Such messages are counted and are no fault.
 
         Raises:
             ProtocolError: nobody of that name or session is known.
@@ -107,7 +107,7 @@ class Introductions:
 
 
 def _same_kind(known: AgentInfo, info: AgentInfo) -> bool:
-    """Whether traces, noise and windows of one are those of the other."""
+    """Return whether traces, noise and windows of one agent fit the other."""
     one, other = known.spec, info.spec
     return (
         one.instances,

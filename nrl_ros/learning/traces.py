@@ -4,9 +4,11 @@ One step adds ``sum_k A_k X_kT`` to an instance's trace, with rows A (postsynapt
 X (presynaptic) of length M cut into layers. With decay d: ``e <- d e + A XT`` (a sum, not an
 average).
 
-* dense: e itself, ``sum(out * in)`` numbers an instance, one multiply-add over all of them a step.
-* factored: the rows, ``N + M`` numbers a step; the trace appears only inside one matrix product
-  when a window closes. Rows that no longer fit are folded into a dense trace.
+    * dense: e itself, ``sum(out * in)`` numbers an instance; a step is one multiply-add over all of
+    them.
+    * factored: the rows, ``N + M`` numbers a step; the trace appears only in one matrix product
+    when a
+    window closes. Rows that no longer fit are folded into a dense trace.
 
 Both give the same update up to rounding.
 """
@@ -27,17 +29,17 @@ from nrl_ros.learning.trace_choice import choose_kind
 
 Array = NDArray[Any]
 
-# Ring of a factored trace: as long as the longest window, within this memory.
+# The ring of a factored trace is as long as the longest window, but within this memory.
 _RING_BYTES = 256 * 2**20
 _DEFAULT_STEPS = 256
-# Weights up to which the compiled products win over gathering rows for BLAS.
+# Up to this many weights the compiled products are faster than gathering rows for BLAS.
 _NATIVE_WEIGHTS = 20_000
 TRACE_KINDS = ('auto', 'dense', 'factored')
 
 
 @dataclass(frozen=True)
 class DetachedTrace:
-    """The trace of one closed window, taken out of its store to wait for its late RPE."""
+    """The trace of one closed window, taken out of its store until its late RPE comes."""
 
     dense: list[Array] | None
     post: Array
@@ -81,7 +83,7 @@ class TraceStore(Protocol):
         ...
 
     def detach(self, instance: int, *, carried: bool = False) -> DetachedTrace:
-        """Take one trace out and clear it; or leave it to go on, and take a copy."""
+        """Take one trace out and clear it; with ``carried``, copy it and let it go on."""
         ...
 
     def clear(self, index: Array) -> None:
@@ -89,7 +91,7 @@ class TraceStore(Protocol):
         ...
 
     def snapshot(self) -> dict[str, Any]:
-        """All traces as plain data."""
+        """Return all traces as plain data."""
         ...
 
     def restore(self, snapshot: dict[str, Any]) -> None:
@@ -108,7 +110,7 @@ def make_store(
     reset: bool = True,
     dtype: Any = np.float32,
 ) -> TraceStore:
-    """A store of the given kind; ``auto`` chooses by size.
+    """Make a store of the given kind; ``auto`` chooses by size.
 
     Args:
         kind: one of TRACE_KINDS.
@@ -139,7 +141,7 @@ def make_store(
 
 
 def _layers(flat: Array, spec: NetworkSpec) -> list[Array]:
-    """Views [B, out, in] of the layers in [B, W], some of which lie [in, out]."""
+    """Return views [B, out, in] of the layers in [B, W], some of which are stored as [in, out]."""
     views, start = [], 0
     for n_out, n_in in spec.shapes:
         part = flat[:, start : start + n_out * n_in]
@@ -152,10 +154,10 @@ def _layers(flat: Array, spec: NetworkSpec) -> list[Array]:
 
 
 class DenseTraces:
-    """All weights of each instance. The newest step is kept apart so that it can be retracted.
+    """Traces with all weights of each instance; the newest step is kept apart, to be retracted.
 
     Attributes:
-        native: the same traces in the kernel, where it is there.
+        native: the same traces in the kernel, if it is there.
     """
 
     kind = 'dense'
@@ -186,7 +188,7 @@ class DenseTraces:
         ]
 
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
-        """Bring the step before into the traces, keep this one."""
+        """Add the step before to the traces, and keep this one apart."""
         if self.native is not None:
             self.native.record(post, pre, index)
             return
@@ -197,11 +199,11 @@ class DenseTraces:
         self._pre[:, who] = pre[:, who]
 
     def retract(self, index: Array) -> None:
-        """Zero the newest rows."""
+        """Set the newest rows to zero."""
         self._post[:, index] = 0.0
 
     def _whole(self, layer: int, index: Any) -> Array:
-        """Traces with their newest step [k, out, in]."""
+        """Return the traces with their newest step [k, out, in]."""
         part: Array = self._trace[layer][index] * self._decay
         for post, pre in self._rows(layer, index):
             part += post * pre
@@ -210,7 +212,7 @@ class DenseTraces:
     def add_to(
         self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
     ) -> None:
-        """Weighted sum over instances, then clear."""
+        """Add the weighted sum over instances to ``total``, then clear."""
         carries = carried is not None and np.count_nonzero(carried) > 0
         if self.native is not None and not carries:
             self._sum.fill(0.0)
@@ -239,14 +241,14 @@ class DenseTraces:
         return detached
 
     def clear(self, index: Array) -> None:
-        """Zero traces and newest rows."""
+        """Set traces and newest rows to zero."""
         self._flat[index] = 0.0
         self._post[:, index] = 0.0
-        # Zero too, since an overflow here times the zero above would be NaN.
+        # Set to zero too, since an overflow here times the zero above would be NaN.
         self._pre[:, index] = 0.0
 
     def snapshot(self) -> dict[str, Any]:
-        """Traces and newest rows."""
+        """Return traces and newest rows, as copies."""
         return {
             'kind': self.kind,
             'trace': self._flat.copy(),
@@ -262,10 +264,10 @@ class DenseTraces:
 
 
 class FactoredTraces:
-    """The rows of the newest steps in a ring; a trace is the span of rows since its window began.
+    """Traces as the rows of the newest steps in a ring, each from the beginning of its window.
 
-    Rows lie step by step, so that recording is one copy. A trace whose oldest rows are about to be
-    overwritten is folded into a dense one first.
+    Rows are stored step by step, so recording is one copy. A trace whose oldest rows are about to
+    be overwritten is folded into a dense one first.
     """
 
     kind = 'factored'
@@ -296,14 +298,14 @@ class FactoredTraces:
         self._count = np.zeros(instances, np.int64)
         self._folded = np.zeros(instances, np.bool_)
         self._dense: list[Array] | None = None
-        # No live trace starts before this step; may lag behind.
+        # No live trace starts before this step; it may be too early.
         self._oldest = 0
         self._gaps = False
-        # Whether any trace may have no rows.
+        # True if some trace may have no rows.
         self._empty = True
 
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
-        """Copy the rows into the ring; fold first what they would overwrite."""
+        """Copy the rows into the ring, after folding those that they overwrite."""
         self._make_room()
         slot = self._now % self._steps
         self._post[slot] = post
@@ -322,7 +324,8 @@ class FactoredTraces:
 
     def _make_room(self) -> None:
         if self._gaps:
-            # Rows of a trace follow each other; after a step without it, it starts anew.
+            # The rows of a trace are consecutive; after a step without the instance its trace
+            # starts anew.
             live = self._count > 0
             behind = np.flatnonzero(live & (self._start + self._count != self._now))
             self._fold(behind)
@@ -334,14 +337,14 @@ class FactoredTraces:
             self._oldest = int(self._start[using].min()) if len(using) else self._now
 
     def retract(self, index: Array) -> None:
-        """Zero the newest rows; they stay, so that decay still sees the time pass."""
+        """Set the newest rows to zero; they stay, so that the decay counts their time."""
         index = index[self._count[index] > 0]
         slot = (self._start[index] + self._count[index] - 1) % self._steps
         for sample in range(self._samples):
             self._post[slot, sample, index] = 0.0
 
     def _rows(self, index: Array) -> Array:
-        """Flat positions of all rows of some instances, instance by instance, oldest first."""
+        """Return the flat positions of all rows of some instances, by instance, oldest first."""
         counts = self._count[index]
         which = np.repeat(index, counts)
         offset = np.arange(len(which)) - np.repeat(np.cumsum(counts) - counts, counts)
@@ -353,7 +356,7 @@ class FactoredTraces:
         return np.asarray((rows[:, None] + step).reshape(-1))
 
     def _row_weight(self, index: Array, weight: Array) -> Array:
-        """Weight of each of ``_rows``: that of its instance, times d^(steps since)."""
+        """Return the weight of each of ``_rows``: its instance's, times d^(steps since)."""
         counts = self._count[index]
         value = np.repeat(weight, counts)
         if self._decay != 1.0:
@@ -388,11 +391,11 @@ class FactoredTraces:
             total[layer] += post[:, out].T @ pre[:, where]
 
     def _fade(self, index: Array) -> Array:
-        """d^n of the folded part of each trace, n its steps since."""
+        """Return d^n for the folded part of each trace, n being its steps since."""
         return np.power(self._decay, self._count[index]).astype(self._post.dtype)
 
     def _fold(self, index: Array) -> None:
-        """``e <- d^n e + sum_t d^(n-1-t) A XT`` for some instances, whose rows are then free."""
+        """Compute ``e <- d^n e + sum_t d^(n-1-t) A XT`` for some instances, and free their rows."""
         if not len(index):
             return
         if self._dense is None:
@@ -414,7 +417,7 @@ class FactoredTraces:
     def add_to(
         self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
     ) -> None:
-        """One matrix product a layer over the rows of all closing windows, then clear."""
+        """Add one matrix product a layer over the rows of all closing windows, then clear."""
         index = index.astype(np.int64, copy=False)
         self._products(total, self._rows(index), self._row_weight(index, weight))
         if self._dense is not None:
@@ -427,7 +430,7 @@ class FactoredTraces:
         self.clear(index if carried is None else index[~carried])
 
     def detach(self, instance: int, *, carried: bool = False) -> DetachedTrace:
-        """Copy rows, and the folded part where there is one."""
+        """Copy the rows, and the folded part if there is one."""
         one = np.array([instance])
         rows = self._rows(one)
         post = self._flat_post[rows]
@@ -442,7 +445,7 @@ class FactoredTraces:
         return detached
 
     def clear(self, index: Array) -> None:
-        """Forget the rows; zero the folded part where there is one."""
+        """Forget the rows, and set the folded part to zero if there is one."""
         self._count[index] = 0
         self._empty = True
         if self._dense is not None:
@@ -452,7 +455,7 @@ class FactoredTraces:
             self._folded[which] = False
 
     def snapshot(self) -> dict[str, Any]:
-        """Rows in use and folded traces."""
+        """Return the rows in use and the folded traces, as copies."""
         rows = self._rows(np.arange(self._instances))
         return {
             'kind': self.kind,

@@ -1,4 +1,4 @@
-"""Eligibility traces of rules that disturb every weight: kept whole, for every instance."""
+"""Eligibility traces of rules that disturb every weight, one number per weight and instance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 
 class WholeTraces:
-    """``e <- d e + A`` with A [B, W]. The newest step is kept apart so that it can be retracted."""
+    """Traces ``e <- d e + A``, A [B, W]; the newest step is kept apart, to be retracted."""
 
     kind = 'whole'
 
@@ -29,13 +29,13 @@ class WholeTraces:
         )
 
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
-        """Bring the step before into the traces, keep this one [1, B, W]."""
+        """Add the step before to the traces, and keep this one [1, B, W] apart."""
         who: Any = slice(None) if index is None else index
         self._trace[who] = self._trace[who] * self._decay + self._newest[who]
         self._newest[who] = post[0, who]
 
     def retract(self, index: Array) -> None:
-        """Zero the newest step."""
+        """Set the newest step to zero."""
         self._newest[index] = 0.0
 
     def _whole(self, index: Any) -> Array:
@@ -52,7 +52,7 @@ class WholeTraces:
     def add_to(
         self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
     ) -> None:
-        """Weighted sum over instances, then clear."""
+        """Add the weighted sum over instances to ``total``, then clear."""
         part = weight.astype(self._trace.dtype) @ self._whole(index)
         for target, layer in zip(total, self._layers(part), strict=True):
             target += layer
@@ -66,12 +66,12 @@ class WholeTraces:
         return detached
 
     def clear(self, index: Array) -> None:
-        """Zero traces and newest steps."""
+        """Set traces and newest steps to zero."""
         self._trace[index] = 0.0
         self._newest[index] = 0.0
 
     def snapshot(self) -> dict[str, Any]:
-        """Traces and newest steps."""
+        """Return traces and newest steps, as copies."""
         return {'kind': self.kind, 'trace': self._trace.copy(), 'newest': self._newest.copy()}
 
     def restore(self, snapshot: dict[str, Any]) -> None:

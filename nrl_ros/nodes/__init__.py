@@ -1,4 +1,4 @@
-"""The three nodes: thin shells around the core."""
+"""The nodes: thin shells around objects that know nothing of ROS."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""What an arm is about, and how that and its wear stand among the diagnostics."""
+"""Phases of a real arm's environment, and its item of the diagnostics."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nrl_ros.robots.arm.wear import Wear
 
 
 class Phase(Enum):
-    """What the arm is about; the value says so to people."""
+    """What the arm does at present; the value says it in words."""
 
     WAITING = 'waits for joint states and the safety node'
     HOMING = 'drives home'
@@ -30,13 +30,13 @@ _LEVELS = {
 
 
 def diagnostics(name: str, robot: Robot, phase: Phase, about: str, wear: Wear) -> DiagnosticStatus:
-    """Return an arm's item among the diagnostics, with its wear.
+    """Return an arm's item of the diagnostics, with its wear.
 
     Args:
         name: of the item.
         robot: the arm.
-        phase: what it is about.
-        about: the same in words.
+        phase: the present one.
+        about: what the arm does, in words.
         wear: way of each joint, time in motion, episodes.
     """
     ways = zip(robot.joints, robot.model.units, wear.way, strict=True)

@@ -1,4 +1,4 @@
-"""What an environment node tells people: episodes that ended, and its status."""
+"""Reports of an environment node to people: episodes that ended, and its status."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from nrl_ros.ros import conversion
 from nrl_ros.ros.interfaces import EnvStatus
 
 _RECENT_EPISODES = 100
-# Longest wait for who listens to have the last report and status. A machine that is busy with
-# real-time processes may keep a command such as ``nrl arm`` waiting for more than half a second.
+# Longest wait until all subscribers have the last report and status. A machine that is busy with
+# real-time processes may delay a command such as ``nrl arm`` by more than half a second.
 _LAST_FIGURES_S = 2.0
 _SHOWN = ('late_actions', 'missing_actions', 'resent_states')
 
@@ -102,7 +102,7 @@ class EnvironmentReports:
         self._status.publish(message)
 
     def wait_until_heard(self) -> None:
-        """Wait for all who listen to have what was published, which nothing says again."""
+        """Wait until all subscribers have what was published, since nothing repeats it."""
         end = time.monotonic() + _LAST_FIGURES_S
         for publisher in (self._report, self._status):
             publisher.wait_for_all_acked(Duration(seconds=max(end - time.monotonic(), 0.0)))

@@ -1,4 +1,4 @@
-"""One line that tells a person how a training goes, where no display of its own shows it."""
+"""One line on the progress of a training, for logs without a display."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nrl_ros.environments.figures import figure_text
 
 @dataclass(frozen=True)
 class Figures:
-    """What is told of a session.
+    """Progress of a session.
 
     Args:
         steps: environment steps of all instances.
@@ -32,7 +32,7 @@ class Figures:
 
 
 def progress_line(figures: Figures) -> str:
-    """Return the line; what is not known yet is left out of it."""
+    """Return the line, without figures that are not known yet."""
     parts = [
         f'{figures.steps:,} steps',
         f'{figures.episodes:,} episodes',

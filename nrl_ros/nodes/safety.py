@@ -50,17 +50,20 @@ _RELEASED = 'the emergency stop topic'
 _CONTROLLER = 'the controller, whose joints and interface are asked for or wrong'
 _ACTIVE = 'the controller, which is not active'
 _LOOK_S = 0.1
-# Of the distance between arm and reference, where velocities are commanded, in a period.
+# Share of the distance between arm and reference that is removed in a period, if velocities are
+# commanded.
 _ANCHOR_GAIN = 0.05
-# What is waited for is said when it has been the same for so long.
+# What the node waits for is logged after it has been the same for this time [s].
 _WAITS_S = 2.0
-# Longest wait for the arm to stand before the node commands it no more, beside its braking time.
+# Longest wait, besides the braking time, for the arm to stand before the node stops commanding it
+# [s].
 _REST_S = 1.0
-# Longest time to bring an arm to rest whose safety node has died: then nothing of it helps.
+# Longest time to bring an arm to rest whose safety node has died; after it, only a person can help
+# [s].
 _GIVE_UP_S = 30.0
-# How often it is said that an arm does not stand that is commanded to.
+# How often an arm is reported that is commanded to stand and does not [s].
 _ALARM_S = 1.0
-# Longest wait for the controller to have the command to stand still.
+# Longest wait until the controller has the command to stand still [s].
 _LAST_COMMAND_S = 0.2
 
 
@@ -78,17 +81,17 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._leaving = False
         # The process ends: it cannot be refused, nor when the node was shut down by its service.
         self._ends = self._ends_at_rest = False
-        # What was asked for before there was a model, and whether the button is pressed.
+        # Requests that came before there was a model, and whether the emergency button is pressed.
         self._early_stop = ''
         self._pressed: bool | None = None
-        # It has commanded an arm: what limits it stays for as long as the process lives.
+        # Once the node has commanded an arm, its limits stay for as long as the process lives.
         self._armed: SafetyNodeSettings | None = None
         self._node_settings.also_fixed = frozenset({'use_sim_time'})
 
     # ----------------------------------------------------------- lifecycle
 
     def configure(self) -> None:
-        """Read the robot, make its topics; a model from a topic is waited for."""
+        """Read the robot and make its topics; a model from a topic is waited for."""
         description = read_robot(self.settings.robot)
         self._ends_at_rest = self.settings.only_rest
         if self._ends_at_rest:
@@ -143,7 +146,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._form = command_form(robot)
         self._publisher_check = self._check_publishers(robot)
         if self.settings.dry_run:
-            # Whoever commands the arm meanwhile may.
+            # In this case others may command the arm.
             self._command = self.publisher(self._form.kind, control.command_topic, qos.step())
         else:
             self._command = self._publisher_check.publisher(self._form.kind, control.command_topic)
@@ -174,7 +177,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._take_button(pressed=self._pressed)
 
     def _check_publishers(self, robot: Robot) -> PublisherCheck:
-        """Nobody else tells where the arm is, nor commands it."""
+        """Watch that nobody else publishes the arm's joint states or commands."""
         check = PublisherCheck(
             self,
             state_topic=robot.description.control.state_topic,
@@ -234,15 +237,15 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             )
 
     def activate(self) -> None:
-        """Command the arm from now on; a stop of before still has to be cleared."""
+        """Command the arm from now on; an earlier stop still has to be cleared."""
         self._leaving = False
         self._armed = self.settings
 
     def stop(self) -> None:
-        """Leave in order, whatever the arm does: the process ends."""
+        """End the process in order, whatever the arm does."""
         self._ends = True
         if self._ends_at_rest and self.active:
-            # Shut down already, as far as the lifecycle is concerned.
+            # The lifecycle is shut down already.
             self.deactivate()
             self.active = False
             return
@@ -280,11 +283,12 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             if time.monotonic() > end:
                 break
             time.sleep(robot.period_s)
-            # Nothing else is heard in this call.
+            # During this call nothing else is received.
             while take(self._joint_states):
                 pass
             self._tick()
-        # The topic goes with the process, and a last command that is lost leaves the arm moving.
+        # The topic ends with the process, and if the last command were lost, the arm would go on
+        # moving.
         self._command.wait_for_all_acked(Duration(seconds=_LAST_COMMAND_S))
         self._publish_status()
         if not restless:
@@ -296,12 +300,12 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self.exit_code = 1
 
     def _give_up(self) -> None:
-        """End without success: its controller or its joint states are gone, or it does not obey."""
+        """End with a failure: controller or joint states are gone, or the arm does not obey."""
         why = self._verdict.text if self._robot is not None else 'its model has not come'
         self.fail(f'the arm was not brought to rest in {_GIVE_UP_S} s ({why}): {PRESS} if it moves')
 
     def cleanup(self) -> None:
-        """Forget the robot: its file is read anew."""
+        """Forget the robot; the next configuration reads its file again."""
         self._robot = self._supervisor = None
         self._early_stop, self._pressed = '', None
 
@@ -310,7 +314,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
     def _on_joints(self, message: JointState, sender: Sender) -> None:
         assert self._supervisor is not None
         now, now_ns = time.monotonic(), self.now_ns()
-        # Those that were held up come all at once: how fast the arm moved is in their stamps.
+        # Delayed states come all at once; their stamps still tell how fast the arm moved.
         stamp = nanoseconds(message.header.stamp) or now_ns
         if not self._reader.concerns(message):
             self.counters['states_passed_over'] += 1
@@ -341,7 +345,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             return
         if pressed:
             supervisor.stop(now, Cause.EMERGENCY_STOP, _RELEASED)
-        # While it is pressed nothing can be cleared.
+        # While the button is pressed, no stop can be cleared.
         supervisor.on_permission(now, _RELEASED, not pressed)
 
     def _on_heartbeat(self, _message: Empty) -> None:
@@ -385,7 +389,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         response.success = not refused
         response.message = refused or 'cleared; the arm moves with the next command'
         if not refused:
-            # Whoever is heard next commands: of two, one may have gone.
+            # Bind to the next commander, since one of the two may have gone.
             self._commands.release()
         return response
 
@@ -410,7 +414,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         before, self._verdict = self._verdict, verdict
         if PRESS in verdict.alarm:
             self.say_seldom('alarm', f'the arm: {verdict.alarm}', every_s=_ALARM_S, error=True)
-        # What is waited for while programs are starting is not worth a line.
+        # While programs are starting, a short wait is not worth a line in the log.
         waits = verdict.text if verdict.mode == Mode.WAITING else ''
         if self._waits.due(self._ticked_at, waits):
             self.get_logger().warning(f'WAITING: {verdict.text}')
@@ -418,7 +422,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         if (verdict.mode, verdict.cause) == (before.mode, before.cause):
             return
         if verdict.cause and verdict.cause == before.cause:
-            # Braking and at rest in turn, as when somebody moves a stopped arm.
+            # Braking and rest may alternate, for example while somebody moves a stopped arm.
             self.get_logger().info(f'{verdict.mode.name}: {verdict.text}')
         elif verdict.cause and not self._leaving:
             self.get_logger().error(
@@ -497,7 +501,7 @@ def supervisor_settings(
 
 
 def command_form(robot: Robot) -> CommandForm:
-    """How the controller of a robot's description is commanded."""
+    """Return the form of commands for the controller of a robot's description."""
     control = robot.description.control
     return CommandForm(robot.joints, control.interface, control.trajectory_time_s)
 
