@@ -320,7 +320,7 @@ class WindowTracker:
         return int(count)
 
     def finish(self, index: Array) -> None:
-        """Mark the windows of these instances as done."""
+        """Record that the windows of these instances are done."""
         for b in index.tolist():
             self._finish(b)
 
@@ -331,7 +331,7 @@ class WindowTracker:
         self._has_rows[b] = self._closed[b] = False
 
     def finish_late(self, instance: int, window: int) -> None:
-        """Mark a window that was taken out of its place as done."""
+        """Record that a window which was taken out of its place is done."""
         b: cython.Py_ssize_t = instance
         if window > self._done[b]:
             self._done[b] = window
