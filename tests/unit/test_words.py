@@ -60,7 +60,6 @@ NOT_YET: dict[str, int] = {
     'nrl_ros/learning/snapshots.py': 5,
     'nrl_ros/learning/trace_choice.py': 1,
     'nrl_ros/learning/update.py': 3,
-    'nrl_ros/learning/window_tracker.py': 2,
     'nrl_ros/settings/environment.py': 1,
     'nrl_ros/settings/learner.py': 1,
     'nrl_ros/settings/neuromodulator.py': 2,
