@@ -208,7 +208,9 @@ class Watched(Rig):
 
     def do_state(self, position: Any, velocity: Any, age_s: float) -> None:
         self.state(position, velocity, age_s)
-        if np.isfinite([*position, *velocity]).all() and abs(age_s) <= 0.1:
+        # A velocity that is NaN was not measured; the position counts.
+        usable = np.isfinite(position).all() and not np.isinf(velocity).any()
+        if usable and abs(age_s) <= 0.1:
             self.told = np.array(position)
 
     def do_command(self, wanted: tuple[float, float], ahead: int) -> None:
