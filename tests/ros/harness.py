@@ -395,6 +395,7 @@ def robot_file(folder: Path, **groups: Any) -> str:
         'max_tick_gap_s': 2.0,
         'tracking_error_rad': 0.5,
         'tracking_time_s': 1.0,
+        'listen_s': 0.0,
     }
     for name, values in groups.items():
         robot[name] = {**robot.get(name, {}), **values} if isinstance(values, dict) else values

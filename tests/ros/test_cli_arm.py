@@ -33,7 +33,7 @@ pytestmark = pytest.mark.ros
 PATIENT = dict.fromkeys(
     ('command_timeout_s', 'state_timeout_s', 'state_skew_s', 'tracking_time_s', 'max_tick_gap_s'),
     20.0,
-)
+) | {'listen_s': 0.0}
 
 
 @pytest.fixture

@@ -47,6 +47,7 @@ def settings_of(**fields: Any) -> SupervisorSettings:
         'state_skew_s': 0.1,
         'max_tick_gap_s': 0.05,
         'settle_s': 0.0,
+        'listen_s': 0.0,
     }
     return SupervisorSettings(**(values | fields))
 

@@ -63,7 +63,9 @@ class Live:
         self.spec = self.episodes.spec
         self.supervisor = Supervisor(
             SupervisorSettings(
-                anchor_gain=ANCHOR_GAIN if interface == 'velocity' else 0.0, settle_s=0.0
+                anchor_gain=ANCHOR_GAIN if interface == 'velocity' else 0.0,
+                settle_s=0.0,
+                listen_s=0.0,
             ),
             MotionFilter(robot.limits, robot.period_s, guard=robot.guard()),
             robot.hard,

@@ -341,6 +341,19 @@ def test_an_arm_that_has_not_been_moved_begins_anew(fault: Callable[[Rig], None]
     assert verdict.cause == Cause.STALE_STATE
 
 
+def test_an_emergency_stop_that_was_pressed_before_has_time_to_be_heard() -> None:
+    rig = Rig(changed(SETTINGS, {'listen_s': 0.305}))
+    verdict = rig.run(30, 1.0, 1.0)
+    assert (verdict.mode, verdict.position) == (Mode.WAITING, None)
+    assert verdict.text.startswith('an emergency stop that was pressed before is listened for')
+    assert rig.run(2).mode == Mode.HOLDING
+    # Once is enough, also where joint states are lost before the first motion.
+    for _ in range(12):
+        assert rig.tick().mode in (Mode.HOLDING, Mode.WAITING)
+    assert rig.supervisor.mode == Mode.WAITING
+    assert rig.run(1).mode == Mode.HOLDING
+
+
 def test_nothing_is_commanded_before_all_has_come_in_time_for_a_while() -> None:
     """A period is 0.01 s; joint states are too old after eleven."""
     rig = Rig(changed(SETTINGS, {'settle_s': 0.205}))

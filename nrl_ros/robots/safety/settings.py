@@ -51,6 +51,12 @@ class WatchdogSettings(Settings):
         description='Joint states and periods must have come in time for so long before the arm '
         'is commanded for the first time; not after a stop that was cleared',
     )
+    listen_s: float = Field(
+        3.5,
+        ge=0,
+        description='An emergency stop that was pressed before is listened for so long before the '
+        'arm is commanded for the first time',
+    )
     heartbeat_timeout_s: float = Field(
         0.0, ge=0, description='Dead man: stop without heartbeat for this long; 0: not used'
     )

@@ -81,6 +81,8 @@ class Supervisor:
         # Whether the arm was commanded anything but to stand since the supervisor began.
         self._moved = False
         self._steady_since: float | None = None
+        # Since when it is listened for what was said before it began.
+        self._listens_since: float | None = None
         self._now = -math.inf
         self._ticked: float | None = None
         self._astray_since: float | None = None
@@ -261,7 +263,7 @@ class Supervisor:
         if back <= 0.0:
             return True
         self._inbox.forget_times()
-        self._ticked = None
+        self._ticked = self._listens_since = None
         self._latch(Cause.OVERRUN, f'the clock ran back by {back:.3f} s')
         return False
 
@@ -284,8 +286,17 @@ class Supervisor:
         if late or gap > settings.max_tick_gap_s or self._steady_since is None:
             self._steady_since = now
         steady_s = now - self._steady_since
-        if late or steady_s >= settings.settle_s:
+        if self._listens_since is None:
+            self._listens_since = now
+        if late:
             return late
+        if now - self._listens_since < settings.listen_s:
+            return (
+                'an emergency stop that was pressed before is listened for, for '
+                f'{settings.listen_s} s (watchdog.listen_s)'
+            )
+        if steady_s >= settings.settle_s:
+            return ''
         return self._inbox.monitor.slow(now) or (
             f'all has come in time for {steady_s:.2f} s, expected {settings.settle_s} s '
             '(watchdog.settle_s)'
