@@ -1,12 +1,4 @@
-"""Credit windows: which trace a reward-prediction error belongs to, however late it comes.
-
-Each instance has one trace in the store, that of its newest window with recorded steps. A window is
-
-* open while states of it arrive; an RPE that names it is held until the state that closes it;
-* closed once a state names a higher window; its trace then waits in place for its RPE;
-* late when new steps have to be recorded first: its trace is detached and kept aside;
-* done when it was learned from, aborted or released. An RPE for it is a duplicate.
-"""
+"""Credit windows: find the trace that a reward-prediction error belongs to, however late it is."""
 
 from __future__ import annotations
 
@@ -80,12 +72,12 @@ class CreditWindows:
 
     @property
     def resets(self) -> bool:
-        """Whether a trace ends with its window."""
+        """True if a trace ends with its window."""
         return self._reset
 
     @property
     def has_late(self) -> bool:
-        """Whether any trace is kept aside."""
+        """True if any trace is kept aside."""
         return bool(self._late)
 
     @property
@@ -156,7 +148,7 @@ class CreditWindows:
         return Creditable(index, windows.ready_rpe[:count].copy(), late, carried)
 
     def forget_newest(self) -> None:
-        """A state was lost: whether the newest actions were applied is not known: no credit."""
+        """Take back the newest step: a state was lost, so its action may not have been applied."""
         self._take_back(np.ones_like(self._none_carried))
         self.windows.forget_newest()
 
@@ -310,7 +302,7 @@ class CreditWindows:
                 self.store.clear(np.array([instance]))
 
     def snapshot(self) -> dict[str, Any]:
-        """Windows and traces as plain data."""
+        """Return windows and traces as plain data."""
         return {
             'arrays': self.windows.snapshot(),
             'late': [

@@ -1,9 +1,9 @@
-"""The cycle of one process in few calls: what ``loop.answer`` and ``Episodes.advance`` do, fused.
+"""The cycle of one process in few calls: ``loop.answer`` and ``Episodes.advance``, fused.
 
-It works on the arrays that the learner, the neuromodulator and the episode tracker keep anyway,
-so that it can step in and out at any step: where anything is out of the way (an episode that was
-aborted, a number that is not finite, a learner that is frozen), one step is taken as always. The
-weights are the same to the last bit; a test compares both.
+It works on the arrays that the learner, the neuromodulator and the episode tracker keep anyway, so
+it can start and stop at any step. An unusual step (an aborted episode, a number that is not finite,
+a frozen learner) is taken in the ordinary way. The weights are the same to the last bit; a test
+compares both.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 
 class QuickAdvance:
-    """An Advance whose parts are made when asked for, before the next step.
+    """An Advance whose parts are made on request, before the next step.
 
     Args:
         cycle: whose step it was.
@@ -39,22 +39,22 @@ class QuickAdvance:
 
     @property
     def state(self) -> StateBatch:
-        """See Advance."""
+        """State of all instances after the step."""
         return self._cycle.told()[0]
 
     @property
     def reward(self) -> RewardBatch | None:
-        """See Advance."""
+        """Rewards of the windows that the step closed, None if there are none."""
         return self._cycle.told()[1]
 
     @property
     def ends(self) -> EpisodeEnds | None:
-        """See Advance."""
+        """Episodes that ended with the step, None if there are none."""
         return self._cycle.ends()
 
 
 def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) -> bool:
-    """Whether the cycle of these can ever be fused, once the learner serves the environment."""
+    """Return whether the cycle of these can be fused, once the learner serves the environment."""
     agent = learner.served(episodes.info.agent)
     return (
         agent is not None
@@ -68,7 +68,7 @@ def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) 
 
 
 class Cycle:
-    """An environment, its learner and their neuromodulator, of which ``suits`` says yes.
+    """Fused cycle of an environment, its learner and their neuromodulator that ``suits`` accepts.
 
     Args:
         episodes: the environment's side.
@@ -102,13 +102,13 @@ class Cycle:
             generator=agent.action_generator,
         )
         self._metrics: Float64 | None = None
-        # Whether the tracker has received what the learner will see.
+        # True if the tracker has received what the learner will see.
         self._seen = False
         self._set()
 
     @property
     def fits(self) -> bool:
-        """Whether it can go on: nobody was replaced."""
+        """Whether the cycle may go on: none of its objects was replaced."""
         learner, info = self._learner, self._episodes.info
         return (
             info is self._info
@@ -117,7 +117,7 @@ class Cycle:
         )
 
     def _set(self) -> None:
-        """Take over what may change under way."""
+        """Take over the settings that may change during a run."""
         learner, native = self._learner, self._native
         self._settings, self._rule = learner.settings, self._explorer.rule
         native.explore(self._rule.sigma, self._explorer.scale)
@@ -127,7 +127,7 @@ class Cycle:
             native.ascend(*ascent)
 
     def advance(self, action: Int32 | Float32) -> Advance:
-        """Step the environment."""
+        """Step the environment, and return what it gives to publish."""
         result = self._episodes.step(action)
         self._seen = self._episodes.receive(result)
         if not self._seen:
@@ -137,15 +137,15 @@ class Cycle:
         return QuickAdvance(self)
 
     def ends(self) -> EpisodeEnds | None:
-        """Of the episodes that ended with the newest step."""
+        """Return the episodes that ended with the newest step."""
         return self._episodes.ends(self._metrics)
 
     def told(self) -> tuple[StateBatch, RewardBatch | None]:
-        """State and rewards of the newest step."""
+        """Return state and rewards of the newest step."""
         return self._episodes.told()
 
     def answer(self) -> Int32 | None:
-        """Learn from the newest step and act; None where that takes more, and nothing was done."""
+        """Learn from the newest step and act; do nothing and return None if the step is unusual."""
         learner, agent, credit = self._learner, self._agent, self._credit
         if not (self._seen and learner.unhindered(agent)):
             return None

@@ -36,11 +36,11 @@ _MOST_LOST = 2**32 - 1
 
 
 def no_boundary() -> int:
-    """Nothing is saved between learning and acting."""
+    """Save nothing between learning and acting, and return 0 as the checkpoint's number."""
     return 0
 
 
-# What a snapshot of other content makes those raise that take it over.
+# Errors that a snapshot with unexpected content may raise while it is taken over.
 _MISFITS = (
     NrlError, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError
 )  # fmt: skip
@@ -98,6 +98,7 @@ class Learner(AgentService):
 
     @frozen.setter
     def frozen(self, value: bool) -> None:
+        """True if the learner acts without learning."""
         self._frozen = value
         if value:
             self._release_all()
@@ -109,6 +110,7 @@ class Learner(AgentService):
 
     @evaluating.setter
     def evaluating(self, value: bool) -> None:
+        """True if the learner acts greedily, without noise and without learning."""
         self._evaluating = value
         if value:
             self._release_all()
@@ -120,7 +122,7 @@ class Learner(AgentService):
 
     @property
     def learning(self) -> bool:
-        """Whether RPEs change weights."""
+        """True if RPEs change weights."""
         return not (self._frozen or self._evaluating)
 
     @property
@@ -135,7 +137,7 @@ class Learner(AgentService):
 
     @property
     def absolute_rpe_sum(self) -> float:
-        """Of those windows, to tell their mean size."""
+        """Sum of the sizes of the RPEs of those windows."""
         return self._step.absolute_rpe_sum
 
     @property
@@ -203,7 +205,7 @@ class Learner(AgentService):
         return self._act(agent, state)
 
     def awaiting(self, name: str) -> StateBatch | None:
-        """The state of an agent that waits for RPEs, if any."""
+        """Return the state of an agent that waits for RPEs, None if none does."""
         agent = self._agents.get(name)
         return None if agent is None else agent.pending
 
@@ -268,11 +270,11 @@ class Learner(AgentService):
 
     @property
     def awaits_rpes(self) -> bool:
-        """Whether any closed window waits for its RPE."""
+        """True if any closed window waits for its RPE."""
         return any(a.credit.waiting or a.credit.has_late for a in self._agents.values())
 
     def prepare(self) -> None:
-        """Do what the last actions left over, draw noise ahead; for when nothing else is to do."""
+        """Record the last steps and draw noise in advance, while nothing else has to be done."""
         for agent in self._agents.values():
             agent.settle()
             if not self._evaluating:
@@ -326,9 +328,10 @@ class Learner(AgentService):
         return None
 
     def learn_from(self, agent: ServedAgent, creditable: Creditable) -> None:
-        """Learn from an agent's traces, see LearningStep."""
+        """Change the weights by an agent's traces, and clear those traces."""
         for other in self._agents.values():
-            # Rows may need the weights that acted, whichever agent's reward changes them.
+            # Rows may need the weights that acted, so they are computed before any agent's reward
+            # changes them.
             other.settle()
         if not self._step.learn(agent.credit.store, creditable, self._settings.learning_rate):
             self.counters['rejected_updates'] += 1
@@ -340,7 +343,7 @@ class Learner(AgentService):
     # ------------------------------------------------------------ fused cycle
 
     def unhindered(self, agent: ServedAgent) -> bool:
-        """Whether nothing but this agent's next step is to be looked after."""
+        """Return whether only this agent's next step has to be done: it may be fused."""
         return not (
             self._frozen
             or self._evaluating
@@ -351,7 +354,7 @@ class Learner(AgentService):
         )
 
     def plain_ascent(self) -> tuple[list[Array], list[float], float] | None:
-        """Weights, scales and rate of updates that are nothing but ``W += rate scale total``."""
+        """Return weights, scales and rate if an update is just ``W += rate scale total``."""
         scales = self._step.plain_scales
         if scales is None or self._policy is None:
             return None
@@ -364,7 +367,7 @@ class Learner(AgentService):
         self.steps += agent.info.spec.instances
 
     def learned(self, windows: int, rpe_size: float, *, rejected: bool) -> None:
-        """Note that weights were changed, or were not."""
+        """Note that weights were changed, or that an update was rejected."""
         if rejected:
             self.counters['rejected_updates'] += 1
         else:
@@ -373,7 +376,7 @@ class Learner(AgentService):
     # -------------------------------------------------------------- checkpoint
 
     def snapshot(self) -> dict[str, Any]:
-        """Everything that decides the future, as plain data and arrays (copies)."""
+        """Return everything that decides the future, as plain data and copied arrays."""
         for agent in self._agents.values():
             agent.settle()
         return {
@@ -413,7 +416,7 @@ class Learner(AgentService):
             ) from error
 
     def _restore(self, snapshot: dict[str, Any], keep_settings: bool) -> None:
-        """Replace the state, attribute by attribute: what is replaced is itself left as it was."""
+        """Replace the state attribute by attribute; the replaced objects are not changed."""
         settings = self._settings
         check_fingerprint(snapshot['settings'], settings)
         policy = policy_of(snapshot, settings, self._policy)
@@ -438,7 +441,7 @@ class Learner(AgentService):
             self.join(info) if name in served else self.introduce(info)
 
     def baselines(self) -> dict[str, Any]:
-        """Running-average rewards as the neuromodulator last broadcast them, by agent."""
+        """Return the running-average rewards as the neuromodulator last sent them, by agent."""
         return {
             name: {'baseline': agent.baseline.copy(), 'known': agent.baseline_known.copy()}
             for name, agent in self._agents.items()

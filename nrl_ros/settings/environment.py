@@ -38,7 +38,7 @@ class RewardGroup(Settings):
         return self
 
     def core(self) -> Delivery:
-        """The core's constant."""
+        """Return the delivery as the tracker takes it."""
         return Delivery[self.delivery.upper()]
 
 

@@ -46,7 +46,7 @@ class RunSettings:
 
 
 def read_config(path: Path) -> dict[str, Flat]:
-    """Dotted settings by node.
+    """Return the dotted settings of a file by node.
 
     Raises:
         ConfigError: the file is missing, not YAML, or names another node than the three.

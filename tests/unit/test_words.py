@@ -31,13 +31,10 @@ NOT_YET: dict[str, int] = {
     'nrl_ros/cli/evaluate.py': 1,
     'nrl_ros/learning/agent.py': 1,
     'nrl_ros/learning/baselines/critic.py': 8,
-    'nrl_ros/learning/credit.py': 2,
-    'nrl_ros/learning/cycle.py': 3,
     'nrl_ros/learning/heads.py': 13,
     'nrl_ros/learning/kernels/cycle.py': 4,
     'nrl_ros/learning/kernels/library.py': 10,
     'nrl_ros/learning/kernels/traces.py': 5,
-    'nrl_ros/learning/learner.py': 6,
     'nrl_ros/learning/networks/feed_forward.py': 3,
     'nrl_ros/learning/networks/passes.py': 3,
     'nrl_ros/learning/networks/spiking.py': 2,
@@ -60,11 +57,9 @@ NOT_YET: dict[str, int] = {
     'nrl_ros/learning/snapshots.py': 5,
     'nrl_ros/learning/trace_choice.py': 1,
     'nrl_ros/learning/update.py': 3,
-    'nrl_ros/settings/environment.py': 1,
     'nrl_ros/settings/learner.py': 1,
     'nrl_ros/settings/neuromodulator.py': 2,
     'nrl_ros/settings/registry.py': 3,
-    'nrl_ros/settings/run.py': 1,
 }
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
