@@ -81,11 +81,13 @@ class Training:
             delivery=reward.core(),
             delivery_steps=reward.steps,
         )
-        self.learner = Learner(settings.learner.core())
+        self.learner = Learner(settings.learner)
         if snapshot is not None:
             # As a new agent: the old one's episodes are over.
             self.learner.restore({**snapshot, 'agents': {}}, keep_settings=True)
-        self._neuromodulator = Neuromodulator(settings.neuromodulator.core())
+        self._neuromodulator = Neuromodulator(
+            settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
+        )
         self._cycle: Iterator[Advance] = loop.run(
             self.episodes, self.learner, self._neuromodulator, seed=settings.environment.seed
         )
@@ -148,7 +150,7 @@ def greedy(settings: RunSettings, snapshot: dict[str, Any] | None, books: Episod
         snapshot: of it; None: the weights that training starts from.
         books: the arms it is for.
     """
-    learner = Learner(settings.learner.core())
+    learner = Learner(settings.learner)
     if snapshot is not None:
         learner.restore({**snapshot, 'agents': {}})
     learner.evaluating = True

@@ -42,7 +42,9 @@ from nrl_ros.learning import cycle
 from nrl_ros.learning.kernels.cycle import NativeCycle
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.loop import run
+from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
+from nrl_ros.learning.rules.settings import PlasticitySettings
 from nrl_ros.learning.settings import LearnerSettings
 
 HIDDEN = 64
@@ -60,7 +62,13 @@ class Ours:
         self.episodes = Episodes(
             self.bridge, agent='cartpole', session=1, lockstep=True, delivery=Delivery.EPISODE
         )
-        self.learner = Learner(LearnerSettings(hidden=(HIDDEN,), learning_rate=5e-4, seed=SEED))
+        self.learner = Learner(
+            LearnerSettings(
+                seed=SEED,
+                network=NetworkSettings(hidden_sizes=(HIDDEN,)),
+                plasticity=PlasticitySettings(learning_rate=5e-4),
+            )
+        )
         self.neuromodulator = Neuromodulator(RpeSettings(scale='absolute_reward'))
         self.cycle: Iterator[Advance] = run(
             self.episodes, self.learner, self.neuromodulator, seed=SEED

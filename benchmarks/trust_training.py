@@ -260,13 +260,12 @@ class Training:
         settings = load(EnvironmentNodeSettings, self._settings['environment'], source='trust')
         bridge = settings.bridge
         learner = Learner(
-            load(LearnerNodeSettings, self._settings['learner'], source='trust').core()
+            load(LearnerNodeSettings, self._settings['learner'], source='trust')
         )
-        neuromodulator = Neuromodulator(
-            load(
-                NeuromodulatorNodeSettings, self._settings['neuromodulator'], source='trust'
-            ).core()
+        rewards = load(
+            NeuromodulatorNodeSettings, self._settings['neuromodulator'], source='trust'
         )
+        neuromodulator = Neuromodulator(rewards.rpe, critic=rewards.critic)
         episodes = Episodes(
             make_bridge(bridge.name, bridge.instances, dict(bridge.options)),
             agent=settings.agent,

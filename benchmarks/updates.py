@@ -14,7 +14,9 @@ from torch_loop import TorchReinforce
 from nrl_ros.base.records import ActionSpace, AgentInfo, Delivery, EnvSpec, RpeBatch, StateBatch
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
+from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.rules import RULES
+from nrl_ros.learning.rules.settings import PlasticitySettings
 from nrl_ros.learning.settings import LearnerSettings
 
 SEED = 0
@@ -27,7 +29,11 @@ class OurUpdate:
         space = ActionSpace.discrete(spec.outputs)
         env = EnvSpec(instances, spec.inputs, space, max_episode_steps=steps)
         self._learner = Learner(
-            LearnerSettings(hidden=spec.hidden, rule=RULES[rule](), learning_rate=1e-6, seed=SEED)
+            LearnerSettings(
+                seed=SEED,
+                network=NetworkSettings(hidden_sizes=spec.hidden),
+                plasticity=PlasticitySettings(rule=rule, learning_rate=1e-6),
+            )
         )
         self._learner.join(AgentInfo('bench', 1, env, True, Delivery.EPISODE))
         generator = np.random.default_rng(SEED)
@@ -104,7 +110,7 @@ def costs(quick: bool) -> list[dict[str, Any]]:
             middle = {name: 1e6 * statistics.median(t) / steps for name, t in times.items()}
             rows.append(
                 {
-                    'hidden': list(hidden),
+                    'hidden_sizes': list(hidden),
                     'instances': instances,
                     **{f'{name}_us': round(value, 1) for name, value in middle.items()},
                     'bp_torch_over_nrl': round(middle['bp_torch'] / middle['nrl'], 2),

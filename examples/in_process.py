@@ -41,11 +41,13 @@ def train(settings: RunSettings, steps: int, label: str) -> tuple[Learner, list[
         delivery=reward.core(),
         delivery_steps=reward.steps,
     )
-    learner, curve = Learner(settings.learner.core()), []
+    learner, curve = Learner(settings.learner), []
     cycle = run(
         episodes,
         learner,
-        Neuromodulator(settings.neuromodulator.core()),
+        Neuromodulator(
+            settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
+        ),
         seed=settings.environment.seed,
     )
     report = steps // 8

@@ -126,8 +126,10 @@ class InProcess:
             delivery=environment.reward.core(),
             delivery_steps=environment.reward.steps,
         )
-        self.learner = Learner(settings.learner.core())
-        self.neuromodulator = Neuromodulator(settings.neuromodulator.core())
+        self.learner = Learner(settings.learner)
+        self.neuromodulator = Neuromodulator(
+            settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
+        )
         self._seed = environment.seed
 
     @property

@@ -53,7 +53,7 @@ class _Situation:
 
 def direction(settings: RunSettings) -> dict[str, Any]:
     """Cosines of a rule's estimates against how many are averaged."""
-    rule = settings.learner.core().rule
+    rule = settings.learner.make_rule()
     situation = _Situation(settings)
     by_reward = rule.name == 'rmhl'
     beside: dict[str, Any] = {}

@@ -72,8 +72,10 @@ class Running:
             delivery=settings.environment.reward.core(),
         )
         tracemalloc.start()
-        learner = Learner(settings.learner.core())
-        neuromodulator = Neuromodulator(settings.neuromodulator.core())
+        learner = Learner(settings.learner)
+        neuromodulator = Neuromodulator(
+            settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
+        )
         self._cycle: Iterator[Any] = run(episodes, learner, neuromodulator, seed=0)
         for _ in range(5):
             next(self._cycle)

@@ -18,8 +18,8 @@ from pydantic import Field
 
 from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
+from nrl_ros.base.settings import Settings
 from nrl_ros.environments.interfaces import Environment
-from nrl_ros.environments.options import Options, parse
 
 Rows = tuple[Float64, ...]
 _PERIOD = 0.2
@@ -38,7 +38,7 @@ _RIGHT, _STRAIGHT, _CIRCLE = (np.array(value) for value in (np.pi / 2.0, np.pi, 
 _MIDDLE, _END, _SIXTH = (np.array(_PERIOD / part) for part in (2.0, 1.0, 6.0))
 
 
-class AcrobotOptions(Options):
+class AcrobotOptions(Settings):
     """Options of the bridge 'acrobot'."""
 
     max_episode_steps: int = Field(
@@ -264,6 +264,6 @@ class AcrobotBridge:
             random.bit_generator.state = state
 
 
-def make(instances: int, options: dict[str, Any]) -> Environment:
+def make(instances: int, options: AcrobotOptions) -> Environment:
     """Make an AcrobotBridge, as the registry asks for it."""
-    return AcrobotBridge(instances, parse(AcrobotOptions, options, 'acrobot'))
+    return AcrobotBridge(instances, options)

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Drawn, Environment, Rollout
-from nrl_ros.environments.options import parse
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.picture import draw_reaches, reaches_of
 from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
@@ -164,6 +163,6 @@ class ArmBridge:
         self._episode = np.array(snapshot['episode'])
 
 
-def make(instances: int, options: dict[str, Any]) -> Environment:
+def make(instances: int, options: ReachSettings) -> Environment:
     """Make an ArmBridge, as the registry asks for it."""
-    return ArmBridge(instances, parse(ReachSettings, options, 'arm'))
+    return ArmBridge(instances, options)

@@ -17,8 +17,8 @@ from pydantic import Field
 
 from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
+from nrl_ros.base.settings import Settings
 from nrl_ros.environments.interfaces import Environment
-from nrl_ros.environments.options import Options, parse
 
 _PERIOD = 0.02
 _RESET = 0.05
@@ -41,7 +41,7 @@ _LENGTH, _POLE_LENGTH = _constant(0.5), _constant(0.1 * 0.5)
 _SHAPE, _TAU = _constant(4.0 / 3.0), _constant(_PERIOD)
 
 
-class CartPoleOptions(Options):
+class CartPoleOptions(Settings):
     """Options of the bridge 'cartpole'."""
 
     max_episode_steps: int = Field(
@@ -175,6 +175,6 @@ class CartPoleBridge:
         self._random.bit_generator.state = snapshot['random']
 
 
-def make(instances: int, options: dict[str, Any]) -> Environment:
+def make(instances: int, options: CartPoleOptions) -> Environment:
     """Make a CartPoleBridge, as the registry asks for it."""
-    return CartPoleBridge(instances, parse(CartPoleOptions, options, 'cartpole'))
+    return CartPoleBridge(instances, options)

@@ -20,8 +20,8 @@ from pydantic import Field
 
 from nrl_ros.base.errors import BridgeError, CheckpointError, ConfigError
 from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Int32, StepResult
+from nrl_ros.base.settings import Settings
 from nrl_ros.environments.interfaces import Environment
-from nrl_ros.environments.options import Options, parse
 
 Array = NDArray[Any]
 # One environment for all instances, or one for each instance.
@@ -37,7 +37,7 @@ _STATE: dict[str, tuple[str, ...]] = {
 }
 
 
-class GymnasiumOptions(Options):
+class GymnasiumOptions(Settings):
     """Options of the bridge 'gymnasium'."""
 
     id: str = Field(description='Id of the environment, as gymnasium.make takes it')
@@ -433,16 +433,15 @@ def _plain(value: Any) -> Any:
     return np.array(value)
 
 
-def make(instances: int, options: dict[str, Any]) -> Environment:
+def make(instances: int, options: GymnasiumOptions) -> Environment:
     """Make a GymnasiumBridge, as the registry asks for it.
 
     Raises:
         BridgeError: Gymnasium does not know the id, or cannot make it.
         ConfigError: an option, or a space, does not fit.
     """
-    parsed = parse(GymnasiumOptions, options, 'gymnasium')
-    backend = _open(instances, parsed)
+    backend = _open(instances, options)
     inner = type(backend.unwrapped if isinstance(backend, VectorEnv) else backend[0].unwrapped)
     known = inner.__name__ in _STATE and inner.__module__.startswith('gymnasium.envs.classic')
     bridge = SnapshottableGymnasiumBridge if known else GymnasiumBridge
-    return bridge(instances, parsed, backend)
+    return bridge(instances, options, backend)

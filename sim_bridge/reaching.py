@@ -18,15 +18,15 @@ from pydantic import Field
 
 from nrl_ros.base.errors import CheckpointError, ConfigError
 from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Float64, Int32, StepResult
+from nrl_ros.base.settings import Settings
 from nrl_ros.environments.interfaces import Environment
-from nrl_ros.environments.options import Options, parse
 
 _CIRCLE = 2.0 * np.pi
 # Motions of the three choices, in neurogym's order: none, plus, minus.
 _MOVES = np.array([0.0, 1.0, -1.0])
 
 
-class ReachingOptions(Options):
+class ReachingOptions(Settings):
     """Options of the bridge 'reaching'."""
 
     ring_size: int = Field(16, ge=2, description='Directions of each ring; O is twice that [1]')
@@ -156,6 +156,6 @@ class ReachingBridge:
         self._random.bit_generator.state = snapshot['random']
 
 
-def make(instances: int, options: dict[str, Any]) -> Environment:
+def make(instances: int, options: ReachingOptions) -> Environment:
     """Make a ReachingBridge, as the registry asks for it."""
-    return ReachingBridge(instances, parse(ReachingOptions, options, 'reaching'))
+    return ReachingBridge(instances, options)

@@ -12,13 +12,13 @@ from pydantic import Field
 
 from nrl_ros.base.errors import BridgeError, CheckpointError, ConfigError
 from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Int32, StepResult
+from nrl_ros.base.settings import Settings
 from nrl_ros.environments.interfaces import Environment
-from nrl_ros.environments.options import Options, parse
 
 _FAULTS = ('nan_observation', 'nan_reward', 'raise')
 
 
-class ScriptedOptions(Options):
+class ScriptedOptions(Settings):
     """Options of the bridge 'scripted'."""
 
     observation_size: int = Field(4, ge=1, description='O [1]')
@@ -178,6 +178,6 @@ def _faults(texts: list[str], instances: int) -> dict[tuple[int, str], list[int]
     return faults
 
 
-def make(instances: int, options: dict[str, Any]) -> Environment:
+def make(instances: int, options: ScriptedOptions) -> Environment:
     """Make a ScriptedBridge, as the registry asks for it."""
-    return ScriptedBridge(instances, parse(ScriptedOptions, options, 'scripted'))
+    return ScriptedBridge(instances, options)

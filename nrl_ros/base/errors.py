@@ -11,8 +11,11 @@ class NrlError(Exception):
     """Base of every error that nrl_ros raises on purpose."""
 
 
-class ConfigError(NrlError):
-    """A setting is unknown, out of range, or does not fit another one."""
+class ConfigError(NrlError, ValueError):
+    """A setting is unknown, out of range, or does not fit another one.
+
+    A ValueError too, so that a check of a settings model may raise it as it is.
+    """
 
 
 class ConversionError(NrlError):

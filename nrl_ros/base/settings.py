@@ -7,8 +7,8 @@ files, the reference page and the object that reads it are made from that field.
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Mapping
+import inspect
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -64,30 +64,29 @@ def realtime(priority: int) -> Any:
     )
 
 
-def shared(model: type[BaseModel], name: str, description: str = '') -> Any:
-    """Declare a field as another model declares it: default, range, description, live or not.
+def shared(owner: Callable[..., Any], name: str, description: str = '') -> Any:
+    """Declare a field as another one is declared: default, range and description.
 
     For a setting that a group offers to its users and that belongs to a part that one can also make
     by itself, such as a learning rule.
 
     Args:
-        model: where the field is declared.
-        name: of the field there.
+        owner: settings model with that field, or what takes it as an annotated argument.
+        name: of the field or argument there.
         description: in place of the one there.
     """
-    field = copy.copy(model.model_fields[name])
+    if isinstance(owner, type) and issubclass(owner, BaseModel):
+        field = owner.model_fields[name]
+    else:
+        argument = inspect.signature(owner, eval_str=True).parameters[name]
+        field = FieldInfo.from_annotated_attribute(argument.annotation, argument.default)
     limits: dict[str, Any] = {}
     for limit in field.metadata:
-        for key in ('gt', 'ge', 'lt', 'le', 'pattern'):
+        for key in ('gt', 'ge', 'lt', 'le'):
             value = getattr(limit, key, None)
             if value is not None:
                 limits[key] = value
-    return Field(
-        field.default,
-        description=description or field.description,
-        json_schema_extra=field.json_schema_extra,
-        **limits,
-    )
+    return Field(field.default, description=description or field.description, **limits)
 
 
 def fields_of(model: type[BaseModel], prefix: str = '') -> dict[str, FieldInfo]:
@@ -161,7 +160,12 @@ def load(model: type[Model], flat: Mapping[str, Any], *, source: str) -> Model:
 
 
 def parse(
-    model: type[Model], nested: Mapping[str, Any], *, source: str, what: str = 'parameter'
+    model: type[Model],
+    nested: Mapping[str, Any],
+    *,
+    source: str,
+    what: str = 'parameter',
+    hidden: Iterable[str] = (),
 ) -> Model:
     """Check nested settings against a model.
 
@@ -170,6 +174,7 @@ def parse(
         nested: groups of names and values.
         source: where they came from, for the error text.
         what: how the error text calls one of them.
+        hidden: settings that the error text does not offer, since they are set elsewhere.
 
     Raises:
         ConfigError: naming every faulty key, what was received, and what is expected.
@@ -177,7 +182,7 @@ def parse(
     try:
         return model.model_validate(dict(nested))
     except ValidationError as error:
-        raise ConfigError(f'{source}: ' + '; '.join(explain(error, model, what))) from None
+        raise ConfigError(f'{source}: ' + '; '.join(explain(error, model, what, hidden))) from None
 
 
 def changed(settings: Model, flat: Mapping[str, Any]) -> Model:
@@ -193,15 +198,21 @@ def changed(settings: Model, flat: Mapping[str, Any]) -> Model:
     return load(type(settings), flatten(settings) | dict(flat), source='settings')
 
 
-def explain(error: ValidationError, model: type[BaseModel], what: str = 'parameter') -> list[str]:
+def explain(
+    error: ValidationError,
+    model: type[BaseModel],
+    what: str = 'parameter',
+    hidden: Iterable[str] = (),
+) -> list[str]:
     """Return one line for each fault: which setting, what is wrong, what was received."""
-    return [_line(item, model, what) for item in error.errors()]
+    known = [name for name in fields_of(model) if name not in set(hidden)]
+    return [_line(item, known, what) for item in error.errors()]
 
 
-def _line(item: Any, model: type[BaseModel], what: str) -> str:
+def _line(item: Any, known: list[str], what: str) -> str:
     name = '.'.join(str(part) for part in item['loc'])
     if item['type'] == 'extra_forbidden':
-        return f'unknown {what} {name!r}{closest(name, fields_of(model))}'
+        return f'unknown {what} {name!r}{closest(name, known)}'
     if item['type'] == 'missing':
         return f'{what} {name!r} is missing'
     # A check of several settings together says itself which of them it means.

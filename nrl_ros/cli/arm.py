@@ -15,10 +15,10 @@ from typing import Any
 import yaml
 
 from nrl_ros.base.errors import ConfigError, NrlError
+from nrl_ros.base.settings import parse
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.runs import Run, create_run, newest, open_run, versions, write_json
-from nrl_ros.environments.options import parse
 from nrl_ros.learning.policy import first_difference
 from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
@@ -109,7 +109,12 @@ def check_options(options: ArmOptions) -> RunSettings:
         robot = load_robot(options.description, share=options.speed_share)
     start = start_from(options)
     settings = config.resolve(path, options.overrides, live(options))
-    task = parse(ReachSettings, dict(settings.environment.bridge.options), 'ros2_control_arm')
+    task = parse(
+        ReachSettings,
+        settings.environment.bridge.options,
+        source="bridge 'ros2_control_arm'",
+        what='option',
+    )
     if start:
         # A model that comes with the driver is compared by the learner.
         expected = ReachEpisodes(robot, task, 1).spec.manifest if robot else ''

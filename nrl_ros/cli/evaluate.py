@@ -197,7 +197,7 @@ def _greedy_learner(
     settings: RunSettings, snapshot: dict[str, Any] | None, info: AgentInfo
 ) -> Learner:
     """Make a learner that acts without noise; without a snapshot, an untrained one."""
-    learner = Learner(settings.learner.core())
+    learner = Learner(settings.learner)
     if snapshot is not None:
         learner.restore(snapshot)
     learner.evaluating = True

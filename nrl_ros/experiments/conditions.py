@@ -107,8 +107,6 @@ def _check(condition: Condition, seed: int) -> None:
     for point in condition.points:
         settings = condition.trial(point, seed, search=False).settings
     checked = check(settings, source=condition.where)
-    checked.learner.core()
-    checked.neuromodulator.core()
     bridge = checked.environment.bridge.name
     if bridge not in bridge_names():
         known = ', '.join(bridge_names())

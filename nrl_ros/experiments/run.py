@@ -70,8 +70,10 @@ def train(settings: RunSettings) -> dict[str, Any]:
         delivery=environment.reward.core(),
         delivery_steps=environment.reward.steps,
     )
-    learner = Learner(settings.learner.core())
-    neuromodulator = Neuromodulator(settings.neuromodulator.core())
+    learner = Learner(settings.learner)
+    neuromodulator = Neuromodulator(
+        settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
+    )
     ends: list[EpisodeEnds] = []
     try:
         diverged = _run(settings, episodes, learner, neuromodulator, ends)

@@ -28,34 +28,36 @@ _ROWS_KEPT = 4
 
 
 def _make_store(settings: LearnerSettings, network: Network, info: AgentInfo) -> TraceStore:
-    batch, decay = info.spec.instances, settings.trace_decay
-    if settings.rule.trace_form == 'whole':
+    plasticity, rule = settings.plasticity, settings.make_rule()
+    batch, decay = info.spec.instances, plasticity.trace_decay
+    if rule.trace_form == 'whole':
         return WholeTraces(network.spec, batch, decay, network.dtype)
     return make_store(
-        settings.trace_kind,
+        plasticity.trace,
         network.spec,
         instances=batch,
-        samples=settings.rule.samples,
+        samples=rule.samples,
         decay=decay,
         window_steps=info.window_steps_hint,
-        reset=settings.trace_reset,
+        reset=plasticity.trace_reset,
         dtype=network.dtype,
     )
 
 
 def memory_of(settings: LearnerSettings, spec: NetworkSpec, info: AgentInfo) -> int:
     """Return about how much the traces, noise and rows of an agent take [bytes]."""
+    plasticity, rule = settings.plasticity, settings.make_rule()
     batch = info.spec.instances
-    rows = batch * settings.rule.samples * (spec.noise_components + spec.input_components)
-    kind = settings.trace_kind
+    rows = batch * rule.samples * (spec.noise_components + spec.input_components)
+    kind: str = plasticity.trace
     if kind == 'auto':
-        samples = batch * settings.rule.samples
-        kind = choose_kind(spec, info.window_steps_hint, samples) if settings.trace_reset else ''
+        samples = batch * rule.samples
+        kind = choose_kind(spec, info.window_steps_hint, samples) if plasticity.trace_reset else ''
     per_row = _ROWS_KEPT
     traces = 0 if kind == 'factored' else batch * spec.weight_count
-    if settings.rule.trace_form == 'whole':
+    if rule.trace_form == 'whole':
         per_row, traces = 0, _ROWS_KEPT * batch * spec.weight_count
-    return np.dtype(settings.precision).itemsize * (per_row * rows + traces)
+    return np.dtype(settings.network.precision).itemsize * (per_row * rows + traces)
 
 
 class ServedAgent:
@@ -71,28 +73,27 @@ class ServedAgent:
     ) -> None:
         self._counters = counters
         batch = info.spec.instances
-        rule, spec = settings.rule, network.spec
+        rule, spec = settings.make_rule(), network.spec
         self.info = info
         rows, components = rule.noise_size(spec, batch)
         noise, self.action_generator = agent_generators(settings.seed, info.agent, 2)
         self.noise = NoiseStream(
-            settings.noise_shape,
+            settings.noise,
             noise,
             rows=rows,
             components=components,
-            correlation_steps=settings.noise_correlation_steps,
             dtype=network.dtype,
         )
         self.explorer = rule.explorer(
-            network, head, batch=batch, source=int(settings.action_from == 'noisy')
+            network, head, batch=batch, source=int(settings.policy.action_from == 'noisy')
         )
         store = _make_store(settings, network, info)
         self.credit = CreditWindows(
             store,
             batch,
             counters,
-            max_late=settings.max_late_windows,
-            reset=settings.trace_reset,
+            max_late=settings.credit.max_late_windows,
+            reset=settings.plasticity.trace_reset,
         )
         self.baseline = np.zeros(batch)
         self.baseline_known = np.zeros(batch, np.bool_)

@@ -59,7 +59,7 @@ def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) 
     return (
         agent is not None
         and episodes.info.lockstep
-        and neuromodulator.critic is None
+        and neuromodulator.averaging
         and type(agent.explorer) is CompiledExplorer
         and isinstance(agent.credit.store, DenseTraces)
         and agent.credit.store.native is not None

@@ -18,6 +18,7 @@ from nrl_ros.base.errors import (
 )
 from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.records import ActionBatch, RpeBatch, StateBatch
+from nrl_ros.base.settings import changed
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.checks import check_rpe, check_state
 from nrl_ros.learning.credit import Creditable
@@ -84,11 +85,11 @@ class Learner(AgentService):
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Change eta from the next update on."""
-        self._settings = replace(self._settings, learning_rate=learning_rate)
+        self._settings = changed(self._settings, {'plasticity.learning_rate': learning_rate})
 
     def set_sigma(self, sigma: float) -> None:
         """Change the noise from the next step on; recorded traces keep theirs."""
-        self._settings = replace(self._settings, rule=self._settings.rule.with_sigma(sigma))
+        self._settings = changed(self._settings, {'noise.sigma': sigma})
         self._spread_sigma()
 
     @property
@@ -333,7 +334,8 @@ class Learner(AgentService):
             # Rows may need the weights that acted, so they are computed before any agent's reward
             # changes them.
             other.settle()
-        if not self._step.learn(agent.credit.store, creditable, self._settings.learning_rate):
+        rate = self._settings.plasticity.learning_rate
+        if not self._step.learn(agent.credit.store, creditable, rate):
             self.counters['rejected_updates'] += 1
             assert self._policy is not None
             agent.credit.clear_overflown(self._policy.network.spec)
@@ -358,7 +360,7 @@ class Learner(AgentService):
         scales = self._step.plain_scales
         if scales is None or self._policy is None:
             return None
-        return self._policy.network.weights, scales, self._settings.learning_rate
+        return self._policy.network.weights, scales, self._settings.plasticity.learning_rate
 
     def acted(self, agent: ServedAgent, sequence: int) -> None:
         """Note that an agent acts upon a state, its rows being in its traces."""
@@ -381,8 +383,8 @@ class Learner(AgentService):
             agent.settle()
         return {
             'settings': fingerprint(self._settings),
-            'learning_rate': self._settings.learning_rate,
-            'sigma': self._settings.rule.sigma,
+            'learning_rate': self._settings.plasticity.learning_rate,
+            'sigma': self._settings.noise.sigma,
             **self._step.snapshot(),
             **policy_data(self._policy),
             'agents': {name: agent.snapshot() for name, agent in self._agents.items()}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, ValidationInfo, field_validator
 
 from nrl_ros.base.errors import (
-    ConfigError,
     InvalidValueError,
     NrlError,
     ProtocolError,
@@ -19,7 +19,15 @@ from nrl_ros.base.errors import (
 )
 from nrl_ros.base.limits import Limits
 from nrl_ros.base.records import AgentInfo, RewardBatch, RpeBatch, StateBatch
-from nrl_ros.learning.baselines.critic import Critic, CriticSettings
+from nrl_ros.base.settings import Settings, live
+from nrl_ros.learning.baselines import (
+    BASELINES,
+    AverageBaseline,
+    BaselineName,
+    Critic,
+    NoBaseline,
+)
+from nrl_ros.learning.baselines.critic import CriticSettings
 from nrl_ros.learning.baselines.running_average import RunningAverage
 from nrl_ros.learning.checks import check_instances
 
@@ -27,38 +35,35 @@ from nrl_ros.learning.checks import check_instances
 _SESSIONS = 4
 # Messages in a row that are nothing but duplicates before they are believed.
 _REFUSED_IN_A_ROW = 8
-BASELINES = ('running_average', 'critic', 'none')
-
-
-@dataclass(frozen=True)
-class RpeSettings:
+class RpeSettings(Settings):
     """How rewards become reward-prediction errors.
 
-    Attributes:
-        rate: lambda, step of the running average, in (0, 1] (authors: 0.66).
-        scale: 'none', or 'absolute_reward': ``delta / |r|``, delta itself where r is 0 (authors: on
-            the Gym tasks).
-        order: 'before': delta is taken before the average moves (authors); 'after': after it.
-        baseline: what a reward is compared with: 'running_average', a 'critic', or 'none'.
-        critic: of the baseline 'critic'.
+    Raises:
+        ConfigError: a setting is out of its range.
     """
 
-    rate: float = 0.66
-    scale: str = 'none'
-    order: str = 'before'
-    baseline: str = 'running_average'
-    critic: CriticSettings = field(default_factory=CriticSettings)
+    baseline: BaselineName = Field(
+        'running_average',
+        description=f'What a reward is compared with: {", ".join(BASELINES)}, or your own',
+    )
+    rate: float = live(0.66, 'Step of the running-average reward, lambda [1]', gt=0, le=1)
+    scale: Literal['none', 'absolute_reward'] = Field(
+        'none', description='Divide the RPE by |reward|, where that is not 0'
+    )
+    order: Literal['before', 'after'] = Field(
+        'before', description='Take the RPE before or after the average moves'
+    )
+    options: dict[str, Any] = Field(
+        {},
+        description='Options of a baseline of your own, given as rpe.options.NAME; a critic has '
+        'its own group',
+    )
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if not (math.isfinite(self.rate) and 0.0 < self.rate <= 1.0):
-            raise ConfigError(f'rate must be in (0, 1], received {self.rate}')
-        if self.scale not in ('none', 'absolute_reward'):
-            raise ConfigError(f"scale must be 'none' or 'absolute_reward', received {self.scale!r}")
-        if self.order not in ('before', 'after'):
-            raise ConfigError(f"order must be 'before' or 'after', received {self.order!r}")
-        if self.baseline not in BASELINES:
-            raise ConfigError(f'baseline: expected {BASELINES}, received {self.baseline!r}')
+    @field_validator('options')
+    @classmethod
+    def _fit(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        name = info.data.get('baseline')
+        return options if name is None else BASELINES.check(name, options)
 
 
 Floats = NDArray[np.float64]
@@ -106,14 +111,22 @@ class Neuromodulator:
     Args:
         settings: how rewards become errors.
         limits: how much agents may ask for; None: anything.
+        critic: settings of the baseline 'critic'; None: as by default.
 
     Attributes:
-        settings: may be replaced while running.
+        settings: may be replaced while running, all but the baseline.
+        baseline: what rewards are compared with.
         identity: tells its errors from those of another one; 0: not said.
         counters: duplicates, invalid rewards and the like, by name.
     """
 
-    def __init__(self, settings: RpeSettings, limits: Limits | None = None) -> None:
+    def __init__(
+        self,
+        settings: RpeSettings,
+        limits: Limits | None = None,
+        *,
+        critic: CriticSettings | None = None,
+    ) -> None:
         self.settings = settings
         self.identity = 0
         self._limits = limits
@@ -129,11 +142,25 @@ class Neuromodulator:
                 0,
             )
         )
-        self.critic = Critic(settings.critic, limits) if settings.baseline == 'critic' else None
+        self.baseline = BASELINES.make(
+            settings.baseline,
+            options=settings.options,
+            shared={'settings': critic or CriticSettings(), 'limits': limits},
+        )
         # By name and session; and the one of each name that was rewarded last.
         self._agents: dict[str, dict[int, _Agent]] = {}
         self._newest: dict[str, _Agent] = {}
         self._restored: dict[str, Any] = {}
+
+    @property
+    def averaging(self) -> bool:
+        """Whether nothing but running averages is compared with, or nothing at all."""
+        return type(self.baseline) in (AverageBaseline, NoBaseline)
+
+    @property
+    def critic(self) -> Critic | None:
+        """The critic, where the baseline is one."""
+        return self.baseline if isinstance(self.baseline, Critic) else None
 
     def observe(self, state: StateBatch) -> RpeBatch | None:
         """Take a state; of no meaning without a critic.
@@ -146,10 +173,10 @@ class Neuromodulator:
             InvalidValueError: an observation is not finite.
             LimitError: it is larger than the limits allow.
         """
-        if self.critic is None:
+        if not self.baseline.sees_states:
             return None
         try:
-            self.critic.observe(state)
+            self.baseline.observe(state)
         except NrlError:
             self.counters['invalid_messages'] += 1
             raise
@@ -187,7 +214,7 @@ class Neuromodulator:
         if last is not None and last.sequence == reward.sequence:
             self.counters['duplicate_rewards'] += len(reward.instance)
             return last
-        if self.critic is not None and self.critic.waits_for(reward):
+        if self.baseline.waits_for(reward):
             before = agent.early
             if before is not None and before.sequence != reward.sequence:
                 self.counters['unmatched_rewards'] += len(before.instance)
@@ -195,7 +222,7 @@ class Neuromodulator:
             return None
         averages = agent.averages
         usual = averages.receive(reward.instance, reward.window, reward.value)
-        if not usual or self.critic is not None or not averages.count:
+        if not usual or not self.averaging or not averages.count:
             if self._is_ahead(reward, agent):
                 averages.state['last_window'][reward.instance] = reward.window - 1.0
             reward = self._valid_part(reward, agent)
@@ -229,29 +256,33 @@ class Neuromodulator:
 
         Args:
             averages: of the session.
-            reward: what it has received; only a critic has to see it.
+            reward: what it has received; needless where averages alone are compared with.
         """
         settings = self.settings
         averages.compare(
             settings.rate,
             order='never' if settings.baseline == 'none' else settings.order,
             scaled=settings.scale == 'absolute_reward',
-            expected=None if self.critic is None or reward is None else self._criticise(reward),
+            expected=None if reward is None or self.averaging else self._expect(averages, reward),
         )
 
-    def _criticise(self, reward: RewardBatch) -> Floats:
-        """Let the critic learn from rewards; return what it expected of them."""
-        assert self.critic is not None
-        expected: Floats = self.critic.expect(reward)[0]
-        rpe = reward.value - expected
+    def _expect(self, averages: RunningAverage, reward: RewardBatch) -> Floats:
+        """Let the baseline learn from rewards; return what it expected of them."""
+        settings, state = self.settings, averages.state
+        # numpy takes ten times as long to find what numbers of another kind point at.
+        index, value = reward.instance.astype(np.int64), reward.value
+        average = np.where(state['known'][index], state['baseline'][index], value)
+        if settings.order == 'after':
+            average = average + settings.rate * (value - average)
+        expected: Floats = self.baseline.expect(reward, average)
+        rpe = value - expected
         if not np.isfinite(rpe).all():
             raise InvalidValueError(
-                f'the critic values states of {reward.agent!r} at numbers that are not finite: '
-                'its weights have diverged; lower critic.learning_rate, or set '
-                'critic.optimiser to layer_normalised'
+                f'the baseline {settings.baseline!r} expects rewards of {reward.agent!r} that are '
+                'not finite: its weights have diverged; lower critic.learning_rate, or set '
+                'critic.optimiser to layer_normalised, where it is a critic'
             )
-        # numpy takes ten times as long to find what numbers of another kind point at.
-        self.critic.learn(reward, reward.instance.astype(np.int64), rpe)
+        self.baseline.learn(reward, index, rpe)
         return expected
 
     def _answer(self, reward: RewardBatch, averages: RunningAverage) -> RpeBatch:
@@ -273,7 +304,7 @@ class Neuromodulator:
 
     def _valid_part(self, reward: RewardBatch, agent: _Agent) -> RewardBatch:
         finite = np.isfinite(reward.value)
-        matched = finite if self.critic is None else self.critic.expect(reward)[1]
+        matched = self.baseline.matches(reward)
         fresh = reward.window > agent.averages.state['last_window'][reward.instance]
         keep = finite & fresh & matched
         if np.count_nonzero(keep) == len(keep):

@@ -60,24 +60,13 @@ class Policy:
             )
 
 
-def _head(settings: LearnerSettings, space: ActionSpace) -> PolicyHead:
-    return make_head(space, action_std=settings.action_std, learn_std=settings.learn_std)
-
-
 def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
     """A policy with fresh weights for the spaces of an agent."""
     space = info.spec.action
-    head = _head(settings, space)
-    spec = NetworkSpec(
-        info.spec.observation_size,
-        settings.hidden,
-        head.outputs,
-        bias=settings.bias,
-        leak=settings.leak,
-        neuron=settings.neuron,
-    )
+    head = make_head(space, settings.policy)
+    spec = NetworkSpec.of(settings.network, info.spec.observation_size, head.outputs)
     generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed)))
-    weights = xavier_normal(spec, generator, np.dtype(settings.precision))
+    weights = xavier_normal(spec, generator, np.dtype(settings.network.precision))
     return Policy(Network(spec, weights), head, space, info.spec.manifest)
 
 
@@ -119,7 +108,7 @@ def policy_of(
     network = network_of(data['network'], settings, expected)
     if network is None or space is None:
         return None
-    return Policy(network, _head(settings, space), space, manifest)
+    return Policy(network, make_head(space, settings.policy), space, manifest)
 
 
 def first_difference(learned: str, received: str) -> tuple[str, str] | None:

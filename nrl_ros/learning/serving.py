@@ -67,7 +67,7 @@ class AgentService:
         self._introduced = Introductions(limits, self.counters)
 
     def _spread_sigma(self) -> None:
-        sigma = self._settings.rule.sigma * self._step.sigma_factor()
+        sigma = self._settings.noise.sigma * self._step.sigma_factor()
         for agent in self._agents.values():
             agent.explorer.set_sigma(sigma)
 

@@ -8,25 +8,35 @@ import numpy as np
 
 from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import ActionKind, ActionSpace
+from nrl_ros.learning.heads import AUTO
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.settings import LearnerSettings
 
 
 def fingerprint(settings: LearnerSettings) -> dict[str, Any]:
     """Settings that decide what saved arrays mean."""
-    return {
-        'hidden': list(settings.hidden),
-        'bias': settings.bias,
-        'leak': settings.leak,
-        'precision': settings.precision,
-        'learn_std': settings.learn_std,
-        'rule': settings.rule.name,
-        'samples': settings.rule.samples,
-        'neuron': settings.neuron,
-        'optimiser': settings.optimiser,
-        'noise_shape': settings.noise_shape,
-        **{name: getattr(settings.rule, name) for name in settings.rule.memory},
+    network, policy, rule = settings.network, settings.policy, settings.make_rule()
+    found = {
+        'hidden': list(network.hidden_sizes),
+        'bias': network.bias,
+        'leak': network.leak,
+        'precision': network.precision,
+        'learn_std': policy.learn_std,
+        'rule': rule.name,
+        'samples': rule.samples,
+        'neuron': network.neuron,
+        'optimiser': settings.plasticity.optimiser,
+        'noise_shape': settings.noise.shape,
+        **{name: getattr(rule, name) for name in rule.memory},
     }
+    # Left out where they say nothing, as in checkpoints that were written before there were any.
+    options = {
+        'network_options': network.options,
+        'policy_options': policy.options,
+        'noise_options': settings.noise.options,
+    }
+    found |= {name: value for name, value in options.items() if value}
+    return found if policy.head == AUTO else found | {'head': policy.head}
 
 
 def check_fingerprint(received: dict[str, Any], settings: LearnerSettings) -> None:
@@ -38,9 +48,9 @@ def check_fingerprint(received: dict[str, Any], settings: LearnerSettings) -> No
     expected = fingerprint(settings)
     if expected != received:
         different = {
-            key: (received.get(key), value)
-            for key, value in expected.items()
-            if received.get(key) != value
+            key: (received.get(key), expected.get(key))
+            for key in expected | received
+            if received.get(key) != expected.get(key)
         }
         raise CheckpointError(
             f'the checkpoint is of another network: (received, expected) {different}; '
@@ -72,21 +82,14 @@ def network_of(
     """
     if data is None:
         return None
-    spec = NetworkSpec(
-        data['inputs'],
-        settings.hidden,
-        data['outputs'],
-        bias=settings.bias,
-        leak=settings.leak,
-        neuron=settings.neuron,
-    )
+    spec = NetworkSpec.of(settings.network, data['inputs'], data['outputs'])
     if served is not None and served != spec:
         raise CheckpointError(f'the checkpoint is of {spec}, the learner serves {served}')
     weights = [np.array(weight) for weight in data['weights']]
-    if any(weight.dtype != settings.precision for weight in weights):
+    if any(weight.dtype != settings.network.precision for weight in weights):
         raise CheckpointError(
             f'the checkpoint has weights of {[str(w.dtype) for w in weights]}, '
-            f'expected {settings.precision}'
+            f'expected {settings.network.precision}'
         )
     if not all(np.isfinite(weight).all() for weight in weights):
         raise CheckpointError('the checkpoint has weights that are not finite')

@@ -31,14 +31,17 @@ class LearningStep:
     """
 
     def __init__(self, settings: LearnerSettings) -> None:
-        self._scales_of = settings.rule.scales
+        self._scales_of = settings.make_rule().scales
         self._network: Network | None = None
         self._scales: list[float] = []
         # One array of all, and its parts by layer.
         self._flat: Array = np.zeros(0)
         self._total: list[Array] = []
-        self._optimiser = OPTIMISERS[settings.optimiser]()
-        self._schedule = Schedule(settings.schedule)
+        plasticity = settings.plasticity
+        self._optimiser = OPTIMISERS.make(
+            plasticity.optimiser, options=plasticity.optimiser_options
+        )
+        self._schedule = Schedule(plasticity, settings.noise)
         self.updates = 0
         self.windows_learned = 0
         self.absolute_rpe_sum = 0.0

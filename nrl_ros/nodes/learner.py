@@ -74,7 +74,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def configure(self) -> None:
         """Build the core and the topics; load a checkpoint where one is named."""
         settings = self.settings
-        self._core = Learner(settings.core(), settings.limits)
+        self._core = Learner(settings, settings.limits)
         self._source = RpeSource(self, settings.credit.rpe_timeout_s)
         self._core.identity = draw_identity()
         self._core.at_boundary = self._save_if_due
@@ -324,8 +324,8 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         """What a checkpoint brought along is what the parameters say from now on."""
         assert self._core is not None
         found = {
-            'plasticity.learning_rate': self._core.settings.learning_rate,
-            'noise.sigma': self._core.settings.rule.sigma,
+            'plasticity.learning_rate': self._core.settings.plasticity.learning_rate,
+            'noise.sigma': self._core.settings.noise.sigma,
         }
         for name, value in found.items():
             before = self.get_parameter(name).value
@@ -416,8 +416,8 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             windows_open=core.windows_open,
             frozen=core.frozen,
             evaluating=core.evaluating,
-            learning_rate=core.settings.learning_rate,
-            noise_sigma=core.settings.rule.sigma,
+            learning_rate=core.settings.plasticity.learning_rate,
+            noise_sigma=core.settings.noise.sigma,
             mean_absolute_rpe=mean_rpe,
             weight_norm=core.weight_norm,
             neuromodulator=self._source.identity,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +40,9 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
 
     def configure(self) -> None:
         """Build the core and the topics."""
-        self._core = Neuromodulator(self.settings.core(), self.settings.limits)
+        self._core = Neuromodulator(
+            self.settings.rpe, self.settings.limits, critic=self.settings.critic
+        )
         self._core.identity = draw_identity()
         if self.settings.load:
             self._load(Path(self.settings.load))
@@ -84,7 +85,7 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
     def settings_changed(self, settings: NeuromodulatorNodeSettings) -> None:
         """Take a new rate over."""
         if self._core is not None:
-            self._core.settings = replace(self._core.settings, rate=settings.rpe.rate)
+            self._core.settings = settings.rpe
 
     def _load_critic(self, critic: Critic) -> None:
         """Take the critic over that was saved beside the learner, if there is one."""

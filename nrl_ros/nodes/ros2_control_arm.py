@@ -23,7 +23,6 @@ from std_srvs.srv import Trigger
 from nrl_ros.base.errors import BridgeError, ConfigError, InvalidValueError
 from nrl_ros.base.records import Applied, Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Environment
-from nrl_ros.environments.options import parse
 from nrl_ros.nodes.arm_status import Phase, diagnostics
 from nrl_ros.robots.arm.chain_parts import Pose
 from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
@@ -494,9 +493,9 @@ class ArmEnvironment:
         """Do nothing: the topics end with the node."""
 
 
-def make(instances: int, options: dict[str, Any]) -> Environment:
+def make(instances: int, options: ReachSettings) -> Environment:
     """Make an ArmEnvironment, as the registry asks for it."""
-    return ArmEnvironment(instances, parse(ReachSettings, options, 'ros2_control_arm'))
+    return ArmEnvironment(instances, options)
 
 
 __all__ = ['ArmEnvironment', 'Phase', 'make']

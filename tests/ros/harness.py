@@ -416,9 +416,10 @@ class Reference:
         self.settings = load(EnvironmentNodeSettings, environment, source='test')
         bridge = self.settings.bridge
         self.environment = make_bridge(bridge.name, bridge.instances, dict(bridge.options))
-        self.learner = Learner(load(LearnerNodeSettings, learner, source='test').core())
+        self.learner = Learner(load(LearnerNodeSettings, learner, source='test'))
         self.neuromodulator = Neuromodulator(
-            load(NeuromodulatorNodeSettings, neuromodulator, source='test').core()
+            (checked := load(NeuromodulatorNodeSettings, neuromodulator, source='test')).rpe,
+            critic=checked.critic,
         )
         self.episodes = Episodes(
             self.environment,

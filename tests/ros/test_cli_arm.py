@@ -163,7 +163,7 @@ def test_a_policy_that_the_learner_refuses_ends_it_with_both_sides_named(arm, tm
     task = ReachSettings.model_validate(dict(settings.environment.bridge.options))
     spec = ReachEpisodes(load_robot('planar'), task, 1).spec
     learned = spec.manifest.replace('1.5 rad/s', '1.25 rad/s', 1)
-    learner = Learner(settings.learner.core())
+    learner = Learner(settings.learner)
     spec = replace(spec, instances=1, manifest=learned)
     learner.join(AgentInfo(settings.environment.agent, 1, spec, False, Delivery.EVERY_STEP))
     policy = tmp_path / 'learner_00000001.nrl'

@@ -13,8 +13,8 @@ pytest.importorskip('rclpy')
 
 from benchmarks.arm_runs import Training, final_distances, greedy, settings_of
 from nrl_ros.base.records import Delivery
+from nrl_ros.base.settings import parse
 from nrl_ros.environments.episodes import Episodes
-from nrl_ros.environments.options import parse
 from nrl_ros.robots.arm.settings import ReachSettings
 from tests.unit.test_arm_equal import Live
 
@@ -31,7 +31,12 @@ def test_a_trained_policy_reaches_within_all_limits_of_a_real_arm() -> None:
     snapshot = training.learner.snapshot()
     ends = []
     for seed in range(TARGETS):
-        task = parse(ReachSettings, dict(settings.environment.bridge.options), 'arm')
+        task = parse(
+            ReachSettings,
+            settings.environment.bridge.options,
+            source="bridge 'arm'",
+            what='option',
+        )
         books = Episodes(
             Live(task, 'velocity'),
             agent='live',

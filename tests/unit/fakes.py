@@ -22,6 +22,7 @@ from nrl_ros.base.records import (
     StateBatch,
     StepResult,
 )
+from nrl_ros.base.settings import fields_of, load
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.settings import LearnerSettings
 
@@ -265,10 +266,21 @@ def feed(learner: Learner, flow: list[StateBatch | RpeBatch]) -> list[Any]:
     return actions
 
 
+def learner_settings(*, rule: Any = None, **values: Any) -> LearnerSettings:
+    """Settings by their last names, in whatever group they are, and a rule that was made before."""
+    places = {name.rpartition('.')[2]: name for name in fields_of(LearnerSettings)}
+    flat = {places.get(name, name): value for name, value in values.items()}
+    if rule is not None:
+        flat |= {'plasticity.rule': rule.name, 'noise.sigma': rule.sigma}
+        options = {name: value for name, value in dict(rule).items() if name != 'sigma'}
+        flat |= {f'plasticity.options.{name}': value for name, value in options.items()}
+    return load(LearnerSettings, flat, source='settings')
+
+
 def learner_of(info: AgentInfo, **settings: Any) -> Learner:
     """A small float64 learner with the agent joined."""
-    chosen: dict[str, Any] = {'hidden': (4,), 'precision': 'float64', 'learning_rate': 0.1}
-    learner = Learner(LearnerSettings(**(chosen | settings)))
+    chosen: dict[str, Any] = {'hidden_sizes': (4,), 'precision': 'float64', 'learning_rate': 0.1}
+    learner = Learner(learner_settings(**(chosen | settings)))
     learner.join(info)
     return learner
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from nrl_ros.base.records import ActionSpace
-from nrl_ros.learning.heads import make_head
+from nrl_ros.learning.heads import PolicySettings, make_head
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.noise import NOISE_SHAPES
 
@@ -85,7 +85,7 @@ class Point:
     ) -> None:
         generator = np.random.default_rng(seed)
         space, learn_std = HEADS[head]
-        plain = make_head(space, learn_std=learn_std)
+        plain = make_head(space, PolicySettings(learn_std=learn_std))
         self.spec = spec = NetworkSpec(5, hidden, plain.outputs, bias=bias, neuron=neuron)
         weights = [generator.standard_normal(s) * np.sqrt(4.0 / s[1]) for s in spec.shapes]
         self.network = Network(spec, weights)
@@ -112,5 +112,5 @@ class Point:
     def noise(self, rule: Any, *, batch: int, shape: str = 'gaussian', seed: int = 2) -> np.ndarray:
         """Unit noise of one step."""
         noise = np.zeros(rule.noise_size(self.spec, batch))
-        NOISE_SHAPES[shape](10.0).fill(np.random.default_rng(seed), noise)
+        NOISE_SHAPES.make(shape).fill(np.random.default_rng(seed), noise)
         return noise

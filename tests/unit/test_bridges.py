@@ -8,12 +8,12 @@ import gymnasium
 import numpy as np
 import pytest
 
+from nrl_ros.base import registry
 from nrl_ros.base.errors import BridgeError, ConfigError
 from nrl_ros.base.records import ActionKind
-from nrl_ros.environments import registry
 from nrl_ros.environments.contract import check_bridge
 from nrl_ros.environments.interfaces import Snapshottable
-from nrl_ros.environments.registry import bridge_names, make_bridge
+from nrl_ros.environments.registry import ENVIRONMENTS, bridge_names, make_bridge
 from sim_bridge import reaching
 from sim_bridge.reaching import ReachingBridge
 
@@ -148,16 +148,17 @@ def test_bridges_of_other_packages(monkeypatch):
     from importlib.metadata import EntryPoint
 
     points = {
-        'mine': EntryPoint('mine', 'sim_bridge.reaching:make', registry.GROUP),
-        'broken': EntryPoint('broken', 'no_such_package.module:make', registry.GROUP),
-        'half': EntryPoint('half', 'builtins:dict', registry.GROUP),
+        'mine': EntryPoint('mine', 'sim_bridge.reaching:make', ENVIRONMENTS.group),
+        'broken': EntryPoint('broken', 'no_such_package.module:make', ENVIRONMENTS.group),
+        'half': EntryPoint('half', 'builtins:dict', ENVIRONMENTS.group),
     }
 
     def entry_points(group, name=None):
-        assert group == registry.GROUP
+        assert group == ENVIRONMENTS.group
         return [point for key, point in points.items() if name in (None, key)]
 
     monkeypatch.setattr(registry, 'entry_points', entry_points)
+    monkeypatch.setattr(ENVIRONMENTS, '_entries', dict(ENVIRONMENTS._entries))
     assert 'mine' in bridge_names()
     assert isinstance(make_bridge('mine', 2, {}), ReachingBridge)
     with pytest.raises(BridgeError, match='install what it needs'):

@@ -360,7 +360,7 @@ def test_whatever_the_order_each_window_is_learned_at_most_once_and_from_its_own
 @pytest.mark.parametrize('kind', ['dense', 'factored'])
 def test_a_late_rpe_changes_weights_as_the_one_in_time_does(kind: str) -> None:
     info = info_of(2)
-    learners = [learner_of(info, trace_kind=kind, max_late_windows=4) for _ in range(2)]
+    learners = [learner_of(info, trace=kind, max_late_windows=4) for _ in range(2)]
     closing, after = state_of(info, 3, window=1), state_of(info, 4, window=1)
     signal = rpe_of(info, 3, [0, 1], [0, 0], [0.7, -0.3])
     for learner in learners:
@@ -386,7 +386,7 @@ def test_dense_and_factored_learners_learn_the_same(seed: int) -> None:
     flow = message_flow(info, steps=80, seed=seed)
     results = []
     for kind in ('dense', 'factored'):
-        learner = learner_of(info, trace_kind=kind, trace_decay=0.9, learning_rate=1e-3)
+        learner = learner_of(info, trace=kind, trace_decay=0.9, learning_rate=1e-3)
         actions = feed(learner, flow)
         results.append((learner, actions))
     (dense, first), (factored, second) = results

@@ -8,7 +8,6 @@ from nrl_ros.base.errors import CheckpointError, ConfigError, InvalidValueError,
 from nrl_ros.base.records import Ending, Phase
 from nrl_ros.learning.baselines.critic import Critic, CriticSettings
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
-from nrl_ros.learning.rules import Backpropagation, NodePerturbation, WeightPerturbation
 from tests.unit.fakes import info_of, reward_of, same, state_of
 
 INFO = info_of(2)
@@ -20,8 +19,8 @@ THREE = np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
 def linear(discount: float = 0.5, learning_rate: float = 0.1) -> CriticSettings:
     """``V(s) = w s + b``, whose gradient is the observation itself."""
     return CriticSettings(
-        hidden=(),
-        rule=Backpropagation(),
+        hidden_sizes=(),
+        rule='backpropagation',
         learning_rate=learning_rate,
         optimiser='sgd',
         discount=discount,
@@ -29,7 +28,7 @@ def linear(discount: float = 0.5, learning_rate: float = 0.1) -> CriticSettings:
 
 
 def neuromodulator(settings: CriticSettings) -> Neuromodulator:
-    return Neuromodulator(RpeSettings(baseline='critic', critic=settings))
+    return Neuromodulator(RpeSettings(baseline='critic'), critic=settings)
 
 
 def show(core: Neuromodulator, sequence: int, observation: np.ndarray, **fields: object):
@@ -103,8 +102,8 @@ def test_a_reward_counts_once() -> None:
 
 def test_backpropagation_changes_weights_as_autograd_says() -> None:
     settings = CriticSettings(
-        hidden=(6, 5),
-        rule=Backpropagation(),
+        hidden_sizes=(6, 5),
+        rule='backpropagation',
         learning_rate=0.3,
         optimiser='sgd',
         discount=0.9,
@@ -141,11 +140,11 @@ def autograd(weights: list[np.ndarray], observation: np.ndarray) -> list[np.ndar
     return [np.stack(layer) for layer in zip(*rows, strict=True)]
 
 
-@pytest.mark.parametrize('rule', [NodePerturbation(sigma=1e-3, samples=4), Backpropagation()])
+@pytest.mark.parametrize('rule', [{'rule': 'nrl', 'samples': 4}, {'rule': 'backpropagation'}])
 def test_learns_the_discounted_value_of_a_chain(rule) -> None:
     """Three states in turn, 1 at the end of each round: values g^2, g, 1, repeated for ever."""
     settings = CriticSettings(
-        hidden=(16,), rule=rule, learning_rate=0.05, optimiser='sgd', discount=0.8
+        hidden_sizes=(16,), learning_rate=0.05, optimiser='sgd', discount=0.8, **rule
     )
     core = neuromodulator(settings)
     chain = [np.tile(np.eye(3)[k], (2, 1)) for k in range(3)]
@@ -173,7 +172,7 @@ def test_what_was_learned_is_restored_and_another_critic_refused() -> None:
     other.restore(core.critic.snapshot())
     assert other.value(ONE).tolist() == core.critic.value(ONE).tolist() != [0.0, 0.0]
     with pytest.raises(CheckpointError, match='hidden layers'):
-        Critic(CriticSettings(hidden=(8,))).restore(core.critic.snapshot())
+        Critic(CriticSettings(hidden_sizes=(8,))).restore(core.critic.snapshot())
     damaged = core.critic.snapshot()
     damaged['weights'][0][0, 0] = np.nan
     with pytest.raises(CheckpointError, match='not finite'):
@@ -201,7 +200,7 @@ def test_bad_input_is_refused_and_counted() -> None:
         ({'discount': 1.5}, 'discount'),
         ({'learning_rate': -1.0}, 'learning_rate'),
         ({'optimiser': 'x'}, 'optimiser'),
-        ({'rule': WeightPerturbation()}, 'weight_perturbation'),
+        ({'rule': 'weight_perturbation'}, 'weight_perturbation'),
     ],
 )
 def test_settings_out_of_range(settings, says) -> None:

@@ -17,9 +17,7 @@ from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.loop import answer, run
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from nrl_ros.learning.rules import NodePerturbation
-from nrl_ros.learning.schedule import ScheduleSettings
-from nrl_ros.learning.settings import LearnerSettings
-from tests.unit.fakes import ScriptedEnvironment, same
+from tests.unit.fakes import ScriptedEnvironment, learner_settings, same
 
 pytestmark = pytest.mark.skipif(not kernels.available(), reason='the kernel is not built')
 
@@ -53,8 +51,8 @@ class Run:
             delivery=delivery,
             delivery_steps=2 if delivery == Delivery.EVERY_N_STEPS else 0,
         )
-        chosen: dict[str, Any] = {'hidden': (8,), 'learning_rate': 1e-3, 'trace_kind': 'dense'}
-        self.learner = Learner(LearnerSettings(**(chosen | settings)))
+        chosen: dict[str, Any] = {'hidden_sizes': (8,), 'learning_rate': 1e-3, 'trace': 'dense'}
+        self.learner = Learner(learner_settings(**(chosen | settings)))
         self.neuromodulator = Neuromodulator(rpe or RpeSettings())
 
     def everything(self) -> Any:
@@ -133,14 +131,14 @@ def compare(
     'settings',
     [
         {},
-        {'hidden': (), 'bias': True},
-        {'hidden': (33, 5), 'bias': True, 'trace_decay': 0.9},
+        {'hidden_sizes': (), 'bias': True},
+        {'hidden_sizes': (33, 5), 'bias': True, 'trace_decay': 0.9},
         {'rule': NodePerturbation(sigma=0.1, samples=3, norm='layer'), 'action_from': 'noisy'},
-        {'noise_shape': 'laplace'},
-        {'noise_shape': 'ornstein_uhlenbeck'},
+        {'shape': 'laplace'},
+        {'shape': 'ornstein_uhlenbeck'},
         {'optimiser': 'adam'},
-        {'optimiser': 'layer_normalised', 'schedule': ScheduleSettings(rpe_clip=1.0)},
-        {'schedule': ScheduleSettings(silent_growth=1.5, sigma_decay=10.0)},
+        {'optimiser': 'layer_normalised', 'rpe_clip': 1.0},
+        {'silent_growth': 1.5, 'sigma_decay': 10.0},
         {'learning_rate': 1e30},
     ],
     ids=str,
@@ -232,7 +230,7 @@ def test_what_is_changed_under_way_holds_from_then_on(
 @pytest.mark.parametrize(
     'settings',
     [
-        {'trace_kind': 'factored'},
+        {'trace': 'factored'},
         {'precision': 'float64'},
         {'trace_reset': False},
         {'rpe': RpeSettings(baseline='critic')},

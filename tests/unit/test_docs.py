@@ -132,7 +132,7 @@ def test_the_table_of_a_robots_description_is_complete_and_has_its_defaults() ->
 
 def test_every_bridge_and_its_options_are_described() -> None:
     named = code(page('bridges.md'))
-    assert set(OPTIONS) == set(registry._OWN)
+    assert set(OPTIONS) == set(registry.ENVIRONMENTS)
     for name, options in OPTIONS.items():
         assert {name, *option_names(options)} <= named
 
@@ -143,7 +143,7 @@ def test_the_bridge_of_the_page_keeps_its_promises(monkeypatch: pytest.MonkeyPat
     room: dict[str, object] = {}
     exec(source[1], room)  # noqa: S102 - the page's own code
     monkeypatch.setattr(
-        contract, 'make_bridge', lambda _, instances, options: room['make'](instances, options)
+        contract, 'make_bridge', lambda _, instances, options: room['make'](instances)
     )  # type: ignore[operator] # noqa: E501
     contract.check_bridge('walk', instances=5)
     with pytest.raises(BridgeError, match='walk'):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nrl_ros.learning.heads import make_head
+from nrl_ros.learning.heads import PolicySettings, make_head
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes
 from nrl_ros.learning.noise import NOISE_SHAPES
 from nrl_ros.learning.rules import NodePerturbation
@@ -26,14 +26,14 @@ def estimate(
     """Estimates of one state's gradient: (per weight matrix, per neuron), and autograd's."""
     generator = np.random.default_rng(seed)
     space, learn_std = HEADS[head_name]
-    head = make_head(space, learn_std=learn_std)
+    head = make_head(space, PolicySettings(learn_std=learn_std))
     spec = NetworkSpec(5, hidden, head.outputs, bias=bias)
     weights = [generator.standard_normal(s) * np.sqrt(2.0 / s[1]) for s in spec.shapes]
     network = Network(spec, weights)
     observation = generator.standard_normal((1, 5)) * 0.5
     passes = Passes(network, 1, samples)
     noise = np.zeros((samples, spec.noise_components))
-    NOISE_SHAPES[shape](10.0).fill(generator, noise)
+    NOISE_SHAPES.make(shape).fill(generator, noise)
     z = passes.run(observation, noise, SIGMA)
     choice = head.draw(z[0], generator)
     log_probability = head.log_probability(z, choice)

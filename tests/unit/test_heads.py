@@ -7,7 +7,7 @@ from torch.distributions import Categorical, Normal
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import ActionSpace
-from nrl_ros.learning.heads import GaussianHead, SoftmaxHead, make_head
+from nrl_ros.learning.heads import GaussianHead, PolicySettings, SoftmaxHead, make_head
 
 ARM = ActionSpace.continuous((-1.0, 0.0, 2.0), (1.0, 4.0, 2.5))
 
@@ -20,7 +20,7 @@ def chi_square_bound(freedom: int) -> float:
 @pytest.mark.parametrize('sizes', [(2,), (5,), (1,), (3, 2, 4)])
 def test_softmax_log_probability_is_that_of_categoricals(sizes: tuple[int, ...]) -> None:
     generator = np.random.default_rng(0)
-    head = SoftmaxHead(sizes)
+    head = SoftmaxHead(ActionSpace.multi_discrete(sizes))
     z = generator.standard_normal((3, 6, head.outputs)) * 4.0
     choice = np.stack([generator.integers(0, size, 6) for size in sizes], axis=1).astype(np.int32)
     expected = torch.zeros(3, 6, dtype=torch.float64)
@@ -62,7 +62,7 @@ def test_results_keep_the_precision_of_the_network(space: ActionSpace, dtype: ty
 def test_softmax_draws_have_the_probabilities_of_the_policy(dtype: type) -> None:
     sizes, draws = (4, 3), 40_000
     z = np.array([1.0, -0.5, 0.0, 2.0, 0.3, -3.0, 0.7], dtype)
-    head = SoftmaxHead(sizes)
+    head = SoftmaxHead(ActionSpace.multi_discrete(sizes))
     choice = head.draw(np.tile(z, (draws, 1)), np.random.default_rng(5))
     for c, part in enumerate(np.split(z.astype(float), [4])):
         expected = draws * np.exp(part) / np.exp(part).sum()
@@ -85,7 +85,7 @@ def test_gaussian_draws_have_mean_and_deviation_of_the_policy(learn_std: bool) -
 
 def test_greedy_is_the_most_probable_choice() -> None:
     z = np.array([[0.0, 3.0, 1.0, 5.0, 4.0], [9.0, 3.0, 1.0, -5.0, -4.0]])
-    assert SoftmaxHead((3, 2)).greedy(z).tolist() == [[1, 0], [0, 1]]
+    assert SoftmaxHead(ActionSpace.multi_discrete((3, 2))).greedy(z).tolist() == [[1, 0], [0, 1]]
     z = np.array([[0.1, 0.2, 0.3]])
     assert GaussianHead(ARM).greedy(z).tolist() == z.tolist()
 
@@ -105,7 +105,7 @@ def test_no_action_leaves_bounds_that_float32_cannot_hold() -> None:
 
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
 def test_extreme_outputs_stay_finite(dtype: type) -> None:
-    head = SoftmaxHead((3,))
+    head = SoftmaxHead(ActionSpace.discrete(3))
     z = np.array([[1e4, -1e4, 0.0], [-1e4, -1e4, -1e4], [-1e4, 1e4, 1e4]], dtype)
     choice = head.draw(z, np.random.default_rng(0))
     assert choice[0, 0] == 0 and choice[2, 0] != 0
@@ -122,14 +122,15 @@ def test_extreme_outputs_stay_finite(dtype: type) -> None:
 
 def test_a_choice_of_probability_zero_is_never_drawn() -> None:
     z = np.tile(np.array([-1e4, 0.0, -1e4, 0.0, -1e4], np.float32), (50_000, 1))
-    drawn = set(SoftmaxHead((5,)).draw(z, np.random.default_rng(0)).ravel().tolist())
+    head = SoftmaxHead(ActionSpace.discrete(5))
+    drawn = set(head.draw(z, np.random.default_rng(0)).ravel().tolist())
     assert drawn == {1, 3}
 
 
 @pytest.mark.parametrize('std', [0.0, -1.0, float('nan'), float('inf')])
 def test_deviation_that_is_not_positive_is_refused(std: float) -> None:
-    with pytest.raises(ConfigError, match='action_std'):
-        GaussianHead(ARM, action_std=std)
+    with pytest.raises(ConfigError, match='action_std: .*received'):
+        PolicySettings(action_std=std)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from nrl_ros.learning.heads import SoftmaxHead
 from nrl_ros.learning.kernels import library as kernels
 from nrl_ros.learning.kernels import traces as kernel_traces
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
-from nrl_ros.learning.noise import NoiseStream, agent_generators
+from nrl_ros.learning.noise import NoiseSettings, NoiseStream, agent_generators
 from nrl_ros.learning.rules import NodePerturbation
 from tests.unit.fakes import feed, info_of, learner_of, message_flow, same
 
@@ -66,7 +66,7 @@ def test_passes(spec: NetworkSpec, samples: int, instances: int) -> None:
 @pytest.mark.parametrize('source', [0, 1])
 def test_softmax(sizes: tuple[int, ...], source: int) -> None:
     instances, samples = 500, 2
-    head = SoftmaxHead(sizes)
+    head = SoftmaxHead(ActionSpace.multi_discrete(sizes))
     generator = np.random.default_rng(1)
     z = generator.standard_normal((1 + samples, instances, head.outputs), dtype=np.float32) * 3
     native = kernels.NativeSoftmax(sizes, instances, samples)
@@ -205,7 +205,7 @@ def test_normal_numbers_of_other_seeds_are_others() -> None:
 def test_streams_of_compiled_noise_continue_from_a_snapshot(components: int) -> None:
     def stream(seed: int) -> NoiseStream:
         generator = agent_generators(seed, 'a', 1)[0]
-        return NoiseStream('gaussian', generator, rows=3, components=components)
+        return NoiseStream(NoiseSettings(), generator, rows=3, components=components)
 
     one, other = stream(1), stream(2)
     for ahead in (False, True):
@@ -244,10 +244,10 @@ def test_a_learner_with_the_kernel_learns_as_one_without(
     flow = message_flow(info, steps=40, seed=samples)
     settings: dict[str, Any] = {
         'precision': 'float32',
-        'noise_shape': 'uniform',  # the compiled normal numbers are others than numpy's
-        'hidden': (9, 4),
+        'shape': 'uniform',  # the compiled normal numbers are others than numpy's
+        'hidden_sizes': (9, 4),
         'bias': bias,
-        'trace_kind': kind,
+        'trace': kind,
         'trace_decay': 0.9,
         'learning_rate': 1e-3,
         'rule': NodePerturbation(sigma=0.1, samples=samples),

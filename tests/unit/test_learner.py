@@ -23,7 +23,16 @@ from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.rules import NodePerturbation
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.storage.codec import decode, encode
-from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, same, state_of
+from tests.unit.fakes import (
+    feed,
+    info_of,
+    learner_of,
+    learner_settings,
+    message_flow,
+    rpe_of,
+    same,
+    state_of,
+)
 
 PRECISIONS = ['float32', 'float64']
 
@@ -416,7 +425,7 @@ def test_evaluating_is_greedy_and_draws_no_random_numbers() -> None:
 
 def test_greedy_action_is_the_most_probable_one() -> None:
     info = info_of(1, action=ActionSpace.discrete(3))
-    learner = learner_of(info, hidden=(), precision='float64')
+    learner = learner_of(info, hidden_sizes=(), precision='float64')
     learner.evaluating = True
     observation = np.array([[0.3, -1.0, 2.0]], np.float32)
     expected = int(np.argmax(learner.weights[0] @ observation[0]))
@@ -470,19 +479,19 @@ def test_rate_and_noise_can_change_while_running() -> None:
     learner = learner_of(info_of(1))
     learner.set_learning_rate(0.5)
     learner.set_sigma(0.25)
-    assert learner.settings.learning_rate == 0.5 and learner.settings.rule.sigma == 0.25
+    assert learner.settings.plasticity.learning_rate == 0.5 and learner.settings.noise.sigma == 0.25
     for change in (learner.set_learning_rate, learner.set_sigma):
         with pytest.raises(ConfigError):
             change(-1.0)
         with pytest.raises(ConfigError):
             change(float('nan'))
-    assert learner.settings.learning_rate == 0.5 and learner.settings.rule.sigma == 0.25
+    assert learner.settings.plasticity.learning_rate == 0.5 and learner.settings.noise.sigma == 0.25
 
 
 @pytest.mark.parametrize('kind', ['dense', 'factored'])
 def test_an_update_that_is_not_finite_is_rejected_and_later_ones_are_not(kind: str) -> None:
     info = info_of(1)
-    learner = learner_of(info, precision='float32', trace_kind=kind)
+    learner = learner_of(info, precision='float32', trace=kind)
     weights = learner.weights
     learner.receive(state_of(info, 0))
     learner.receive(state_of(info, 1, window=1))
@@ -504,9 +513,9 @@ def test_an_update_that_is_not_finite_is_rejected_and_later_ones_are_not(kind: s
     [
         {'learning_rate': -1.0},
         {'learning_rate': float('inf')},
-        {'noise_shape': 'pink'},
+        {'shape': 'pink'},
         {'action_from': 'both'},
-        {'trace_kind': 'sparse'},
+        {'trace': 'sparse'},
         {'precision': 'float16'},
         {'max_late_windows': -1},
         {'seed': -1},
@@ -514,7 +523,7 @@ def test_an_update_that_is_not_finite_is_rejected_and_later_ones_are_not(kind: s
 )
 def test_impossible_settings_are_refused(setting: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=next(iter(setting))):
-        LearnerSettings(**setting)
+        learner_settings(**setting)
 
 
 # ------------------------------------------------------------------ snapshots
@@ -534,7 +543,7 @@ def test_continues_bit_for_bit_from_a_snapshot(
     at: int, kind: str, precision: str, through_bytes: bool
 ) -> None:
     info, other = info_of(4), info_of(2, agent='b')
-    settings = {'trace_kind': kind, 'precision': precision, 'bias': True, 'learning_rate': 1e-3}
+    settings = {'trace': kind, 'precision': precision, 'bias': True, 'learning_rate': 1e-3}
     flow: list[Any] = []
     for pair in zip(
         message_flow(info, steps=60, seed=at, longest_delay=6),
@@ -620,13 +629,13 @@ def test_other_numbers_of_instances_use_the_weights_alone() -> None:
 @pytest.mark.parametrize(
     ('settings', 'info', 'text'),
     [
-        ({'hidden': (5,)}, info_of(2), 'hidden'),
+        ({'hidden_sizes': (5,)}, info_of(2), 'hidden'),
         ({'bias': True}, info_of(2), 'bias'),
         ({'leak': 0.2}, info_of(2), 'leak'),
         ({'precision': 'float32'}, info_of(2), 'precision'),
-        ({'noise_shape': 'uniform'}, info_of(2), 'noise_shape'),
+        ({'shape': 'uniform'}, info_of(2), 'noise_shape'),
         ({'rule': NodePerturbation(samples=2)}, info_of(2), 'samples'),
-        ({'trace_kind': 'dense'}, info_of(2), 'dense'),
+        ({'trace': 'dense'}, info_of(2), 'dense'),
         ({}, info_of(2, observations=4), 'inputs'),
         ({}, info_of(2, action=ActionSpace.discrete(4)), 'sizes'),
         ({}, info_of(2, max_episode_steps=1), 'steps'),
@@ -635,9 +644,9 @@ def test_other_numbers_of_instances_use_the_weights_alone() -> None:
 def test_a_snapshot_that_does_not_fit_is_refused_and_nothing_changes(
     settings: dict[str, Any], info: Any, text: str
 ) -> None:
-    source = learner_of(info_of(2), trace_kind='factored')
+    source = learner_of(info_of(2), trace='factored')
     feed(source, message_flow(info_of(2), steps=15, seed=0))
-    target, twin = (learner_of(info, **({'trace_kind': 'factored'} | settings)) for _ in range(2))
+    target, twin = (learner_of(info, **({'trace': 'factored'} | settings)) for _ in range(2))
     flow = message_flow(info, steps=40, seed=1)
     for one in (target, twin):
         feed(one, flow[:20])

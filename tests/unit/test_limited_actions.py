@@ -8,8 +8,7 @@ import pytest
 from nrl_ros.base.records import ActionSpace, Applied, Delivery, Phase
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.rules import make_rule
-from nrl_ros.learning.settings import LearnerSettings
-from tests.unit.fakes import info_of, rpe_of, state_of
+from tests.unit.fakes import info_of, learner_settings, rpe_of, state_of
 
 ARMS, STD, LIMIT, RATE = 40_000, 0.5, 0.2, 1e-4
 SPACE = ActionSpace.continuous((-1.0,), (1.0,))
@@ -37,8 +36,8 @@ def exact_slope(mean: float) -> tuple[float, float]:
 
 def learned_slope(rule: str, limited: Applied) -> tuple[float, float, float, int]:
     """What one update of a learner amounts to, with its standard error, and the exact slope."""
-    settings = LearnerSettings(
-        hidden=(),
+    settings = learner_settings(
+        hidden_sizes=(),
         precision='float64',
         action_std=STD,
         learning_rate=RATE,

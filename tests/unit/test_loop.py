@@ -13,9 +13,8 @@ from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.loop import answer, run
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from nrl_ros.learning.rules import NodePerturbation
-from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.storage.codec import decode, encode
-from tests.unit.fakes import ScriptedEnvironment, same
+from tests.unit.fakes import ScriptedEnvironment, learner_settings, same
 
 ENDINGS = [Ending.TERMINATED, Ending.TRUNCATED, Ending.ABORTED]
 
@@ -32,8 +31,8 @@ def episodes_of(delivery: Delivery = Delivery.EPISODE) -> Episodes:
 
 
 def learner_of(seed: int = 0, **settings: Any) -> Learner:
-    chosen: dict[str, Any] = {'hidden': (8,), 'learning_rate': 1e-3, 'seed': seed}
-    return Learner(LearnerSettings(**(chosen | settings)))
+    chosen: dict[str, Any] = {'hidden_sizes': (8,), 'learning_rate': 1e-3, 'seed': seed}
+    return Learner(learner_settings(**(chosen | settings)))
 
 
 def train(seed: int, steps: int, delivery: Delivery = Delivery.EPISODE, **settings: Any) -> Learner:
@@ -50,7 +49,7 @@ def train(seed: int, steps: int, delivery: Delivery = Delivery.EPISODE, **settin
 def test_the_same_seed_gives_the_same_bits_and_another_one_others(
     delivery: Delivery, kind: str, precision: str
 ) -> None:
-    settings = {'trace_kind': kind, 'precision': precision}
+    settings = {'trace': kind, 'precision': precision}
     one = train(1, 80, delivery, **settings)
     assert same(one.weights, train(1, 80, delivery, **settings).weights)
     assert not same(one.weights, train(2, 80, delivery, **settings).weights)

@@ -5,6 +5,7 @@ import pytest
 
 from nrl_ros.base.errors import ConfigError, ShapeError
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.learning.networks.settings import NetworkSettings
 
 
 def reference(network: Network, observation: np.ndarray, noise: np.ndarray, sigma: float):
@@ -84,8 +85,8 @@ def test_sizes_below_one_are_refused(arguments: tuple) -> None:
 
 @pytest.mark.parametrize('leak', [-0.1, 1.1, float('nan')])
 def test_slope_out_of_range_is_refused(leak: float) -> None:
-    with pytest.raises(ConfigError, match='leak'):
-        NetworkSpec(3, (4,), 2, leak=leak)
+    with pytest.raises(ConfigError, match='leak: .*received'):
+        NetworkSettings(leak=leak)
 
 
 def test_weights_of_another_network_are_refused() -> None:

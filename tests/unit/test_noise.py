@@ -4,7 +4,13 @@ import numpy as np
 import pytest
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.learning.noise import NOISE_SHAPES, NoiseStream, agent_generators
+from nrl_ros.learning.noise import (
+    NOISE_SHAPES,
+    NoiseSettings,
+    NoiseStream,
+    OrnsteinUhlenbeck,
+    agent_generators,
+)
 
 DRAWS = 60_000
 # Of some 40 z-scores of one test, the largest exceeds 4.5 about once in 4,000 seeds.
@@ -13,7 +19,7 @@ BOUND = 4.5
 
 def draw(shape: str, components: int, seed: int = 3) -> np.ndarray:
     out = np.zeros((DRAWS, components))
-    NOISE_SHAPES[shape](10.0).fill(np.random.default_rng(seed), out)
+    NOISE_SHAPES.make(shape).fill(np.random.default_rng(seed), out)
     return out
 
 
@@ -50,7 +56,7 @@ def test_third_moment_vanishes(shape: str) -> None:
 def test_drawing_ahead_changes_no_number(shape: str, dtype: type) -> None:
     def stream() -> NoiseStream:
         generator = agent_generators(1, 'a', 1)[0]
-        return NoiseStream(shape, generator, rows=3, components=5, dtype=dtype)
+        return NoiseStream(NoiseSettings(shape=shape), generator, rows=3, components=5, dtype=dtype)
 
     eager, lazy = stream(), stream()
     for step in range(6):
@@ -65,7 +71,7 @@ def test_drawing_ahead_changes_no_number(shape: str, dtype: type) -> None:
 @pytest.mark.parametrize('ahead', [False, True])
 def test_stream_continues_from_snapshot(ahead: bool) -> None:
     def stream(seed: int) -> NoiseStream:
-        return NoiseStream('gaussian', agent_generators(seed, 'a', 1)[0], rows=2, components=3)
+        return NoiseStream(NoiseSettings(), agent_generators(seed, 'a', 1)[0], rows=2, components=3)
 
     one, other = stream(1), stream(2)
     one.next()
@@ -89,7 +95,7 @@ def test_agents_seeds_and_streams_have_different_numbers() -> None:
 
 def test_unknown_shape_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match='gaussian'):
-        NoiseStream('cauchy', np.random.default_rng(0), rows=1, components=1)
+        NoiseSettings(shape='cauchy')
 
 
 @pytest.mark.parametrize('dtype', [np.float32, np.float64])
@@ -99,7 +105,7 @@ def test_correlated_noise_has_unit_variance_and_forgets_exponentially(
 ) -> None:
     """At every step, from the first on: ``E[z_t z_(t+lag)] = exp(-lag / steps)``."""
     generator = np.random.default_rng(5)
-    shape, count = NOISE_SHAPES['ornstein_uhlenbeck'](steps), 40_000
+    shape, count = OrnsteinUhlenbeck(steps), 40_000
     draws = np.zeros((13, count), dtype)
     for out in draws:
         shape.fill(generator, out.reshape(100, -1))
@@ -113,7 +119,7 @@ def test_correlated_noise_has_unit_variance_and_forgets_exponentially(
 
 def test_correlated_components_do_not_depend_on_each_other() -> None:
     generator = np.random.default_rng(6)
-    shape, out = NOISE_SHAPES['ornstein_uhlenbeck'](1.0), np.zeros((50, 8))
+    shape, out = OrnsteinUhlenbeck(1.0), np.zeros((50, 8))
     draws = []
     for _ in range(400):
         shape.fill(generator, out)
@@ -129,9 +135,8 @@ def test_correlated_components_do_not_depend_on_each_other() -> None:
 def test_correlated_noise_continues_from_a_snapshot(at: int, ahead: bool) -> None:
     def stream(seed: int) -> NoiseStream:
         generator = agent_generators(seed, 'a', 1)[0]
-        return NoiseStream(
-            'ornstein_uhlenbeck', generator, rows=2, components=5, correlation_steps=4.0
-        )
+        settings = NoiseSettings(shape='ornstein_uhlenbeck', correlation_steps=4.0)
+        return NoiseStream(settings, generator, rows=2, components=5)
 
     one, other = stream(1), stream(2)
     for _ in range(at):
@@ -148,5 +153,5 @@ def test_correlated_noise_continues_from_a_snapshot(at: int, ahead: bool) -> Non
 
 @pytest.mark.parametrize('steps', [0.0, -1.0, float('nan'), float('inf')])
 def test_impossible_correlation_times_are_refused(steps: float) -> None:
-    with pytest.raises(ConfigError, match=f'correlation_steps must be .*received {steps}'):
-        NOISE_SHAPES['ornstein_uhlenbeck'](steps)
+    with pytest.raises(ConfigError, match=f'correlation_steps: .*received {steps}'):
+        NoiseSettings(correlation_steps=steps)

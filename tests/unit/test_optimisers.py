@@ -10,10 +10,21 @@ import pytest
 import torch
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.learning.noise import NoiseSettings
 from nrl_ros.learning.optimisers import OPTIMISERS, Adam, GradientAscent, LayerNormalised
 from nrl_ros.learning.rules import NodePerturbation
-from nrl_ros.learning.schedule import Schedule, ScheduleSettings
-from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, same, state_of
+from nrl_ros.learning.rules.settings import PlasticitySettings
+from nrl_ros.learning.schedule import Schedule
+from tests.unit.fakes import (
+    feed,
+    info_of,
+    learner_of,
+    learner_settings,
+    message_flow,
+    rpe_of,
+    same,
+    state_of,
+)
 
 SHAPES = [(4, 3), (2, 4)]
 
@@ -101,27 +112,30 @@ def test_optimisers_continue_bit_for_bit(name: str, at: int) -> None:
 
 
 def test_rates_and_noise_halve_after_so_many_updates() -> None:
-    schedule = Schedule(ScheduleSettings(learning_rate_decay=100.0, sigma_decay=50.0))
+    schedule = Schedule(
+        PlasticitySettings(learning_rate_decay=100.0), NoiseSettings(sigma_decay=50.0)
+    )
     assert [schedule.rate_factor(n) for n in (0, 100, 300)] == [1.0, 0.5, 0.25]
     assert [schedule.sigma_factor(n) for n in (0, 50, 150)] == [1.0, 0.5, 0.25]
-    assert Schedule(ScheduleSettings()).rate_factor(10**9) == 1.0
-    assert Schedule(ScheduleSettings()).sigma_factor(10**9) == 1.0
+    assert Schedule(PlasticitySettings(), NoiseSettings()).rate_factor(10**9) == 1.0
+    assert Schedule(PlasticitySettings(), NoiseSettings()).sigma_factor(10**9) == 1.0
 
 
 def test_reward_prediction_errors_are_clipped_only_where_asked() -> None:
     rpe = np.array([-3.0, -0.5, 0.0, 2.0])
-    assert Schedule(ScheduleSettings(rpe_clip=1.0)).clip(rpe).tolist() == [-1.0, -0.5, 0.0, 1.0]
-    assert Schedule(ScheduleSettings()).clip(rpe) is rpe
+    clipped = Schedule(PlasticitySettings(rpe_clip=1.0), NoiseSettings()).clip(rpe)
+    assert clipped.tolist() == [-1.0, -0.5, 0.0, 1.0]
+    assert Schedule(PlasticitySettings(), NoiseSettings()).clip(rpe) is rpe
 
 
 def test_silence_makes_noise_grow_and_others_take_it_back_within_limits() -> None:
-    schedule = Schedule(ScheduleSettings(silent_growth=2.0, silent_limit=10.0))
+    schedule = Schedule(PlasticitySettings(), NoiseSettings(silent_growth=2.0, silent_limit=10.0))
     factors = []
     for rpe in ([0.0, 0.0], [0.0, 1.0], [1.0], [0.0] * 5, [-1.0], [1.0] * 9):
         schedule.heard(np.array(rpe))
         factors.append(schedule.sigma_factor(0))
     np.testing.assert_allclose(factors, [4.0, 4.0, 2.0, 10.0, 5.0, 1.0], rtol=1e-12)
-    other = Schedule(ScheduleSettings(silent_growth=2.0))
+    other = Schedule(PlasticitySettings(), NoiseSettings(silent_growth=2.0))
     schedule.heard(np.zeros(2))
     other.restore(schedule.snapshot())
     assert other.sigma_factor(0) == pytest.approx(4.0, rel=1e-12)
@@ -131,11 +145,11 @@ def test_silence_makes_noise_grow_and_others_take_it_back_within_limits() -> Non
 def test_the_learner_clips_decays_and_listens_in_late_windows_too(late: bool) -> None:
     """Two windows with RPE 5 and 0, clipped to 2; the learning rate has halved at the second."""
     info = info_of(1)
-    schedule = ScheduleSettings(
-        rpe_clip=2.0, learning_rate_decay=1.0, sigma_decay=3.0, silent_growth=8.0
-    )
+    schedule = {
+        'rpe_clip': 2.0, 'learning_rate_decay': 1.0, 'sigma_decay': 3.0, 'silent_growth': 8.0
+    }  # fmt: skip
     rule = NodePerturbation(sigma=0.1)
-    learner = learner_of(info, schedule=schedule, rule=rule)
+    learner = learner_of(info, **schedule, rule=rule)
     plain = learner_of(info, rule=rule)
     before = learner.weights
     changes, sigmas = [], []
@@ -167,7 +181,7 @@ def test_the_learner_clips_decays_and_listens_in_late_windows_too(late: bool) ->
 def test_the_learning_rate_halves_with_updates() -> None:
     info, changes = info_of(1), []
     for decay in (0.0, 1.0):
-        learner = learner_of(info, schedule=ScheduleSettings(learning_rate_decay=decay))
+        learner = learner_of(info, learning_rate_decay=decay)
         # A first update of nothing: RPE 0.
         learner.receive(state_of(info, 0))
         learner.receive(state_of(info, 1, window=1, phase=2, ending=1))
@@ -187,9 +201,7 @@ def test_learners_with_every_helper_continue_bit_for_bit(optimiser: str) -> None
     info, flow = info_of(3), message_flow(info_of(3), steps=80, seed=6)
     settings = {
         'optimiser': optimiser,
-        'schedule': ScheduleSettings(
-            rpe_clip=0.8, learning_rate_decay=9.0, sigma_decay=7.0, silent_growth=1.5
-        ),
+        'rpe_clip': 0.8, 'learning_rate_decay': 9.0, 'sigma_decay': 7.0, 'silent_growth': 1.5,
     }
     original = learner_of(info, **settings)
     feed(original, flow[:60])
@@ -213,5 +225,5 @@ def test_learners_with_every_helper_continue_bit_for_bit(optimiser: str) -> None
 )
 def test_impossible_schedules_are_refused(setting: dict[str, float], received: str) -> None:
     [name] = setting
-    with pytest.raises(ConfigError, match=rf'{name} must be >= .*received {received}'):
-        ScheduleSettings(**setting)
+    with pytest.raises(ConfigError, match=rf'{name}: Input should be .*received {received}'):
+        learner_settings(**setting)

@@ -106,7 +106,7 @@ def test_update_over_three_steps_equals_the_rule(
 ) -> None:
     rule = NodePerturbation(sigma=0.1, norm=norm, step_scale=step_scale)
     info = info_of(1)
-    settings = {'rule': rule, 'trace_decay': decay, 'trace_kind': kind, 'learning_rate': 0.05}
+    settings = {'rule': rule, 'trace_decay': decay, 'trace': kind, 'learning_rate': 0.05}
     learner = learner_of(info, **settings)
     shadow = learner_of(info, **settings)
     noise = shadow._agents['a'].noise  # the same numbers, drawn by a twin

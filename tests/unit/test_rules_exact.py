@@ -65,10 +65,10 @@ def test_backpropagation_is_the_gradient_that_torch_computes(
     learner = learner_of(
         info,
         rule=Backpropagation(),
-        hidden=hidden,
+        hidden_sizes=hidden,
         bias=bias,
         learn_std=HEADS[head][1],
-        trace_kind=kind,
+        trace=kind,
         learning_rate=0.3,
     )
     before, choices = learner.weights, listen(learner)
@@ -87,7 +87,7 @@ def test_backpropagation_is_the_gradient_that_torch_computes(
 def test_the_gradient_is_that_of_the_weights_that_acted() -> None:
     """Another agent's reward changes the weights between an action and its bookkeeping."""
     info, other = info_of(1), info_of(1, agent='b')
-    learner = learner_of(info, rule=Backpropagation(), hidden=(6,), learning_rate=0.5)
+    learner = learner_of(info, rule=Backpropagation(), hidden_sizes=(6,), learning_rate=0.5)
     learner.join(other)
     choices = listen(learner)
     learner.receive(state_of(other, 0))
@@ -145,7 +145,7 @@ def test_rmhl_climbs_the_mean_reward() -> None:
     """``E[delta xi] / sigma^2`` is the gradient of the mean reward, actions being noisy ones."""
     batch, sigma = 300_000, 0.2
     reward = np.array([1.0, -0.5])
-    learner = learner_of(info_of(1), hidden=(4,), seed=3)
+    learner = learner_of(info_of(1), hidden_sizes=(4,), seed=3)
     policy, rule = learner._policy, RewardModulatedHebbian(sigma=sigma)
     explorer = rule.explorer(policy.network, policy.head, batch=batch, source=0)
     generator = np.random.default_rng(5)
@@ -223,7 +223,7 @@ def test_every_other_rule_changes_every_layer(name: str) -> None:
 
 def test_pairs_see_the_mean_activity_of_both() -> None:
     """Below the kinks of a linear network it is the clean one, to rounding."""
-    policy = learner_of(info_of(1), hidden=(4,))._policy
+    policy = learner_of(info_of(1), hidden_sizes=(4,))._policy
     rule = AntitheticPairs(sigma=1e-4)
     explorer = rule.explorer(policy.network, policy.head, batch=1, source=0)
     observation = np.array([[0.5, -0.3, 0.8]])
@@ -237,7 +237,7 @@ def test_pairs_see_the_mean_activity_of_both() -> None:
 def test_weight_perturbation_by_hand() -> None:
     """Two steps of a 3-2 network: the trace decays, whole, and meets one RPE."""
     rule, info = WeightPerturbation(sigma=0.2), info_of(1)
-    settings: dict[str, Any] = {'rule': rule, 'hidden': (), 'trace_decay': 0.5}
+    settings: dict[str, Any] = {'rule': rule, 'hidden_sizes': (), 'trace_decay': 0.5}
     learner, shadow = (learner_of(info, **settings) for _ in range(2))
     [weight] = learner.weights
     trace = np.zeros_like(weight)

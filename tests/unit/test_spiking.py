@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
-from nrl_ros.learning.networks.spiking import DECAY, STEPS, SpikingPasses
+from nrl_ros.learning.networks.spiking import SpikingPasses
 from nrl_ros.learning.rules import (
     AntitheticPairs,
     Backpropagation,
@@ -19,6 +20,8 @@ from nrl_ros.learning.rules import (
 )
 from tests.unit.fakes import feed, info_of, learner_of, message_flow
 from tests.unit.oracles import Point
+
+STEPS = 10
 
 
 def by_hand(current: list[float]) -> list[int]:
@@ -32,7 +35,9 @@ def by_hand(current: list[float]) -> list[int]:
 
 
 def test_constants_are_those_of_the_page() -> None:
-    assert (STEPS, DECAY) == (10, 0.8)
+    signature = inspect.signature(SpikingPasses)
+    constants = [signature.parameters[name].default for name in ('steps', 'decay')]
+    assert constants == [STEPS, 0.8]
 
 
 def test_one_neuron_with_a_constant_current() -> None:
@@ -40,7 +45,8 @@ def test_one_neuron_with_a_constant_current() -> None:
     assert by_hand([0.5] * 5) == [0, 0, 1, 0, 1]
     spikes = np.zeros((STEPS, 1, 4))
     current = np.array([[0.5, 0.19, 1.0, -2.0]])
-    SpikingPasses._fire(current, spikes)
+    network = Network(NetworkSpec(1, (4,), 1), [np.zeros((4, 1)), np.zeros((1, 4))])
+    SpikingPasses(network, 1, 0)._fire(current, spikes)
     for neuron in range(4):
         assert spikes[:, 0, neuron].tolist() == by_hand([float(current[0, neuron])] * STEPS)
     # 0.19 leaks away before it reaches 1; 1.0 is at the threshold at once.
@@ -133,7 +139,7 @@ def test_the_estimate_is_the_gradient_of_the_smoothed_policy(
 def test_a_learner_of_spiking_neurons_learns_whatever_the_rule() -> None:
     info = info_of(2)
     for rule in (NodePerturbation(sigma=0.3), AntitheticPairs(sigma=0.3, samples=2)):
-        learner = learner_of(info, neuron='spiking', rule=rule, hidden=(5, 4), bias=True)
+        learner = learner_of(info, neuron='spiking', rule=rule, hidden_sizes=(5, 4), bias=True)
         before = learner.weights
         feed(learner, message_flow(info, steps=40, seed=1))
         assert learner.updates > 3

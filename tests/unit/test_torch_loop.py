@@ -17,7 +17,7 @@ from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from nrl_ros.learning.rules import NodePerturbation
-from nrl_ros.learning.settings import LearnerSettings
+from tests.unit.fakes import learner_settings
 
 SIZES = (4, 9, 5, 2)
 SIGMA, RATE = 1e-2, 1e-3
@@ -25,7 +25,9 @@ SIGMA, RATE = 1e-2, 1e-3
 
 def learner_of() -> Learner:
     rule = NodePerturbation(sigma=SIGMA)
-    return Learner(LearnerSettings(hidden=SIZES[1:-1], rule=rule, learning_rate=RATE, seed=1))
+    return Learner(
+        learner_settings(hidden_sizes=SIZES[1:-1], rule=rule, learning_rate=RATE, seed=1)
+    )
 
 
 def log_noise(learner: Learner) -> list[Any]:

@@ -17,7 +17,7 @@ DECAY = 0.8
 def settings_of(kind: str, **more: Any) -> dict[str, Any]:
     rule = WeightPerturbation(sigma=0.1) if kind == 'whole' else NodePerturbation(sigma=0.1)
     chosen = {'rule': rule, 'trace_reset': False, 'trace_decay': DECAY, 'learning_rate': 0.01}
-    return chosen | {'trace_kind': 'auto' if kind == 'whole' else kind} | more
+    return chosen | {'trace': 'auto' if kind == 'whole' else kind} | more
 
 
 class Bench:
@@ -81,7 +81,7 @@ class Bench:
 
 
 def agent_scales(learner: Any) -> np.ndarray:
-    spec, rule = learner._policy.network.spec, learner.settings.rule
+    spec, rule = learner._policy.network.spec, learner.settings.make_rule()
     return np.concatenate(
         [np.full(o * i, c) for (o, i), c in zip(spec.shapes, rule.scales(spec), strict=True)]
     )

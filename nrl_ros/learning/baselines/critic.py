@@ -10,28 +10,29 @@ policy's impact, and the eligibility is an estimate of the gradient of V; with t
 
 from __future__ import annotations
 
-import math
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, PositiveInt, ValidationInfo, field_validator
 
 from nrl_ros.base.errors import (
     CheckpointError,
-    ConfigError,
     InvalidValueError,
     ProtocolError,
     ShapeError,
 )
 from nrl_ros.base.limits import Limits
 from nrl_ros.base.records import Ending, Phase, RewardBatch, StateBatch
+from nrl_ros.base.settings import Settings, shared
+from nrl_ros.learning.baselines.base import Baseline
 from nrl_ros.learning.checks import check_arrays
 from nrl_ros.learning.interfaces import Explorer, PlasticityRule
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
-from nrl_ros.learning.noise import NoiseStream, agent_generators
-from nrl_ros.learning.optimisers import OPTIMISERS
-from nrl_ros.learning.rules import NodePerturbation
+from nrl_ros.learning.networks.settings import NetworkSettings
+from nrl_ros.learning.noise import NoiseSettings, NoiseStream, agent_generators
+from nrl_ros.learning.optimisers import OPTIMISERS, OptimiserName
+from nrl_ros.learning.rules import NodePerturbation, make_rule
 
 Array = NDArray[Any]
 
@@ -43,41 +44,41 @@ _SESSIONS = 4
 _FLOAT_BYTES = 8
 
 
-@dataclass(frozen=True)
-class CriticSettings:
-    """What fixes a critic.
-
-    Attributes:
-        hidden: neurons of each hidden layer.
-        rule: how it learns; one whose traces are outer products.
-        learning_rate: eta of the critic [1], not negative.
-        optimiser: a key of OPTIMISERS.
-        discount: g, in [0, 1].
-        seed: fixes its weights and noise.
+class CriticSettings(Settings):
+    """The critic, where the baseline is one.
 
     Raises:
         ConfigError: a setting is out of its range.
     """
 
-    hidden: tuple[int, ...] = (64,)
-    rule: PlasticityRule = field(default_factory=NodePerturbation)
-    learning_rate: float = 1e-3
-    optimiser: str = 'adam'
-    discount: float = 0.99
-    seed: int = 0
+    hidden_sizes: tuple[PositiveInt, ...] = shared(NetworkSettings, 'hidden_sizes')
+    rule: Literal['nrl', 'antithetic', 'backpropagation'] = Field(
+        'nrl', description='How it learns values: by the noise of its neurons, or by gradient'
+    )
+    samples: int = shared(NodePerturbation, 'samples', 'Noisy passes per state, averaged [1]')
+    sigma: float = shared(NodePerturbation, 'sigma', 'Standard deviation of its noise [1]')
+    learning_rate: float = Field(1e-3, ge=0, description='Size of its steps [1]')
+    optimiser: OptimiserName = Field(
+        'adam',
+        description='From estimated gradient to weight change: '
+        f'{", ".join(OPTIMISERS)}, or your own',
+    )
+    discount: float = Field(0.99, ge=0, le=1, description='Of values, per step [1]')
+    seed: int = Field(0, ge=0, description='Fixes its weights and noise [1]')
+    # Last: what they are checked with stands above.
+    optimiser_options: dict[str, Any] = Field(
+        {}, description='Options of the optimiser itself, given as critic.optimiser_options.NAME'
+    )
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        if self.rule.trace_form != 'outer':
-            raise ConfigError(f'the critic cannot learn by {self.rule.name}: it keeps rows')
-        if not (math.isfinite(self.learning_rate) and self.learning_rate >= 0.0):
-            raise ConfigError(f'critic: learning_rate must be >= 0, received {self.learning_rate}')
-        if not 0.0 <= self.discount <= 1.0:
-            raise ConfigError(f'critic: discount must be in [0, 1], received {self.discount}')
-        if self.optimiser not in OPTIMISERS:
-            raise ConfigError(
-                f'critic: optimiser: expected {tuple(OPTIMISERS)}, received {self.optimiser!r}'
-            )
+    @field_validator('optimiser_options')
+    @classmethod
+    def _fit(cls, options: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        name = info.data.get('optimiser')
+        return options if name is None else OPTIMISERS.check(name, options)
+
+    def make_rule(self) -> PlasticityRule:
+        """Return the rule that it learns by."""
+        return make_rule(self.rule, {'samples': self.samples, 'sigma': self.sigma})
 
 
 class ValueHead:
@@ -110,14 +111,16 @@ class ValueHead:
 class _Track:
     """What is remembered of one agent: its open windows, and those closed last."""
 
-    def __init__(self, state: StateBatch, network: Network, settings: CriticSettings) -> None:
-        batch, rule, spec = len(state.phase), settings.rule, network.spec
+    def __init__(
+        self, state: StateBatch, network: Network, rule: PlasticityRule, seed: int
+    ) -> None:
+        batch, spec = len(state.phase), network.spec
         self.sequence = -1
         self.states = 0
-        noise, self.generator = agent_generators(settings.seed, f'critic of {state.agent}', 2)
+        noise, self.generator = agent_generators(seed, f'critic of {state.agent}', 2)
         rows, components = rule.noise_size(spec, batch)
         self.noise = NoiseStream(
-            'gaussian', noise, rows=rows, components=components, dtype=network.dtype
+            NoiseSettings(), noise, rows=rows, components=components, dtype=network.dtype
         )
         self.explorer: Explorer = rule.explorer(network, ValueHead(), batch=batch, source=0)
         post = np.zeros((batch, rule.samples, spec.noise_components), network.dtype)
@@ -154,24 +157,31 @@ class _Windows:
             getattr(self, name)[index] = getattr(other, name)[index]
 
 
-class Critic:
+class Critic(Baseline):
     """Values of states for all agents; the first one that is seen sets the sizes.
 
     Args:
-        settings: what fixes it.
+        settings: what fixes it; None: as by default.
         limits: how much agents may ask for; None: anything.
     """
 
-    def __init__(self, settings: CriticSettings, limits: Limits | None = None) -> None:
-        self.settings = settings
+    sees_states = True
+
+    def __init__(
+        self, settings: CriticSettings | None = None, limits: Limits | None = None
+    ) -> None:
+        self.settings = settings = settings or CriticSettings()
+        self._rule = settings.make_rule()
         self._limits = limits
         self._network: Network | None = None
         self._tracks: dict[tuple[str, int], _Track] = {}
-        self._optimiser = OPTIMISERS[settings.optimiser]()
+        self._optimiser = OPTIMISERS.make(
+            settings.optimiser, options=settings.optimiser_options
+        )
 
     def _build(self, inputs: int) -> Network:
         settings = self.settings
-        spec = NetworkSpec(inputs, settings.hidden, 1, bias=True)
+        spec = NetworkSpec(inputs, settings.hidden_sizes, 1, bias=True)
         generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed + 1)))
         weights = xavier_normal(spec, generator)
         # Every state is worth nothing at first: with costs only, what was not seen looks best.
@@ -228,11 +238,11 @@ class Critic:
     def _begin(self, state: StateBatch, network: Network) -> _Track:
         """Begin to remember a session; of an agent's sessions the newest few are kept."""
         if self._limits is not None:
-            batch, rule, spec = len(state.phase), self.settings.rule, network.spec
+            batch, rule, spec = len(state.phase), self._rule, network.spec
             row = rule.samples * rows_of(spec)
             used = sum(track.bytes for track in self._tracks.values())
             self._limits.check_memory(state.agent, _Track.bytes_of(batch, row), used)
-        track = _Track(state, network, self.settings)
+        track = _Track(state, network, self._rule, self.settings.seed)
         mine = [key for key in self._tracks if key[0] == state.agent]
         if len(mine) >= _SESSIONS:
             # The one that has seen least, so that none that goes on is thrown out.
@@ -265,16 +275,15 @@ class Critic:
             opened.post[index] = post[:, index].swapaxes(0, 1)
             opened.pre[index] = pre[:, index].swapaxes(0, 1)
 
-    def expect(self, reward: RewardBatch) -> tuple[Array, Array]:
-        """What rewards are compared with: ``V(s) - g^n V(s')``.
+    def matches(self, reward: RewardBatch) -> Array:
+        """Return of which windows [K] the states are known."""
+        closed = self._tracks[reward.agent, reward.session].closed
+        return np.asarray(closed.window[reward.instance] == reward.window)
 
-        Returns:
-            The expectations [K], and which of the windows [K] are known; others have none.
-        """
-        track = self._tracks[reward.agent, reward.session]
-        index = reward.instance
-        known = track.closed.window[index] == reward.window
-        return track.closed.value[index] - track.closed.following[index], known
+    def expect(self, reward: RewardBatch, average: Array) -> Array:
+        """Return what rewards are compared with: ``V(s) - g^n V(s')`` [K]."""
+        closed, index = self._tracks[reward.agent, reward.session].closed, reward.instance
+        return np.asarray(closed.value[index] - closed.following[index])
 
     def learn(self, reward: RewardBatch, instance: Array, rpe: Array) -> None:
         """Learn from temporal-difference errors [K] of the windows closed last."""
@@ -285,7 +294,7 @@ class Critic:
         weight = (rpe / max(count, 1)).astype(network.dtype)[:, None, None]
         post = (closed.post[instance] * weight).reshape(-1, spec.noise_components)
         pre = closed.pre[instance].reshape(-1, spec.input_components)
-        scales = self.settings.rule.scales(spec)
+        scales = self._rule.scales(spec)
         totals = [
             scale * (post[:, out].T @ pre[:, where])
             for scale, out, where in zip(scales, spec.noise_slices, spec.input_slices, strict=True)
@@ -311,8 +320,8 @@ class Critic:
         """Weights and what the optimiser remembers; open windows are not part of it."""
         network = self._network
         return {
-            'hidden': list(self.settings.hidden),
-            'rule': self.settings.rule.name,
+            'hidden': list(self.settings.hidden_sizes),
+            'rule': self._rule.name,
             'weights': None if network is None else [w.copy() for w in network.weights],
             'optimiser': {'name': self.settings.optimiser, **self._optimiser.snapshot()},
         }
@@ -324,7 +333,7 @@ class Critic:
             CheckpointError: they are of another critic; nothing was changed.
         """
         received = (snapshot['hidden'], snapshot['optimiser']['name'])
-        expected = (list(self.settings.hidden), self.settings.optimiser)
+        expected = (list(self.settings.hidden_sizes), self.settings.optimiser)
         if received != expected:
             raise CheckpointError(
                 f'the saved critic has hidden layers and optimiser {received}, expected {expected}'
@@ -335,7 +344,7 @@ class Critic:
         weights = [np.array(weight) for weight in weights]
         if not all(np.isfinite(weight).all() for weight in weights):
             raise CheckpointError('the saved critic has weights that are not finite')
-        spec = NetworkSpec(weights[0].shape[1] - 1, self.settings.hidden, 1, bias=True)
+        spec = NetworkSpec(weights[0].shape[1] - 1, self.settings.hidden_sizes, 1, bias=True)
         self._network = Network(spec, weights)
         self._tracks.clear()
         self._optimiser.restore(snapshot['optimiser'])

@@ -11,10 +11,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nrl_ros.base.errors import ConfigError, ShapeError
+from nrl_ros.learning.networks.settings import NetworkSettings
 
 Array = NDArray[Any]
 
-NEURONS = ('rate', 'spiking')
+_DEFAULTS = NetworkSettings()
 
 
 @dataclass(frozen=True)
@@ -27,27 +28,41 @@ class NetworkSpec:
         outputs: parameters of the policy head.
         bias: give each layer one more input that is always 1.
         leak: slope of the LeakyReLU below zero [1], in [0, 1].
-        neuron: 'rate', or 'spiking' hidden neurons (``spiking.py``).
+        neuron: of the hidden layers, a name in ``passes.NETWORKS``.
+        options: of those neurons, by name.
+
+    Raises:
+        ConfigError: a layer without neurons.
     """
 
     inputs: int
     hidden: tuple[int, ...]
     outputs: int
-    bias: bool = False
-    leak: float = 0.1
-    neuron: str = 'rate'
+    bias: bool = _DEFAULTS.bias
+    leak: float = _DEFAULTS.leak
+    neuron: str = _DEFAULTS.neuron
+    options: tuple[tuple[str, Any], ...] = ()
+
+    @classmethod
+    def of(cls, settings: NetworkSettings, inputs: int, outputs: int) -> NetworkSpec:
+        """Return the sizes of a network as its settings say, between these inputs and outputs."""
+        return cls(
+            inputs,
+            settings.hidden_sizes,
+            outputs,
+            bias=settings.bias,
+            leak=settings.leak,
+            neuron=settings.neuron,
+            options=tuple(sorted(settings.options.items())),
+        )
 
     def __post_init__(self) -> None:
-        """Check sizes and slope."""
+        """Check the sizes."""
         if min(self.inputs, self.outputs, *self.hidden, 1) < 1:
             raise ConfigError(
                 f'layer sizes must be at least 1, received {self.inputs}, '
                 f'{self.hidden}, {self.outputs}'
             )
-        if not 0.0 <= self.leak <= 1.0:
-            raise ConfigError(f'leak must be in [0, 1], received {self.leak}')
-        if self.neuron not in NEURONS:
-            raise ConfigError(f'neuron: expected one of {NEURONS}, received {self.neuron!r}')
 
     @cached_property
     def shapes(self) -> list[tuple[int, int]]:

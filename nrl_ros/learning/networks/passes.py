@@ -1,4 +1,4 @@
-"""The passes that suit a network: compiled for small ones, numpy for large ones."""
+"""The passes of a network, by the name of its neurons."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from nrl_ros.base.registry import Registry
 from nrl_ros.learning.kernels.library import NativePasses, suits
 from nrl_ros.learning.networks.feed_forward import Network, Passes
+from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.networks.spiking import SpikingPasses
 
 Array = NDArray[Any]
@@ -25,15 +27,38 @@ class AnyPasses(Protocol):
         ...
 
 
+def _rate(network: Network, instances: int, samples: int) -> AnyPasses:
+    """Return the compiled passes for small networks, numpy for large ones."""
+    kind = NativePasses if suits(network) else Passes
+    return kind(network, instances, samples)
+
+
+# By the name of their neurons; a new kind is one more file and one more line here.
+NETWORKS: Registry[AnyPasses] = Registry(
+    'neuron',
+    'nrl_ros.networks',
+    {'rate': _rate, 'spiking': SpikingPasses},
+    arguments=3,
+    parts=('run', 'presynaptic'),
+)
+
+
+def check_neuron(settings: NetworkSettings) -> None:
+    """See that there are such neurons, with such options.
+
+    Raises:
+        ConfigError: there are none, or an option is unknown, of another type, or out of range.
+    """
+    NETWORKS.check(settings.neuron, settings.options)
+
+
 def make_passes(network: Network, instances: int, samples: int) -> AnyPasses:
-    """Working memory for the passes of a network.
+    """Return working memory for the passes of a network.
 
     Args:
         network: whose weights are used; its arrays must stay the same ones.
         instances: B.
         samples: K, noisy passes per clean one; 0 for acting without noise.
     """
-    if network.spec.neuron == 'spiking':
-        return SpikingPasses(network, instances, samples)
-    kind = NativePasses if suits(network) else Passes
-    return kind(network, instances, samples)
+    spec = network.spec
+    return NETWORKS.make(spec.neuron, network, instances, samples, options=dict(spec.options))

@@ -1,11 +1,11 @@
 """Hidden layers of leaky integrate-and-fire neurons with noise in the membrane.
 
-For each observation every hidden neuron is simulated for STEPS steps from rest:
+For each observation every hidden neuron is simulated for ``steps`` steps from rest:
 
-``v <- DECAY v + a``, a spike where ``v >= 1``, then ``v <- v - 1`` there,
+``v <- decay v + a``, a spike where ``v >= 1``, then ``v <- v - 1`` there,
 
 with the input ``a_t = W s_t + xi``: s_t the spikes of the layer below (the observation itself in
-the first layer), xi noise that is held for all STEPS. The outputs weigh mean spike counts and take
+the first layer), xi noise that is held for all steps. The outputs weigh mean spike counts and take
 noise too. The rule needs no derivative of the spike: its estimate ``E[N rho xi / |xi|^2]`` is
 exactly the gradient of ``log pi`` smoothed by ``U^(1/N) xi``, U uniform on 0 to 1, which for many
 neurons is smoothing by the noise itself: useful as long as sigma is of the order of what a spike
@@ -17,17 +17,15 @@ References:
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nrl_ros.learning.networks.feed_forward import Network
 
 Array = NDArray[Any]
-
-STEPS = 10
-DECAY = 0.8
 
 
 class SpikingPasses:
@@ -37,9 +35,20 @@ class SpikingPasses:
         network: whose weights are used.
         instances: B.
         samples: K, noisy passes per clean one; 0 for acting without noise.
+        steps: for which each observation is shown [1].
+        decay: factor of the membrane potential at each of them [1].
     """
 
-    def __init__(self, network: Network, instances: int, samples: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        instances: int,
+        samples: int,
+        *,
+        steps: Annotated[int, Field(ge=1, le=1000)] = 10,
+        decay: Annotated[float, Field(ge=0, le=1)] = 0.8,
+    ) -> None:
+        self._decay = decay
         spec, dtype = network.spec, network.dtype
         self._network = network
         self._instances = instances
@@ -48,7 +57,7 @@ class SpikingPasses:
         self._rows = rows = instances * (1 + samples)
         self._observation = np.ones((rows, spec.inputs + self._bias), dtype)
         # One column more than neurons where there is a bias: it stays 1.
-        self._spikes = [np.ones((STEPS, rows, n + self._bias), dtype) for n in spec.hidden]
+        self._spikes = [np.ones((steps, rows, n + self._bias), dtype) for n in spec.hidden]
         self._noise = np.zeros((rows, spec.noise_components), dtype)
         kept = instances * max(samples, 1)
         self._presynaptic = np.empty((kept, spec.input_components), dtype)
@@ -72,12 +81,11 @@ class SpikingPasses:
         z += self._noise[:, spec.noise_slices[-1]]
         return z.reshape(1 + self._samples, self._instances, -1)
 
-    @staticmethod
-    def _fire(current: Array, spikes: Array) -> None:
-        """Spikes [STEPS, rows, n] of neurons with input current [rows, n] or [STEPS, rows, n]."""
+    def _fire(self, current: Array, spikes: Array) -> None:
+        """Write spikes [steps, rows, n] of an input current [rows, n] or [steps, rows, n]."""
         membrane = np.zeros_like(spikes[0])
         for step, fired in enumerate(spikes):
-            membrane *= DECAY
+            membrane *= self._decay
             membrane += current if current.ndim == 2 else current[step]
             np.greater_equal(membrane, 1.0, out=fired, casting='unsafe')
             membrane -= fired

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from inspect import signature
-from typing import Any
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.registry import Registry
 from nrl_ros.learning.interfaces import PlasticityRule
 from nrl_ros.learning.rules.antithetic import AntitheticPairs
 from nrl_ros.learning.rules.backpropagation import Backpropagation
@@ -18,37 +20,51 @@ from nrl_ros.learning.rules.reward_modulated_hebbian import RewardModulatedHebbi
 from nrl_ros.learning.rules.weight_perturbation import WeightPerturbation
 
 # By the name under which settings know them; a new rule is one more file and one more line here.
-# Rules of other packages come in through settings/registry.py.
-RULES: dict[str, Callable[..., PlasticityRule]] = {
-    rule.name: rule
-    for rule in (
-        NodePerturbation,
-        AntitheticPairs,
-        NoisyReference,
-        LearnedReference,
-        RewardModulatedHebbian,
-        WeightPerturbation,
-        Backpropagation,
-        RandomPolicy,
-    )
-}
+RULES: Registry[PlasticityRule] = Registry(
+    'rule',
+    'nrl_ros.rules',
+    {
+        rule.name: rule
+        for rule in (
+            NodePerturbation,
+            AntitheticPairs,
+            NoisyReference,
+            LearnedReference,
+            RewardModulatedHebbian,
+            WeightPerturbation,
+            Backpropagation,
+            RandomPolicy,
+        )
+    },
+    parts=(
+        *('explorer', 'name', 'trace_form', 'memory'),
+        *('sigma', 'samples', 'with_sigma', 'noise_size', 'scales'),
+    ),
+    elsewhere={'sigma': 'noise.sigma'},
+)
+RuleName = Annotated[str, AfterValidator(RULES.known)]
 
 
-def make_rule(name: str, settings: dict[str, Any]) -> PlasticityRule:
-    """A rule by name, with those of the settings that it has.
+def make_rule(
+    name: str, settings: Mapping[str, Any], options: Mapping[str, Any] | None = None
+) -> PlasticityRule:
+    """Return a rule with the settings that all rules share and with options of its own.
 
     Args:
-        name: a key of RULES.
-        settings: of all rules, by field name; what a rule does not have is of no meaning to it.
+        name: of the rule.
+        settings: of all rules, by name; what a rule does not have is of no meaning to it.
+        options: of this rule, by name; these win.
 
     Raises:
-        ConfigError: there is no such rule, or a setting is out of its range.
+        ConfigError: no such rule, or a setting is unknown, of another type, or out of range.
     """
-    kind = RULES.get(name)
-    if kind is None:
-        raise ConfigError(f'unknown plasticity rule {name!r}, expected one of {list(RULES)}')
-    known = signature(kind).parameters
-    return kind(**{key: value for key, value in settings.items() if key in known})
+    rule = RULES.make(name, shared=settings, options=options)
+    if rule.name != name:
+        raise ConfigError(
+            f'rule {name!r} calls itself {rule.name!r}: its name and the name of its entry point '
+            'must be one, checkpoints are told apart by it'
+        )
+    return rule
 
 
 __all__ = [
@@ -60,6 +76,7 @@ __all__ = [
     'NoisyReference',
     'RandomPolicy',
     'RewardModulatedHebbian',
+    'RuleName',
     'WeightPerturbation',
     'make_rule',
 ]

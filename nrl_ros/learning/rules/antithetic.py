@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +16,6 @@ from nrl_ros.learning.rules.base import GreedyExplorer, SampledRule
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
 class AntitheticPairs(SampledRule):
     """``rho = (log pi~+(a|s) - log pi~-(a|s)) / 2`` with noise xi and -xi, without a clean pass.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,7 +16,6 @@ from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
 class Backpropagation(NoiseRule):
     """Eligibility ``e_l <- e_l + d log pi(a|s) / d a_l x_{l-1}T``, the yardstick.
 

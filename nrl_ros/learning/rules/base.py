@@ -2,64 +2,53 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from nrl_ros.base.errors import ConfigError, check_positive
+from nrl_ros.base.settings import Settings, shared
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.networks.passes import make_passes
+from nrl_ros.learning.noise.settings import NoiseSettings
 
 Array = NDArray[Any]
-Rule = TypeVar('Rule', bound='NoiseRule')
+Rule = TypeVar('Rule', bound='PerturbationRule')
 
-NORMS = ('network', 'layer')
-STEP_SCALES = ('one', 'noise_dimensions', 'layer_width')
+class PerturbationRule(Settings):
+    """Settings of a rule with noise of one standard deviation, normalised over its components.
 
-
-@dataclass(frozen=True)
-class NoiseRule:
-    """A rule with noise of one standard deviation, normalised over the network or each layer.
-
-    Attributes:
-        sigma: standard deviation of the noise [1], positive.
-        norm: run the norm over all noise of the 'network', or of each 'layer' by itself.
-        step_scale: factor c of the update: 'one', 'noise_dimensions' (what the norm ran over, which
-            makes it an unbiased gradient) or 'layer_width' (the authors' choice).
+    Frozen; what may change while it runs is changed by making another one.
 
     Raises:
         ConfigError: a setting is out of its range.
     """
 
-    sigma: float = 1e-3
-    norm: str = 'network'
-    step_scale: str = 'noise_dimensions'
+    sigma: float = shared(NoiseSettings, 'sigma')
+    norm: Literal['network', 'layer'] = Field(
+        'network', description='What the norm of the noise runs over'
+    )
+    step_scale: Literal['one', 'noise_dimensions', 'layer_width'] = Field(
+        'noise_dimensions',
+        description='Factor c of the update; noise_dimensions is what the norm runs over, which '
+        'makes it an unbiased gradient, layer_width is what the authors took',
+    )
 
     name: ClassVar[str] = ''
     trace_form: ClassVar[str] = 'outer'
     memory: ClassVar[tuple[str, ...]] = ()
+    if TYPE_CHECKING:
 
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        check_positive('sigma', self.sigma)
-        if self.norm not in NORMS:
-            raise ConfigError(f'norm: expected one of {NORMS}, received {self.norm!r}')
-        if self.step_scale not in STEP_SCALES:
-            raise ConfigError(
-                f'step_scale: expected one of {STEP_SCALES}, received {self.step_scale!r}'
-            )
+        @property
+        def samples(self) -> int:
+            """Rows that a step adds to the trace, K: a constant, or one of the settings."""
+            ...
 
     def with_sigma(self: Rule, sigma: float) -> Rule:
         """The same rule with other noise."""
-        return replace(self, sigma=sigma)
-
-    @property
-    def samples(self) -> int:
-        """Rows that a step adds to the trace."""
-        return 1
+        return type(self)(**{**dict(self), 'sigma': sigma})
 
     def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
         """Noise in every neuron, for every row."""
@@ -111,33 +100,18 @@ def normalise_(unit_noise: Array, factor: Array, ends: list[int]) -> Array:
     return unit_noise
 
 
-def check_count(name: str, value: int) -> None:
-    """Refuse a number of passes below one.
+class NoiseRule(PerturbationRule):
+    """A rule that adds one row to the trace at each step."""
 
-    Raises:
-        ConfigError: naming it.
-    """
-    if value < 1:
-        raise ConfigError(f'{name} must be at least 1, received {value}')
+    samples: ClassVar[int] = 1
 
 
-@dataclass(frozen=True)
-class SampledRule(NoiseRule):
-    """A rule whose estimate is a mean over noisy passes, or pairs of them.
+class SampledRule(PerturbationRule):
+    """A rule whose estimate is a mean over K noisy passes, or pairs of them."""
 
-    Attributes:
-        samples: K.
-
-    Raises:
-        ConfigError: a setting is out of its range.
-    """
-
-    samples: int = 1
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        check_count('samples', self.samples)
+    samples: int = Field(
+        1, ge=1, description='nrl, antithetic: noisy passes or pairs per step, averaged [1]'
+    )
 
 
 class GreedyExplorer:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network
@@ -22,7 +21,6 @@ _FEATURES = 64
 _SEED = 20260101
 
 
-@dataclass(frozen=True)
 class LearnedReference(NoiseRule):
     """``rho = log pi~(a|s) - log pi^(a|s)``, pi^ from outputs that are predicted, not computed.
 
@@ -43,15 +41,14 @@ class LearnedReference(NoiseRule):
         Normalised delta rule: Widrow and Hoff 1960; Nagumo and Noda 1967.
     """
 
-    reference_rate: float = 0.5
+    reference_rate: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description='learned_reference: step of what predicts the outputs [1]',
+    )
 
     name: ClassVar[str] = 'learned_reference'
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        if not 0.0 < self.reference_rate <= 1.0:
-            raise ConfigError(f'reference_rate must be in (0, 1], received {self.reference_rate}')
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
         """See PlasticityRule; the source is always the noisy pass."""

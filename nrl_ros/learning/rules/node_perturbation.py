@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,7 +17,6 @@ from nrl_ros.learning.rules.base import GreedyExplorer, SampledRule
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
 class NodePerturbation(SampledRule):
     """Eligibility ``e_l <- e_l + rho xi_l / |xi|^2 x_{l-1}T`` of noise xi with impact rho.
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.networks.passes import make_passes
-from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule, check_count
+from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
 
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
 class NoisyReference(NoiseRule):
     """``rho = log pi~(a|s) - log(mean of pi~_n(a|s))`` over N further noisy passes.
 
@@ -32,15 +31,14 @@ class NoisyReference(NoiseRule):
         Garcia Fernandez, Ahmad, van Gerven, arXiv 2503.23972, "noisy-NRL".
     """
 
-    reference_passes: int = 8
+    reference_passes: int = Field(
+        8,
+        ge=1,
+        description='noisy_nrl: noisy passes that stand for the clean one, N [1]',
+    )
 
     name: ClassVar[str] = 'noisy_nrl'
     memory: ClassVar[tuple[str, ...]] = ('reference_passes',)
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        check_count('reference_passes', self.reference_passes)
 
     def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
         """Of the credited pass, then of the N others."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,7 +15,6 @@ from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
 class RandomPolicy(NoiseRule):
     """Acts as if every output of the network were 0, and never learns."""
 

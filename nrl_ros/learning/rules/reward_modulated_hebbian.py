@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.heads import PolicyHead
@@ -17,10 +17,7 @@ from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
 
 Array = NDArray[Any]
 
-_ESTIMATES = ('explicit', 'running_mean')
 
-
-@dataclass(frozen=True)
 class RewardModulatedHebbian(NoiseRule):
     """Eligibility ``e_l <- e_l + xi_l x_{l-1}T``: what the noise did is left to the reward to say.
 
@@ -42,21 +39,15 @@ class RewardModulatedHebbian(NoiseRule):
         reward-modulated Hebbian learning".
     """
 
-    noise_estimate: str = 'explicit'
-    estimate_rate: float = 0.2
+    noise_estimate: Literal['explicit', 'running_mean'] = Field(
+        'explicit', description='rmhl: the noise itself, or activation minus its running mean'
+    )
+    estimate_rate: float = Field(
+        0.2, gt=0, le=1, description='rmhl: step of that running mean [1]'
+    )
 
     name: ClassVar[str] = 'rmhl'
     memory: ClassVar[tuple[str, ...]] = ('noise_estimate',)
-
-    def __post_init__(self) -> None:
-        """Check the settings."""
-        super().__post_init__()
-        if self.noise_estimate not in _ESTIMATES:
-            raise ConfigError(
-                f'noise_estimate: expected one of {_ESTIMATES}, received {self.noise_estimate!r}'
-            )
-        if not 0.0 < self.estimate_rate <= 1.0:
-            raise ConfigError(f'estimate_rate must be in (0, 1], received {self.estimate_rate}')
 
     def scales(self, spec: NetworkSpec) -> list[float]:
         """The noise is not normalised: 1."""

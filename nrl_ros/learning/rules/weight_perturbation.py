@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, ClassVar
 
@@ -18,7 +17,6 @@ from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule, normalise_
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True)
 class WeightPerturbation(NoiseRule):
     """``e <- e + rho z / (sigma |z|^2)`` with noise sigma z in every weight, of each instance.
 

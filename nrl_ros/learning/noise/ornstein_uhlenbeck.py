@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from nrl_ros.base.errors import check_positive
+from pydantic import Field
 
 Array = NDArray[Any]
 
@@ -20,23 +19,25 @@ class OrnsteinUhlenbeck:
     other; only a component's own values follow each other.
 
     Args:
-        steps: correlation time in environment steps [1], positive.
-
-    Raises:
-        ConfigError: steps is not a positive number.
+        correlation_steps: correlation time in environment steps, positive.
 
     References:
         Uhlenbeck and Ornstein 1930, exact discretisation.
     """
 
-    def __init__(self, steps: float) -> None:
-        check_positive('correlation_steps', steps)
-        self._keep = math.exp(-1.0 / steps)
+    def __init__(
+        self,
+        correlation_steps: Annotated[
+            float,
+            Field(gt=0, description='ornstein_uhlenbeck: correlation time [steps]'),
+        ] = 10.0,
+    ) -> None:
+        self._keep = math.exp(-1.0 / correlation_steps)
         self._fresh = math.sqrt(1.0 - self._keep**2)
         self._state: Array | None = None
 
     def fill(self, generator: np.random.Generator, out: Array) -> None:
-        """The next value of every component."""
+        """Draw the next value of every component."""
         generator.standard_normal(dtype=out.dtype, out=out)
         if self._state is None:
             self._state = out.copy()
@@ -47,7 +48,7 @@ class OrnsteinUhlenbeck:
         out[...] = self._state
 
     def snapshot(self) -> Array | None:
-        """The current values."""
+        """Return the current values (a copy)."""
         return None if self._state is None else self._state.copy()
 
     def restore(self, snapshot: Array | None) -> None:

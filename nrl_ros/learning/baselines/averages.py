@@ -1,0 +1,29 @@
+"""Baselines that need no states: the running-average reward, and none."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.records import RewardBatch
+from nrl_ros.learning.baselines.base import Baseline
+
+Array = NDArray[Any]
+
+
+class AverageBaseline(Baseline):
+    """The mean reward of the instance so far, which the neuromodulator keeps in any case."""
+
+    def expect(self, reward: RewardBatch, average: Array) -> Array:
+        """Return the running average itself."""
+        return average
+
+
+class NoBaseline(Baseline):
+    """Nothing: the reward itself is the error."""
+
+    def expect(self, reward: RewardBatch, average: Array) -> Array:
+        """Return zeros."""
+        return np.zeros(len(average))

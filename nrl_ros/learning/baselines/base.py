@@ -1,0 +1,52 @@
+"""What a baseline does: it says what rewards are compared with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.records import RewardBatch, StateBatch
+
+Array = NDArray[Any]
+
+
+class Baseline:
+    """What rewards are compared with; by default something that neither sees states nor learns.
+
+    Attributes:
+        sees_states: the neuromodulator has to be given every state.
+    """
+
+    sees_states = False
+
+    def observe(self, state: StateBatch) -> None:
+        """Take a state."""
+
+    def waits_for(self, reward: RewardBatch) -> bool:
+        """Return whether rewards have to wait for the state that they came with."""
+        return False
+
+    def matches(self, reward: RewardBatch) -> Array:
+        """Return which rewards [K] there is something to compare with; the others are left out."""
+        return np.ones(len(reward.instance), np.bool_)
+
+    def expect(self, reward: RewardBatch, average: Array) -> Array:
+        """Return what rewards [K] are compared with [K].
+
+        Args:
+            reward: valid ones, all of which match.
+            average: running-average reward of their instances [K].
+        """
+        raise NotImplementedError
+
+    def learn(self, reward: RewardBatch, instance: Array, rpe: Array) -> None:
+        """Learn from the reward-prediction errors [K] of instances [K]."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return what it has learned, as plain data and arrays (copies)."""
+        return {}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot."""

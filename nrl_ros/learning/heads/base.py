@@ -1,0 +1,44 @@
+"""What a policy head does."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.records import Float32, Int32
+
+Array = NDArray[Any]
+
+
+class PolicyHead(Protocol):
+    """What a policy head does.
+
+    Attributes:
+        outputs: numbers it needs from the network.
+        action_dtype: int32 or float32, of the action sent.
+    """
+
+    outputs: int
+    action_dtype: type[np.int32] | type[np.float32]
+
+    def draw(self, z: Array, generator: np.random.Generator) -> Array:
+        """Return a choice [B, A] drawn from the policy with outputs z [B, n]."""
+        ...
+
+    def greedy(self, z: Array) -> Array:
+        """Return the most probable choice [B, A] under outputs z [B, n]."""
+        ...
+
+    def log_probability(self, z: Array, choice: Array) -> Array:
+        """Return log pi(choice) [..., B] under outputs z [..., B, n]."""
+        ...
+
+    def gradient(self, z: Array, choice: Array) -> Array:
+        """Return the gradient of log pi(choice) with respect to the outputs z [B, n]."""
+        ...
+
+    def to_action(self, choice: Array) -> Int32 | Float32:
+        """Return the action as the environment takes it [B, A]."""
+        ...

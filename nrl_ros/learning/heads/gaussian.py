@@ -1,0 +1,103 @@
+"""Real actions: normal distributions around the network's outputs."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import ActionKind, ActionSpace, Float32
+
+Array = NDArray[Any]
+
+_HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
+
+
+class GaussianHead:
+    """Independent normal distributions around the network's outputs.
+
+    The choice u is drawn from N(z, std) in normalised units and the action is
+    ``middle + half_range * clip(u, -1, 1)``. The log-probability is that of u, before the clip:
+    the clip is then part of the environment and the policy gradient stays exact.
+
+    Args:
+        space: continuous action space.
+        action_std: standard deviation in units of half the range [1], positive.
+        learn_std: take ``log(std / action_std)`` from A further outputs, within [-3, 1].
+
+    Raises:
+        ConfigError: the actions are choices.
+    """
+
+    action_dtype: type[np.int32] | type[np.float32] = np.float32
+
+    def __init__(
+        self,
+        space: ActionSpace,
+        *,
+        action_std: Annotated[
+            float,
+            Field(
+                gt=0,
+                description='Standard deviation of the Gaussian policy, in half ranges [1]',
+            ),
+        ] = 0.5,
+        learn_std: Annotated[
+            bool, Field(description='Let the network set the standard deviation too')
+        ] = False,
+    ) -> None:
+        if space.kind != ActionKind.CONTINUOUS:
+            raise ConfigError(
+                'policy.head gaussian is for real actions, received choices; expected softmax'
+            )
+        low, high = np.asarray(space.low), np.asarray(space.high)
+        self._size = len(space.low)
+        self.outputs = self._size * (2 if learn_std else 1)
+        self._learn_std = learn_std
+        self._log_std = math.log(action_std)
+        self._middle = ((low + high) / 2.0).astype(np.float32)
+        self._half_range = ((high - low) / 2.0).astype(np.float32)
+        self._low, self._high = low.astype(np.float32), high.astype(np.float32)
+
+    def _log_std_of(self, z: Array) -> Array:
+        if not self._learn_std:
+            return np.full(self._size, self._log_std, z.dtype)
+        return np.asarray(np.clip(z[..., self._size :], -3.0, 1.0) + z.dtype.type(self._log_std))
+
+    def draw(self, z: Array, generator: np.random.Generator) -> Array:
+        """Draw the mean plus standard deviation times a standard normal number."""
+        normal = generator.standard_normal((z.shape[0], self._size), dtype=z.dtype)
+        return np.asarray(z[:, : self._size] + np.exp(self._log_std_of(z)) * normal, z.dtype)
+
+    def greedy(self, z: Array) -> Array:
+        """Return the mean."""
+        return np.array(z[:, : self._size])
+
+    def log_probability(self, z: Array, choice: Array) -> Array:
+        """Return the log density of the choice, summed over components."""
+        log_std = self._log_std_of(z)
+        standardised = (choice - z[..., : self._size]) * np.exp(-log_std)
+        density = -0.5 * standardised * standardised - log_std - _HALF_LOG_TWO_PI
+        return np.asarray(density.sum(axis=-1))
+
+    def gradient(self, z: Array, choice: Array) -> Array:
+        """Return ``(u - m) / std^2``, and ``((u - m) / std)^2 - 1`` for the log deviation."""
+        size, log_std = self._size, self._log_std_of(z)
+        standardised = (choice - z[:, :size]) * np.exp(-log_std)
+        gradient = np.empty_like(z)
+        gradient[:, :size] = standardised * np.exp(-log_std)
+        if self._learn_std:
+            inside = np.abs(z[:, size:] + 1.0) < 2.0
+            gradient[:, size:] = np.where(inside, standardised * standardised - 1.0, 0.0)
+        return gradient
+
+    def to_action(self, choice: Array) -> Float32:
+        """Convert to the action's own units, clipped to its bounds."""
+        # An overflow ends at a bound all the same.
+        with np.errstate(over='ignore', invalid='ignore'):
+            action = self._middle + self._half_range * choice
+        return np.asarray(np.clip(action, self._low, self._high), np.float32)

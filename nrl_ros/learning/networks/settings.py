@@ -1,0 +1,28 @@
+"""How large the policy network is, and of which neurons."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt
+
+from nrl_ros.base.settings import Settings
+
+
+class NetworkSettings(Settings):
+    """The policy network."""
+
+    hidden_sizes: tuple[PositiveInt, ...] = Field(
+        (64,), description='Neurons of each hidden layer [1]'
+    )
+    bias: bool = Field(False, description='Give each layer one more input that is always 1')
+    leak: float = Field(0.1, ge=0, le=1, description='Slope of the LeakyReLU below zero [1]')
+    neuron: str = Field(
+        'rate',
+        description='Hidden neurons: rate (LeakyReLU), spiking (leaky integrate-and-fire), or '
+        'your own',
+    )
+    precision: Literal['float32', 'float64'] = Field('float32', description='Number format')
+    options: dict[str, Any] = Field(
+        {}, description='Options of the neurons themselves, given as network.options.NAME'
+    )

@@ -1,0 +1,69 @@
+"""Noise that remembers nothing of the steps before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+Fill = Callable[[np.random.Generator, Array], None]
+
+
+class NoiseShape(Protocol):
+    """Where the noise comes from, step by step."""
+
+    def fill(self, generator: np.random.Generator, out: Array) -> None:
+        """Draw the values of the next step into ``out``."""
+        ...
+
+    def snapshot(self) -> Array | None:
+        """Return what it remembers of the steps before."""
+        ...
+
+    def restore(self, snapshot: Array | None) -> None:
+        """Continue from a snapshot."""
+        ...
+
+
+class Independent:
+    """Noise that remembers nothing.
+
+    Args:
+        fill: draws it.
+    """
+
+    def __init__(self, fill: Fill) -> None:
+        self.fill = fill
+
+    def snapshot(self) -> None:
+        """Return nothing: there is nothing to remember."""
+
+    def restore(self, snapshot: Array | None) -> None:
+        """Take nothing over."""
+
+
+def gaussian(generator: np.random.Generator, out: Array) -> None:
+    """Draw standard normal numbers."""
+    generator.standard_normal(dtype=out.dtype, out=out)
+
+
+def uniform(generator: np.random.Generator, out: Array) -> None:
+    """Draw from the square root of 3 to either side of 0."""
+    generator.random(dtype=out.dtype, out=out)
+    out -= 0.5
+    out *= np.sqrt(12.0)
+
+
+def laplace(generator: np.random.Generator, out: Array) -> None:
+    """Draw from the two-sided exponential distribution."""
+    out[...] = generator.laplace(scale=np.sqrt(0.5), size=out.shape)
+
+
+def binary(generator: np.random.Generator, out: Array) -> None:
+    """Draw -1 or 1."""
+    out[...] = generator.integers(0, 2, size=out.shape, dtype=np.int8)
+    out *= 2.0
+    out -= 1.0

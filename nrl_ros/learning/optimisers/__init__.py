@@ -1,0 +1,28 @@
+"""From an estimated gradient to a weight change, one optimiser a file.
+
+Every one of them is local to a layer or synapse. ``totals`` are ``c_l sum_i delta_i e_l,i``, one
+matrix [out, in] a layer; the weights climb.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+from nrl_ros.base.registry import Registry
+from nrl_ros.learning.optimisers.adam import Adam
+from nrl_ros.learning.optimisers.base import Optimiser
+from nrl_ros.learning.optimisers.gradient_ascent import GradientAscent
+from nrl_ros.learning.optimisers.layer_normalised import LayerNormalised
+
+# By the name under which settings know them; a new one is one more file and one more line here.
+OPTIMISERS: Registry[Optimiser] = Registry(
+    'optimiser',
+    'nrl_ros.optimisers',
+    {'sgd': GradientAscent, 'layer_normalised': LayerNormalised, 'adam': Adam},
+    parts=('step', 'snapshot', 'restore'),
+)
+OptimiserName = Annotated[str, AfterValidator(OPTIMISERS.known)]
+
+__all__ = ['OPTIMISERS', 'Adam', 'GradientAscent', 'LayerNormalised', 'Optimiser', 'OptimiserName']

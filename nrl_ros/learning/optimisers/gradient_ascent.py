@@ -1,0 +1,26 @@
+"""Plain gradient ascent."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+class GradientAscent:
+    """``W <- W + eta g``; remembers nothing."""
+
+    def step(self, weights: list[Array], totals: list[Array], rate: float) -> None:
+        """Add ``rate`` times the totals to the weights; the totals are overwritten."""
+        for weight, total in zip(weights, totals, strict=True):
+            total *= rate
+            weight += total
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return nothing: there is nothing to remember."""
+        return {}
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Take nothing over."""
