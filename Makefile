@@ -1,5 +1,6 @@
 # make demo   sets everything up and trains a policy over ROS 2
 # make test   sets everything up and passes the tests
+# make sanitize  runs the tests of what is compiled under address and undefined-behaviour sanitizers
 # make bench  measures the loop over ROS 2, the core in one process, and traces; writes the page
 # They do only what has not been done yet. `make setup ROS=kilted` takes the wheels of ROS 2 Kilted, and
 # what follows keeps them; a new environment gets Jazzy.
@@ -9,7 +10,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := env OPENBLAS_NUM_THREADS=1 $(BIN)/python
 
-.PHONY: help setup setup-test demo test lint bench clean
+.PHONY: help setup setup-test demo test lint sanitize bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -30,6 +31,10 @@ lint: setup-test
 # Fast tests first, then those with real nodes, then long ones; one run, one count.
 test: lint
 	$(RUN) -m pytest tests/unit tests/launch tests/ros tests/slow
+
+# What is compiled, under the sanitizers of the compiler.
+sanitize: setup-test
+	$(RUN) scripts/sanitize.py
 
 # The core is measured beside torch, which only the tests' setup brings.
 bench: setup-test

@@ -92,6 +92,38 @@ def build(build_folder: Path, stage: Path) -> Path:
         shutil.rmtree(build_folder, ignore_errors=True)
     known.unlink(missing_ok=True)
     shutil.rmtree(stage, ignore_errors=True)
+    _run(commands, environment)
+    known.write_text(now)
+    found = sorted(stage.glob('**/nrl_ros/msg/__init__.py'))
+    if not found:
+        raise SystemExit(f'error: CMake installed no messages below {stage}')
+    return found[0].parent.parent
+
+
+def build_checked(build_folder: Path, stage: Path) -> Path:
+    """Compile what is no message with sanitizers and checks of indices, and install it.
+
+    Returns:
+        The folder in ``stage`` that holds the compiled modules of the package.
+
+    Raises:
+        SystemExit: something is missing, or CMake failed; its output is shown.
+    """
+    _check_tools()
+    source = _copy_source(build_folder.parent / 'source')
+    shutil.rmtree(stage, ignore_errors=True)
+    commands = [
+        ['cmake', '-S', str(source), '-B', str(build_folder), '-DNRL_CHECKED=ON']
+        + [f'-DCMAKE_INSTALL_PREFIX={stage}', f'-DPython3_EXECUTABLE={sys.executable}']
+        + ['-DBUILD_TESTING=OFF'],
+        ['cmake', '--build', str(build_folder), '--target', 'compiled', '--parallel'],
+        ['cmake', '--install', str(build_folder), '--component', 'compiled'],
+    ]
+    _run(commands, _environment())
+    return next(stage.glob('**/nrl_ros'))
+
+
+def _run(commands: list[list[str]], environment: dict[str, str]) -> None:
     for command in commands:
         done = subprocess.run(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -102,11 +134,6 @@ def build(build_folder: Path, stage: Path) -> Path:
                 f'error: {" ".join(command[:2])} failed, see above; without build isolation the '
                 'packages of requirements/build.txt must be in this environment'
             )
-    known.write_text(now)
-    found = sorted(stage.glob('**/nrl_ros/msg/__init__.py'))
-    if not found:
-        raise SystemExit(f'error: CMake installed no messages below {stage}')
-    return found[0].parent.parent
 
 
 def _check_tools() -> None:
