@@ -57,8 +57,9 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
                 make_folder(Path(folder))
                 hold(self, FolderLock(Path(folder), _CRITIC))
             self._load_critic(self._core.critic)
-            self.subscription(EnvState, names.STATE, qos.step(), self._on_state, raw=True)
             self.periodic(_SAVE_PERIOD_S, self._save_critic)
+        if self._core.baseline.sees_states:
+            self.subscription(EnvState, names.STATE, qos.step(), self._on_state, raw=True)
         self.periodic(self.settings.status_period_s, self._publish_status)
 
     def _load(self, path: Path) -> None:
