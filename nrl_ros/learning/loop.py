@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from nrl_ros.base.records import ActionBatch, RewardBatch, RpeBatch, StateBatch
 from nrl_ros.environments.episodes import Advance, Episodes
+from nrl_ros.environments.listening import Listener, finished_episodes
 from nrl_ros.learning.cycle import Cycle, suits
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator
@@ -31,20 +32,28 @@ def answer(
 
 
 def run(
-    episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator, *, seed: int
+    episodes: Episodes,
+    learner: Learner,
+    neuromodulator: Neuromodulator,
+    *,
+    seed: int,
+    listener: Listener | None = None,
 ) -> Iterator[Advance]:
-    """Step for ever in lockstep, in few calls where that can be.
+    """Step for ever in lockstep, in few calls where that can be and nobody listens.
 
     Args:
         episodes: the environment's side.
         learner: acts and learns.
         neuromodulator: turns rewards into RPEs.
         seed: of the environment.
+        listener: is told each record; the weights are the same with one and without.
 
     Yields:
         What each step gave, before it is acted upon; to be looked at before the next one.
     """
     learner.join(episodes.info)
+    if listener is not None:
+        yield from _run_heard(episodes, learner, neuromodulator, seed, listener)
     action = answer(learner, neuromodulator, episodes.begin(seed), None)[0].action
     cycle = None
     may_fuse = suits(episodes, learner, neuromodulator)
@@ -61,3 +70,30 @@ def run(
         if cycle is None and may_fuse and neuromodulator.averages(episodes.info) is not None:
             may_fuse = suits(episodes, learner, neuromodulator)
             cycle = Cycle(episodes, learner, neuromodulator) if may_fuse else None
+
+
+def _run_heard(
+    episodes: Episodes,
+    learner: Learner,
+    neuromodulator: Neuromodulator,
+    seed: int,
+    listener: Listener,
+) -> Iterator[Advance]:
+    """Step for ever and tell a listener the records that nodes would publish."""
+    info = episodes.info
+    listener.on_info(info)
+    state, reward = episodes.begin(seed), None
+    listener.on_state(state)
+    while True:
+        action, rpe = answer(learner, neuromodulator, state, reward)
+        if rpe is not None:
+            listener.on_rpe(rpe)
+        listener.on_action(action)
+        advance = episodes.advance(action.action)
+        state, reward = advance.state, advance.reward
+        if reward is not None:
+            listener.on_reward(reward)
+        listener.on_state(state)
+        if advance.ends is not None:
+            listener.on_episodes(finished_episodes(info, advance.ends))
+        yield advance

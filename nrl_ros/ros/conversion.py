@@ -294,6 +294,16 @@ def action_from_wire(data: bytes, space: ActionSpace) -> ActionBatch:
     return _ACTION.record(fields)
 
 
+def session_of_action(data: bytes) -> tuple[str, int]:
+    """Return the agent and the session that an Action is of, whatever its space is.
+
+    Raises:
+        ConversionError: not such a message.
+    """
+    fields = _ACTION.fields(data)
+    return fields['agent'], fields['session']
+
+
 def reward_from_wire(data: bytes) -> RewardBatch:
     """Return the rewards of a Reward as received; arrays are views of ``data``.
 
