@@ -5,9 +5,7 @@ Nothing here knows ROS, so that a typing error is told where ROS is missing; ``a
 
 from __future__ import annotations
 
-import math
-from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,9 @@ from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.settings import parse
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
+from nrl_ros.cli.options import ArmOptions
 from nrl_ros.cli.runs import Run, create_run, newest, open_run, versions, write_json
+from nrl_ros.environments.figures import RecentFigures
 from nrl_ros.learning.policy import first_difference
 from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
@@ -27,58 +27,11 @@ from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 _RECENT = 20
-_RADII_M = (0.05, 0.02)
+_DISTANCE = 'final_distance_m'
 # Under SCHED_FIFO, behind the safety node and whatever drives the arm.
 PRIORITIES = {'environment': 55, 'learner': 50}
 # Learners' counters that tell what an arm's limits and delays cost.
 _SHOWN = ('limited_steps', 'unapplied_steps', 'aborted_windows')
-
-
-@dataclass(frozen=True)
-class ArmOptions:
-    """What the command line says.
-
-    Attributes:
-        robot: in config/robots, with its task in config; empty: ur5e, or generic with a file.
-        robot_file: description of a robot of one's own.
-        real: the driver of the robot is running; otherwise the simulated one is started.
-        load: checkpoint, folder of checkpoints, or run folder to go on from.
-        speed_share: of the described speeds and accelerations [1].
-        dry_run: compute and show commands, send none.
-        evaluate: act without noise, learn nothing.
-        realtime: real-time priority for what commands the arm, where that is permitted.
-        episodes: after which it ends; 0: until Ctrl-C.
-        namespace: ROS namespace; empty: none.
-        domain: ROS domain.
-        overrides: ``NODE.NAME=VALUE``.
-        out: folder of the run itself.
-        root: folder that run folders are made in.
-    """
-
-    robot: str = ''
-    robot_file: Path | None = None
-    real: bool = False
-    load: Path | None = None
-    speed_share: float = 1.0
-    dry_run: bool = False
-    evaluate: bool = False
-    realtime: bool = True
-    episodes: int = 0
-    namespace: str = ''
-    domain: int | None = None
-    overrides: tuple[str, ...] = ()
-    out: Path | None = None
-    root: Path = Path('runs')
-
-    @property
-    def task(self) -> str:
-        """Name of the task file."""
-        return self.robot or ('ur5e' if self.robot_file is None else 'generic')
-
-    @property
-    def description(self) -> str:
-        """The robot, as its nodes are told."""
-        return self.task if self.robot_file is None else str(self.robot_file.resolve())
 
 
 @dataclass(frozen=True)
@@ -251,6 +204,7 @@ class ArmFigures:
         last_aborted: the last one was.
         stop: what stopped the arm last, until another episode has ended well.
         counters: of the learner.
+        recent: figures of the last 20 episodes that were not aborted.
     """
 
     mode: str = 'no safety node yet'
@@ -263,7 +217,7 @@ class ArmFigures:
     last_aborted: bool = False
     stop: str = ''
     counters: Mapping[str, int] = field(default_factory=dict)
-    _distances: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    recent: RecentFigures = field(default_factory=lambda: RecentFigures(_RECENT))
 
     def hear_safety(self, mode: str, why: str, *, stopped: bool) -> None:
         """Take in what the safety node says: its mode, and why it stopped or waits."""
@@ -287,28 +241,15 @@ class ArmFigures:
             return f'the last episode was aborted; {self.stop or "the safety node did not stop it"}'
         return ''
 
-    def add_distances(self, metres: Iterable[float]) -> None:
-        """Distances at the end of episodes that were not aborted [m]."""
-        self._distances.extend(metres)
-
-    def share_within(self, radius_m: float) -> float:
-        """Of the last 20 episodes, ended nearer than this [1]; NaN before the first."""
-        if not self._distances:
-            return math.nan
-        return sum(one < radius_m for one in self._distances) / len(self._distances)
-
     def line(self) -> str:
         """The figures in one line."""
         moves = 'waits for go' if self.asks else self.moves
         doing = f'{self.mode}: {moves}' if moves and not self.why else self.mode
         parts = [doing, f'episodes {self.episodes}']
-        if self._distances:
-            last = list(self._distances)[-3:]
+        last = self.recent.recent(_DISTANCE)[-3:]
+        if last:
             parts.append('ended at ' + ', '.join(f'{100 * one:.1f}' for one in last) + ' cm')
-            parts += [
-                f'within {100 * radius:.0f} cm {100 * self.share_within(radius):.0f} %'
-                for radius in _RADII_M
-            ]
+        parts += [f'{name} {100 * share:.0f} %' for name, share in self.recent.shares().items()]
         shown = [(name.replace('_', ' '), self.counters.get(name, 0)) for name in _SHOWN]
         shown.append(('aborted episodes', self.aborted))
         parts += [f'{name} {count:,}' for name, count in shown if count]
@@ -316,9 +257,8 @@ class ArmFigures:
 
     def summary(self) -> dict[str, Any]:
         """For the run's summary."""
-        shares = {f'within_{round(100 * r)}_cm': self.share_within(r) for r in _RADII_M}
         return {
             'aborted': self.aborted,
-            'final_distances_m': [round(one, 4) for one in self._distances],
-            **{name: None if math.isnan(value) else value for name, value in shares.items()},
+            'final_distances_m': [round(one, 4) for one in self.recent.recent(_DISTANCE)],
+            'figures': self.recent.means(),
         }

@@ -4,52 +4,46 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.executors import SingleThreadedExecutor
 from rich.console import Console
 from rich.markup import escape
 from std_srvs.srv import Trigger
 
-from nrl_ros.cli.arm import ArmFigures, ArmOptions, ArmPlan, make_plan
+from nrl_ros.base.records import Ending
+from nrl_ros.cli.arm import ArmFigures, ArmPlan, make_plan
 from nrl_ros.cli.arm_standby import Standby
-from nrl_ros.cli.metrics import METRICS, Table
+from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.operator import Operator
+from nrl_ros.cli.options import ArmOptions
+from nrl_ros.cli.orchestrator import Orchestrator, Outcome, connected
 from nrl_ros.cli.processes import (
-    Processes,
     absolute_namespace,
     choose_domain,
-    exit_text,
     node_environment,
 )
-from nrl_ros.cli.progress import PROGRESS, Progress
-from nrl_ros.cli.watch import Outcome
+from nrl_ros.cli.progress import Progress
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.robots.safety.takeover import DIED
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
 from nrl_ros.ros.patience import Patience
-from nrl_ros.ros.security import initialise, refused_in_one_line, require_support
+from nrl_ros.ros.security import refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
 
 _LINE_S = 1.0
 # A line that says nothing new is said again after this long.
 _AGAIN_S = 10.0
-_SETTLE_S = 1.5
-_LAST_MESSAGES = 20
 # What the safety node waits for is said when it has been the same for so long.
 _WAITS_S = 2.0
 # An environment that the learner has not taken up for so long is refused.
 _UNSERVED_S = 8.0
 # Longest wait for an arm to come to rest whose safety node has died, longer than that node tries.
 _REST_S = 40.0
-_DISTANCE = 'final_distance_m'
-_ABORTED = 3
 _MODES = {
     SafetyState.MODE_WAITING: 'waiting',
     SafetyState.MODE_FOLLOWING: 'following',
@@ -118,15 +112,7 @@ class ArmMonitor(Monitor):
         if message.agent != self._agent:
             return
         super()._on_report(message)
-        figures, named = self._figures, list(message.metric_name)
-        figures.hear_episodes([ending == _ABORTED for ending in message.ending])
-        if _DISTANCE in named:
-            metres = message.metric[named.index(_DISTANCE) :: len(named)]
-            figures.add_distances(
-                metre
-                for metre, ending in zip(metres, message.ending, strict=True)
-                if ending != _ABORTED
-            )
+        self._figures.hear_episodes([ending == Ending.ABORTED for ending in message.ending])
 
 
 def run(options: ArmOptions, console: Console) -> int:
@@ -148,29 +134,37 @@ def run(options: ArmOptions, console: Console) -> int:
         'type stop, clear or go and Enter; Ctrl-C ends it',
         soft_wrap=True,
     )
-    progress = Progress(target_episodes=options.episodes)
-    episodes, rows = Table(plan.run.metrics, METRICS), Table(plan.run.progress, PROGRESS)
     figures = ArmFigures()
+    progress = Progress(target_episodes=options.episodes, figures=figures.recent)
     with Signals() as signals:
-        initialise([])
-        try:
+        with connected(plan.run, console) as tables:
             with refused_in_one_line():
                 monitor = ArmMonitor(
                     figures,
                     plan.settings.environment.agent,
                     progress,
-                    episodes.add,
+                    tables.episodes.add,
                     namespace=absolute_namespace(options.namespace) or None,
                     use_global_arguments=False,
                 )
-            outcome = ArmWatch(monitor, progress, figures, signals, console).run(
-                plan, options, rows
+                arm = ArmRun(
+                    monitor,
+                    progress,
+                    tables.progress,
+                    signals,
+                    figures=figures,
+                    console=console,
+                    options=options,
+                )
+            outcome = arm.run(
+                plan.params, plan.run.log, options.namespace, limited=bool(options.episodes)
             )
-        finally:
-            rclpy.try_shutdown()
-            episodes.close()
-            rows.close()
-        _write_summary(plan, progress, figures, outcome)
+        plan.run.write_summary(
+            {
+                **outcome.summary(plan.settings, progress, plan.settings.environment.agent),
+                **figures.summary(),
+            }
+        )
         _report(plan, figures, outcome, console)
     return outcome.code
 
@@ -186,105 +180,98 @@ def _environment(options: ArmOptions) -> dict[str, str]:
     return made
 
 
-class ArmWatch:
-    """Spins the monitor until the nodes are done, then stops them.
+class ArmRun(Orchestrator):
+    """The nodes of one arm, its driver among them where it is simulated.
 
     Args:
-        monitor: hears the nodes.
-        progress: kept by it.
-        figures: kept by it.
-        signals: end the run.
+        monitor: as of Orchestrator.
+        progress: as of Orchestrator.
+        rows: as of Orchestrator.
+        signals: as of Orchestrator.
+        figures: kept by the monitor.
         console: for the lines.
+        options: of the command.
     """
+
+    order = _STOPPING
+    last = names.ENVIRONMENT
 
     def __init__(
         self,
         monitor: ArmMonitor,
         progress: Progress,
-        figures: ArmFigures,
+        rows: Table,
         signals: Signals,
+        *,
+        figures: ArmFigures,
         console: Console,
+        options: ArmOptions,
     ) -> None:
-        self._monitor, self._progress, self._figures = monitor, progress, figures
-        self._signals, self._console = signals, console
+        super().__init__(monitor, progress, rows, signals)
+        self._arm, self._figures = monitor, figures
+        self._console, self._options = console, options
         self._operator = Operator()
         self._kept: list[str] = []
-        self._executor = SingleThreadedExecutor()
-        self._executor.add_node(monitor)
         self._shown_at, self._asked, self._line = -_LINE_S, '', ''
         self._stops, self._waits = Announcer(again_s=0.0), Announcer(hold_s=_WAITS_S)
         self._unserved = Patience(_UNSERVED_S)
         self._said_at = -_AGAIN_S
-
-    def run(self, plan: ArmPlan, options: ArmOptions, rows: Table) -> Outcome:
-        """Start the nodes, and see to it that they are gone at the end."""
-        processes = Processes(
-            plan.params, plan.run.log, namespace=options.namespace, environment=os.environ
+        self._rescued = False
+        self._standby = Standby(
+            options.description,
+            options.speed_share,
+            absolute_namespace(options.namespace) or None,
         )
-        with refused_in_one_line():
-            self._standby = Standby(
-                options.description,
-                options.speed_share,
-                absolute_namespace(options.namespace) or None,
-            )
-        start = time.monotonic()
-        driver = () if options.real else (_DRIVER,)
-        try:
-            for name in (*driver, *(name for group in reversed(_STOPPING) for name in group)):
-                processes.start(name)
-            outcome = self._until_done(processes, rows)
-            rescued = names.SAFETY in processes.ended() and not options.dry_run
-            if rescued:
-                outcome.reason = f'{self._bring_to_rest(processes, rows)}; {outcome.reason}'
-            for group in _STOPPING:
-                processes.stop(group)
-                if group == (names.ENVIRONMENT,):
-                    self._settle()
-                    if outcome.ended == 'finished' and (problem := self._figures.problem()):
-                        outcome = Outcome('aborted', code=1, reason=problem)
-            if outcome.ended == 'interrupted' and options.episodes:
-                outcome.code = 128 + self._signals.received
-            if processes.was_killed(names.SAFETY) and not (rescued or options.dry_run):
-                outcome.fail(self._bring_to_rest(processes, rows))
-            outcome.fail(processes.failed())
-        finally:
-            processes.stop()
-        outcome.seconds = time.monotonic() - start
-        return outcome
 
-    def _until_done(self, processes: Processes, rows: Table) -> Outcome:
-        while True:
-            self._spin()
-            self._standby.prepare()
-            self._show(rows)
-            for word in self._operator.words():
-                self._obey(word)
-            self._ask()
-            if self._signals.received:
-                return Outcome('interrupted')
-            if refused := self._refused(processes):
-                return Outcome('failed', code=1, reason=refused)
-            ended = processes.ended()
-            if ended.get(names.ENVIRONMENT) == 0:
-                return Outcome()
-            for name, code in ended.items():
-                what = f'{name} ended unexpectedly with {exit_text(code)}'
-                lines = processes.last_lines(name)
-                return Outcome('failed', code=1, reason=f'{what}\n{lines}'.rstrip())
+    def start(self) -> None:
+        """Start the driver where it is simulated, and all others in the order of commands."""
+        if not self._options.real:
+            self.processes.start(_DRIVER)
+        for group in reversed(_STOPPING):
+            for name in group:
+                self.processes.start(name)
 
-    def _refused(self, processes: Processes) -> str:
+    def look(self) -> Outcome | None:
+        """Do what the operator types; end a run that the learner does not act for."""
+        self._standby.prepare()
+        for word in self._operator.words():
+            self._obey(word)
+        self._ask()
+        refused = self._refused()
+        return Outcome('failed', code=1, reason=refused) if refused else None
+
+    def done(self, outcome: Outcome) -> None:
+        """Stop an arm whose safety node has died, before anything else."""
+        if names.SAFETY in self.processes.ended() and not self._options.dry_run:
+            self._rescued = True
+            outcome.reason = f'{self._bring_to_rest()}; {outcome.reason}'
+
+    def group_stopped(self, group: Sequence[str], outcome: Outcome) -> None:
+        """Read what the environment said last: whether its last episode was a whole one."""
+        if self.last in group:
+            self._read_last_words()
+            if outcome.ended == 'finished' and (problem := self._figures.problem()):
+                outcome.ended, outcome.code, outcome.reason = 'aborted', 1, problem
+
+    def stopped(self, outcome: Outcome) -> None:
+        """Stop an arm whose safety node was killed while it was to end."""
+        killed = self.processes.was_killed(names.SAFETY)
+        if killed and not (self._rescued or self._options.dry_run):
+            outcome.fail(self._bring_to_rest())
+
+    def _refused(self) -> str:
         """Why the learner does not act for this arm, with what it says itself; '' if it may."""
-        progress = self._progress
+        progress = self.progress
         heard = names.ENVIRONMENT in progress.counters and progress.learner_heard
         waits = bool(heard) and not progress.served
-        if not self._unserved.over(self._monitor.wall_time_s, waits):
+        if not self._unserved.over(self.monitor.wall_time_s, waits):
             return ''
         return (
             f'the learner does not act for this arm: in {_UNSERVED_S:.0f} s it has not taken the '
-            f'environment up. What it says:\n{processes.last_lines(names.LEARNER)}'
+            f'environment up. What it says:\n{self.processes.last_lines(names.LEARNER)}'
         ).rstrip()
 
-    def _bring_to_rest(self, processes: Processes, rows: Table) -> str:
+    def _bring_to_rest(self) -> str:
         """Stop an arm whose safety node has died, which may go on as it was commanded last.
 
         Returns:
@@ -295,33 +282,24 @@ class ArmWatch:
         self._say(f'{DIED}, the arm may move on: {PRESS}')
         meanwhile = f'nothing is commanded ({unknown})' if unknown else 'it is commanded to stand'
         self._say(f'until another safety node is there {meanwhile}')
-        processes.start(names.SAFETY, '-p', 'only_rest:=true')
+        self.processes.start(names.SAFETY, '-p', 'only_rest:=true')
         end = time.monotonic() + _REST_S
-        while names.SAFETY not in processes.ended() and time.monotonic() < end:
-            self._executor.spin_once(timeout_sec=self._standby.look())
-            self._show(rows)
+        while names.SAFETY not in self.processes.ended() and time.monotonic() < end:
+            self.spin(self._standby.look())
         self._standby.close()
-        if processes.ended().get(names.SAFETY) == 0:
+        if self.processes.ended().get(names.SAFETY) == 0:
             return 'the arm was brought to rest by another safety node'
         return f'the arm may still move: {PRESS}'
 
-    def _settle(self) -> None:
+    def _read_last_words(self) -> None:
         """Read what the environment said last, and the learner's next report, which is later."""
-        progress, end = self._progress, time.monotonic() + _SETTLE_S
-        heard = progress.learner_heard
+        progress, heard = self.progress, self.progress.learner_heard
 
         def complete() -> bool:
             told = progress.left and self._figures.episodes >= progress.episodes
             return told and progress.learner_heard > heard
 
-        while not complete() and time.monotonic() < end:
-            self._spin()
-        # On a busy machine the time may have passed before all that has come was read.
-        for _ in range(_LAST_MESSAGES):
-            self._executor.spin_once(timeout_sec=0.0)
-
-    def _spin(self) -> None:
-        self._executor.spin_once(timeout_sec=0.05)
+        self.settle(complete)
 
     def _obey(self, word: str) -> None:
         """Ask for it, or keep it: a stop must not be lost because a node is just starting."""
@@ -336,16 +314,17 @@ class ArmWatch:
 
     def _ask(self) -> bool:
         """Ask for what was kept, in order; whether nothing is left."""
-        while self._kept and self._monitor.ask(self._kept[0], self._say):
+        while self._kept and self._arm.ask(self._kept[0], self._say):
             del self._kept[0]
         return not self._kept
 
     def _say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def _show(self, rows: Table) -> None:
-        wall_s, figures = self._monitor.wall_time_s, self._figures
-        figures.counters = self._progress.counters.get(names.LEARNER, {})
+    def show(self, wall_s: float) -> None:
+        """Say what is new, and a line of figures a second where it says something new."""
+        figures = self._figures
+        figures.counters = self.progress.counters.get(names.LEARNER, {})
         if self._stops.due(wall_s, figures.why if figures.stopped else ''):
             self._say(f'{figures.mode}: {figures.why}; mend it, then type clear, then go')
         if self._waits.due(wall_s, '' if figures.stopped else figures.why):
@@ -360,36 +339,10 @@ class ArmWatch:
             if line != self._line or wall_s - self._said_at >= _AGAIN_S:
                 self._line, self._said_at = line, wall_s
                 self._say(f'{wall_s:6.1f} s  {line}')
-            if self._progress.learner_heard:
-                rows.add([self._progress.row(wall_s)])
-
-
-def _write_summary(
-    plan: ArmPlan, progress: Progress, figures: ArmFigures, outcome: Outcome
-) -> None:
-    settings = plan.settings
-    plan.run.write_summary(
-        {
-            'task': settings.environment.agent,
-            'ended': outcome.ended,
-            'reason': outcome.reason,
-            'seed': settings.learner.seed,
-            'instances': 1,
-            'steps': progress.steps,
-            'episodes': progress.episodes,
-            'seconds': round(outcome.seconds, 2),
-            'counters': progress.counters,
-            **figures.summary(),
-        }
-    )
 
 
 def _report(plan: ArmPlan, figures: ArmFigures, outcome: Outcome, console: Console) -> None:
-    if outcome.ended == 'failed':
-        console.print(
-            f'[bold red]failed:[/] {escape(outcome.reason)}', highlight=False, soft_wrap=True
-        )
-        console.print(f'logs: {plan.run.log}', soft_wrap=True)
+    if outcome.say_failed(plan.run.log, console):
         return
     if outcome.reason:
         console.print(f'[bold red]{outcome.ended}:[/] {escape(outcome.reason)}', highlight=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
@@ -14,9 +14,7 @@ from rich.markup import escape
 from nrl_ros import __version__
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.installed import NEEDED, require
-
-if TYPE_CHECKING:
-    from nrl_ros.cli.plan import TrainOptions
+from nrl_ros.cli.options import ArmOptions, TrainOptions, command
 
 app = typer.Typer(
     help='Online learning by noise and reward, without backpropagation, over ROS 2.',
@@ -81,74 +79,12 @@ def _train(options: TrainOptions) -> int:
     return run(options, lasting_console())
 
 
-@app.command(help=_TRAIN_HELP)
-def train(  # noqa: PLR0913 - one argument per option
-    task: Annotated[
-        str | None, typer.Argument(help='ur5e, cartpole, acrobot, reaching, or any file of config/')
-    ] = None,
-    config: Annotated[
-        Path | None, typer.Option(help="Parameter file instead of the task's")
-    ] = None,
-    instances: Annotated[
-        int | None, typer.Option(help='Parallel instances of the environment', min=1)
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help='Seed of weights, noise, actions and environment', min=0)
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help='Environment steps of all instances; 0: no limit', min=0)
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option('--set', help='Any setting, as learner.plasticity.learning_rate=0.01'),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help='Folder of the run; default: runs/TASK-DATE-sSEED')
-    ] = None,
-    compose: Annotated[bool, typer.Option('--compose', help='All nodes in one process')] = False,
-    namespace: Annotated[str, typer.Option(help='ROS namespace of the nodes')] = '',
-    resume: Annotated[
-        Path | None, typer.Option(help='Run folder to take up from its newest checkpoint')
-    ] = None,
-    exact: Annotated[
-        bool,
-        typer.Option(
-            '--exact',
-            help='With --resume: from the newest checkpoint that also holds the state of the '
-            'environment, so that a lockstep run continues bit for bit',
-        ),
-    ] = False,
-    episodes: Annotated[
-        int, typer.Option(help='Greedy episodes before and after; 0: none', min=0)
-    ] = 50,
-    quiet: Annotated[bool, typer.Option('--quiet', help='Show only the result')] = False,
-    plain: Annotated[bool, typer.Option('--plain', help='One line per second, no panel')] = False,
-    domain: Annotated[
-        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
-    ] = None,
-) -> None:
-    """Train a task."""
+def _train_or_fail(options: TrainOptions) -> None:
     with _errors():
-        from nrl_ros.cli.plan import TrainOptions
-
-        options = TrainOptions(
-            task=task,
-            config=config,
-            instances=instances,
-            seed=seed,
-            steps=steps,
-            overrides=tuple(overrides or ()),
-            out=out,
-            compose=compose,
-            namespace=namespace,
-            resume=resume,
-            exact=exact,
-            domain=domain,
-            episodes=episodes,
-            quiet=quiet,
-            plain=plain,
-        )
         raise typer.Exit(_train(options))
+
+
+app.command(name='train', help=_TRAIN_HELP)(command(TrainOptions, _train_or_fail))
 
 
 @app.command()
@@ -159,77 +95,25 @@ def demo(
 ) -> None:
     """Train a six-joint arm to reach, over ROS 2, and show it reaching unseen targets."""
     with _errors():
-        from nrl_ros.cli.plan import TrainOptions
-
         options = TrainOptions(task='ur5e', seed=seed, out=out, plain=plain, episodes=500)
         raise typer.Exit(_train(options))
 
 
-@app.command()
-def arm(  # noqa: PLR0913 - one argument per option
-    robot: Annotated[
-        str, typer.Option(help='Name of a file in config/robots and of its task; default: ur5e')
-    ] = '',
-    real: Annotated[
-        bool, typer.Option('--real', help='The driver of the robot runs already: start none')
-    ] = False,
-    robot_file: Annotated[
-        Path | None, typer.Option(help='Description of your own robot; the task is then generic')
-    ] = None,
-    load: Annotated[
-        Path | None, typer.Option(help='Checkpoint, its folder, or run folder to continue from')
-    ] = None,
-    speed_share: Annotated[
-        float, typer.Option(help='Allowed share of the described speeds; 0.1 at first')
-    ] = 1.0,
-    dry_run: Annotated[
-        bool, typer.Option('--dry-run', help='Compute and show commands, send none')
-    ] = False,
-    evaluate: Annotated[
-        bool, typer.Option('--evaluate', help='Act without noise, learn nothing')
-    ] = False,
-    realtime: Annotated[
-        bool, typer.Option(help='Real-time priority for what commands the arm, if permitted')
-    ] = True,
-    episodes: Annotated[int, typer.Option(help='Stop after so many; 0: at Ctrl-C', min=0)] = 0,
-    namespace: Annotated[
-        str, typer.Option(help="ROS namespace of the nodes and the robot's topics")
-    ] = '',
-    domain: Annotated[
-        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
-    ] = None,
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option('--set', help='Any setting, as learner.plasticity.learning_rate=0.01'),
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help='Folder of the run; default: runs/arm-ROBOT-DATE-sSEED')
-    ] = None,
-) -> None:
-    """Run one arm in real time, simulated or real: driver, safety node, and what learns."""
+def _arm_or_fail(options: ArmOptions) -> None:
     with _errors():
-        from nrl_ros.cli.arm import ArmOptions, check_options
+        from nrl_ros.cli.arm import check_options
 
-        options = ArmOptions(
-            robot=robot,
-            robot_file=robot_file,
-            real=real,
-            load=load,
-            speed_share=speed_share,
-            dry_run=dry_run,
-            evaluate=evaluate,
-            realtime=realtime,
-            episodes=episodes,
-            namespace=namespace,
-            domain=domain,
-            overrides=tuple(overrides or ()),
-            out=out,
-        )
         check_options(options)
         from nrl_ros.cli.arm_watch import run
         from nrl_ros.cli.display import lasting_console
 
         raise typer.Exit(run(options, lasting_console()))
+
+
+app.command(
+    name='arm',
+    help='Run one arm in real time, simulated or real: driver, safety node, and what learns.',
+)(command(ArmOptions, _arm_or_fail))
 
 
 @app.command()

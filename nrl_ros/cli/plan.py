@@ -13,6 +13,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.metrics import last_steps, read_metrics, write_metrics
+from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.runs import (
     Run,
     RunError,
@@ -35,47 +36,6 @@ _LEFT_BEHIND = 'left_behind'
 
 # Saved with every checkpoint; what is given anew on the command line wins.
 _LIVE = ('learner.plasticity.learning_rate', 'learner.noise.sigma')
-
-
-@dataclass(frozen=True)
-class TrainOptions:
-    """What the command line says; None where it says nothing.
-
-    Attributes:
-        task: name of a task file.
-        config: a file instead of the task's.
-        instances: parallel instances of the environment.
-        seed: of the learner and the environment.
-        steps: environment steps of all instances, earlier ones included.
-        overrides: ``NODE.NAME=VALUE``.
-        out: folder of the run itself.
-        root: folder that run folders are made in.
-        compose: one process for all nodes.
-        namespace: ROS namespace; empty: none.
-        resume: run folder to take up again.
-        exact: take up only where the environment's state was saved too.
-        domain: ROS domain.
-        episodes: greedy episodes before and after; 0: none.
-        quiet: show nothing but the result.
-        plain: lines instead of a panel.
-    """
-
-    task: str | None = None
-    config: Path | None = None
-    instances: int | None = None
-    seed: int | None = None
-    steps: int | None = None
-    overrides: tuple[str, ...] = ()
-    out: Path | None = None
-    root: Path = Path('runs')
-    compose: bool = False
-    namespace: str = ''
-    resume: Path | None = None
-    exact: bool = False
-    domain: int | None = None
-    episodes: int = 50
-    quiet: bool = False
-    plain: bool = False
 
 
 @dataclass(frozen=True)

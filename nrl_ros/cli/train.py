@@ -7,21 +7,20 @@ import os
 import signal
 from pathlib import Path
 
-import rclpy
 from rich.console import Console
-from rich.markup import escape
 
 from nrl_ros.base.errors import NrlError
 from nrl_ros.cli.display import make_display, number, warn
 from nrl_ros.cli.evaluate import SEED_OFFSET, Score, draw, evaluate
-from nrl_ros.cli.metrics import METRICS, Table
 from nrl_ros.cli.monitor import Monitor
-from nrl_ros.cli.plan import Plan, TrainOptions, make_plan
+from nrl_ros.cli.options import TrainOptions
+from nrl_ros.cli.orchestrator import Outcome, connected
+from nrl_ros.cli.plan import Plan, make_plan
 from nrl_ros.cli.processes import absolute_namespace, choose_domain, node_environment
-from nrl_ros.cli.progress import PROGRESS, Progress
+from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.runs import newest
-from nrl_ros.cli.watch import Outcome, Watch
-from nrl_ros.ros.security import initialise, refused_in_one_line, require_support
+from nrl_ros.cli.watch import TrainRun
+from nrl_ros.ros.security import refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
 
 # Of the picture of the policy at work that a training ends with.
@@ -91,32 +90,32 @@ def _progress(plan: Plan) -> Progress:
 def _run_nodes(
     plan: Plan, options: TrainOptions, progress: Progress, console: Console, signals: Signals
 ) -> Outcome:
-    episodes, figures = Table(plan.run.metrics, METRICS), Table(plan.run.progress, PROGRESS)
     settings = plan.settings
+    stop = settings.environment.stop
     title = (
         f'[bold]nrl train {plan.task}[/] · seed {settings.learner.seed} · '
         f'{settings.environment.bridge.instances} instances'
     )
     display = make_display(console, title, quiet=options.quiet, plain=options.plain)
-    initialise([])
-    try:
-        with display:
-            with refused_in_one_line():
-                monitor = Monitor(
-                    settings.environment.agent,
-                    progress,
-                    episodes.add,
-                    namespace=absolute_namespace(options.namespace) or None,
-                    use_global_arguments=False,
-                )
-            watch = Watch(monitor, progress, figures, display, signals)
-            return watch.run(plan, options)
-    finally:
-        rclpy.try_shutdown()
-        for table, name in ((episodes, 'metrics'), (figures, 'progress')):
-            table.close()
-            if table.reason:
-                warn(console, f'{table.lost} rows of {name} were not written: {table.reason}')
+    with connected(plan.run, console) as tables, display:
+        with refused_in_one_line():
+            monitor = Monitor(
+                settings.environment.agent,
+                progress,
+                tables.episodes.add,
+                namespace=absolute_namespace(options.namespace) or None,
+                use_global_arguments=False,
+            )
+        run = TrainRun(
+            monitor,
+            progress,
+            tables.progress,
+            signals,
+            display=display,
+            compose=options.compose,
+        )
+        limited = bool(stop.steps or stop.episodes)
+        return run.run(plan.params, plan.run.log, options.namespace, limited=limited)
 
 
 # ------------------------------------------------------------------ result
@@ -148,26 +147,16 @@ def _write_summary(
     before: Score | None,
     after: Score | None,
 ) -> None:
-    settings = plan.settings
     mean_return = progress.mean_return
-    speed = _speed(outcome, progress)
     plan.run.write_summary(
         {
-            'task': plan.task,
-            'ended': outcome.ended,
-            'reason': outcome.reason,
-            'seed': settings.learner.seed,
-            'instances': settings.environment.bridge.instances,
-            'steps': progress.steps,
-            'episodes': progress.episodes,
-            'seconds': round(outcome.seconds, 2),
+            **outcome.summary(plan.settings, progress, plan.task),
             'training_seconds': round(outcome.training_s, 2),
-            'steps_per_second': round(speed, 1),
+            'steps_per_second': round(_speed(outcome, progress), 1),
             'untrained': None if before is None else before.data(),
             'trained': None if after is None else after.data(),
             'mean_return_last_100': None if math.isnan(mean_return) else mean_return,
             'resumed_from': None if plan.resumed is None else plan.resumed.number,
-            'counters': progress.counters,
         }
     )
 
@@ -197,11 +186,7 @@ def _draw_policy(plan: Plan, checkpoint: Path, console: Console) -> None:
 
 
 def _report(plan: Plan, outcome: Outcome, progress: Progress, console: Console) -> None:
-    if outcome.ended == 'failed':
-        console.print(
-            f'[bold red]failed:[/] {escape(outcome.reason)}', highlight=False, soft_wrap=True
-        )
-        console.print(f'logs: {plan.run.log}', soft_wrap=True)
+    if outcome.say_failed(plan.run.log, console):
         return
     speed = _speed(outcome, progress)
     console.print(

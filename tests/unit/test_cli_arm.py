@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -14,11 +14,11 @@ from nrl_ros.base.settings import dotted, load
 from nrl_ros.cli import config
 from nrl_ros.cli.arm import (
     ArmFigures,
-    ArmOptions,
     check_options,
     make_plan,
     start_from,
 )
+from nrl_ros.cli.options import ArmOptions
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import ReachSettings
@@ -191,11 +191,12 @@ def test_a_run_folder_stands_for_its_newest_checkpoint(tmp_path: Path) -> None:
 
 def test_success_is_counted_over_the_last_twenty_episodes() -> None:
     figures = ArmFigures()
-    assert math.isnan(figures.share_within(0.05))
-    assert figures.summary()['within_5_cm'] is None
-    figures.add_distances([0.5] * 10 + [0.03] * 15 + [0.01] * 5)
-    assert figures.share_within(0.05) == 1.0
-    assert figures.share_within(0.02) == 0.25
+    assert figures.summary()['figures'] == {}
+    metres = np.array([0.5] * 10 + [0.03] * 15 + [0.01] * 5)
+    names = ('final_distance_m', 'is_within_5_cm', 'is_within_2_cm')
+    figures.recent.add(names, np.column_stack([metres, metres < 0.05, metres < 0.02]))
+    assert figures.summary()['figures']['is_within_2_cm'] == 0.25
+    assert figures.summary()['final_distances_m'] == [0.03] * 15 + [0.01] * 5
     figures.counters = {'limited_steps': 3, 'steps': 99}
     figures.mode, figures.moves, figures.episodes = 'following', 'acts', 30
     line = figures.line()

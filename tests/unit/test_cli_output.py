@@ -1,19 +1,22 @@
 """What the command prints and draws, without ROS."""
 
+import dataclasses
 import subprocess
 import sys
 
 import numpy as np
 import pytest
+import typer
 from typer.testing import CliRunner
 
 from nrl_ros import __version__
 from nrl_ros.base.settings import flatten
-from nrl_ros.cli import plot, processes, reference, runs
+from nrl_ros.cli import main, plot, processes, reference, runs
 from nrl_ros.cli.display import line_of, number, sparkline
 from nrl_ros.cli.evaluate import score_of
 from nrl_ros.cli.main import app
 from nrl_ros.cli.metrics import EpisodeRow, write_metrics
+from nrl_ros.cli.options import ArmOptions, TrainOptions, command
 from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.settings.run import NODES
 
@@ -160,3 +163,22 @@ def test_domain_in_use_is_passed_over(monkeypatch):
 @pytest.mark.parametrize(('given', 'expected'), [('', ''), ('a', '/a'), ('/a/b/', '/a/b')])
 def test_namespace(given, expected):
     assert processes.absolute_namespace(given) == expected
+
+
+@pytest.mark.parametrize(('name', 'kind'), [('train', TrainOptions), ('arm', ArmOptions)])
+def test_an_option_is_declared_once_and_reaches_its_command(name, kind):
+    """Each annotated field is an option, with the field's name and default; no other is."""
+    told = []
+    commands = typer.Typer()
+    commands.command()(command(kind, told.append))
+    commands.command('other')(lambda: None)
+    made = typer.main.get_command(commands).commands['call']
+    given = RUNNER.invoke(
+        commands, ['call', '--set', 'learner.seed=1', '--set', 'a=b', '--domain-id', '7']
+    )
+    assert given.exit_code == 0, given.output
+    assert told == [kind(overrides=('learner.seed=1', 'a=b'), domain=7)]
+    assert {option.name for option in made.params} == {
+        field.name for field in dataclasses.fields(kind)
+    } - {'root'}
+    assert RUNNER.invoke(main.app, [name, '--domain-id', '233']).exit_code == 2

@@ -7,7 +7,8 @@ import pytest
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.cli import config, evaluate, runs
 from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
-from nrl_ros.cli.plan import TrainOptions, make_plan
+from nrl_ros.cli.options import TrainOptions
+from nrl_ros.cli.plan import make_plan
 from nrl_ros.cli.progress import PROGRESS, Progress, group_counters
 from nrl_ros.cli.runs import RunError
 from nrl_ros.storage.checkpoint import checkpoint_path, write_checkpoint

@@ -1,0 +1,192 @@
+"""Options of the commands that run nodes, each declared once: name, type, default, and help.
+
+A field whose type is annotated with ``typer.Option`` or ``typer.Argument`` is an option of the
+command line; ``command`` makes the function that typer reads from them. Only the standard library
+and typer are needed here, so that help is quick and stands where ROS is missing.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, get_type_hints
+
+import typer
+
+_TEXTS = tuple[str, ...]
+_SET_HELP = 'Any setting, as learner.plasticity.learning_rate=0.01'
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions:
+    """What every command that runs nodes takes; None where the command line says nothing.
+
+    Attributes:
+        overrides: ``NODE.NAME=VALUE``.
+        out: folder of the run itself.
+        root: folder that run folders are made in.
+        namespace: ROS namespace; empty: none.
+        domain: ROS domain.
+    """
+
+    overrides: Annotated[_TEXTS, typer.Option('--set', help=_SET_HELP)] = ()
+    out: Path | None = None
+    root: Path = Path('runs')
+    namespace: str = ''
+    domain: Annotated[
+        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainOptions(RunOptions):
+    """What the command line of ``nrl train`` says.
+
+    Attributes:
+        task: name of a task file.
+        config: a file instead of the task's.
+        instances: parallel instances of the environment.
+        seed: of the learner and the environment.
+        steps: environment steps of all instances, earlier ones included.
+        compose: one process for all nodes.
+        resume: run folder to take up again.
+        exact: take up only where the environment's state was saved too.
+        episodes: greedy episodes before and after; 0: none.
+        quiet: show nothing but the result.
+        plain: lines instead of a panel.
+    """
+
+    task: Annotated[
+        str | None, typer.Argument(help='ur5e, cartpole, acrobot, reaching, or any file of config/')
+    ] = None
+    config: Annotated[Path | None, typer.Option(help="Parameter file instead of the task's")] = None
+    instances: Annotated[
+        int | None, typer.Option(help='Parallel instances of the environment', min=1)
+    ] = None
+    seed: Annotated[
+        int | None, typer.Option(help='Seed of weights, noise, actions and environment', min=0)
+    ] = None
+    steps: Annotated[
+        int | None, typer.Option(help='Environment steps of all instances; 0: no limit', min=0)
+    ] = None
+    out: Annotated[
+        Path | None, typer.Option(help='Folder of the run; default: runs/TASK-DATE-sSEED')
+    ] = None
+    compose: Annotated[bool, typer.Option('--compose', help='All nodes in one process')] = False
+    namespace: Annotated[str, typer.Option(help='ROS namespace of the nodes')] = ''
+    resume: Annotated[
+        Path | None, typer.Option(help='Run folder to take up from its newest checkpoint')
+    ] = None
+    exact: Annotated[
+        bool,
+        typer.Option(
+            '--exact',
+            help='With --resume: from the newest checkpoint that also holds the state of the '
+            'environment, so that a lockstep run continues bit for bit',
+        ),
+    ] = False
+    episodes: Annotated[
+        int, typer.Option(help='Greedy episodes before and after; 0: none', min=0)
+    ] = 50
+    quiet: Annotated[bool, typer.Option('--quiet', help='Show only the result')] = False
+    plain: Annotated[bool, typer.Option('--plain', help='One line per second, no panel')] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmOptions(RunOptions):
+    """What the command line of ``nrl arm`` says.
+
+    Attributes:
+        robot: in config/robots, with its task in config; empty: ur5e, or generic with a file.
+        real: the driver of the robot is running; otherwise the simulated one is started.
+        robot_file: description of a robot of one's own.
+        load: checkpoint, folder of checkpoints, or run folder to go on from.
+        speed_share: of the described speeds and accelerations [1].
+        dry_run: compute and show commands, send none.
+        evaluate: act without noise, learn nothing.
+        realtime: real-time priority for what commands the arm, where that is permitted.
+        episodes: after which it ends; 0: until Ctrl-C.
+    """
+
+    robot: Annotated[
+        str, typer.Option(help='Name of a file in config/robots and of its task; default: ur5e')
+    ] = ''
+    real: Annotated[
+        bool, typer.Option('--real', help='The driver of the robot runs already: start none')
+    ] = False
+    robot_file: Annotated[
+        Path | None, typer.Option(help='Description of your own robot; the task is then generic')
+    ] = None
+    load: Annotated[
+        Path | None, typer.Option(help='Checkpoint, its folder, or run folder to continue from')
+    ] = None
+    speed_share: Annotated[
+        float, typer.Option(help='Allowed share of the described speeds; 0.1 at first')
+    ] = 1.0
+    dry_run: Annotated[
+        bool, typer.Option('--dry-run', help='Compute and show commands, send none')
+    ] = False
+    evaluate: Annotated[
+        bool, typer.Option('--evaluate', help='Act without noise, learn nothing')
+    ] = False
+    realtime: Annotated[
+        bool, typer.Option(help='Real-time priority for what commands the arm, if permitted')
+    ] = True
+    episodes: Annotated[int, typer.Option(help='Stop after so many; 0: at Ctrl-C', min=0)] = 0
+    namespace: Annotated[
+        str, typer.Option(help="ROS namespace of the nodes and the robot's topics")
+    ] = ''
+    out: Annotated[
+        Path | None, typer.Option(help='Folder of the run; default: runs/arm-ROBOT-DATE-sSEED')
+    ] = None
+
+    @property
+    def task(self) -> str:
+        """Name of the task file."""
+        return self.robot or ('ur5e' if self.robot_file is None else 'generic')
+
+    @property
+    def description(self) -> str:
+        """The robot, as its nodes are told."""
+        return self.task if self.robot_file is None else str(self.robot_file.resolve())
+
+
+Options = TypeVar('Options', bound=RunOptions)
+
+
+def command(kind: type[Options], run: Callable[[Options], None]) -> Callable[..., None]:
+    """Return the function of a command: typer makes an option of each of its parameters.
+
+    Args:
+        kind: dataclass whose annotated fields are the options.
+        run: is called with what the command line says.
+    """
+    parameters = []
+    hints = get_type_hints(kind, include_extras=True)
+    # What only this command takes comes first in its help.
+    shared = {field.name for field in fields(RunOptions)}
+    for field in sorted(fields(kind), key=lambda field: field.name in shared):
+        hint = hints[field.name]
+        if not hasattr(hint, '__metadata__'):
+            continue
+        assert field.default is not MISSING
+        default = field.default
+        if hint.__origin__ == _TEXTS:
+            # The one form of several values that typer knows.
+            (declared,) = hint.__metadata__
+            hint, default = Annotated[list[str] | None, declared], None
+        parameters.append(
+            inspect.Parameter(
+                field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=hint
+            )
+        )
+
+    def call(**given: Any) -> None:
+        given['overrides'] = tuple(given['overrides'] or ())
+        run(kind(**given))
+
+    vars(call)['__signature__'] = inspect.Signature(parameters)
+    call.__annotations__ = {one.name: one.annotation for one in parameters}
+    return call

@@ -1,0 +1,245 @@
+"""Starts the nodes of a run, watches and shows them, and stops them in order.
+
+``nrl train`` (``watch``) and ``nrl arm`` (``arm_watch``) both are this with what is their own:
+which nodes there are, in which order they stop, and what a person is shown meanwhile.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rich.console import Console
+from rich.markup import escape
+
+from nrl_ros.cli.config import RunSettings
+from nrl_ros.cli.display import warn
+from nrl_ros.cli.metrics import METRICS, Table
+from nrl_ros.cli.monitor import Monitor
+from nrl_ros.cli.processes import Processes, exit_text
+from nrl_ros.cli.progress import PROGRESS, Progress
+from nrl_ros.cli.runs import Run
+from nrl_ros.ros.security import initialise
+from nrl_ros.ros.signals import Signals
+
+_ROW_PERIOD_S = 0.5
+# How long a node that was stopped may still be heard of: what it said last is on its way.
+_SETTLE_S = 1.5
+_LAST_MESSAGES = 20
+
+
+@dataclass
+class Outcome:
+    """How the nodes ended.
+
+    Attributes:
+        ended: finished, interrupted, failed, or aborted: the last episode was stopped from outside.
+        code: exit code of the command.
+        seconds: from the start of the nodes to their end.
+        training_s: from the first to the last step.
+        reason: what failed.
+        trouble: counters as shown, before the nodes were stopped: leaving releases windows.
+    """
+
+    ended: str = 'finished'
+    code: int = 0
+    seconds: float = 0.0
+    training_s: float = 0.0
+    reason: str = ''
+    trouble: dict[str, int] = field(default_factory=dict)
+
+    def fail(self, reason: str) -> None:
+        """Take down that it did not end well, whatever went before.
+
+        Args:
+            reason: comes after those that are known already; empty: nothing happened.
+        """
+        if reason:
+            self.ended, self.code = 'failed', 1
+            self.reason = '\n'.join(filter(None, (self.reason, reason)))
+
+    def summary(self, settings: RunSettings, progress: Progress, task: str) -> dict[str, Any]:
+        """Return what each run's summary begins with."""
+        return {
+            'task': task,
+            'ended': self.ended,
+            'reason': self.reason,
+            'seed': settings.learner.seed,
+            'instances': settings.environment.bridge.instances,
+            'steps': progress.steps,
+            'episodes': progress.episodes,
+            'seconds': round(self.seconds, 2),
+            'counters': progress.counters,
+        }
+
+    def say_failed(self, log: Path, console: Console) -> bool:
+        """Say why the run failed and where its logs are; return whether it did."""
+        if self.ended != 'failed':
+            return False
+        text = f'[bold red]failed:[/] {escape(self.reason)}'
+        console.print(text, highlight=False, soft_wrap=True)
+        console.print(f'logs: {log}', soft_wrap=True)
+        return True
+
+
+class EndedEarly(Exception):  # noqa: N818 - not an error
+    """The nodes ended before they were all started."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.reason)
+        self.outcome = outcome
+
+
+class Tables(NamedTuple):
+    """What a run writes while it goes on: a row for each episode, and for each half second."""
+
+    episodes: Table
+    progress: Table
+
+
+@contextmanager
+def connected(run: Run, console: Console) -> Iterator[Tables]:
+    """Connect this process to ROS and open the tables of a run; close both at the end."""
+    tables = Tables(Table(run.metrics, METRICS), Table(run.progress, PROGRESS))
+    initialise([])
+    try:
+        yield tables
+    finally:
+        rclpy.try_shutdown()
+        for table, name in zip(tables, ('metrics', 'progress'), strict=True):
+            table.close()
+            if table.reason:
+                warn(console, f'{table.lost} rows of {name} were not written: {table.reason}')
+
+
+class Orchestrator:
+    """Runs node processes until they are done, a person ends them, or one fails.
+
+    Args:
+        monitor: hears the nodes, and keeps ``progress``.
+        progress: what is known of the run.
+        rows: gets a row of it about twice a second.
+        signals: end the run early.
+
+    Attributes:
+        processes: of the run.
+        order: groups of nodes in the order in which they are stopped.
+        last: the node whose end is the end of the run.
+    """
+
+    order: Sequence[Sequence[str]] = ()
+    last = ''
+
+    def __init__(self, monitor: Monitor, progress: Progress, rows: Table, signals: Signals) -> None:
+        self.monitor, self.progress, self.signals = monitor, progress, signals
+        self.processes: Processes
+        self._rows, self._row_at = rows, 0.0
+        self._executor = SingleThreadedExecutor()
+        self._executor.add_node(monitor)
+
+    # ------------------------------------------------------------ for subclasses
+
+    def start(self) -> None:
+        """Start the nodes.
+
+        Raises:
+            EndedEarly: they cannot begin.
+        """
+        raise NotImplementedError
+
+    def show(self, wall_s: float) -> None:
+        """Show a person what is known."""
+
+    def look(self) -> Outcome | None:
+        """Return how the run ends, where something of its own ends it; called all the time."""
+        return None
+
+    def done(self, outcome: Outcome) -> None:
+        """Do what is to be done before anything is stopped."""
+
+    def group_stopped(self, group: Sequence[str], outcome: Outcome) -> None:
+        """Do what is to be done when a group of nodes has stopped."""
+
+    def stopped(self, outcome: Outcome) -> None:
+        """Do what is to be done when all groups have stopped; who is in none still runs."""
+
+    # -------------------------------------------------------------- the run
+
+    def run(self, params: Sequence[Path], log: Path, namespace: str, *, limited: bool) -> Outcome:
+        """Start the nodes, and see to it that they are gone at the end.
+
+        Args:
+            params: parameter files, later ones winning.
+            log: folder of the nodes' output.
+            namespace: ROS namespace of the nodes.
+            limited: a run that is interrupted has not done all that it was asked for.
+        """
+        self.processes = Processes(params, log, namespace=namespace, environment=os.environ)
+        start = time.monotonic()
+        try:
+            try:
+                self.start()
+                outcome = self._until_done()
+            except EndedEarly as early:
+                outcome = early.outcome
+            self.done(outcome)
+            for group in self.order:
+                self.processes.stop(group)
+                self.group_stopped(group, outcome)
+            if outcome.ended == 'interrupted' and not limited:
+                outcome.code = 0
+            self.stopped(outcome)
+            outcome.fail(self.processes.failed())
+        finally:
+            self.processes.stop()
+        outcome.seconds = time.monotonic() - start
+        self._rows.add([self.progress.row(self.monitor.wall_time_s)])
+        return outcome
+
+    def _until_done(self) -> Outcome:
+        while True:
+            self.spin()
+            if self.processes.ended().get(self.last) == 0:
+                return Outcome()
+            outcome = self.ended() or self.look()
+            if outcome is not None:
+                return outcome
+
+    def ended(self) -> Outcome | None:
+        """Return how the run ended, where a signal came or a node is gone."""
+        if self.signals.received:
+            return Outcome('interrupted', code=128 + self.signals.received)
+        for name, code in self.processes.ended().items():
+            return self.failed(name, f'ended unexpectedly with {exit_text(code)}')
+        return None
+
+    def failed(self, name: str, what: str, *others: str) -> Outcome:
+        """Return the outcome, with the last lines that others and the node itself have logged."""
+        logged = (self.processes.last_lines(one) for one in (*others, name))
+        lines = '\n'.join([f'{name} {what}', *logged])
+        return Outcome('failed', code=1, reason=lines.rstrip())
+
+    def spin(self, timeout_s: float = 0.05) -> None:
+        """Take what the nodes say for a while, and show it."""
+        self._executor.spin_once(timeout_sec=timeout_s)
+        wall_s = self.monitor.wall_time_s
+        self.show(wall_s)
+        if wall_s - self._row_at >= _ROW_PERIOD_S and self.progress.learner_heard:
+            self._row_at = wall_s
+            self._rows.add([self.progress.row(wall_s)])
+
+    def settle(self, complete: Callable[[], bool]) -> None:
+        """Wait for what nodes said last, until it is complete or the time for it is over."""
+        end = time.monotonic() + _SETTLE_S
+        while not complete() and time.monotonic() < end:
+            self.spin()
+        # On a busy machine the time may have passed before all that has come was read.
+        for _ in range(_LAST_MESSAGES):
+            self._executor.spin_once(timeout_sec=0.0)
