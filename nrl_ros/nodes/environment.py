@@ -13,39 +13,33 @@ from rclpy.duration import Duration
 from std_srvs.srv import SetBool
 
 from nrl_ros.base.errors import BridgeError, ConfigError, NrlError, ProtocolError
-from nrl_ros.base.records import ActionBatch, StateBatch
+from nrl_ros.base.records import ActionBatch, RewardBatch, StateBatch
 from nrl_ros.environments.episodes import Advance, Episodes, check_action, safe_action
 from nrl_ros.environments.interfaces import Environment, LiveEnvironment
 from nrl_ros.environments.registry import make_bridge
+from nrl_ros.environments.session import LAST_ANSWER_S, Answer, EnvironmentSession, Stage
 from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.nodes.saving import open_series, prune
+from nrl_ros.nodes.state_sender import StateSender
 from nrl_ros.ros import conversion, graph, names, qos
 from nrl_ros.ros.control_rate import Pace
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
 from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.namesakes import Namesakes
-from nrl_ros.ros.patience import Patience
-from nrl_ros.ros.round_trip import RoundTrip
 from nrl_ros.ros.wire import nanoseconds
 from nrl_ros.settings.environment import EnvironmentNodeSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.series import CheckpointSeries
 
-# Longest wait for the answer to the last state, which says that its rewards have been learned from.
-_LAST_ANSWER_S = 5.0
 # Longest wait for who listens to have the goodbye. Not longer: a learner that was killed is waited
 # for until the middleware knows that it is gone.
 _FAREWELL_S = 0.5
-# Without an answer: when that is said, and when a restored session is given up.
+# Without an answer for so long that is said.
 _SILENT_S = 5.0
-_RESTORED_S = 3.0
-# Lockstep: how often it is looked whether an answer is late; the earliest time at which it is,
-# since a learner on a busy machine may take so long; and how far repetitions stretch that time, in
-# terms of resend_period_s.
+# Lockstep: how often it is looked whether an answer is late.
 _LOOK_S = 0.02
-_LEAST_RESEND_S = 0.1
-_MOST_RESEND_PERIODS = 4.0
+_ENDING = (Stage.FINISHING, Stage.FINISHED)
 
 
 class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
@@ -63,10 +57,10 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._bridge: Environment | None = None
         self._live: LiveEnvironment | None = None
         self._series: CheckpointSeries | None = None
-        self._paused = False
         self._lockstep = True
-        self._pending_action: ActionBatch | None = None
-        self._answered_at = time.monotonic()
+        self._session = EnvironmentSession(
+            time.monotonic(), lockstep=True, restored=False, paused=False
+        )
         self._namesakes = Namesakes()
 
     # ----------------------------------------------------------- lifecycle
@@ -128,7 +122,12 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             delivery=settings.reward.core(),
             delivery_steps=settings.reward.steps,
         )
-        self._restored = bool(settings.checkpoint.load)
+        self._session = EnvironmentSession(
+            time.monotonic(),
+            lockstep=self._lockstep,
+            restored=bool(settings.checkpoint.load),
+            paused=self._session.paused,
+        )
         if settings.checkpoint.load:
             saved = read_checkpoint(Path(settings.checkpoint.load), 'environment')
             state = self._episodes.restore(saved, self.now_ns())
@@ -139,29 +138,16 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             state = self._episodes.begin(settings.seed, self.now_ns())
         else:
             state = None
-        self._finished = False
-        self._finishing_since: float | None = None
-        self._pending_action = None
-        self._answered = False
         self._applied_learner = 0
-        self._answered_at = time.monotonic()
-        self._unanswered = Patience(_RESTORED_S)
-        period_s = settings.resend_period_s
-        self._round_trip = RoundTrip(
-            period_s,
-            least_s=min(_LEAST_RESEND_S, period_s),
-            most_s=_MOST_RESEND_PERIODS * period_s,
-        )
+        self._sender = StateSender(self._state, self._reward, settings.resend_period_s)
         if not self._lockstep:
             self._timer.reset()
             self._pace = Pace(self._period_s, time.monotonic())
         self._held = safe_action(self._episodes.info)
-        self._reward_sent: Any = None
         self._reports = EnvironmentReports(self._episodes, self._report, self._status)
         self._since_ns = self.now_ns()
         self._refuse_a_second_one()
         self._introduce()
-        self._begun = state is not None
         if state is not None:
             self._send(state)
 
@@ -211,7 +197,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if not self._namesakes.has_earlier(info.session, self._since_ns):
             return
         text = f'agent {info.agent!r} is already the name of another environment here'
-        if not self._answered:
+        if not self._session.is_answered:
             raise ConfigError(f'{text}; give this one another, or start it in another namespace')
         # A stamp may say anything; a learner answers only who was there first.
         self.counters['foreign_infos'] += 1
@@ -230,26 +216,25 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
                 f'action of session {action.session:#x}, expected {info.session:#x}: '
                 'it was sent before a restart'
             )
-        if not self._begun or action.sequence != self._sent.sequence:
+        session, now_s = self._session, time.monotonic()
+        answer, kept = session.take(action, now_s), session.kept
+        if answer is Answer.STALE:
             self.counters['duplicate_actions' if self._lockstep else 'late_actions'] += 1
             self._look_for_a_second_learner(action, self._applied_learner)
             return
-        self._answered_at = time.monotonic()
-        self._round_trip.answered(self._answered_at)
-        self._answered, self._restored = True, False
-        if self._finishing_since is not None:
+        self._sender.answered(now_s)
+        if answer is Answer.APPLY:
+            self._step(action)
+        elif answer is Answer.LAST:
             self._last_answer(action)
-        elif not self._lockstep or self._paused:
-            if self._pending_action is not None:
-                self._look_for_a_second_learner(action, self._pending_action.learner)
-                return
+        elif kept is not None:
+            self._look_for_a_second_learner(action, kept.learner)
+        else:
             # Here, not when it is due: a bad action must never become the one that is held.
             check_action(action.action, info)
-            self._pending_action = action
-            if self._live is not None and not self._paused:
+            session.kept = action
+            if self._live is not None and not session.paused:
                 self._live.send(action.action)
-        else:
-            self._step(action)
 
     def _look_for_a_second_learner(self, action: ActionBatch, taken: int) -> None:
         """Of two answers to one state the first is taken; both should be of one learner."""
@@ -286,13 +271,9 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _tick(self) -> None:
         """Real time: apply what has come, or hold what is safe."""
-        if self._finishing_since is not None:
-            self._watch_last_answer()
+        if not self._begin_period():
             return
-        self._begin_period()
-        if self._paused or self.exit_requested:
-            return
-        action, self._pending_action = self._pending_action, None
+        action = self._session.release()
         if action is None:
             self.counters['missing_actions'] += 1
             self._advance(self._held, np.zeros(len(self._held), np.uint8))
@@ -303,12 +284,9 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     def _tick_live(self) -> None:
         """A robot: tell what has come of the last action; the next one is applied as it comes."""
         assert self._live is not None
-        if self._finishing_since is not None:
+        if self._session.stage in _ENDING:
             self._live.hold()
-            self._watch_last_answer()
-            return
-        self._begin_period()
-        if self._paused or self.exit_requested:
+        if not self._begin_period():
             return
         try:
             going = self._live.look()
@@ -317,16 +295,15 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             return
         if not going:
             # Nobody is asked meanwhile, so nobody is silent.
-            self._answered_at = time.monotonic()
-        elif not self._begun:
-            self._begun = True
+            self._session.nobody_is_asked(time.monotonic())
+        elif self._session.stage is Stage.NOT_BEGUN:
             self._send(self._episodes.begin(self.settings.seed, self.now_ns()))
         else:
             self._step_live()
 
     def _step_live(self) -> None:
         assert self._live is not None
-        action, self._pending_action = self._pending_action, None
+        action = self._session.release()
         if action is None:
             self.counters['missing_actions'] += 1
         else:
@@ -334,8 +311,11 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         applied = self._live.applied()
         self._advance(self._held, applied, 0 if action is None else action.learner)
 
-    def _begin_period(self) -> None:
-        """Count periods that this node was too slow for, or the machine too busy."""
+    def _begin_period(self) -> bool:
+        """Count periods that this node or the machine was too slow for; return whether to step."""
+        if self._session.stage in _ENDING:
+            self._watch_last_answer()
+            return False
         missed, put_off = self._pace.begin(time.monotonic())
         if put_off:
             self._timer.reset()
@@ -346,14 +326,10 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
                 f'{missed} control periods of {self._period_s} s were missed: the environment, or '
                 'the machine, is too slow for them',
             )
+        return not (self._session.paused or self.exit_requested)
 
     def _publish(self, advance: Advance) -> None:
-        # The reward goes first: its way, through the neuromodulator, is longer.
-        self._reward_sent = None
-        if advance.reward is not None:
-            self._reward_sent = conversion.reward_to_wire(advance.reward)
-            self._reward.publish(self._reward_sent)
-        self._send(advance.state)
+        self._send(advance.state, advance.reward)
         if advance.ends is not None:
             self._reports.ended(advance.ends)
         stop = self.settings.stop
@@ -361,51 +337,32 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if (stop.steps and episodes.total_steps >= stop.steps) or (
             stop.episodes and episodes.total_episodes >= stop.episodes
         ):
-            self._finishing_since = time.monotonic()
+            self._session.last_sent(time.monotonic())
 
-    def _send(self, state: StateBatch) -> None:
-        self._sent = state
-        self._sent_message = conversion.state_to_wire(state)
-        self._round_trip.ask(time.monotonic())
-        self._state.publish(self._sent_message)
+    def _send(self, state: StateBatch, reward: RewardBatch | None = None) -> None:
+        self._session.sent(state.sequence)
+        self._sender.send(state, reward, time.monotonic())
 
     def _resend(self) -> None:
         """Send a state again whose answer is late: a message was lost, or the learner was away."""
-        if self._finishing_since is not None:
-            self._watch_last_answer()
-        if self._paused or self._finished:
-            return
-        now_s = time.monotonic()
-        if not self._round_trip.late(now_s):
-            return
-        if self._state.get_subscription_count():
-            self._round_trip.ask_again(now_s)
-        else:
-            # Nobody hears it yet: the wait must not grow meanwhile.
-            self._round_trip.ask(now_s)
-        self.counters['resent_states'] += 1
-        if self._reward_sent is not None:
-            self._reward.publish(self._reward_sent)
-        self._state.publish(self._sent_message)
+        self._watch_last_answer()
+        if self._session.asks and self._sender.send_again_if_late(time.monotonic()):
+            self.counters['resent_states'] += 1
 
     def _watch_answers(self) -> None:
         """Nobody answers: introduce this agent again, and say so after a while."""
-        silent_s = time.monotonic() - self._answered_at
-        usual_s = self.settings.resend_period_s
+        session, now_s = self._session, time.monotonic()
+        silent_s, usual_s = session.silent_s(now_s), self.settings.resend_period_s
         if not self._lockstep:
             usual_s = max(usual_s, 3.0 * self._period_s)
-        heard = self._state.get_subscription_count() > 0
-        asks = self._begun and not self._paused and not self._finished
-        # Who is still starting is given as long, once it hears.
-        given_up = self._unanswered.over(time.monotonic(), self._restored and heard and asks)
-        if not asks or silent_s < usual_s:
+        heard = self._sender.is_heard
+        given_up = session.is_not_taken_up(now_s, heard=heard)
+        if not session.asks or silent_s < usual_s:
             return
         if given_up:
-            self._restored = False
             self._episodes.renew(self._new_session())
-            self._sent = replace(self._sent, session=self._episodes.info.session)
-            self._sent_message = conversion.state_to_wire(self._sent)
-            self._reward_sent = None
+            self._sender.renew(self._episodes.info.session)
+            session.renewed()
             self.get_logger().warning(
                 'the learner does not take up the saved session, since it has gone on or has not '
                 'loaded its checkpoint: a new session begins'
@@ -426,22 +383,22 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _last_answer(self, action: ActionBatch) -> None:
         """The learner has dealt with everything: done, nothing is applied any more."""
-        if not self._finished:
-            if action.checkpoint:
-                self._save(action.checkpoint)
-            self._finish()
+        if self._session.stage is Stage.FINISHED:
+            return
+        if action.checkpoint:
+            self._save(action.checkpoint)
+        self._finish()
 
     def _watch_last_answer(self) -> None:
-        assert self._finishing_since is not None
-        if not self._finished and time.monotonic() - self._finishing_since > _LAST_ANSWER_S:
+        if self._session.is_overdue(time.monotonic()):
             self.get_logger().warning(
-                f'no answer to the last state within {_LAST_ANSWER_S} s; '
+                f'no answer to the last state within {LAST_ANSWER_S} s; '
                 'what it closed may not have been learned from'
             )
             self._finish()
 
     def _finish(self) -> None:
-        self._finished = True
+        self._session.finish()
         self._publish_report()
         self._publish_status()
         self.get_logger().info(
@@ -451,14 +408,12 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self.exit_requested = True
 
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        self._paused = request.data
         if self._live is not None and request.data:
             self._live.hold()
-        self._answered_at = time.monotonic()
         response.success = True
         response.message = 'paused' if request.data else 'running'
-        if not request.data and self._lockstep and self._pending_action is not None:
-            action, self._pending_action = self._pending_action, None
+        action = self._session.set_paused(time.monotonic(), paused=request.data)
+        if action is not None:
             self._step(action)
         return response
 
@@ -485,12 +440,15 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _publish_status(self, *, active: bool = True) -> None:
         self._reports.publish_status(
-            self.counters, self.now_ns(), active=active, finished=self._finished
+            self.counters,
+            self.now_ns(),
+            active=active,
+            finished=self._session.stage is Stage.FINISHED,
         )
 
     def _log_progress(self) -> None:
         line = self._reports.progress(self.counters)
-        if line and not self._finished:
+        if line and self._session.stage is not Stage.FINISHED:
             self.get_logger().info(line)
 
 
