@@ -7,6 +7,11 @@ and published on ``/clock``.
 
 from __future__ import annotations
 
+from nrl_ros.nodes.process import prepare_process
+
+if __name__ == '__main__':
+    prepare_process()
+
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +27,6 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Float64, Float64MultiArray, String
 from trajectory_msgs.msg import JointTrajectory
 
-import nrl_ros.nodes  # noqa: F401 - every node begins there: with the packages that it needs
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import Float64 as Array
 from nrl_ros.robots.arm.chain_parts import root_name

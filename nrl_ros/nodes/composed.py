@@ -8,6 +8,11 @@ debuggers, and for looking at a whole run with one profiler.
 
 from __future__ import annotations
 
+from nrl_ros.nodes.process import prepare_process
+
+if __name__ == '__main__':
+    prepare_process()
+
 import sys
 from collections.abc import Callable, Sequence
 from itertools import chain

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from nrl_ros.nodes.process import prepare_process
+
+if __name__ == '__main__':
+    prepare_process()
+
 import time
 from dataclasses import replace
 from pathlib import Path

@@ -7,6 +7,11 @@ a standstill. It is no certified safety function: docs/safety.md.
 
 from __future__ import annotations
 
+from nrl_ros.nodes.process import prepare_process
+
+if __name__ == '__main__':
+    prepare_process()
+
 import math
 import time
 from math import inf

@@ -104,7 +104,8 @@ def test_the_version_is_told_whatever_is_installed(system):
 def test_a_node_does_not_ask_for_what_only_commands_use(system):
     folder, add = system
     add('matplotlib', '3.6.3')
-    done = start(folder, ['-c', 'import nrl_ros.nodes'])
+    code = 'from nrl_ros.nodes.process import prepare_process; prepare_process()'
+    done = start(folder, ['-c', code])
     assert done.returncode == 0, done.stderr
     assert 'matplotlib (3.6.3' in start(folder, ['scripts/nodes/nrl', 'params']).stderr
 
@@ -151,3 +152,21 @@ def test_the_keys_of_rosdep_cover_what_pip_is_asked_for():
     named = {item.text for item in ElementTree.parse(ROOT / 'package.xml').iter()}
     for name in installed.NEEDED:
         assert KEYS[{'PyYAML': 'yaml'}.get(name, name)] in named
+
+
+def test_importing_a_node_changes_nothing_of_the_process():
+    """Who imports nodes, as a test or a notebook does, keeps its variables and signal handlers."""
+    pytest.importorskip('rclpy')
+    code = (
+        'import os, signal, sys\n'
+        'sys.argv = ["-m"]\n'
+        'before = dict(os.environ), signal.getsignal(signal.SIGINT)\n'
+        'import nrl_ros.nodes.learner, nrl_ros.nodes.environment, nrl_ros.nodes.safety\n'
+        'assert before == (dict(os.environ), signal.getsignal(signal.SIGINT))\n'
+        'from nrl_ros.nodes.process import THREAD_VARIABLES, prepare_process\n'
+        'prepare_process()\n'
+        'assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL\n'
+        'assert all(name in os.environ for name in THREAD_VARIABLES)\n'
+    )
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

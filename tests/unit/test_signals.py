@@ -121,10 +121,10 @@ def test_ctrl_c_just_ends_a_node_from_its_first_import_on() -> None:
     """Before, it left a traceback, or was lost within a callback of the import system's."""
     code = (
         'import signal, sys\n'
-        'sys.argv = ["-m"]\n'
+        'from nrl_ros.nodes.process import prepare_process\n'
         'sys.modules["nrl_ros.base.installed"] = None\n'
         'try:\n'
-        '    import nrl_ros.nodes\n'
+        '    prepare_process()\n'
         'except ImportError:\n'
         '    print(signal.getsignal(signal.SIGINT) is signal.SIG_DFL)\n'
     )
