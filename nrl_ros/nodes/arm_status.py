@@ -6,8 +6,8 @@ from enum import Enum
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
 
+from nrl_ros.robots.arm.joint_usage import JointUsage
 from nrl_ros.robots.arm.robot import Robot
-from nrl_ros.robots.arm.wear import Wear
 
 
 class Phase(Enum):
@@ -29,7 +29,9 @@ _LEVELS = {
 }
 
 
-def diagnostics(name: str, robot: Robot, phase: Phase, about: str, wear: Wear) -> DiagnosticStatus:
+def diagnostics(
+    name: str, robot: Robot, phase: Phase, about: str, wear: JointUsage
+) -> DiagnosticStatus:
     """Return an arm's item of the diagnostics, with its wear.
 
     Args:

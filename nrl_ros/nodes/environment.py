@@ -27,7 +27,7 @@ from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.nodes.saving import open_series, prune
 from nrl_ros.nodes.state_sender import StateSender
 from nrl_ros.ros import conversion, graph, names, qos
-from nrl_ros.ros.control_rate import Pace
+from nrl_ros.ros.control_rate import ControlRate
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
 from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
@@ -147,7 +147,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._sender = StateSender(self._state, self._reward, settings.resend_period_s)
         if not self._lockstep:
             self._timer.reset()
-            self._pace = Pace(self._period_s, time.monotonic())
+            self._control_rate = ControlRate(self._period_s, time.monotonic())
         self._held = safe_action(self._episodes.info)
         self._reports = EnvironmentReports(self._episodes, self._report, self._status)
         self._since_ns = self.now_ns()
@@ -321,8 +321,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if self._session.stage in _ENDING:
             self._watch_last_answer()
             return False
-        missed, put_off = self._pace.begin(time.monotonic())
-        if put_off:
+        missed, rescheduled = self._control_rate.begin(time.monotonic())
+        if rescheduled:
             self._timer.reset()
         if missed > 0:
             self.counters['overrun_periods'] += missed

@@ -28,9 +28,9 @@ from nrl_ros.robots.arm.chain_parts import Pose
 from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.homing import Homing
+from nrl_ros.robots.arm.joint_usage import JointUsage
 from nrl_ros.robots.arm.robot import make_robot
 from nrl_ros.robots.arm.settings import ReachSettings
-from nrl_ros.robots.arm.wear import Wear
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.commander import FollowedWatch
 from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator
@@ -94,7 +94,7 @@ class ArmEnvironment:
         # A missing frame is reported now, not with the first target.
         self.robot.from_frame(options.target.frame)
         self.phase = Phase.WAITING
-        self.wear = Wear(len(self.robot.joints))
+        self.usage = JointUsage(len(self.robot.joints))
         self._way = Homing(
             self.robot.home, np.array(self.robot.hard.velocity), options.homing.speed_share
         )
@@ -152,7 +152,7 @@ class ArmEnvironment:
     def _publish_diagnostics(self) -> None:
         """Publish what the arm does at present, and how much it has moved."""
         name = self._node.get_fully_qualified_name().lstrip('/')
-        item = diagnostics(f'{name}: arm', self.robot, self.phase, self._about(), self.wear)
+        item = diagnostics(f'{name}: arm', self.robot, self.phase, self._about(), self.usage)
         message = DiagnosticArray(status=[item])
         conversion.set_stamp(message.header.stamp, self._node.now_ns())
         self._diagnostics.publish(message)
@@ -176,7 +176,7 @@ class ArmEnvironment:
         self._speed.put(stamp / _GIGA, position, velocity)
         # Velocities that were not measured are taken from the positions.
         velocity = np.where(np.isnan(velocity), self._speed.velocity, velocity)
-        self.wear.moved(position, time.monotonic())
+        self.usage.moved(position, time.monotonic())
         self._position, self._velocity = position[None], velocity[None]
         if self.phase == Phase.RUNNING:
             self._way.note(position)
@@ -462,7 +462,7 @@ class ArmEnvironment:
         target = None if self._options.target.source != 'topic' else self._target
         given = None if target is None else target[None]
         self.episodes.begin(_ONE, self.robot.chain.tool(self._position), given)
-        self.wear.episodes += 1
+        self.usage.episodes += 1
         self._begun, self._go = True, False
 
     def _observe(self) -> Float32:

@@ -34,7 +34,7 @@ from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_ro
 from nrl_ros.robots.arm.robot import Robot, make_robot
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.records import Cause, Mode, Verdict
+from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
 from nrl_ros.robots.safety.settings import SupervisorSettings, WatchdogSettings
 from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.robots.safety.supervisor import Supervisor
@@ -142,7 +142,9 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         )
         self._measured = np.zeros(len(robot.joints))
         self._commands = CommandIntake(self, robot, self._supervisor)
-        self._verdict = Verdict(Mode.WAITING, Cause(0), '', None, None, 0, False, -1, inf, inf)
+        self._output = SupervisorOutput(
+            Mode.WAITING, StopReason(0), '', None, None, 0, False, -1, inf, inf
+        )
         self._periods: list[float] = []
         self._ticked_at = math.nan
         self._jitter_s = math.nan
@@ -177,7 +179,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         for note in robot.notes:
             self.get_logger().warning(f'robot {description.name!r}: {note}')
         if self._early_stop:
-            self._supervisor.stop(time.monotonic(), Cause.EMERGENCY_STOP, self._early_stop)
+            self._supervisor.stop(time.monotonic(), StopReason.EMERGENCY_STOP, self._early_stop)
         if self._pressed is not None:
             self._take_button(pressed=self._pressed)
 
@@ -188,7 +190,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             state_topic=robot.description.control.state_topic,
             silence_s=robot.description.watchdog.state_timeout_s,
             permit=lambda name, why: self._permit(name, granted=not why, why=why),
-            has_sent=lambda: self._verdict.velocity is not None,
+            has_sent=lambda: self._output.velocity is not None,
         )
         self._made.append(check.close)
         self.periodic(graph.LOOK_S, check.look)
@@ -203,7 +205,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         def judged(wrong: str) -> None:
             assert self._supervisor is not None
             if wrong:
-                self._supervisor.stop(time.monotonic(), Cause.NOT_PERMITTED, wrong)
+                self._supervisor.stop(time.monotonic(), StopReason.NOT_PERMITTED, wrong)
             self._permit(_CONTROLLER, granted=not wrong, why=wrong)
 
         check = ControllerCheck(
@@ -281,7 +283,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             return
         self._leaving = True
         why = 'the safety node is shut down' if self._ends else 'the safety node is deactivated'
-        supervisor.stop(time.monotonic(), Cause.EMERGENCY_STOP, why)
+        supervisor.stop(time.monotonic(), StopReason.EMERGENCY_STOP, why)
         end = time.monotonic() + self._standstill_s + _REST_S
         self._tick()
         while restless := supervisor.restless(time.monotonic()):
@@ -306,7 +308,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
 
     def _give_up(self) -> None:
         """End with a failure: controller or joint states are gone, or the arm does not obey."""
-        why = self._verdict.text if self._robot is not None else 'its model has not come'
+        why = self._output.text if self._robot is not None else 'its model has not come'
         self.fail(f'the arm was not brought to rest in {_GIVE_UP_S} s ({why}): {PRESS} if it moves')
 
     def cleanup(self) -> None:
@@ -349,7 +351,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         if supervisor is None:
             return
         if pressed:
-            supervisor.stop(now, Cause.EMERGENCY_STOP, _RELEASED)
+            supervisor.stop(now, StopReason.EMERGENCY_STOP, _RELEASED)
         # While the button is pressed, no stop can be cleared.
         supervisor.on_permission(now, _RELEASED, not pressed)
 
@@ -376,7 +378,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._early_stop = text
             why = 'the model of the arm has not come'
         else:
-            supervisor.stop(now, Cause.EMERGENCY_STOP, text)
+            supervisor.stop(now, StopReason.EMERGENCY_STOP, text)
             why = 'this node is not active'
         if supervisor is None or not self.active:
             response.message = f'nothing can be commanded, since {why}: {PRESS} if the arm moves'
@@ -406,55 +408,53 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         if not math.isnan(self._ticked_at):
             self._periods.append(now - self._ticked_at)
         self._ticked_at = now
-        verdict = self._supervisor.tick(now)
-        message = None if self.settings.dry_run else self._form.message(verdict)
+        output = self._supervisor.tick(now)
+        message = None if self.settings.dry_run else self._form.message(output)
         if message is not None:
             self._command.publish(message)
-        self._say(verdict)
-        self._state.publish(self._state_message(verdict))
-        if self._ends_at_rest and verdict.mode == Mode.STOPPED:
+        self._say(output)
+        self._state.publish(self._state_message(output))
+        if self._ends_at_rest and output.mode == Mode.STOPPED:
             self.exit_requested = True
 
-    def _say(self, verdict: Verdict) -> None:
-        before, self._verdict = self._verdict, verdict
-        if PRESS in verdict.alarm:
-            self.say_seldom('alarm', f'the arm: {verdict.alarm}', every_s=_ALARM_S, error=True)
+    def _say(self, output: SupervisorOutput) -> None:
+        before, self._output = self._output, output
+        if PRESS in output.alarm:
+            self.say_seldom('alarm', f'the arm: {output.alarm}', every_s=_ALARM_S, error=True)
         # While programs are starting, a short wait is not worth a line in the log.
-        waits = verdict.text if verdict.mode == Mode.WAITING else ''
+        waits = output.text if output.mode == Mode.WAITING else ''
         if self._waits.due(self._ticked_at, waits):
-            self.get_logger().warning(f'WAITING: {verdict.text}')
+            self.get_logger().warning(f'WAITING: {output.text}')
             self._publish_status()
-        if (verdict.mode, verdict.cause) == (before.mode, before.cause):
+        if (output.mode, output.cause) == (before.mode, before.cause):
             return
-        if verdict.cause and verdict.cause == before.cause:
+        if output.cause and output.cause == before.cause:
             # Braking and rest may alternate, for example while somebody moves a stopped arm.
-            self.get_logger().info(f'{verdict.mode.name}: {verdict.text}')
-        elif verdict.cause and not self._leaving:
+            self.get_logger().info(f'{output.mode.name}: {output.text}')
+        elif output.cause and not self._leaving:
             self.get_logger().error(
-                f'{verdict.mode.name}: {verdict.text}; when that is mended, call '
+                f'{output.mode.name}: {output.text}; when that is mended, call '
                 f'{self.get_fully_qualified_name()}/clear'
             )
         else:
-            self.get_logger().info(
-                f'{verdict.mode.name}{": " if verdict.text else ""}{verdict.text}'
-            )
+            self.get_logger().info(f'{output.mode.name}{": " if output.text else ""}{output.text}')
         self._publish_status()
 
-    def _state_message(self, verdict: Verdict) -> SafetyState:
+    def _state_message(self, output: SupervisorOutput) -> SafetyState:
         assert self._robot is not None
         message = SafetyState(
             session=self._commands.session,
             sequence=self._commands.sequence,
-            mode=int(verdict.mode),
-            cause=int(verdict.cause),
-            limited=int(verdict.limited),
+            mode=int(output.mode),
+            cause=int(output.cause),
+            limited=int(output.limited),
             dry_run=self.settings.dry_run,
-            command_age_s=float(verdict.command_age_s),
-            state_age_s=float(verdict.state_age_s),
+            command_age_s=float(output.command_age_s),
+            state_age_s=float(output.state_age_s),
             joint=list(self._robot.joints),
             wanted=self._commands.wanted.tolist(),
-            velocity=[] if verdict.velocity is None else verdict.velocity.tolist(),
-            position=[] if verdict.position is None else verdict.position.tolist(),
+            velocity=[] if output.velocity is None else output.velocity.tolist(),
+            position=[] if output.position is None else output.position.tolist(),
             measured=self._measured.tolist(),
         )
         conversion.set_stamp(message.header.stamp, self.now_ns())
@@ -472,10 +472,10 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         message = SafetyStatus(
             robot=robot.description.name,
             manifest=robot.digest(),
-            mode=int(self._verdict.mode),
-            why=self._verdict.text,
-            alarm=self._verdict.alarm,
-            at_rest=self._verdict.at_rest,
+            mode=int(self._output.mode),
+            why=self._output.text,
+            alarm=self._output.alarm,
+            at_rest=self._output.at_rest,
             dry_run=self.settings.dry_run,
             speed_share=self.settings.speed_share,
             standstill_s=self._standstill_s,
@@ -486,7 +486,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         conversion.set_stamp(message.header.stamp, self.now_ns())
         self._status.publish(message)
         name = self.get_fully_qualified_name().lstrip('/')
-        self._diagnostics.publish(diagnostics(name, message, self._verdict, robot.notes))
+        self._diagnostics.publish(diagnostics(name, message, self._output, robot.notes))
 
 
 def supervisor_settings(

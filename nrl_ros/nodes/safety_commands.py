@@ -10,7 +10,7 @@ import numpy as np
 
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.safety.commander import CommanderBinding, CommandOrigin, Judgement
-from nrl_ros.robots.safety.records import Cause
+from nrl_ros.robots.safety.records import StopReason
 from nrl_ros.robots.safety.supervisor import Supervisor
 from nrl_ros.ros import graph, names
 from nrl_ros.ros.hearing import Sender
@@ -118,7 +118,7 @@ class CommandIntake:
         publishers = graph.named(graph.publishers(self._node, names.ARM_COMMAND))
         self._supervisor.stop(
             now,
-            Cause.TWO_COMMANDERS,
+            StopReason.TWO_COMMANDERS,
             f'two command the arm as one on {self._publishers.topic} (agent {agent[:64]!r}, {why}'
             f'): stop one of the publishers {publishers}',
         )

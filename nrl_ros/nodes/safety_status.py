@@ -6,22 +6,22 @@ from collections.abc import Sequence
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 
-from nrl_ros.robots.safety.records import Cause, Mode, Verdict
+from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
 from nrl_ros.ros.interfaces import SafetyStatus
 
 
 def diagnostics(
-    node: str, status: SafetyStatus, verdict: Verdict, notes: Sequence[str]
+    node: str, status: SafetyStatus, output: SupervisorOutput, notes: Sequence[str]
 ) -> DiagnosticArray:
     """Return the status as diagnostics: an error while the arm is stopped or wrongly moves on.
 
     Args:
         node: name of the safety node.
         status: the present one.
-        verdict: from which the status was made.
+        output: from which the status was made.
         notes: on the robot's description.
     """
-    mode, cause = verdict.mode, verdict.cause
+    mode, cause = output.mode, output.cause
     level, text = DiagnosticStatus.OK, mode.name.lower()
     if cause or status.alarm:
         level, text = DiagnosticStatus.ERROR, status.why
@@ -35,7 +35,7 @@ def diagnostics(
         'at rest': str(status.at_rest),
         'speed share': f'{status.speed_share:g}',
         'jitter of the control period [s]': f'{status.jitter_s:.6f}',
-        'cause': ', '.join(kind.name or '' for kind in Cause if kind & cause),
+        'cause': ', '.join(kind.name or '' for kind in StopReason if kind & cause),
         **dict(zip(status.counter_name, map(str, status.counter_value), strict=True)),
     }
     item = DiagnosticStatus(

@@ -10,19 +10,19 @@ from nrl_ros.base.errors import check_positive
 LATE_SHARE = 0.125
 
 
-class Beat(NamedTuple):
+class PeriodTick(NamedTuple):
     """What has to be known at the beginning of a period.
 
     Attributes:
         missed: whole periods since the one before that never began.
-        put_off: True if the timer must start anew: the next period begins one period from now.
+        rescheduled: True if the timer must start anew: the next period begins one period from now.
     """
 
     missed: int
-    put_off: bool
+    rescheduled: bool
 
 
-class Pace:
+class ControlRate:
     """Elastic periods of a control loop that waits for an answer in each of them.
 
     Periods begin on a fixed grid. A timer that has fallen behind makes up for it by a short period,
@@ -43,7 +43,7 @@ class Pace:
         self.period_s = period_s
         self._began, self._due = now, now + period_s
 
-    def begin(self, now: float) -> Beat:
+    def begin(self, now: float) -> PeriodTick:
         """Begin a period, and return what was missed.
 
         Args:
@@ -51,6 +51,6 @@ class Pace:
         """
         missed = max(round((now - self._began) / self.period_s) - 1, 0)
         self._began = now
-        put_off = abs(now - self._due) > LATE_SHARE * self.period_s
-        self._due = self.period_s + (now if put_off else self._due)
-        return Beat(missed, put_off)
+        rescheduled = abs(now - self._due) > LATE_SHARE * self.period_s
+        self._due = self.period_s + (now if rescheduled else self._due)
+        return PeriodTick(missed, rescheduled)

@@ -14,7 +14,7 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from nrl_ros.base.errors import ConversionError, nearest
 from nrl_ros.robots.safety.measured import unwrap
-from nrl_ros.robots.safety.records import Verdict
+from nrl_ros.robots.safety.records import SupervisorOutput
 
 Array = NDArray[Any]
 
@@ -136,9 +136,9 @@ class CommandForm:
         self._joints, self._interface, self._seconds = joints, interface, seconds
         self.kind = JointTrajectory if interface == 'trajectory' else Float64MultiArray
 
-    def message(self, verdict: Verdict) -> Any:
+    def message(self, output: SupervisorOutput) -> Any:
         """Return the message to send, None if nothing is commanded."""
-        position, velocity = verdict.position, verdict.velocity
+        position, velocity = output.position, output.velocity
         if velocity is None:
             return None
         if self._interface == 'velocity':

@@ -21,7 +21,7 @@ from std_srvs.srv import SetBool, Trigger
 
 from nrl_ros.base.records import ActionBatch, Ending
 from nrl_ros.nodes.ros2_control_arm import Phase
-from nrl_ros.robots.safety.records import Cause
+from nrl_ros.robots.safety.records import StopReason
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EnvState, SafetyState
 from tests.ros.harness import (
@@ -337,7 +337,7 @@ class TestLearning:
         )
         # One that is killed amid a message may leave the middleware's memory locked for a second.
         if rest.mode == STOPPED:
-            assert rest.cause == Cause.STALE_STATE
+            assert rest.cause == StopReason.STALE_STATE
             cell.clear()
         fleet.status(lambda m: m.missing_actions > before.missing_actions)
         since = cell.number(names.STATE)

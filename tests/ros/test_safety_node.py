@@ -26,7 +26,7 @@ from std_msgs.msg import Bool, Empty, Float64MultiArray, String
 from std_srvs.srv import Trigger
 
 from nrl_ros.robots.arm.robot import load_robot
-from nrl_ros.robots.safety.records import Cause
+from nrl_ros.robots.safety.records import StopReason
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState
 from tests.ros.harness import (
@@ -176,7 +176,7 @@ class Arm:
         self.until(stands, 'standing')
         until = [*itertools.takewhile(lambda state: not stands(state), self.since())]
         last = self.since()[len(until)]
-        assert Cause(last.cause) == cause
+        assert StopReason(last.cause) == cause
         assert not any(last.velocity)
         return [*until, last]
 
@@ -321,7 +321,8 @@ def test_without_commands_it_ramps_to_zero_and_holds(arm):
 def test_an_emergency_stop_is_latched_while_it_is_pressed(arm):
     arm.run(0.8, 0.0)
     arm.probe.say(EMERGENCY, Bool(data=True))
-    brake = [s for s in arm.stopped_for(Cause.EMERGENCY_STOP) if s.mode not in (FOLLOWING, HOLDING)]
+    states = arm.stopped_for(StopReason.EMERGENCY_STOP)
+    brake = [state for state in states if state.mode not in (FOLLOWING, HOLDING)]
     speed = [state.velocity[0] for state in brake]
     # 16 rad/s^2, all joints on one line; then it is waited for until it is seen to stand.
     assert speed[:3] == pytest.approx([0.48, 0.16, 0.0], abs=1e-9) and not any(speed[3:])
@@ -349,7 +350,7 @@ def test_stop_and_clear_are_services(arm):
     arm.run(0.8, 0.0)
     answer = arm.stop()
     assert answer.success and '~/clear' in answer.message
-    arm.stopped_for(Cause.EMERGENCY_STOP)
+    arm.stopped_for(StopReason.EMERGENCY_STOP)
     status = arm.status(lambda message: message.mode == STOPPED)
     assert status.why == 'service ~/stop'
     arm.wish = None
@@ -388,7 +389,7 @@ def test_joint_states_that_do_not_come_stop_it_and_people_are_told(arm):
     arm.run(0.5, 0.0)
     arm.probe.heard[names.DIAGNOSTICS].clear()
     arm.connected = False
-    states = arm.stopped_for(Cause.STALE_STATE, seen=False)
+    states = arm.stopped_for(StopReason.STALE_STATE, seen=False)
     assert states[-1].state_age_s > 1.0
     found = arm.probe.until_heard(
         names.DIAGNOSTICS, lambda message: message.status[0].level == DiagnosticStatus.ERROR
@@ -420,7 +421,7 @@ def test_a_driver_without_velocities_is_judged_by_its_stamps(arm, milliseconds, 
         arm.tell((HOME[0] + place, HOME[1]), velocity=())
         arm.probe.until(lambda n=number: len(arm.since()) >= n, 'a period')
     if stops:
-        arm.stopped_for(Cause.OUT_OF_LIMITS, seen=False)
+        arm.stopped_for(StopReason.OUT_OF_LIMITS, seen=False)
     else:
         assert still(arm.since(), HOLDING)
 
@@ -447,7 +448,7 @@ def test_a_joint_state_without_one_of_the_joints_is_dropped(arm):
 def test_a_joint_state_that_is_no_numbers_stops_it(arm, position, velocity):
     arm.run(0.5, 0.0)
     arm.lie = (position, velocity)
-    arm.stopped_for(Cause.BAD_STATE, seen=False)
+    arm.stopped_for(StopReason.BAD_STATE, seen=False)
     arm.lie, arm.wish = (), None
     # Good states later, and once it is seen to stand, it may be cleared.
     arm.probe.until(lambda: arm.clear().success, 'a clear')
@@ -531,7 +532,7 @@ def test_a_second_publisher_of_joint_states_is_named_and_not_believed(arm):
     lie = JointState(name=['joint2', 'joint1'], position=[2.0, 2.0], velocity=[0.0, 0.0])
     lie.header.stamp = arm.stamp
     stranger.publisher.publish(lie)
-    states = arm.stopped_for(Cause.NOT_PERMITTED)
+    states = arm.stopped_for(StopReason.NOT_PERMITTED)
     assert all(state.measured[1] != 2.0 for state in states)
     why = arm.status(lambda message: message.mode == STOPPED).why
     assert '/joint_state_publisher' in why and '/probe' in why
@@ -545,7 +546,7 @@ def test_a_second_publisher_of_joint_states_is_named_and_not_believed(arm):
 def test_a_second_publisher_of_commands_is_named_and_stops_the_arm(arm):
     arm.run(0.5, 0.0)
     stranger = Stranger(arm, 'rqt', Float64MultiArray, VELOCITY)
-    arm.stopped_for(Cause.NOT_PERMITTED)
+    arm.stopped_for(StopReason.NOT_PERMITTED)
     why = arm.status(lambda message: message.mode == STOPPED).why
     assert '/rqt may publish commands on /forward_velocity_controller/commands' in why
     stranger.close()
@@ -593,7 +594,7 @@ def test_a_controller_with_its_joints_in_another_order_is_not_commanded(ros):
     controller.close()
     arm.go_on(30)
     controller = Controller(arm, ['joint1'])
-    arm.stopped_for(Cause.NOT_PERMITTED)
+    arm.stopped_for(StopReason.NOT_PERMITTED)
     status = arm.status(lambda message: message.mode == STOPPED)
     assert "moves other joints: received ['joint1']" in status.why
     controller.close()
@@ -652,7 +653,7 @@ def test_a_permission_that_is_withdrawn_stops_it(ros):
     arm.mode(HOLDING)
     arm.run(0.8, 0.0)
     arm.probe.say(RUNNING, Bool(data=False))
-    arm.stopped_for(Cause.NOT_PERMITTED)
+    arm.stopped_for(StopReason.NOT_PERMITTED)
     arm.wish = None
     refused = arm.clear()
     assert not refused.success and 'the robot program' in refused.message
@@ -671,7 +672,7 @@ def test_a_heartbeat_that_is_lost_stops_it(ros):
     arm.mode(HOLDING)
     arm.run(0.5, 0.0)
     arm.beating = False
-    arm.stopped_for(Cause.DEAD_MAN)
+    arm.stopped_for(StopReason.HEARTBEAT_LOST)
 
 
 def test_a_dry_run_shows_what_it_would_send(ros):
@@ -696,7 +697,7 @@ def test_the_end_of_the_process_is_a_stop(ros):
     arm.process.send(signal.SIGTERM)
     arm.probe.until(lambda: arm.process.process.poll() is not None, 'the end of the process')
     assert arm.process.wait() == 0
-    arm.stopped_for(Cause.EMERGENCY_STOP)
+    arm.stopped_for(StopReason.EMERGENCY_STOP)
     arm.probe.until(lambda: list(arm.sent[-1].data) == [0.0, 0.0], 'a last command')
     values = np.array([list(message.data) for message in arm.sent])
     assert np.abs(np.diff(values, axis=0)).max() <= 16.0 * PERIOD + 1e-9

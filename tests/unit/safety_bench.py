@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.robots.safety.limits import JointLimits, Workspace, WorkspaceGuard
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.records import Cause, Mode, Verdict
+from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
 from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.supervisor import Supervisor
 
@@ -102,24 +102,24 @@ class Rig:
         self.sequence += 1
         self.supervisor.on_command(self.now, wanted, self.sequence)
 
-    def tick(self, seconds: float = PERIOD) -> Verdict:
+    def tick(self, seconds: float = PERIOD) -> SupervisorOutput:
         """Let time pass, then tick; the arm obeys."""
         self.now += seconds
-        verdict = self.supervisor.tick(self.now)
-        if verdict.position is not None and verdict.velocity is not None:
-            self.position, self.velocity = verdict.position.copy(), verdict.velocity.copy()
-        return verdict
+        output = self.supervisor.tick(self.now)
+        if output.position is not None and output.velocity is not None:
+            self.position, self.velocity = output.position.copy(), output.velocity.copy()
+        return output
 
-    def run(self, ticks: int, *wanted: float) -> Verdict:
+    def run(self, ticks: int, *wanted: float) -> SupervisorOutput:
         """Ticks with a joint state before each, and a command if one is given."""
         for _ in range(ticks):
             self.state()
             if wanted:
                 self.command(*wanted)
-            verdict = self.tick()
-        return verdict
+            output = self.tick()
+        return output
 
-    def stop(self, cause: Cause = Cause.EMERGENCY_STOP) -> None:
+    def stop(self, cause: StopReason = StopReason.EMERGENCY_STOP) -> None:
         """Stop, and wait until it stands."""
         self.supervisor.stop(self.now, cause, 'for a test')
         while self.supervisor.mode != Mode.STOPPED:

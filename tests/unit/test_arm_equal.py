@@ -84,11 +84,11 @@ class Live:
         self.supervisor.on_state(now, self.plant.position[0], self.plant.velocity[0], 0.0)
         self.sequence += 1
         self.supervisor.on_command(now, wanted[0], self.sequence)
-        verdict = self.supervisor.tick(now)
-        assert verdict.mode in (Mode.HOLDING, Mode.FOLLOWING), verdict.text
-        assert verdict.position is not None and verdict.velocity is not None
-        self.limited |= verdict.limited
-        self.tell(verdict.position, verdict.velocity, now)
+        output = self.supervisor.tick(now)
+        assert output.mode in (Mode.HOLDING, Mode.FOLLOWING), output.text
+        assert output.position is not None and output.velocity is not None
+        self.limited |= output.limited
+        self.tell(output.position, output.velocity, now)
         order = self.controllers.update(now, self.plant.position[0], self.plant.velocity[0])
         value = order.value
         if order.mode is OrderMode.POSITION:

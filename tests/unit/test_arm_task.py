@@ -17,10 +17,10 @@ from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.robots.arm.description import RobotDescription, read_robot
 from nrl_ros.robots.arm.homing import Homing, way_home
+from nrl_ros.robots.arm.joint_usage import JointUsage
 from nrl_ros.robots.arm.robot import Robot, load_robot, make_robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.task import ReachTask, Targets
-from nrl_ros.robots.arm.wear import Wear
 from nrl_ros.robots.safety.motion import MotionFilter
 from sim_bridge.arm import ArmBridge
 
@@ -283,11 +283,11 @@ def test_it_comes_home_where_limits_block_the_straight_way() -> None:
 
 
 def test_wear_adds_motion_and_leaves_out_noise_and_gaps() -> None:
-    wear = Wear(2)
+    usage = JointUsage(2)
     for now, position in ((0.0, [0, 0]), (0.1, [0.2, 1e-4]), (0.2, [0.1, 0]), (9.0, [5, 5])):
-        wear.moved(np.array(position, float), now)
-    assert wear.way == pytest.approx([0.3, 0.0])
-    assert wear.moving_s == pytest.approx(0.2)
+        usage.moved(np.array(position, float), now)
+    assert usage.way == pytest.approx([0.3, 0.0])
+    assert usage.moving_s == pytest.approx(0.2)
 
 
 # ------------------------------------------------------------------ bridge

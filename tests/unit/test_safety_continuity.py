@@ -72,9 +72,9 @@ def test_an_arm_that_jumps_to_and_fro_does_not_begin() -> None:
     for _ in range(100):
         rig.state([1.0, 0.0])
         rig.state([0.0, 0.0])
-        verdict = rig.tick()
-        assert verdict.mode == Mode.WAITING
-    assert 'second node publish' in verdict.text
+        output = rig.tick()
+        assert output.mode == Mode.WAITING
+    assert 'second node publish' in output.text
 
 
 def test_a_stopped_arm_may_be_moved_by_hand_and_is_cleared_there() -> None:
@@ -84,5 +84,5 @@ def test_a_stopped_arm_may_be_moved_by_hand_and_is_cleared_there() -> None:
     rig.position = np.array([1.0, -1.0])
     rig.state()
     assert not rig.supervisor.clear(rig.now)
-    verdict: Any = rig.run(1)
-    assert verdict.position.tolist() == [1.0, -1.0]
+    output: Any = rig.run(1)
+    assert output.position.tolist() == [1.0, -1.0]

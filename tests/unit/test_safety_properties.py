@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.robots.safety.limits import JointLimits, Workspace, WorkspaceGuard
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.records import Cause, Mode
+from nrl_ros.robots.safety.records import Mode, StopReason
 from tests.unit.safety_bench import (
     FAST,
     GUARD,
@@ -158,7 +158,7 @@ ACTIONS = st.one_of(
         st.sampled_from([0.0, 0.05, -0.05, 0.2, -0.2, math.nan]),
     ),
     st.tuples(st.just('command'), st.tuples(NUMBERS, NUMBERS), st.integers(-3, 3)),
-    st.tuples(st.just('stop'), st.sampled_from(list(Cause))),
+    st.tuples(st.just('stop'), st.sampled_from(list(StopReason))),
     st.tuples(st.just('permission'), st.booleans()),
     st.tuples(st.just('push'), st.tuples(spans(-0.3, 0.3), spans(-0.3, 0.3))),
     st.tuples(st.just('commander')),
@@ -168,7 +168,7 @@ ACTIONS = st.one_of(
 
 
 class Watched(Rig):
-    """A rig that holds each verdict against everything that was promised."""
+    """A rig that holds each output against everything that was promised."""
 
     def __init__(self) -> None:
         super().__init__(settings_of(heartbeat_timeout_s=0.2), guard=GUARD)
@@ -216,7 +216,7 @@ class Watched(Rig):
     def do_command(self, wanted: tuple[float, float], ahead: int) -> None:
         self.say(wanted, ahead)
 
-    def do_stop(self, cause: Cause) -> None:
+    def do_stop(self, cause: StopReason) -> None:
         self.supervisor.stop(self.now, cause, 'any')
         assert self.supervisor.mode in (Mode.STOPPING, Mode.STOPPED)
 
@@ -268,34 +268,34 @@ class Watched(Rig):
 
     def check(self, seconds: float = PERIOD) -> None:
         waited = self.supervisor.mode == Mode.WAITING
-        verdict = self.tick(seconds)
-        assert verdict.followed == (verdict.mode == Mode.FOLLOWING)
-        assert verdict.mode != Mode.FOLLOWING or verdict.command_age_s <= 0.1
-        assert bool(verdict.cause) == (verdict.mode in (Mode.STOPPING, Mode.STOPPED))
-        self.latched |= verdict.mode in (Mode.STOPPING, Mode.STOPPED)
-        assert not self.latched or verdict.mode in (Mode.STOPPING, Mode.STOPPED)
-        assert verdict.mode != Mode.STOPPED or verdict.at_rest
-        if verdict.position is None or verdict.velocity is None:
-            assert verdict.mode in (Mode.WAITING, Mode.STOPPING, Mode.STOPPED)
-            if verdict.mode == Mode.WAITING and self.begun is not None:
+        output = self.tick(seconds)
+        assert output.followed == (output.mode == Mode.FOLLOWING)
+        assert output.mode != Mode.FOLLOWING or output.command_age_s <= 0.1
+        assert bool(output.cause) == (output.mode in (Mode.STOPPING, Mode.STOPPED))
+        self.latched |= output.mode in (Mode.STOPPING, Mode.STOPPED)
+        assert not self.latched or output.mode in (Mode.STOPPING, Mode.STOPPED)
+        assert output.mode != Mode.STOPPED or output.at_rest
+        if output.position is None or output.velocity is None:
+            assert output.mode in (Mode.WAITING, Mode.STOPPING, Mode.STOPPED)
+            if output.mode == Mode.WAITING and self.begun is not None:
                 # Only one that has not been moved is let go without a stop, to begin anew.
                 assert not self.moved
                 self.begun = None
             return
-        running = verdict.mode in (Mode.FOLLOWING, Mode.HOLDING)
+        running = output.mode in (Mode.FOLLOWING, Mode.HOLDING)
         if self.begun is None or (waited and running):
-            assert verdict.position.tolist() == self.told.tolist()
+            assert output.position.tolist() == self.told.tolist()
             self.begin()
-        halted = not (verdict.velocity.any() or self.before[1].any())
-        if halted and not running and verdict.position.tolist() == self.told.tolist():
+        halted = not (output.velocity.any() or self.before[1].any())
+        if halted and not running and output.position.tolist() == self.told.tolist():
             # An arm that moves although it is not to is held where it has come to.
             self.begun, self.before = self.told, (self.told, np.zeros(2))
-        self.follows(verdict.position, verdict.velocity)
+        self.follows(output.position, output.velocity)
         self.braking += self.latched
-        assert self.braking < 5 or not verdict.velocity.any()
-        assert self.commanded or not verdict.velocity.any()
-        self.before = (verdict.position, verdict.velocity)
-        self.moved |= bool(verdict.velocity.any())
+        assert self.braking < 5 or not output.velocity.any()
+        assert self.commanded or not output.velocity.any()
+        self.before = (output.position, output.velocity)
+        self.moved |= bool(output.velocity.any())
 
     def follows(self, position: Array, velocity: Array) -> None:
         """From what was commanded before, within limits."""
@@ -339,7 +339,7 @@ def runaway(rig: Rig) -> None:
 
 
 def button(rig: Rig) -> None:
-    rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'pressed')
+    rig.supervisor.stop(rig.now, StopReason.EMERGENCY_STOP, 'pressed')
 
 
 def program(rig: Rig) -> None:
@@ -376,16 +376,16 @@ def broken(rig: Rig) -> None:
 
 
 FAULTS = {
-    silence: Cause.STALE_STATE,
-    liar: Cause.BAD_STATE,
-    no_heartbeat: Cause.DEAD_MAN,
-    no_number: Cause.BAD_STATE,
-    runaway: Cause.OUT_OF_LIMITS,
-    button: Cause.EMERGENCY_STOP,
-    program: Cause.NOT_PERMITTED,
-    clock: Cause.OVERRUN,
-    elsewhere: Cause.TRACKING_ERROR,
-    broken: Cause.CONTRACT,
+    silence: StopReason.STALE_STATE,
+    liar: StopReason.BAD_STATE,
+    no_heartbeat: StopReason.HEARTBEAT_LOST,
+    no_number: StopReason.BAD_STATE,
+    runaway: StopReason.OUT_OF_LIMITS,
+    button: StopReason.EMERGENCY_STOP,
+    program: StopReason.NOT_PERMITTED,
+    clock: StopReason.OVERRUN,
+    elsewhere: StopReason.TRACKING_ERROR,
+    broken: StopReason.CONTRACT,
 }
 
 
@@ -423,16 +423,16 @@ def test_any_fault_is_standing_still_within_the_stated_time(
     rig.tick(PERIOD - phase)
     while rig.now - begin < told.standstill_time_s(bounds, PERIOD):
         rig.supervisor.on_heartbeat(rig.now)
-        verdict = rig.run(1, *wanted)
+        output = rig.run(1, *wanted)
     assert not rig.velocity.any()
     place = rig.position.tolist()
-    verdict = rig.run(30, 1.0, 1.0)
+    output = rig.run(30, 1.0, 1.0)
     assert rig.position.tolist() == place
     if fault is silence and wanted == (0.0, 0.0):
         # An arm that was commanded nothing yet begins anew when its joint states come again.
-        assert (verdict.mode, verdict.cause) == (Mode.WAITING, Cause(0))
+        assert (output.mode, output.cause) == (Mode.WAITING, StopReason(0))
     elif fault is silence:
         # Whether it stands is not known.
-        assert (verdict.mode, verdict.cause) == (Mode.STOPPING, FAULTS[fault])
+        assert (output.mode, output.cause) == (Mode.STOPPING, FAULTS[fault])
     else:
-        assert (verdict.mode, verdict.cause) == (Mode.STOPPED, FAULTS[fault])
+        assert (output.mode, output.cause) == (Mode.STOPPED, FAULTS[fault])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nrl_ros.base.settings import changed
-from nrl_ros.robots.safety.records import Cause, Mode
+from nrl_ros.robots.safety.records import Mode, StopReason
 from tests.unit.safety_bench import SETTINGS, Rig
 
 SLOW = changed(SETTINGS, {'tracking_error_rad': 0.1})
@@ -25,11 +25,11 @@ def deaf(rig: Rig, ticks: int, *wanted: float) -> str:
     for _ in range(ticks):
         rig.state(place, np.zeros(2))
         rig.command(*wanted)
-        verdict = rig.tick()
-        if verdict.cause:
+        output = rig.tick()
+        if output.cause:
             break
     rig.position = place
-    return verdict.text
+    return output.text
 
 
 @pytest.mark.parametrize('anchor_gain', [0.0, 0.05])
@@ -42,7 +42,7 @@ def test_an_arm_that_has_not_moved_is_asked_for_its_controller(
     said = deaf(rig, 600, 0.0, speed)
     assert 'the arm has not moved at all in' in said and 'list_controllers' in said
     assert 'to move joint_1 by ' in said and 'from its reference' not in said
-    assert rig.supervisor.tick(rig.now).cause == Cause.TRACKING_ERROR
+    assert rig.supervisor.tick(rig.now).cause == StopReason.TRACKING_ERROR
 
 
 @pytest.mark.parametrize('anchor_gain', [0.0, 0.05])
@@ -66,10 +66,10 @@ def test_an_arm_that_moves_and_is_then_blocked_has_a_tracking_error() -> None:
         rig.command(1.0, 0.0)
         assert not rig.tick().cause
     place[0] += 0.02
-    while not (verdict := rig.tick()).cause:
+    while not (output := rig.tick()).cause:
         rig.state(place, np.zeros(2))
         rig.command(1.0, 0.0)
-    assert 'rad from its reference' in verdict.text
+    assert 'rad from its reference' in output.text
 
 
 @pytest.mark.parametrize('wanted', [(0.0, 0.0), (0.02, -0.02)])

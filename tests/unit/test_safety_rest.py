@@ -12,7 +12,7 @@ from nrl_ros.robots.safety.commander import (
     FollowedWatch,
     Judgement,
 )
-from nrl_ros.robots.safety.records import Cause, Mode
+from nrl_ros.robots.safety.records import Mode, StopReason
 from nrl_ros.robots.safety.rest import RestWatch
 from nrl_ros.robots.safety.standing import PRESS
 from tests.unit.safety_bench import PERIOD, RESTED, SETTINGS, Rig
@@ -65,11 +65,11 @@ class Runaway(Rig):
         for _ in range(ticks):
             self.state()
             self.now += PERIOD
-            verdict = self.supervisor.tick(self.now)
-            if verdict.velocity is not None:
-                self.velocity = verdict.velocity.copy()
+            output = self.supervisor.tick(self.now)
+            if output.velocity is not None:
+                self.velocity = output.velocity.copy()
             self.position = self.position + PERIOD * self.velocity
-            said.append((verdict.mode, verdict.velocity, verdict.text))
+            said.append((output.mode, output.velocity, output.text))
         return said
 
 
@@ -91,7 +91,7 @@ def test_an_arm_that_moves_at_the_start_is_commanded_to_stand(made_with) -> None
 def test_a_stop_of_an_arm_that_moves_is_no_rest(made_with) -> None:  # type: ignore[no-untyped-def]
     rig = Runaway(made_with)
     rig.go_on(3)
-    rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'a test')
+    rig.supervisor.stop(rig.now, StopReason.EMERGENCY_STOP, 'a test')
     done, said = rig.supervisor.standstill(rig.now)
     assert not done and PRESS in said and 'no permission of the controller' in said
     told = rig.go_on(60)
@@ -108,7 +108,7 @@ def test_a_dry_run_says_that_nothing_is_commanded() -> None:
     said = rig.go_on(40)
     assert not rig.velocity[1] and rig.velocity[0] == Runaway.speed
     assert 'this is a dry run' in said[-1][2]
-    rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'a test')
+    rig.supervisor.stop(rig.now, StopReason.EMERGENCY_STOP, 'a test')
     done, text = rig.supervisor.standstill(rig.now)
     assert not done and 'this is a dry run' in text
 
@@ -116,14 +116,14 @@ def test_a_dry_run_says_that_nothing_is_commanded() -> None:
 def test_without_joint_states_a_stopped_arm_is_commanded_zero_velocity() -> None:
     rig = Rig(changed(VELOCITY, {'controller': ''}))
     rig.run(RESTED + 5, 0.5, 0.0)
-    verdicts = []
+    outputs = []
     for _ in range(60):
         rig.now += PERIOD
-        verdicts.append(rig.supervisor.tick(rig.now))
-    assert verdicts[-1].cause & Cause.STALE_STATE
-    assert verdicts[-1].mode == Mode.STOPPING
-    assert verdicts[-1].velocity is not None and not verdicts[-1].velocity.any()
-    assert PRESS in verdicts[-1].alarm
+        outputs.append(rig.supervisor.tick(rig.now))
+    assert outputs[-1].cause & StopReason.STALE_STATE
+    assert outputs[-1].mode == Mode.STOPPING
+    assert outputs[-1].velocity is not None and not outputs[-1].velocity.any()
+    assert PRESS in outputs[-1].alarm
 
 
 COMMAND = CommandOrigin('arm', 7, 100, 1_000_000, [0.1, 0.2], b'a')

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from nrl_ros.base.settings import changed
 from nrl_ros.robots.safety.commander import CommanderBinding, CommandOrigin, Judgement
-from nrl_ros.robots.safety.records import Cause, Mode
+from nrl_ros.robots.safety.records import Mode, StopReason
 from nrl_ros.robots.safety.rest import RestWatch
 from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.settings.safety import SafetyNodeSettings, loosened
@@ -45,11 +45,11 @@ class Runaway(Rig):
         for _ in range(ticks):
             self.state(velocity=self.speed)
             self.now += PERIOD
-            verdict = self.supervisor.tick(self.now)
-            if self.obeys and verdict.velocity is not None:
-                self.speed = verdict.velocity.copy()
+            output = self.supervisor.tick(self.now)
+            if self.obeys and output.velocity is not None:
+                self.speed = output.velocity.copy()
             self.position = self.position + PERIOD * self.speed
-        return verdict
+        return output
 
     def permit(self) -> None:
         self.supervisor.on_permission(self.now, CONTROLLER, True)
@@ -63,21 +63,21 @@ def test_an_arm_that_moves_at_the_start_is_brought_to_rest(
     """As soon as the controller may be commanded; a velocity of 0, or where it is measured."""
     arm = Runaway(settings)
     if stopped:
-        arm.supervisor.stop(arm.now, Cause.EMERGENCY_STOP, 'a button')
-    verdict = arm.go_on(20)
-    assert (verdict.position, verdict.velocity) == (None, None)
-    assert verdict.mode == (Mode.STOPPING if stopped else Mode.WAITING)
-    assert 'moves at 0.3 rad/s' in verdict.text
+        arm.supervisor.stop(arm.now, StopReason.EMERGENCY_STOP, 'a button')
+    output = arm.go_on(20)
+    assert (output.position, output.velocity) == (None, None)
+    assert output.mode == (Mode.STOPPING if stopped else Mode.WAITING)
+    assert 'moves at 0.3 rad/s' in output.text
     arm.permit()
     place = arm.position.copy()
-    verdict = arm.go_on(1)
-    assert verdict.velocity.tolist() == [0.0, 0.0]
-    assert verdict.position.tolist() == place.tolist()
-    verdict = arm.go_on(RESTED + 10)
-    assert verdict.at_rest and not arm.speed.any()
-    assert verdict.mode == (Mode.STOPPED if stopped else Mode.WAITING)
+    output = arm.go_on(1)
+    assert output.velocity.tolist() == [0.0, 0.0]
+    assert output.position.tolist() == place.tolist()
+    output = arm.go_on(RESTED + 10)
+    assert output.at_rest and not arm.speed.any()
+    assert output.mode == (Mode.STOPPED if stopped else Mode.WAITING)
     # Who moves it by hand before it begins must not see it jump back.
-    assert stopped or verdict.position is None
+    assert stopped or output.position is None
 
 
 @both
@@ -95,15 +95,15 @@ def test_an_arm_that_runs_on_is_never_stopped_and_a_person_is_called(
 ) -> None:
     arm = Runaway(settings, obeys=False)
     arm.permit()
-    arm.supervisor.stop(arm.now, Cause.EMERGENCY_STOP, 'a button')
+    arm.supervisor.stop(arm.now, StopReason.EMERGENCY_STOP, 'a button')
     arm.go_on(10)
     ok, said = arm.supervisor.standstill(arm.now)
     assert ok and 'moves at 0.3 rad/s (joint_0) and is commanded to stand' in said
-    verdict = arm.go_on(50)
-    assert verdict.mode == Mode.STOPPING
+    output = arm.go_on(50)
+    assert output.mode == Mode.STOPPING
     if settings is VELOCITIES:
-        assert verdict.alarm == f'commanded to stand, moves at 0.3 rad/s (joint_0): {PRESS}'
-    assert PRESS in verdict.alarm and verdict.alarm in verdict.text
+        assert output.alarm == f'commanded to stand, moves at 0.3 rad/s (joint_0): {PRESS}'
+    assert PRESS in output.alarm and output.alarm in output.text
     assert 'moves at 0.3000 rad/s' in arm.supervisor.clear(arm.now)
     assert 'moves at 0.3 rad/s' in arm.supervisor.restless(arm.now)
 
@@ -111,7 +111,7 @@ def test_an_arm_that_runs_on_is_never_stopped_and_a_person_is_called(
 def test_the_answer_to_a_stop_is_true() -> None:
     """At rest; without a controller; without joint states, by velocities and by positions."""
     arm = Rig(VELOCITIES)
-    stop = (Cause.EMERGENCY_STOP, 'service')
+    stop = (StopReason.EMERGENCY_STOP, 'service')
     arm.supervisor.stop(arm.now, *stop)
     ok, said = arm.supervisor.standstill(arm.now)
     assert not ok and 'no permission of the controller' in said and PRESS in said
@@ -119,8 +119,8 @@ def test_the_answer_to_a_stop_is_true() -> None:
     ok, said = arm.supervisor.standstill(arm.now)
     assert ok and 'there is no joint state' in said
     # A velocity of 0 takes no position.
-    verdict = arm.tick()
-    assert (verdict.position, verdict.velocity.tolist()) == (None, [0.0, 0.0])  # type: ignore[union-attr]
+    output = arm.tick()
+    assert (output.position, output.velocity.tolist()) == (None, [0.0, 0.0])  # type: ignore[union-attr]
     arm.run(RESTED)
     assert arm.supervisor.standstill(arm.now) == (True, 'stopped: the arm is at rest')
     arm = Rig(POSITIONS)
@@ -136,9 +136,9 @@ def test_a_position_beyond_the_limits_is_not_commanded() -> None:
     arm = Runaway(POSITIONS)
     arm.permit()
     arm.position = np.array([43.0, 0.0])
-    verdict = arm.go_on(20)
-    assert verdict.velocity is None
-    assert 'beyond its limits' in verdict.text
+    output = arm.go_on(20)
+    assert output.velocity is None
+    assert 'beyond its limits' in output.text
 
 
 SPEEDS = st.sampled_from([0.0, 0.0, 0.0, 0.02, -0.04, 0.06, 0.3, -1.0])
@@ -156,7 +156,7 @@ def test_stopped_is_at_rest_whatever_the_arm_does(
     """Also where a driver reports velocities of 0 for an arm that moves."""
     arm = Rig(VELOCITIES if velocities else POSITIONS)
     arm.supervisor.on_permission(arm.now, CONTROLLER, True)
-    arm.supervisor.stop(arm.now, Cause.EMERGENCY_STOP, 'a button')
+    arm.supervisor.stop(arm.now, StopReason.EMERGENCY_STOP, 'a button')
     told: list[tuple[float, float]] = []
     for ticks, speed, heard in parts:
         for _ in range(ticks):
@@ -165,11 +165,11 @@ def test_stopped_is_at_rest_whatever_the_arm_does(
                 arm.state(velocity=[0.0 if lies else speed, 0.0])
                 told.append((arm.now, float(arm.position[0])))
             arm.now += PERIOD
-            verdict = arm.supervisor.tick(arm.now)
-            if verdict.mode != Mode.STOPPED:
+            output = arm.supervisor.tick(arm.now)
+            if output.mode != Mode.STOPPED:
                 continue
-            assert verdict.at_rest
-            assert verdict.velocity is None or not verdict.velocity.any()
+            assert output.at_rest
+            assert output.velocity is None or not output.velocity.any()
             # What was measured, in the tenth of a second before, is an arm that stands.
             (last, at), before = told[-1], [one for one in told if told[-1][0] - one[0] > 0.0999]
             assert arm.now - last < 0.11

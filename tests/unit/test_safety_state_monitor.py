@@ -10,7 +10,7 @@ import pytest
 
 from nrl_ros.base.settings import changed
 from nrl_ros.robots.safety.announcer import Announcer, without_numbers
-from nrl_ros.robots.safety.records import Cause, Mode
+from nrl_ros.robots.safety.records import Mode, StopReason
 from nrl_ros.robots.safety.state_monitor import StateMonitor, unit_question
 from tests.unit.safety_bench import SETTINGS, Rig, limits_of
 
@@ -157,9 +157,9 @@ def test_a_stop_says_the_cause_as_waiting_does() -> None:
     rig.run(20, 1.0, 1.0)
     for _ in range(40):
         rig.state(age_s=-0.8)
-        verdict = rig.tick()
-    assert verdict.cause == Cause.STALE_STATE
-    assert '0.80 s ahead of the clock here' in verdict.text
+        output = rig.tick()
+    assert output.cause == StopReason.STALE_STATE
+    assert '0.80 s ahead of the clock here' in output.text
 
 
 def test_stamps_that_run_back_all_the_time_stop_it_and_are_said() -> None:
@@ -169,9 +169,9 @@ def test_stamps_that_run_back_all_the_time_stop_it_and_are_said() -> None:
     for tick in range(100):
         rig.state(age_s=0.02 * (tick % 2))
         rig.command(0.1, 0.1)
-        verdict = rig.tick()
-    assert verdict.cause == Cause.STALE_STATE
-    assert 'the stamps of its joint states run back' in verdict.text
+        output = rig.tick()
+    assert output.cause == StopReason.STALE_STATE
+    assert 'the stamps of its joint states run back' in output.text
 
 
 def test_a_monitor_forgets_what_was_long_ago() -> None:

@@ -16,7 +16,7 @@ from nrl_ros.base.settings import changed, load
 from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.safety.braking import Limited
 from nrl_ros.robots.safety.motion import Motion, MotionFilter
-from nrl_ros.robots.safety.records import Cause, Mode
+from nrl_ros.robots.safety.records import Mode, StopReason
 from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.supervisor import Supervisor
 from tests.unit.safety_bench import (
@@ -37,23 +37,23 @@ def moving(settings: SupervisorSettings = SETTINGS, **options: Any) -> Rig:
     """An arm at full speed."""
     rig = Rig(settings, **options)
     rig.run(1)
-    verdict = rig.run(12, 1.0, -1.0)
-    assert verdict.mode == Mode.FOLLOWING
-    assert verdict.velocity is not None
-    assert verdict.velocity.tolist() == [1.0, -1.0]
+    output = rig.run(12, 1.0, -1.0)
+    assert output.mode == Mode.FOLLOWING
+    assert output.velocity is not None
+    assert output.velocity.tolist() == [1.0, -1.0]
     return rig
 
 
-def stops(rig: Rig, cause: Cause) -> None:
+def stops(rig: Rig, cause: StopReason) -> None:
     """From full speed the arm brakes in five ticks, and stays where it is whatever comes."""
     speeds = [float(rig.tick().velocity[0]) for _ in range(5)]  # type: ignore[index]
     assert speeds == pytest.approx([0.8, 0.6, 0.4, 0.2, 0.0])
     place = rig.position.tolist()
-    verdict = rig.run(50, 1.0, 1.0)
-    assert verdict.mode == Mode.STOPPED
-    assert verdict.cause == cause
-    assert verdict.text
-    assert not verdict.followed
+    output = rig.run(50, 1.0, 1.0)
+    assert output.mode == Mode.STOPPED
+    assert output.cause == cause
+    assert output.text
+    assert not output.followed
     assert rig.position.tolist() == place
     assert rig.velocity.tolist() == [0.0, 0.0]
     assert rig.counters[f'stop_{cause.name}'.lower()] == 1
@@ -63,12 +63,12 @@ def test_without_joint_states_nothing_is_commanded() -> None:
     rig = Rig()
     for _ in range(100):
         rig.command(1.0, 1.0)
-        verdict = rig.tick()
-        assert verdict.mode == Mode.WAITING
-        assert verdict.position is None
-        assert verdict.velocity is None
-        assert verdict.text == 'no joint state'
-    assert verdict.state_age_s == math.inf
+        output = rig.tick()
+        assert output.mode == Mode.WAITING
+        assert output.position is None
+        assert output.velocity is None
+        assert output.text == 'no joint state'
+    assert output.state_age_s == math.inf
     assert rig.counters['commands_ignored'] == 100
 
 
@@ -76,12 +76,12 @@ def test_the_first_command_is_where_the_arm_is_measured() -> None:
     rig = Rig()
     rig.position = np.array([0.7071067811865476, -1.3])
     rig.command(1.0, 1.0)
-    verdict = rig.run(1)
-    assert verdict.mode == Mode.HOLDING
-    assert verdict.position is not None
-    assert verdict.velocity is not None
-    assert verdict.position.tolist() == [0.7071067811865476, -1.3]
-    assert verdict.velocity.tolist() == [0.0, 0.0]
+    output = rig.run(1)
+    assert output.mode == Mode.HOLDING
+    assert output.position is not None
+    assert output.velocity is not None
+    assert output.position.tolist() == [0.7071067811865476, -1.3]
+    assert output.velocity.tolist() == [0.0, 0.0]
     # The command that came before is not followed.
     for _ in range(5):
         assert rig.run(1).velocity.tolist() == [0.0, 0.0]  # type: ignore[union-attr]
@@ -90,15 +90,15 @@ def test_the_first_command_is_where_the_arm_is_measured() -> None:
 def test_a_command_is_followed_within_limits_and_said_to_be() -> None:
     rig = Rig()
     rig.run(1)
-    verdict = rig.run(1, 2.0, 0.05)
-    assert verdict.mode == Mode.FOLLOWING
-    assert verdict.followed
-    assert verdict.sequence == rig.sequence
-    assert verdict.velocity is not None
-    assert verdict.velocity == pytest.approx([0.1, 0.05])
-    assert verdict.limited == Limited.VELOCITY | Limited.ACCELERATION
-    assert verdict.command_age_s == pytest.approx(PERIOD)
-    assert verdict.state_age_s == pytest.approx(PERIOD)
+    output = rig.run(1, 2.0, 0.05)
+    assert output.mode == Mode.FOLLOWING
+    assert output.followed
+    assert output.sequence == rig.sequence
+    assert output.velocity is not None
+    assert output.velocity == pytest.approx([0.1, 0.05])
+    assert output.limited == Limited.VELOCITY | Limited.ACCELERATION
+    assert output.command_age_s == pytest.approx(PERIOD)
+    assert output.state_age_s == pytest.approx(PERIOD)
     assert rig.counters['limited_velocity'] == rig.counters['limited_acceleration'] == 1
     assert rig.counters['limited_workspace'] == 0
 
@@ -108,15 +108,15 @@ def test_silence_is_a_ramp_to_zero_and_a_new_command_goes_on() -> None:
     rig = moving()
     speeds = []
     for _ in range(22):
-        verdict = rig.run(1)
-        assert verdict.velocity is not None
-        speeds.append(float(verdict.velocity[0]))
+        output = rig.run(1)
+        assert output.velocity is not None
+        speeds.append(float(output.velocity[0]))
     # The last command was one tick old when the silence began.
     assert speeds[:9] == [1.0] * 9
     assert speeds[9:19] == pytest.approx(np.arange(9, -1, -1) / 10, abs=1e-12)
     assert speeds[19:] == [0.0] * 3
-    assert verdict.mode == Mode.HOLDING
-    assert verdict.cause == Cause(0)
+    assert output.mode == Mode.HOLDING
+    assert output.cause == StopReason(0)
     assert rig.counters['commands_stale'] == 1
     assert rig.counters['held'] == 1 + 13
     assert rig.run(1, 1.0, 1.0).mode == Mode.FOLLOWING
@@ -139,8 +139,8 @@ def test_a_command_that_is_none_counts_as_missing(bad: Any) -> None:
         rig.state()
         rig.sequence += 1
         rig.supervisor.on_command(rig.now, bad, rig.sequence)
-        verdict = rig.tick()
-    assert verdict.mode == Mode.HOLDING
+        output = rig.tick()
+    assert output.mode == Mode.HOLDING
     assert not rig.velocity.any()
     assert rig.counters['commands_refused'] == 30
 
@@ -151,8 +151,8 @@ def test_an_old_or_doubled_command_is_refused() -> None:
     for sequence, wanted in ((7, 0.1), (7, 0.9), (6, 0.9)):
         rig.state()
         rig.supervisor.on_command(rig.now, (wanted, wanted), sequence)
-        verdict = rig.tick()
-        assert verdict.sequence == 7
+        output = rig.tick()
+        assert output.sequence == 7
         assert rig.velocity == pytest.approx([0.1, 0.1])
     assert rig.counters['commands_reordered'] == 2
 
@@ -163,9 +163,9 @@ def test_numbers_of_commands_may_be_anything_that_rises() -> None:
     for sequence in (-5, -1, 0, 2**70):
         rig.state()
         rig.supervisor.on_command(rig.now, (1.0, 1.0), sequence)
-        verdict = rig.tick()
-        assert verdict.followed
-        assert verdict.sequence == sequence
+        output = rig.tick()
+        assert output.followed
+        assert output.sequence == sequence
     assert rig.counters['followed'] == 4
 
 
@@ -179,7 +179,7 @@ def test_another_commander_counts_from_anywhere() -> None:
 
 
 def emergency(rig: Rig) -> None:
-    rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'somebody pressed it')
+    rig.supervisor.stop(rig.now, StopReason.EMERGENCY_STOP, 'somebody pressed it')
 
 
 def bad_state(rig: Rig) -> None:
@@ -203,21 +203,21 @@ def withdrawn(rig: Rig) -> None:
 
 
 def nameless(rig: Rig) -> None:
-    rig.supervisor.stop(rig.now, Cause(0), 'for no cause')
+    rig.supervisor.stop(rig.now, StopReason(0), 'for no cause')
 
 
 @pytest.mark.parametrize(
     ('fault', 'cause'),
     [
-        (emergency, Cause.EMERGENCY_STOP),
-        (bad_state, Cause.BAD_STATE),
-        (beyond, Cause.OUT_OF_LIMITS),
-        (too_fast, Cause.OUT_OF_LIMITS),
-        (withdrawn, Cause.NOT_PERMITTED),
-        (nameless, Cause.CONTRACT),
+        (emergency, StopReason.EMERGENCY_STOP),
+        (bad_state, StopReason.BAD_STATE),
+        (beyond, StopReason.OUT_OF_LIMITS),
+        (too_fast, StopReason.OUT_OF_LIMITS),
+        (withdrawn, StopReason.NOT_PERMITTED),
+        (nameless, StopReason.CONTRACT),
     ],
 )
-def test_a_fault_stops_with_the_next_tick(fault: Callable[[Rig], None], cause: Cause) -> None:
+def test_a_fault_stops_with_the_next_tick(fault: Callable[[Rig], None], cause: StopReason) -> None:
     rig = moving()
     rig.state()
     rig.command(1.0, 1.0)
@@ -241,13 +241,13 @@ def test_hardware_that_follows_in_steps_is_not_too_fast() -> None:
     for _ in range(200):
         before = rig.position.copy()
         rig.command(0.5 * math.cos(rig.now), 0.5)
-        verdict = rig.tick(PERIOD / 4)
+        output = rig.tick(PERIOD / 4)
         place = rig.position.copy()
         rig.state(velocity=(place - before) / (PERIOD / 4))
         for _ in range(3):
             rig.now += PERIOD / 4
             rig.state(velocity=[0.0, 0.0])
-        assert verdict.mode == Mode.FOLLOWING
+        assert output.mode == Mode.FOLLOWING
     assert rig.position[1] > 0.9
 
 
@@ -284,13 +284,13 @@ def test_stale_joint_states_stop() -> None:
     assert rig.tick().mode == Mode.STOPPING
     assert rig.counters['stop_stale_state'] == 1
     for _ in range(4):
-        verdict = rig.tick()
-    assert verdict.velocity is not None
-    assert not verdict.velocity.any()
-    assert verdict.cause == Cause.STALE_STATE
+        output = rig.tick()
+    assert output.velocity is not None
+    assert not output.velocity.any()
+    assert output.cause == StopReason.STALE_STATE
     # Whether it stands is not known, and not said.
-    assert verdict.mode == Mode.STOPPING
-    assert verdict.text.startswith('joint state is 0.110 s old; commanded to stand, is not seen')
+    assert output.mode == Mode.STOPPING
+    assert output.text.startswith('joint state is 0.110 s old; commanded to stand, is not seen')
     assert rig.run(RESTED).mode == Mode.STOPPED
 
 
@@ -300,10 +300,10 @@ def hold_up(rig: Rig) -> None:
     for _ in range(10):
         rig.command(0.0, 0.0)
         assert rig.tick().mode != Mode.WAITING
-    verdict = rig.tick()
-    assert verdict.mode == Mode.WAITING
+    output = rig.tick()
+    assert output.mode == Mode.WAITING
     # Nothing is commanded, so that nothing jumps back to where it was.
-    assert verdict.position is None
+    assert output.position is None
 
 
 def no_ticks(rig: Rig) -> None:
@@ -325,10 +325,10 @@ def test_an_arm_that_has_not_been_moved_begins_anew(fault: Callable[[Rig], None]
         # What is said meanwhile is not followed, and it begins where it is then.
         rig.command(1.0, 1.0)
         rig.position = np.array([0.1 * turn, 0.2])
-        verdict = rig.run(1)
-        assert verdict.mode == Mode.HOLDING
-        assert verdict.position is not None
-        assert verdict.position.tolist() == [0.1 * turn, 0.2]
+        output = rig.run(1)
+        assert output.mode == Mode.HOLDING
+        assert output.position is not None
+        assert output.position.tolist() == [0.1 * turn, 0.2]
         assert not rig.run(1).velocity.any()  # type: ignore[union-attr]
     assert not any(rig.counters[name] for name in rig.counters if name.startswith('stop_'))
     # From its first motion on it is a stop, also when it stands again.
@@ -336,16 +336,16 @@ def test_an_arm_that_has_not_been_moved_begins_anew(fault: Callable[[Rig], None]
     rig.run(30, 0.0, 0.0)
     rig.state()
     for _ in range(12):
-        verdict = rig.tick()
-    assert verdict.mode == Mode.STOPPING
-    assert verdict.cause == Cause.STALE_STATE
+        output = rig.tick()
+    assert output.mode == Mode.STOPPING
+    assert output.cause == StopReason.STALE_STATE
 
 
 def test_an_emergency_stop_that_was_pressed_before_has_time_to_be_heard() -> None:
     rig = Rig(changed(SETTINGS, {'listen_s': 0.305}))
-    verdict = rig.run(30, 1.0, 1.0)
-    assert (verdict.mode, verdict.position) == (Mode.WAITING, None)
-    assert verdict.text.startswith('an emergency stop that was pressed before is listened for')
+    output = rig.run(30, 1.0, 1.0)
+    assert (output.mode, output.position) == (Mode.WAITING, None)
+    assert output.text.startswith('an emergency stop that was pressed before is listened for')
     assert rig.run(2).mode == Mode.HOLDING
     # Once is enough, also where joint states are lost before the first motion.
     for _ in range(12):
@@ -357,13 +357,13 @@ def test_an_emergency_stop_that_was_pressed_before_has_time_to_be_heard() -> Non
 def test_nothing_is_commanded_before_all_has_come_in_time_for_a_while() -> None:
     """A period is 0.01 s; joint states are too old after eleven."""
     rig = Rig(changed(SETTINGS, {'settle_s': 0.205}))
-    verdict = rig.run(15, 1.0, 1.0)
-    assert (verdict.mode, verdict.position) == (Mode.WAITING, None)
+    output = rig.run(15, 1.0, 1.0)
+    assert (output.mode, output.position) == (Mode.WAITING, None)
     settling = 'all has come in time for 0.14 s, expected 0.205 s (watchdog.settle_s)'
-    assert verdict.text == settling
+    assert output.text == settling
     for _ in range(10):
-        verdict = rig.tick()
-    assert verdict.text == 'joint state is 0.110 s old'
+        output = rig.tick()
+    assert output.text == 'joint state is 0.110 s old'
     # From the last that was late it counts anew, as it does when the process itself was held up.
     assert rig.run(20).mode == Mode.WAITING
     rig.now += 1.0
@@ -373,7 +373,7 @@ def test_nothing_is_commanded_before_all_has_come_in_time_for_a_while() -> None:
     no_ticks(rig)
     assert rig.run(21).mode == Mode.WAITING
     assert rig.run(1).mode == Mode.HOLDING
-    rig.supervisor.stop(rig.now, Cause.EMERGENCY_STOP, 'a person')
+    rig.supervisor.stop(rig.now, StopReason.EMERGENCY_STOP, 'a person')
     rig.run(RESTED)
     assert rig.supervisor.clear(rig.now) == ''
     assert rig.run(1).mode == Mode.HOLDING
@@ -384,10 +384,10 @@ def test_joint_states_with_untrusted_stamps_are_missing(age: float) -> None:
     rig = moving()
     for _ in range(16):
         rig.state(age_s=age)
-        verdict = rig.tick()
-    assert verdict.cause == Cause.STALE_STATE
+        output = rig.tick()
+    assert output.cause == StopReason.STALE_STATE
     assert rig.counters['states_skewed'] == 16
-    assert re.search('0.11 s (ahead of|behind) the clock|are no times', verdict.text)
+    assert re.search('0.11 s (ahead of|behind) the clock|are no times', output.text)
 
 
 def test_the_age_of_a_stamp_counts_and_the_future_does_not() -> None:
@@ -407,11 +407,11 @@ def test_an_arm_that_does_not_follow_is_stopped() -> None:
     while rig.supervisor.mode != Mode.STOPPING:
         rig.state(position=place, velocity=[0.0, 0.0])
         rig.command(1.0, 0.0)
-        verdict = rig.tick()
+        output = rig.tick()
         ticks += 1
     # 0.055 rad after ten ticks, 0.105 after 15, seen by the 16th, and eleven more are 0.11 s.
     assert ticks == 16 + 11
-    assert verdict.cause == Cause.TRACKING_ERROR
+    assert output.cause == StopReason.TRACKING_ERROR
 
 
 def test_a_dry_run_tells_what_would_come_next_from_where_the_arm_is() -> None:
@@ -422,11 +422,11 @@ def test_a_dry_run_tells_what_would_come_next_from_where_the_arm_is() -> None:
         place = np.array([0.01 * max(tick - 50, 0), 0.0])
         rig.state(position=place, velocity=[0.0, 0.0])
         rig.command(1.0, 0.0)
-        verdict = rig.tick()
-        assert verdict.mode == Mode.FOLLOWING
-        assert verdict.velocity is not None and verdict.position is not None
-        assert verdict.velocity[0] == pytest.approx(min(0.1 * (tick + 1), 1.0))
-        assert verdict.position == pytest.approx(place + PERIOD * verdict.velocity)
+        output = rig.tick()
+        assert output.mode == Mode.FOLLOWING
+        assert output.velocity is not None and output.position is not None
+        assert output.velocity[0] == pytest.approx(min(0.1 * (tick + 1), 1.0))
+        assert output.position == pytest.approx(place + PERIOD * output.velocity)
 
 
 def test_a_dry_run_shows_no_velocity_without_a_stop() -> None:
@@ -436,11 +436,11 @@ def test_a_dry_run_shows_no_velocity_without_a_stop() -> None:
     for place in [0.0] * 20 + [1.96, 1.99, 2.0]:
         rig.state(position=[place, 0.0], velocity=[0.0, 0.0])
         rig.command(1.0, 0.0)
-        verdict = rig.tick()
-        assert verdict.mode == Mode.FOLLOWING
-        assert verdict.velocity is not None and verdict.position is not None
-        speed = verdict.velocity[0]
-        assert verdict.position[0] + speed * speed / 20 <= 2.0 + 1e-9
+        output = rig.tick()
+        assert output.mode == Mode.FOLLOWING
+        assert output.velocity is not None and output.position is not None
+        speed = output.velocity[0]
+        assert output.position[0] + speed * speed / 20 <= 2.0 + 1e-9
 
 
 def test_time_astray_begins_anew_with_a_clear() -> None:
@@ -464,8 +464,8 @@ def test_an_arm_that_comes_back_in_time_is_not_stopped() -> None:
         for lag in (0.3, 0.0):
             for _ in range(8):
                 rig.state(position=rig.position + lag)
-                verdict = rig.tick()
-    assert verdict.mode == Mode.HOLDING
+                output = rig.tick()
+    assert output.mode == Mode.HOLDING
 
 
 def test_a_lost_heartbeat_stops() -> None:
@@ -499,7 +499,7 @@ def test_an_arm_waits_for_its_permissions() -> None:
     rig.supervisor.on_permission(rig.now, 'speed', True)
     assert rig.run(1).mode == Mode.HOLDING
     rig.supervisor.on_permission(rig.now, 'speed', False)
-    assert rig.run(1).cause == Cause.NOT_PERMITTED
+    assert rig.run(1).cause == StopReason.NOT_PERMITTED
     assert rig.supervisor.clear(rig.now) == 'no permission of speed'
     # Granting it again starts nothing.
     rig.supervisor.on_permission(rig.now, 'speed', True)
@@ -515,18 +515,18 @@ def test_ticks_too_far_apart_stop(gap: float) -> None:
     rig.state()
     rig.command(1.0, -1.0)
     rig.now -= gap - PERIOD
-    verdict = rig.tick(gap)
-    assert verdict.cause == Cause.OVERRUN
-    assert verdict.mode == Mode.STOPPING
+    output = rig.tick(gap)
+    assert output.cause == StopReason.OVERRUN
+    assert output.mode == Mode.STOPPING
     assert rig.velocity == pytest.approx([0.8, -0.8])
 
 
 @pytest.mark.parametrize('now', [math.nan, math.inf, -math.inf, 99.0])
 def test_a_clock_that_does_not_run_forwards_stops(now: float) -> None:
     rig = moving()
-    verdict = rig.supervisor.tick(now)
-    assert verdict.cause == Cause.OVERRUN
-    assert verdict.velocity == pytest.approx([0.8, -0.8])
+    output = rig.supervisor.tick(now)
+    assert output.cause == StopReason.OVERRUN
+    assert output.velocity == pytest.approx([0.8, -0.8])
 
 
 @pytest.mark.parametrize('now', [math.nan, -math.inf, 99.0])
@@ -544,14 +544,14 @@ def test_whatever_comes_at_a_time_that_cannot_be_stops(now: float, name: str, va
     rig = moving()
     getattr(rig.supervisor, name)(now, *values)
     assert rig.supervisor.mode == Mode.STOPPING
-    verdict = rig.supervisor.tick(now)
-    assert verdict.cause == Cause.OVERRUN
+    output = rig.supervisor.tick(now)
+    assert output.cause == StopReason.OVERRUN
     for _ in range(4):
-        verdict = rig.supervisor.tick(now)
-    assert verdict.velocity is not None
-    assert not verdict.velocity.any()
+        output = rig.supervisor.tick(now)
+    assert output.velocity is not None
+    assert not output.velocity.any()
     # Nothing that is heard has a time, so that it is not known whether the arm stands.
-    assert verdict.mode == Mode.STOPPING
+    assert output.mode == Mode.STOPPING
     if not math.isfinite(now):
         assert rig.supervisor.clear(now) == f'the time is {now}'
 
@@ -559,7 +559,7 @@ def test_whatever_comes_at_a_time_that_cannot_be_stops(now: float, name: str, va
 def test_a_permission_is_withdrawn_whatever_the_time() -> None:
     rig = moving()
     rig.supervisor.on_permission(math.nan, 'program', False)
-    assert rig.run(5 + RESTED).cause == Cause.OVERRUN
+    assert rig.run(5 + RESTED).cause == StopReason.OVERRUN
     assert rig.supervisor.clear(rig.now) == 'no permission of program'
 
 
@@ -567,8 +567,8 @@ def test_what_was_heard_before_the_clock_was_set_back_is_forgotten() -> None:
     rig = moving()
     rig.now -= 50.0
     for _ in range(8):
-        verdict = rig.tick()
-    assert verdict.state_age_s == math.inf
+        output = rig.tick()
+    assert output.state_age_s == math.inf
     assert rig.supervisor.clear(rig.now) == 'no joint state'
     rig.run(RESTED)
     assert rig.supervisor.clear(rig.now) == ''
@@ -597,10 +597,10 @@ def test_a_stop_is_cleared_only_when_it_stands_and_holds_until_a_new_command() -
     for _ in range(5):
         # A doubled message of before is not new.
         rig.supervisor.on_command(rig.now, (1.0, 1.0), rig.sequence)
-        verdict = rig.run(1)
-        assert verdict.mode == Mode.HOLDING
-        assert verdict.cause == Cause(0)
-        assert verdict.text == ''
+        output = rig.run(1)
+        assert output.mode == Mode.HOLDING
+        assert output.cause == StopReason(0)
+        assert output.text == ''
         assert rig.position.tolist() == [0.4, 0.4]
     assert rig.run(1, 1.0, 1.0).mode == Mode.FOLLOWING
     assert rig.velocity == pytest.approx([0.1, 0.1])
@@ -623,19 +623,19 @@ def test_causes_that_come_together_are_all_told() -> None:
     rig = moving()
     emergency(rig)
     emergency(rig)
-    rig.supervisor.stop(rig.now, Cause.CONTRACT, 'something else')
-    verdict = rig.run(4 + RESTED)
-    assert verdict.cause == Cause.EMERGENCY_STOP | Cause.CONTRACT
-    assert verdict.text == 'somebody pressed it; something else'
+    rig.supervisor.stop(rig.now, StopReason.CONTRACT, 'something else')
+    output = rig.run(4 + RESTED)
+    assert output.cause == StopReason.EMERGENCY_STOP | StopReason.CONTRACT
+    assert output.text == 'somebody pressed it; something else'
     assert rig.counters['stop_emergency_stop'] == 1
 
 
 def test_a_stop_before_the_beginning_is_latched_too() -> None:
     rig = Rig()
     emergency(rig)
-    verdict = rig.run(RESTED, 1.0, 1.0)
-    assert verdict.mode == Mode.STOPPED
-    assert verdict.position is None
+    output = rig.run(RESTED, 1.0, 1.0)
+    assert output.mode == Mode.STOPPED
+    assert output.position is None
     assert rig.supervisor.clear(rig.now) == ''
     assert rig.run(1).position is not None
 
@@ -650,9 +650,9 @@ def test_an_arm_that_is_not_as_it_should_be_is_waited_for(fault: Callable[[Rig],
     rig = Rig()
     for _ in range(5):
         fault(rig)
-        verdict = rig.tick()
-        assert verdict.mode == Mode.WAITING
-        assert verdict.text
+        output = rig.tick()
+        assert output.mode == Mode.WAITING
+        assert output.text
     assert rig.run(5).mode == Mode.HOLDING
 
 
@@ -670,16 +670,16 @@ def test_what_a_guard_raises_is_a_stop() -> None:
     rig.state()
     rig.command(1.0, 1.0)
     guard.broken = True
-    stops(rig, Cause.CONTRACT)
+    stops(rig, StopReason.CONTRACT)
     assert 'no kinematics' in rig.supervisor.clear(rig.now)
     guard.broken = False
     rig.state()
     assert rig.supervisor.clear(rig.now) == ''
     rig = Rig(guard=guard)
     guard.broken = True
-    verdict = rig.run(RESTED)
-    assert verdict.mode == Mode.STOPPED
-    assert verdict.position is None
+    output = rig.run(RESTED)
+    assert output.mode == Mode.STOPPED
+    assert output.position is None
 
 
 @pytest.mark.parametrize(
@@ -707,7 +707,7 @@ def test_a_filter_that_leaves_its_limits_is_a_stop(position: float, velocity: fl
     rig.filter.faulty = True
     rig.state()
     rig.command(1.0, -1.0)
-    stops(rig, Cause.CONTRACT)
+    stops(rig, StopReason.CONTRACT)
 
 
 def test_a_wall_is_reported_and_counted() -> None:
@@ -725,12 +725,12 @@ def test_an_anchored_reference_follows_the_arm() -> None:
     for tick in range(2000):
         rig.state(position=[arm])
         rig.command(1.0 if tick % 100 < 50 else -0.9)
-        verdict = rig.tick()
-        assert verdict.velocity is not None
-        arm += PERIOD * (0.98 * verdict.velocity[0] - 0.01)
-    assert verdict.mode == Mode.FOLLOWING
-    assert verdict.position is not None
-    assert abs(verdict.position[0] - arm) < 0.02
+        output = rig.tick()
+        assert output.velocity is not None
+        arm += PERIOD * (0.98 * output.velocity[0] - 0.01)
+    assert output.mode == Mode.FOLLOWING
+    assert output.position is not None
+    assert abs(output.position[0] - arm) < 0.02
     assert rig.counters['stop_contract'] == 0
 
 
@@ -781,7 +781,7 @@ def test_the_tool_stays_in_its_box_behind_a_supervisor() -> None:
 def test_the_page_names_every_mode_cause_setting_and_counter() -> None:
     page = Path(__file__).resolve().parents[2] / 'docs/safety.md'
     named = set(re.findall(r'`([^`\n]+)`', page.read_text(encoding='utf-8')))
-    wanted = {member.name for kind in (Mode, Cause) for member in kind}
+    wanted = {member.name for kind in (Mode, StopReason) for member in kind}
     wanted |= set(SupervisorSettings.model_fields)
     wanted |= {name for name in Rig().counters if not name.startswith('stop_')}
     assert not wanted - named

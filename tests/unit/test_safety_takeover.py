@@ -40,11 +40,11 @@ class Abandoned:
         if heard:
             velocity = np.array([self.speed, 0.0])
             self.takeover.on_state(self.now, self.position, velocity, 0.0)
-        verdict = self.takeover.tick(self.now)
-        if verdict.velocity is not None:
+        output = self.takeover.tick(self.now)
+        if output.velocity is not None:
             # A velocity controller is sent this, a position controller what stands beside it.
             self.speed = 0.0
-        return verdict.position, verdict.velocity
+        return output.position, output.velocity
 
 
 def test_zero_velocities_are_the_first_command_whether_joint_states_come_or_not() -> None:

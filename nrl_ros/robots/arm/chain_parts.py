@@ -210,7 +210,7 @@ def frame_pose(model: ArmModel, name: str) -> Pose:
         raise ConfigError(
             f'frame {name!r} {what}, expected one that stands still: {", ".join(known)}'
         )
-    body, pose = seat_of(model, name)
+    body, pose = frame_of(model, name)
     while body:
         pose = _seat_of_body(model, body) @ pose
         body = int(model.mj.body_parentid[body])
@@ -226,7 +226,7 @@ def _seat_of_body(model: ArmModel, body: int) -> Pose:
     return pose
 
 
-def seat_of(model: ArmModel, name: str) -> tuple[int, Pose]:
+def frame_of(model: ArmModel, name: str) -> tuple[int, Pose]:
     """Return the number of the body that carries a site or body, and its pose in that body's frame.
 
     Raises:
@@ -249,7 +249,7 @@ def place_of(model: ArmModel, parts: Parts, name: str) -> tuple[int, Pose]:
         ConfigError: there is no such site or body, or joints beside the chain move it.
     """
     mj = model.mj
-    body, pose = seat_of(model, name)
+    body, pose = frame_of(model, name)
     while body not in parts.after:
         if any(model.couplings.moving[joint] for joint in joints_of(mj, body)):
             raise ConfigError(

@@ -12,8 +12,8 @@ from nrl_ros.base.errors import ConfigError, ShapeError, closest
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
 from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.motion_bounds import by_command, motion_bound_of_each
 from nrl_ros.robots.arm.source import load_mujoco
-from nrl_ros.robots.arm.sweep import by_command, sweep_of_each
 
 # Largest distance of interest.
 FAR_M = 0.25
@@ -125,7 +125,7 @@ class Clearance:
     def rates(self) -> Float64:
         """Return the most by which each joint changes each pair's distance [P, J], m/rad or m/m.
 
-        The bound comes from ``nrl_ros.robots.arm.sweep``.
+        The bound comes from ``nrl_ros.robots.arm.motion_bounds``.
         """
         rates = np.zeros((len(self._pairs), self._model.size))
         for number, (one, other, _) in enumerate(self._pairs):
@@ -147,7 +147,7 @@ class Clearance:
         """Return the most by which each joint of the model moves a point of a shape [N]."""
         body = int(self._mj.geom_bodyid[geom])
         radius = float(self._mj.geom_rbound[geom])
-        return sweep_of_each(self._model, body, self._mj.geom_pos[geom], radius)
+        return motion_bound_of_each(self._model, body, self._mj.geom_pos[geom], radius)
 
     def _moves(self, geom: int) -> NDArray[np.bool_]:
         """Which joints of the model move a shape [N], with the commanded ones."""

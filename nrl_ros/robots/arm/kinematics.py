@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ShapeError
 from nrl_ros.base.records import Float64
-from nrl_ros.robots.arm.chain_parts import Parts, Pose, parts_of, place_of, seat_of
+from nrl_ros.robots.arm.chain_parts import Parts, Pose, frame_of, parts_of, place_of
 from nrl_ros.robots.arm.model import ArmModel
-from nrl_ros.robots.arm.sweep import sweep
+from nrl_ros.robots.arm.motion_bounds import motion_bound
 
 # At most this many tapes are kept; each holds a few arrays of the size of its poses.
 _TAPES = 32
@@ -172,7 +172,7 @@ class Chain:
     """
 
     def __init__(self, model: ArmModel, watch: Sequence[str] = (), frame: str = '') -> None:
-        body, _ = seat_of(model, model.tool)
+        body, _ = frame_of(model, model.tool)
         self.joints = model.joints
         self.names = (model.tool, *watch)
         self._model = model
@@ -248,13 +248,13 @@ class Chain:
     def rates(self) -> Float64:
         """Return the most by which each joint moves each of ``points`` [P, J], m per rad or per m.
 
-        The bound comes from ``nrl_ros.robots.arm.sweep``, with the present offset of the tool.
+        The bound comes from ``robots.arm.motion_bounds``, with the present offset of the tool.
         """
         rates = []
         for name in self.names:
-            body, pose = seat_of(self._model, name)
+            body, pose = frame_of(self._model, name)
             offset = self._offset if name == self._model.tool else np.zeros(3)
-            rates.append(sweep(self._model, body, pose.rotation @ offset + pose.translation))
+            rates.append(motion_bound(self._model, body, pose.rotation @ offset + pose.translation))
         return np.array(rates)
 
     def orientation(self, position: NDArray[Any]) -> Float64:

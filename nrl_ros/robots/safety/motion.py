@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
 from nrl_ros.robots.safety.braking import Braking, Limited
+from nrl_ros.robots.safety.guard_cache import GuardCache
 from nrl_ros.robots.safety.limits import Guard, JointLimits
-from nrl_ros.robots.safety.room import KnownRoom
 
 Array = NDArray[Any]
 
@@ -105,7 +105,7 @@ class MotionFilter:
         self.limits, self.period_s, self.arms = limits, period_s, arms
         self._braking = Braking(limits, period_s)
         shape = (arms, len(limits.joints))
-        self._guard = None if guard is None else KnownRoom(guard, *shape)
+        self._guard = None if guard is None else GuardCache(guard, *shape)
         self._tolerance = guard_tolerance_m
         self._all = np.arange(arms)
         self._keep(np.full(shape, np.nan), np.zeros(shape))
@@ -295,7 +295,7 @@ class MotionFilter:
         return np.where(np.logical_or.reduce(fits)[:, None], best, brake)
 
     def _along(
-        self, wanted: Array, refused: Array, allowed: Array, arms: Array, guard: KnownRoom
+        self, wanted: Array, refused: Array, allowed: Array, arms: Array, guard: GuardCache
     ) -> Array:
         """Return the wanted velocity without the part that leads out: along a wall, not into it.
 

@@ -1,4 +1,4 @@
-"""Results of a supervisor: modes, causes of a stop, verdicts."""
+"""Results of a supervisor: modes, causes of a stop, outputs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Mode(IntEnum):
     STOPPED = 4
 
 
-class Cause(IntFlag):
+class StopReason(IntFlag):
     """Why an arm was stopped."""
 
     EMERGENCY_STOP = 1
@@ -38,7 +38,7 @@ class Cause(IntFlag):
     # The arm is too far from its reference.
     TRACKING_ERROR = 16
     # The heartbeat was lost.
-    DEAD_MAN = 32
+    HEARTBEAT_LOST = 32
     # A permission was withdrawn, such as that of the robot's own program.
     NOT_PERMITTED = 64
     # Ticks were too far apart, or the clock ran back.
@@ -49,7 +49,7 @@ class Cause(IntFlag):
     TWO_COMMANDERS = 512
 
 
-class Verdict(NamedTuple):
+class SupervisorOutput(NamedTuple):
     """What to command now, and why.
 
     Attributes:
@@ -69,7 +69,7 @@ class Verdict(NamedTuple):
     """
 
     mode: Mode
-    cause: Cause
+    cause: StopReason
     text: str
     position: Array | None
     velocity: Array | None

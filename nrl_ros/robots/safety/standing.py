@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from nrl_ros.robots.safety.inbox import Inbox
-from nrl_ros.robots.safety.outbox import Outbox
+from nrl_ros.robots.safety.command_checker import CommandChecker
+from nrl_ros.robots.safety.input_monitor import InputMonitor
 from nrl_ros.robots.safety.records import Mode
 from nrl_ros.robots.safety.settings import SupervisorSettings
 
@@ -27,12 +27,14 @@ class Standing:
 
     Args:
         settings: of the supervisor.
-        inbox: what was heard.
-        outbox: what is commanded.
+        inputs: what was heard.
+        commands: what is commanded.
     """
 
-    def __init__(self, settings: SupervisorSettings, inbox: Inbox, outbox: Outbox) -> None:
-        self._settings, self._inbox, self._outbox = settings, inbox, outbox
+    def __init__(
+        self, settings: SupervisorSettings, inputs: InputMonitor, commands: CommandChecker
+    ) -> None:
+        self._settings, self._inputs, self._commands = settings, inputs, commands
         # Since when the arm should stand but is not measured to; None: it stands, or it may move.
         self._restless_since: float | None = None
         # Since its last rest, the arm was commanded once to stand where it is.
@@ -47,7 +49,7 @@ class Standing:
     def without_controller(self) -> str:
         """Return why nothing may be sent to the controller, '' if something may."""
         controller = self._settings.controller
-        if controller and not self._inbox.is_granted(controller):
+        if controller and not self._inputs.is_granted(controller):
             return f'no permission of {controller}'
         return ''
 
@@ -57,16 +59,16 @@ class Standing:
 
     def tick(self, now: float, mode: Mode) -> Mode:
         """Command one period of standing; return the mode, which is STOPPED only at rest."""
-        inbox, outbox = self._inbox, self._outbox
-        rests, before = inbox.at_rest(now), outbox.velocity.any()
+        inputs, commands = self._inputs, self._commands
+        rests, before = inputs.at_rest(now), commands.velocity.any()
         if mode != Mode.WAITING:
-            outbox.brake()
+            commands.brake()
         elif rests or self.withheld():
             # A person who moves the arm by hand before it begins must not see it jump back.
-            outbox.release()
-        if inbox.moves(now) and not (before or self.withheld()):
+            commands.release()
+        if inputs.moves(now) and not (before or self.withheld()):
             self._hold()
-        halted = not outbox.velocity.any()
+        halted = not commands.velocity.any()
         self._halted = halted and not before
         if rests or not halted:
             self._restless_since, self._held = None, False
@@ -78,11 +80,11 @@ class Standing:
 
     def _hold(self) -> None:
         """Command an arm that still moves after its brake to stand where it is."""
-        state, outbox = self._inbox.state, self._outbox
+        state, commands = self._inputs.state, self._commands
         if state is None or self._held or self._implausible():
             return
-        if outbox.position is None or self._astray():
-            outbox.begin(state.position)
+        if commands.position is None or self._astray():
+            commands.begin(state.position)
             self._held = True
 
     def _implausible(self) -> str:
@@ -91,11 +93,11 @@ class Standing:
         A position beyond the limits may be a wrong one, for example in degrees. Zero velocity is
         always right.
         """
-        return '' if self._settings.anchor_gain else self._inbox.beyond()
+        return '' if self._settings.anchor_gain else self._inputs.beyond()
 
     def _astray(self) -> bool:
         """Return whether the arm is too far from its commanded position."""
-        state, commanded = self._inbox.state, self._outbox.position
+        state, commanded = self._inputs.state, self._commands.position
         if state is None or commanded is None:
             return False
         return bool(np.abs(state.position - commanded).max() > self._settings.tracking_error_rad)
@@ -114,7 +116,7 @@ class Standing:
         Commanding velocities needs no position, so this helps without joint states too.
         """
         stopped = mode in (Mode.STOPPING, Mode.STOPPED)
-        blind = stopped and self._settings.anchor_gain > 0.0 and not self._inbox.at_rest(now)
+        blind = stopped and self._settings.anchor_gain > 0.0 and not self._inputs.at_rest(now)
         return blind and not self.withheld()
 
     # ---------------------------------------------------------------- words
@@ -127,10 +129,10 @@ class Standing:
         seen, since = self._seen(now), self._restless_since
         if since is None or not seen:
             return ''
-        moves, why = self._inbox.moves(now), self.withheld()
+        moves, why = self._inputs.moves(now), self.withheld()
         if not why and self.is_moved():
             why = 'it is not where it was commanded to be'
-        sent = not why and (self._outbox.position is not None or self.is_blind(now, mode))
+        sent = not why and (self._commands.position is not None or self.is_blind(now, mode))
         if mode == Mode.WAITING and not (sent or moves):
             # The supervisor's text already says that it waits for joint states.
             return ''
@@ -145,16 +147,16 @@ class Standing:
 
     def answer(self, now: float) -> tuple[bool, str]:
         """Return whether a stop that was just requested is carried out, and words on it."""
-        outbox, seen = self._outbox, self._seen(now)
-        if not (seen or outbox.velocity.any()):
-            if self._inbox.at_rest(now):
+        commands, seen = self._commands, self._seen(now)
+        if not (seen or commands.velocity.any()):
+            if self._inputs.at_rest(now):
                 return True, 'stopped: the arm is at rest'
-            if self._inbox.rest.speeds is not None:
+            if self._inputs.rest.speeds is not None:
                 return True, 'stopping: the arm is slow'
             seen = 'has not been measured for long enough to know whether it moves'
         seen, why = seen or 'was commanded to move', self.withheld()
-        if not why and outbox.position is None and not self._settings.anchor_gain:
-            fresh = self._inbox.is_fresh(now)
+        if not why and commands.position is None and not self._settings.anchor_gain:
+            fresh = self._inputs.is_fresh(now)
             why = self._implausible() if fresh else 'there is no joint state'
         if why:
             return False, f'nothing can be commanded, since {why}; the arm {seen}: {PRESS}'
@@ -166,9 +168,10 @@ class Standing:
 
         What was commanded must have come to rest.
         """
-        if self._settings.dry_run or self._inbox.at_rest(now) and not self._outbox.velocity.any():
+        at_rest = self._inputs.at_rest(now)
+        if self._settings.dry_run or at_rest and not self._commands.velocity.any():
             return ''
-        if self._outbox.position is None and not self._inbox.moves(now):
+        if self._commands.position is None and not self._inputs.moves(now):
             # Nothing was commanded, and the arm is not seen to move.
             return ''
         stands = f'has not stood for {self._settings.still_time_s} s yet'
@@ -176,10 +179,10 @@ class Standing:
 
     def _seen(self, now: float) -> str:
         """Return how the arm is seen not to stand, '' if it is not seen to move."""
-        if not self._inbox.is_fresh(now):
-            age_s = self._inbox.state_age_s(now)
+        if not self._inputs.is_fresh(now):
+            age_s = self._inputs.state_age_s(now)
             age = 'there is no joint state'
             if math.isfinite(age_s):
                 age = f'the joint state is {age_s:.3f} s old'
             return f'is not seen ({age})'
-        return self._inbox.motion() if self._inbox.moves(now) else ''
+        return self._inputs.motion() if self._inputs.moves(now) else ''

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.robots.safety.braking import Limited
-from nrl_ros.robots.safety.inbox import Command, Inbox
+from nrl_ros.robots.safety.command_checker import CommandChecker
+from nrl_ros.robots.safety.input_monitor import Command, InputMonitor
 from nrl_ros.robots.safety.limits import JointLimits
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.outbox import Outbox
-from nrl_ros.robots.safety.records import Cause, Mode, Verdict
+from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
 from nrl_ros.robots.safety.response import Response
 from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.standing import Standing
@@ -72,12 +72,12 @@ class Supervisor:
         self._settings, self._filter, self._limits = settings, motion_filter, hard
         self.counters: dict[str, int] = dict.fromkeys(_COUNTERS, 0)
         self.counters |= {f'limited_{kind.name}'.lower(): 0 for kind in Limited}
-        self.counters |= {f'stop_{kind.name}'.lower(): 0 for kind in Cause}
-        self._inbox = Inbox(settings, hard, self.counters, period)
-        self._outbox = Outbox(limits, period, anchored=settings.anchor_gain > 0.0)
+        self.counters |= {f'stop_{kind.name}'.lower(): 0 for kind in StopReason}
+        self._inputs = InputMonitor(settings, hard, self.counters, period)
+        self._commands = CommandChecker(limits, period, anchored=settings.anchor_gain > 0.0)
         self._response = Response(settings, limits, period)
-        self._standing = Standing(settings, self._inbox, self._outbox)
-        self._mode, self._cause, self._text = Mode.WAITING, Cause(0), ''
+        self._standing = Standing(settings, self._inputs, self._commands)
+        self._mode, self._cause, self._text = Mode.WAITING, StopReason(0), ''
         # Whether the arm was commanded anything but to stand since the supervisor began.
         self._moved = False
         self._steady_since: float | None = None
@@ -95,7 +95,7 @@ class Supervisor:
     @property
     def measured(self) -> Array | None:
         """The arm's last measured position [J] [rad], None before the first good joint state."""
-        state = self._inbox.state
+        state = self._inputs.state
         return None if state is None else state.position
 
     def on_state(self, now: float, position: Any, velocity: Any, age_s: float) -> None:
@@ -110,13 +110,13 @@ class Supervisor:
         if not self._clock(now):
             return
         moving = self._mode in _RUNNING
-        problem = self._inbox.put_state(now, position, velocity, age_s, moving=moving)
+        problem = self._inputs.put_state(now, position, velocity, age_s, moving=moving)
         # Before the first command to the arm, bad joint states are no reason for a stop.
         if self._mode in _RUNNING:
             if problem:
-                self._latch(Cause.BAD_STATE, problem)
-            elif beyond := self._inbox.outside():
-                self._latch(Cause.OUT_OF_LIMITS, beyond)
+                self._latch(StopReason.BAD_STATE, problem)
+            elif beyond := self._inputs.outside():
+                self._latch(StopReason.OUT_OF_LIMITS, beyond)
 
     def on_unusable_state(self, now: float, problem: str) -> None:
         """Take note of a message of joint states that cannot be read: that state is missing.
@@ -126,12 +126,12 @@ class Supervisor:
             problem: what is wrong with it, in words.
         """
         if self._clock(now):
-            self._inbox.monitor.refuse(now, problem)
+            self._inputs.monitor.refuse(now, problem)
 
     def on_foreign_state(self, now: float, names: Sequence[str]) -> None:
         """Take note of a message without any of the arm's joints, such as a gripper's."""
         if self._clock(now):
-            self._inbox.monitor.pass_over(now, names)
+            self._inputs.monitor.pass_over(now, names)
 
     def on_command(self, now: float, wanted_velocity: Any, sequence: int) -> bool:
         """Take a command.
@@ -146,19 +146,19 @@ class Supervisor:
         """
         if not self._clock(now):
             return False
-        kept = self._inbox.put_command(now, wanted_velocity, sequence)
+        kept = self._inputs.put_command(now, wanted_velocity, sequence)
         self.counters['commands_ignored'] += kept and self._mode not in _RUNNING
         return kept
 
     def on_commander(self, now: float) -> None:
         """Accept any sequence number next: the commander is another one or has restarted."""
         if self._clock(now):
-            self._inbox.forget_sequence()
+            self._inputs.forget_sequence()
 
     def on_heartbeat(self, now: float) -> None:
         """Take a heartbeat."""
         if self._clock(now):
-            self._inbox.put_heartbeat(now)
+            self._inputs.put_heartbeat(now)
 
     def on_permission(self, now: float, name: str, granted: bool, why: str = '') -> None:
         """Take a permission that was granted or withdrawn, such as 'robot program running'.
@@ -170,14 +170,14 @@ class Supervisor:
             why: why it was withdrawn, as a complete text; '': the name tells it.
         """
         if self._clock(now) or not granted:
-            self._inbox.put_permission(name, granted, why)
+            self._inputs.put_permission(name, granted, why)
         if not granted and self._mode in _RUNNING:
-            self._latch(Cause.NOT_PERMITTED, why or f'no permission of {name}')
+            self._latch(StopReason.NOT_PERMITTED, why or f'no permission of {name}')
 
-    def stop(self, now: float, cause: Cause, text: str) -> None:
+    def stop(self, now: float, cause: StopReason, text: str) -> None:
         """Stop in any mode, and stay stopped; the brake begins with the next tick."""
         self._clock(now)
-        self._latch(cause or Cause.CONTRACT, text)
+        self._latch(cause or StopReason.CONTRACT, text)
 
     def standstill(self, now: float) -> tuple[bool, str]:
         """Return what is done about an arm that was just told to stop.
@@ -203,12 +203,12 @@ class Supervisor:
             return self._text
         if self._mode == Mode.STOPPED:
             return self._begin(now)
-        if self._outbox.velocity.any():
+        if self._commands.velocity.any():
             return 'the arm is still being stopped'
         stands = f'the arm has not stood for {self._settings.still_time_s} s yet'
         return '; '.join(self._obstacles(now)) or stands
 
-    def tick(self, now: float) -> Verdict:
+    def tick(self, now: float) -> SupervisorOutput:
         """Return what to command for one period; call it once in each period."""
         self.counters['ticks'] += 1
         limited, followed = 0, None
@@ -228,18 +228,18 @@ class Supervisor:
             self._mode = self._standing.tick(now, self._mode)
         self.counters['held'] += self._mode == Mode.HOLDING
         self.counters['followed'] += followed is not None
-        return self._verdict(limited, followed)
+        return self._output(limited, followed)
 
-    def _verdict(self, limited: int, followed: Command | None) -> Verdict:
+    def _output(self, limited: int, followed: Command | None) -> SupervisorOutput:
         now, standing = self._now, self._standing
-        position, velocity = self._outbox.position, self._outbox.velocity
+        position, velocity = self._commands.position, self._commands.velocity
         runs, alarm = self._mode in _RUNNING, ''
         if not runs:
             alarm = standing.alarm(now, self._mode)
         if standing.without_controller() or (not runs and standing.is_moved()):
             position = None
         commanded = position is not None or standing.is_blind(now, self._mode)
-        return Verdict(
+        return SupervisorOutput(
             self._mode,
             self._cause,
             '; '.join(filter(None, (self._text, alarm))),
@@ -248,28 +248,28 @@ class Supervisor:
             limited,
             followed is not None,
             -1 if followed is None else followed.sequence,
-            self._inbox.command_age_s(now),
-            self._inbox.state_age_s(now),
-            self._inbox.at_rest(now),
+            self._inputs.command_age_s(now),
+            self._inputs.state_age_s(now),
+            self._inputs.at_rest(now),
             alarm,
         )
 
     def _clock(self, now: float) -> bool:
         """Take over the time; a time that is not finite or runs back stops the arm."""
         if not math.isfinite(now):
-            self._latch(Cause.OVERRUN, f'the time is {now}')
+            self._latch(StopReason.OVERRUN, f'the time is {now}')
             return False
         back, self._now = self._now - now, now
         if back <= 0.0:
             return True
-        self._inbox.forget_times()
+        self._inputs.forget_times()
         self._ticked = self._listens_since = None
-        self._latch(Cause.OVERRUN, f'the clock ran back by {back:.3f} s')
+        self._latch(StopReason.OVERRUN, f'the clock ran back by {back:.3f} s')
         return False
 
-    def _latch(self, cause: Cause, text: str) -> None:
+    def _latch(self, cause: StopReason, text: str) -> None:
         """Stop, or add a cause to a stop; each cause is reported once."""
-        new = [kind for kind in Cause if kind & cause & ~self._cause]
+        new = [kind for kind in StopReason if kind & cause & ~self._cause]
         if not new:
             return
         for kind in new:
@@ -282,7 +282,7 @@ class Supervisor:
     def _settle(self, now: float, gap: float) -> str:
         """Return what is waited for until starting programs have settled, '' if nothing."""
         settings = self._settings
-        late = self._inbox.missing(now).get(Cause.STALE_STATE, '')
+        late = self._inputs.missing(now).get(StopReason.STALE_STATE, '')
         if late or gap > settings.max_tick_gap_s or self._steady_since is None:
             self._steady_since = now
         steady_s = now - self._steady_since
@@ -297,15 +297,15 @@ class Supervisor:
             )
         if steady_s >= settings.settle_s:
             return ''
-        return self._inbox.monitor.slow(now) or (
+        return self._inputs.monitor.slow(now) or (
             f'all has come in time for {steady_s:.2f} s, expected {settings.settle_s} s '
             '(watchdog.settle_s)'
         )
 
     def _obstacles(self, now: float) -> list[str]:
         """Return what forbids to begin."""
-        state, reasons = self._inbox.state, list(self._inbox.missing(now).values())
-        if beyond := self._inbox.outside():
+        state, reasons = self._inputs.state, list(self._inputs.missing(now).values())
+        if beyond := self._inputs.outside():
             # It comes first, since only a person can mend it, while a permission will come by
             # itself.
             reasons.insert(0, beyond)
@@ -320,47 +320,47 @@ class Supervisor:
 
     def _begin(self, now: float) -> str:
         """Start softly at the measured position, or return why not."""
-        state, reasons = self._inbox.state, self._obstacles(now)
+        state, reasons = self._inputs.state, self._obstacles(now)
         if state is None or reasons:
             return '; '.join(reasons)
         try:
             self._filter.start(state.position[None])
         except Exception as error:  # whatever a guard may raise
-            self._latch(Cause.CONTRACT, f'motion filter: {error!r}')
+            self._latch(StopReason.CONTRACT, f'motion filter: {error!r}')
             return self._text
-        self._outbox.begin(self._filter.position[0])
+        self._commands.begin(self._filter.position[0])
         self._response.begin(state.position)
-        self._mode, self._cause = Mode.HOLDING, Cause(0)
+        self._mode, self._cause = Mode.HOLDING, StopReason(0)
         self._text, self._astray_since, self._moved = '', None, False
         # A command that came while the arm must not move is not followed now.
-        self._inbox.command = None
+        self._inputs.command = None
         return ''
 
     def _watch(self, now: float, gap: float) -> None:
         """Check everything that must hold while the arm may move."""
-        missing, text = self._inbox.missing(now), ''
+        missing, text = self._inputs.missing(now), ''
         if gap > self._settings.max_tick_gap_s:
             text = f'{gap:.3f} s between two ticks'
-        if not self._moved and missing.keys() <= {Cause.STALE_STATE} and (missing or text):
+        if not self._moved and missing.keys() <= {StopReason.STALE_STATE} and (missing or text):
             # Programs that are just starting delay each other, and nothing has moved yet: wait, do
             # not stop.
             self._mode, self._text = Mode.WAITING, '; '.join([*missing.values(), text]).strip('; ')
             self.counters['begun_anew'] += 1
             self._steady_since = None
             # A person who moves the arm by hand meanwhile must not see it jump back.
-            self._outbox.release()
+            self._commands.release()
             return
         if text:
-            self._latch(Cause.OVERRUN, text)
+            self._latch(StopReason.OVERRUN, text)
         for cause, said in missing.items():
             self._latch(cause, said)
-        state, commanded = self._inbox.state, self._outbox.position
+        state, commanded = self._inputs.state, self._commands.position
         if state is None or commanded is None:
             return
         # This text replaces that of the tracking error, which an arm that does not move makes as
         # well.
         if not self._settings.dry_run and (still := self._response.problem(now, state.position)):
-            self._latch(Cause.TRACKING_ERROR, still)
+            self._latch(StopReason.TRACKING_ERROR, still)
         away = np.abs(state.position - commanded)
         worst = int(away.argmax())
         astray = float(away[worst])
@@ -370,33 +370,33 @@ class Supervisor:
             self._astray_since = now
         elif now - self._astray_since > self._settings.tracking_time_s:
             said = f'the arm is {astray:.4f} {self._limits.units[worst]} from its reference'
-            self._latch(Cause.TRACKING_ERROR, f'{said} ({self._limits.joints[worst]})')
+            self._latch(StopReason.TRACKING_ERROR, f'{said} ({self._limits.joints[worst]})')
 
     def _run(self, now: float) -> tuple[int, Command | None]:
         """Follow the newest command, or hold; return what limited it, and what was followed."""
-        command, state = self._inbox.command, self._inbox.state
-        if self._inbox.command_age_s(now) > self._settings.command_timeout_s:
+        command, state = self._inputs.command, self._inputs.state
+        if self._inputs.command_age_s(now) > self._settings.command_timeout_s:
             command = None
         self.counters['commands_stale'] += command is None and self._mode == Mode.FOLLOWING
         self._mode = Mode.HOLDING if command is None else Mode.FOLLOWING
-        wanted = np.zeros(len(self._outbox.velocity)) if command is None else command.velocity
+        wanted = np.zeros(len(self._commands.velocity)) if command is None else command.velocity
         try:
             if self._settings.dry_run and state is not None:
                 # In a dry run nothing moves, so without this the reference would move away from the
                 # arm.
-                self._filter.resume(state.position[None], self._outbox.velocity[None])
-                self._outbox.position = self._filter.position[0]
-                self._outbox.velocity = self._filter.velocity[0]
+                self._filter.resume(state.position[None], self._commands.velocity[None])
+                self._commands.position = self._filter.position[0]
+                self._commands.velocity = self._filter.velocity[0]
             elif self._settings.anchor_gain and state is not None:
                 self._filter.anchor(state.position[None], self._settings.anchor_gain)
             motion = self._filter.follow(wanted[None])
-            problem = self._outbox.take(motion)
-            self._moved |= bool(self._outbox.velocity.any())
-            self._response.commanded(self._outbox.velocity)
+            problem = self._commands.take(motion)
+            self._moved |= bool(self._commands.velocity.any())
+            self._response.commanded(self._commands.velocity)
         except Exception as error:  # whatever a guard raises, the arm has to be stopped
             problem = repr(error)
         if problem:
-            self._latch(Cause.CONTRACT, f'motion filter: {problem}')
+            self._latch(StopReason.CONTRACT, f'motion filter: {problem}')
             return 0, None
         limited = int(motion.limited[0])
         for kind in Limited:

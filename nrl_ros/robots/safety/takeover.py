@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from nrl_ros.robots.safety.limits import JointLimits
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.records import Cause, Mode, Verdict
+from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
 from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.supervisor import Supervisor
 
@@ -71,7 +71,7 @@ class Takeover:
     def begin(self, now: float) -> None:
         """Stop the arm from this time on [s]."""
         self._supervisor.on_permission(now, self._controller, True)
-        self._supervisor.stop(now, Cause.EMERGENCY_STOP, DIED)
+        self._supervisor.stop(now, StopReason.EMERGENCY_STOP, DIED)
 
     def on_state(self, now: float, position: Any, velocity: Any, age_s: float) -> None:
         """Take a joint state, as ``Supervisor.on_state`` does."""
@@ -82,7 +82,7 @@ class Takeover:
         """The arm's last measured position [J] [rad], None before the first good joint state."""
         return self._supervisor.measured
 
-    def tick(self, now: float) -> Verdict:
+    def tick(self, now: float) -> SupervisorOutput:
         """Return what to command from now on for one period; the arm is at rest once STOPPED."""
         return self._supervisor.tick(now)
 

@@ -23,7 +23,7 @@ class Slope(NamedTuple):
     slope: Array
 
 
-class KnownRoom:
+class GuardCache:
     """Asks a guard about B arms only if its answer may have changed.
 
     A constraint that is kept with a distance of r metres at the position p is kept at q as well, if
@@ -40,7 +40,7 @@ class KnownRoom:
     def __init__(self, guard: Guard, arms: int, joints: int) -> None:
         self._guard = guard
         parts = guard.parts if isinstance(guard, PartedGuard) else ()
-        self._parts = [_KnownPart(part, arms, joints) for part in parts]
+        self._parts = [_CachedPart(part, arms, joints) for part in parts]
 
     def ask(self, position: Array) -> Array:
         """Ask the guard about any positions [N, J]; return how far outside they are [N] [m].
@@ -93,7 +93,7 @@ class KnownRoom:
         return Slope(worst, slope)
 
 
-class _KnownPart:
+class _CachedPart:
     """Answers of a guard for the C constraints of one part, and how far they hold."""
 
     def __init__(self, part: Part, arms: int, joints: int) -> None:

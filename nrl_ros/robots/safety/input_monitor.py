@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nrl_ros.robots.safety.continuity import Continuity
 from nrl_ros.robots.safety.limits import JointLimits
 from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator
-from nrl_ros.robots.safety.records import Cause, finite_row
+from nrl_ros.robots.safety.records import StopReason, finite_row
 from nrl_ros.robots.safety.rest import RestWatch
 from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.state_monitor import StateMonitor, unit_question
@@ -38,7 +38,7 @@ class Command(NamedTuple):
     sequence: int
 
 
-class Inbox:
+class InputMonitor:
     """Refuses and counts unusable input, and says what forbids moving.
 
     Args:
@@ -248,14 +248,14 @@ class Inbox:
         turning = self._turning
         return unit_question(position[turning], self._low[turning], self._high[turning])
 
-    def missing(self, now: float) -> Mapping[Cause, str]:
+    def missing(self, now: float) -> Mapping[StopReason, str]:
         """Return what is missing without which an arm must not move, as text by cause of a stop."""
         settings, found = self._settings, {}
         age = self.state_age_s(now)
         if age > settings.state_timeout_s:
-            found[Cause.STALE_STATE] = self.monitor.why_late(now, age)
+            found[StopReason.STALE_STATE] = self.monitor.why_late(now, age)
         elif now - self._speed_known_s > self._unknown_s:
-            found[Cause.STALE_STATE] = (
+            found[StopReason.STALE_STATE] = (
                 'how fast the arm moves is not known: '
                 + (
                     f'the stamps of its joint states run back ({self._speed.backwards} times)'
@@ -265,13 +265,13 @@ class Inbox:
                 + ', as when two drivers publish them'
             )
         if jump := self._continuity.problem(now):
-            found[Cause.BAD_STATE] = jump
+            found[StopReason.BAD_STATE] = jump
         silence = now - self._heartbeat_s
         if 0.0 < settings.heartbeat_timeout_s < silence:
-            found[Cause.DEAD_MAN] = f'no heartbeat for {silence:.3f} s'
+            found[StopReason.HEARTBEAT_LOST] = f'no heartbeat for {silence:.3f} s'
         if self._withheld:
             reasons = [why for why in self._withheld.values() if why]
             names = [name for name, why in self._withheld.items() if not why]
             reasons += [f'no permission of {", ".join(names)}'] if names else []
-            found[Cause.NOT_PERMITTED] = '; '.join(reasons)
+            found[StopReason.NOT_PERMITTED] = '; '.join(reasons)
         return found

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 _SHARE, _RAD = 1.0 + 1e-9, 1e-9
 
 
-class Outbox:
+class CommandChecker:
     """Refuses every motion that cannot follow the last one, whatever has produced it.
 
     It brakes on its own, from the last command, so that a stop depends on nothing else.

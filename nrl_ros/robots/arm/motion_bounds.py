@@ -16,7 +16,7 @@ from nrl_ros.robots.arm.couplings import chain_of, joints_of
 from nrl_ros.robots.arm.model import ArmModel
 
 
-def sweep(
+def motion_bound(
     model: ArmModel, body: int, point: Sequence[float] | Float64, radius_m: float = 0.0
 ) -> Float64:
     """Return the most by which a place moves with each commanded joint.
@@ -32,7 +32,7 @@ def sweep(
         before
         one that slides.
     """
-    return by_command(model, sweep_of_each(model, body, point, radius_m))
+    return by_command(model, motion_bound_of_each(model, body, point, radius_m))
 
 
 def by_command(model: ArmModel, rates: Float64) -> Float64:
@@ -44,10 +44,10 @@ def by_command(model: ArmModel, rates: Float64) -> Float64:
     return np.asarray(out.sum(axis=0))
 
 
-def sweep_of_each(
+def motion_bound_of_each(
     model: ArmModel, body: int, point: Sequence[float] | Float64, radius_m: float = 0.0
 ) -> Float64:
-    """Return the bound of ``sweep`` for each of the model's N joints, followers included [N]."""
+    """Return ``motion_bound`` for each of the model's N joints, followers included [N]."""
     mj = model.mj
     rates = np.zeros(mj.njnt)
     moving = model.couplings.moving

@@ -7,37 +7,37 @@ import math
 import pytest
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.ros.control_rate import LATE_SHARE, Pace
+from nrl_ros.ros.control_rate import LATE_SHARE, ControlRate
 
 PERIOD_S = 0.008
 
 
 def run(lateness_s: list[float]) -> tuple[list[float], int, int]:
     """Beginnings of periods when a timer calls so late each time; missed ones; put off ones."""
-    pace, due, began, missed, put_off = Pace(PERIOD_S, 0.0), PERIOD_S, [0.0], 0, 0
+    rate, due, began, missed, rescheduled = ControlRate(PERIOD_S, 0.0), PERIOD_S, [0.0], 0, 0
     for late_s in lateness_s:
         now = max(due + late_s, began[-1])
-        beat = pace.begin(now)
+        tick = rate.begin(now)
         began.append(now)
-        missed += beat.missed
-        put_off += beat.put_off
+        missed += tick.missed
+        rescheduled += tick.rescheduled
         # What a timer does: the grid goes on, what has passed is left out; anew when put off.
-        due = now + PERIOD_S if beat.put_off else due + PERIOD_S
+        due = now + PERIOD_S if tick.rescheduled else due + PERIOD_S
         while due <= now:
             due += PERIOD_S
-    return began, missed, put_off
+    return began, missed, rescheduled
 
 
 def test_a_timer_that_is_a_little_late_keeps_its_grid() -> None:
     late_s = 0.9 * LATE_SHARE * PERIOD_S
-    began, missed, put_off = run([late_s, 0.0] * 50)
-    assert (missed, put_off) == (0, 0)
+    began, missed, rescheduled = run([late_s, 0.0] * 50)
+    assert (missed, rescheduled) == (0, 0)
     assert began[-1] == pytest.approx(100 * PERIOD_S)
 
 
 def test_the_one_after_a_late_one_is_a_whole_period_later() -> None:
-    began, missed, put_off = run([0.0, 0.003, 0.0, 0.0])
-    assert (missed, put_off) == (0, 1)
+    began, missed, rescheduled = run([0.0, 0.003, 0.0, 0.0])
+    assert (missed, rescheduled) == (0, 1)
     assert began == pytest.approx([0.0, 0.008, 0.019, 0.027, 0.035])
 
 
@@ -56,4 +56,4 @@ def test_periods_that_never_began_are_counted(late_s: float, expected: int) -> N
 @pytest.mark.parametrize('period_s', [0.0, -0.01, math.nan, math.inf])
 def test_a_period_must_be_a_positive_number(period_s: float) -> None:
     with pytest.raises(ConfigError, match='period_s must be a positive number'):
-        Pace(period_s, 0.0)
+        ControlRate(period_s, 0.0)

@@ -10,8 +10,8 @@ from nrl_ros.robots.arm.clearance import Clearance
 from nrl_ros.robots.arm.kinematics import Chain
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.model_files import known_models
+from nrl_ros.robots.arm.motion_bounds import motion_bound
 from nrl_ros.robots.arm.robot import load_robot
-from nrl_ros.robots.arm.sweep import sweep
 from tests.unit.test_arm_kinematics import ASKEW
 
 STEPS = 2000
@@ -87,7 +87,7 @@ def test_axes_askew_anchors_beside_the_link_and_what_slides() -> None:
     """Joint a lies before one that slides, so that nothing is known of it; b slides, c turns."""
     arm = ArmModel.from_text(ASKEW, joints=['c', 'a', 'b'])
     site = arm.mj.site('tool').id
-    rates = sweep(arm, int(arm.mj.site_bodyid[site]), arm.mj.site_pos[site])
+    rates = motion_bound(arm, int(arm.mj.site_bodyid[site]), arm.mj.site_pos[site])
     assert rates[1] == np.inf
     assert rates[2] == 1.0
     random = np.random.default_rng(3)
@@ -110,7 +110,7 @@ def test_joints_of_one_link_and_anchors_beside_it_turn_it_no_further() -> None:
         '</worldbody></mujoco>'
     )
     site = arm.mj.site('tool').id
-    rates = sweep(arm, int(arm.mj.site_bodyid[site]), arm.mj.site_pos[site])
+    rates = motion_bound(arm, int(arm.mj.site_bodyid[site]), arm.mj.site_pos[site])
     one, other = pairs_of_poses(arm, 4)
     places = []
     data = mujoco.MjData(arm.mj)

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 
+from nrl_ros.robots.safety.guard_cache import GuardCache
 from nrl_ros.robots.safety.limits import Part, WorkspaceGuard
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.room import KnownRoom
 from tests.unit.safety_bench import BOX, PERIOD, limits_of, planar
 
 Array = Any
@@ -35,7 +35,7 @@ class Counted:
 
 def test_a_wall_is_asked_about_again_when_it_may_be_near() -> None:
     guard = Counted()
-    room = KnownRoom(guard, 1, 2)
+    room = GuardCache(guard, 1, 2)
 
     def ask(*x: float) -> list[float]:
         guard.asked.clear()
@@ -62,7 +62,7 @@ def test_a_wall_is_asked_about_again_when_it_may_be_near() -> None:
 
 def test_each_arm_has_rooms_of_its_own() -> None:
     guard = Counted()
-    room = KnownRoom(guard, 3, 2)
+    room = GuardCache(guard, 3, 2)
     start = np.array([[0.0, 0.0], [0.9, 0.0], [0.0, 5.0]])
     found = room.violation(np.stack([start, start + 0.2]), np.arange(3))
     np.testing.assert_allclose(found, [[0.0, 0.0, 3.0], [0.0, 0.1, 3.2]])
@@ -74,7 +74,7 @@ def test_each_arm_has_rooms_of_its_own() -> None:
 
 
 def test_the_slope_is_of_what_is_broken_most() -> None:
-    room = KnownRoom(Counted(), 3, 2)
+    room = GuardCache(Counted(), 3, 2)
     found = room.slope(np.array([[1.5, 2.1], [1.5, 3.0], [0.0, 0.0]]), np.arange(3))
     np.testing.assert_allclose(found.violation, [0.5, 1.0, 0.0])
     np.testing.assert_allclose(found.slope, [[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], atol=1e-9)
@@ -84,7 +84,7 @@ def test_the_slope_is_of_what_is_broken_most() -> None:
 def test_without_rates_it_is_asked_each_time(rates: Array) -> None:
     guard = Counted()
     guard.parts = (replace(guard.parts[0], rates=rates),)
-    room = KnownRoom(guard, 1, 2)
+    room = GuardCache(guard, 1, 2)
     for _ in range(3):
         guard.asked.clear()
         assert room.violation(np.array([[[0.0, 0.0]], [[0.1, 0.0]]]), ARM).tolist() == [[0], [0]]
@@ -95,11 +95,11 @@ def test_no_answer_stays_no_answer() -> None:
     guard = Counted()
     silent = Part(lambda q, asked: np.full(asked.shape, math.nan), np.eye(2))
     guard.parts = (*guard.parts, silent)
-    room = KnownRoom(guard, 1, 2)
+    room = GuardCache(guard, 1, 2)
     for _ in range(2):
         assert np.isnan(room.violation(np.zeros((2, 1, 2)), ARM)).all()
     assert np.isnan(room.slope(np.zeros((1, 2)), ARM).violation).all()
-    assert np.isnan(KnownRoom(Counted(), 1, 2).violation(np.full((1, 1, 2), np.nan), ARM)).all()
+    assert np.isnan(GuardCache(Counted(), 1, 2).violation(np.full((1, 1, 2), np.nan), ARM)).all()
 
 
 def test_a_guard_that_answers_again_is_heard() -> None:

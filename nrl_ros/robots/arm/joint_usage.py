@@ -15,7 +15,7 @@ _REST_RAD_S = 0.005
 _GAP_S = 0.5
 
 
-class Wear:
+class JointUsage:
     """Adds up the distance that each joint has moved.
 
     Attributes:
