@@ -508,6 +508,18 @@ def test_an_arm_waits_for_its_permissions() -> None:
     assert rig.supervisor.clear(rig.now) == ''
 
 
+def test_the_reason_of_a_stop_is_said_also_where_its_effect_was_noticed_first() -> None:
+    rig = moving()
+    rig.stop(StopReason.TRACKING_ERROR)
+    rig.supervisor.on_permission(rig.now, 'program', False)
+    assert rig.run(1).cause == StopReason.TRACKING_ERROR
+    rig.supervisor.on_permission(rig.now, 'commands', False, 'somebody else publishes commands')
+    verdict = rig.run(RESTED)
+    assert verdict.mode == Mode.STOPPED
+    assert verdict.cause == StopReason.TRACKING_ERROR | StopReason.NOT_PERMITTED
+    assert verdict.text == 'for a test; somebody else publishes commands'
+
+
 @pytest.mark.parametrize('gap', [0.051, 1.0, 1e6])
 def test_ticks_too_far_apart_stop(gap: float) -> None:
     rig = moving()

@@ -171,7 +171,10 @@ class Supervisor:
         """
         if self._clock(now) or not granted:
             self._inputs.put_permission(name, granted, why)
-        if not granted and self._mode in _RUNNING:
+        # A stated reason may explain a stop whose effect was noticed first, such as a tracking
+        # error that another publisher of commands has caused.
+        explains = bool(why) and self._mode in (Mode.STOPPING, Mode.STOPPED)
+        if not granted and (explains or self._mode in _RUNNING):
             self._latch(StopReason.NOT_PERMITTED, why or f'no permission of {name}')
 
     def stop(self, now: float, cause: StopReason, text: str) -> None:
