@@ -7,7 +7,7 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from scripts.golden_runs import compiled  # First, since it keeps BLAS on one thread.
+import scripts.golden_runs  # noqa: F401 - first, since it keeps BLAS on one thread
 
 # isort: split
 import numpy as np
@@ -20,7 +20,6 @@ def machine() -> dict[str, str]:
         'processor': platform.machine(),
         'instructions': ' '.join(sorted({*features['baseline'], *features.get('found', [])})),
         'library functions': hashlib.sha256(_library_results()).hexdigest()[:16],
-        'kernel': 'compiled' if compiled() else 'absent',
         **{name: _version(name) for name in ('numpy', 'gymnasium', 'mujoco')},
     }
 

@@ -20,7 +20,6 @@ from nrl_ros.base.config_files import find_config
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning import loop
-from nrl_ros.learning.kernels import library as kernels
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.learning.rules import RULES
@@ -56,11 +55,6 @@ def task_names() -> list[str]:
 def rule_names() -> list[str]:
     """Return the names of all learning rules of this package."""
     return list(RULES)
-
-
-def compiled() -> bool:
-    """Return whether the compiled part of the core is there."""
-    return kernels.available()
 
 
 def settings_by_node(case: Case, extra: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -13,11 +13,11 @@ so that a difference is found with its block of 100 steps and its kind. Digests 
 ``--values`` prints those of the first block that differs, and ``--block N --values`` those of any
 block, so that the output of two checkouts can be compared by ``diff``.
 
-What a digest depends on: the same seed gives the same bits on one machine, yet numpy, the C library
-and BLAS choose their instructions by the processor, and the compiled kernel too. The file therefore
-says on what it was recorded: versions, instruction sets, and a digest of the results of the library
-functions in question. On a machine that is another one in this sense differences prove nothing, and
-the script says so; record there at the commit before a change, then compare at the one after it.
+What a digest depends on: the compiled kernel gives the same bits on every machine, yet numpy, the C
+library and BLAS choose their instructions by the processor. The file therefore says on what it was
+recorded: versions, instruction sets, and a digest of the results of the library functions in
+question. On a machine that is another one in this sense differences prove nothing, and the script
+says so; record there at the commit before a change, then compare at the one after it.
 The test in the suite does the comparison with the file only on an equal machine, and holds the ways
 against each other, within one run, everywhere.
 """

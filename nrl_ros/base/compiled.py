@@ -7,6 +7,8 @@ unawares.
 
 from __future__ import annotations
 
+from nrl_ros.base.errors import NotBuiltError
+
 
 def require_compiled(module: str, compiled: bool) -> None:
     """Refuse to run a module of the package as plain Python.
@@ -16,9 +18,9 @@ def require_compiled(module: str, compiled: bool) -> None:
         compiled: whether Cython made it.
 
     Raises:
-        ImportError: it is not compiled.
+        NotBuiltError: it is not compiled.
     """
     if module.startswith('nrl_ros.') and not compiled:
-        raise ImportError(
+        raise NotBuiltError(
             f'{module} is not compiled; build it: make setup in a checkout, or colcon build'
         )

@@ -8,7 +8,6 @@ others.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import importlib.metadata
 import os
@@ -100,6 +99,14 @@ print(len(sys.argv[2:]))
 """
 
 
+_KERNEL = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from nrl_ros.learning.kernels import library
+print('build', library.VERSION)
+"""
+
+
 _SECURITY = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -161,7 +168,7 @@ def run() -> list[Check]:
         _check('messages', _messages, _BUILD),
         _check('built from these sources', _stamp, 'make setup', required=False),
         _check('compiled modules', _compiled, _BUILD),
-        _check('compiled kernel', _kernel, f'{_BUILD}; numpy is used until then', required=False),
+        _check('compiled kernel', _kernel, _BUILD),
         _check(
             'message over the middleware',
             _roundtrip,
@@ -303,12 +310,7 @@ def _compiled() -> str:
 
 
 def _kernel() -> str:
-    path = HERE / 'learning/kernels/libnrl_kernel.so'
-    if not path.is_file():
-        raise Finding('not built')
-    version = ctypes.CDLL(str(path)).nrl_kernel_version()
-    asked = os.environ.get('NRL_KERNEL', 'auto')
-    return f'version {version}' + (', not used: NRL_KERNEL=numpy' if asked == 'numpy' else '')
+    return _in_a_process(_KERNEL, str(HERE.parent))
 
 
 def _in_a_process(code: str, *arguments: str) -> str:

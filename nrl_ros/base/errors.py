@@ -11,6 +11,10 @@ class NrlError(Exception):
     """Base of every error that nrl_ros raises on purpose."""
 
 
+class NotBuiltError(NrlError, ImportError):
+    """A compiled part of the package is missing, or is of another build."""
+
+
 class ConfigError(NrlError, ValueError):
     """A setting is unknown, out of range, or does not fit another one.
 

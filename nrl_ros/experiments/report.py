@@ -96,8 +96,7 @@ def _versions(records: Sequence[Record]) -> str:
     """Return every combination of versions that records were made with."""
     found = sorted({tuple(record['versions'].items()) for record in records})
     said = [
-        f'nrl_ros {v["nrl_ros"]}, Python {v["python"]}, numpy {v["numpy"]}, {v["kernel"]} kernel, '
-        f'{v["machine"]}'
+        f'nrl_ros {v["nrl_ros"]}, Python {v["python"]}, numpy {v["numpy"]}, {v["machine"]}'
         for v in map(dict, found)
     ]
     return '; '.join(said) or 'nothing yet'

@@ -17,7 +17,6 @@ from nrl_ros.environments.episodes import EpisodeEnds, Episodes
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.experiments.gradients import gradients
 from nrl_ros.learning import loop
-from nrl_ros.learning.kernels import library as kernels
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.settings.run import RunSettings, check
@@ -53,7 +52,6 @@ def versions() -> dict[str, str]:
         'nrl_ros': __version__,
         'python': platform.python_version(),
         'numpy': np.__version__,
-        'kernel': 'compiled' if kernels.available() else 'numpy',
         'machine': platform.machine(),
     }
 

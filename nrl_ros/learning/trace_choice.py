@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nrl_ros.learning.kernels import library as kernels
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 
 # What stays in the cache [bytes].
@@ -27,8 +26,6 @@ def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
     """
     numbers = spec.noise_components + spec.input_components
     weights = spec.weight_count
-    if not kernels.available():
-        return 'dense' if window_steps != 1 and weights <= numbers else 'factored'
     touched = rows * weights
     if window_steps == 1:
         return 'factored' if touched > _ONE_STEP else 'dense'

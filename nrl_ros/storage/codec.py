@@ -28,7 +28,7 @@ from nrl_ros import __version__
 from nrl_ros.base.errors import CheckpointError
 
 MAGIC = b'NRL1'
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 # 2 GiB hold the dense traces of 10,000 instances of a network of 50,000 weights. A larger file was
 # not written by nrl_ros, and a checkpoint that cannot be read back must not be written either.
 MAX_BYTES = 2**31
@@ -170,7 +170,7 @@ def _sizes(head: bytes) -> tuple[int, int]:
         raise _truncated(len(head), _PREFIX.size)
     _, version, header_size, payload_size = _PREFIX.unpack_from(head)
     if version != FORMAT_VERSION:
-        mend = 'update nrl_ros' if version > FORMAT_VERSION else 'it is damaged; use another one'
+        mend = 'update nrl_ros' if version > FORMAT_VERSION else 'use it with the older nrl_ros'
         raise CheckpointError(
             f'the checkpoint has format {version}, this nrl_ros {__version__} reads '
             f'{FORMAT_VERSION}: {mend}'

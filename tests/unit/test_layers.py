@@ -71,7 +71,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     # Files of settings are looked for where an installation puts them.
     'nrl_ros/base/config_files.py': {'os', 'nrl_ros'},
     # The compiled step is the one file of the science that looks for another file.
-    'nrl_ros/learning/kernels/library.py': {'os', 'pathlib'},
+    'nrl_ros/learning/kernels/library.py': {'pathlib'},
     'nrl_ros/experiments/ray_engine.py': {'ray'},
     # What an arm draws of itself; imported when it does.
     'nrl_ros/robots/arm/picture.py': {'matplotlib', 'mpl_toolkits'},

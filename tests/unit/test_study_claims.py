@@ -91,7 +91,7 @@ def curve(final, floor, at):
 
 
 def put(schedule, condition, finals, steps):
-    versions = {'nrl_ros': '1', 'python': '3', 'numpy': '2', 'kernel': 'numpy', 'machine': 'm'}
+    versions = {'nrl_ros': '1', 'python': '3', 'numpy': '2', 'machine': 'm'}
     floor = np.mean(FINALS[condition.task.name, 'random'])
     trials = schedule.searches.finals(condition)
     for seed, (trial, final, at) in enumerate(zip(trials, finals, steps, strict=True)):

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.learning.kernels import library as kernels
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 from nrl_ros.learning.trace_choice import choose_kind
 from nrl_ros.learning.traces import (
@@ -213,13 +212,12 @@ def test_the_kind_is_chosen_by_size_and_can_be_named() -> None:
     # Windows of one step with much to touch: factored.
     assert choose_kind(large, 1, 100_000) == 'factored'
     # Otherwise dense while its traces stay in the cache.
-    kind = 'dense' if kernels.available() else 'factored'
-    assert choose_kind(large, 500, 64) == choose_kind(large, 0, 64) == kind
-    assert choose_kind(large, 20, 8) == choose_kind(large, 1, 8) == kind
+    assert choose_kind(large, 500, 64) == choose_kind(large, 0, 64) == 'dense'
+    assert choose_kind(large, 20, 8) == choose_kind(large, 1, 8) == 'dense'
     # Where a number of a row stands for many weights, windows whose rows stay in the cache as well.
     deep = NetworkSpec(4, (64,) * 4, 2)
     assert choose_kind(deep, 10, 64) == 'factored'
-    assert choose_kind(deep, 10, 8) == kind
+    assert choose_kind(deep, 10, 8) == 'dense'
     assert choose_kind(large, 500, 1000) == 'factored'
     assert choose_kind(small, 0, 2) == 'dense'
     arguments: dict[str, Any] = {

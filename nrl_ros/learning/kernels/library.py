@@ -1,14 +1,14 @@
-"""The compiled step, where it is built: the same arithmetic as the numpy path in one call.
+"""The compiled step: passes, softmax, rows, traces and normal numbers in few calls.
 
-``native/kernel.c`` is built with the messages, or by ``pip install``. Without it everything works
-in numpy, slower and with other last bits; ``NRL_KERNEL=numpy`` asks for that. It pays for small
-networks, whose time goes into calls; for large ones numpy's matrix products are the better choice.
+``native/kernel.c`` is built with the messages, or by ``pip install``; nothing works without it. It
+pays for small networks, whose time goes into calls; for large ones numpy's matrix products are the
+better choice. The build rounds each product and each sum by itself, so that every processor gives
+the same bits (``CMakeLists.txt``).
 """
 
 from __future__ import annotations
 
 import ctypes
-import os
 from copy import copy
 from pathlib import Path
 from typing import Any
@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.errors import NotBuiltError
 from nrl_ros.learning.networks.feed_forward import Network
 
 Array = NDArray[Any]
 
-_VERSION = 9
+# Of the library; changes with every change of an argument list in kernel.c.
+VERSION = 10
+_BUILD = 'make setup in a checkout, or colcon build'
 _FUNCTIONS = (
     'nrl_forward',
     'nrl_softmax',
@@ -46,26 +49,30 @@ _ANSWERS = (
 _LARGEST = 20_000
 
 
-def _load() -> ctypes.CDLL | None:
-    if os.environ.get('NRL_KERNEL', 'auto') == 'numpy':
-        return None
+def _load() -> ctypes.CDLL:
+    path = Path(__file__).with_name('libnrl_kernel.so')
     try:
-        library = ctypes.CDLL(str(Path(__file__).with_name('libnrl_kernel.so')))
+        library = ctypes.CDLL(str(path))
         library.nrl_kernel_version.restype = ctypes.c_int32
-        if library.nrl_kernel_version() != _VERSION:
-            return None
-    except (OSError, AttributeError):
-        return None
+        version: int | None = library.nrl_kernel_version()
+    except (OSError, AttributeError) as error:
+        fault = f'does not load ({error})' if path.is_file() else 'is missing'
+        raise NotBuiltError(f'{path} {fault}; build it: {_BUILD}') from None
+    if version != VERSION:
+        raise NotBuiltError(
+            f'{path} is of build {version}, this nrl_ros needs build {VERSION}; build it anew: '
+            f'{_BUILD}'
+        )
     for name in (*_FUNCTIONS, *_ANSWERS):
         getattr(library, name).restype = ctypes.c_int64 if name in _ANSWERS else None
     return library
 
 
-_LIBRARY = _load()
+_LIBRARY: ctypes.CDLL | None = _load()
 
 
 def available() -> bool:
-    """Whether the compiled step was found."""
+    """Return whether the compiled step is used; tests take it away."""
     return _LIBRARY is not None
 
 

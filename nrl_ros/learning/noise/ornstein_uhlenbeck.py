@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from nrl_ros.learning.noise.normal_numbers import NormalNumbers
+
 Array = NDArray[Any]
 
 
@@ -34,23 +36,27 @@ class OrnsteinUhlenbeck:
     ) -> None:
         self._keep = math.exp(-1.0 / correlation_steps)
         self._fresh = math.sqrt(1.0 - self._keep**2)
-        self._state: Array | None = None
+        self._normal = NormalNumbers()
+        self._values: Array | None = None
 
     def fill(self, generator: np.random.Generator, out: Array) -> None:
         """Draw the next value of every component."""
-        generator.standard_normal(dtype=out.dtype, out=out)
-        if self._state is None:
-            self._state = out.copy()
+        self._normal.fill(generator, out)
+        if self._values is None:
+            self._values = out.copy()
             return
         out *= self._fresh
-        self._state *= self._keep
-        self._state += out
-        out[...] = self._state
+        self._values *= self._keep
+        self._values += out
+        out[...] = self._values
 
-    def snapshot(self) -> Array | None:
-        """Return the current values (a copy)."""
-        return None if self._state is None else self._state.copy()
+    def snapshot(self) -> dict[str, Array | None]:
+        """Return the current values and the state of the normal numbers (copies)."""
+        values = None if self._values is None else self._values.copy()
+        return {'values': values, 'normal': self._normal.snapshot()}
 
-    def restore(self, snapshot: Array | None) -> None:
-        """Continue from saved values."""
-        self._state = None if snapshot is None else np.array(snapshot)
+    def restore(self, snapshot: dict[str, Array | None]) -> None:
+        """Continue from a snapshot."""
+        values = snapshot['values']
+        self._values = None if values is None else np.array(values)
+        self._normal.restore(snapshot['normal'])

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from nrl_ros.base.registry import Registry
 from nrl_ros.base.settings import Settings, live, shared
 from nrl_ros.learning.noise import shapes
+from nrl_ros.learning.noise.normal_numbers import NormalNumbers
 from nrl_ros.learning.noise.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from nrl_ros.learning.noise.shapes import Independent, NoiseShape
 
@@ -18,7 +19,7 @@ NOISE_SHAPES: Registry[NoiseShape] = Registry(
     'noise',
     'nrl_ros.noise_shapes',
     {
-        'gaussian': partial(Independent, shapes.gaussian),
+        'gaussian': NormalNumbers,
         'uniform': partial(Independent, shapes.uniform),
         'laplace': partial(Independent, shapes.laplace),
         'binary': partial(Independent, shapes.binary),

@@ -19,11 +19,11 @@ class NoiseShape(Protocol):
         """Draw the values of the next step into ``out``."""
         ...
 
-    def snapshot(self) -> Array | None:
-        """Return what it remembers of the steps before."""
+    def snapshot(self) -> Any:
+        """Return what it remembers of the steps before, as plain data and arrays (copies)."""
         ...
 
-    def restore(self, snapshot: Array | None) -> None:
+    def restore(self, snapshot: Any) -> None:
         """Continue from a snapshot."""
         ...
 
@@ -41,13 +41,8 @@ class Independent:
     def snapshot(self) -> None:
         """Return nothing: there is nothing to remember."""
 
-    def restore(self, snapshot: Array | None) -> None:
+    def restore(self, snapshot: Any) -> None:
         """Take nothing over."""
-
-
-def gaussian(generator: np.random.Generator, out: Array) -> None:
-    """Draw standard normal numbers."""
-    generator.standard_normal(dtype=out.dtype, out=out)
 
 
 def uniform(generator: np.random.Generator, out: Array) -> None:

@@ -7,13 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from nrl_ros.base.errors import CheckpointError
-from nrl_ros.learning.kernels import library as kernels
 from nrl_ros.learning.noise.generators import generator_state
+from nrl_ros.learning.noise.normal_numbers import NormalNumbers
 from nrl_ros.learning.noise.settings import NoiseSettings
-
-# Sixteen lanes of xoshiro128++.
-_STATE_WORDS = 64
 
 Array = NDArray[Any]
 
@@ -32,7 +28,7 @@ class NoiseStream:
 
     Attributes:
         buffer: [rows, N], the noise of the step.
-        state: uint32 [64] of the compiled generator; None where another one draws.
+        state: uint32 [64] of the kernel's generator, whose numbers are the noise; else None.
     """
 
     def __init__(
@@ -49,10 +45,8 @@ class NoiseStream:
         self.buffer = np.zeros((rows, components), dtype)
         self._ready = False
         self.state: Array | None = None
-        self._native: kernels.NativeNormal | None = None
-        if settings.shape == 'gaussian' and self.buffer.dtype == np.float32 and kernels.available():
-            self.state = generator.integers(1, 2**32, _STATE_WORDS, dtype=np.uint32)
-            self._native = kernels.NativeNormal(self.state, self.buffer)
+        if isinstance(self._shape, NormalNumbers) and self.buffer.dtype == np.float32:
+            self.state = self._shape.seed(generator)
 
     def prepare(self) -> None:
         """Draw the next step's noise now, if that is not done yet."""
@@ -61,10 +55,7 @@ class NoiseStream:
             self._ready = True
 
     def _draw(self) -> None:
-        if self._native is not None:
-            self._native.draw()
-        else:
-            self._shape.fill(self._generator, self.buffer)
+        self._shape.fill(self._generator, self.buffer)
 
     def next(self) -> Array:
         """Return unit noise of one step [rows, N], valid until the next call or ``prepare``."""
@@ -79,29 +70,15 @@ class NoiseStream:
         return ready
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the state of the generator and what was drawn ahead."""
+        """Return the states of generator and noise, and what was drawn ahead (copies)."""
         return {
             'generator': generator_state(self._generator),
-            'state': None if self.state is None else self.state.copy(),
             'shape': self._shape.snapshot(),
             'ahead': self.buffer.copy() if self._ready else None,
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot of a stream of the same shape.
-
-        Raises:
-            CheckpointError: one was drawn by the compiled generator, the other was not.
-        """
-        state = snapshot['state']
-        if (state is None) != (self.state is None):
-            raise CheckpointError(
-                'the noise of the checkpoint was drawn '
-                f'{"without" if state is None else "with"} the compiled kernel, this run is '
-                'the other way: build it, or set NRL_KERNEL=numpy, as in the saved run'
-            )
-        if self.state is not None:
-            self.state[...] = state
+        """Continue from a snapshot of a stream of the same noise and size."""
         self._generator.bit_generator.state = snapshot['generator']
         self._shape.restore(snapshot['shape'])
         ahead = snapshot['ahead']
