@@ -18,7 +18,7 @@ import yaml
 from geometry_msgs.msg import PointStamped
 
 from nrl_ros.base.config_files import find_config, read_yaml
-from nrl_ros.base.settings import dotted
+from nrl_ros.base.settings import dotted, nest
 from nrl_ros.cli.arm import PRIORITIES
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.executor import StepExecutor
@@ -72,7 +72,7 @@ class Stack:
         robot = dotted(read_yaml(find_config(ROBOT, 'robots')))
         robot |= {'control.rate_hz': rate_hz} | (safety or {})
         self.robot = folder / 'robot.yaml'
-        self.robot.write_text(yaml.safe_dump(_nested(robot)))
+        self.robot.write_text(yaml.safe_dump(nest(robot)))
         self._rate_hz = rate_hz
         self._driver = driver or {}
 
@@ -287,14 +287,3 @@ class Listener:
         self._executor.shutdown()
         self.node.destroy_node()
         self.context.try_shutdown()
-
-
-def _nested(flat: dict[str, Any]) -> dict[str, Any]:
-    nested: dict[str, Any] = {}
-    for name, value in flat.items():
-        *groups, last = name.split('.')
-        target = nested
-        for group in groups:
-            target = target.setdefault(group, {})
-        target[last] = value
-    return nested

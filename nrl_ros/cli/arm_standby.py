@@ -20,9 +20,8 @@ from nrl_ros.ros.executor import take
 from nrl_ros.ros.hearing import Refusals, Sender, Topic, hear, hear_any
 from nrl_ros.ros.interfaces import SafetyState
 from nrl_ros.ros.joints import JointReader
-from nrl_ros.ros.wire import nanoseconds
+from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 
-_GIGA = 1e9
 # A safety node speaks in each period: one that is silent for so many is not there.
 _SILENT_PERIODS = 3.0
 # How long there is nothing to do, where nothing is commanded [s].
@@ -160,9 +159,9 @@ class Standby:
         takeover, now = self._takeover, time.monotonic()
         if takeover is None or not self._reader.concerns(message):
             return
-        if not self._one.take(now, sender.gid or self._numbered.identify(sender.number)):
+        if not self._one.take(now, self._numbered.source_of(sender.gid, sender.number)):
             return
         now_ns = self._node.get_clock().now().nanoseconds
         stamp = nanoseconds(message.header.stamp) or now_ns
         position, velocity = self._reader.read(message, takeover.measured)
-        takeover.on_state(now, position, velocity, (now_ns - stamp) / _GIGA)
+        takeover.on_state(now, position, velocity, (now_ns - stamp) / NANOSECONDS)

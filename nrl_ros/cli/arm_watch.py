@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from std_srvs.srv import Trigger
 
+from nrl_ros.base.patience import Patience
 from nrl_ros.base.records import Ending
 from nrl_ros.cli.arm import ArmFigures, ArmPlan, make_plan
 from nrl_ros.cli.arm_standby import Standby
@@ -31,7 +32,6 @@ from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.robots.safety.takeover import DIED
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
-from nrl_ros.ros.patience import Patience
 from nrl_ros.ros.security import refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
 

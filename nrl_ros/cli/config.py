@@ -15,7 +15,7 @@ from nrl_ros.base.config_files import (
     find_config,
 )
 from nrl_ros.base.errors import ConfigError, closest
-from nrl_ros.base.settings import Flat, dotted, flatten
+from nrl_ros.base.settings import Flat, dotted, flatten, nest
 from nrl_ros.settings.run import MODELS, RunSettings, check, read_config
 
 __all__ = [
@@ -87,16 +87,9 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
     Empty texts mean "nothing" and are left out too, so that a launch argument may fill them.
     """
-    nested: dict[str, Any] = {}
-    for name, value in flat.items():
-        if value in (None, '', [], {}):
-            continue
-        *groups, last = name.split('.')
-        target = nested
-        for group in groups:
-            target = target.setdefault(group, {})
-        target[last] = _one_type(value)
-    return nested
+    return nest(
+        {name: _one_type(value) for name, value in flat.items() if value not in (None, '', [], {})}
+    )
 
 
 def _one_type(value: Any) -> Any:

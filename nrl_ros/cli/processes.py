@@ -15,7 +15,7 @@ from pathlib import Path
 
 import nrl_ros
 from nrl_ros.base.errors import NrlError
-from nrl_ros.nodes.process import THREAD_VARIABLES
+from nrl_ros.base.threads import THREAD_VARIABLES
 from nrl_ros.ros.middleware import fast_dds_version, middleware_variables
 
 _GRACE_S = 5.0

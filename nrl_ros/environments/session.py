@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from enum import Enum
 
+from nrl_ros.base.patience import Patience
 from nrl_ros.base.records import ActionBatch
 
 # Longest wait for the answer to the last state, which says that its rewards have been learned from.
@@ -59,7 +60,7 @@ class EnvironmentSession:
         self._lockstep, self._restored = lockstep, restored
         self._sequence = -1
         self._heard_at, self._finishing_at = now_s, math.inf
-        self._unanswered_since = math.nan
+        self._unanswered = Patience(RESTORED_S)
 
     @property
     def asks(self) -> bool:
@@ -110,12 +111,7 @@ class EnvironmentSession:
             now_s: the time.
             heard: somebody hears the states; who is still starting is given as long from then on.
         """
-        if not (self._restored and heard and self.asks):
-            self._unanswered_since = math.nan
-            return False
-        if math.isnan(self._unanswered_since):
-            self._unanswered_since = now_s
-        return now_s - self._unanswered_since > RESTORED_S
+        return self._unanswered.over(now_s, self._restored and heard and self.asks)
 
     def renewed(self) -> None:
         """Note that another session has begun, which any learner takes up."""

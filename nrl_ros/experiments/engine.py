@@ -15,13 +15,14 @@ from multiprocessing.context import SpawnProcess
 from typing import Any, Protocol
 
 from nrl_ros.base.errors import NrlError
+from nrl_ros.base.threads import THREAD_VARIABLES
 
 Work = Callable[[Mapping[str, Any]], dict[str, Any]]
 # A worker that was killed is replaced, and its trial repeated at most this often.
 RETRIES = 3
 _END_S = 1.0
 # The matrices are small and each core has a worker, so more threads would only slow all of them.
-ONE_THREAD = dict.fromkeys(('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
+ONE_THREAD = dict.fromkeys(THREAD_VARIABLES, '1')
 
 
 class StudyError(NrlError):

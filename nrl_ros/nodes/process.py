@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
-# Three processes share the cores; results stay the same bits. numpy reads these at its import.
-THREAD_VARIABLES = ('OPENBLAS_NUM_THREADS', 'OMP_NUM_THREADS', 'MKL_NUM_THREADS')
+from nrl_ros.base.threads import THREAD_VARIABLES
 
 
 def prepare_process() -> None:

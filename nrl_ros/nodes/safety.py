@@ -46,10 +46,9 @@ from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import CommandForm, JointReader
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
-from nrl_ros.ros.wire import nanoseconds
+from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 from nrl_ros.settings.safety import SafetyNodeSettings, loosened
 
-_GIGA = 1e9
 _RUNNING, _SCALING = 'the robot program', 'full speed scaling'
 _RELEASED = 'the emergency stop topic'
 _CONTROLLER = 'the controller, whose joints and interface are asked for or wrong'
@@ -335,7 +334,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._supervisor.on_unusable_state(now, str(error))
             raise
         self._measured = position
-        self._supervisor.on_state(now, position, velocity, (now_ns - stamp) / _GIGA)
+        self._supervisor.on_state(now, position, velocity, (now_ns - stamp) / NANOSECONDS)
 
     def _on_emergency(self, message: Bool) -> None:
         before, self._pressed = self._pressed, message.data

@@ -16,9 +16,8 @@ from nrl_ros.ros import graph, names
 from nrl_ros.ros.hearing import Sender
 from nrl_ros.ros.interfaces import ArmCommand
 from nrl_ros.ros.joints import JointReader
-from nrl_ros.ros.wire import nanoseconds
+from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 
-_GIGA = 1e9
 _ONE_COMMANDER = 'a single commander'
 # A stop cannot be cleared within this time after commands of two commanders were mixed [s].
 _MIXED_S = 1.0
@@ -138,7 +137,7 @@ class CommandIntake:
     def _is_skewed(self, message: ArmCommand) -> bool:
         """Return whether a command was delayed on its way, or has a stamp of another clock."""
         stamp = nanoseconds(message.header.stamp)
-        age_s = (self._node.now_ns() - stamp) / _GIGA if stamp else 0.0
+        age_s = (self._node.now_ns() - stamp) / NANOSECONDS if stamp else 0.0
         if abs(age_s) <= self._most_s:
             return False
         self._node.counters['commands_skewed'] += 1

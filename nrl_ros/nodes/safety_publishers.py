@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from nrl_ros.robots.safety.sources import Commanders, NumberedSources, OneSource
@@ -66,9 +66,7 @@ class PublisherCheck:
 
         Do not call it for messages that name only other joints, such as a gripper's.
         """
-        source: Hashable = sender.gid
-        if not source and sender.number:
-            source = self._numbered.identify(sender.number)
+        source = self._numbered.source_of(sender.gid, sender.number)
         if self._one.take(time.monotonic(), source):
             return True
         self._node.counters['states_foreign'] += 1

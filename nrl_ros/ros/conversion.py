@@ -38,19 +38,18 @@ from nrl_ros.ros.interfaces import (
     Neuromodulation,
     Reward,
 )
-from nrl_ros.ros.wire import TYPES, WireCodec
+from nrl_ros.ros.wire import NANOSECONDS, TYPES, WireCodec
 
 Array = NDArray[Any]
 Record = TypeVar('Record')
 Message = TypeVar('Message')
 
-_NANOSECONDS = 1_000_000_000
 _NOTHING = np.zeros(0)
 
 
 def set_stamp(time: Time, stamp_ns: int) -> None:
     """Write nanoseconds into a time message."""
-    time.sec, time.nanosec = divmod(stamp_ns, _NANOSECONDS)
+    time.sec, time.nanosec = divmod(stamp_ns, NANOSECONDS)
 
 
 def declared_fields(kind: Any) -> dict[str, str]:

@@ -15,10 +15,9 @@ from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 from nrl_ros.base.errors import ConversionError, nearest
 from nrl_ros.robots.safety.measured import unwrap
 from nrl_ros.robots.safety.records import SupervisorOutput
+from nrl_ros.ros.wire import NANOSECONDS
 
 Array = NDArray[Any]
-
-_NANOSECONDS = 1_000_000_000
 
 
 class JointReader:
@@ -111,7 +110,7 @@ def forward_command(values: Array) -> Float64MultiArray:
 
 def trajectory(joints: tuple[str, ...], position: Array, velocity: Array, seconds: float) -> Any:
     """Return a trajectory of one point, due ``seconds`` after it arrives."""
-    whole, rest = divmod(round(seconds * _NANOSECONDS), _NANOSECONDS)
+    whole, rest = divmod(round(seconds * NANOSECONDS), NANOSECONDS)
     point = JointTrajectoryPoint(
         positions=position.tolist(),
         velocities=velocity.tolist(),

@@ -40,7 +40,7 @@ _LITTLE_ENDIAN = b'\x00\x01\x00\x00'
 _PREAMBLE = 4  # Encapsulation header; positions for alignment count from its end.
 _AGENT = 16  # Position of the agent's length after a header with an empty frame_id.
 _NO_FRAME = struct.pack('<I', 1) + b'\x00'
-_NANOSECONDS = 1_000_000_000
+NANOSECONDS = 1_000_000_000  # In a second.
 # Layouts of 2 KiB, the last ones used; they hold no values. States and actions have one length each
 # throughout a run, rewards as many as windows can close in one step.
 _KEPT_LAYOUTS = 256
@@ -48,7 +48,7 @@ _KEPT_LAYOUTS = 256
 
 def nanoseconds(stamp: Any) -> int:
     """Return a time message as nanoseconds; the opposite of ``conversion.set_stamp``."""
-    return int(stamp.sec * _NANOSECONDS + stamp.nanosec)
+    return int(stamp.sec * NANOSECONDS + stamp.nanosec)
 
 
 def _picker(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
@@ -199,7 +199,7 @@ class WireCodec:
             arrays = self._pick_arrays(fields)
             counts = tuple([values.size for values in arrays])
             layout = self._layout(len(name) + 1, counts)
-            seconds, fraction = divmod(fields['stamp_ns'], _NANOSECONDS)
+            seconds, fraction = divmod(fields['stamp_ns'], NANOSECONDS)
             numbers = self._pick_numbers(fields)
             head = layout.head.pack(
                 _LITTLE_ENDIAN, seconds, fraction, 1, len(name) + 1, name, *numbers
@@ -236,7 +236,7 @@ class WireCodec:
                 self._refuse(name, 'nothing', 'a value')
         if not isinstance(fields['agent'], str):
             self._refuse('agent', type(fields['agent']).__name__, 'str')
-        if not -(2**31) <= fields['stamp_ns'] // _NANOSECONDS < 2**31:
+        if not -(2**31) <= fields['stamp_ns'] // NANOSECONDS < 2**31:
             self._refuse('stamp_ns', str(fields['stamp_ns']), 'seconds of 32 bits, as [ns]')
         for name, code in zip(self._number_names, self._numbers, strict=True):
             try:
@@ -292,7 +292,7 @@ class WireCodec:
             layout = self._layout(name_bytes, counts)
             self._recent[name_bytes, len(data)] = layout
         _, seconds, fraction, _, _, name, *numbers = layout.head.unpack_from(data)
-        if fraction >= _NANOSECONDS:
+        if fraction >= NANOSECONDS:
             return self._decode_slowly(data)
         try:
             agent = name[:-1].decode()
@@ -301,7 +301,7 @@ class WireCodec:
                 f'{len(data)} bytes are not a {self.message.__name__}: agent is no text: {error}'
             ) from error
         arrays = [np.frombuffer(data, *where) for where in layout.arrays]
-        stamp_ns = seconds * _NANOSECONDS + fraction
+        stamp_ns = seconds * NANOSECONDS + fraction
         return dict(zip(self._names, (stamp_ns, agent, *numbers, *arrays)))  # noqa: B905 - 0.3 us
 
     def _walk(self, data: bytes, name_bytes: int) -> tuple[int, ...] | None:
@@ -331,7 +331,7 @@ class WireCodec:
         Raises:
             ConversionError: its stamp is none.
         """
-        if message.header.stamp.nanosec >= _NANOSECONDS:
+        if message.header.stamp.nanosec >= NANOSECONDS:
             raise ConversionError(
                 f'{self.message.__name__} with {message.header.stamp.nanosec} nanoseconds in its '
                 'stamp, expected less than a second'

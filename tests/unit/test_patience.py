@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nrl_ros.ros.patience import Patience
+from nrl_ros.base.patience import Patience
 
 
 def test_patience_ends_once_something_has_lasted() -> None:

@@ -54,6 +54,14 @@ def test_publishers_are_told_apart_by_their_numbers(begin: int) -> None:
     assert one.rival(5.02) is not None
 
 
+def test_messages_that_tell_neither_publisher_nor_number_are_of_one() -> None:
+    """As of CycloneDDS on Jazzy: they must not be refused as those of ever new publishers."""
+    numbered, one = NumberedSources(), OneSource(0.1)
+    assert all(one.take(0.01 * tick, numbered.source_of(b'', 0)) for tick in range(10))
+    assert numbered.source_of(b'id', 7) == numbered.source_of(b'id', 9_000) == b'id'
+    assert numbered.source_of(b'', 7) == numbered.source_of(b'', 8) != numbered.source_of(b'', 3)
+
+
 def test_lost_messages_do_not_make_another_publisher() -> None:
     numbered = NumberedSources()
     assert {numbered.identify(number) for number in range(1, 5_000, 37)} == {0}

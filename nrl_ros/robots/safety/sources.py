@@ -62,6 +62,16 @@ class NumberedSources:
         self._last: dict[int, int] = {}
         self._count = 0
 
+    def source_of(self, gid: bytes, number: int) -> Hashable:
+        """Return what identifies the publisher of a message: its id, else the message's number.
+
+        Args:
+            gid: of the publisher; empty if the middleware does not tell it.
+            number: of the message, as its publisher counts; 0 if that is not told either, so that
+                all publishers look alike.
+        """
+        return self.identify(number) if number and not gid else gid
+
     def identify(self, number: int) -> int:
         """Return the publisher of a message, numbered in the order in which they were first heard.
 
