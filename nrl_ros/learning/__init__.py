@@ -1,1 +1,1 @@
-"""The science: no ROS, no files, no clock."""
+"""The science: networks, rules, traces and learning, without ROS, files or clocks."""

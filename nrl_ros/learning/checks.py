@@ -18,7 +18,7 @@ def check_state(state: StateBatch, info: AgentInfo) -> None:
         InvalidValueError: an observation is not finite.
     """
     check_arrays(state, info.spec.instances, info.spec.observation_size)
-    # What is not finite has no finite square; nor may large numbers, which are looked at too.
+    # The sum of squares is one call. If it is not finite, numbers may just be large: look at each.
     if math.isfinite(float(np.vdot(state.observation, state.observation))):
         return
     if not np.isfinite(state.observation).all():
@@ -78,7 +78,7 @@ def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
         )
     if not count:
         return
-    # What is not finite has no finite square; nor may large numbers, which are looked at too.
+    # The sum of squares is one call. If it is not finite, numbers may just be large: look at each.
     squares = float(np.vdot(rpe.rpe, rpe.rpe)) + float(np.vdot(rpe.baseline, rpe.baseline))
     if not (math.isfinite(squares) or np.isfinite([rpe.rpe, rpe.baseline]).all()):
         raise InvalidValueError(

@@ -34,7 +34,7 @@ class Introductions:
 
         Raises:
             LimitError: it is too large.
-            ProtocolError: it says other sizes than before in the same session.
+            ProtocolError: it states other sizes than before in the same session.
         """
         if self._limits is not None:
             self._limits.check_info(info)

@@ -1,4 +1,4 @@
-"""Reward-prediction error: how much better a reward is than what its instance is used to."""
+"""Reward-prediction errors: how much better a reward is than its instance's expectation."""
 
 from __future__ import annotations
 
@@ -31,12 +31,14 @@ from nrl_ros.learning.baselines.critic import CriticSettings
 from nrl_ros.learning.baselines.running_average import RunningAverage
 from nrl_ros.learning.checks import check_instances
 
-# Sessions of one agent that are kept side by side: the one of now, and what a restart leaves.
+# So many sessions of one agent are kept: the present one, and those that restarts have left.
 _SESSIONS = 4
-# Messages in a row that are nothing but duplicates before they are believed.
+# After so many messages in a row that hold only duplicates, they are taken as true (``_is_ahead``).
 _REFUSED_IN_A_ROW = 8
+
+
 class RpeSettings(Settings):
-    """How rewards become reward-prediction errors.
+    """Settings that say how rewards become reward-prediction errors.
 
     Raises:
         ConfigError: a setting is out of its range.
@@ -48,7 +50,7 @@ class RpeSettings(Settings):
     )
     rate: float = live(0.66, 'Step of the running-average reward, lambda [1]', gt=0, le=1)
     scale: Literal['none', 'absolute_reward'] = Field(
-        'none', description='Divide the RPE by |reward|, where that is not 0'
+        'none', description='Divide the RPE by |reward|, unless that is 0'
     )
     order: Literal['before', 'after'] = Field(
         'before', description='Take the RPE before or after the average moves'
@@ -103,20 +105,20 @@ def _rpe_batch(reward: RewardBatch, baseline: Floats, rpe: Floats, identity: int
 class Neuromodulator:
     """Keeps a running-average reward for each instance of each agent.
 
-    ``delta = r - r_mean; r_mean <- r_mean + rate (r - r_mean)``; the first reward sets the average,
-    so the first delta is 0 (paper, eq. for the RPE; order and scaling as its authors' program).
-    Instead of with the average a reward may be compared with what a critic expects of the states
-    (``critic.py``), which the neuromodulator then has to see, or with nothing.
+    ``delta = r - r_mean; r_mean <- r_mean + rate (r - r_mean)``. The first reward sets the average,
+    so the first delta is 0 (paper, equation for the RPE; order and scaling as in its authors'
+    program). A reward may instead be compared with what a critic expects of the states
+    (``critic.py``), or with 0. A critic must be given every state.
 
     Args:
         settings: how rewards become errors.
-        limits: how much agents may ask for; None: anything.
-        critic: settings of the baseline 'critic'; None: as by default.
+        limits: how much agents may ask for; None: no limit.
+        critic: settings of the baseline 'critic'; None: the defaults.
 
     Attributes:
-        settings: may be replaced while running, all but the baseline.
+        settings: may be replaced while running, except for the baseline.
         baseline: what rewards are compared with.
-        identity: tells its errors from those of another one; 0: not said.
+        identity: tells its errors from those of another neuromodulator; 0: not known.
         counters: duplicates, invalid rewards and the like, by name.
     """
 
@@ -154,16 +156,16 @@ class Neuromodulator:
 
     @property
     def averaging(self) -> bool:
-        """Whether nothing but running averages is compared with, or nothing at all."""
+        """True if rewards are compared with running averages or with 0, never with a critic."""
         return type(self.baseline) in (AverageBaseline, NoBaseline)
 
     @property
     def critic(self) -> Critic | None:
-        """The critic, where the baseline is one."""
+        """The critic; None if the baseline is another one."""
         return self.baseline if isinstance(self.baseline, Critic) else None
 
     def observe(self, state: StateBatch) -> RpeBatch | None:
-        """Take a state; of no meaning without a critic.
+        """Take a state; do nothing if there is no critic.
 
         Returns:
             What ``evaluate`` would have returned for a reward that came before its state.
@@ -190,13 +192,13 @@ class Neuromodulator:
     def evaluate(self, reward: RewardBatch) -> RpeBatch | None:
         """Turn rewards into reward-prediction errors.
 
-        A message seen before gets the same answer again; single rewards that are not finite or
-        whose window was rewarded before are left out and counted, with a critic also those whose
-        states it has not seen.
+        A message that was seen before gets the same answer again. Single rewards are left out and
+        counted if they are not finite or their window was rewarded before, and with a critic also
+        if their states are not known.
 
         Returns:
-            One entry for each valid reward, or None when there is none, or when the critic has not
-            seen the state yet that the reward came with.
+            One entry for each valid reward. None if there is none, or if the critic has not seen
+            the state that came with the reward yet.
 
         Raises:
             ShapeError: arrays of unequal length.
@@ -237,11 +239,11 @@ class Neuromodulator:
         return answer
 
     def _is_ahead(self, reward: RewardBatch, agent: _Agent) -> bool:
-        """Return whether what is known of an agent's windows cannot be true.
+        """Return True if what is known of an agent's windows cannot be true.
 
-        One reward with a window far ahead, which nobody can tell from a true one, would have every
-        true one refused for ever: when message after message, each later than the one before, is
-        nothing but duplicates, they are right.
+        One faulty reward with a window far ahead cannot be told from a true one, and would make all
+        true ones look like duplicates for ever. So if message after message, each later than the
+        one before, holds nothing but duplicates, they are taken as true.
         """
         if (reward.window > agent.averages.state['last_window'][reward.instance]).any():
             agent.refused = (0, -1)
@@ -256,7 +258,7 @@ class Neuromodulator:
 
         Args:
             averages: of the session.
-            reward: what it has received; needless where averages alone are compared with.
+            reward: what it has received; may be None if only averages are compared with.
         """
         settings = self.settings
         averages.compare(
@@ -269,7 +271,7 @@ class Neuromodulator:
     def _expect(self, averages: RunningAverage, reward: RewardBatch) -> Floats:
         """Let the baseline learn from rewards; return what it expected of them."""
         settings, state = self.settings, averages.state
-        # numpy takes ten times as long to find what numbers of another kind point at.
+        # numpy looks up indices of another integer type ten times as slowly.
         index, value = reward.instance.astype(np.int64), reward.value
         average = np.where(state['known'][index], state['baseline'][index], value)
         if settings.order == 'after':
@@ -316,10 +318,10 @@ class Neuromodulator:
         return replace(reward, **{name: getattr(reward, name)[keep] for name in parts})
 
     def _agent(self, reward: RewardBatch) -> _Agent:
-        """Return what is kept of the session that rewards are of.
+        """Return what is kept of the session that rewards belong to.
 
-        Sessions of one agent are kept side by side: neither a reward that was sent before a restart
-        nor one of a session that there is not changes what the others are compared with.
+        Several sessions of one agent are kept. So neither a reward that was sent before a restart
+        nor one with a false session changes what the rewards of another session are compared with.
         """
         count = reward.instances
         sessions = self._agents.get(reward.agent, {})
@@ -336,7 +338,7 @@ class Neuromodulator:
         return agent
 
     def _begin(self, reward: RewardBatch, sessions: dict[int, _Agent]) -> _Agent:
-        """Begin a session; one of an environment that was restarted continues the averages."""
+        """Begin a session; after a restart of its environment it continues the averages."""
         name, count = reward.agent, reward.instances
         if self._limits is not None:
             self._limits.check_sizes(name, count)
@@ -352,7 +354,8 @@ class Neuromodulator:
                 averages.state[part][:] = kept[part]
         fresh = _Agent(reward.session, averages)
         if len(sessions) >= _SESSIONS:
-            # The one that was rewarded least often, so that none that goes on is thrown out.
+            # The session with the fewest rewards is forgotten, so that none that still runs is
+            # lost.
             del sessions[min(sessions, key=lambda session: sessions[session].rewarded)]
         sessions[reward.session] = fresh
         self._agents[name] = sessions
@@ -360,7 +363,7 @@ class Neuromodulator:
         return fresh
 
     def averages(self, info: AgentInfo) -> RunningAverage | None:
-        """Return an agent's averages, once it was rewarded in its session."""
+        """Return an agent's averages; None before its first reward in this session."""
         agent = self._agents.get(info.agent, {}).get(info.session)
         return None if agent is None else agent.averages
 

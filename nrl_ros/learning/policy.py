@@ -1,4 +1,4 @@
-"""What all agents of a learner share: the network, its head, and the spaces that both are for."""
+"""The policy that all agents of a learner share: network, head, and the spaces of both."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from nrl_ros.learning.snapshots import network_data, network_of, space_data, spa
 
 @dataclass(frozen=True)
 class Policy:
-    """A network with the head that turns its outputs into actions.
+    """A network, with the head that turns its outputs into actions.
 
     Attributes:
         network: its arrays stay the same ones.
         head: of the action space.
         space: what an action is.
-        manifest: what the numbers of observation and action mean; empty: not said.
+        manifest: what the numbers of observation and action mean, line by line; empty: not stated.
     """
 
     network: Network
@@ -61,7 +61,7 @@ class Policy:
 
 
 def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
-    """A policy with fresh weights for the spaces of an agent."""
+    """Make a policy with fresh weights for the spaces of an agent."""
     space = info.spec.action
     head = make_head(space, settings.policy)
     spec = NetworkSpec.of(settings.network, info.spec.observation_size, head.outputs)
@@ -112,7 +112,7 @@ def policy_of(
 
 
 def first_difference(learned: str, received: str) -> tuple[str, str] | None:
-    """The lines in which two manifests first differ; None when they do not, or one is silent."""
+    """Return the first lines in which two manifests differ; None if they agree or one is empty."""
     if not learned or not received or learned == received:
         return None
     lines = zip_longest(learned.splitlines(), received.splitlines(), fillvalue='nothing')
@@ -120,6 +120,6 @@ def first_difference(learned: str, received: str) -> tuple[str, str] | None:
 
 
 def _difference(learned: str, received: str) -> str:
-    """The same in words; empty for None."""
+    """Return the first difference of two manifests in words, '' if there is none."""
     lines = first_difference(learned, received)
     return '' if lines is None else f'learned with "{lines[0]}", received "{lines[1]}"'

@@ -1,4 +1,4 @@
-"""Helpers of the step size that stay local: every neuron can count updates and hear the RPE."""
+"""Local schedules of step size and noise: each neuron can count updates and hear the RPE."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ Array = NDArray[Any]
 
 
 class Schedule:
-    """Where the helpers stand.
+    """Clips errors, and lets learning rate and noise change from update to update.
 
     Args:
         plasticity: clips errors and lets the learning rate decay.
-        noise: lets the noise decay, or grow where nothing comes.
+        noise: lets the noise decay, or grow while reward-prediction errors are 0.
     """
 
     def __init__(self, plasticity: PlasticitySettings, noise: NoiseSettings) -> None:
@@ -28,23 +28,23 @@ class Schedule:
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is on."""
+        """True if nothing is clipped and nothing changes."""
         plasticity = self._plasticity
         fixed = plasticity.learning_rate_decay == 0.0 and plasticity.rpe_clip == 0.0
         return fixed and not self.changes_sigma
 
     @property
     def changes_sigma(self) -> bool:
-        """Whether the noise changes at all."""
+        """True if the noise changes."""
         return self._noise.sigma_decay > 0.0 or self._noise.silent_growth > 1.0
 
     def clip(self, rpe: Array) -> Array:
-        """Reward-prediction errors within the limit."""
+        """Return reward-prediction errors, clipped to the limit if there is one."""
         limit = self._plasticity.rpe_clip
         return np.clip(rpe, -limit, limit) if limit > 0.0 else rpe
 
     def heard(self, rpe: Array) -> None:
-        """Note reward-prediction errors of closed windows, all of one update."""
+        """Note the reward-prediction errors of all windows of one update."""
         settings = self._noise
         if settings.silent_growth == 1.0:
             return
@@ -54,12 +54,12 @@ class Schedule:
         self._log_growth = min(max(self._log_growth + change, 0.0), limit)
 
     def rate_factor(self, updates: int) -> float:
-        """Factor of the learning rate after so many updates."""
+        """Return the factor of the learning rate after so many updates."""
         half = self._plasticity.learning_rate_decay
         return half / (half + updates) if half > 0.0 else 1.0
 
     def sigma_factor(self, updates: int) -> float:
-        """Factor of the noise after so many updates."""
+        """Return the factor of the noise after so many updates."""
         half = self._noise.sigma_decay
         decay = half / (half + updates) if half > 0.0 else 1.0
         return decay * math.exp(self._log_growth)

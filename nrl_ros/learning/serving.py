@@ -1,4 +1,4 @@
-"""The agents that share one policy: who is known, who is served, and with what."""
+"""The agents that share one policy: which are known, which are served, and with what."""
 
 from __future__ import annotations
 
@@ -87,22 +87,22 @@ class AgentService:
         return dict(self._introduced.infos)
 
     def trace_kind(self, agent: str) -> str:
-        """How the traces of an agent are kept: 'dense' or 'factored'."""
+        """Return how the traces of an agent are kept: 'dense' or 'factored'."""
         return self._agents[agent].credit.store.kind
 
     def served(self, name: str) -> ServedAgent | None:
-        """An agent that is served."""
+        """Return what is kept for an agent that is served, None if it is not."""
         return self._agents.get(name)
 
     def join(self, info: AgentInfo) -> bool:
         """Serve an agent from now on; a known one in a new session starts with empty traces.
 
         Returns:
-            False for one that is served so already.
+            False if it was known already, with nothing changed.
 
         Raises:
             LimitError: it asks for more than the limits allow.
-            ProtocolError: it says other sizes than before in the same session.
+            ProtocolError: it states other sizes than before in the same session.
             ShapeError: its spaces do not fit the network.
         """
         fresh = self.introduce(info)
@@ -111,17 +111,17 @@ class AgentService:
         return fresh
 
     def introduce(self, info: AgentInfo) -> bool:
-        """Know an agent from now on, and serve it with its first state.
+        """Note an agent, which is served from its first state on.
 
-        Nothing of its size is allocated before that state: whoever introduces agents that there are
-        not takes no memory. One that is known from before is served at once. What an agent says
-        anew in its session, such as other bounds, leaves its traces alone.
+        Nothing of its size is allocated before that state, so that false introductions take no
+        memory. An agent that was served before is served at once. If an agent states something anew
+        within its session, such as other bounds, its traces stay.
 
         Returns:
-            False for one that is known so already.
+            False if it was known already, with nothing changed.
 
         Raises:
-            LimitError, ProtocolError, ShapeError: as of ``join``.
+            LimitError, ProtocolError, ShapeError: as in ``join``.
         """
         known = self._introduced.infos.get(info.agent)
         if known == info:
@@ -134,7 +134,8 @@ class AgentService:
         if known is None:
             self._introduced.make_room(info, self._agents)
         elif known.session != info.session:
-            # Only now: a misfit of the same name must not throw out the one that is served.
+            # The old session ends only after the checks, so that a false introduction cannot end
+            # it.
             self.leave(info.agent)
         self._introduced.infos[info.agent] = info
         served = self._agents.get(info.agent)
@@ -146,10 +147,10 @@ class AgentService:
         return known is None or known.session != info.session
 
     def _serve(self, info: AgentInfo) -> ServedAgent:
-        """Allocate what an agent needs; one that was here before continues.
+        """Allocate what an agent needs; an agent that was here before continues.
 
         Raises:
-            LimitError: that is too much.
+            LimitError: it needs more than the limits allow.
         """
         assert self._policy is not None
         network = self._policy.network
@@ -182,15 +183,15 @@ class AgentService:
             return 0
         agent.settle()
         released = agent.credit.release_all()
-        # Baselines and generators are kept for its return, and for checkpoints until then.
+        # Baselines and generators are kept until the agent returns, and are saved in checkpoints.
         self._introduced.keep(name, agent.snapshot())
         return released
 
     def start_over(self, name: str) -> int:
-        """Take the next state of an agent as its first, whatever came before.
+        """Take the next state of an agent as its first one.
 
-        One state with a number or a window far ahead, which nobody can tell from a true one, would
-        have every true one refused for ever. Baselines and generators are kept.
+        One faulty state with a number or a window far ahead cannot be told from a true one, and
+        would make the learner refuse all true ones for ever. Baselines and generators are kept.
 
         Returns:
             How many open windows were released.
@@ -200,7 +201,7 @@ class AgentService:
             return 0
         released = self.leave(name)
         self._introduced.infos[name] = info
-        # Windows and numbers are those of a session; those of this one are not to be trusted.
+        # Windows and numbers belong to a session, and those of this session cannot be trusted.
         self._introduced.kept[name]['session'] = 0
         self._serve(info)
         return released
@@ -209,7 +210,7 @@ class AgentService:
         """Serve an agent that was only introduced, once it has sent a state that fits it.
 
         Returns:
-            The agent; None where its session has left.
+            The agent; None if its session has left.
         """
         info = self._introduced.known(state.agent, state.session, 'state')
         if info is None:

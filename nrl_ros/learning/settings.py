@@ -1,4 +1,4 @@
-"""What fixes a learner: the groups of settings, each declared beside what it sets."""
+"""Settings with which a learner is made, in groups that are declared beside what they set."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nrl_ros.learning.rules.settings import PlasticitySettings
 
 
 class CreditSettings(Settings):
-    """Credit windows."""
+    """Settings of the credit windows."""
 
     max_late_windows: int = Field(
         16, ge=0, description='Closed windows kept per instance while their RPE is late [1]'
@@ -23,7 +23,7 @@ class CreditSettings(Settings):
 
 
 class LearnerSettings(Settings):
-    """What fixes a learner.
+    """All settings of a learner that are given when it is made.
 
     Raises:
         ConfigError: naming every faulty setting.
@@ -43,6 +43,6 @@ class LearnerSettings(Settings):
         return network
 
     def make_rule(self) -> PlasticityRule:
-        """Return the rule with its options and the noise that is set."""
+        """Return the rule with its options and its noise."""
         shared = {**dict(self.plasticity), 'sigma': self.noise.sigma}
         return make_rule(self.plasticity.rule, shared, self.plasticity.options)

@@ -1,4 +1,4 @@
-"""The learner's network and settings as plain data for checkpoints, and back with every check."""
+"""Conversion of the learner's network and settings to plain data for checkpoints, and back."""
 
 from __future__ import annotations
 

@@ -1,28 +1,35 @@
-"""Which kind of trace costs less: measured by benchmarks/traces.py, see docs/performance.md."""
+"""Choice of the kind of trace that costs less, as measured by benchmarks/traces.py."""
 
 from __future__ import annotations
 
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 
-# What stays in the cache [bytes].
+# Sizes that stay in the processor's cache [bytes].
 _CACHED_ROWS = 2 * 2**20
 _CACHED_TRACES = 12 * 2**20
 _FLOAT_BYTES = 4
-# Weights of all traces beyond which windows of one step cost less as factors. Longer ones whose
-# rows stay in the cache do in networks with so many weights for each number of a row, where that
-# many times the weights of all traces are so much.
+# Windows of one step cost less as factors if all traces have more weights than _ONE_STEP. Longer
+# windows whose rows stay in the cache cost less as factors if the network has at least _DENSITY
+# weights for each number of a row, and if that ratio times the weights of all traces is at least
+# _MUCH.
 _ONE_STEP = 200_000
 _DENSITY = 20
 _MUCH = 4_500_000
 
 
 def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
-    """The cheaper kind for a network, a window length (0: unknown) and rows a step (B times K).
+    """Return the cheaper kind of trace, 'dense' or 'factored'.
 
-    Dense touches every weight of every instance each step, but nothing else; factored writes N + M
-    numbers a step and reads them once more when the window closes, which takes several calls. So
-    factored wins where there are many weights to a number, as long as the rows stay in the cache,
-    and in windows of one step; otherwise dense while its traces stay in the cache.
+    A dense trace touches every weight of every instance in each step, but nothing else. A factored
+    trace writes N + M numbers in each step and reads them once more when the window closes, which
+    takes several calls. So a factored trace wins if there are many weights for each number, as long
+    as the rows stay in the cache, and in windows of one step. Otherwise a dense trace wins while it
+    stays in the cache. docs/performance.md has the figures.
+
+    Args:
+        spec: sizes of the network.
+        window_steps: length of a window, 0 if it is not known.
+        rows: rows in each step, B times K.
     """
     numbers = spec.noise_components + spec.input_components
     weights = spec.weight_count

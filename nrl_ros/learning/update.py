@@ -62,15 +62,15 @@ class LearningStep:
         return self._schedule.changes_sigma
 
     def sigma_factor(self) -> float:
-        """Factor of the noise as of now."""
+        """Return the present factor of the noise."""
         return self._schedule.sigma_factor(self.updates)
 
     def learn(self, store: TraceStore, creditable: Creditable, learning_rate: float) -> bool:
-        """``W_l <- W_l + eta c_l sum_i delta_i e_l,i``.
+        """Change the weights: ``W_l <- W_l + eta c_l sum_i delta_i e_l,i``.
 
         Returns:
-            False when the sum is not finite: one overflow would ruin the weights for ever, and the
-            traces are gone without a change.
+            False if the sum is not finite: one overflow would ruin the weights for ever. Nothing
+            was changed then, and those traces are gone.
         """
         assert self._network is not None
         schedule = self._schedule
@@ -84,7 +84,8 @@ class LearningStep:
             for (trace, _), delta in zip(creditable.late, schedule.clip(late), strict=True):
                 trace.add_to(self._total, delta, self._network.spec)
             heard = np.concatenate([heard, late])
-        # What is not finite has no finite square; nor may large numbers, which are looked at too.
+        # The sum of squares is one call. If it is not finite, numbers may just be large, so look at
+        # each.
         squares = float(np.vdot(self._flat, self._flat))
         if not (math.isfinite(squares) or np.isfinite(self._flat).all()):
             return False
@@ -105,7 +106,7 @@ class LearningStep:
 
     @property
     def plain_scales(self) -> list[float] | None:
-        """Factors of the layers where an update is the credit times them and the rate."""
+        """Factor of each layer if an update is just credit times factor times rate, else None."""
         plain = type(self._optimiser) is GradientAscent and self._schedule.idle
         return self._scales if plain else None
 

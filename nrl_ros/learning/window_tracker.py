@@ -1,7 +1,7 @@
-"""Follow the credit windows of an agent's instances, and join them with reward-prediction errors.
+"""The credit windows of an agent's instances, joined with reward-prediction errors.
 
-Compiled by Cython; the text is plain Python and gives the same numbers uncompiled. What becomes of
-traces is said in ``credit.py``.
+Compiled by Cython. The text is plain Python and gives the same numbers if it is not compiled.
+``credit.py`` says what becomes of the traces.
 """
 
 from __future__ import annotations

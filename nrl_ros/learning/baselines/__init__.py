@@ -1,4 +1,4 @@
-"""What rewards are compared with, one baseline a file."""
+"""Baselines: what rewards are compared with; one baseline in each file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nrl_ros.learning.baselines.averages import AverageBaseline, NoBaseline
 from nrl_ros.learning.baselines.base import Baseline
 from nrl_ros.learning.baselines.critic import Critic
 
-# By the name under which settings know them; a new one is one more file and one more line here.
+# Keys are the names in settings. A new baseline is one more file and one more line here.
 BASELINES: Registry[Baseline] = Registry(
     'baseline',
     'nrl_ros.baselines',

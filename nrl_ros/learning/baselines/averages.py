@@ -1,4 +1,4 @@
-"""Baselines that need no states: the running-average reward, and none."""
+"""Baselines that need no states: the running-average reward, and zero."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Array = NDArray[Any]
 
 
 class AverageBaseline(Baseline):
-    """The mean reward of the instance so far, which the neuromodulator keeps in any case."""
+    """The mean reward of the instance so far, which the neuromodulator computes in any case."""
 
     def expect(self, reward: RewardBatch, average: Array) -> Array:
         """Return the running average itself."""
@@ -22,7 +22,7 @@ class AverageBaseline(Baseline):
 
 
 class NoBaseline(Baseline):
-    """Nothing: the reward itself is the error."""
+    """A baseline of zero: the reward-prediction error is the reward itself."""
 
     def expect(self, reward: RewardBatch, average: Array) -> Array:
         """Return zeros."""

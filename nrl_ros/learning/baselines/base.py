@@ -1,4 +1,4 @@
-"""What a baseline does: it says what rewards are compared with."""
+"""The interface of a baseline, with which rewards are compared."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Array = NDArray[Any]
 
 
 class Baseline:
-    """What rewards are compared with; by default something that neither sees states nor learns.
+    """What rewards are compared with. This base class sees no states and learns nothing.
 
     Attributes:
-        sees_states: the neuromodulator has to be given every state.
+        sees_states: True if the neuromodulator must be given every state.
     """
 
     sees_states = False
@@ -29,7 +29,7 @@ class Baseline:
         return False
 
     def matches(self, reward: RewardBatch) -> Array:
-        """Return which rewards [K] there is something to compare with; the others are left out."""
+        """Return which rewards [K] can be compared with something; the others are left out."""
         return np.ones(len(reward.instance), np.bool_)
 
     def expect(self, reward: RewardBatch, average: Array) -> Array:

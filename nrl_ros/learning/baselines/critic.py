@@ -1,10 +1,10 @@
-"""A learned value of states, from which the neuromodulator takes what a reward is compared with.
+"""A critic: a learned value of states, with which the neuromodulator compares rewards.
 
 The temporal-difference error of a credit window that began in state s and closed in s' after n
-steps is ``delta = r + g^n V(s') - V(s)``, r the window's reward and V(s') = 0 where the task ended
-there (Sutton and Barto 2018, section 6.1 and 12). The critic is a network like the policy and
-learns by the same rule: with noise in its neurons, ``rho = V~(s) - V(s)`` takes the place of the
-policy's impact, and the eligibility is an estimate of the gradient of V; with the rule
+steps is ``delta = r + g^n V(s') - V(s)``. Here r is the window's reward, and V(s') = 0 if the task
+ended in s' (Sutton and Barto 2018, sections 6.1 and 12). The critic is a network like the policy
+and learns by the same rule: with noise in its neurons, ``rho = V~(s) - V(s)`` takes the place of
+the policy's impact, and the eligibility is an estimate of the gradient of V. With the rule
 'backpropagation' it is that gradient. ``W <- W + eta c mean(delta e)``.
 """
 
@@ -39,13 +39,13 @@ Array = NDArray[Any]
 _LAST = int(Phase.LAST)
 _TERMINATED = int(Ending.TERMINATED)
 _NO_WINDOW = -1
-# Sessions of one agent that are remembered side by side.
+# So many sessions of one agent are remembered at the same time.
 _SESSIONS = 4
 _FLOAT_BYTES = 8
 
 
 class CriticSettings(Settings):
-    """The critic, where the baseline is one.
+    """Settings of the critic, which count if the baseline is 'critic'.
 
     Raises:
         ConfigError: a setting is out of its range.
@@ -65,7 +65,7 @@ class CriticSettings(Settings):
     )
     discount: float = Field(0.99, ge=0, le=1, description='Of values, per step [1]')
     seed: int = Field(0, ge=0, description='Fixes its weights and noise [1]')
-    # Last: what they are checked with stands above.
+    # These fields stand last, since their checks need the values of the fields above.
     optimiser_options: dict[str, Any] = Field(
         {}, description='Options of the optimiser itself, given as critic.optimiser_options.NAME'
     )
@@ -77,39 +77,39 @@ class CriticSettings(Settings):
         return options if name is None else OPTIMISERS.check(name, options)
 
     def make_rule(self) -> PlasticityRule:
-        """Return the rule that it learns by."""
+        """Return the rule by which the critic learns."""
         return make_rule(self.rule, {'samples': self.samples, 'sigma': self.sigma})
 
 
 class ValueHead:
-    """One output, the value; the rules see it in the place of the log-probability."""
+    """A head of one output, the value, which the rules treat like a log-probability."""
 
     outputs = 1
     action_dtype: type[np.int32] | type[np.float32] = np.float32
 
     def draw(self, z: Array, generator: np.random.Generator) -> Array:
-        """The value itself [B, 1]; nothing is drawn."""
+        """Return the value itself [B, 1]; nothing is drawn."""
         return np.array(z)
 
     def greedy(self, z: Array) -> Array:
-        """The value itself."""
+        """Return the value itself [B, 1]."""
         return np.array(z)
 
     def log_probability(self, z: Array, choice: Array) -> Array:
-        """The value [..., B]."""
+        """Return the value [..., B]."""
         return np.asarray(z[..., 0], np.float64)
 
     def gradient(self, z: Array, choice: Array) -> Array:
-        """1."""
+        """Return 1 for each output: the value is the output itself."""
         return np.ones_like(z)
 
     def to_action(self, choice: Array) -> Array:
-        """Not an action: the value."""
+        """Return the value unchanged; it is never sent as an action."""
         return choice
 
 
 class _Track:
-    """What is remembered of one agent: its open windows, and those closed last."""
+    """What is remembered of one agent: its open windows, and those that closed last."""
 
     def __init__(
         self, state: StateBatch, network: Network, rule: PlasticityRule, seed: int
@@ -141,7 +141,7 @@ def rows_of(spec: NetworkSpec) -> int:
 
 
 class _Windows:
-    """The window of each instance: its first state's value and rows, and what followed it."""
+    """The window of each instance: value and rows of its first state, and what followed it."""
 
     def __init__(self, batch: int, post: Array, pre: Array) -> None:
         self.window = np.full(batch, _NO_WINDOW, np.int64)
@@ -152,17 +152,17 @@ class _Windows:
         self.following = np.zeros(batch)
 
     def take(self, other: _Windows, index: Array) -> None:
-        """Copy some windows of another one."""
+        """Copy some windows of another record."""
         for name in ('window', 'step', 'value', 'post', 'pre'):
             getattr(self, name)[index] = getattr(other, name)[index]
 
 
 class Critic(Baseline):
-    """Values of states for all agents; the first one that is seen sets the sizes.
+    """Values of states for all agents; the first agent that is seen sets the sizes.
 
     Args:
-        settings: what fixes it; None: as by default.
-        limits: how much agents may ask for; None: anything.
+        settings: what cannot change while it runs; None: the defaults.
+        limits: how much agents may ask for; None: no limit.
     """
 
     sees_states = True
@@ -175,16 +175,15 @@ class Critic(Baseline):
         self._limits = limits
         self._network: Network | None = None
         self._tracks: dict[tuple[str, int], _Track] = {}
-        self._optimiser = OPTIMISERS.make(
-            settings.optimiser, options=settings.optimiser_options
-        )
+        self._optimiser = OPTIMISERS.make(settings.optimiser, options=settings.optimiser_options)
 
     def _build(self, inputs: int) -> Network:
         settings = self.settings
         spec = NetworkSpec(inputs, settings.hidden_sizes, 1, bias=True)
         generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed + 1)))
         weights = xavier_normal(spec, generator)
-        # Every state is worth nothing at first: with costs only, what was not seen looks best.
+        # All values begin at 0. In tasks with costs only, states that were not seen yet then look
+        # best.
         weights[-1][...] = 0.0
         return Network(spec, weights)
 
@@ -205,7 +204,7 @@ class Critic(Baseline):
         return False
 
     def observe(self, state: StateBatch) -> None:
-        """Take a state: value it, close the windows it says are over, open those it begins.
+        """Take a state: compute its value, close the windows that are over, and open the new ones.
 
         Raises:
             ShapeError: it has another size than those before, or arrays of unequal length.
@@ -236,7 +235,7 @@ class Critic(Baseline):
         self._advance(track, state)
 
     def _begin(self, state: StateBatch, network: Network) -> _Track:
-        """Begin to remember a session; of an agent's sessions the newest few are kept."""
+        """Begin to remember a session; the newest few sessions of an agent are kept."""
         if self._limits is not None:
             batch, rule, spec = len(state.phase), self._rule, network.spec
             row = rule.samples * rows_of(spec)
@@ -245,7 +244,7 @@ class Critic(Baseline):
         track = _Track(state, network, self._rule, self.settings.seed)
         mine = [key for key in self._tracks if key[0] == state.agent]
         if len(mine) >= _SESSIONS:
-            # The one that has seen least, so that none that goes on is thrown out.
+            # The session with the fewest states is forgotten, so that none that still runs is lost.
             del self._tracks[min(mine, key=lambda key: self._tracks[key].states)]
         self._tracks[state.agent, state.session] = track
         return track
@@ -276,7 +275,7 @@ class Critic(Baseline):
             opened.pre[index] = pre[:, index].swapaxes(0, 1)
 
     def matches(self, reward: RewardBatch) -> Array:
-        """Return of which windows [K] the states are known."""
+        """Return the windows [K] whose states are known."""
         closed = self._tracks[reward.agent, reward.session].closed
         return np.asarray(closed.window[reward.instance] == reward.window)
 
@@ -301,11 +300,11 @@ class Critic(Baseline):
         ]
         if all(np.isfinite(total).all() for total in totals):
             self._optimiser.step(network.weights, totals, self.settings.learning_rate)
-        # A window teaches once.
+        # The critic learns from each window once.
         closed.window[instance] = _NO_WINDOW
 
     def value(self, observation: Array) -> Array:
-        """Values [B] of observations [B, O], without noise."""
+        """Return the values [B] of observations [B, O], computed without noise."""
         if self._network is None:
             return np.zeros(len(observation))
         activity = np.asarray(observation, np.float64)

@@ -1,6 +1,6 @@
-"""Running-average rewards, and how much better a reward is than what it is compared with.
+"""Running-average rewards, and how much better a reward is than its expectation.
 
-Compiled by Cython; the text is plain Python and gives the same numbers uncompiled.
+Compiled by Cython. The text is plain Python and gives the same numbers if it is not compiled.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ require_compiled(__name__, cython.compiled)
 
 Array = NDArray[Any]
 
-# What the averages are, [B] each: of the rewards so far, and the window that was rewarded last.
+# The arrays of the averages, [B] each: of the rewards so far, and the window that was rewarded
+# last.
 STATE: dict[str, Any] = {'known': np.bool_, 'baseline': np.float64, 'last_window': np.int64}
 
 
@@ -71,7 +72,7 @@ class RunningAverage:
         self._after, self._rpe = self.after, self.rpe
 
     def receive(self, instance: Array, window: Array, value: Array) -> bool:
-        """Copy rewards; ``compare`` then compares them.
+        """Copy rewards, which ``compare`` then compares.
 
         Args:
             instance: [K], K at most B, each at most once.
@@ -79,7 +80,7 @@ class RunningAverage:
             value: [K].
 
         Returns:
-            Whether all are finite and none of a window that was rewarded before.
+            True if all are finite and none belongs to a window that was rewarded before.
         """
         count: cython.Py_ssize_t = len(instance)
         self._instance_array[:count] = instance
@@ -110,7 +111,7 @@ class RunningAverage:
         self.count = count
         for c in range(count):
             value_seen = self._value[c]
-            # What is not finite is not 0 after it was taken from itself.
+            # A number that is not finite gives NaN if it is subtracted from itself, and not 0.
             wrong |= value_seen - value_seen != 0.0
             wrong |= self._window[c] <= self._last_window[self._instance[c]]
         return not wrong

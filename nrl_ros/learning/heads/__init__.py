@@ -1,8 +1,8 @@
-"""Policy heads: from the network's outputs to actions and exact log-probabilities, one a file.
+"""Policy heads, one in each file: from the network's outputs to actions and log-probabilities.
 
 A head works on outputs ``z`` of any leading shape, so that the clean and all noisy passes are
-evaluated in one call. The *choice* is what was drawn: indices [B, A] for discrete kinds, the
-normalised action [B, A] in units of half the range for continuous ones.
+evaluated in one call; its log-probabilities are exact. The *choice* is what was drawn: indices [B,
+A] for discrete kinds, the normalised action [B, A] in units of half the range for continuous ones.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nrl_ros.learning.heads.gaussian import GaussianHead
 from nrl_ros.learning.heads.softmax import SoftmaxHead
 
 AUTO = 'auto'
-# By the name under which settings know them; a new head is one more file and one more line here.
+# Keys are the names in settings. A new head is one more file and one more line here.
 HEADS: Registry[PolicyHead] = Registry(
     'policy head',
     'nrl_ros.policy_heads',
@@ -34,11 +34,11 @@ def _known(name: str) -> str:
 
 
 class PolicySettings(Settings):
-    """The policy head."""
+    """Settings of the policy head."""
 
     action_from: Literal['clean', 'noisy'] = Field(
         'clean',
-        description='Draw the action from the pass without or with noise; of no meaning to a rule '
+        description='Draw the action from the pass without or with noise; ignored by a rule '
         'that has only one of them',
     )
     head: Annotated[str, AfterValidator(_known)] = Field(

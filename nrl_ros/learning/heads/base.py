@@ -1,4 +1,4 @@
-"""What a policy head does."""
+"""The interface of a policy head."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ Array = NDArray[Any]
 
 
 class PolicyHead(Protocol):
-    """What a policy head does.
+    """A policy head: a distribution of actions, with the network's outputs as its parameters.
 
     Attributes:
-        outputs: numbers it needs from the network.
-        action_dtype: int32 or float32, of the action sent.
+        outputs: how many numbers it needs from the network.
+        action_dtype: int32 or float32, the type of the action that is sent.
     """
 
     outputs: int

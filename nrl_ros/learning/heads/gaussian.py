@@ -85,7 +85,11 @@ class GaussianHead:
         return np.asarray(density.sum(axis=-1))
 
     def gradient(self, z: Array, choice: Array) -> Array:
-        """Return ``(u - m) / std^2``, and ``((u - m) / std)^2 - 1`` for the log deviation."""
+        """Return the gradient of the log density with respect to the outputs z.
+
+        It is ``(u - m) / std^2`` for the mean m, and ``((u - m) / std)^2 - 1`` for the logarithm of
+        the standard deviation.
+        """
         size, log_std = self._size, self._log_std_of(z)
         standardised = (choice - z[:, :size]) * np.exp(-log_std)
         gradient = np.empty_like(z)
@@ -97,7 +101,7 @@ class GaussianHead:
 
     def to_action(self, choice: Array) -> Float32:
         """Convert to the action's own units, clipped to its bounds."""
-        # An overflow ends at a bound all the same.
+        # An overflow is clipped to a bound like any large number, so it needs no warning.
         with np.errstate(over='ignore', invalid='ignore'):
             action = self._middle + self._half_range * choice
         return np.asarray(np.clip(action, self._low, self._high), np.float32)

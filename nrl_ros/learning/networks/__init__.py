@@ -1,1 +1,1 @@
-"""Policy networks: what they are made of, and their clean and noisy passes."""
+"""Policy networks: their weights, and their clean and noisy passes."""

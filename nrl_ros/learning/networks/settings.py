@@ -1,4 +1,4 @@
-"""How large the policy network is, and of which neurons."""
+"""Settings of the policy network: its size, and its kind of neurons."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from nrl_ros.base.settings import Settings
 
 
 class NetworkSettings(Settings):
-    """The policy network."""
+    """Settings of the policy network."""
 
     hidden_sizes: tuple[PositiveInt, ...] = Field(
         (64,), description='Neurons of each hidden layer [1]'

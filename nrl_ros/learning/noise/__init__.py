@@ -1,6 +1,6 @@
-"""Noise for the neurons: zero mean, unit variance, symmetric, explicit generators.
+"""Noise for the neurons: zero mean, unit variance, symmetric, from explicit generators.
 
-The rule needs nothing else of a noise shape: for such components ``E[z zT / |z|^2] = I / N``.
+The rules need nothing else of a noise: such components have ``E[z zT / |z|^2] = I / N``.
 """
 
 from nrl_ros.learning.noise.generators import agent_generators, generator_state

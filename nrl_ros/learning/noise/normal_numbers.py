@@ -18,8 +18,8 @@ _STATE_WORDS = 64
 class NormalNumbers:
     """Independent standard normal numbers of the compiled generator.
 
-    They are float32 numbers, whatever array takes them: the finest step between two of them, 1e-7
-    near zero, and the largest, 5.4, are beyond what any estimate of the rules can tell.
+    They are float32 numbers, whatever type of array receives them. No estimate of the rules can
+    tell them from exact ones: their finest step is 1e-7 near zero, and their largest value is 5.4.
     """
 
     def __init__(self) -> None:
@@ -29,13 +29,13 @@ class NormalNumbers:
         self._drawn: Array = np.zeros(0, np.float32)
 
     def seed(self, generator: np.random.Generator) -> Array:
-        """Take the state from a generator, once.
+        """Set the state from a generator, if it was not set before.
 
         Returns:
             The state, uint32 [64], which stays the same array.
         """
         if not self._seeded:
-            # One lane that is all zero would stay there.
+            # A lane of zeros would give zeros for ever.
             self._state[...] = generator.integers(1, 2**32, _STATE_WORDS, dtype=np.uint32)
             self._seeded = True
         return self._state

@@ -17,8 +17,8 @@ Array = NDArray[Any]
 class OrnsteinUhlenbeck:
     """``z <- k z + sqrt(1 - k^2) n`` with n standard normal and ``k = exp(-1 / steps)``.
 
-    Of unit variance at every step, from the first on. The components stay independent of each
-    other; only a component's own values follow each other.
+    Every value has unit variance, from the first step on. Components are independent of each other;
+    each value of a component is correlated with the values of that component before.
 
     Args:
         correlation_steps: correlation time in environment steps, positive.

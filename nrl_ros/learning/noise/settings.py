@@ -1,4 +1,4 @@
-"""Which noise the neurons take, how much of it, and how it changes."""
+"""Settings of the noise: its shape, its size, and how it changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from nrl_ros.learning.noise.normal_numbers import NormalNumbers
 from nrl_ros.learning.noise.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from nrl_ros.learning.noise.shapes import Independent, NoiseShape
 
-# By the name under which settings know them; a new noise is one more file and one more line here.
+# Keys are the names in settings. A new noise is one more file and one more line here.
 NOISE_SHAPES: Registry[NoiseShape] = Registry(
     'noise',
     'nrl_ros.noise_shapes',
@@ -31,7 +31,7 @@ NoiseName = Annotated[str, AfterValidator(NOISE_SHAPES.known)]
 
 
 class NoiseSettings(Settings):
-    """The noise in the neurons."""
+    """Settings of the noise in the neurons."""
 
     shape: NoiseName = Field(
         'gaussian', description=f'Shape of the noise: {", ".join(NOISE_SHAPES)}, or your own'
@@ -44,7 +44,9 @@ class NoiseSettings(Settings):
     silent_growth: float = Field(
         1.0, ge=1, description='Factor of the noise for each window with an RPE of 0; 1: off [1]'
     )
-    silent_limit: float = Field(1000.0, ge=1, description='Largest factor it reaches [1]')
+    silent_limit: float = Field(
+        1000.0, ge=1, description='Largest factor that silent_growth reaches [1]'
+    )
     options: dict[str, Any] = Field(
         {}, description='Options of the noise itself, given as noise.options.NAME'
     )

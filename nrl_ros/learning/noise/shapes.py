@@ -13,7 +13,7 @@ Fill = Callable[[np.random.Generator, Array], None]
 
 
 class NoiseShape(Protocol):
-    """Where the noise comes from, step by step."""
+    """A source of noise that gives one array for each step."""
 
     def fill(self, generator: np.random.Generator, out: Array) -> None:
         """Draw the values of the next step into ``out``."""
@@ -46,7 +46,7 @@ class Independent:
 
 
 def uniform(generator: np.random.Generator, out: Array) -> None:
-    """Draw from the square root of 3 to either side of 0."""
+    """Draw from the uniform distribution between minus and plus the square root of 3."""
     generator.random(dtype=out.dtype, out=out)
     out -= 0.5
     out *= np.sqrt(12.0)

@@ -1,4 +1,4 @@
-"""The noise of an agent, step by step, drawn ahead in idle time."""
+"""The noise of an agent for each step, drawn in advance in idle time."""
 
 from __future__ import annotations
 
@@ -15,20 +15,21 @@ Array = NDArray[Any]
 
 
 class NoiseStream:
-    """One array of noise a step, drawn ahead in idle time.
+    """One array of noise for each step, drawn in advance in idle time.
 
-    The numbers depend on the generator and the count of steps alone, never on when they were drawn.
+    The numbers depend only on the generator and the count of steps, never on when they were drawn.
 
     Args:
         settings: which noise, and its options.
-        generator: source of randomness, owned from here on.
-        rows: rows drawn a step (instances times samples).
+        generator: source of randomness, which only this stream uses from now on.
+        rows: rows drawn in each step (instances times samples).
         components: N, noisy neurons of the network.
         dtype: float32 or float64.
 
     Attributes:
         buffer: [rows, N], the noise of the step.
-        state: uint32 [64] of the kernel's generator, whose numbers are the noise; else None.
+        state: uint32 [64], the state of the kernel's generator; None if the noise is not its
+            numbers.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class NoiseStream:
             self.state = self._shape.seed(generator)
 
     def prepare(self) -> None:
-        """Draw the next step's noise now, if that is not done yet."""
+        """Draw the next step's noise now, unless that is done already."""
         if not self._ready:
             self._draw()
             self._ready = True

@@ -1,7 +1,7 @@
-"""From an estimated gradient to a weight change, one optimiser a file.
+"""Optimisers, one in each file: from an estimated gradient to a weight change.
 
-Every one of them is local to a layer or synapse. ``totals`` are ``c_l sum_i delta_i e_l,i``, one
-matrix [out, in] a layer; the weights climb.
+Each of them uses only what a layer or synapse knows itself. ``totals`` are ``c_l sum_i delta_i
+e_l,i``, one matrix [out, in] for each layer; the weights climb.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from nrl_ros.learning.optimisers.base import Optimiser
 from nrl_ros.learning.optimisers.gradient_ascent import GradientAscent
 from nrl_ros.learning.optimisers.layer_normalised import LayerNormalised
 
-# By the name under which settings know them; a new one is one more file and one more line here.
+# Keys are the names in settings. A new optimiser is one more file and one more line here.
 OPTIMISERS: Registry[Optimiser] = Registry(
     'optimiser',
     'nrl_ros.optimisers',

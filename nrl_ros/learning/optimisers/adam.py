@@ -1,4 +1,4 @@
-"""Adam."""
+"""The optimiser Adam: steps scaled by running moments of the gradient."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Array = NDArray[Any]
 
 
 class Adam:
-    """Kingma and Ba 2015, algorithm 1, with its constants by default.
+    """Adam (Kingma and Ba 2015, algorithm 1), with the constants of the paper by default.
 
     Args:
         beta1: factor of the first moment at each update [1].
-        beta2: of the second [1].
-        epsilon: added to the root of the second moment, so that it is no zero to divide by [1].
+        beta2: factor of the second moment at each update [1].
+        epsilon: added to the root of the second moment, so that nothing is divided by zero [1].
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""What an optimiser does."""
+"""The interface of an optimiser."""
 
 from __future__ import annotations
 

@@ -15,15 +15,13 @@ Array = NDArray[Any]
 class LayerNormalised:
     """``W_l <- W_l + eta g_l / sqrt(mean |g_l|^2)``: steps of a layer have a length of about eta.
 
-    An update without any change (every reward-prediction error 0) does not count.
+    An update in which every reward-prediction error is 0 does not enter the mean.
 
     Args:
         square_rate: step of the mean square at each update [1].
     """
 
-    def __init__(
-        self, square_rate: Annotated[float, Field(gt=0, le=1)] = 0.02
-    ) -> None:
+    def __init__(self, square_rate: Annotated[float, Field(gt=0, le=1)] = 0.02) -> None:
         self._rate = square_rate
         self._square: list[float] = []
 

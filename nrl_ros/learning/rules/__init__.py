@@ -1,4 +1,4 @@
-"""Plasticity rules, one a file. A rule turns one step into rows of the eligibility trace."""
+"""Plasticity rules, one in each file. A rule turns one step into rows of the eligibility trace."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from nrl_ros.learning.rules.random_policy import RandomPolicy
 from nrl_ros.learning.rules.reward_modulated_hebbian import RewardModulatedHebbian
 from nrl_ros.learning.rules.weight_perturbation import WeightPerturbation
 
-# By the name under which settings know them; a new rule is one more file and one more line here.
+# Keys are the names in settings. A new rule is one more file and one more line here.
 RULES: Registry[PlasticityRule] = Registry(
     'rule',
     'nrl_ros.rules',
@@ -48,21 +48,22 @@ RuleName = Annotated[str, AfterValidator(RULES.known)]
 def make_rule(
     name: str, settings: Mapping[str, Any], options: Mapping[str, Any] | None = None
 ) -> PlasticityRule:
-    """Return a rule with the settings that all rules share and with options of its own.
+    """Make a rule from the settings that all rules share and from options of its own.
 
     Args:
         name: of the rule.
-        settings: of all rules, by name; what a rule does not have is of no meaning to it.
-        options: of this rule, by name; these win.
+        settings: of all rules, by name; a rule ignores those that it does not have.
+        options: of this rule, by name; they replace settings of the same name.
 
     Raises:
-        ConfigError: no such rule, or a setting is unknown, of another type, or out of range.
+        ConfigError: there is no such rule, or a setting is unknown, of another type, or out of
+            range.
     """
     rule = RULES.make(name, shared=settings, options=options)
     if rule.name != name:
         raise ConfigError(
-            f'rule {name!r} calls itself {rule.name!r}: its name and the name of its entry point '
-            'must be one, checkpoints are told apart by it'
+            f'rule {name!r} calls itself {rule.name!r}: its name and that of its entry point must '
+            'be equal, since checkpoints are told apart by it'
         )
     return rule
 

@@ -33,7 +33,7 @@ class AntitheticPairs(SampledRule):
     name: ClassVar[str] = 'antithetic'
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
-        """See PlasticityRule; the source is always the noisy pass."""
+        """Put the rule to work for one agent; actions always come from the first noisy pass."""
         return _Explorer(self, network, head, batch)
 
 
@@ -51,13 +51,13 @@ class _Explorer(GreedyExplorer):
         )
 
     def set_sigma(self, sigma: float) -> None:
-        """See Explorer."""
+        """Change the noise from the next step on."""
         self._rule = self._rule.with_sigma(sigma)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
-        """See Explorer."""
+        """Act with pairs of opposite noise; return the choice and a function for the rows."""
         rule = self._rule
         self._noise[0] = noise
         np.negative(noise, out=self._noise[1])

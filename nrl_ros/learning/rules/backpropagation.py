@@ -17,11 +17,11 @@ Array = NDArray[Any]
 
 
 class Backpropagation(NoiseRule):
-    """Eligibility ``e_l <- e_l + d log pi(a|s) / d a_l x_{l-1}T``, the yardstick.
+    """Eligibility ``e_l <- e_l + d log pi(a|s) / d a_l x_{l-1}T``, the exact gradient.
 
-    With the same reward-prediction error as the other rules: the update is
-    ``eta delta sum_t grad log pi(a_t|s_t)``. There is no noise; sigma, norm and step scale are of
-    no meaning.
+    Other rules are compared with it, since it uses the same reward-prediction error: the update is
+    ``eta delta sum_t grad log pi(a_t|s_t)``. There is no noise, so sigma, norm and step scale are
+    ignored.
 
     References:
         Williams 1992, "Simple statistical gradient-following algorithms for connectionist
@@ -31,18 +31,18 @@ class Backpropagation(NoiseRule):
     name: ClassVar[str] = 'backpropagation'
 
     def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
-        """None."""
+        """Return 0 rows and 0 components, since there is no noise."""
         return 0, spec.noise_components
 
     def scales(self, spec: NetworkSpec) -> list[float]:
-        """The gradient is exact: 1."""
+        """Return 1 for each layer, since the gradient is exact."""
         return [1.0] * len(spec.shapes)
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
-        """See PlasticityRule; the source is always the clean pass.
+        """Put the rule to work for one agent; actions always come from the clean pass.
 
         Raises:
-            ConfigError: for spiking neurons, which have no gradient.
+            ConfigError: the network has spiking neurons, which have no gradient.
         """
         if network.spec.neuron != 'rate':
             raise ConfigError(
@@ -53,7 +53,7 @@ class Backpropagation(NoiseRule):
 
 
 def backpropagate(network: Network, presynaptic: Array, gradient: Array, out: Array) -> Array:
-    """Gradient of a function of the outputs with respect to all pre-activations.
+    """Compute the gradient of a function of the outputs with respect to all pre-activations.
 
     Args:
         network: whose weights are used.
@@ -72,7 +72,8 @@ def backpropagate(network: Network, presynaptic: Array, gradient: Array, out: Ar
         below = spec.noise_slices[layer - 1]
         width = below.stop - below.start
         start = spec.input_slices[layer].start
-        # LeakyReLU keeps the sign, so that activity tells the slope; the bias has no neuron below.
+        # LeakyReLU keeps the sign, so the activity shows which slope applies. The bias has no
+        # neuron below.
         active = presynaptic[:, start : start + width] > 0.0
         np.multiply(back[:, :width], np.where(active, 1.0, spec.leak), out=out[:, below])
     return out
@@ -87,7 +88,7 @@ class _Explorer(GreedyExplorer):
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
-        """See Explorer."""
+        """Act by the clean policy; return the choice and a function for its exact gradient."""
         z = self._quiet.run(observation, None, 0.0)[0]
         choice = self._head.draw(z, generator)
 

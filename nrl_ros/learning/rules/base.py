@@ -1,4 +1,4 @@
-"""What the rules share: settings of the noise, normalised rows, an explorer's common part."""
+"""What the rules share: settings of the noise, normalised rows, and acting without noise."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from nrl_ros.learning.noise.settings import NoiseSettings
 Array = NDArray[Any]
 Rule = TypeVar('Rule', bound='PerturbationRule')
 
-class PerturbationRule(Settings):
-    """Settings of a rule with noise of one standard deviation, normalised over its components.
 
-    Frozen; what may change while it runs is changed by making another one.
+class PerturbationRule(Settings):
+    """Settings of a rule whose noise has one standard deviation and is normalised.
+
+    A rule is frozen: a setting that may change while it runs is changed by making another rule.
 
     Raises:
         ConfigError: a setting is out of its range.
@@ -43,19 +44,19 @@ class PerturbationRule(Settings):
 
         @property
         def samples(self) -> int:
-            """Rows that a step adds to the trace, K: a constant, or one of the settings."""
+            """K, rows that a step adds to the trace: a constant of the rule, or a setting."""
             ...
 
     def with_sigma(self: Rule, sigma: float) -> Rule:
-        """The same rule with other noise."""
+        """Return the same rule with other noise."""
         return type(self)(**{**dict(self), 'sigma': sigma})
 
     def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
-        """Noise in every neuron, for every row."""
+        """Return the rows and components of the noise: one in every neuron, for every row."""
         return batch * self.samples, spec.noise_components
 
     def scales(self, spec: NetworkSpec) -> list[float]:
-        """Factor c of each layer's update."""
+        """Return the factor c of each layer's update."""
         widths = [float(n_out) for n_out, _ in spec.shapes]
         if self.step_scale == 'one':
             return [1.0] * len(widths)
@@ -64,13 +65,13 @@ class PerturbationRule(Settings):
         return [float(spec.noise_components)] * len(widths)
 
     def norm_ends(self, spec: NetworkSpec) -> list[int]:
-        """Where each group of noise components ends over which the norm runs."""
+        """Return where each group of noise components ends; the norm runs over one group."""
         if self.norm == 'network':
             return [spec.noise_components]
         return [where.stop for where in spec.noise_slices]
 
     def postsynaptic_(self, unit_noise: Array, impact: Array, spec: NetworkSpec) -> Array:
-        """Rows ``rho xi / |xi|^2 / K`` of the trace, written over the noise.
+        """Compute the rows ``rho xi / |xi|^2 / K`` of the trace, overwriting the noise.
 
         Args:
             unit_noise: z = xi / sigma, [K, B, N]; overwritten.
@@ -84,12 +85,12 @@ class PerturbationRule(Settings):
 
 
 def normalise_(unit_noise: Array, factor: Array, ends: list[int]) -> Array:
-    """``factor z / |z|^2``, written over z.
+    """Compute ``factor z / |z|^2``, overwriting z, and return it.
 
     Args:
         unit_noise: z, [K, B, N]; overwritten.
         factor: [K, B].
-        ends: where each group of components ends over which the norm runs.
+        ends: where each group of components ends; the norm runs over one group.
     """
     start = 0
     for end in ends:
@@ -101,13 +102,13 @@ def normalise_(unit_noise: Array, factor: Array, ends: list[int]) -> Array:
 
 
 class NoiseRule(PerturbationRule):
-    """A rule that adds one row to the trace at each step."""
+    """A rule that adds one row to the trace in each step."""
 
     samples: ClassVar[int] = 1
 
 
 class SampledRule(PerturbationRule):
-    """A rule whose estimate is a mean over K noisy passes, or pairs of them."""
+    """A rule whose estimate is a mean over K noisy passes, or over K pairs of them."""
 
     samples: int = Field(
         1, ge=1, description='nrl, antithetic: noisy passes or pairs per step, averaged [1]'
@@ -115,7 +116,7 @@ class SampledRule(PerturbationRule):
 
 
 class GreedyExplorer:
-    """The part of an Explorer that no noise touches; nothing to remember."""
+    """The part of an Explorer that needs no noise and remembers nothing."""
 
     def __init__(self, network: Network, head: PolicyHead, batch: int) -> None:
         self._spec = network.spec
@@ -123,11 +124,11 @@ class GreedyExplorer:
         self._quiet = make_passes(network, batch, 0)
 
     def greedy(self, observation: Array) -> Array:
-        """See Explorer."""
+        """Return the most probable choice [B, A], without noise and without random numbers."""
         return self._head.greedy(self._quiet.run(observation, None, 0.0)[0])
 
     def set_sigma(self, sigma: float) -> None:
-        """See Explorer; here there is no noise."""
+        """Do nothing: there is no noise."""
 
     def snapshot(self) -> dict[str, Any]:
         """See Explorer."""

@@ -1,4 +1,4 @@
-"""NRL without a clean pass: what the clean outputs would be is learned online."""
+"""NRL without a clean pass: a prediction of the clean outputs is learned online."""
 
 from __future__ import annotations
 
@@ -16,20 +16,22 @@ from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
 
 Array = NDArray[Any]
 
-# Fixed random features of the observation, beside the observation itself and a constant.
+# Number of fixed random features of the observation. The readout sees the observation and a
+# constant too.
 _FEATURES = 64
 _SEED = 20260101
 
 
 class LearnedReference(NoiseRule):
-    """``rho = log pi~(a|s) - log pi^(a|s)``, pi^ from outputs that are predicted, not computed.
+    """``rho = log pi~(a|s) - log pi^(a|s)``, with pi^ from outputs that are predicted.
 
-    A linear readout of the observation and of fixed random features of it follows the noisy
-    outputs by the normalised delta rule, and so their mean over the noise. Its error h at
-    an action does not depend on the noise of the step: at a given action it adds variance to the
-    estimate and no bias. But actions are drawn from the noisy pass, so that noise and action go
-    together, and averaged over both each action's gradient counts ``1 + h`` times. As rho is of
-    order sigma and the error is not, this needs noise well above that of a rule with a clean pass.
+    A linear readout of the observation and of fixed random features of it follows the noisy outputs
+    by the normalised delta rule, and so it follows their mean over the noise. The error h of the
+    prediction at an action does not depend on the noise of the step: at a given action it adds
+    variance to the estimate and no bias. But actions are drawn from the noisy pass, so noise and
+    action are correlated, and averaged over both each action's gradient counts ``1 + h`` times. As
+    rho is of order sigma and the error is not, this needs noise well above that of a rule with a
+    clean pass.
 
     Attributes:
         reference_rate: step of the readout, in (0, 1].
@@ -45,13 +47,13 @@ class LearnedReference(NoiseRule):
         0.5,
         gt=0,
         le=1,
-        description='learned_reference: step of what predicts the outputs [1]',
+        description='learned_reference: step of the readout that predicts the outputs [1]',
     )
 
     name: ClassVar[str] = 'learned_reference'
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
-        """See PlasticityRule; the source is always the noisy pass."""
+        """Put the rule to work for one agent; actions always come from the noisy pass."""
         return _Explorer(self, network, head, batch)
 
 
@@ -73,13 +75,13 @@ class _Explorer(GreedyExplorer):
         self._readout = np.zeros((spec.outputs, self._features.shape[1]), network.dtype)
 
     def set_sigma(self, sigma: float) -> None:
-        """See Explorer."""
+        """Change the noise from the next step on."""
         self._rule = self._rule.with_sigma(sigma)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
-        """See Explorer."""
+        """Act with noise, and move the prediction of the clean outputs."""
         rule, inputs = self._rule, self._spec.inputs
         z = self._passes.run(observation, noise, rule.sigma)[1]
         choice = self._head.draw(z, generator)

@@ -20,9 +20,9 @@ Array = NDArray[Any]
 class NoisyReference(NoiseRule):
     """``rho = log pi~(a|s) - log(mean of pi~_n(a|s))`` over N further noisy passes.
 
-    For a nervous system that cannot switch its noise off. The reference does not depend on the
-    noise of the pass that is credited, so that it adds variance, of order 1 / N, and no bias.
-    Actions are drawn from the credited pass.
+    It is meant for a nervous system that cannot switch its noise off. The reference does not depend
+    on the noise of the credited pass, so it adds variance, of order 1 / N, and no bias. Actions are
+    drawn from the credited pass.
 
     Attributes:
         reference_passes: N.
@@ -34,18 +34,18 @@ class NoisyReference(NoiseRule):
     reference_passes: int = Field(
         8,
         ge=1,
-        description='noisy_nrl: noisy passes that stand for the clean one, N [1]',
+        description='noisy_nrl: noisy passes that replace the clean one, N [1]',
     )
 
     name: ClassVar[str] = 'noisy_nrl'
     memory: ClassVar[tuple[str, ...]] = ('reference_passes',)
 
     def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
-        """Of the credited pass, then of the N others."""
+        """Return rows and components of the noise: of the credited pass, then of the N others."""
         return batch * (1 + self.reference_passes), spec.noise_components
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
-        """See PlasticityRule; the source is always the noisy pass."""
+        """Put the rule to work for one agent; actions always come from the credited pass."""
         return _Explorer(self, network, head, batch)
 
 
@@ -59,13 +59,13 @@ class _Explorer(GreedyExplorer):
         self._passes = make_passes(network, batch, 1 + rule.reference_passes)
 
     def set_sigma(self, sigma: float) -> None:
-        """See Explorer."""
+        """Change the noise from the next step on."""
         self._rule = self._rule.with_sigma(sigma)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
-        """See Explorer."""
+        """Act by the credited pass, and compare it with the mean of the other noisy passes."""
         rule, batch = self._rule, self._batch
         z = self._passes.run(observation, noise, rule.sigma)[1:]
         choice = self._head.draw(z[0], generator)
@@ -80,6 +80,6 @@ class _Explorer(GreedyExplorer):
 
 
 def log_mean_exp(value: Array) -> Array:
-    """``log(mean(exp(v)))`` over the first axis, without overflow."""
+    """Return ``log(mean(exp(v)))`` over the first axis, computed without overflow."""
     largest = value.max(axis=0)
     return np.asarray(largest + np.log(np.exp(value - largest).mean(axis=0)))

@@ -1,4 +1,4 @@
-"""A policy that knows nothing: the floor of every comparison."""
+"""A policy that ignores the observation: the lower end of every comparison."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class RandomPolicy(NoiseRule):
     name: ClassVar[str] = 'random'
 
     def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
-        """None."""
+        """Return 0 rows and 0 components, since there is no noise."""
         return 0, spec.noise_components
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
-        """See PlasticityRule."""
+        """Put the rule to work for one agent."""
         return _Explorer(network, head, batch)
 
 
@@ -40,11 +40,11 @@ class _Explorer(GreedyExplorer):
         )
 
     def greedy(self, observation: Array) -> Array:
-        """Always the first choice, or the middle: it prefers none."""
+        """Return the first choice, or the middle of the range: the policy prefers no action."""
         return self._head.greedy(self._outputs)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
-        """See Explorer."""
+        """Act as if every output were 0; the step adds nothing to the trace."""
         return self._head.draw(self._outputs, generator), lambda: self._rows

@@ -1,4 +1,4 @@
-"""Reward-modulated Hebbian learning: noise times presynaptic activity, without its impact."""
+"""Reward-modulated Hebbian learning: noise times presynaptic activity, without an impact."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ Array = NDArray[Any]
 
 
 class RewardModulatedHebbian(NoiseRule):
-    """Eligibility ``e_l <- e_l + xi_l x_{l-1}T``: what the noise did is left to the reward to say.
+    """Eligibility ``e_l <- e_l + xi_l x_{l-1}T``: only the reward tells whether the noise was good.
 
-    With actions from the noisy policy, ``E[delta xi] = sigma^2 dE[r]/da``: right on average, but
-    every neuron's share stands against the whole of the reward's variance.
+    With actions from the noisy policy, ``E[delta xi] = sigma^2 dE[r]/da``. So the update is right
+    on average, but each neuron's share is small against the variance of the whole reward.
 
     Attributes:
         noise_estimate: 'explicit': the noise xi itself; 'running_mean': the pre-activation minus
@@ -40,24 +40,22 @@ class RewardModulatedHebbian(NoiseRule):
     """
 
     noise_estimate: Literal['explicit', 'running_mean'] = Field(
-        'explicit', description='rmhl: the noise itself, or activation minus its running mean'
+        'explicit', description='rmhl: the noise itself, or the activation minus its running mean'
     )
-    estimate_rate: float = Field(
-        0.2, gt=0, le=1, description='rmhl: step of that running mean [1]'
-    )
+    estimate_rate: float = Field(0.2, gt=0, le=1, description='rmhl: step of that running mean [1]')
 
     name: ClassVar[str] = 'rmhl'
     memory: ClassVar[tuple[str, ...]] = ('noise_estimate',)
 
     def scales(self, spec: NetworkSpec) -> list[float]:
-        """The noise is not normalised: 1."""
+        """Return 1 for each layer, since the noise is not normalised."""
         return [1.0] * len(spec.shapes)
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
-        """See PlasticityRule; the source is always the noisy pass.
+        """Put the rule to work for one agent; actions always come from the noisy pass.
 
         Raises:
-            ConfigError: a running mean of spiking neurons.
+            ConfigError: the noise estimate is a running mean and the neurons are spiking.
         """
         if self.noise_estimate == 'explicit':
             return _Explorer(self, network, head, batch, make_passes(network, batch, 1))
@@ -83,13 +81,13 @@ class _Explorer(GreedyExplorer):
         self._passes = passes
 
     def set_sigma(self, sigma: float) -> None:
-        """See Explorer."""
+        """Change the noise from the next step on."""
         self._rule = self._rule.with_sigma(sigma)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
-        """See Explorer."""
+        """Act with noise; return the choice [B, A] and a function for the rows."""
         sigma = self._rule.sigma
         z = self._passes.run(observation, noise, sigma)
         choice = self._head.draw(z[1], generator)
@@ -110,7 +108,7 @@ class _EstimatingExplorer(_Explorer):
     def __init__(
         self, rule: RewardModulatedHebbian, network: Network, head: PolicyHead, batch: int
     ) -> None:
-        # Pre-activations are what it needs, and the compiled step keeps none.
+        # It needs the pre-activations, which the compiled step does not keep.
         self._numpy = Passes(network, batch, 1)
         super().__init__(rule, network, head, batch, self._numpy)
         self._mean = np.zeros((batch, network.spec.noise_components), network.dtype)

@@ -1,4 +1,4 @@
-"""Which rule changes the weights, how far, and how its traces are kept."""
+"""Settings of the rule: which rule changes the weights, how far, and how its traces are kept."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from nrl_ros.learning.rules import (
 
 
 class PlasticitySettings(Settings):
-    """The learning rule."""
+    """Settings of the learning rule."""
 
     rule: RuleName = Field(
         'nrl', description=f'Learning rule, see docs/rules: {", ".join(RULES)}, or your own'
@@ -57,7 +57,7 @@ class PlasticitySettings(Settings):
         description='Start traces anew with each credit window; otherwise with each episode: with '
         'a decay and a reward at every step that is discounted return-to-go',
     )
-    # Last: what they are checked with stands above.
+    # These fields stand last, since their checks need the values of the fields above.
     options: dict[str, Any] = Field(
         {},
         description='Options of the rule itself, given as plasticity.options.NAME',

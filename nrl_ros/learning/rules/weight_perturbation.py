@@ -18,11 +18,11 @@ Array = NDArray[Any]
 
 
 class WeightPerturbation(NoiseRule):
-    """``e <- e + rho z / (sigma |z|^2)`` with noise sigma z in every weight, of each instance.
+    """``e <- e + rho z / (sigma |z|^2)`` with noise sigma z in every weight of each instance.
 
     The clean pass is compared with one whose weights are disturbed. There are as many noise
-    dimensions as weights, so that its estimate is noisier than NRL's by about the number of inputs
-    of a neuron; and every instance has a matrix of its own to multiply with.
+    dimensions as weights, so the estimate has about as many times the variance of NRL's as a neuron
+    has inputs. Each instance also has a matrix of its own to multiply with.
 
     References:
         Jabri and Flower 1992, "Weight perturbation"; Werfel, Xie, Seung 2005, "Learning curves for
@@ -33,11 +33,11 @@ class WeightPerturbation(NoiseRule):
     trace_form: ClassVar[str] = 'whole'
 
     def noise_size(self, spec: NetworkSpec, batch: int) -> tuple[int, int]:
-        """Noise in every weight."""
+        """Return the size of the noise: one component for every weight."""
         return batch, spec.weight_count
 
     def scales(self, spec: NetworkSpec) -> list[float]:
-        """Factor c: what the norm ran over, or one."""
+        """Return the factor c of each layer: the size of its norm's group, or 1."""
         counts = [float(n_out * n_in) for n_out, n_in in spec.shapes]
         if self.step_scale == 'layer_width':
             return [float(n_out) for n_out, _ in spec.shapes]
@@ -46,15 +46,15 @@ class WeightPerturbation(NoiseRule):
         return counts if self.norm == 'layer' else [sum(counts)] * len(counts)
 
     def norm_ends(self, spec: NetworkSpec) -> list[int]:
-        """Where each group of weights ends over which the norm runs."""
+        """Return where each group of weights ends; the norm of the noise runs over one group."""
         ends = list(accumulate(n_out * n_in for n_out, n_in in spec.shapes))
         return ends if self.norm == 'layer' else ends[-1:]
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
-        """See PlasticityRule.
+        """Put the rule to work for one agent.
 
         Raises:
-            ConfigError: for spiking neurons.
+            ConfigError: the network has spiking neurons.
         """
         if network.spec.neuron != 'rate':
             raise ConfigError(
@@ -75,11 +75,11 @@ class _Explorer(GreedyExplorer):
         self._batch = batch
 
     def set_sigma(self, sigma: float) -> None:
-        """See Explorer."""
+        """Change the noise from the next step on."""
         self._rule = self._rule.with_sigma(sigma)
 
     def _disturbed(self, observation: Array, noise: Array) -> Array:
-        """Outputs [B, n] with weights ``W + sigma z``, each instance with its own z."""
+        """Return outputs [B, n] with weights ``W + sigma z``, where each instance has its own z."""
         spec, at = self._spec, 0
         activity = np.asarray(observation, self._network.dtype)
         one = np.ones((self._batch, 1), self._network.dtype)
@@ -97,7 +97,7 @@ class _Explorer(GreedyExplorer):
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
-        """See Explorer."""
+        """Act with disturbed or clean weights; return the choice and a function for the rows."""
         rule = self._rule
         z = np.stack(
             [self._quiet.run(observation, None, 0.0)[0], self._disturbed(observation, noise)]
