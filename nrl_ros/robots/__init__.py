@@ -1,1 +1,1 @@
-"""Robots: their safety, and the arms that a policy can be trained on and run on."""
+"""Robots: their safety, and the arms that a policy is trained on and run on."""

@@ -173,7 +173,7 @@ def test_an_equality_of_an_mjcf_is_followed_too() -> None:
     # Turned by 0.7 and back by 0.7, but for 0.1.
     wanted = (0.3 * np.cos(0.7) + 0.2 * np.cos(0.1), -0.3 * np.sin(0.7) - 0.2 * np.sin(0.1))
     assert (x, z) == pytest.approx(wanted)
-    with pytest.raises(ConfigError, match='polynomial that bends'):
+    with pytest.raises(ConfigError, match='curved polynomial, expected a linear one'):
         ArmModel.from_text(text.replace('0.1 -1 0 0 0', '0.1 -1 0.5 0 0'))
 
 

@@ -1,8 +1,8 @@
 """The constant parts of a chain of joints, read from MuJoCo's model.
 
-Every joint is brought to the form "turn about z" (or "move along z"): the turn of its axis to z is
-multiplied into the constant parts on both sides of it. With parts C and joints Z(q) a point p of
-the tool lies at ``C_0 Z(q_0) C_1 Z(q_1) ... p``, as ``mj_kinematics`` computes it.
+Every joint is brought to the form "turn about z" (or "move along z"): the rotation of its axis to z
+is multiplied into the constant parts on both sides of it. With parts C and joints Z(q), a point p
+of the tool lies at ``C_0 Z(q_0) C_1 Z(q_1) ... p``, as ``mj_kinematics`` computes it.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def frames_of(model: ArmModel) -> list[str]:
 def root_name(model: ArmModel) -> str:
     """Return the name by which other programs know the frame of the model's root.
 
-    For an MJCF that is a body without any offset from its world, if there is one.
+    For an MJCF it is the name of a body without any offset from its world, if there is one.
     """
     if model.source.is_urdf:
         return model.source.root

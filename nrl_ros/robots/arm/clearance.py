@@ -15,7 +15,7 @@ from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.motion_bounds import by_command, motion_bound_of_each
 from nrl_ros.robots.arm.source import load_mujoco
 
-# Largest distance of interest.
+# Largest distance of interest [m].
 FAR_M = 0.25
 # Random poses that show which pairs of shapes can come near one another.
 _SAMPLES = 1000
@@ -150,7 +150,7 @@ class Clearance:
         return motion_bound_of_each(self._model, body, self._mj.geom_pos[geom], radius)
 
     def _moves(self, geom: int) -> NDArray[np.bool_]:
-        """Which joints of the model move a shape [N], with the commanded ones."""
+        """Return which joints of the model move a shape [N], as a mask; followers count."""
         moves = np.zeros(self._mj.njnt, np.bool_)
         for body in chain_of(self._mj, int(self._mj.geom_bodyid[geom])):
             moves[joints_of(self._mj, body)] = True
@@ -229,7 +229,7 @@ class Clearance:
             for pair, value in zip(candidates, least, strict=True)
             if value < (0.0 if pair[2] <= _NEIGHBOURS else self._far)
         ]
-        # The pairs that come nearest are first, so that the bounding spheres settle most of the
+        # The pairs that come nearest are first, so that bounding spheres exclude most of the
         # others.
         order = {pair: value for pair, value in zip(candidates, least, strict=True)}
         return sorted(kept, key=order.__getitem__)

@@ -1,18 +1,19 @@
-"""Judge whether an arm's controller takes what the safety node sends for its description.
+"""Judge whether an arm's controller takes what the safety node sends to it.
 
-A position controller takes velocities for positions: zeros, which were to hold the arm, then drive
-every joint to zero. So a controller is judged by what it says of itself, before anything is sent.
-Read in the sources of ros2_controllers (branches humble, jazzy and kilted of August 2026, and 6.9):
+A position controller reads velocities as positions: zeros, which should hold the arm, would drive
+every joint to position zero. So a controller is judged by its own parameters before anything is
+sent. The sources of ros2_controllers (branches humble, jazzy and kilted of August 2026, and 6.9)
+show which parameters there are:
 
 - forward_command_controller/ForwardCommandController has ``joints`` (string array) and
   ``interface_name`` (string);
 - velocity_controllers/JointGroupVelocityController, JointGroupPositionController and
   JointGroupEffortController are forward controllers that declare or set ``interface_name``
-  themselves, to velocity, position and effort; 6.9 has them no longer;
+  themselves, to velocity, position and effort; 6.9 no longer has them;
 - forward_command_controller/MultiInterfaceForwardCommandController has ``joint`` (one) and
   ``interface_names``;
 - joint_trajectory_controller/JointTrajectoryController has ``joints`` and ``command_interfaces``
-  (some of position, velocity, acceleration, effort); it takes trajectories whatever those are.
+  (some of position, velocity, acceleration, effort); it takes trajectories with any of them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Positions of all joints of a model by those of the commanded ones; some follow, some are held."""
+"""Positions of all joints of a model from the commanded ones; others follow or are held."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Couplings(NamedTuple):
 
     @property
     def moving(self) -> NDArray[np.bool_]:
-        """Which joints move when commanded ones do [N]."""
+        """Mask of the joints that move if commanded ones do [N]."""
         return np.asarray((self.ratio != 0.0).any(axis=1))
 
 
@@ -92,7 +92,7 @@ def led_by(mj: Any, followers: Mapping[int, Follower], joint: int) -> Follower:
         if not follower.linear:
             raise ConfigError(
                 f'joint {mj.joint(joint).name!r} follows {mj.joint(follower.leader).name!r} by a '
-                'polynomial that bends; only straight ones are followed'
+                'curved polynomial, expected a linear one'
             )
         ratio, offset = ratio * follower.ratio, offset + ratio * follower.offset
         joint = follower.leader

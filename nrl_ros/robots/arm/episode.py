@@ -19,8 +19,8 @@ from nrl_ros.robots.arm.task import ReachTask, Targets, distance_to
 Array = NDArray[Any]
 
 METRICS = ('final_distance_m', 'nearest_m')
-# An episode is told to have ended within these multiples of the task's success radius: near its
-# target, at it, and precisely at it.
+# For each of these multiples of the task's success radius a figure says whether the episode ended
+# within it: near its target, at it, or precisely at it.
 _RADII = (2.5, 1.0, 0.5)
 _ARRAYS = ('target', 'distance', 'nearest', 'wanted', 'steps', 'ended')
 
@@ -66,9 +66,9 @@ class ReachEpisodes:
         """Start episodes.
 
         Args:
-            which: of these arms [B, bool].
+            which: mask of the arms whose episodes start [B, bool].
             tool: positions of all tools [B, 3].
-            target: for those arms [n, 3]; None: the next ones.
+            target: for those arms [n, 3]; None: the next targets of the task.
         """
         count = int(np.count_nonzero(which))
         if count:

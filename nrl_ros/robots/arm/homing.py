@@ -20,7 +20,7 @@ _GAIN = 3.0
 # Noted places are at least this far apart in one joint. The oldest are dropped beyond _MOST_PLACES.
 _APART_RAD = 0.1
 _MOST_PLACES = 5000
-# A place on the way back counts as reached within this distance.
+# A place on the way back counts as reached within this distance [rad].
 _NEAR_RAD = 0.05
 # The way is blocked if the arm does not come nearer by _NEARER_RAD within _BLOCKED_S.
 _NEARER_RAD, _BLOCKED_S = 0.003, 0.4
@@ -128,7 +128,7 @@ class Homing:
             self._next_place(keep=True)
 
     def _next_place(self, *, keep: bool = False) -> None:
-        """Go one place further back, or home again if the arm has gone back far enough."""
+        """Go one place further back, or towards home again if the arm has gone back far enough."""
         if not keep:
             self.paused()
         if self._left_back and self._been:

@@ -94,7 +94,7 @@ class ModelLimits:
         return low, high, velocity
 
     def notes(self, names: Sequence[str], velocity: Float64) -> list[str]:
-        """Return what a person should know of the commanded joints' limits."""
+        """Return what a person should know about the limits of the commanded joints."""
         notes = [note for name in names for note in self.by_name(name).notes]
         notes += [note for name in names if (note := self._angles(name))]
         fast = [name for name, most in zip(names, velocity, strict=True) if not np.isfinite(most)]

@@ -28,7 +28,7 @@ _Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 
 class _Row(NamedTuple):
-    """One coordinate of all points: a buffer [P, N] and the sign it is to be read with."""
+    """One coordinate of all points: a buffer [P, N], and the sign with which it is read."""
 
     buffer: Float64
     sign: float

@@ -27,7 +27,7 @@ from nrl_ros.robots.arm.model_files import MODELS_FOLDER, known_models, locate, 
 from nrl_ros.robots.arm.source import Source, load_mujoco, read_source
 
 DEFAULT_TOOL = 'tool'
-# The last link of a file is often one of these, which are no tool centre points.
+# The last link of a file often has one of these words in its name, and is no tool centre point.
 _NO_TOOLS = ('finger', 'knuckle', 'pad', 'jaw', 'cover', 'cap', 'camera', 'sensor', 'cable', 'head')
 
 

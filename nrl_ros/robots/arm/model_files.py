@@ -1,4 +1,4 @@
-"""Find and read the files of arms' models, and refuse files that are none."""
+"""Find and read the files of arms' models, and refuse files that are no models."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _beside(path: Path, near: Path | None) -> Path | None:
     try:
         path = path.expanduser()
     except RuntimeError:
-        # ``~name`` names a user who does not exist.
+        # The path begins with ``~name``, and there is no user of that name.
         return None
     if path.is_absolute():
         return path

@@ -1,6 +1,6 @@
-"""A trained arm at work: a picture of its ways to unseen targets, and a short animation.
+"""A trained arm at work: a picture of its paths to unseen targets, and a short animation.
 
-matplotlib is imported when something is drawn, and needed by nothing else here.
+matplotlib is imported only when something is drawn.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class Reaches:
 
     @property
     def final_distance(self) -> Array:
-        """Of the tool from its target at the end [N, m]."""
+        """Distance of the tool from its target at the end [N, m]."""
         return np.asarray(np.linalg.norm(self.tool[-1] - self.target, axis=1))
 
 
 def reaches_of(
     robot: Robot, rollout: Mapping[str, Array], *, period_s: float, success_radius_m: float
 ) -> Reaches:
-    """Return the episodes of a rollout with the ways of their tools.
+    """Return the episodes of a rollout with the paths of their tools.
 
     Args:
         robot: the arm.
@@ -83,7 +83,7 @@ def draw_reaches(before: Reaches, after: Reaches, picture: Path, animation: Path
     Args:
         before: of the untrained policy.
         after: of the trained one, for the same targets.
-        picture: PNG: ways of the tool, and how far from its target it ended.
+        picture: PNG: paths of the tool, and its distance from the target at the end.
         animation: GIF: the trained arm reaching for one target after another.
     """
     import matplotlib as mpl
@@ -96,7 +96,7 @@ def draw_reaches(before: Reaches, after: Reaches, picture: Path, animation: Path
     _room(left, after)
     _ways(left, after)
     _arm(left, after, after.position[-1, 0])
-    left.set_title('ways of the tool to unseen targets, after training')
+    left.set_title('paths of the tool to unseen targets, after training')
     right = figure.add_subplot(1, 2, 2)
     _distances(right, before, after)
     figure.savefig(picture, dpi=130)
@@ -121,9 +121,9 @@ def _ways(axes: Axes3D, reaches: Reaches) -> None:
 
 
 def _arm(axes: Axes3D, reaches: Reaches, position: Array) -> list[Any]:
-    """Draw the arm's shapes; returns what was drawn."""
+    """Draw the arm's shapes, and return the lines that were drawn."""
     shapes = Shapes(reaches.robot.model)
-    # Shapes are where the model's root has them, everything else where the workspace has it.
+    # Shapes are in the frame of the model's root, everything else is in the frame of the workspace.
     root = reaches.robot.from_frame('')
     drawn = []
     for (start, end), radius in zip(shapes.segments(position), shapes.radius, strict=True):
@@ -169,7 +169,7 @@ def _animate(reaches: Reaches, path: Path) -> None:
     from matplotlib import pyplot
     from matplotlib.animation import FuncAnimation, PillowWriter
 
-    # Laid out once: to do so anew for each frame takes as long as the rest of it.
+    # The layout is computed once, since to compute it for each frame takes as long as the drawing.
     figure = pyplot.figure(figsize=(4.8, 4.4))
     axes: Any = figure.add_axes((0.02, 0.02, 0.9, 0.9), projection='3d')
     _room(axes, reaches)

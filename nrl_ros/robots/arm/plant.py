@@ -59,7 +59,7 @@ class Plant(Protocol):
 
 
 class _Base:
-    """Checks, limits and strength that both plants share."""
+    """Checks, limits and actuator effectiveness that both plants share."""
 
     def __init__(self, model: ArmModel, arms: int, period_s: float) -> None:
         if arms < 1 or not (math.isfinite(period_s) and period_s > 0.0):

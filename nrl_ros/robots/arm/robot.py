@@ -1,4 +1,4 @@
-"""A described arm with its model: limits in force, workspace guard, and its manifest."""
+"""A described arm with its model: limits in force, workspace guard, and interface description."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True)
 class Robot:
-    """An arm that is ready to be limited, simulated, or commanded.
+    """An arm that is ready to be limited, simulated or commanded.
 
     Attributes:
-        description: what its file says.
+        description: the content of its file.
         model: its kinematics and geometry.
-        chain: forward kinematics of the tool and of what is watched.
-        hard: limits of the machine as described, without margin or share.
-        limits: limits in force: with margin, and at the share of speed that was asked for.
+        chain: forward kinematics of the tool and of the watched places.
+        hard: limits of the machine as described, without margin or share of speed.
+        limits: limits in force: with the margin, and at the share of speed that was asked for.
         home: where episodes start [J], rad or m.
         notes: what a person should know of model and description before the arm moves.
     """
@@ -63,7 +63,7 @@ class Robot:
 
     @property
     def continuous(self) -> Array:
-        """Which joints [J] turn without end in the model: a driver may wrap their angles."""
+        """Mask of the joints [J] that turn without end; a driver may wrap their angles."""
         model, said = self.model, self.model.source.joints
         endless = np.isinf(model.position_low) & np.isinf(model.position_high)
         named = [name in said and said[name].kind == 'continuous' for name in self.joints]
@@ -107,7 +107,10 @@ class Robot:
         return WorkspaceGuard(chain.points, workspace, clearance, least, tuple(parts))
 
     def manifest(self) -> str:
-        """Return joints with limits and units, tool and frame: a policy holds only for these."""
+        """Return the interface description: joints with limits and units, tool and frame.
+
+        A policy is valid only for robots with the same text.
+        """
         frame = self.description.workspace.frame or 'base'
         lines = [f'robot: {self.description.name}', f'tool: {self.model.tool}', f'frame: {frame}']
         limits = self.hard

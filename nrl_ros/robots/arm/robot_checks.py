@@ -87,10 +87,11 @@ def check_shapes(robot: str, model: ArmModel, clearance: Clearance | None) -> No
 
 
 def check_home(description: RobotDescription, guard: WorkspaceGuard, home: Float64) -> None:
-    """Check that the arm may be at home.
+    """Check that the arm may be at its home position.
 
     Raises:
-        ConfigError: it is outside of its workspace or too near to itself; names the links.
+        ConfigError: home is outside of the workspace, or the arm is too near to itself; names the
+            links.
     """
     box, name = description.workspace, description.name
     violation = float(guard.violation(home[None])[0])
@@ -125,7 +126,7 @@ def check_home(description: RobotDescription, guard: WorkspaceGuard, home: Float
 
 
 def notes_of(description: RobotDescription, model: ArmModel) -> tuple[str, ...]:
-    """Return what a person should know before the arm moves."""
+    """Return what a person should know about model and description before the arm moves."""
     return (*model.notes, *_standing(model), *_shapes(description, model))
 
 

@@ -1,4 +1,4 @@
-"""Settings of the reaching task: observations, actions, rewards and targets; units in the names."""
+"""Settings of the reaching task, with units in the names."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Point = tuple[float, float, float]
 
 
 class ActionGroup(Settings):
-    """What the policy commands."""
+    """What the policy commands: kind and largest speed."""
 
     kind: Literal['velocity', 'displacement'] = Field(
         'velocity', description='Joint velocity [rad/s], or joint displacement of one step [rad]'
@@ -23,7 +23,10 @@ class ActionGroup(Settings):
         description='0: real numbers; else an odd number of evenly spaced choices for each joint',
     )
     speed_share: float = Field(
-        1.0, gt=0, le=1, description='Largest speed that is asked for, of the velocity limits [1]'
+        1.0,
+        gt=0,
+        le=1,
+        description='Largest speed that an action asks for, as a share of the velocity limits [1]',
     )
 
     @model_validator(mode='after')
@@ -37,10 +40,10 @@ class ActionGroup(Settings):
 
 
 class ObservationGroup(Settings):
-    """How the policy sees the arm."""
+    """What the policy sees of the arm."""
 
     joints: Literal['scaled', 'sine'] = Field(
-        'scaled', description='Joint positions within their limits, or sine and cosine of each'
+        'scaled', description='Joint positions scaled to their limits, or sine and cosine of each'
     )
     error_scale_m: float = Field(
         0.1, gt=0, description='s of error / (s + |error|): direction when far, distance when near'
@@ -57,10 +60,12 @@ class TargetGroup(Settings):
     high_m: Point = Field((0.65, 0.4, 0.6), description='random: highest x, y, z')
     near_m: float = Field(0.0, ge=0, description='random: least distance from centre_m')
     far_m: float = Field(0.75, gt=0, description='random: largest distance from centre_m')
-    centre_m: Point = Field((0.0, 0.0, 0.15), description='random: where both are measured from')
+    centre_m: Point = Field(
+        (0.0, 0.0, 0.15), description='random: point from which near_m and far_m are measured'
+    )
     points_m: tuple[float, ...] = Field((), description='list: x, y, z of each, one after another')
     topic: str = Field(
-        'target', description='topic: geometry_msgs/PointStamped; counts from the next episode on'
+        'target', description='topic: geometry_msgs/PointStamped; used from the next episode on'
     )
     frame: str = Field(
         '',
@@ -83,40 +88,55 @@ class TargetGroup(Settings):
 
 
 class RewardGroup(Settings):
-    """What is rewarded."""
+    """How rewards are computed."""
 
     kind: Literal['progress', 'distance', 'success'] = Field(
         'progress',
-        description='Way towards the target, distance from it with a minus, or 1 for an episode '
-        'that ends at it',
+        description='progress: motion towards the target; distance: minus the distance from it; '
+        'success: 1 for an episode that ends at it',
     )
-    scale_m: float = Field(0.01, gt=0, description='progress, distance: way worth a reward of 1')
-    action_cost: float = Field(0.0, ge=0, description='Of the mean square action at full speed [1]')
+    scale_m: float = Field(0.01, gt=0, description='progress, distance: metres for a reward of 1')
+    action_cost: float = Field(
+        0.0, ge=0, description='Cost of full speed, times the mean square action [1]'
+    )
     smoothness_cost: float = Field(
-        0.0, ge=0, description='Of the mean square change of the action at full speed [1]'
+        0.0, ge=0, description='Cost of full speed, times the mean square change of the action [1]'
     )
 
 
 class EpisodeGroup(Settings):
-    """An episode, which has one target."""
+    """How long an episode lasts, and where it ends and starts; it has one target."""
 
     steps: int = Field(100, ge=1, description='Steps until the time is up [1]')
-    success_radius_m: float = Field(0.02, gt=0, description='Nearer than this is at the target')
+    success_radius_m: float = Field(
+        0.02, gt=0, description='A tool nearer than this counts as at the target'
+    )
     terminate_at_target: bool = Field(False, description='End an episode at the target')
     home_every: int = Field(
         1, ge=0, description='Drive home before each n-th episode; 0: only at first [1]'
     )
     start_spread_rad: float = Field(
-        0.0, ge=0, description='Simulation: start within this of home; hardware starts at home'
+        0.0,
+        ge=0,
+        description='Simulation: start within this distance of home; hardware starts at home',
     )
 
 
 class HomingGroup(Settings):
     """How a real arm is driven home, and what it waits for there; not used in simulation."""
 
-    speed_share: float = Field(0.3, gt=0, le=1, description='Of the velocity limits [1]')
-    tolerance_rad: float = Field(0.01, gt=0, description='Nearer than this is at home')
-    timeout_s: float = Field(60.0, gt=0, description='Longer than this is a fault')
+    speed_share: float = Field(
+        0.3,
+        gt=0,
+        le=1,
+        description='Largest speed of homing, as a share of the velocity limits [1]',
+    )
+    tolerance_rad: float = Field(
+        0.01, gt=0, description='A joint nearer than this counts as at home'
+    )
+    timeout_s: float = Field(
+        60.0, gt=0, description='Homing that takes longer than this is a fault'
+    )
     wait_for_go: bool = Field(
         False,
         description='Wait for the service ~/go before anything moves, and at home before each '
@@ -140,15 +160,15 @@ class SimulationGroup(Settings):
     )
     guard: bool = Field(
         True,
-        description='Hold to workspace and clearance, as hardware always does; false is faster, '
-        'and teaches ways that a real arm is kept from',
+        description='Keep to workspace and clearance, as hardware always does; false is faster, '
+        'but the policy may learn motions that are not allowed on a real arm',
     )
 
 
 class ReachSettings(Settings):
-    """The reaching task.
+    """Settings of the reaching task, named as the bridge's options.
 
-    The names of a bridge's options: ``bridge.options.robot``, ``bridge.options.reward.kind`` ...
+    For example ``bridge.options.robot``, or ``bridge.options.reward.kind``.
     """
 
     robot: str = Field('planar', description='File of config/robots, or the path of one')

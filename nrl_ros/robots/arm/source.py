@@ -235,7 +235,7 @@ def _try_mesh(name: str, data: bytes, scale: str) -> None:
     """Check that MuJoCo reads a mesh, so that a faulty one is left out and the arm still compiles.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: MuJoCo does not read it.
     """
     try:
         numbers = ' '.join(str(float(part)) for part in scale.split())

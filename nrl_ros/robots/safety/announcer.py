@@ -15,7 +15,7 @@ def without_numbers(text: str) -> str:
 
 
 class Announcer:
-    """Decides which texts to log, of texts that come all the time.
+    """Decides which of many repeated texts are logged.
 
     Args:
         hold_s: a text is logged after it has been the same for this long [s].
@@ -33,7 +33,7 @@ class Announcer:
 
         Args:
             now: time of a steady clock [s].
-            text: what is the case; empty: nothing to say.
+            text: the present state in words; empty: nothing has to be logged.
         """
         cause = without_numbers(text)
         if cause != self._pending:

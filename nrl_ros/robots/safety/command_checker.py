@@ -13,7 +13,7 @@ from nrl_ros.robots.safety.motion import PULL, Motion
 
 Array = NDArray[Any]
 
-# Rounding that is forgiven: as a share, and in radians.
+# Tolerance for rounding: as a share, and in radians.
 _SHARE, _RAD = 1.0 + 1e-9, 1e-9
 
 

@@ -249,7 +249,7 @@ class InputMonitor:
         return unit_question(position[turning], self._low[turning], self._high[turning])
 
     def missing(self, now: float) -> Mapping[StopReason, str]:
-        """Return what is missing without which an arm must not move, as text by cause of a stop."""
+        """Return which inputs that an arm needs to move are missing, as texts by stop reason."""
         settings, found = self._settings, {}
         age = self.state_age_s(now)
         if age > settings.state_timeout_s:

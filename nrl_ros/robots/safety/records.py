@@ -12,7 +12,7 @@ Array = NDArray[Any]
 
 
 class Mode(IntEnum):
-    """What the supervisor of an arm does at present."""
+    """Modes of an arm's supervisor."""
 
     # Nothing is commanded yet: joint states are missing, or something forbids to begin.
     WAITING = 0
@@ -26,7 +26,7 @@ class Mode(IntEnum):
 
 
 class StopReason(IntFlag):
-    """Why an arm was stopped."""
+    """Reasons why an arm was stopped, as bits."""
 
     EMERGENCY_STOP = 1
     # There is no joint state that is young enough.

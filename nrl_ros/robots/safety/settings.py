@@ -18,55 +18,61 @@ class WatchdogSettings(Settings):
     state_skew_s: float = Field(
         0.5,
         gt=0,
-        description='States and commands whose stamp is older, or from the future, are refused',
+        description='States and commands whose stamp differs from the clock by more are refused',
     )
     tracking_error_rad: float = Field(
         0.1,
         gt=0,
-        description='Distance between command and measurement, for any joint: stop, if it is so',
+        description='Distance between command and measurement of any joint: stop, if it lasts',
     )
-    tracking_time_s: float = Field(0.1, gt=0, description='for this long')
+    tracking_time_s: float = Field(
+        0.1, gt=0, description='How long the distance tracking_error_rad may be exceeded'
+    )
     position_tolerance_rad: float = Field(
         0.02, ge=0, description='How far beyond a limit a position may be measured'
     )
     velocity_factor: float = Field(
-        1.5, ge=1, description='Times the velocity limit is the speed that may be measured [1]'
+        1.5,
+        ge=1,
+        description='Largest speed that may be measured, as a multiple of the velocity limit [1]',
     )
     still_rad_s: float = Field(
-        0.05, gt=0, description='Speed up to which an arm stands, if it does so'
+        0.05, gt=0, description='An arm stands if no joint is faster than this for still_time_s'
     )
-    still_time_s: float = Field(0.1, gt=0, description='for this long')
+    still_time_s: float = Field(
+        0.1, gt=0, description='How long an arm must be slower than still_rad_s to stand'
+    )
     alarm_time_s: float = Field(
         0.3,
         gt=0,
-        description='An arm that was commanded to stand for this long and is not measured to is a '
-        'case for the hardware emergency stop',
+        description='If an arm was commanded to stand for this long and is not measured to stand, '
+        'a person is told to press the hardware emergency stop',
     )
     max_tick_gap_s: float = Field(
-        0.1, gt=0, description='Time between two periods of the safety node: stop'
+        0.1, gt=0, description='Longest time between two periods of the safety node; above it: stop'
     )
     settle_s: float = Field(
         1.0,
         ge=0,
-        description='Joint states and periods must have come in time for so long before the arm '
-        'is commanded for the first time; not after a stop that was cleared',
+        description='How long joint states and periods must have come in time before the arm is '
+        'commanded for the first time; a stop that was cleared needs no such wait',
     )
     listen_s: float = Field(
         3.5,
         ge=0,
-        description='An emergency stop that was pressed before is listened for so long before the '
-        'arm is commanded for the first time',
+        description='How long the node listens for an emergency stop that was pressed earlier, '
+        'before the arm is commanded for the first time',
     )
     heartbeat_timeout_s: float = Field(
-        0.0, ge=0, description='Dead man: stop without heartbeat for this long; 0: not used'
+        0.0, ge=0, description='Stop if no heartbeat comes for this long; 0: not used'
     )
 
     def standstill_time_s(self, limits: JointLimits, period_s: float) -> float:
         """Return the longest time from a fault to commands that stand still [s].
 
-        It holds while ticks come in time: detection, one period until the tick that sees the fault,
-        braking from the largest velocity, one period more for ticks that are not continuous. A gap
-        between ticks adds itself: nothing can be commanded in it.
+        It is the sum of the time to detect the fault, one period until the tick that sees it, the
+        time to brake from the largest velocity, and one period since ticks are not continuous. A
+        gap between ticks comes in addition, since nothing can be commanded in it.
         """
         detection = max(self.state_timeout_s, self.tracking_time_s, self.heartbeat_timeout_s)
         return detection + 2.0 * period_s + _braking_s(limits.velocity, limits.stop_acceleration)
@@ -85,25 +91,25 @@ class SupervisorSettings(WatchdogSettings):
     """
 
     anchor_gain: float = Field(
-        0.0, ge=0, le=1, description='See MotionFilter.anchor; 0 where positions are commanded [1]'
+        0.0, ge=0, le=1, description='See MotionFilter.anchor; 0 if positions are commanded [1]'
     )
     dry_run: bool = Field(
         False,
-        description='Verdicts are shown and not sent: the reference is where the arm is measured, '
-        'so that each tells what would come next from there',
+        description='Commands are shown and not sent. The reference is where the arm is measured, '
+        'so that each shown command is what would be sent next',
     )
     permissions: tuple[str, ...] = Field(
         (),
-        description='Names of permissions that must have been granted before the arm moves; one '
-        'that is not named here but withdrawn counts too',
+        description='Names of permissions that must have been granted before the arm moves; any '
+        'other permission stops the arm too if it is withdrawn',
     )
     state_topic: str = Field(
-        '', description='Where joint states come from, as it is said; empty: not said'
+        '', description='Topic of the joint states, for texts; empty: not known'
     )
     controller: str = Field(
         '',
-        description='Name of the permission without which nothing at all is commanded, not even to '
-        'stand; empty: there is none',
+        description='Name of the permission without which nothing is commanded, not even to stand; '
+        'empty: there is none',
     )
 
 
