@@ -222,3 +222,10 @@ def test_what_is_not_wrapped_stays_as_it_is_to_the_bit() -> None:
     position = np.array([9.1, -3.5, 100.0, math.nan])
     found = unwrap(position, near, np.array([True, False, False, True]))
     assert found[:3].tolist() == [9.1, -3.5, 100.0] and math.isnan(found[3])
+
+
+def test_angles_too_large_for_a_turn_are_left_to_the_limits() -> None:
+    """A warning of numpy would be an error here (pyproject.toml)."""
+    most = np.finfo(np.float64).max
+    found = unwrap(np.array([most, 1.0]), np.array([-most, 0.0]), np.array([True, True]))
+    assert found.tolist() == [most, 1.0]

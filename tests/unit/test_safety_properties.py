@@ -321,6 +321,31 @@ def test_whatever_comes_is_within_limits_and_a_stop_is_a_stop(actions: list[Any]
         rig.do(*action)
 
 
+SIZES = st.sampled_from([0.0, 1.0, 5e-324, 1e99, -1e99, 1e200, -1e200, 1.7e308, -1.7e308])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    states=st.lists(st.tuples(SIZES, SIZES, SIZES, SIZES), min_size=1, max_size=30),
+    step_s=st.sampled_from([PERIOD, 1e-9, 0.0]),
+    wanted=st.tuples(SIZES, SIZES),
+)
+@example([(1.7e308, 0.0, 0.0, 0.0), (-1.7e308, 0.0, 1.7e308, 0.0)] * 15, PERIOD, (1e200, 0.0))
+def test_numbers_of_any_size_overflow_no_check(
+    states: list[Any], step_s: float, wanted: tuple[float, float]
+) -> None:
+    """A warning of numpy in nrl_ros.robots.safety is an error in all tests (pyproject.toml)."""
+    rig = Rig()
+    rig.run(5, 0.3, 0.0)
+    for values in states:
+        rig.state(values[:2], values[2:])
+        rig.command(*wanted)
+        output = rig.tick(step_s)
+        assert output.velocity is None or (np.abs(output.velocity) <= NEARLY).all()
+    if any(max(map(abs, values[:2])) > 2.1 for values in states):
+        assert rig.supervisor.mode in (Mode.STOPPING, Mode.STOPPED)
+
+
 def silence(rig: Rig) -> None:
     """No joint states any more."""
     rig.state = lambda *_, **__: None  # type: ignore[method-assign]

@@ -44,6 +44,12 @@ def test_positions_tell_of_a_motion_that_velocities_deny_and_the_other_way_round
     assert not watch([0.04] * 20, reported=0.04).moves
 
 
+def test_a_time_next_to_nothing_is_judged_by_the_reported_velocity() -> None:
+    made = RestWatch(0.05, 1e-10, gap_s=0.2)
+    made.put(1.0, np.zeros(1), np.array([0.3]))
+    assert made.moves and not made.at_rest
+
+
 def test_after_a_gap_nothing_is_known() -> None:
     made = watch([0.0] * 20)
     made.put(1.0, np.zeros(1), np.zeros(1))

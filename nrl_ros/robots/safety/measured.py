@@ -32,10 +32,11 @@ def unwrap(position: Array, near: Array, continuous: Array) -> Array:
         near: where the joints were [J] [rad].
         continuous: whether a joint turns without end, so that its angle may be wrapped [J].
     """
-    with np.errstate(invalid='ignore'):
+    # Whatever was reported comes here: what is no number, or too large for a turn, stays as it is.
+    with np.errstate(invalid='ignore', over='ignore'):
         turns = np.where(continuous, np.rint((near - position) / _TURN), 0.0)
-    # What is no number stays as it is. An angle that was not wrapped stays equal to the bit.
-    return np.where(np.isfinite(turns) & (turns != 0.0), position + _TURN * turns, position)
+        # An angle that was not wrapped stays equal to the bit.
+        return np.where(np.isfinite(turns) & (turns != 0.0), position + _TURN * turns, position)
 
 
 class SpeedEstimator:
@@ -83,7 +84,7 @@ class SpeedEstimator:
 
         Args:
             stamp_s: when it was true [s].
-            position: [J] [rad], finite.
+            position: [J] [rad], finite, within ``records.LARGEST``.
             reported: velocities [J] [rad/s]; NaN if there are none.
         """
         elapsed_s = stamp_s - self._heard_s
@@ -127,9 +128,7 @@ class SpeedEstimator:
         span_s = stamp_s - samples[0][0]
         self.known = span_s >= self._window_s
         if span_s > 0.0:
-            with np.errstate(over='ignore'):
-                # Absurdly large positions may overflow here; the limits refuse them.
-                self._slope = (position - samples[0][1]) / span_s
+            self._slope = (position - samples[0][1]) / span_s
 
     def _usual_s(self) -> float:
         """Return for how long a position is usually repeated before it is measured again [s]."""

@@ -10,6 +10,10 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
+# Numbers beyond this are brought back to it: it is far beyond all that an arm can do, and sums,
+# differences, products with a limit and quotients by a time stay finite.
+LARGEST = 1e100
+
 
 class Mode(IntEnum):
     """Modes of an arm's supervisor."""
@@ -85,6 +89,9 @@ class SupervisorOutput(NamedTuple):
 def finite_row(values: Any, length: int, *, absent: bool = False) -> Array | None:
     """Return a float64 copy of exactly ``length`` finite numbers, None for anything else.
 
+    The copy is brought within ``LARGEST``, so that no check overflows: a position of 1e308 is
+    beyond the limits as one of 1e100 is.
+
     Args:
         values: anything.
         length: expected number of values.
@@ -95,4 +102,6 @@ def finite_row(values: Any, length: int, *, absent: bool = False) -> Array | Non
     except (TypeError, ValueError):
         return None
     good = ~np.isinf(row) if absent else np.isfinite(row)
-    return row if row.shape == (length,) and good.all() else None
+    if row.shape != (length,) or not good.all():
+        return None
+    return np.minimum(np.maximum(row, -LARGEST), LARGEST)

@@ -33,7 +33,13 @@ class RestWatch:
         self._velocity: Array | None = None
 
     def put(self, stamp_s: float, position: Array, velocity: Array) -> None:
-        """Take a joint state: when it was true [s], positions [J, rad], velocities [J, rad/s]."""
+        """Take a joint state that is within ``records.LARGEST``.
+
+        Args:
+            stamp_s: when it was true [s].
+            position: [J] [rad].
+            velocity: [J] [rad/s].
+        """
         seen = self._seen
         if seen and stamp_s - seen[-1][0] > self._gap_s:
             self.forget()
@@ -63,6 +69,9 @@ class RestWatch:
         if self._velocity is None or not self._full:
             return self._velocity
         (before_s, before), (now_s, now) = self._seen[0], self._seen[-1]
+        if now_s <= before_s:
+            # Where still_time_s is next to nothing, a single state is enough.
+            return self._velocity
         speeds: Array = np.maximum(self._velocity, np.abs(now - before) / (now_s - before_s))
         return speeds
 
