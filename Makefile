@@ -9,6 +9,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RUN := env OPENBLAS_NUM_THREADS=1 $(BIN)/python
+COVERED := $(BIN)/coverage report --format=total
+PURE := nrl_ros/base/*,nrl_ros/environments/*,nrl_ros/learning/*,nrl_ros/robots/*,nrl_ros/settings/*,nrl_ros/storage/*
 
 .PHONY: help setup setup-test demo test lint sanitize bench clean
 
@@ -28,9 +30,13 @@ lint: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict nrl_ros sim_bridge launch
 
-# Fast tests first, then those with real nodes, then long ones; one run, one count.
+# Fast tests first, with the share of lines that they run; then those with real nodes, then long ones.
+# Lines that a node runs in a process of its own are not seen.
 test: lint
-	$(RUN) -m pytest tests/unit tests/launch tests/ros tests/slow
+	$(RUN) -m coverage run -m pytest tests/unit tests/launch
+	$(RUN) -m pytest tests/ros tests/slow
+	@echo "coverage: tests/unit and tests/launch run $$($(COVERED))% of all lines," \
+	  "$$($(COVERED) --include='$(PURE)')% where there is no ROS"
 
 # What is compiled, under the sanitizers of the compiler.
 sanitize: setup-test

@@ -68,7 +68,7 @@ setup(
         'ray': ['ray>=2.50,<3'],
         'torch': ['torch>=2.2'],
         'yardstick': ['stable-baselines3>=2.9,<3', 'torch>=2.2'],
-        'test': ['hypothesis', 'mypy', 'pytest', 'ruff'],
+        'test': (ROOT / 'requirements/test.txt').read_text().splitlines(),
     },
     entry_points={'console_scripts': ['nrl = nrl_ros.cli.main:app']},
     cmdclass={'build_py': BuildWithInterfaces},

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-SCRIPTS = Path(__file__).parents[2] / 'scripts'
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / 'scripts'
 
 
 @pytest.fixture
@@ -189,3 +190,17 @@ def test_what_names_folders_of_the_build_is_left_out(load, tmp_path):
         (tmp_path / name).touch()
     files = [file for _, files in interfaces.prefix_files(tmp_path) for file in files]
     assert sorted(files) == sorted(str(tmp_path / name) for name in kept)
+
+
+def test_what_is_compiled_is_known_to_the_types_and_to_the_coverage(load):
+    """mypy and coverage are told by name which modules have decorators of Cython."""
+    tomllib = pytest.importorskip('tomllib')
+    tools = tomllib.loads((ROOT / 'pyproject.toml').read_text())['tool']
+    found = load('build_interfaces')._compiled(ROOT)
+    compiled = {path.relative_to(ROOT).as_posix() for path in found if path.suffix == '.py'}
+    typed = next(
+        one['module'] for one in tools['mypy']['overrides'] if 'disallow_untyped_decorators' in one
+    )
+    assert {f'{name.replace(".", "/")}.py' for name in typed} == compiled
+    made = {'nrl_ros/msg/*', 'nrl_ros/srv/*'}
+    assert set(tools['coverage']['run']['omit']) == compiled | made
