@@ -7,7 +7,7 @@ of greedy episodes (no noise, the policy's mean) with targets from a seed of the
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.records import Delivery, StateBatch
-from nrl_ros.cli.config import RunSettings, apply_overrides, check, find_config, read_config
+from nrl_ros.cli.config import RunSettings, find_config, resolve
 from nrl_ros.cli.evaluate import SEED_OFFSET
 from nrl_ros.environments.episodes import Advance, Episodes
 from nrl_ros.environments.registry import make_bridge
-from nrl_ros.learning import loop
+from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.robots.arm.episode import METRICS
 
 Array = NDArray[Any]
@@ -51,46 +50,26 @@ def settings_of(overrides: Iterable[str] = (), *, seed: int = 0, task: str = 'ur
         task: name of the file.
     """
     seeds = [f'learner.seed={seed}', f'environment.seed={seed}']
-    return check(apply_overrides(read_config(find_config(task)), [*overrides, *seeds]), source=task)
+    return resolve(find_config(task), [*overrides, *seeds])
 
 
-class Training:
-    """Learner, neuromodulator and environment in lockstep, a step of all instances at a time.
+class Training(InProcessRun):
+    """A run in this process, a step of all instances at a time; its environment may be changed.
 
     Args:
         settings: of all three.
         snapshot: of a learner to go on with, by these settings; None: one that knows nothing.
 
     Attributes:
-        settings: of all three.
-        bridge: the environment; may be changed while it runs.
-        episodes: its books.
-        learner: acts and learns.
         cpu_s: processor time of the steps so far [s].
     """
 
     def __init__(self, settings: RunSettings, *, snapshot: dict[str, Any] | None = None) -> None:
-        self.settings = settings
-        bridge, reward = settings.environment.bridge, settings.environment.reward
-        self.bridge: Any = make_bridge(bridge.name, bridge.instances, dict(bridge.options))
-        self.episodes = Episodes(
-            self.bridge,
-            agent=settings.environment.agent,
-            session=1,
-            lockstep=True,
-            delivery=reward.core(),
-            delivery_steps=reward.steps,
-        )
-        self.learner = Learner(settings.learner)
+        super().__init__(settings)
         if snapshot is not None:
             # As a new agent: the old one's episodes are over.
             self.learner.restore({**snapshot, 'agents': {}}, keep_settings=True)
-        self._neuromodulator = Neuromodulator(
-            settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
-        )
-        self._cycle: Iterator[Advance] = loop.run(
-            self.episodes, self.learner, self._neuromodulator, seed=settings.environment.seed
-        )
+        self._cycle = self.steps()
         self.cpu_s = 0.0
 
     def step(self) -> Advance:

@@ -27,12 +27,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from rich.console import Console
 from rich.table import Table
 from virtual_network import Link, VirtualNetwork, why_not
 
 from nrl_ros.base.config_files import find_config
+from nrl_ros.cli.config import parameter_file
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 DELAYS_S = (0.005, 0.0225, 0.05)
@@ -65,9 +65,8 @@ class ThreeHosts:
             'learner': {'checkpoint': {'folder': str(folder), 'period_s': 0.0}},
             'environment': {'stop': {'steps': steps}, 'bridge': {'instances': INSTANCES}},
         }
-        settings = {f'/**/{name}': {'ros__parameters': values} for name, values in own.items()}
         file = folder / 'settings.yaml'
-        file.write_text(yaml.safe_dump(settings))
+        file.write_text(parameter_file(own))
         files = ['--params-file', str(find_config('cartpole')), '--params-file', str(file)]
         variables = os.environ | HOSTS_ALONE | {'OPENBLAS_NUM_THREADS': '1'}
         self._processes = {}

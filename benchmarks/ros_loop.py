@@ -35,7 +35,6 @@ import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 # isort: split
 import numpy as np
 import rclpy
-import yaml
 from events_executor import MODULE, EventsLoop
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rich.console import Console
@@ -43,7 +42,7 @@ from rich.table import Table
 from std_msgs.msg import UInt8MultiArray
 
 from nrl_ros.base.records import Delivery
-from nrl_ros.cli.config import find_config
+from nrl_ros.cli.config import find_config, parameter_file
 from nrl_ros.cli.processes import MODULES, Processes, choose_domain, node_environment
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.registry import make_bridge
@@ -193,9 +192,7 @@ def nodes(
     """Node processes with the settings of config/cartpole.yaml and these."""
     MODULES['events'] = MODULE
     own = folder / 'benchmark.yaml'
-    own.write_text(
-        yaml.safe_dump({f'/**/{k}': {'ros__parameters': v} for k, v in settings.items()})
-    )
+    own.write_text(parameter_file(settings))
     processes = Processes(
         [find_config('cartpole'), own], folder, namespace='', environment=node_environment(domain)
     )

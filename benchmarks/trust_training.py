@@ -17,22 +17,15 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import yaml
 from trust_wire import MESSAGE_FAULTS, STATUS, Wire, remappings
 
 from nrl_ros.base.errors import CheckpointError
-from nrl_ros.base.settings import load
+from nrl_ros.cli.config import parameter_file
 from nrl_ros.cli.processes import MODULES, node_environment
 from nrl_ros.cli.runs import Run, RunError, newest, saved_states
-from nrl_ros.environments.episodes import Episodes
-from nrl_ros.environments.registry import make_bridge
-from nrl_ros.learning import loop
-from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.neuromodulator import Neuromodulator
+from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.ros import names
-from nrl_ros.settings.environment import EnvironmentNodeSettings
-from nrl_ros.settings.learner import LearnerNodeSettings
-from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.settings.run import check
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.codec import encode
 from tests.ros.harness import what_was_learned
@@ -151,7 +144,7 @@ class Training:
                 self._must_be_there()
             settings = self._settings[name] | own[name] | load_from[name]
             path = self._run.folder / f'{name}.yaml'
-            path.write_text(yaml.safe_dump({'/**': {'ros__parameters': settings}}))
+            path.write_text(parameter_file({name: settings}))
             arguments = ['--ros-args', '--params-file', str(path), *remappings(name)]
             with (self._run.folder / f'{name}.log').open('ab') as log:
                 self._processes[name] = subprocess.Popen(
@@ -257,23 +250,8 @@ class Training:
 
     def _reference(self, wanted: set[int]) -> dict[int, str]:
         """What the run in one process has learned after each of these numbers of steps."""
-        settings = load(EnvironmentNodeSettings, self._settings['environment'], source='trust')
-        bridge = settings.bridge
-        learner = Learner(
-            load(LearnerNodeSettings, self._settings['learner'], source='trust')
-        )
-        rewards = load(
-            NeuromodulatorNodeSettings, self._settings['neuromodulator'], source='trust'
-        )
-        neuromodulator = Neuromodulator(rewards.rpe, critic=rewards.critic)
-        episodes = Episodes(
-            make_bridge(bridge.name, bridge.instances, dict(bridge.options)),
-            agent=settings.agent,
-            session=1,
-            lockstep=True,
-            delivery=settings.reward.core(),
-            delivery_steps=settings.reward.steps,
-        )
+        run = InProcessRun(check(self._settings, source='trust'))
+        learner = run.learner
         found: dict[int, str] = {}
 
         def note() -> int:
@@ -283,7 +261,7 @@ class Training:
 
         learner.at_boundary = note
         last = max(wanted, default=0)
-        for _ in loop.run(episodes, learner, neuromodulator, seed=settings.seed):
+        for _ in run.steps():
             if learner.steps > last:
                 break
         return found

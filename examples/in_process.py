@@ -1,6 +1,7 @@
 """What the examples share: a task in this process, without ROS, with the settings of its file.
 
-The loop itself is ``train``: the core's three objects and ``nrl_ros.learning.loop.run``.
+The loop itself is ``train``; its three parts are put together in
+``nrl_ros.experiments.in_process``.
 """
 
 from __future__ import annotations
@@ -12,14 +13,10 @@ import matplotlib as mpl
 import numpy as np
 
 from nrl_ros.base.config_files import find_config
-from nrl_ros.cli.config import apply_overrides
+from nrl_ros.cli.config import RunSettings, resolve
 from nrl_ros.cli.evaluate import SEED_OFFSET, Score, evaluate_snapshot
-from nrl_ros.environments.episodes import Episodes
-from nrl_ros.environments.registry import make_bridge
+from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.loop import run
-from nrl_ros.learning.neuromodulator import Neuromodulator
-from nrl_ros.settings.run import RunSettings, check, read_config
 
 mpl.use('Agg')
 from matplotlib import pyplot  # noqa: E402 - after the choice of what draws
@@ -27,31 +24,15 @@ from matplotlib import pyplot  # noqa: E402 - after the choice of what draws
 
 def settings_of(task: str, *overrides: str) -> RunSettings:
     """The settings of ``config/TASK.yaml`` with ``NODE.NAME=VALUE`` applied."""
-    return check(apply_overrides(read_config(find_config(task)), overrides), source=task)
+    return resolve(find_config(task), overrides)
 
 
 def train(settings: RunSettings, steps: int, label: str) -> tuple[Learner, list[tuple[int, float]]]:
     """Learn for so many steps of all instances; returns the learner and (step, return) pairs."""
-    bridge, reward = settings.environment.bridge, settings.environment.reward
-    episodes = Episodes(
-        make_bridge(bridge.name, bridge.instances, bridge.options),
-        agent=settings.environment.agent,
-        session=1,
-        lockstep=True,
-        delivery=reward.core(),
-        delivery_steps=reward.steps,
-    )
-    learner, curve = Learner(settings.learner), []
-    cycle = run(
-        episodes,
-        learner,
-        Neuromodulator(
-            settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
-        ),
-        seed=settings.environment.seed,
-    )
+    run = InProcessRun(settings)
+    episodes, curve = run.episodes, []
     report = steps // 8
-    for advance in cycle:
+    for advance in run.steps():
         if advance.ends is not None:
             curve += [(episodes.total_steps, value) for value in advance.ends.episode_return]
         if episodes.total_steps >= report:
@@ -59,7 +40,7 @@ def train(settings: RunSettings, steps: int, label: str) -> tuple[Learner, list[
             print(f'{label}: {episodes.total_steps:>9,} steps, last 100 episodes {mean:8.1f}')
             report += steps // 8
         if episodes.total_steps >= steps:
-            return learner, curve
+            return run.learner, curve
     raise AssertionError('the cycle has no end')
 
 

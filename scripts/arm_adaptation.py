@@ -14,9 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +25,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from benchmarks.arm_runs import STUDIED, Training, arms, score, settings_of, write_section
+from nrl_ros.experiments.engine import ProcessEngine, records
 from nrl_ros.robots.arm.kinematics import Chain
 from nrl_ros.robots.arm.settings import TargetGroup
 from nrl_ros.robots.arm.task import Targets
@@ -95,7 +94,7 @@ def trained(
     """Snapshot of a learner that has trained with the task's own settings."""
     training = Training(settings_of(STUDIED, seed=seed))
     if change is not None:
-        change(training.bridge)
+        change(training.environment)
     training.run(steps)
     return training.learner.snapshot()
 
@@ -110,10 +109,10 @@ def after(
 ) -> Iterator[float]:
     """Success at the change, and after each episode of all arms that follows; learning is on."""
     training = Training(settings_of((*STUDIED, *GOING_ON), seed=seed + 100), snapshot=snapshot)
-    change(training.bridge)
+    change(training.environment)
     yield share_within(snapshot, change)
     # One more than an episode has: in it the next one begins.
-    steps = training.bridge.spec.max_episode_steps + 1
+    steps = training.environment.spec.max_episode_steps + 1
     for _ in range(episodes):
         for _ in range(steps):
             training.step()
@@ -125,13 +124,13 @@ def after(
 
 def measure(seeds: list[int]) -> dict[str, list[dict[str, Any]]]:
     """Success before and after each change, by seed."""
-    with ProcessPoolExecutor(mp_context=get_context('spawn')) as workers:
-        runs = list(workers.map(_measured, seeds))
+    runs = records(ProcessEngine(0, _measured), [{'seed': seed} for seed in seeds])
     return {name: [run[name] for run in runs] for name in CHANGES}
 
 
-def _measured(seed: int) -> dict[str, dict[str, Any]]:
+def _measured(job: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """One seed."""
+    seed = job['seed']
     snapshot, found = trained(seed), {}
     before = share_within(snapshot, None)
     for name, (_, change) in CHANGES.items():

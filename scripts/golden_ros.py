@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
+from nrl_ros.cli.config import parameter_file
 from nrl_ros.ros import names
 from scripts.golden_cases import Case
 from scripts.golden_runs import Note, NoteWeights, numbers, settings_by_node
@@ -46,9 +46,8 @@ def over_ros(
             'environment.resend_period_s': 0.5,
         },
     )
-    parameters = {f'/**/{name}': {'ros__parameters': flat} for name, flat in nodes.items()}
     path = folder / 'all.yaml'
-    path.write_text(yaml.safe_dump(parameters))
+    path.write_text(parameter_file(nodes))
     ros = Ros(folder)
     try:
         has_critic = nodes['neuromodulator'].get('rpe.baseline') == 'critic'

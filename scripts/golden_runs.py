@@ -7,7 +7,7 @@ format below, and of no name.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
@@ -17,11 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.config_files import find_config
-from nrl_ros.environments.episodes import Episodes
-from nrl_ros.environments.registry import make_bridge
+from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning import loop
-from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.learning.rules import RULES
 from nrl_ros.settings.run import check, read_config
 from scripts.golden_cases import Case
@@ -97,7 +94,7 @@ def action_numbers(state: Any, action: Array) -> Numbers:
     return numbers('actions', state, **values)
 
 
-class InProcess:
+class InProcess(InProcessRun):
     """The three parts of a case in this process, without ROS.
 
     Args:
@@ -105,26 +102,7 @@ class InProcess:
     """
 
     def __init__(self, case: Case) -> None:
-        settings = check(settings_by_node(case), source=case.task)
-        environment = settings.environment
-        self.environment = make_bridge(
-            environment.bridge.name,
-            environment.bridge.instances,
-            dict(environment.bridge.options),
-        )
-        self.episodes = Episodes(
-            self.environment,
-            agent=environment.agent,
-            session=1,
-            lockstep=True,
-            delivery=environment.reward.core(),
-            delivery_steps=environment.reward.steps,
-        )
-        self.learner = Learner(settings.learner)
-        self.neuromodulator = Neuromodulator(
-            settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
-        )
-        self._seed = environment.seed
+        super().__init__(check(settings_by_node(case), source=case.task))
 
     @property
     def environment_steps(self) -> int:
@@ -144,7 +122,7 @@ class InProcess:
             note_weights: takes the weights after each state was learned from.
         """
         self.learner.join(self.episodes.info)
-        state, reward = self.episodes.begin(self._seed), None
+        state, reward = self.episodes.begin(self.settings.environment.seed), None
         for number in range(steps + 1):
             note('states', number, numbers('states', state))
             if reward is not None:
@@ -177,11 +155,8 @@ class InProcess:
 
         self.environment.step = step_and_keep  # type: ignore[method-assign]
         self.episodes.begin = begin_and_keep  # type: ignore[method-assign]
-        cycle: Iterator[Any] = loop.run(
-            self.episodes, self.learner, self.neuromodulator, seed=self._seed
-        )
         state: Any = None
-        for number, advance in zip(range(1, steps + 2), cycle, strict=False):
+        for number, advance in zip(range(1, steps + 2), self.steps(), strict=False):
             if state is None:
                 state = first[0]
                 note('states', 0, numbers('states', state))
@@ -192,7 +167,3 @@ class InProcess:
             note('states', number, numbers('states', state))
             if advance.reward is not None:
                 note('rewards', number, numbers('rewards', advance.reward))
-
-    def close(self) -> None:
-        """Close the environment."""
-        self.environment.close()

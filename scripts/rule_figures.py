@@ -23,8 +23,7 @@ import json
 import statistics
 import time
 import tracemalloc
-from collections.abc import Iterator
-from multiprocessing import Pool
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +36,17 @@ from rule_directions import direction
 from rule_pictures import draw, draw_groups, tables
 
 from nrl_ros.base.config_files import find_config
-from nrl_ros.cli.config import apply_overrides
-from nrl_ros.environments.episodes import Episodes
-from nrl_ros.environments.registry import make_bridge
+from nrl_ros.cli.config import RunSettings, resolve
+from nrl_ros.experiments.engine import ProcessEngine, records
+from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.experiments.run import train
-from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.loop import run
-from nrl_ros.learning.neuromodulator import Neuromodulator
-from nrl_ros.settings.run import RunSettings, check, read_config
 
 ROOT = Path(__file__).resolve().parent.parent
 
 
 def settings_of(arm: Arm, *more: str) -> RunSettings:
     """Reaching with the settings of an arm."""
-    nodes = read_config(find_config('reaching'))
-    return check(apply_overrides(nodes, [*arm.overrides, *more]), source=arm.name)
+    return resolve(find_config('reaching'), [*arm.overrides, *more])
 
 
 # ------------------------------------------------------------------- 1. cost
@@ -63,20 +57,9 @@ class Running:
 
     def __init__(self, arm: Arm, instances: int) -> None:
         settings = settings_of(arm, f'environment.bridge.instances={instances}')
-        bridge = settings.environment.bridge
-        episodes = Episodes(
-            make_bridge(bridge.name, instances, bridge.options),
-            agent='reaching',
-            session=1,
-            lockstep=True,
-            delivery=settings.environment.reward.core(),
-        )
+        # Learner and neuromodulator take their memory when the agent joins, in the first step.
+        self._cycle = InProcessRun(settings).steps()
         tracemalloc.start()
-        learner = Learner(settings.learner)
-        neuromodulator = Neuromodulator(
-            settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
-        )
-        self._cycle: Iterator[Any] = run(episodes, learner, neuromodulator, seed=0)
         for _ in range(5):
             next(self._cycle)
         self.kib = tracemalloc.get_traced_memory()[0] / 1024.0
@@ -108,9 +91,9 @@ def costs(arms: list[Arm], turns: int = 7) -> dict[str, dict[str, float]]:
 # --------------------------------------------------------------- 3. learning
 
 
-def learn(job: tuple[Arm, float, int]) -> dict[str, Any]:
+def learn(job: Mapping[str, Any]) -> dict[str, Any]:
     """One run: its score and its curve."""
-    arm, rate, seed = job
+    arm, rate, seed = job['arm'], job['rate'], job['seed']
     seeds = [f'learner.seed={seed}', f'environment.seed={seed}']
     stop = [f'learner.plasticity.learning_rate={rate}', f'environment.stop.steps={STEPS}']
     with np.errstate(all='ignore'):
@@ -128,12 +111,17 @@ def learn(job: tuple[Arm, float, int]) -> dict[str, Any]:
 
 def learning() -> dict[str, dict[str, list[dict[str, Any]]]]:
     """All runs, by arm and step size."""
-    jobs = [(arm, rate, seed) for arm in ARMS for rate in arm.rates for seed in SEEDS]
+    jobs = [
+        {'arm': arm, 'rate': rate, 'seed': seed}
+        for arm in ARMS
+        for rate in arm.rates
+        for seed in SEEDS
+    ]
     found: dict[str, dict[str, list[dict[str, Any]]]] = {}
-    with Pool(2) as pool:
-        for (arm, rate, _), result in zip(jobs, pool.imap(learn, jobs), strict=True):
-            found.setdefault(arm.name, {}).setdefault(f'{rate:g}', []).append(result)
-            print(arm.name, f'{rate:g}', result['score'], flush=True)
+    for job, result in zip(jobs, records(ProcessEngine(2, learn), jobs), strict=True):
+        name, rate = job['arm'].name, f'{job["rate"]:g}'
+        found.setdefault(name, {}).setdefault(rate, []).append(result)
+        print(name, rate, result['score'], flush=True)
     return found
 
 

@@ -17,8 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PointStamped
 from rcl_interfaces.msg import ParameterType, ParameterValue
 from rcl_interfaces.srv import GetParameters
@@ -40,9 +39,12 @@ from nrl_ros.robots.arm.robot import read_arm
 from nrl_ros.robots.arm.trajectory import Trajectory
 from nrl_ros.ros import qos
 from nrl_ros.ros.controller import parameter_service
+from nrl_ros.ros.conversion import time_of
+from nrl_ros.ros.diagnostics import OK, WARN, diagnostics
 from nrl_ros.ros.executor import call_timer, take
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
+from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 from nrl_ros.settings.arm_driver import ArmDriverNodeSettings
 
 NAME = 'arm_driver'
@@ -53,7 +55,6 @@ _LEAVES_LAST_S = 1.2
 _PERMISSIONS_S = 0.1
 # Periods that were missed because the machine was busy are made up for, up to this much time [s].
 _MADE_UP_S = 0.1
-_SECOND_NS = 1_000_000_000
 # Clocks that are read within _AT_ONCE_NS count as read at one moment; there are _READINGS tries.
 _AT_ONCE_NS, _READINGS = 200_000, 5
 
@@ -263,21 +264,21 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         trajectory = Trajectory.of_points(
             self._model.joints,
             message.joint_names or self._model.joints,
-            [_nanoseconds(point.time_from_start) / _SECOND_NS for point in points],
+            [nanoseconds(point.time_from_start) / NANOSECONDS for point in points],
             [point.positions for point in points],
             [point.velocities for point in points],
         )
-        stamp_ns = _nanoseconds(message.header.stamp)
+        stamp_ns = nanoseconds(message.header.stamp)
         start_s = None
         if stamp_ns:
-            start_s = self._now_s() + (stamp_ns - self._stamp_ns(self.now_ns())) / _SECOND_NS
+            start_s = self._now_s() + (stamp_ns - self._stamp_ns(self.now_ns())) / NANOSECONDS
         self._controllers.command_trajectory(trajectory, self._now_s(), start_s)
 
     # --------------------------------------------------------------- motion
 
     def _tick(self) -> None:
         """Advance the arm by the periods that are due: one, or more after the machine was busy."""
-        period_ns = round(self._period_s * _SECOND_NS)
+        period_ns = round(self._period_s * NANOSECONDS)
         steady_ns, until_next_ns, now_ns = self._clocks()
         # The timer keeps its grid even if it is called late; the time of its next call shows the
         # grid.
@@ -321,12 +322,12 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     def _stamp_ns(self, now_ns: int) -> int:
         """Return the stamp of a moment: simulated time if that is published."""
         if self._sim_clock is not None:
-            return round(self._periods * self._period_s * _SECOND_NS)
+            return round(self._periods * self._period_s * NANOSECONDS)
         return now_ns
 
     def _publish(self, stamp_ns: int) -> None:
         assert self._plant is not None
-        stamp = Time(sec=stamp_ns // _SECOND_NS, nanosec=stamp_ns % _SECOND_NS)
+        stamp = time_of(stamp_ns)
         if self._sim_clock is not None:
             self._sim_clock.publish(Clock(clock=stamp))
         seen = self._sensor.read(self._plant.position[0], self._plant.velocity[0])
@@ -351,22 +352,22 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         if self._markers.get_subscription_count() and self._plant is not None:
             position = self._plant.position
             stamp_ns = self._stamp_ns(self.now_ns())
-            stamp = Time(sec=stamp_ns // _SECOND_NS, nanosec=stamp_ns % _SECOND_NS)
+            stamp = time_of(stamp_ns)
             tool = self._chain.tool(position)[0]
             self._markers.publish(self._shapes.message(position[0], tool, stamp))
 
     def _publish_diagnostics(self) -> None:
         refused = sum(count for name, count in self.counters.items() if 'dropped' in name)
-        status = DiagnosticStatus(
-            level=DiagnosticStatus.WARN if refused else DiagnosticStatus.OK,
-            name=self.get_fully_qualified_name(),
-            hardware_id=self._model.name,
-            message=f'{refused} commands were refused' if refused else 'running',
-            values=[KeyValue(key=key, value=str(self.counters[key])) for key in self.counters],
+        self._diagnostics.publish(
+            diagnostics(
+                self.get_fully_qualified_name(),
+                f'{refused} commands were refused' if refused else 'running',
+                self.counters,
+                level=WARN if refused else OK,
+                hardware=self._model.name,
+                stamp_ns=self.now_ns(),
+            )
         )
-        message = DiagnosticArray(status=[status])
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._diagnostics.publish(message)
 
 
 def _texts(values: Sequence[str]) -> ParameterValue:
@@ -374,11 +375,6 @@ def _texts(values: Sequence[str]) -> ParameterValue:
     return ParameterValue(
         type=ParameterType.PARAMETER_STRING_ARRAY, string_array_value=list(values)
     )
-
-
-def _nanoseconds(moment: Any) -> int:
-    """Return a ``Time`` or ``Duration`` in nanoseconds."""
-    return int(moment.sec) * _SECOND_NS + int(moment.nanosec)
 
 
 def described(settings: ArmDriverNodeSettings) -> ArmDriverNodeSettings:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.settings import parse
 from nrl_ros.cli import config
@@ -178,15 +176,10 @@ def make_plan(options: ArmOptions) -> ArmPlan:
     if not options.realtime:
         for name in ('arm_driver', 'safety'):
             nodes[name]['realtime_priority'] = 0
-    arm.write_text(_parameters(nodes), encoding='utf-8')
+    comment = 'What nrl arm tells the nodes besides config.yaml.'
+    arm.write_text(config.parameter_file(nodes, comment=comment), encoding='utf-8')
     write_json(run.folder / 'versions.json', versions())
     return ArmPlan(run, settings, [run.config, arm])
-
-
-def _parameters(nodes: Mapping[str, Mapping[str, Any]]) -> str:
-    data = {f'/**/{name}': {'ros__parameters': dict(flat)} for name, flat in nodes.items()}
-    head = '# What nrl arm tells the nodes besides config.yaml.\n'
-    return head + yaml.safe_dump(data, sort_keys=False)
 
 
 @dataclass

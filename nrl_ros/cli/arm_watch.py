@@ -20,7 +20,7 @@ from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.operator import Operator
 from nrl_ros.cli.options import ArmOptions
-from nrl_ros.cli.orchestrator import Orchestrator, Outcome, connected
+from nrl_ros.cli.orchestrator import Orchestrator, Outcome, connected, make_monitor
 from nrl_ros.cli.processes import (
     absolute_namespace,
     choose_domain,
@@ -28,10 +28,11 @@ from nrl_ros.cli.processes import (
 )
 from nrl_ros.cli.progress import Progress
 from nrl_ros.robots.safety.announcer import Announcer
+from nrl_ros.robots.safety.records import STOPPED_MODES, Mode
 from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.robots.safety.takeover import DIED
 from nrl_ros.ros import names, qos
-from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyState, SafetyStatus
+from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyStatus
 from nrl_ros.ros.security import refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
 
@@ -44,14 +45,10 @@ _WAITS_S = 2.0
 _UNSERVED_S = 8.0
 # Longest wait for an arm to come to rest whose safety node has died, longer than that node tries.
 _REST_S = 40.0
-_MODES = {
-    SafetyState.MODE_WAITING: 'waiting',
-    SafetyState.MODE_FOLLOWING: 'following',
-    SafetyState.MODE_HOLDING: 'holding',
-    SafetyState.MODE_STOPPING: 'STOPPING',
-    SafetyState.MODE_STOPPED: 'STOPPED',
+# A stop stands out from the other modes.
+_MODES: dict[int, str] = {
+    mode: mode.name if mode in STOPPED_MODES else mode.name.lower() for mode in Mode
 }
-_STOPPED = (SafetyState.MODE_STOPPING, SafetyState.MODE_STOPPED)
 _MOVES = {
     ArmCommand.PURPOSE_ACTION: 'acts',
     ArmCommand.PURPOSE_HOMING: 'drives home',
@@ -98,7 +95,7 @@ class ArmMonitor(Monitor):
     def _on_safety(self, message: SafetyStatus) -> None:
         mode = _MODES.get(message.mode, str(message.mode))
         mode = f'dry run, {mode}' if message.dry_run else mode
-        self._figures.hear_safety(mode, message.why, stopped=message.mode in _STOPPED)
+        self._figures.hear_safety(mode, message.why, stopped=message.mode in STOPPED_MODES)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -138,15 +135,15 @@ def run(options: ArmOptions, console: Console) -> int:
     progress = Progress(target_episodes=options.episodes, figures=figures.recent)
     with Signals() as signals:
         with connected(plan.run, console) as tables:
+            monitor = make_monitor(
+                ArmMonitor,
+                figures,
+                plan.settings.environment.agent,
+                progress,
+                tables.episodes.add,
+                namespace=options.namespace,
+            )
             with refused_in_one_line():
-                monitor = ArmMonitor(
-                    figures,
-                    plan.settings.environment.agent,
-                    progress,
-                    tables.episodes.add,
-                    namespace=absolute_namespace(options.namespace) or None,
-                    use_global_arguments=False,
-                )
                 arm = ArmRun(
                     monitor,
                     progress,

@@ -75,9 +75,18 @@ def resolve(
 
 def to_yaml(settings: RunSettings, *, comment: str) -> str:
     """Return all settings, defaults included, as a ROS parameter file."""
-    data = {
-        f'/**/{name}': {PARAMETERS: _nested(flatten(getattr(settings, name)))} for name in MODELS
-    }
+    nodes = {name: _nested(flatten(getattr(settings, name))) for name in MODELS}
+    return parameter_file(nodes, comment=comment)
+
+
+def parameter_file(nodes: Mapping[str, Mapping[str, Any]], *, comment: str = '') -> str:
+    """Return a ROS parameter file for nodes in any namespace.
+
+    Args:
+        nodes: parameters by name of the node.
+        comment: lines at its beginning.
+    """
+    data = {f'/**/{name}': {PARAMETERS: dict(values)} for name, values in nodes.items()}
     head = ''.join(f'# {line}\n' for line in comment.splitlines())
     return head + yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=96)
 

@@ -19,7 +19,6 @@ METRICS = (
     'ending',
     'return',
 )
-ENDINGS = ('none', 'terminated', 'truncated', 'aborted')
 
 
 class EpisodeRow(NamedTuple):

@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from nrl_ros.base.records import Ending
-from nrl_ros.cli.metrics import ENDINGS, EpisodeRow
+from nrl_ros.cli.metrics import EpisodeRow
 from nrl_ros.cli.progress import Progress
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.hearing import Refusals, Topic, counters_of, hear
@@ -90,12 +90,11 @@ class Monitor(Node):
         if not returns:
             return
         wall = round(self.wall_time_s, 3)
-        columns = (steps.tolist(), message.instance, message.episode, message.length)
+        endings = [Ending(ending).name.lower() for ending in message.ending]
+        columns = (message.instance, message.episode, message.length, endings, returns)
         rows = [
-            EpisodeRow(total, wall, self._agent, instance, episode, length, ENDINGS[ending], value)
-            for total, instance, episode, length, ending, value in zip(
-                *columns, message.ending, returns, strict=True
-            )
+            EpisodeRow(total, wall, self._agent, *row)
+            for total, *row in zip(steps.tolist(), *columns, strict=True)
         ]
         self._progress.add_returns(int(steps[-1]), returns)
         if message.metric_name:

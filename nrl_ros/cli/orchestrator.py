@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -23,16 +23,18 @@ from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import warn
 from nrl_ros.cli.metrics import METRICS, Table
 from nrl_ros.cli.monitor import Monitor
-from nrl_ros.cli.processes import Processes, exit_text
+from nrl_ros.cli.processes import Processes, absolute_namespace, exit_text
 from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.cli.runs import Run
-from nrl_ros.ros.security import initialise
+from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
 _ROW_PERIOD_S = 0.5
 # How long a node that was stopped may still be heard of: what it said last is on its way.
 _SETTLE_S = 1.5
 _LAST_MESSAGES = 20
+
+AnyMonitor = TypeVar('AnyMonitor', bound=Monitor)
 
 
 @dataclass
@@ -95,6 +97,27 @@ class EndedEarly(Exception):  # noqa: N818 - not an error
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome
+
+
+def make_monitor(
+    kind: Callable[..., AnyMonitor], *arguments: Any, namespace: str
+) -> AnyMonitor:
+    """Return a monitor of the nodes in a namespace.
+
+    Args:
+        kind: what makes it, such as ``Monitor``.
+        arguments: of it.
+        namespace: of the nodes; empty: none.
+
+    Raises:
+        SecurityError: this process may not take part in ROS.
+    """
+    with refused_in_one_line():
+        return kind(
+            *arguments,
+            namespace=absolute_namespace(namespace) or None,
+            use_global_arguments=False,
+        )
 
 
 class Tables(NamedTuple):

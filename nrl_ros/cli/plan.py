@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
@@ -138,10 +136,9 @@ def _write_start(run: Run, nodes: Mapping[str, Any]) -> Path:
     merged = {name: dict(values) for name, values in nodes.items()}
     # This command has a display of its own.
     merged.setdefault('environment', {}).update(autostart=False, progress_period_s=0.0)
-    data = {f'/**/{name}': {'ros__parameters': values} for name, values in merged.items()}
     path = run.folder / 'start.yaml'
-    head = '# What the newest start of this run added to config.yaml; written by nrl train.\n'
-    path.write_text(head + yaml.safe_dump(data, sort_keys=False), encoding='utf-8')
+    comment = 'What the newest start of this run added to config.yaml; written by nrl train.'
+    path.write_text(config.parameter_file(merged, comment=comment), encoding='utf-8')
     return path
 
 

@@ -14,13 +14,13 @@ from nrl_ros.cli.display import make_display, number, warn
 from nrl_ros.cli.evaluate import SEED_OFFSET, Score, draw, evaluate
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.options import TrainOptions
-from nrl_ros.cli.orchestrator import Outcome, connected
+from nrl_ros.cli.orchestrator import Outcome, connected, make_monitor
 from nrl_ros.cli.plan import Plan, make_plan
-from nrl_ros.cli.processes import absolute_namespace, choose_domain, node_environment
+from nrl_ros.cli.processes import choose_domain, node_environment
 from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.runs import newest
 from nrl_ros.cli.watch import TrainRun
-from nrl_ros.ros.security import refused_in_one_line, require_support
+from nrl_ros.ros.security import require_support
 from nrl_ros.ros.signals import Signals
 
 # Of the picture of the policy at work that a training ends with.
@@ -98,14 +98,13 @@ def _run_nodes(
     )
     display = make_display(console, title, quiet=options.quiet, plain=options.plain)
     with connected(plan.run, console) as tables, display:
-        with refused_in_one_line():
-            monitor = Monitor(
-                settings.environment.agent,
-                progress,
-                tables.episodes.add,
-                namespace=absolute_namespace(options.namespace) or None,
-                use_global_arguments=False,
-            )
+        monitor = make_monitor(
+            Monitor,
+            settings.environment.agent,
+            progress,
+            tables.episodes.add,
+            namespace=options.namespace,
+        )
         run = TrainRun(
             monitor,
             progress,

@@ -7,7 +7,8 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
@@ -21,6 +22,7 @@ Work = Callable[[Mapping[str, Any]], dict[str, Any]]
 # A worker that was killed is replaced, and its trial repeated at most this often.
 RETRIES = 3
 _END_S = 1.0
+_POLL_S = 1.0
 # The matrices are small and each core has a worker, so more threads would only slow all of them.
 ONE_THREAD = dict.fromkeys(THREAD_VARIABLES, '1')
 
@@ -165,6 +167,30 @@ class ProcessEngine:
                 worker.process.join()
             worker.connection.close()
         self._pool.clear()
+
+
+def records(engine: Engine, jobs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Run jobs on all workers of an engine, close it, and return their records in order.
+
+    Raises:
+        StudyError: a job failed; the others are ended.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    left = deque((str(number), job) for number, job in enumerate(jobs))
+    running = 0
+    try:
+        while len(found) < len(jobs):
+            while left and running < engine.workers:
+                engine.submit(*left.popleft())
+                running += 1
+            for outcome in engine.wait(_POLL_S):
+                if outcome.record is None:
+                    raise StudyError(f'job {outcome.key} failed: {outcome.error}')
+                found[outcome.key] = outcome.record
+                running -= 1
+    finally:
+        engine.close()
+    return [found[str(number)] for number in range(len(jobs))]
 
 
 def cores() -> int:

@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 from nrl_ros import __version__
 from nrl_ros.base.errors import InvalidValueError
 from nrl_ros.base.records import Ending
-from nrl_ros.environments.episodes import EpisodeEnds, Episodes
-from nrl_ros.environments.registry import make_bridge
+from nrl_ros.environments.episodes import EpisodeEnds
 from nrl_ros.experiments.gradients import gradients
-from nrl_ros.learning import loop
+from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.settings.run import RunSettings, check
 
 BINS = 200
@@ -58,48 +56,29 @@ def versions() -> dict[str, str]:
 
 def train(settings: RunSettings) -> dict[str, Any]:
     """Train until the settings' limit and return the result."""
-    environment, bridge = settings.environment, settings.environment.bridge
-    made = make_bridge(bridge.name, bridge.instances, dict(bridge.options))
-    episodes = Episodes(
-        made,
-        agent=environment.agent,
-        session=1,
-        lockstep=True,
-        delivery=environment.reward.core(),
-        delivery_steps=environment.reward.steps,
-    )
-    learner = Learner(settings.learner)
-    neuromodulator = Neuromodulator(
-        settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
-    )
+    run = InProcessRun(settings)
     ends: list[EpisodeEnds] = []
     try:
-        diverged = _run(settings, episodes, learner, neuromodulator, ends)
+        diverged = _until_limit(run, ends)
     finally:
-        made.close()
-    counters = {k: int(v) for k, v in {**learner.counters, **neuromodulator.counters}.items() if v}
+        run.close()
+    counted = {**run.learner.counters, **run.neuromodulator.counters}
     return {
         'seed': settings.learner.seed,
-        'steps': episodes.total_steps,
-        'updates': learner.updates,
+        'steps': run.episodes.total_steps,
+        'updates': run.learner.updates,
         'diverged_at_step': diverged,
-        'counters': counters,
-        **curve(ends, environment.stop.episodes),
+        'counters': {name: int(value) for name, value in counted.items() if value},
+        **curve(ends, settings.environment.stop.episodes),
     }
 
 
-def _run(
-    settings: RunSettings,
-    episodes: Episodes,
-    learner: Learner,
-    neuromodulator: Neuromodulator,
-    ends: list[EpisodeEnds],
-) -> int:
+def _until_limit(run: InProcessRun, ends: list[EpisodeEnds]) -> int:
     """Step until the limit; return the step at which weights became NaN or infinite, or -1."""
-    stop, diverged = settings.environment.stop, -1
+    stop, diverged = run.settings.environment.stop, -1
+    episodes, learner = run.episodes, run.learner
     try:
-        cycle = loop.run(episodes, learner, neuromodulator, seed=settings.environment.seed)
-        for count, advance in enumerate(cycle):
+        for count, advance in enumerate(run.steps()):
             if advance.ends is not None:
                 ends.append(advance.ends)
                 if stop.episodes and episodes.total_episodes >= stop.episodes:

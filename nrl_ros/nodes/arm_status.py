@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from enum import Enum
 
-from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 
 from nrl_ros.robots.arm.joint_usage import JointUsage
 from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.ros.diagnostics import ERROR, OK, WARN, diagnostics
 
 
 class Phase(Enum):
@@ -22,35 +23,37 @@ class Phase(Enum):
 
 
 _LEVELS = {
-    Phase.STOPPED: DiagnosticStatus.ERROR,
-    Phase.WAITING: DiagnosticStatus.WARN,
-    Phase.ASKING: DiagnosticStatus.WARN,
-    Phase.AIMING: DiagnosticStatus.WARN,
+    Phase.STOPPED: ERROR,
+    Phase.WAITING: WARN,
+    Phase.ASKING: WARN,
+    Phase.AIMING: WARN,
 }
 
 
-def diagnostics(
-    name: str, robot: Robot, phase: Phase, about: str, wear: JointUsage
-) -> DiagnosticStatus:
-    """Return an arm's item of the diagnostics, with its wear.
+def arm_diagnostics(
+    node: str, robot: Robot, phase: Phase, about: str, *, usage: JointUsage, stamp_ns: int
+) -> DiagnosticArray:
+    """Return what an arm does as diagnostics, with how much it has moved.
 
     Args:
-        name: of the item.
+        node: name of the environment's node.
         robot: the arm.
         phase: the present one.
         about: what the arm does, in words.
-        wear: way of each joint, time in motion, episodes.
+        usage: way of each joint, time in motion, episodes.
+        stamp_ns: when it was true [ns].
     """
-    ways = zip(robot.joints, robot.model.units, wear.way, strict=True)
+    ways = zip(robot.joints, robot.model.units, usage.way, strict=True)
     values = {
-        'episodes': str(wear.episodes),
-        'in motion [s]': f'{wear.moving_s:.1f}',
+        'episodes': usage.episodes,
+        'in motion [s]': f'{usage.moving_s:.1f}',
         **{f'way of {joint} [{unit}]': f'{way:.2f}' for joint, unit, way in ways},
     }
-    return DiagnosticStatus(
-        level=_LEVELS.get(phase, DiagnosticStatus.OK),
-        name=name,
-        message=about,
-        hardware_id=robot.description.name,
-        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+    return diagnostics(
+        f'{node}: arm',
+        about,
+        values,
+        level=_LEVELS.get(phase, OK),
+        hardware=robot.description.name,
+        stamp_ns=stamp_ns,
     )

@@ -23,7 +23,7 @@ from std_srvs.srv import Trigger
 from nrl_ros.base.errors import BridgeError, ConfigError, InvalidValueError
 from nrl_ros.base.records import Applied, Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Environment
-from nrl_ros.nodes.arm_status import Phase, diagnostics
+from nrl_ros.nodes.arm_status import Phase, arm_diagnostics
 from nrl_ros.robots.arm.chain_parts import Pose
 from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
@@ -34,22 +34,21 @@ from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.commander import FollowedWatch
 from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator
+from nrl_ros.robots.safety.records import STOPPED_MODES, Mode
 from nrl_ros.ros import conversion, graph, names, qos
 from nrl_ros.ros.description import wait_for_description
 from nrl_ros.ros.hearing import counters_of
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader
-from nrl_ros.ros.wire import nanoseconds
+from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 
 Array = NDArray[Any]
 
-_GIGA = 1e9
 _STILL_RAD_S = 0.02
 _DIAGNOSTICS_S = 1.0
 # A state of the safety node that is older than this plus three control periods is no answer.
 _SAFETY_SLACK_S = 0.1
-_MODE_FOLLOWING = (SafetyState.MODE_FOLLOWING, SafetyState.MODE_HOLDING)
-_MODE_STOPPED = (SafetyState.MODE_STOPPING, SafetyState.MODE_STOPPED)
+_COMMANDED_MODES = (Mode.FOLLOWING, Mode.HOLDING)
 # A silence of joint states or of the safety node above this is more than a short delay [s].
 _LOST_S = 0.5
 # Longest wait for the name of the other commander that is followed instead [s].
@@ -152,10 +151,16 @@ class ArmEnvironment:
     def _publish_diagnostics(self) -> None:
         """Publish what the arm does at present, and how much it has moved."""
         name = self._node.get_fully_qualified_name().lstrip('/')
-        item = diagnostics(f'{name}: arm', self.robot, self.phase, self._about(), self.usage)
-        message = DiagnosticArray(status=[item])
-        conversion.set_stamp(message.header.stamp, self._node.now_ns())
-        self._diagnostics.publish(message)
+        self._diagnostics.publish(
+            arm_diagnostics(
+                name,
+                self.robot,
+                self.phase,
+                self._about(),
+                usage=self.usage,
+                stamp_ns=self._node.now_ns(),
+            )
+        )
 
     def _about(self) -> str:
         """Return in words what the arm does at present."""
@@ -173,7 +178,7 @@ class ArmEnvironment:
                 f'{velocity.tolist()}, expected finite numbers'
             )
         stamp = nanoseconds(message.header.stamp) or self._node.now_ns()
-        self._speed.put(stamp / _GIGA, position, velocity)
+        self._speed.put(stamp / NANOSECONDS, position, velocity)
         # Velocities that were not measured are taken from the positions.
         velocity = np.where(np.isnan(velocity), self._speed.velocity, velocity)
         self.usage.moved(position, time.monotonic())
@@ -198,7 +203,7 @@ class ArmEnvironment:
         if message.session == self._session and message.sequence == self._sequence:
             self._limited |= message.limited
         # Checked here too, since ``look`` is not called while the node is paused.
-        if message.mode in _MODE_STOPPED:
+        if message.mode in STOPPED_MODES:
             self._interrupt(_CLEARED)
 
     def _on_status(self, message: SafetyStatus) -> None:
@@ -339,14 +344,14 @@ class ArmEnvironment:
     def _stopped(self) -> bool:
         if self._safety is None:
             return False
-        if self._safety.mode in _MODE_STOPPED:
+        if self._safety.mode in STOPPED_MODES:
             self._why = f'by the safety node, cause {self._safety.cause:#x}; its log says more'
             return True
         return False
 
     def _waits(self) -> bool:
         """Return whether the safety node waits; after the arm has moved, it has been restarted."""
-        return self._safety is not None and self._safety.mode == SafetyState.MODE_WAITING
+        return self._safety is not None and self._safety.mode == Mode.WAITING
 
     def _connected(self, now: float) -> bool:
         slack = _SAFETY_SLACK_S + 3.0 * self.robot.period_s
@@ -445,7 +450,7 @@ class ArmEnvironment:
         # missing.
         if self._sent is not None and state is not None:
             followed = state.session == self._session and state.sequence >= self._sequence - 1
-            if followed and state.mode in _MODE_FOLLOWING and not state.dry_run:
+            if followed and state.mode in _COMMANDED_MODES and not state.dry_run:
                 value = Applied.LIMITED if self._limited else Applied.AS_SENT
         self._sent = None
         return np.array([value], np.uint8)

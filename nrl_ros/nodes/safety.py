@@ -28,7 +28,7 @@ from std_srvs.srv import Trigger
 from nrl_ros.base.errors import BridgeError, ConfigError, NrlError
 from nrl_ros.nodes.safety_commands import CommandIntake
 from nrl_ros.nodes.safety_publishers import PublisherCheck
-from nrl_ros.nodes.safety_status import diagnostics
+from nrl_ros.nodes.safety_status import safety_diagnostics
 from nrl_ros.robots.arm.controller_facts import QUESTIONS, ControllerFacts, judge, state_problem
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.robots.arm.robot import Robot, make_robot
@@ -485,7 +485,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         conversion.set_stamp(message.header.stamp, self.now_ns())
         self._status.publish(message)
         name = self.get_fully_qualified_name().lstrip('/')
-        self._diagnostics.publish(diagnostics(name, message, self._output, robot.notes))
+        self._diagnostics.publish(safety_diagnostics(name, message, self._output, robot.notes))
 
 
 def supervisor_settings(

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 
 from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
+from nrl_ros.ros.diagnostics import ERROR, OK, WARN, diagnostics
 from nrl_ros.ros.interfaces import SafetyStatus
+from nrl_ros.ros.wire import nanoseconds
 
 
-def diagnostics(
+def safety_diagnostics(
     node: str, status: SafetyStatus, output: SupervisorOutput, notes: Sequence[str]
 ) -> DiagnosticArray:
     """Return the status as diagnostics: an error while the arm is stopped or wrongly moves on.
@@ -22,29 +24,27 @@ def diagnostics(
         notes: on the robot's description.
     """
     mode, cause = output.mode, output.cause
-    level, text = DiagnosticStatus.OK, mode.name.lower()
+    level, text = OK, mode.name.lower()
     if cause or status.alarm:
-        level, text = DiagnosticStatus.ERROR, status.why
+        level, text = ERROR, status.why
     elif mode in (Mode.WAITING, Mode.HOLDING):
-        level = DiagnosticStatus.WARN
+        level = WARN
     values = {
         'robot': status.robot,
         'manifest': status.manifest,
         'notes': '; '.join(notes),
-        'dry run': str(status.dry_run),
-        'at rest': str(status.at_rest),
+        'dry run': status.dry_run,
+        'at rest': status.at_rest,
         'speed share': f'{status.speed_share:g}',
         'jitter of the control period [s]': f'{status.jitter_s:.6f}',
         'cause': ', '.join(kind.name or '' for kind in StopReason if kind & cause),
-        **dict(zip(status.counter_name, map(str, status.counter_value), strict=True)),
+        **dict(zip(status.counter_name, status.counter_value, strict=True)),
     }
-    item = DiagnosticStatus(
+    return diagnostics(
+        f'{node}: arm',
+        text,
+        values,
         level=level,
-        name=f'{node}: arm',
-        message=text,
-        hardware_id=status.robot,
-        values=[KeyValue(key=key, value=value) for key, value in values.items()],
+        hardware=status.robot,
+        stamp_ns=nanoseconds(status.header.stamp),
     )
-    message = DiagnosticArray(status=[item])
-    message.header.stamp = status.header.stamp
-    return message

@@ -52,6 +52,13 @@ def set_stamp(time: Time, stamp_ns: int) -> None:
     time.sec, time.nanosec = divmod(stamp_ns, NANOSECONDS)
 
 
+def time_of(stamp_ns: int) -> Time:
+    """Return nanoseconds as a time message."""
+    time = Time()
+    set_stamp(time, stamp_ns)
+    return time
+
+
 def declared_fields(kind: Any) -> dict[str, str]:
     """Return the declared types of a message's fields by name."""
     return dict(kind.get_fields_and_field_types())

@@ -47,7 +47,7 @@ _KEPT_LAYOUTS = 256
 
 
 def nanoseconds(stamp: Any) -> int:
-    """Return a time message as nanoseconds; the opposite of ``conversion.set_stamp``."""
+    """Return a time or duration message as nanoseconds: the opposite of ``set_stamp``."""
     return int(stamp.sec * NANOSECONDS + stamp.nanosec)
 
 

@@ -1,1 +1,1 @@
-"""References in plain numpy, which compiled code must equal: slow, and easy to check by reading."""
+"""References that the product must equal: slow, and easy to check by reading."""

@@ -24,8 +24,16 @@ from nrl_ros.base.records import (
     Phase,
     RewardBatch,
 )
+from nrl_ros.robots.safety.records import Mode
 from nrl_ros.ros import conversion
-from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, Neuromodulation, Reward
+from nrl_ros.ros.interfaces import (
+    Action,
+    EnvInfo,
+    EnvState,
+    Neuromodulation,
+    Reward,
+    SafetyState,
+)
 from nrl_ros.ros.wire import WireCodec
 from tests.unit.fakes import info_of, reward_of, rpe_of, same, state_of
 
@@ -250,6 +258,7 @@ def test_a_new_field_travels_once_it_is_in_the_message_and_in_the_record():
         (Applied, EnvState, 'APPLIED_'),
         (ActionKind, EnvInfo, 'ACTION_'),
         (Delivery, EnvInfo, 'DELIVERY_'),
+        (Mode, SafetyState, 'MODE_'),
     ],
 )
 def test_enumerations_are_the_constants_of_their_message(record, message, prefix):

@@ -7,7 +7,7 @@ from nrl_ros.learning.heads import PolicySettings, make_head
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes
 from nrl_ros.learning.noise import NOISE_SHAPES
 from nrl_ros.learning.rules import NodePerturbation
-from tests.unit.oracles import HEADS, autograd, cosine, flat
+from tests.oracles.policy_gradient import HEADS, autograd, cosine, flat
 
 # Small, so that no neuron is near enough to the kink of its LeakyReLU to cross it.
 SIGMA = 1e-7

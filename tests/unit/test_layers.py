@@ -79,6 +79,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/cli/arm_watch.py': {'diagnostic_msgs'},
     'nrl_ros/cli/arm_standby.py': {'sensor_msgs'},
     'nrl_ros/ros/joints.py': ARM_MESSAGES,
+    'nrl_ros/ros/diagnostics.py': ARM_MESSAGES,
     'nrl_ros/ros/arm_markers.py': ARM_MESSAGES,
     # Optional: the controller manager's own messages.
     'nrl_ros/ros/controller.py': {'controller_manager_msgs'},

@@ -16,8 +16,8 @@ from nrl_ros.learning.rules import (
     RewardModulatedHebbian,
     WeightPerturbation,
 )
+from tests.oracles.policy_gradient import HEADS, autograd, cosine
 from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, same, state_of
-from tests.unit.oracles import HEADS, autograd, cosine
 
 
 def listen(learner: Any, agent: str = 'a') -> list[np.ndarray]:

@@ -17,7 +17,7 @@ from nrl_ros.learning.rules import (
     NoisyReference,
     WeightPerturbation,
 )
-from tests.unit.oracles import HEADS, Point, cosine, flat
+from tests.oracles.policy_gradient import HEADS, Point, cosine, flat
 
 # So small that nothing crosses a kink and that curvature is far below the statistics' error.
 TINY = 1e-7

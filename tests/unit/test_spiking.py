@@ -18,8 +18,8 @@ from nrl_ros.learning.rules import (
     RewardModulatedHebbian,
     WeightPerturbation,
 )
+from tests.oracles.policy_gradient import Point
 from tests.unit.fakes import feed, info_of, learner_of, message_flow
-from tests.unit.oracles import Point
 
 STEPS = 10
 

@@ -7,7 +7,7 @@ import pytest
 
 from nrl_ros.experiments.conditions import MAIN
 from nrl_ros.experiments.driver import State, drive
-from nrl_ros.experiments.engine import Outcome
+from nrl_ros.experiments.engine import Outcome, StudyError, records
 from nrl_ros.experiments.run import binned, curve, last_mean
 from nrl_ros.experiments.schedule import Costs, Schedule
 from nrl_ros.experiments.search import Scored, at_edge, best, score, seed_score
@@ -52,6 +52,19 @@ class ByHand:
 
     def close(self):
         pass
+
+
+class LastFirst(ByHand):
+    """An engine whose newest job ends first."""
+
+    closed = False
+
+    def wait(self, timeout_s):
+        self._open.reverse()
+        return super().wait(timeout_s)
+
+    def close(self):
+        self.closed = True
 
 
 class Silent:
@@ -221,3 +234,17 @@ def test_bins_and_last_means():
     assert last_mean(np.arange(20.0), 0.1) == 18.5
     assert last_mean(np.arange(3.0), 0.1) == 2.0
     assert math.isnan(last_mean(np.zeros(0), 0.1))
+
+
+def test_jobs_fill_all_workers_and_their_records_come_in_order():
+    engine = LastFirst()
+    jobs = [{'label': f'job {number}', 'settings': {}} for number in range(5)]
+    assert [one['label'] for one in records(engine, jobs)] == [job['label'] for job in jobs]
+    assert engine.most == engine.workers and engine.closed
+
+
+def test_a_job_that_fails_ends_them_all_with_its_reason():
+    engine = LastFirst(fails='job 1')
+    with pytest.raises(StudyError, match='job 1 failed: ValueError: by hand'):
+        records(engine, [{'label': f'job {number}', 'settings': {}} for number in range(3)])
+    assert engine.closed

@@ -16,7 +16,7 @@ LARGEST = 1e100
 
 
 class Mode(IntEnum):
-    """Modes of an arm's supervisor."""
+    """Modes of an arm's supervisor (SafetyState.MODE_*)."""
 
     # Nothing is commanded yet: joint states are missing, or something forbids to begin.
     WAITING = 0
@@ -27,6 +27,10 @@ class Mode(IntEnum):
     STOPPING = 3
     # The arm is measured at rest, and stays stopped until the stop is cleared.
     STOPPED = 4
+
+
+# Only clearing the stop ends these.
+STOPPED_MODES = (Mode.STOPPING, Mode.STOPPED)
 
 
 class StopReason(IntFlag):

@@ -1,0 +1,69 @@
+"""The learner, the neuromodulator and the environment of a run in this process, without ROS."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from nrl_ros.environments.episodes import Advance, Episodes
+from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.listening import Listener
+from nrl_ros.environments.registry import make_bridge
+from nrl_ros.learning import loop
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.neuromodulator import Neuromodulator
+from nrl_ros.settings.run import RunSettings
+
+
+class InProcessRun:
+    """What the settings of a run come to without ROS; the environment waits for each action.
+
+    Args:
+        settings: of all three nodes.
+
+    Attributes:
+        settings: of all three nodes.
+        environment: to be closed by ``close``.
+        episodes: its episodes and credit windows.
+        learner: acts and learns.
+        neuromodulator: turns rewards into reward-prediction errors.
+
+    Raises:
+        NrlError: the environment cannot be made, or a setting does not fit another one.
+    """
+
+    def __init__(self, settings: RunSettings) -> None:
+        bridge, reward = settings.environment.bridge, settings.environment.reward
+        self.settings = settings
+        self.learner = Learner(settings.learner)
+        self.neuromodulator = Neuromodulator(
+            settings.neuromodulator.rpe, critic=settings.neuromodulator.critic
+        )
+        self.environment: Environment = make_bridge(
+            bridge.name, bridge.instances, dict(bridge.options)
+        )
+        self.episodes = Episodes(
+            self.environment,
+            agent=settings.environment.agent,
+            session=1,
+            lockstep=True,
+            delivery=reward.core(),
+            delivery_steps=reward.steps,
+        )
+
+    def steps(self, listener: Listener | None = None) -> Iterator[Advance]:
+        """Step all instances for ever, and yield what each step gave.
+
+        Args:
+            listener: is told each record.
+        """
+        return loop.run(
+            self.episodes,
+            self.learner,
+            self.neuromodulator,
+            seed=self.settings.environment.seed,
+            listener=listener,
+        )
+
+    def close(self) -> None:
+        """Close the environment."""
+        self.environment.close()
