@@ -1,1 +1,1 @@
-"""Adapters between ROS 2 and the packages that know nothing of ROS."""
+"""Adapters between ROS 2 and the packages that do not know ROS."""

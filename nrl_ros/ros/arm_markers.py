@@ -64,7 +64,7 @@ class ArmMarkers:
             scale = np.array([width, width, 2.0 * size[1]])
             made.append(_marker(Marker.CYLINDER, place, turn, scale, colour, name))
         if kind == int(kinds.mjGEOM_CAPSULE):
-            # RViz has no capsules, so a cylinder with a ball at each end stands for one.
+            # RViz has no capsules, so each is drawn as a cylinder with a ball at each end.
             for end in (-size[1], size[1]):
                 at = place + end * turn.reshape(3, 3)[:, 2]
                 made.append(_marker(Marker.SPHERE, at, None, np.full(3, width), colour, name))

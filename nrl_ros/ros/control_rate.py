@@ -11,10 +11,10 @@ LATE_SHARE = 0.125
 
 
 class PeriodTick(NamedTuple):
-    """What has to be known at the beginning of a period.
+    """What a control loop must know at the beginning of a period.
 
     Attributes:
-        missed: whole periods since the one before that never began.
+        missed: whole periods since the last one that never began.
         rescheduled: True if the timer must start anew: the next period begins one period from now.
     """
 
@@ -44,7 +44,7 @@ class ControlRate:
         self._began, self._due = now, now + period_s
 
     def begin(self, now: float) -> PeriodTick:
-        """Begin a period, and return what was missed.
+        """Begin a period, and return how many were missed.
 
         Args:
             now: by the same clock [s].

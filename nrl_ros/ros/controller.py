@@ -14,8 +14,8 @@ from nrl_ros.ros.graph import subscribers
 try:
     from controller_manager_msgs.srv import ListControllers
 except ImportError:
-    # It is not among the wheels. Without it, an inactive controller is noticed since the arm does
-    # not move.
+    # The package controller_manager_msgs is not among the wheels. Without it, an inactive
+    # controller is noticed only because the arm does not move.
     ListControllers = None
 
 # A controller whose parameter service is not found within this time has none [s].

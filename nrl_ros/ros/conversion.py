@@ -71,10 +71,10 @@ def check_names(what: str, record: str, message: set[str], known: set[str]) -> N
         what: name of the message.
         record: name of the record.
         message: fields of the message.
-        known: fields that the record has or that are worked out from it.
+        known: fields that the record has, or that are computed from it.
 
     Raises:
-        ConversionError: one of them has a field that the other one has not.
+        ConversionError: one of them has a field that the other one does not have.
     """
     for names, has, lacks in ((message - known, what, record), (known - message, record, what)):
         if names:
@@ -85,18 +85,19 @@ def check_names(what: str, record: str, message: set[str], known: set[str]) -> N
 
 
 class RecordCodec(Generic[Record]):
-    """Turns a record into the bytes of its message and back; fields are matched by name.
+    """Converts a record to the bytes of its message and back; fields are matched by name.
 
     The message's header is the record's ``stamp_ns``.
 
     Args:
         message: generated message class.
         record: dataclass.
-        computed: fields of the message that the record has not, worked out from it.
-        restored: fields of the record that the message has not; who decodes adds them.
+        computed: fields of the message that the record does not have; they are computed from it.
+        restored: fields of the record that the message does not have; the caller of ``record`` adds
+            them.
 
     Raises:
-        ConversionError: a field is in one of the two only, and not declared here.
+        ConversionError: a field is in only one of the two, and is not declared here.
     """
 
     def __init__(
@@ -118,7 +119,7 @@ class RecordCodec(Generic[Record]):
         """Return the bytes of a record's message, as sent.
 
         Raises:
-            ConversionError: a value has no place in the message's type; it is named.
+            ConversionError: a value does not fit the message's type; the field is named.
         """
         fields = dict(vars(record))
         for name, compute in self._computed:
@@ -134,7 +135,7 @@ class RecordCodec(Generic[Record]):
         return self._wire.decode(data)
 
     def record(self, fields: dict[str, Any]) -> Record:
-        """Return the record that has these fields, taking those that it has not out of them."""
+        """Return the record of these fields; fields that only the message has are removed."""
         for name in self._only_in_message:
             del fields[name]
         return self._record(**fields)
@@ -219,7 +220,7 @@ def info_from_msg(message: EnvInfo) -> AgentInfo:
     return AgentInfo(**_own(AgentInfo, fields))
 
 
-# Named by the environment's own records: the figures of an episode are no matter of its learner.
+# The figures of an episode do not concern its learner; the environment's own records name them.
 _NOT_SENT = {'spec', 'action', 'metrics'}
 
 
@@ -227,7 +228,7 @@ def check_info() -> None:
     """Check that EnvInfo has the fields of the records that it is made of.
 
     Raises:
-        ConversionError: it lacks one, or has one that they have not.
+        ConversionError: it lacks one, or has one that the records do not have.
     """
     known = {one.name for kind in (AgentInfo, EnvSpec) for one in fields_of(kind)} - _NOT_SENT
     known |= {f'action_{one.name}' for one in fields_of(ActionSpace)}
@@ -301,7 +302,7 @@ def action_from_wire(data: bytes, space: ActionSpace) -> ActionBatch:
 
 
 def session_of_action(data: bytes) -> tuple[str, int]:
-    """Return the agent and the session that an Action is of, whatever its space is.
+    """Return the agent and the session of an Action, whatever the agent's action space is.
 
     Raises:
         ConversionError: not such a message.
@@ -328,7 +329,7 @@ def rpe_from_wire(data: bytes) -> RpeBatch:
     return _RPE.record(_RPE.fields(data))
 
 
-# Of a report: what is said of the agent, and the further figures, which its records hold apart.
+# Fields of a report that concern the agent, and further figures, which its records keep separately.
 _ABOUT = {'header', 'agent', 'session', 'metric_name', 'metric'}
 check_names(
     'EpisodeReport.msg',
@@ -356,7 +357,7 @@ def check_report(message: EpisodeReport) -> None:
     """Refuse a report of episodes whose arrays do not fit together.
 
     Raises:
-        ConversionError: arrays of unequal length, or an ending that there is none of.
+        ConversionError: arrays of unequal length, or an ending that does not exist.
     """
     count = len(message.episode_return)
     expected = dict.fromkeys(('total_steps', 'instance', 'episode', 'length', 'ending'), count)
@@ -376,7 +377,7 @@ def check_report(message: EpisodeReport) -> None:
 
 
 def _figures(info: AgentInfo, ends: list[EpisodeEnds]) -> dict[str, Any]:
-    """Names and values of an environment's further figures."""
+    """Return names and values of an environment's further figures."""
     figures = [end.metrics for end in ends if end.metrics is not None]
     if not info.spec.metrics or len(figures) != len(ends):
         return {'metric_name': [], 'metric': _NOTHING}

@@ -1,4 +1,4 @@
-"""A single-threaded executor that takes messages and timers without rclpy's task machinery.
+"""A single-threaded executor that takes messages and timers without rclpy's tasks.
 
 rclpy's SingleThreadedExecutor builds its wait set, a task, and a coroutine anew for every callback:
 about 50 us a message, as much as the middleware itself, and more with every service and event
@@ -55,7 +55,8 @@ class StepExecutor(SingleThreadedExecutor):
         self._only = node
         self._idle = idle
         self._stale = True
-        # Handles that are waited for; none of them is destroyed before it is left.
+        # The handles that are waited for. None of them is destroyed before the executor has
+        # released it.
         self._in_use = ExitStack()
         self._events_due_ns = 0
         self._idle_due = True
@@ -79,13 +80,13 @@ class StepExecutor(SingleThreadedExecutor):
             self.run_once()
 
     def shutdown(self, timeout_sec: float | None = None) -> bool:
-        """Leave the node and let go of its handles.
+        """Release the node and its handles.
 
         Args:
             timeout_sec: longest wait for callbacks of other threads [s]; None: no limit.
 
         Returns:
-            False where a callback was still running.
+            False if a callback was still running.
         """
         self._stale = True
         self._in_use.close()
@@ -159,7 +160,8 @@ class StepExecutor(SingleThreadedExecutor):
             if time.monotonic_ns() < self._events_due_ns:
                 return
         if self._idle_due and self._idle is not None and not self.stop_requested:
-            # Once after all that came; what came meanwhile is taken before waiting.
+            # The idle function is called once after everything that came; what came meanwhile is
+            # taken before waiting.
             self._idle_due = False
             self._idle()
             if self._polled():
@@ -258,7 +260,7 @@ class StepExecutor(SingleThreadedExecutor):
 
 
 def take(subscription: Any) -> bool:
-    """Take the next message of a subscription and handle it; whether there was one."""
+    """Take the next message of a subscription and handle it; return False if there was none."""
     taken = subscription.handle.take_message(subscription.msg_type, subscription.raw)
     if taken is None:
         return False

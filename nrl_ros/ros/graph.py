@@ -89,11 +89,11 @@ class EndpointWatch:
 
     @property
     def is_settled(self) -> bool:
-        """Whether every endpoint that was seen last counts already."""
+        """True if every endpoint that was seen last counts already."""
         return len(self._there) == len(self._since)
 
     def update(self, now: float, endpoints: Sequence[Endpoint]) -> Changes:
-        """Take over the endpoints of now, and return who came and who left.
+        """Note the present endpoints, and return those that came and those that left.
 
         Args:
             now: of a steady clock [s].

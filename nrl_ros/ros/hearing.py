@@ -1,7 +1,7 @@
-"""Subscriptions that no message can end: what is wrong with one is counted and logged once.
+"""Subscriptions that survive any message: a faulty one is counted, and logged once.
 
 A topic is open to everybody in its domain. A message may be cut off, contradict its own fields, or
-be simply wrong. Whatever a callback raises because of it is refused here, for nodes and for
+simply be wrong. Whatever a callback raises because of it is refused here, for nodes and for
 programs that only listen.
 """
 
@@ -227,9 +227,9 @@ def hear_any(
     """Subscribe to what every publisher sends, latched or volatile, reliable or best effort.
 
     No single profile hears all of them: latched messages from before come only to a transient local
-    subscription, which no volatile publisher matches, and a reliable one matches no best effort
-    publisher. So there is one subscription of each kind, and a message may come more than once. Use
-    it for states of which the newest counts, such as whether a button is pressed.
+    subscription, which no volatile publisher matches, and a reliable subscription matches no best
+    effort publisher. So there is one subscription of each kind, and a message may come more than
+    once. Use it for states of which only the newest matters, such as whether a button is pressed.
 
     Args:
         node: whose subscriptions they are.

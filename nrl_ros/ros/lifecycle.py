@@ -56,8 +56,8 @@ class NrlNode(LifecycleNode, Generic[Model]):
 
     def __init__(self, name: str, model: type[Model], **options: Any) -> None:
         super().__init__(name, **options)
-        # Kilted's context does this by itself. Without it, a node that fails while it is made or
-        # configured stays in the graph for as long as the error's traceback keeps it alive.
+        # Kilted's context destroys its nodes by itself. In Jazzy a node that fails while it is made
+        # or configured would stay in the graph for as long as the error's traceback keeps it alive.
         self.context.on_shutdown(self.destroy_node)
         self.counters: Counter[str] = Counter()
         self._refusals = Refusals(self, self.counters)

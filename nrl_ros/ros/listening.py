@@ -1,4 +1,4 @@
-"""Tells a listener what passes on the topics of a run; the nodes know nothing of it."""
+"""Tells a listener the messages on the topics of a run; the nodes do not know of it."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ from nrl_ros.ros.interfaces import (
     Reward,
 )
 
-# A listener that is held up for a moment loses nothing: the fastest loops send some thousand
-# states a second.
+# Depth of the queues: the fastest loops send some thousand states a second, so a listener that is
+# delayed by half a second loses nothing.
 _DEPTH = 2000
-# Records that came before the introduction of their environment, on another topic.
+# At most this many records are kept that came before the introduction of their environment, which
+# is on another topic.
 _MOST_HELD = 1000
 _STATUS: dict[str, tuple[str, Any]] = {
     names.ENVIRONMENT: (names.ENV_STATUS, EnvStatus),
@@ -42,13 +43,13 @@ _Batch = StateBatch | ActionBatch | RewardBatch | RpeBatch
 class Listening:
     """Subscribes to all topics of the step path and of status, and tells a listener their records.
 
-    Records are matched by their session: what comes before the introduction of its environment is
-    told after it, what is sent again is told once, and what was missed is counted by its sequence
-    number. A message that is wrong is dropped, counted and said once, as by any node.
+    Records are matched by their session. What comes before the introduction of its environment is
+    told after it, and what is sent again is told once. Missed records are counted by their sequence
+    numbers. A faulty message is dropped, counted and logged once, as by any node.
 
     Args:
-        node: makes the subscriptions; whoever spins it makes the listener hear.
-        listener: is told.
+        node: makes the subscriptions; its executor calls the listener.
+        listener: is told each record.
 
     Attributes:
         counters: ``repeated_*`` and ``missed_*`` by topic, ``held_too_long``, and refusals.
@@ -60,7 +61,7 @@ class Listening:
         self._refusals = Refusals(node, self.counters)
         self._infos: dict[_Session, AgentInfo] = {}
         self._held: dict[_Session, list[Callable[[], None]]] = {}
-        # Sequence number of the newest one told.
+        # Sequence number of the newest record that was told, by topic and session.
         self._newest: dict[tuple[str, str, int], int] = {}
         latched = qos.latched(64)
         self._made = [
@@ -79,7 +80,7 @@ class Listening:
         ]
 
     def close(self) -> None:
-        """Stop hearing: destroy the subscriptions."""
+        """Stop listening: destroy the subscriptions."""
         while self._made:
             self._node.destroy_subscription(self._made.pop())
 
@@ -102,7 +103,7 @@ class Listening:
         session = (info.agent, info.session)
         known = self._infos.get(session)
         if known is not None and known.active == info.active:
-            # Introduced again, by an environment that was not answered for a while.
+            # An environment introduces itself again if it was not answered for a while.
             return
         self._infos[session] = info
         self._listener.on_info(info)
@@ -155,7 +156,7 @@ class Listening:
     # -------------------------------------------------------------- sessions
 
     def _when_known(self, session: _Session, tell: Callable[[], None]) -> None:
-        """Tell now, or once the environment of that session was introduced."""
+        """Tell a record now, or later if the environment of its session was not introduced yet."""
         if session in self._infos:
             tell()
             return
@@ -173,7 +174,8 @@ class Listening:
                 self.counters[f'repeated_{topic}'] += 1
                 return
             if newest is not None and topic in (names.STATE, names.ACTION):
-                # Each state has a number, and each its answer; rewards come with some of them.
+                # Each state has a number, and so has its answer; only some states come with
+                # rewards, so gaps in rewards are normal.
                 self.counters[f'missed_{topic}'] += batch.sequence - newest - 1
             self._newest[key] = batch.sequence
             tell()

@@ -1,7 +1,7 @@
-"""Types of what is used of rclpy's classes, in the words of Jazzy and of Kilted alike.
+"""Protocols of rclpy's classes, which hold for Jazzy and Kilted alike.
 
 Publishers, subscriptions, parameters and futures take a type argument in Kilted and none in Jazzy,
-so that neither way of writing them suits both.
+so no annotation with rclpy's own classes is right for both.
 """
 
 from __future__ import annotations

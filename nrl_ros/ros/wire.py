@@ -1,10 +1,10 @@
-"""The messages of the step path straight to and from their bytes on the wire.
+"""Encodes and decodes the messages of the step path without rclpy's message objects.
 
 rclpy makes a Python object with a dozen fields out of every message and takes it apart again: 50 us
 where the middleware itself needs 8 (benchmarks/ros_loop.py). ROS 2 sends CDR, in which the place of
-every field follows from the lengths of its strings and arrays; those hardly ever change within a
-run, so a layout is worked out once and kept. Messages that come in another encoding (big endian, a
-frame_id) take rclpy's way and give the same fields.
+every field follows from the lengths of its strings and arrays. Those hardly ever change within a
+run, so a layout is computed once and kept. Messages that come in another encoding (big endian, a
+frame_id) are read by rclpy and give the same fields.
 
 References:
     OMG DDS-XTypes 1.3, section 7.4 (plain CDR, version 1).
@@ -27,7 +27,7 @@ from nrl_ros.ros.hearing import read_message
 
 Array = NDArray[Any]
 
-# Code of the struct and array modules, and type of numpy.
+# Codes of the struct and array modules, and types of numpy.
 TYPES: dict[str, tuple[str, type[np.generic]]] = {
     'uint8': ('B', np.uint8),
     'uint32': ('I', np.uint32),
@@ -52,14 +52,14 @@ def nanoseconds(stamp: Any) -> int:
 
 
 def _picker(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return what takes the values of some keys out of whatever has them."""
+    """Return a function that takes the values of some keys out of a mapping."""
     if len(keys) > 1:
         return itemgetter(*keys)
     return lambda values: tuple(values[key] for key in keys)
 
 
 class _Head(NamedTuple):
-    """What precedes the arrays, for one length of the agent's name.
+    """The part of a message before its arrays, for one length of the agent's name.
 
     Attributes:
         format: encapsulation, stamp, empty frame_id, agent and numbers.
@@ -71,10 +71,10 @@ class _Head(NamedTuple):
 
 
 class _Layout:
-    """Where everything stands for one agent name and one set of array lengths.
+    """The places of all fields for one agent name and one set of array lengths.
 
     Attributes:
-        head: what precedes the arrays.
+        head: the part before the arrays.
         glue: length of each array as bytes, with the padding before and after it.
         arrays: type, length and begin of each array.
     """
@@ -188,11 +188,11 @@ class WireCodec:
         """Return the bytes of a message, as the middleware sends them.
 
         Args:
-            fields: stamp_ns, agent, and numbers and arrays by name; others are left out. The
+            fields: stamp_ns, agent, and numbers and arrays by name; others are ignored. The
                 frame_id is empty. Arrays have any shape and are cast to the declared types.
 
         Raises:
-            ConversionError: a field is missing, or its value has no place in the declared type.
+            ConversionError: a field is missing, or its value does not fit the declared type.
         """
         try:
             name = self._agent_bytes(fields['agent'])
@@ -248,7 +248,7 @@ class WireCodec:
                 self._refuse(name, type(fields[name]).__name__, 'an array of numpy')
 
     def _converted(self, number: int, values: Array) -> Array:
-        """Return the values of an array as the declared type, which holds every one of them."""
+        """Return an array in the declared type, or refuse a value that the type cannot hold."""
         name, dtype = self._array_names[number], self._arrays[number]
         if values.size == 0:
             return values.astype(dtype)
@@ -329,7 +329,7 @@ class WireCodec:
         """Return the fields of a message object by name.
 
         Raises:
-            ConversionError: its stamp is none.
+            ConversionError: its stamp is not a valid time.
         """
         if message.header.stamp.nanosec >= NANOSECONDS:
             raise ConversionError(
@@ -345,7 +345,7 @@ class WireCodec:
 
 
 def _range_of(kind: str) -> str:
-    """Return a declared type of number in words, with its range."""
+    """Return the name and the range of a declared type of number in words."""
     dtype = np.dtype(TYPES[kind][1])
     if dtype.kind == 'f':
         return f'{kind}, at most {np.finfo(dtype).max:.3g}'
