@@ -1,1 +1,1 @@
-"""Environments: what one promises, its episodes and credit windows, and its registry."""
+"""Environments: their interfaces, their episodes and credit windows, and their registry."""

@@ -68,7 +68,7 @@ def _walk(bridge: Environment, steps: int, *, seed: int) -> list[StepResult]:
 
 
 def _step(bridge: Environment, action: Array, ended: Array, at: int) -> StepResult:
-    """Make and check one step; ``ended`` holds who had ended, and afterwards who has now."""
+    """Make and check one step; ``ended`` holds which instances have ended, and is updated."""
     size = bridge.spec.instances
     result = bridge.step(action)
     _expect(

@@ -1,7 +1,8 @@
-"""Follow the instances of an environment through their episodes and credit windows.
+"""The instances of an environment on their way through episodes and credit windows.
 
-Compiled by Cython when the messages are built: an environment of one instance spends more time in
-numpy's calls than in its own step. The text is plain Python and gives the same numbers uncompiled.
+Compiled by Cython when the messages are built: without that, an environment of one instance spends
+more time in numpy's calls than in its own step. The text is plain Python and gives the same numbers
+if it is not compiled.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ _ABORTED = cython.declare(cython.uchar, int(Ending.ABORTED))
 _EVERY_STEP = cython.declare(cython.int, int(Delivery.EVERY_STEP))
 _EPISODE = cython.declare(cython.int, int(Delivery.EPISODE))
 
-# What decides the future of the instances, [B] each; a checkpoint holds these arrays by name.
+# The arrays [B] that decide the future of the instances; a checkpoint holds them by name.
 STATE: dict[str, Any] = {
     'episode': np.uint32,
     'step': np.uint32,
@@ -100,7 +101,8 @@ class EpisodeTracker:
         state: the arrays of ``STATE`` by name, changed in place.
         ending: uint8 [B], how episodes ended with the newest step, as in Ending.
         observation: float32 [B, O], the newest one.
-        closed: the windows that the newest step closed and that are rewarded, from the front.
+        closed: the windows that the newest step closed and that are rewarded; its first
+            ``closed_count`` entries count.
         live: instances that stepped.
         closed_count: windows in ``closed``.
         finished_count: episodes that the newest step ended.
@@ -206,14 +208,14 @@ class EpisodeTracker:
         limit: cython.uint = choices
         self._action_array[:] = action
         for b in range(self._action.shape[0]):
-            # Seen without their sign, negative numbers are large.
+            # As unsigned numbers, negative ones are large, so one comparison is enough.
             beyond |= self._action[b] >= limit
         return bool(not beyond)
 
     def receive(
         self, observation: Array, reward: Array, terminated: Array, truncated: Array, aborted: Array
     ) -> bool:
-        """Copy what a step of the environment gave; ``move`` then notes it.
+        """Copy what a step of the environment gave, which ``move`` then notes.
 
         Args:
             observation: [B, O].
@@ -223,14 +225,14 @@ class EpisodeTracker:
             aborted: bool [B], something outside of the task ended the episode.
 
         Returns:
-            Whether all observations and rewards are finite.
+            True if all observations and rewards are finite.
         """
         inputs = self._inputs
         self.observation[:] = observation
         inputs['reward'][:] = reward
         inputs['terminated'][:] = terminated
         inputs['truncated'][:] = truncated
-        # Mostly the same array, which says that nobody was.
+        # Most environments pass the same array of zeros in every step, since nothing was aborted.
         if aborted is not self._constant:
             inputs['aborted'][:] = aborted
             flags = aborted.flags
@@ -245,7 +247,7 @@ class EpisodeTracker:
         reward: cython.double
         for i in range(self._observation.shape[0]):
             observed = self._observation[i]
-            # What is not finite is not 0 after it was taken from itself.
+            # A number that is not finite gives NaN if it is subtracted from itself, and not 0.
             beyond |= observed - observed != 0.0
         for i in range(self._reward.shape[0]):
             reward = self._reward[i]
@@ -256,8 +258,8 @@ class EpisodeTracker:
         """Note the step that was received; an instance whose episode had ended begins another.
 
         Args:
-            invalid: bool [B], no valid observation, which ends even an episode that just began;
-                None: nobody.
+            invalid: bool [B], instances without a valid observation; that ends even an episode that
+                has just begun. None: all observations are valid.
         """
         b: cython.Py_ssize_t
         self._has_invalid = invalid is not None

@@ -49,23 +49,23 @@ class Advance(Protocol):
 
     @property
     def state(self) -> StateBatch:
-        """Where all instances are now."""
+        """The state of all instances after the step."""
         ...
 
     @property
     def reward(self) -> RewardBatch | None:
-        """Of the windows that closed."""
+        """Rewards of the windows that closed with the step, None if there are none."""
         ...
 
     @property
     def ends(self) -> EpisodeEnds | None:
-        """Of the episodes that ended."""
+        """Episodes that ended with the step, None if there are none."""
         ...
 
 
 @dataclass(frozen=True)
 class FullAdvance:
-    """An Advance that may be kept."""
+    """An Advance that stays valid after the next step."""
 
     state: StateBatch
     reward: RewardBatch | None
@@ -81,18 +81,18 @@ class Episodes:
     Args:
         environment: the bridge.
         agent: name of the agent.
-        session: drawn anew at each activation.
+        session: a number drawn anew at each activation.
         lockstep: the environment waits for its action.
         delivery: when rewards are handed over.
         delivery_steps: n of EVERY_N_STEPS.
 
     Attributes:
         info: the environment as others see it.
-        tracker: where every instance is in its episode and its credit window.
+        tracker: the place of every instance in its episode and its credit window.
         sequence: of the newest state.
         total_steps: of all instances.
         total_episodes: of all instances.
-        aborted: episodes among them that were.
+        aborted: how many of these episodes were aborted.
 
     Raises:
         ConfigError: delivery_steps does not fit the delivery.
@@ -160,18 +160,18 @@ class Episodes:
         stamp_ns: int = 0,
         learner: int = 0,
     ) -> Advance:
-        """Apply one action per instance.
+        """Apply one action to each instance.
 
         Args:
             action: [B, A], as in ActionBatch.
             applied: [B] as in Applied; None: all as sent.
             stamp_ns: time of the resulting state [ns].
-            learner: whose action it is, as in ActionBatch.
+            learner: identity of the learner that sent the action, as in ActionBatch.
 
         Raises:
             ShapeError: the action does not fit the spaces.
             InvalidValueError: the action is not finite or out of range.
-            BridgeError: the environment failed; what state it is in is not known.
+            BridgeError: the environment failed; its state is not known then.
         """
         # One call checks the common case, a single discrete component.
         known = self._choices and action.dtype == np.int32 and action.shape == self._shape
@@ -180,10 +180,10 @@ class Episodes:
         return self.take(self.step(action), applied, stamp_ns, learner)
 
     def step(self, action: Int32 | Float32) -> StepResult:
-        """Let the environment apply actions that fit; ``advance`` is this and ``take``.
+        """Let the environment apply actions that fit. ``advance`` is this method, then ``take``.
 
         Raises:
-            BridgeError: the environment failed; what state it is in is not known.
+            BridgeError: the environment failed; its state is not known then.
         """
         try:
             return self._environment.step(action)
@@ -197,7 +197,7 @@ class Episodes:
         stamp_ns: int = 0,
         learner: int = 0,
     ) -> Advance:
-        """Note what a step gave; the other arguments and the result are those of ``advance``."""
+        """Note the result of a step; other arguments and the result are those of ``advance``."""
         invalid = None
         if not self.receive(result):
             result, invalid = _cleaned(result)
@@ -206,7 +206,7 @@ class Episodes:
         return FullAdvance(*self.told(applied, stamp_ns, learner), self.ends(result.metrics))
 
     def receive(self, result: StepResult) -> bool:
-        """Hand the tracker what a step gave; return whether all of its numbers are finite."""
+        """Give a step's result to the tracker; return True if all its numbers are finite."""
         return self.tracker.receive(
             result.observation, result.reward, result.terminated, result.truncated, result.aborted
         )
@@ -238,7 +238,7 @@ class Episodes:
         """Return the episodes that ended with the newest step.
 
         Args:
-            metrics: what the environment said of all instances [B, M].
+            metrics: figures that the environment gave for all instances [B, M].
         """
         finished = self.tracker.finished_episodes()
         if finished is None:
@@ -268,7 +268,7 @@ class Episodes:
         self.info = replace(self.info, session=session)
 
     def snapshot(self) -> dict[str, Any] | None:
-        """Return episodes and environment as plain data; None if the latter cannot be saved."""
+        """Return episodes and environment as plain data; None if it cannot be saved."""
         if not isinstance(self._environment, Snapshottable):
             return None
         return {
@@ -285,7 +285,7 @@ class Episodes:
         """Continue from a snapshot, in its session.
 
         Returns:
-            The state that was next to be acted upon.
+            The state that had to be acted upon next.
 
         Raises:
             CheckpointError: it is of another agent or environment.
@@ -325,7 +325,7 @@ def _cleaned(result: StepResult) -> tuple[StepResult, Array]:
 
 
 def _failed(agent: str, what: str, error: Exception) -> BridgeError:
-    """Return one line for whatever another package's environment raised."""
+    """Return one line on any error that another package's environment raised."""
     if isinstance(error, BridgeError):
         return error
     return BridgeError(

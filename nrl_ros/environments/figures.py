@@ -20,12 +20,12 @@ _MARK = 'is_'
 
 
 def is_share(name: str) -> bool:
-    """Return whether the mean of a figure is a share of episodes."""
+    """Return True if the mean of a figure is a share of episodes."""
     return name.startswith(_MARK)
 
 
 def label(name: str) -> str:
-    """Return how a person reads the name of a figure: ``is_within_2_cm`` as ``within 2 cm``."""
+    """Return the name of a figure for people: ``within 2 cm`` for ``is_within_2_cm``."""
     return name.removeprefix(_MARK).replace('_', ' ') if is_share(name) else name
 
 

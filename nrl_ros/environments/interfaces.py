@@ -54,9 +54,9 @@ class Environment(Protocol):
 
 @runtime_checkable
 class LiveEnvironment(Environment, Protocol):
-    """An environment that does not wait, such as a robot; it is polled once a control period.
+    """An environment that does not wait, such as a robot; it is polled once in each control period.
 
-    ``send`` has applied the action when it came, so ``step`` only returns the result of it.
+    ``send`` applies the action when it comes, so ``step`` only returns its result.
     """
 
     def attach(self, node: Any) -> None:
@@ -105,7 +105,8 @@ class Snapshottable(Protocol):
         ...
 
 
-# Results of ``Depictable.pose`` at the start and after each of T steps, by name [T + 1, B, ...].
+# The results of ``Depictable.pose`` at the start and after each of T steps, by name [T + 1, B,
+# ...].
 Rollout = Mapping[str, Array]
 
 
@@ -113,7 +114,7 @@ class Drawn(NamedTuple):
     """Pictures that were written.
 
     Attributes:
-        title: what they show, as the beginning of a line of the command's output.
+        title: what they show; the command's output begins a line with it.
         files: their paths.
     """
 
@@ -126,11 +127,11 @@ class Depictable(Protocol):
     """An environment that can draw what a policy does with it.
 
     A command records greedy rollouts of the untrained and the trained policy from the same starts,
-    and has both drawn. Only the environment knows what they look like.
+    and has both drawn. Only the environment knows what such a picture shows.
     """
 
     def pose(self) -> dict[str, Array]:
-        """Return what a picture needs of the newest state, by name [B, ...], as copies."""
+        """Return what a picture needs to know of the newest state, by name [B, ...], as copies."""
         ...
 
     def draw(self, before: Rollout, after: Rollout, folder: str) -> Drawn:

@@ -20,7 +20,7 @@ from nrl_ros.environments.episodes import EpisodeEnds
 
 Array = NDArray[Any]
 
-# Fields of FinishedEpisodes that hold a number of each episode.
+# Fields of FinishedEpisodes that hold one number for each episode.
 EPISODE_ARRAYS = (
     'total_steps',
     'instance',
@@ -76,21 +76,21 @@ def finished_episodes(info: AgentInfo, ends: EpisodeEnds) -> FinishedEpisodes:
 
 
 class Listener:
-    """Is told each record as it passes; a listener overrides what it wants to see.
+    """The base class of listeners, which are told each record; override the methods of interest.
 
-    What it is told must not be changed; arrays may be kept. Records of one kind come in order,
-    each once, those of a session after its ``on_info``; between kinds the order is that in which
-    they were heard.
+    A listener must not change the records; it may keep their arrays. Records of one kind come in
+    order, each once, and those of a session after its ``on_info``. Records of different kinds come
+    in the order in which they were received.
     """
 
     def on_info(self, info: AgentInfo) -> None:
-        """Take an environment that begins a session, or (``active`` false) leaves."""
+        """Take the introduction of an environment, or its goodbye if ``active`` is false."""
 
     def on_state(self, state: StateBatch) -> None:
         """Take a state of all instances."""
 
     def on_reward(self, reward: RewardBatch) -> None:
-        """Take rewards that close credit windows; the state of their step comes next."""
+        """Take rewards that close credit windows; the state of the same step comes next."""
 
     def on_rpe(self, rpe: RpeBatch) -> None:
         """Take reward-prediction errors."""
@@ -102,7 +102,7 @@ class Listener:
         """Take episodes that ended."""
 
     def on_status(self, node: str, status: Mapping[str, Any]) -> None:
-        """Take figures that a node tells of itself a few times a second; over ROS 2 alone.
+        """Take the figures that a node publishes of itself a few times a second; only over ROS 2.
 
         Args:
             node: ``learner``, ``neuromodulator`` or ``environment``.

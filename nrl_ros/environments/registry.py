@@ -17,7 +17,8 @@ from nrl_ros.base.errors import BridgeError, ConfigError
 from nrl_ros.base.registry import Registry
 from nrl_ros.environments.interfaces import Environment
 
-# Imported when they are asked for: not every machine has what they need.
+# They are imported when they are asked for, since not every machine has the packages that they
+# need.
 ENVIRONMENTS: Registry[Environment] = Registry(
     'bridge',
     'nrl_ros.bridges',

@@ -1,4 +1,4 @@
-"""Where a session of an environment stands, and what to do with each action that comes.
+"""The state machine of an environment's session: what to do with each action that comes.
 
 Nothing here reads a clock or knows a topic: times are arguments, by any steady clock [s].
 """
@@ -11,44 +11,46 @@ from enum import Enum
 from nrl_ros.base.patience import Patience
 from nrl_ros.base.records import ActionBatch
 
-# Longest wait for the answer to the last state, which says that its rewards have been learned from.
+# Longest wait for the answer to the last state. The answer shows that the learner has learned from
+# the last rewards.
 LAST_ANSWER_S = 5.0
-# A learner that hears a restored session and does not answer it for so long does not take it up.
+# If a learner hears a restored session and does not answer for so long, it does not know the
+# session.
 RESTORED_S = 3.0
 
 
 class Stage(Enum):
-    """How far a session is; each follows the one before."""
+    """How far a session has come; each stage follows the one before."""
 
     NOT_BEGUN = 0  # no state was sent yet
     RUNNING = 1  # each state asks for an action
     FINISHING = 2  # the last state was sent and waits for its answer
-    FINISHED = 3  # nothing is asked any more
+    FINISHED = 3  # no state waits for an action any more
 
 
 class Answer(Enum):
-    """What an action is to a session."""
+    """What has to be done with an action that came."""
 
-    STALE = 0  # it answers no state that asks
-    REPEATED = 1  # another one has answered this state already
-    KEEP = 2  # it is applied at the next period, or when the session goes on
-    APPLY = 3  # it is applied now
-    LAST = 4  # it answers the last state: everything has been learned from
+    STALE = 0  # ignore it: it answers no state that waits for an action
+    REPEATED = 1  # ignore it: another action has answered this state already
+    KEEP = 2  # apply it at the next period, or when the pause ends
+    APPLY = 3  # apply it now
+    LAST = 4  # finish: it answers the last state, so everything has been learned from
 
 
 class EnvironmentSession:
-    """Keeps where a session stands.
+    """The stage of a session, and the action that waits to be applied.
 
     Args:
         now_s: the time.
         lockstep: an action is applied when it comes, and not at a control period.
-        restored: the session is one of a checkpoint, which a learner may not know.
-        paused: it begins paused.
+        restored: the session comes from a checkpoint, so the learner may not know it.
+        paused: True to begin paused.
 
     Attributes:
-        stage: how far it is.
-        paused: nothing is stepped until it goes on.
-        is_answered: a learner has answered it.
+        stage: how far the session has come.
+        paused: nothing is stepped until the pause ends.
+        is_answered: True after a learner has answered it.
         kept: an action that waits to be applied.
     """
 
@@ -64,7 +66,7 @@ class EnvironmentSession:
 
     @property
     def asks(self) -> bool:
-        """Whether a state waits for an action."""
+        """True while a state waits for an action."""
         return self.stage in (Stage.RUNNING, Stage.FINISHING) and not self.paused
 
     def sent(self, sequence: int) -> None:
@@ -74,7 +76,7 @@ class EnvironmentSession:
             self.stage = Stage.RUNNING
 
     def take(self, action: ActionBatch, now_s: float) -> Answer:
-        """Return what an action of this session is to it; the caller does what follows."""
+        """Return what has to be done with an action of this session; the caller does it."""
         if self.stage is Stage.NOT_BEGUN or action.sequence != self._sequence:
             return Answer.STALE
         self._heard_at = now_s
@@ -86,35 +88,36 @@ class EnvironmentSession:
         return Answer.KEEP if self.kept is None else Answer.REPEATED
 
     def release(self) -> ActionBatch | None:
-        """Hand out the action that waits to be applied."""
+        """Return the action that waits to be applied, None if there is none; it waits no more."""
         action, self.kept = self.kept, None
         return action
 
     def set_paused(self, now_s: float, *, paused: bool) -> ActionBatch | None:
-        """Pause, or go on; return an action that is to be applied now."""
+        """Begin or end a pause; return an action that has to be applied now, or None."""
         self.paused = paused
         self._heard_at = now_s
         return self.release() if self._lockstep and not paused else None
 
     def nobody_is_asked(self, now_s: float) -> None:
-        """Note that nobody can be silent now, as between the episodes of a robot."""
+        """Note that no answer is expected now, such as between the episodes of a robot."""
         self._heard_at = now_s
 
     def silent_s(self, now_s: float) -> float:
-        """Return how long no action has come."""
+        """Return how long no action has come [s]."""
         return now_s - self._heard_at
 
     def is_not_taken_up(self, now_s: float, *, heard: bool) -> bool:
-        """Return whether a restored session must be given up, by ``renewed``.
+        """Return True if no learner answers a restored session; ``renewed`` then gives it up.
 
         Args:
             now_s: the time.
-            heard: somebody hears the states; who is still starting is given as long from then on.
+            heard: True if a learner hears the states; one that is still starting has the same time
+                from then on.
         """
         return self._unanswered.over(now_s, self._restored and heard and self.asks)
 
     def renewed(self) -> None:
-        """Note that another session has begun, which any learner takes up."""
+        """Note that another session has begun, which any learner accepts."""
         self._restored = False
 
     def last_sent(self, now_s: float) -> None:
@@ -122,9 +125,9 @@ class EnvironmentSession:
         self.stage, self._finishing_at = Stage.FINISHING, now_s
 
     def is_overdue(self, now_s: float) -> bool:
-        """Return whether the answer to the last state is not waited for any longer."""
+        """Return True if the answer to the last state has not come in time."""
         return self.stage is Stage.FINISHING and now_s - self._finishing_at > LAST_ANSWER_S
 
     def finish(self) -> None:
-        """End: the last state was answered, or is not waited for."""
+        """Finish the session: the last state was answered, or its answer did not come in time."""
         self.stage = Stage.FINISHED

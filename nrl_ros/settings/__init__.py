@@ -1,1 +1,1 @@
-"""Settings: one pydantic model per node, checked before anything is built."""
+"""Settings: one pydantic model for each node, checked before anything is built."""

@@ -63,28 +63,34 @@ class NoiseGroup(Settings):
 
 
 class FaultGroup(Settings):
-    """What goes wrong, at any time."""
+    """Faults that the simulated arm may have at any time."""
 
     strength: tuple[Share, ...] = live(
         (), 'Share of its command that each joint follows [1]; empty: all do'
     )
     payload_kg: float = live(
-        0.0, 'Mass at the tool that the arm does not know of [kg]; plant mujoco only', ge=0
+        0.0, 'Mass at the tool that the controller does not know of [kg]; plant mujoco only', ge=0
     )
     tool_offset_m: tuple[Finite, Finite, Finite] = live(
         (0.0, 0.0, 0.0), 'Where the tool ends, in its own frame [m]; seen by tool and markers'
     )
     drop_share: float = live(0.0, 'Share of joint states that are lost [1]', ge=0, le=1)
-    latency_s: float = live(0.0, 'Commands act so much later [s]', ge=0, le=10)
-    freeze_states: bool = live(False, 'No joint states are published; the arm goes on')
-    program_stopped: bool = live(False, 'topics.running says that the program has stopped')
-    speed_scaling: float = live(100.0, 'What topics.speed_scaling says [%]', ge=0, le=100)
+    latency_s: float = live(0.0, 'Delay after which commands act [s]', ge=0, le=10)
+    freeze_states: bool = live(False, 'Publish no joint states; the arm continues to move')
+    program_stopped: bool = live(
+        False, 'Publish on topics.running that the robot program has stopped'
+    )
+    speed_scaling: float = live(
+        100.0, 'Value that is published on topics.speed_scaling [%]', ge=0, le=100
+    )
 
 
 class ArmDriverNodeSettings(Settings):
-    """Everything the driver of the simulated arm takes."""
+    """Settings of the node that simulates an arm's driver."""
 
-    autostart: bool = Field(True, description='Configure and activate without being told to')
+    autostart: bool = Field(
+        True, description='Configure and activate without waiting for a command'
+    )
     realtime_priority: int = realtime(65)
     robot: str = Field(
         '',
@@ -109,8 +115,8 @@ class ArmDriverNodeSettings(Settings):
     )
     command_timeout_s: float = live(
         0.0,
-        'Velocities older than this end, positions are held where the arm is [s]; 0: never, as '
-        'with ros2_control',
+        'Commands older than this end: velocities become 0, and positions become the present ones '
+        '[s]; 0: never, as with ros2_control',
         ge=0,
     )
     start: tuple[Finite, ...] = Field(

@@ -11,7 +11,7 @@ from nrl_ros.base.settings import Settings, at_start, realtime
 
 
 class BridgeGroup(Settings):
-    """Which environment, and its own options."""
+    """The environment, and options of its own."""
 
     name: str = Field('gymnasium', description='Bridge, as in the registry: see docs/bridges.md')
     instances: int = Field(1, ge=1, description='Parallel instances of the environment [1]')
@@ -43,7 +43,7 @@ class RewardGroup(Settings):
 
 
 class StopGroup(Settings):
-    """When the node is done."""
+    """When the node has finished."""
 
     steps: int = Field(0, ge=0, description='Environment steps of all instances; 0: no limit [1]')
     episodes: int = Field(0, ge=0, description='Ended episodes; 0: no limit [1]')
@@ -51,7 +51,7 @@ class StopGroup(Settings):
 
 
 class EnvironmentCheckpointGroup(Settings):
-    """Saved state of the environment, beside the learner's checkpoints."""
+    """Saved states of the environment, beside the learner's checkpoints."""
 
     folder: str = at_start('', 'Where states are written; empty: none')
     keep: int = Field(5, ge=1, description='Newest states of this run kept [1]')
@@ -59,9 +59,11 @@ class EnvironmentCheckpointGroup(Settings):
 
 
 class EnvironmentNodeSettings(Settings):
-    """Everything an environment node takes."""
+    """Settings of the environment node."""
 
-    autostart: bool = Field(True, description='Configure and activate without being told to')
+    autostart: bool = Field(
+        True, description='Configure and activate without waiting for a command'
+    )
     realtime_priority: int = realtime(0)
     agent: str = Field(
         'agent', pattern=r'^[A-Za-z][A-Za-z0-9_]{0,63}$', description='Name of the agent, unique'
@@ -76,8 +78,8 @@ class EnvironmentNodeSettings(Settings):
     resend_period_s: float = Field(
         0.5,
         gt=0,
-        description='Lockstep: send the state again after this long without action, until it is '
-        'known how long answers take [s]',
+        description='Lockstep: send the state again after this long without an action [s]; used '
+        'until the time that answers take has been measured',
     )
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
     report_period_s: float = Field(0.2, gt=0, description='Time between episode reports [s]')

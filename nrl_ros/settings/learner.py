@@ -1,4 +1,4 @@
-"""Settings of the learner node: those of the learner, and what the node adds."""
+"""Settings of the learner node: those of the learner, and those that the node adds."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from nrl_ros.learning.settings import CreditSettings, LearnerSettings
 
 
 class CreditGroup(CreditSettings):
-    """Credit windows."""
+    """Settings of the credit windows, and of the wait for their RPEs."""
 
     rpe_timeout_s: float = Field(
         2.0,
         gt=0,
-        description='Lockstep: wait this long for the RPE of a closed window, longer only where '
-        'RPEs usually take long [s]',
+        description='Lockstep: wait this long for the RPE of a closed window [s]; longer only if '
+        'RPEs usually take longer',
     )
 
 
@@ -34,20 +34,22 @@ class CheckpointGroup(Settings):
     )
     load: str = at_start(
         '',
-        'Checkpoint to start from, or a folder: its newest one that can be read, if there is one; '
-        'empty: start anew',
+        'Checkpoint to start from, or a folder whose newest readable checkpoint is taken, if there '
+        'is one; empty: start anew',
     )
     keep_settings: bool = Field(
         False,
-        description='With load: learning rate and noise as the parameters say, instead of those '
-        'in force when the checkpoint was written',
+        description='With load: take learning rate and noise from the parameters and not from the '
+        'checkpoint',
     )
 
 
 class LearnerNodeSettings(LearnerSettings):
-    """Everything the learner node takes."""
+    """Settings of the learner node."""
 
-    autostart: bool = Field(True, description='Configure and activate without being told to')
+    autostart: bool = Field(
+        True, description='Configure and activate without waiting for a command'
+    )
     realtime_priority: int = realtime(0)
     evaluate: bool = live(False, 'Act greedily, without noise and without learning')
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')

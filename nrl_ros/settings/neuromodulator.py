@@ -1,4 +1,4 @@
-"""Settings of the neuromodulator node: those of the neuromodulator, and what the node adds."""
+"""Settings of the neuromodulator node: those of the neuromodulator, and further ones."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from nrl_ros.learning.neuromodulator import RpeSettings
 
 
 class CriticGroup(CriticSettings):
-    """The critic, where the baseline is one."""
+    """Settings of the critic, and of the file where it is saved."""
 
     folder: str = at_start(
         '',
-        'Where it is saved, as critic.nrl, every minute and at the end; empty: nowhere',
+        'Folder where the critic is saved as critic.nrl, every minute and at the end; empty: it '
+        'is not saved',
     )
 
 
 class NeuromodulatorNodeSettings(Settings):
-    """Everything the neuromodulator node takes."""
+    """Settings of the neuromodulator node."""
 
-    autostart: bool = Field(True, description='Configure and activate without being told to')
+    autostart: bool = Field(
+        True, description='Configure and activate without waiting for a command'
+    )
     realtime_priority: int = realtime(0)
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
     load: str = at_start(
         '',
-        "Learner's checkpoint, or folder of them, to take the baselines from; a critic "
-        'is looked for beside it',
+        "Learner's checkpoint, or folder of checkpoints, with the averages to start from; a "
+        'critic that lies beside it is loaded too',
     )
     rpe: RpeSettings = RpeSettings()
     critic: CriticGroup = CriticGroup()

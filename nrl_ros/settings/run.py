@@ -1,4 +1,4 @@
-"""Files of settings: found, read, and checked against the models of all three nodes.
+"""Settings files: how they are found, read, and checked against the models of all three nodes.
 
 ROS parameter YAML, as ``ros2 launch`` and ``ros2 run --ros-args --params-file`` take it::
 
@@ -28,7 +28,7 @@ MODELS: dict[str, type[Settings]] = {
     'neuromodulator': NeuromodulatorNodeSettings,
 }
 
-# Those of a run, and those that stand beside it.
+# The three nodes of a run, and the nodes that a file may hold settings for too.
 NODES: dict[str, type[Settings]] = {
     **MODELS,
     'safety': SafetyNodeSettings,
@@ -65,7 +65,8 @@ def read_config(path: Path) -> dict[str, Flat]:
         flat = dotted(value[PARAMETERS])
         for name in MODELS if last == '**' else [last]:
             nodes[name] |= flat
-        # What stands below /** is meant to be replaced; /learner and /**/learner are one node here.
+        # Settings below /** are meant to be replaced by others; /learner and /**/learner are one
+        # node here.
         for setting in flat if last != '**' else ():
             other = given.setdefault((last, setting), str(key))
             if other != key:
@@ -76,7 +77,7 @@ def read_config(path: Path) -> dict[str, Flat]:
 
 
 def check(nodes: Mapping[str, Flat], *, source: str) -> RunSettings:
-    """Check everything against the schema.
+    """Check the settings of all nodes against their models.
 
     Raises:
         ConfigError: naming all faults of all three nodes at once.

@@ -8,25 +8,30 @@ from nrl_ros.base.settings import Settings, realtime
 
 
 class SafetyNodeSettings(Settings):
-    """Everything the safety node takes beside the robot's description."""
+    """Settings of the safety node, beside the robot's description."""
 
-    autostart: bool = Field(True, description='Configure and activate without being told to')
+    autostart: bool = Field(
+        True, description='Configure and activate without waiting for a command'
+    )
     realtime_priority: int = realtime(60)
     robot: str = Field('planar', description='File of config/robots, or the path of one')
     speed_share: float = Field(
-        1.0, gt=0, le=1, description='Of the described speeds and accelerations; 0.1 at first [1]'
+        1.0,
+        gt=0,
+        le=1,
+        description='Allowed share of the described speeds and accelerations; 0.1 at first [1]',
     )
     dry_run: bool = Field(False, description='Compute and show commands, send none')
     only_rest: bool = Field(
         False,
-        description='Bring an arm that moves to rest, then end, and let it do nothing else: for '
-        'an arm whose safety node has died',
+        description='Only bring an arm that moves to rest, then end: for an arm whose safety node '
+        'has died',
     )
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
 
 
 def loosened(first: SafetyNodeSettings, now: SafetyNodeSettings) -> str:
-    """Say which settings would let an arm do more than at first, '' if none would."""
+    """Return which settings would let an arm do more than at first, '' if none would."""
     looser = {
         'robot': now.robot != first.robot,
         'speed_share': now.speed_share > first.speed_share,
