@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ from nrl_ros.learning.baselines import (
     NoBaseline,
 )
 from nrl_ros.learning.baselines.critic import CriticSettings
-from nrl_ros.learning.baselines.running_average import RunningAverage
+from nrl_ros.learning.baselines.running_average import Order, RunningAverage, Scale
 from nrl_ros.learning.checks import check_instances
 
 # So many sessions of one agent are kept: the present one, and those that restarts have left.
@@ -49,10 +49,10 @@ class RpeSettings(Settings):
         description=f'What a reward is compared with: {", ".join(BASELINES)}, or your own',
     )
     rate: float = live(0.66, 'Step of the running-average reward, lambda [1]', gt=0, le=1)
-    scale: Literal['none', 'absolute_reward'] = Field(
+    scale: Scale = Field(
         'none', description='Divide the RPE by |reward|, unless that is 0'
     )
-    order: Literal['before', 'after'] = Field(
+    order: Order = Field(
         'before', description='Take the RPE before or after the average moves'
     )
     options: dict[str, Any] = Field(
@@ -261,23 +261,23 @@ class Neuromodulator:
             reward: what it has received; may be None if only averages are compared with.
         """
         settings = self.settings
+        expected: Floats | float | None = None
+        if isinstance(self.baseline, NoBaseline):
+            expected = 0.0
+        elif reward is not None and not self.averaging:
+            expected = self._expect(averages, reward)
         averages.compare(
-            settings.rate,
-            order='never' if settings.baseline == 'none' else settings.order,
-            scaled=settings.scale == 'absolute_reward',
-            expected=None if reward is None or self.averaging else self._expect(averages, reward),
+            settings.rate, order=settings.order, scale=settings.scale, expected=expected
         )
 
     def _expect(self, averages: RunningAverage, reward: RewardBatch) -> Floats:
         """Let the baseline learn from rewards; return what it expected of them."""
-        settings, state = self.settings, averages.state
+        settings = self.settings
         # numpy looks up indices of another integer type ten times as slowly.
-        index, value = reward.instance.astype(np.int64), reward.value
-        average = np.where(state['known'][index], state['baseline'][index], value)
-        if settings.order == 'after':
-            average = average + settings.rate * (value - average)
+        index = reward.instance.astype(np.int64)
+        average = averages.expect(settings.rate, settings.order).copy()
         expected: Floats = self.baseline.expect(reward, average)
-        rpe = value - expected
+        rpe = reward.value - expected
         if not np.isfinite(rpe).all():
             raise InvalidValueError(
                 f'the baseline {settings.baseline!r} expects rewards of {reward.agent!r} that are '

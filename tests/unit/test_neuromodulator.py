@@ -1,6 +1,7 @@
 """Reward-prediction errors by hand."""
 
 import math
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from nrl_ros.base.errors import (
     ShapeError,
 )
 from nrl_ros.base.limits import Limits
+from nrl_ros.learning.baselines import BASELINES, Baseline
+from nrl_ros.learning.baselines.running_average import Order, Scale
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from tests.oracles.running_average import ReferenceAverage
 from tests.unit.fakes import reward_of
@@ -187,9 +190,9 @@ def test_impossible_settings_are_refused(setting: dict) -> None:
         RpeSettings(**setting)
 
 
-@pytest.mark.parametrize('scale', ['none', 'absolute_reward'])
+@pytest.mark.parametrize('scale', get_args(Scale))
 @pytest.mark.parametrize(
-    'how', [{'order': 'before'}, {'order': 'after'}, {'baseline': 'none'}], ids=str
+    'how', [*({'order': order} for order in get_args(Order)), {'baseline': 'none'}], ids=str
 )
 def test_averages_are_the_reference(how: dict[str, str], scale: str) -> None:
     settings = RpeSettings(scale=scale, **how)  # type: ignore[arg-type]
@@ -211,3 +214,23 @@ def test_averages_are_the_reference(how: dict[str, str], scale: str) -> None:
             np.testing.assert_array_equal(ours.baseline, after)
     assert min(one.counters[name] for name in ('rewards', 'duplicate_rewards')) > 5
     assert one.counters['invalid_rewards'] > 5
+
+
+class Same(Baseline):
+    """Compares with what the averages say."""
+
+    def expect(self, reward: Any, average: Any) -> Any:
+        return average
+
+
+@pytest.mark.parametrize('order', get_args(Order))
+def test_a_baseline_is_given_the_average_that_rewards_would_be_compared_with(
+    monkeypatch: pytest.MonkeyPatch, order: str
+) -> None:
+    monkeypatch.setattr(BASELINES, '_entries', {**BASELINES._entries, 'same': Same})
+    rewards = [1.0, -2.0, 0.5, 7.0]
+    same, usual = (
+        RpeSettings(rate=0.3, order=order, baseline=name)  # type: ignore[arg-type]
+        for name in ('same', 'running_average')
+    )
+    assert run(same, rewards) == run(usual, rewards)

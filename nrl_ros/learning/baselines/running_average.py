@@ -5,7 +5,7 @@ Compiled by Cython. The text is plain Python and gives the same numbers if it is
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import cython
 import numpy as np
@@ -16,6 +16,11 @@ from nrl_ros.base.compiled import require_compiled
 require_compiled(__name__, cython.compiled)
 
 Array = NDArray[Any]
+
+# What of its running average a reward is compared with, and what its error is divided by: a new way
+# of comparing rewards is one more name here and its formula in ``expect`` or ``compare``.
+Order = Literal['before', 'after']
+Scale = Literal['none', 'absolute_reward']
 
 # The arrays of the averages, [B] each: of the rewards so far, and the window that was rewarded
 # last.
@@ -116,50 +121,66 @@ class RunningAverage:
             wrong |= self._window[c] <= self._last_window[self._instance[c]]
         return not wrong
 
+    @cython.cfunc
+    def _before(self, c: cython.Py_ssize_t) -> cython.double:
+        """Return the average of a received reward's instance, which the first reward sets."""
+        b: cython.Py_ssize_t = self._instance[c]
+        return self._baseline[b] if self._known[b] else self._value[c]
+
+    @cython.cfunc
+    def _after_it(self, c: cython.Py_ssize_t, rate: cython.double) -> cython.double:
+        before: cython.double = self._before(c)
+        return before + rate * (self._value[c] - before)
+
+    def expect(self, rate: float, order: Order) -> Array:
+        """Return what the rewards that were received are compared with, by the averages [K].
+
+        Args:
+            rate: step of the averages.
+            order: the average before or after it moved.
+
+        Returns:
+            Valid until the next call.
+        """
+        c: cython.Py_ssize_t
+        step: cython.double = rate
+        moved: cython.bint = order == 'after'
+        for c in range(self.count):
+            self._expected[c] = self._after_it(c, step) if moved else self._before(c)
+        expected: Array = self._expected_array[: self.count]
+        return expected
+
     def compare(
-        self, rate: float, *, order: str, scaled: bool, expected: Array | None = None
+        self, rate: float, *, order: Order, scale: Scale, expected: Array | float | None = None
     ) -> None:
         """Compare the rewards that were received, and move the averages.
 
         Args:
             rate: step of the averages.
-            order: what a reward is compared with: the average 'before' or 'after' it moved, or
-                'never', which is 0.
-            scaled: divide a reward-prediction error by the size of its reward.
-            expected: [K], what is compared with instead.
+            order: of ``expect``.
+            scale: 'absolute_reward' divides an error by the size of its reward, if that is not 0.
+            expected: [K] or one number, what is compared with in place of the averages.
         """
         c: cython.Py_ssize_t
         b: cython.Py_ssize_t
         step: cython.double = rate
         value: cython.double
-        before: cython.double
-        after: cython.double
         size: cython.double
         rpe: cython.double
-        with_before: cython.bint = order == 'before'
-        with_after: cython.bint = order == 'after'
-        is_scaled: cython.bint = scaled
-        is_given: cython.bint = expected is not None
-        if expected is not None:
+        by_size: cython.bint = scale == 'absolute_reward'
+        if expected is None:
+            self.expect(rate, order)
+        else:
             self._expected_array[: self.count] = expected
         for c in range(self.count):
             b = self._instance[c]
             value = self._value[c]
-            before = self._baseline[b] if self._known[b] else value
-            after = before + step * (value - before)
-            if is_given:
-                rpe = value - self._expected[c]
-            elif with_before:
-                rpe = value - before
-            elif with_after:
-                rpe = value - after
-            else:
-                rpe = value
+            rpe = value - self._expected[c]
             size = value if value >= 0.0 else -value
-            if is_scaled and size > 0.0:
+            if by_size and size > 0.0:
                 rpe = rpe / size
             self._rpe[c] = rpe
-            self._after[c] = self._baseline[b] = after
+            self._after[c] = self._baseline[b] = self._after_it(c, step)
             self._known[b] = True
             self._last_window[b] = self._window[c]
 
