@@ -59,12 +59,12 @@ class LiveEnvironment(Environment, Protocol):
     ``send`` applies the action when it comes, so ``step`` only returns its result.
     """
 
-    def attach(self, node: Any) -> None:
-        """Make topics and services on the node that serves it, when that node is configured."""
+    def on_configure(self, node: Any) -> None:
+        """Make topics and services on the node that serves it, while that node is configured."""
         ...
 
-    def look(self) -> bool:
-        """Do what is due in this period; return whether an episode begins or goes on."""
+    def poll(self) -> bool:
+        """Do what is due in this period; return True if an episode begins or continues."""
         ...
 
     def send(self, action: Array) -> None:
@@ -79,7 +79,7 @@ class LiveEnvironment(Environment, Protocol):
         """Bring everything to rest, and keep it there until the next action."""
         ...
 
-    def leave(self) -> None:
+    def shutdown(self) -> None:
         """Bring everything to rest for good: the topics end after this call."""
         ...
 

@@ -103,7 +103,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         )
         self.service(SetBool, names.PAUSE, self._on_pause)
         if self._live is not None:
-            self._live.attach(self)
+            self._live.on_configure(self)
         self.periodic(settings.status_period_s, self._publish_status)
         self.periodic(settings.report_period_s, self._publish_report)
         if settings.progress_period_s:
@@ -168,7 +168,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     def deactivate(self) -> None:
         """Leave: nothing is stepped any more, the learner releases the open windows."""
         if self._live is not None:
-            self._live.leave()
+            self._live.shutdown()
         self._publish_report()
         self._publish_status(active=False)
         self._introduce(active=False)
@@ -294,7 +294,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if not self._begin_period():
             return
         try:
-            going = self._live.look()
+            going = self._live.poll()
         except BridgeError as error:
             self.fail(f'{error}; this node ends, start it again when that is mended')
             return

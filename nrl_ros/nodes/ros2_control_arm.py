@@ -127,7 +127,7 @@ class ArmEnvironment:
         self._told = Announcer(again_s=0.0)
         self._compared = False
 
-    def attach(self, node: Any) -> None:
+    def on_configure(self, node: Any) -> None:
         """Make topics and services on the node that serves this environment."""
         self._node = node
         control = self.robot.description.control
@@ -202,7 +202,7 @@ class ArmEnvironment:
         )
         if message.session == self._session and message.sequence == self._sequence:
             self._limited |= message.limited
-        # Checked here too, since ``look`` is not called while the node is paused.
+        # Checked here too, since ``poll`` is not called while the node is paused.
         if message.mode in STOPPED_MODES:
             self._interrupt(_CLEARED)
 
@@ -255,8 +255,8 @@ class ArmEnvironment:
 
     # ------------------------------------------------------------- periods
 
-    def look(self) -> bool:
-        """Do what is due in this period; return whether an episode begins or goes on.
+    def poll(self) -> bool:
+        """Do what is due in this period; return True if an episode begins or continues.
 
         Raises:
             BridgeError: the arm is not at home in time, or another commander has it.
@@ -423,7 +423,7 @@ class ArmEnvironment:
         self._sent = self._homing_since = None
         self._publish(self._wanted[0], ArmCommand.PURPOSE_HOLD)
 
-    def leave(self) -> None:
+    def shutdown(self) -> None:
         """Command zero velocities for good: the topics end after this call."""
         self.hold()
 

@@ -111,10 +111,10 @@ class LiveMobileBase(MobileBases):
         self._wanted = np.zeros((1, 2))
         self._sent = False
 
-    def attach(self, node: Any) -> None:
+    def on_configure(self, node: Any) -> None:
         pass
 
-    def look(self) -> bool:
+    def poll(self) -> bool:
         return True
 
     def send(self, action: Array) -> None:
@@ -130,7 +130,7 @@ class LiveMobileBase(MobileBases):
     def hold(self) -> None:
         self._wanted = np.zeros((1, 2))
 
-    def leave(self) -> None:
+    def shutdown(self) -> None:
         self.hold()
 
 
