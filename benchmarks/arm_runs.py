@@ -136,9 +136,8 @@ def greedy(settings: RunSettings, snapshot: dict[str, Any] | None, books: Episod
     learner.join(books.info)
 
     def act(state: StateBatch) -> Array:
-        action = learner.receive(state)
-        assert action is not None
-        return action.action
+        learner.observe(state)
+        return learner.act(state.agent).action
 
     return act
 

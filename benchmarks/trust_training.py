@@ -24,6 +24,7 @@ from nrl_ros.cli.config import parameter_file
 from nrl_ros.cli.processes import MODULES, node_environment
 from nrl_ros.cli.runs import Run, RunError, newest, saved_states
 from nrl_ros.experiments.in_process import InProcessRun
+from nrl_ros.learning import loop
 from nrl_ros.ros import names
 from nrl_ros.settings.run import check
 from nrl_ros.storage.checkpoint import read_checkpoint
@@ -253,17 +254,15 @@ class Training:
         run = InProcessRun(check(self._settings, source='trust'))
         learner = run.learner
         found: dict[int, str] = {}
-
-        def note() -> int:
+        last = max(wanted, default=0)
+        learner.join(run.episodes.info)
+        state, reward = run.episodes.begin(run.settings.environment.seed), None
+        while learner.steps <= last:
+            loop.learn(learner, run.neuromodulator, state, reward)
             if learner.steps in wanted:
                 found[learner.steps] = _digest(learner.snapshot())
-            return 0
-
-        learner.at_boundary = note
-        last = max(wanted, default=0)
-        for _ in run.steps():
-            if learner.steps > last:
-                break
+            advance = run.episodes.advance(learner.act(state.agent).action)
+            state, reward = advance.state, advance.reward
         return found
 
 

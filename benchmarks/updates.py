@@ -52,8 +52,10 @@ class OurUpdate:
         for _ in range(self._steps):
             state = StateBatch('bench', 1, self._sequence, zeros, zeros, window, *marks, self._seen)
             self._sequence += 1
-            if self._learner.receive(state) is None:
+            self._learner.observe(state)
+            if not self._learner.may_act('bench'):
                 self._reinforce(window - 1)
+            self._learner.act('bench')
         self._window += 1
 
     def _reinforce(self, closed: Any) -> None:

@@ -154,9 +154,8 @@ def record(
         state = episodes.begin(seed)
         poses = [environment.pose()]
         for _ in range(episodes.info.spec.max_episode_steps):
-            action = learner.receive(state)
-            assert action is not None
-            state = episodes.advance(action.action).state
+            learner.observe(state)
+            state = episodes.advance(learner.act(state.agent).action).state
             poses.append(environment.pose())
     return {name: np.stack([pose[name] for pose in poses]) for name in poses[0]}
 
@@ -218,9 +217,8 @@ def _first_episodes(
     state = episodes.begin(seed)
     limit = spec.max_episode_steps
     for _ in range(limit + 1 if limit else _MOST_STEPS):
-        action = learner.receive(state)
-        assert action is not None
-        advance = episodes.advance(action.action)
+        learner.observe(state)
+        advance = episodes.advance(learner.act(state.agent).action)
         state = advance.state
         if advance.ends is not None:
             first = advance.ends.episode == 0

@@ -13,7 +13,6 @@ from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import ActionBatch, AgentInfo, StateBatch
 from nrl_ros.learning.credit import CreditWindows
 from nrl_ros.learning.heads import PolicyHead
-from nrl_ros.learning.interfaces import Rows
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.noise import NoiseStream, agent_generators, generator_state
 from nrl_ros.learning.settings import LearnerSettings
@@ -102,11 +101,31 @@ class ServedAgent:
         self.pending: StateBatch | None = None
         # Restored, and no state has come since.
         self.restored = False
-        self._unrecorded: tuple[Rows, StateBatch] | None = None
 
-    def acted(self, rows: Rows, state: StateBatch) -> None:
-        """Note a step whose rows are not in the trace yet: the action is to go out first."""
-        self._unrecorded = (rows, state)
+    def choose(self, state: StateBatch, *, greedy: bool, record: bool) -> Array:
+        """Return what the policy chooses in a state [B, A], as its head understands it.
+
+        Args:
+            state: to be acted upon.
+            greedy: choose without noise, which leaves no trace.
+            record: add the step to the traces, later than the action goes out.
+        """
+        # Its rows lie where the noise and the passes of this step go.
+        self.credit.prepare()
+        if greedy:
+            return self.explorer.greedy(state.observation)
+        choice, rows = self.explorer.explore(
+            state.observation, self.noise.next(), self.action_generator
+        )
+        if record:
+            self.credit.record_later(rows, state)
+        return choice
+
+    def prepare(self, *, greedy: bool) -> None:
+        """Record the newest step and draw noise in advance, unless the next step needs none."""
+        self.credit.prepare()
+        if not greedy:
+            self.noise.prepare()
 
     def note_baseline(self, instance: Array, baseline: Array, refused: Sequence[int] = ()) -> None:
         """Keep what the neuromodulator compares rewards with, for checkpoints.
@@ -121,14 +140,10 @@ class ServedAgent:
         self.baseline[instance] = baseline
         self.baseline_known[instance] = True
 
-    def settle(self) -> None:
-        """Bring the newest step into the trace; due before anything else happens to it."""
-        if self._unrecorded is not None:
-            (rows, state), self._unrecorded = self._unrecorded, None
-            self.credit.record(*rows(), state)
-
     def snapshot(self) -> dict[str, Any]:
         """Everything that decides the agent's future, as plain data and arrays (copies)."""
+        # Recording may change what the explorer remembers.
+        self.credit.prepare()
         return {
             'session': self.info.session,
             'instances': self.info.spec.instances,

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ProtocolError
 from nrl_ros.base.records import Applied, Phase, StateBatch
+from nrl_ros.learning.interfaces import Rows
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 from nrl_ros.learning.traces import DetachedTrace, TraceStore
 from nrl_ros.learning.window_tracker import EARLY, ELSEWHERE, TWICE, WindowTracker
@@ -35,6 +36,10 @@ class Creditable(NamedTuple):
 class CreditWindows:
     """Joins the traces of one agent with their reward-prediction errors.
 
+    The newest step may be recorded later (``record_later``), since its rows take time that is
+    better spent once the action has been sent. It belongs to this object alone until then:
+    windows and traces are only reached through ``windows`` and ``store``, which record it first.
+
     Args:
         store: traces of the agent's B instances.
         instances: B.
@@ -44,8 +49,6 @@ class CreditWindows:
             each RPE credits all steps of the episode so far, as far as they have not decayed.
 
     Attributes:
-        store: as above.
-        windows: of each instance, which of them are over.
         refused: which RPEs of the newest call of ``reinforce`` did not count.
     """
 
@@ -58,17 +61,32 @@ class CreditWindows:
         max_late: int,
         reset: bool = True,
     ) -> None:
-        self.store = store
+        self._store = store
         self._counters = counters
         self._max_late = max_late
         self._reset = reset
-        self.windows = WindowTracker(instances, reset=reset)
+        self._windows = WindowTracker(instances, reset=reset)
+        self._unrecorded: tuple[Rows, StateBatch] | None = None
         self._late: dict[tuple[int, int], DetachedTrace] = {}
         self._as_sent = b'\x01' * instances
         self._none_carried = np.zeros(instances, np.bool_)
         # The state that the windows are compared with.
         self._state: StateBatch | None = None
         self.refused: list[int] = []
+
+    @property
+    def store(self) -> TraceStore:
+        """Traces of the agent's B instances, up to the newest step."""
+        if self._unrecorded is not None:
+            self.prepare()
+        return self._store
+
+    @property
+    def windows(self) -> WindowTracker:
+        """Which windows of the instances are over, up to the newest step."""
+        if self._unrecorded is not None:
+            self.prepare()
+        return self._windows
 
     @property
     def resets(self) -> bool:
@@ -78,6 +96,7 @@ class CreditWindows:
     @property
     def has_late(self) -> bool:
         """True if any trace is kept aside."""
+        self.prepare()
         return bool(self._late)
 
     @property
@@ -92,15 +111,17 @@ class CreditWindows:
         return int(np.count_nonzero(self.windows.state['has_rows'])) + len(self._late)
 
     def _look_at(self, state: StateBatch) -> None:
+        windows = self.windows
         # A state is looked at several times.
         if state is not self._state:
             self._state = state
-            self.windows.receive(state.window, state.phase, state.ending)
+            windows.receive(state.window, state.phase, state.ending)
 
     def look_at(self, window: Array, phase: Array, ending: Array) -> None:
         """Take a state of the environment's own tracker, [B] each; ``close`` is next."""
+        windows = self.windows
         self._state = None
-        self.windows.copy(window, phase, ending)
+        windows.copy(window, phase, ending)
 
     def check(self, state: StateBatch) -> None:
         """Refuse a state whose windows run backwards.
@@ -236,6 +257,22 @@ class CreditWindows:
         self.windows.finish(index)
         self.store.clear(ends)
         self._counters[counter] += len(index)
+
+    def record_later(self, rows: Rows, state: StateBatch) -> None:
+        """Add one step as ``record`` does, once there is time or the traces are needed.
+
+        Args:
+            rows: makes the rows of the step; called once, before the next step is added.
+            state: the state acted upon.
+        """
+        self.prepare()
+        self._unrecorded = (rows, state)
+
+    def prepare(self) -> None:
+        """Record the step that was left for later, if there is one."""
+        if self._unrecorded is not None:
+            (rows, state), self._unrecorded = self._unrecorded, None
+            self.record(*rows(), state)
 
     def record(self, post: Array, pre: Array, state: StateBatch) -> None:
         """Add one step of the instances that act (all but those at an episode's end).

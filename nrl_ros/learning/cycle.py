@@ -149,7 +149,6 @@ class Cycle:
         learner, agent, credit = self._learner, self._agent, self._credit
         if not (self._seen and learner.unhindered(agent)):
             return None
-        agent.settle()
         if learner.settings is not self._settings or self._explorer.rule is not self._rule:
             self._set()
         averages, count = self._averages, self._tracker.closed_count

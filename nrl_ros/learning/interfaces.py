@@ -6,9 +6,10 @@ The cycle, in one process and without ROS (``nrl_ros.learning.loop`` is this, wi
     state, reward = episodes.begin(seed=0)
     while True:
         neuromodulator.observe(state)                            # where a critic values states
+        learner.observe(state)                                   # closes credit windows
         if reward is not None:
-            learner.reinforce(neuromodulator.evaluate(reward))   # closes credit windows
-        action = learner.act(state)                              # noise, traces
+            learner.reinforce(neuromodulator.evaluate(reward))   # changes the weights
+        action = learner.act(state.agent)                        # noise, traces
         state, reward = episodes.advance(action)                 # steps the environment
 
 Over ROS 2 the three objects live in three nodes and the four arrows between them are topics.

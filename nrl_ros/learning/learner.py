@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -36,11 +35,6 @@ Array = NDArray[Any]
 _MOST_LOST = 2**32 - 1
 
 
-def no_boundary() -> int:
-    """Save nothing between learning and acting, and return 0 as the checkpoint's number."""
-    return 0
-
-
 # Errors that a snapshot with unexpected content may raise while it is taken over.
 _MISFITS = (
     NrlError, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError
@@ -49,6 +43,9 @@ _MISFITS = (
 
 class Learner(AgentService):
     """Acts upon states, keeps traces, and learns when an RPE arrives.
+
+    A step has two halves: ``observe`` and ``reinforce`` learn, ``act`` acts. Between them no step
+    is half done, so that a snapshot taken there continues bit for bit.
 
     Nothing here waits, reads a clock or logs: refused input raises one NrlError and is counted.
 
@@ -62,8 +59,6 @@ class Learner(AgentService):
         counted: how many RPEs of the newest call of ``reinforce`` counted.
         frozen: act as always, learn nothing.
         evaluating: act greedily and without noise, learn nothing.
-        at_boundary: called between learning and acting, where a snapshot continues bit for bit;
-            what it returns is the ``checkpoint`` of the action.
     """
 
     def __init__(self, settings: LearnerSettings, limits: LearnerLimits | None = None) -> None:
@@ -74,7 +69,6 @@ class Learner(AgentService):
         self.steps = 0
         self.identity = 0
         self.counted = 0
-        self.at_boundary: Callable[[], int] = no_boundary
 
     # ---------------------------------------------------------------- settings
 
@@ -118,7 +112,6 @@ class Learner(AgentService):
 
     def _release_all(self) -> None:
         for agent in self._agents.values():
-            agent.settle()
             agent.credit.release_all()
 
     @property
@@ -144,21 +137,19 @@ class Learner(AgentService):
     @property
     def windows_open(self) -> int:
         """Windows of all agents that still have a trace."""
-        for agent in self._agents.values():
-            agent.settle()
         return sum(agent.credit.open_count for agent in self._agents.values())
 
     # ------------------------------------------------------------------ acting
 
-    def receive(self, state: StateBatch) -> ActionBatch | None:
-        """Take a state: close windows, learn from what is due, act.
+    def observe(self, state: StateBatch) -> ActionBatch | None:
+        """Take a state: close windows, and learn from those whose RPE has come.
 
         In lockstep, a state that closes windows waits until their RPEs are here, so that they
-        change the weights before the next action; ``reinforce`` then returns the action.
+        change the weights before the next action: ``may_act`` says when ``act`` is next.
 
         Returns:
-            The actions; for a state seen before the same ones again; None when RPEs are awaited,
-            and for a state of a session that has left.
+            The action that was given before, for a state that was acted upon already; None
+            otherwise, also for a state of a session that has left.
 
         Raises:
             ProtocolError: unknown agent, other session, or out of order.
@@ -170,7 +161,6 @@ class Learner(AgentService):
             agent = self._first_state(state)
             if agent is None:
                 return None
-        agent.settle()
         if state.sequence <= agent.sequence:
             return self._again(agent, state)
         pending = agent.pending
@@ -200,28 +190,28 @@ class Learner(AgentService):
         creditable = agent.credit.observe(state)
         if creditable is not None:
             self.learn_from(agent, creditable)
-        if agent.info.lockstep and agent.credit.waiting:
-            agent.pending = state
-            return None
-        return self._act(agent, state)
+        agent.pending = state
+        return None
+
+    def may_act(self, name: str) -> bool:
+        """Return whether a state of this agent waits for an action and for nothing else."""
+        agent = self._agents.get(name)
+        return (
+            agent is not None
+            and agent.pending is not None
+            and not (agent.info.lockstep and agent.credit.waiting)
+        )
 
     def awaiting(self, name: str) -> StateBatch | None:
-        """Return the state of an agent that waits for RPEs, None if none does."""
+        """Return the state of an agent that waits for an action, None if none does."""
         agent = self._agents.get(name)
         return None if agent is None else agent.pending
 
-    def release_waiting(self, name: str) -> ActionBatch | None:
-        """Give up waiting for RPEs that do not come: release their windows and act.
-
-        Returns:
-            The action for the state that waited, None when none did.
-        """
+    def release_waiting(self, name: str) -> None:
+        """Give up waiting for RPEs that do not come, so that the agent ``may_act``."""
         agent = self._agents.get(name)
-        if agent is None or agent.pending is None:
-            return None
-        agent.settle()
-        agent.credit.release_waiting()
-        return self._act(agent, agent.pending)
+        if agent is not None and agent.pending is not None and not self.may_act(name):
+            agent.credit.release_waiting()
 
     def _again(self, agent: ServedAgent, state: StateBatch) -> ActionBatch | None:
         if agent.answer is not None and state.sequence == agent.answer.sequence:
@@ -232,18 +222,28 @@ class Learner(AgentService):
             f'agent {state.agent!r}: state {state.sequence} came after state {agent.sequence}'
         )
 
-    def _act(self, agent: ServedAgent, state: StateBatch) -> ActionBatch:
+    def act(self, name: str, checkpoint: int = 0) -> ActionBatch:
+        """Act upon the state of an agent that ``may_act``.
+
+        Args:
+            name: of the agent.
+            checkpoint: number of the one that was saved just now, for the environment to save its
+                own beside it; 0: none.
+
+        Raises:
+            ProtocolError: no state of this agent may be acted upon.
+            InvalidValueError: the policy has diverged.
+        """
+        agent = self._agents.get(name)
+        state = None if agent is None else agent.pending
+        if agent is None or state is None or not self.may_act(name):
+            raise ProtocolError(
+                f'agent {name!r}: no state may be acted upon, expected one to be observed and its '
+                'reward-prediction errors to be here or released'
+            )
         assert self._policy is not None
         agent.pending = None
-        checkpoint = self.at_boundary()
-        if self._evaluating:
-            choice = agent.explorer.greedy(state.observation)
-        else:
-            choice, rows = agent.explorer.explore(
-                state.observation, agent.noise.next(), agent.action_generator
-            )
-            if not self._frozen:
-                agent.acted(rows, state)
+        choice = agent.choose(state, greedy=self._evaluating, record=self.learning)
         action = self._policy.head.to_action(choice)
         if action.dtype.kind == 'f' and not np.isfinite(action).all():
             raise InvalidValueError(
@@ -277,17 +277,12 @@ class Learner(AgentService):
     def prepare(self) -> None:
         """Record the last steps and draw noise in advance, while nothing else has to be done."""
         for agent in self._agents.values():
-            agent.settle()
-            if not self._evaluating:
-                agent.noise.prepare()
+            agent.prepare(greedy=self._evaluating)
 
     # ---------------------------------------------------------------- learning
 
-    def reinforce(self, rpe: RpeBatch) -> ActionBatch | None:
+    def reinforce(self, rpe: RpeBatch) -> None:
         """Learn from reward-prediction errors; those for an open window are held until it closes.
-
-        Returns:
-            The action for a state that waited for them, None otherwise.
 
         Raises:
             ProtocolError: unknown agent or other session.
@@ -302,8 +297,7 @@ class Learner(AgentService):
             if info is not None:
                 # It has sent no state, so that it has no windows.
                 self.counters['unknown_window_rpes'] += len(rpe.instance)
-            return None
-        agent.settle()
+            return
         try:
             check_rpe(rpe, agent.info)
         except NrlError:
@@ -324,16 +318,13 @@ class Learner(AgentService):
             self.counted = len(index) - len(agent.credit.refused)
             if creditable is not None:
                 self.learn_from(agent, creditable)
-        if agent.pending is not None and not agent.credit.waiting:
-            return self._act(agent, agent.pending)
-        return None
 
     def learn_from(self, agent: ServedAgent, creditable: Creditable) -> None:
         """Change the weights by an agent's traces, and clear those traces."""
         for other in self._agents.values():
             # Rows may need the weights that acted, so they are computed before any agent's reward
             # changes them.
-            other.settle()
+            other.credit.prepare()
         rate = self._settings.plasticity.learning_rate
         if not self._step.learn(agent.credit.store, creditable, rate):
             self.counters['rejected_updates'] += 1
@@ -349,7 +340,6 @@ class Learner(AgentService):
         return not (
             self._frozen
             or self._evaluating
-            or self.at_boundary is not no_boundary
             or len(self._agents) != 1
             or agent.pending is not None
             or agent.credit.has_late
@@ -379,8 +369,6 @@ class Learner(AgentService):
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything that decides the future, as plain data and copied arrays."""
-        for agent in self._agents.values():
-            agent.settle()
         return {
             'settings': fingerprint(self._settings),
             'learning_rate': self._settings.plasticity.learning_rate,

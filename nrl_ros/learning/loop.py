@@ -12,23 +12,28 @@ from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator
 
 
-def answer(
+def learn(
     learner: Learner, neuromodulator: Neuromodulator, state: StateBatch, reward: RewardBatch | None
-) -> tuple[ActionBatch, RpeBatch | None]:
-    """Let RPEs of closed windows change the weights, then act.
+) -> RpeBatch | None:
+    """Let RPEs of closed windows change the weights: what comes before acting upon a state.
 
     A window whose reward was refused is released, as it is over ROS 2 after a time-out.
     """
     neuromodulator.observe(state)
     rpe = None if reward is None else neuromodulator.evaluate(reward)
-    action = learner.receive(state)
+    learner.observe(state)
     if rpe is not None:
-        acted = learner.reinforce(rpe)
-        action = acted if action is None else action
-    if action is None:
-        action = learner.release_waiting(state.agent)
-    assert action is not None
-    return action, rpe
+        learner.reinforce(rpe)
+    learner.release_waiting(state.agent)
+    return rpe
+
+
+def answer(
+    learner: Learner, neuromodulator: Neuromodulator, state: StateBatch, reward: RewardBatch | None
+) -> tuple[ActionBatch, RpeBatch | None]:
+    """Learn, then act."""
+    rpe = learn(learner, neuromodulator, state, reward)
+    return learner.act(state.agent), rpe
 
 
 def run(

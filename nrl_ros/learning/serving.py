@@ -181,7 +181,6 @@ class AgentService:
         agent = self._agents.pop(name, None)
         if agent is None:
             return 0
-        agent.settle()
         released = agent.credit.release_all()
         # Baselines and generators are kept until the agent returns, and are saved in checkpoints.
         self._introduced.keep(name, agent.snapshot())

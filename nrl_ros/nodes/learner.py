@@ -82,7 +82,6 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._core = Learner(settings, settings.limits)
         self._source = RpeSource(self, settings.credit.rpe_timeout_s)
         self._core.identity = draw_identity()
-        self._core.at_boundary = self._save_if_due
         self._awaited = AwaitedAnswers(settings.credit.rpe_timeout_s)
         self._series = open_series(self, settings.checkpoint, names.LEARNER, names.LEARNER)
         if settings.checkpoint.load and not self._load(Path(settings.checkpoint.load)):
@@ -193,14 +192,14 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         start = time.perf_counter()
         state = conversion.state_from_wire(data)
         try:
-            action = self._core.receive(state)
+            again = self._core.observe(state)
         except NrlError:
             if state.agent in self._answered_at:
                 self._refused[state.agent] = self._refused.get(state.agent, 0) + 1
             raise
-        if action is not None:
-            self._answer(action)
-        elif self._core.awaiting(state.agent) is not None:
+        if again is not None:
+            self._answer(again)
+        elif not self._act_if_it_may(state.agent) and self._core.awaiting(state.agent) is not None:
             self._awaited.ask(state.agent, state.sequence, time.monotonic())
         self._busy_s += time.perf_counter() - start
 
@@ -211,13 +210,24 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         now, sender = time.monotonic(), Sender(rpe.neuromodulator, publisher.gid)
         if not self._source.admits(sender, now, len(rpe.instance)):
             return
-        action = self._core.reinforce(rpe)
+        self._core.reinforce(rpe)
         if self._core.counted:
             self._source.heard(sender)
             self._awaited.answered(rpe.agent, rpe.sequence, now)
-        if action is not None:
-            self._answer(action)
+        self._act_if_it_may(rpe.agent)
         self._busy_s += time.perf_counter() - start
+
+    def _act_if_it_may(self, agent: str) -> bool:
+        """Act upon what an agent has learned from; return whether its state waited for that only.
+
+        A checkpoint that is due is saved in between, when no step is half done; its number tells
+        the environment to save its own beside it.
+        """
+        assert self._core is not None
+        if not self._core.may_act(agent):
+            return False
+        self._answer(self._core.act(agent, self._save_if_due()))
+        return True
 
     def _answer(self, action: ActionBatch) -> None:
         self._action.publish(conversion.action_to_wire(action))
@@ -237,14 +247,13 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
                 self._start_over(agent)
         for agent in self._awaited.late(now):
             self._awaited.done(agent)
-            action = self._core.release_waiting(agent)
-            if action is not None:
+            self._core.release_waiting(agent)
+            limit_s = self._awaited.limit_s(agent)
+            if self._act_if_it_may(agent):
                 self.get_logger().warning(
-                    f'agent {agent!r}: no reward-prediction error within '
-                    f'{self._awaited.limit_s(agent):.3g} s, its windows are released without '
-                    'learning; is the neuromodulator running?'
+                    f'agent {agent!r}: no reward-prediction error within {limit_s:.3g} s, its '
+                    'windows are released without learning; is the neuromodulator running?'
                 )
-                self._answer(action)
         checkpoint = settings.checkpoint
         if checkpoint.folder and 0.0 < checkpoint.period_s <= now - self._last_save:
             self._save_due = True
@@ -275,7 +284,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         return self._core.snapshot() | {'number': number}
 
     def _save_if_due(self) -> int:
-        """Save between applying RPEs and acting; the number tells the environment to do so too."""
+        """Save if it is time to; return the number of the checkpoint, 0: none."""
         if not self._save_due:
             return 0
         self._save_due = False
@@ -392,9 +401,8 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         """A state that waited for an RPE need not wait any longer."""
         assert self._core is not None
         for agent in self._core.agents:
-            action = self._core.release_waiting(agent)
-            if action is not None:
-                self._answer(action)
+            self._core.release_waiting(agent)
+            self._act_if_it_may(agent)
 
     def _on_get_state(
         self, _request: GetLearnerState.Request, response: GetLearnerState.Response

@@ -35,7 +35,7 @@ from nrl_ros.nodes.neuromodulator import NeuromodulatorNode
 from nrl_ros.nodes.safety import SafetyNode
 from nrl_ros.ros import conversion
 from sim_bridge.arm_driver import ArmDriver
-from tests.unit.fakes import info_of, state_of
+from tests.unit.fakes import info_of, receive, state_of
 
 pytestmark = pytest.mark.ros
 
@@ -92,7 +92,7 @@ def listeners():
     ]
     learner = nodes[0]
     learner._core.introduce(INFO)
-    learner._core.receive(state_of(INFO, 0))
+    receive(learner._core, state_of(INFO, 0))
     yield nodes
     for node in nodes:
         node.destroy_node()

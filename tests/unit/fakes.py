@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from nrl_ros.base.records import (
+    ActionBatch,
     ActionSpace,
     AgentInfo,
     Delivery,
@@ -253,14 +254,37 @@ def message_flow(
     return flow
 
 
+def receive(learner: Learner, state: StateBatch) -> ActionBatch | None:
+    """Let a learner learn from a state, and act if nothing is awaited, as its node does."""
+    again = learner.observe(state)
+    return acted(learner, state.agent) if again is None else again
+
+
+def reinforce(learner: Learner, rpe: RpeBatch) -> ActionBatch | None:
+    """Let a learner learn from RPEs, and act if a state waited for them alone."""
+    learner.reinforce(rpe)
+    return acted(learner, rpe.agent)
+
+
+def release(learner: Learner, agent: str) -> ActionBatch | None:
+    """Let a learner give up waiting for RPEs, and act if a state waits."""
+    learner.release_waiting(agent)
+    return acted(learner, agent)
+
+
+def acted(learner: Learner, agent: str) -> ActionBatch | None:
+    """Let a learner act if it may."""
+    return learner.act(agent) if learner.may_act(agent) else None
+
+
 def feed(learner: Learner, flow: list[StateBatch | RpeBatch]) -> list[Any]:
     """Give a flow to a learner; returns the actions."""
     actions = []
     for message in flow:
         if isinstance(message, StateBatch):
-            answer = learner.receive(message)
+            answer = receive(learner, message)
         else:
-            answer = learner.reinforce(message)
+            answer = reinforce(learner, message)
         if answer is not None:
             actions.append(answer.action)
     return actions

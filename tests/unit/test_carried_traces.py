@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from nrl_ros.base.records import Ending, Phase
 from nrl_ros.learning.rules import NodePerturbation, RandomPolicy
 from nrl_ros.storage.codec import decode, encode
-from tests.unit.fakes import feed, info_of, learner_of, message_flow, same
+from tests.unit.fakes import feed, info_of, learner_of, message_flow, release, same
 from tests.unit.trace_bench import DECAY, KINDS, Bench, acted, settings_of
 
 
@@ -86,7 +86,7 @@ def test_waiting_that_is_given_up_leaves_the_trace_that_goes_on(kind: str) -> No
     bench.state(Phase.FIRST)
     for _ in range(3):
         bench.state()
-        assert bench.learner.release_waiting('a') is not None
+        assert release(bench.learner, 'a') is not None
     bench.state()
     bench.rpe(3, 1.0)
     bench.credit(1.0, bench.steps[:4])
@@ -94,7 +94,7 @@ def test_waiting_that_is_given_up_leaves_the_trace_that_goes_on(kind: str) -> No
     assert bench.learner.counters['released_windows'] == 3
     # At the end of an episode a released window takes its trace along.
     bench.state(Phase.LAST, Ending.TERMINATED)
-    assert bench.learner.release_waiting('a') is not None
+    assert release(bench.learner, 'a') is not None
     bench.state(Phase.FIRST)
     bench.state()
     bench.rpe(5, 1.0)

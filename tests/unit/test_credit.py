@@ -15,7 +15,17 @@ from nrl_ros.base.records import Ending, Phase, StateBatch
 from nrl_ros.learning.credit import Creditable, CreditWindows
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 from nrl_ros.learning.traces import make_store
-from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, state_of
+from tests.unit.fakes import (
+    feed,
+    info_of,
+    learner_of,
+    message_flow,
+    receive,
+    reinforce,
+    rpe_of,
+    same,
+    state_of,
+)
 
 SPEC = NetworkSpec(1, (), 1)
 
@@ -23,7 +33,9 @@ SPEC = NetworkSpec(1, (), 1)
 class Bench:
     """Credit windows of some instances, whose every step has a number of our choice."""
 
-    def __init__(self, instances: int, *, kind: str = 'dense', max_late: int = 2) -> None:
+    def __init__(
+        self, instances: int, *, kind: str = 'dense', max_late: int = 2, reset: bool = True
+    ) -> None:
         self.info = info_of(instances)
         self.counters: Counter[str] = Counter()
         store = make_store(
@@ -35,7 +47,9 @@ class Bench:
             window_steps=3,
             dtype=np.float64,
         )
-        self.credit = CreditWindows(store, instances, self.counters, max_late=max_late)
+        self.credit = CreditWindows(
+            store, instances, self.counters, max_late=max_late, reset=reset
+        )
         # (instance, RPE) -> trace
         self.learned: list[tuple[int, float, float]] = []
         self._sequence = 0
@@ -69,6 +83,62 @@ class Bench:
             total = [np.zeros((1, 1))]
             trace.add_to(total, 1.0, SPEC)
             self.learned.append((-1, delta, float(total[0][0, 0])))
+
+
+def ask(credit: CreditWindows, name: str, state: StateBatch) -> None:
+    """Ask for one of its public names, with arguments of what may come next."""
+    window, error = np.zeros(1, np.int64), np.ones(1)
+    rows = np.ones((1, 1, 1))
+    arguments: dict[str, tuple[Any, ...]] = {
+        'look_at': (state.window, state.phase, state.ending),
+        'check': (state,),
+        'observe': (state,),
+        'reinforce': (window, window, error),
+        'record': (rows, rows, state),
+        'record_later': (lambda: (rows, rows), state),
+        'clear_overflown': (SPEC,),
+        'restore': (credit.snapshot(),) if name == 'restore' else (),
+    }
+    found = getattr(credit, name)
+    if name == 'collect':
+        matched = credit.windows.match(window, window, error, is_early=False)
+        found(window, window, error, matched=matched)
+    elif callable(found) and name not in ('store', 'windows'):
+        found(*arguments.get(name, ()))
+
+
+# Neither depends on the newest step.
+CONSTANT = {'resets', 'refused'}
+ASKED = sorted({name for name in dir(CreditWindows) if not name.startswith('_')} - CONSTANT)
+
+
+@pytest.mark.parametrize('kind', ['dense', 'factored'])
+@pytest.mark.parametrize('name', ASKED)
+def test_a_step_left_for_later_is_recorded_before_anything_else(name: str, kind: str) -> None:
+    """Also where recording it sets the trace of a window aside that waits for its RPE."""
+    # Traces that end with their windows are cleared there, not here.
+    reset = name != 'clear_overflown'
+    benches = [Bench(1, kind=kind, reset=reset) for _ in range(2)]
+    for bench, later in zip(benches, (False, True), strict=True):
+        bench.act(2.0)
+        now, following = bench.state(window=1), bench.state(window=2)
+        bench.credit.observe(now)
+        rows, asked = np.full((1, 1, 1), 3.0), []
+
+        def make(rows: Any = rows, asked: list[Any] = asked) -> tuple[Any, Any]:
+            asked.append(rows)
+            return rows, np.ones((1, 1, 1))
+
+        if later:
+            bench.credit.record_later(make, now)
+            assert not asked
+            ask(bench.credit, name, following)
+            assert len(asked) == 1
+        else:
+            bench.credit.record(*make(), now)
+            ask(bench.credit, name, following)
+    eager, lazy = (bench.credit.snapshot() for bench in benches)
+    assert same(eager, lazy)
 
 
 @pytest.fixture(params=['dense', 'factored'])
@@ -365,15 +435,15 @@ def test_a_late_rpe_changes_weights_as_the_one_in_time_does(kind: str) -> None:
     signal = rpe_of(info, 3, [0, 1], [0, 0], [0.7, -0.3])
     for learner in learners:
         for sequence in range(3):
-            learner.receive(state_of(info, sequence))
+            receive(learner, state_of(info, sequence))
     in_time, late = learners
     before = in_time.weights
-    in_time.reinforce(signal)
-    in_time.receive(closing)
-    late.receive(closing)
-    late.receive(after)
+    reinforce(in_time, signal)
+    receive(in_time, closing)
+    receive(late, closing)
+    receive(late, after)
     assert all((a == b).all() for a, b in zip(late.weights, before, strict=True))
-    late.reinforce(signal)
+    reinforce(late, signal)
     for a, b, start in zip(in_time.weights, late.weights, before, strict=True):
         np.testing.assert_allclose(a - start, b - start, rtol=1e-12, atol=1e-15)
         assert np.abs(a - start).max() > 0.0
@@ -422,19 +492,18 @@ def test_any_order_of_messages_gives_answers_or_errors_of_ours(
         from_there = info_of(2, session=session, lockstep=lockstep)
         try:
             if what == 'state':
-                learner.receive(
-                    state_of(
-                        from_there,
-                        sequence,
-                        window=[window, max(window - extra, 0)],
-                        phase=phase,
-                        ending=ending,
-                        applied=[1, extra % 2],
-                    )
+                state = state_of(
+                    from_there,
+                    sequence,
+                    window=[window, max(window - extra, 0)],
+                    phase=phase,
+                    ending=ending,
+                    applied=[1, extra % 2],
                 )
+                receive(learner, state)
             else:
                 who = [[0], [1], [0, 1], [0, 2]][extra]
-                learner.reinforce(rpe_of(from_there, sequence, who, window, 0.1))
+                reinforce(learner, rpe_of(from_there, sequence, who, window, 0.1))
         except NrlError:
             pass
     assert all(np.isfinite(weight).all() for weight in learner.weights)

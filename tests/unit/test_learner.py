@@ -29,6 +29,9 @@ from tests.unit.fakes import (
     learner_of,
     learner_settings,
     message_flow,
+    receive,
+    reinforce,
+    release,
     rpe_of,
     same,
     state_of,
@@ -81,10 +84,10 @@ def test_bad_states_are_refused_counted_and_change_nothing(name: str, counter: s
     info = info_of(2)
     learner, twin = learner_of(info), learner_of(info)
     for one in (learner, twin):
-        one.receive(state_of(info, 0))
+        receive(one, state_of(info, 0))
     state, error, text = bad_states(info)[name]
     with pytest.raises(error, match=text):
-        learner.receive(state)
+        receive(learner, state)
     assert +learner.counters == {counter: 1}
     flow = message_flow(info, steps=20, seed=1)[1:]
     assert same(feed(learner, flow), feed(twin, flow))
@@ -112,23 +115,23 @@ def test_bad_rpes_are_refused_counted_and_change_nothing(
     learner, twin = learner_of(info), learner_of(info)
     good = rpe_of(info, 1, [0, 1], [0, 0], [0.5, -0.5])
     for one in (learner, twin):
-        one.receive(state_of(info, 0))
-        one.receive(state_of(info, 1, window=1))
+        receive(one, state_of(info, 0))
+        receive(one, state_of(info, 1, window=1))
     with pytest.raises(error):
-        learner.reinforce(replace(good, **change))
+        reinforce(learner, replace(good, **change))
     assert +learner.counters == {counter: 1}
     assert same(learner.baselines(), twin.baselines())
     for one in (learner, twin):
-        one.reinforce(good)
+        reinforce(one, good)
     assert equal(learner, twin) and learner.updates == 1
 
 
 def test_an_empty_rpe_changes_nothing() -> None:
     info = info_of(2)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
+    receive(learner, state_of(info, 0))
     empty = rpe_of(info, 0, np.zeros(0, np.uint32), np.zeros(0), np.zeros(0))
-    assert learner.reinforce(empty) is None
+    assert reinforce(learner, empty) is None
     assert learner.updates == 0
 
 
@@ -137,18 +140,18 @@ def test_a_state_seen_before_gets_the_same_answer_and_changes_nothing(lockstep: 
     info = info_of(2, lockstep=lockstep)
     learner, twin = learner_of(info), learner_of(info)
     state = state_of(info, 0)
-    first = learner.receive(state)
-    assert learner.receive(state) is first and learner.receive(state) is first
-    twin.receive(state)
+    first = receive(learner, state)
+    assert receive(learner, state) is first and receive(learner, state) is first
+    receive(twin, state)
     assert learner.counters['duplicate_states'] == 2
     flow = message_flow(info, steps=20, seed=1)[1:]
     for message in flow:
         for one, times in ((learner, 2), (twin, 1)):
             for _ in range(times):
                 if isinstance(message, StateBatch):
-                    one.receive(message)
+                    receive(one, message)
                 else:
-                    one.reinforce(message)
+                    reinforce(one, message)
     assert equal(learner, twin)
     assert learner.windows_learned == twin.windows_learned
 
@@ -156,11 +159,11 @@ def test_a_state_seen_before_gets_the_same_answer_and_changes_nothing(lockstep: 
 def test_a_state_out_of_order_is_refused_and_lost_ones_are_counted() -> None:
     info = info_of(2)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
-    learner.receive(state_of(info, 4))
+    receive(learner, state_of(info, 0))
+    receive(learner, state_of(info, 4))
     assert learner.counters['lost_states'] == 3
     with pytest.raises(ProtocolError, match='state 2 came after state 4'):
-        learner.receive(state_of(info, 2))
+        receive(learner, state_of(info, 2))
     assert learner.counters['out_of_order_states'] == 1
 
 
@@ -169,14 +172,14 @@ def test_a_step_before_a_lost_state_earns_no_credit_older_ones_do() -> None:
     info = info_of(1)
     learners = [learner_of(info) for _ in range(3)]
     for learner, applied in zip(learners, (0, 1, None), strict=True):
-        learner.receive(state_of(info, 0))
-        learner.receive(state_of(info, 1))
+        receive(learner, state_of(info, 0))
+        receive(learner, state_of(info, 1))
         # The third has seen all: there the step of state 1 was really not applied.
         if applied is None:
-            learner.receive(state_of(info, 2, window=1, applied=0))
+            receive(learner, state_of(info, 2, window=1, applied=0))
         else:
-            learner.receive(state_of(info, 3, window=1, applied=applied))
-        learner.reinforce(rpe_of(info, 0, 0, 0, 1.0))
+            receive(learner, state_of(info, 3, window=1, applied=applied))
+        reinforce(learner, rpe_of(info, 0, 0, 0, 1.0))
         assert learner.counters['unapplied_steps'] == 1
         assert learner.windows_learned == 1
     for other in learners[1:]:
@@ -191,9 +194,9 @@ def test_another_learner_s_actions_earn_no_credit() -> None:
     learner, twin = learner_of(info), learner_of(info)
     learner.identity = twin.identity = 5
     for one, whose in ((learner, 6), (twin, 5)):
-        one.receive(state_of(info, 0))
-        one.receive(replace(state_of(info, 1, window=1), learner=whose))
-        one.reinforce(rpe_of(info, 0, 0, 0, 1.0))
+        receive(one, state_of(info, 0))
+        receive(one, replace(state_of(info, 1, window=1), learner=whose))
+        reinforce(one, rpe_of(info, 0, 0, 0, 1.0))
     start = learner_of(info).weights
     assert same(learner.weights, start) and not same(twin.weights, start)
     assert (learner.counters['foreign_steps'], twin.counters['foreign_steps']) == (1, 0)
@@ -202,23 +205,23 @@ def test_another_learner_s_actions_earn_no_credit() -> None:
 def test_an_agent_that_does_not_fit_throws_nobody_out() -> None:
     info = info_of(1, lockstep=True)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
+    receive(learner, state_of(info, 0))
     other = info_of(1, session=8, observations=9, lockstep=True)
     with pytest.raises(ShapeError, match='9 observations'):
         learner.join(other)
-    assert learner.receive(state_of(info, 1)) is not None
+    assert receive(learner, state_of(info, 1)) is not None
 
 
 def test_what_was_under_way_is_released_when_the_environment_went_on() -> None:
     """Loaded after a crash, a learner must not wait for RPEs that were sent long ago."""
     info = info_of(1, lockstep=True)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
-    assert learner.receive(state_of(info, 1, window=1)) is None
+    receive(learner, state_of(info, 0))
+    assert receive(learner, state_of(info, 1, window=1)) is None
     saved = learner.snapshot()
     later = learner_of(info)
     later.restore(saved)
-    assert later.receive(state_of(info, 9, window=4)) is not None
+    assert receive(later, state_of(info, 9, window=4)) is not None
     assert later.counters['released_windows'] == 1
 
 
@@ -240,7 +243,7 @@ def test_a_second_agent_of_other_spaces_is_refused_and_the_first_goes_on(other: 
     with pytest.raises(ShapeError, match='another learner'):
         learner.join(other)
     assert list(learner.agents) == ['a']
-    assert learner.receive(state_of(info, 0)) is not None
+    assert receive(learner, state_of(info, 0)) is not None
 
 
 def test_agents_that_join_and_leave_do_not_change_the_numbers_of_another() -> None:
@@ -263,8 +266,8 @@ def test_agents_that_join_and_leave_do_not_change_the_numbers_of_another() -> No
 def test_an_agent_that_leaves_releases_its_windows() -> None:
     info = info_of(3)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
-    learner.receive(state_of(info, 1, window=1))
+    receive(learner, state_of(info, 0))
+    receive(learner, state_of(info, 1, window=1))
     assert learner.windows_open == 6
     assert learner.leave('a') == 6
     assert learner.windows_open == 0 and learner.counters['released_windows'] == 6
@@ -275,19 +278,19 @@ def test_messages_of_a_session_that_has_left_are_counted_and_no_error() -> None:
     """The goodbye on one topic overtakes what was sent before it on others."""
     info = info_of(2)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
+    receive(learner, state_of(info, 0))
     before = learner.snapshot()
     learner.leave('a')
-    assert learner.receive(state_of(info, 1, window=1)) is None
-    assert learner.reinforce(rpe_of(info, 1, [0, 1], [0, 0], [0.5, -0.5])) is None
+    assert receive(learner, state_of(info, 1, window=1)) is None
+    assert reinforce(learner, rpe_of(info, 1, [0, 1], [0, 0], [0.5, -0.5])) is None
     assert learner.counters['departed_agent_messages'] == 2
     assert learner.counters['unknown_agent_messages'] == 0 and not learner.agents
     assert learner.snapshot()['totals'] == before['totals']
     with pytest.raises(ProtocolError, match='unknown agent'):
-        learner.receive(state_of(replace(info, session=8), 1))
+        receive(learner, state_of(replace(info, session=8), 1))
     # Whoever comes again in that session is served again.
     learner.join(info)
-    assert learner.receive(state_of(info, 2, window=1)) is not None
+    assert receive(learner, state_of(info, 2, window=1)) is not None
 
 
 def test_sessions_that_have_left_are_kept_within_the_limit() -> None:
@@ -297,8 +300,8 @@ def test_sessions_that_have_left_are_kept_within_the_limit() -> None:
         learner.introduce(info)
         learner.leave(info.agent)
     with pytest.raises(ProtocolError, match='unknown agent'):
-        learner.receive(state_of(infos[0], 0))
-    assert [learner.receive(state_of(info, 0)) for info in infos[1:]] == [None, None]
+        receive(learner, state_of(infos[0], 0))
+    assert [receive(learner, state_of(info, 0)) for info in infos[1:]] == [None, None]
 
 
 def test_a_new_session_starts_with_empty_traces_and_the_old_weights() -> None:
@@ -309,15 +312,15 @@ def test_a_new_session_starts_with_empty_traces_and_the_old_weights() -> None:
     again = replace(info, session=8)
     learner.join(again)
     assert learner.windows_open == 0 and same(learner.weights, weights)
-    assert learner.receive(state_of(again, 0)) is not None
+    assert receive(learner, state_of(again, 0)) is not None
     with pytest.raises(ProtocolError, match='before a restart'):
-        learner.receive(state_of(info, 21))
+        receive(learner, state_of(info, 21))
 
 
 def test_joining_twice_changes_nothing() -> None:
     info = info_of(2)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
+    receive(learner, state_of(info, 0))
     learner.join(info_of(2))
     assert learner.windows_open == 2
 
@@ -328,45 +331,65 @@ def test_joining_twice_changes_nothing() -> None:
 def test_in_lockstep_a_closing_state_waits_for_its_rpe() -> None:
     info = info_of(2, lockstep=True)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
+    receive(learner, state_of(info, 0))
     closing = state_of(info, 1, window=[1, 1])
-    assert learner.receive(closing) is None
+    assert receive(learner, closing) is None
     assert learner.awaiting('a') is closing
-    assert learner.receive(closing) is None
-    assert learner.reinforce(rpe_of(info, 1, 0, 0, 0.5)) is None
-    answer = learner.reinforce(rpe_of(info, 2, 1, 0, 0.5))
+    assert receive(learner, closing) is None
+    assert reinforce(learner, rpe_of(info, 1, 0, 0, 0.5)) is None
+    answer = reinforce(learner, rpe_of(info, 2, 1, 0, 0.5))
     assert answer is not None and answer.sequence == 1
     assert learner.awaiting('a') is None
+
+
+@pytest.mark.parametrize('lockstep', [False, True])
+def test_it_acts_only_when_it_is_asked_to_and_may(lockstep: bool) -> None:
+    info = info_of(1, lockstep=lockstep)
+    learner = learner_of(info)
+    with pytest.raises(ProtocolError, match='expected one to be observed'):
+        learner.act('a')
+    assert learner.observe(state_of(info, 0)) is None
+    assert learner.may_act('a') and learner.states == 0
+    assert learner.act('a', checkpoint=4).checkpoint == 4
+    assert learner.states == 1 and not learner.may_act('a')
+    learner.observe(state_of(info, 1, window=1))
+    assert learner.may_act('a') is not lockstep
+    if lockstep:
+        with pytest.raises(ProtocolError, match='to be here or released'):
+            learner.act('a')
+        learner.reinforce(rpe_of(info, 1, 0, 0, 0.5))
+        assert learner.updates == 1 and learner.states == 1
+    assert learner.act('a').checkpoint == 0
 
 
 def test_in_lockstep_an_rpe_in_time_makes_no_state_wait() -> None:
     info = info_of(1, lockstep=True)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
-    learner.reinforce(rpe_of(info, 1, 0, 0, 0.5))
-    assert learner.receive(state_of(info, 1, window=1)) is not None
+    receive(learner, state_of(info, 0))
+    reinforce(learner, rpe_of(info, 1, 0, 0, 0.5))
+    assert receive(learner, state_of(info, 1, window=1)) is not None
     assert learner.windows_learned == 1
 
 
 def test_waiting_can_be_given_up() -> None:
     info = info_of(2, lockstep=True)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
-    learner.receive(state_of(info, 1, window=1))
-    answer = learner.release_waiting('a')
+    receive(learner, state_of(info, 0))
+    receive(learner, state_of(info, 1, window=1))
+    answer = release(learner, 'a')
     assert answer is not None and answer.sequence == 1
     assert learner.counters['released_windows'] == 2
-    assert learner.release_waiting('a') is None and learner.release_waiting('b') is None
+    assert release(learner, 'a') is None and release(learner, 'b') is None
 
 
 @pytest.mark.parametrize('switch', ['frozen', 'evaluating'])
 def test_a_state_that_waits_is_answered_after_learning_was_switched_off(switch: str) -> None:
     info = info_of(1, lockstep=True)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
-    assert learner.receive(state_of(info, 1, window=1)) is None
+    receive(learner, state_of(info, 0))
+    assert receive(learner, state_of(info, 1, window=1)) is None
     setattr(learner, switch, True)
-    answer = learner.reinforce(rpe_of(info, 1, 0, 0, 0.5))
+    answer = reinforce(learner, rpe_of(info, 1, 0, 0, 0.5))
     assert answer is not None and answer.sequence == 1
     assert learner.updates == 0
 
@@ -429,7 +452,7 @@ def test_greedy_action_is_the_most_probable_one() -> None:
     learner.evaluating = True
     observation = np.array([[0.3, -1.0, 2.0]], np.float32)
     expected = int(np.argmax(learner.weights[0] @ observation[0]))
-    assert learner.receive(state_of(info, 0, observation=observation)).action.tolist() == [
+    assert receive(learner, state_of(info, 0, observation=observation)).action.tolist() == [
         [expected]
     ]
 
@@ -443,19 +466,19 @@ def test_an_unapplied_step_earns_no_credit() -> None:
     learners = [learner_of(info, learning_rate=1.0) for _ in range(2)]
     for learner, flags in zip(learners, ([1, 1, 0, 1], [1, 1, 1, 1]), strict=True):
         for sequence, applied in enumerate(flags):
-            learner.receive(state_of(info, sequence, applied=applied))
+            receive(learner, state_of(info, sequence, applied=applied))
             if sequence == 1 and learner is learners[1]:
                 learner.prepare()
                 learner._agents['a'].credit.store.retract(np.array([0]))
-        learner.receive(state_of(info, 4, window=1))
-        learner.reinforce(rpe_of(info, 4, 0, 0, 1.0))
+        receive(learner, state_of(info, 4, window=1))
+        reinforce(learner, rpe_of(info, 4, 0, 0, 1.0))
     assert equal(*learners)
     assert learners[0].counters['unapplied_steps'] == 1
     whole = learner_of(info, learning_rate=1.0)
     for sequence in range(4):
-        whole.receive(state_of(info, sequence))
-    whole.receive(state_of(info, 4, window=1))
-    whole.reinforce(rpe_of(info, 4, 0, 0, 1.0))
+        receive(whole, state_of(info, sequence))
+    receive(whole, state_of(info, 4, window=1))
+    reinforce(whole, rpe_of(info, 4, 0, 0, 1.0))
     assert not equal(whole, learners[0])
 
 
@@ -465,9 +488,9 @@ def test_an_update_is_proportional_to_rate_and_rpe() -> None:
     def change(rate: float, rpe: float) -> list[np.ndarray]:
         learner = learner_of(info, learning_rate=rate)
         before = learner.weights
-        learner.receive(state_of(info, 0))
-        learner.receive(state_of(info, 1, window=1))
-        learner.reinforce(rpe_of(info, 1, [0, 1], [0, 0], [rpe, 2 * rpe]))
+        receive(learner, state_of(info, 0))
+        receive(learner, state_of(info, 1, window=1))
+        reinforce(learner, rpe_of(info, 1, [0, 1], [0, 0], [rpe, 2 * rpe]))
         return [a - b for a, b in zip(learner.weights, before, strict=True)]
 
     for one, other in zip(change(0.1, 0.5), change(0.02, -5.0), strict=True):
@@ -493,17 +516,17 @@ def test_an_update_that_is_not_finite_is_rejected_and_later_ones_are_not(kind: s
     info = info_of(1)
     learner = learner_of(info, precision='float32', trace=kind)
     weights = learner.weights
-    learner.receive(state_of(info, 0))
-    learner.receive(state_of(info, 1, window=1))
+    receive(learner, state_of(info, 0))
+    receive(learner, state_of(info, 1, window=1))
     with np.errstate(all='ignore'):
-        learner.reinforce(rpe_of(info, 1, 0, 0, 1e308))
-        learner.receive(state_of(info, 2, window=1, observation=np.full((1, 3), 3e38)))
-        learner.receive(state_of(info, 3, window=2))
-        learner.reinforce(rpe_of(info, 2, 0, 1, 1e300))
+        reinforce(learner, rpe_of(info, 1, 0, 0, 1e308))
+        receive(learner, state_of(info, 2, window=1, observation=np.full((1, 3), 3e38)))
+        receive(learner, state_of(info, 3, window=2))
+        reinforce(learner, rpe_of(info, 2, 0, 1, 1e300))
     rejected = learner.counters['rejected_updates']
     assert rejected == 2 and same(learner.weights, weights)
-    learner.receive(state_of(info, 4, window=3))
-    learner.reinforce(rpe_of(info, 3, 0, 2, 0.01))
+    receive(learner, state_of(info, 4, window=3))
+    reinforce(learner, rpe_of(info, 3, 0, 2, 0.01))
     assert learner.counters['rejected_updates'] == rejected
     assert not same(learner.weights, weights)
 
@@ -600,7 +623,7 @@ def test_a_snapshot_before_any_agent_can_be_restored() -> None:
     learner = Learner(LearnerSettings())
     learner.restore(Learner(LearnerSettings()).snapshot())
     learner.join(info_of(1))
-    assert learner.receive(state_of(info_of(1), 0)) is not None
+    assert receive(learner, state_of(info_of(1), 0)) is not None
 
 
 def test_restored_into_a_new_session_the_weights_stay_and_the_traces_go() -> None:
@@ -614,7 +637,7 @@ def test_restored_into_a_new_session_the_weights_stay_and_the_traces_go() -> Non
     assert again.counters['released_windows'] == (
         learner.counters['released_windows'] + learner.windows_open
     )
-    assert again.receive(state_of(replace(info, session=8), 0)) is not None
+    assert receive(again, state_of(replace(info, session=8), 0)) is not None
 
 
 def test_other_numbers_of_instances_use_the_weights_alone() -> None:
@@ -623,7 +646,7 @@ def test_other_numbers_of_instances_use_the_weights_alone() -> None:
     other = learner_of(info_of(5))
     other.restore(learner.snapshot())
     assert equal(other, learner)
-    assert other.receive(state_of(info_of(5), 0)) is not None
+    assert receive(other, state_of(info_of(5), 0)) is not None
 
 
 @pytest.mark.parametrize(
@@ -698,8 +721,8 @@ def test_damaged_content_is_refused_and_nothing_changes() -> None:
 def test_baselines_are_those_last_broadcast() -> None:
     info = info_of(2)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
-    learner.reinforce(rpe_of(info, 1, 1, 0, 0.5, baseline=3.5))
+    receive(learner, state_of(info, 0))
+    reinforce(learner, rpe_of(info, 1, 1, 0, 0.5, baseline=3.5))
     assert same(
         learner.baselines(),
         {'a': {'baseline': np.array([0.0, 3.5]), 'known': np.array([False, True])}},
@@ -710,18 +733,18 @@ def test_only_rpes_that_count_change_the_baseline() -> None:
     """A duplicate, one of no window, and one that answers no reward that there can be, do not."""
     info = info_of(2)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
-    learner.receive(state_of(info, 1, window=1))
-    learner.reinforce(rpe_of(info, 1, [0, 1], 0, 0.5, baseline=3.5))
+    receive(learner, state_of(info, 0))
+    receive(learner, state_of(info, 1, window=1))
+    reinforce(learner, rpe_of(info, 1, [0, 1], 0, 0.5, baseline=3.5))
     before, weights = learner.baselines(), learner.weights
     for sequence, window in ((1, 0), (7, 5), (1, 1)):
-        learner.reinforce(rpe_of(info, sequence, [0, 1], window, 1e3, baseline=-999.0))
+        reinforce(learner, rpe_of(info, sequence, [0, 1], window, 1e3, baseline=-999.0))
     assert same(learner.baselines(), before)
-    learner.receive(state_of(info, 2, window=1))
+    receive(learner, state_of(info, 2, window=1))
     assert same(learner.weights, weights)
     assert learner.counters['duplicate_rpes'] == learner.counters['unknown_window_rpes'] == 2
     assert learner.counters['early_rpes'] == 2
-    learner.reinforce(rpe_of(info, 3, 0, 1, 0.5, baseline=4.5))
+    reinforce(learner, rpe_of(info, 3, 0, 1, 0.5, baseline=4.5))
     assert learner.baselines()['a']['baseline'].tolist() == [4.5, 3.5]
 
 
@@ -730,21 +753,21 @@ def test_what_is_introduced_takes_no_memory_and_gives_way() -> None:
     learner = Learner(LearnerSettings(), LearnerLimits(agents=3, instances=10_000, memory_mb=10))
     first = info_of(2, agent='first')
     learner.introduce(first)
-    assert learner.receive(state_of(first, 0)) is not None
+    assert receive(learner, state_of(first, 0)) is not None
     for number in range(5):
         assert learner.introduce(info_of(10_000, agent=f'ghost{number}'))
     assert list(learner.agents) == ['first', 'ghost3', 'ghost4']
     assert learner.counters['forgotten_agents'] == 3
     # Now it would have to be served.
     with pytest.raises(LimitError, match='limits.memory_mb'):
-        learner.receive(state_of(info_of(10_000, agent='ghost4'), 0))
+        receive(learner, state_of(info_of(10_000, agent='ghost4'), 0))
     for name in ('second', 'third'):
         info = info_of(2, agent=name)
         learner.introduce(info)
-        assert learner.receive(state_of(info, 0)) is not None
+        assert receive(learner, state_of(info, 0)) is not None
     with pytest.raises(LimitError, match='limits.agents'):
         learner.introduce(info_of(2, agent='fourth'))
-    assert learner.receive(state_of(first, 1)) is not None
+    assert receive(learner, state_of(first, 1)) is not None
 
 
 @pytest.mark.parametrize(
@@ -768,7 +791,7 @@ def test_an_introduction_that_changes_no_sizes_releases_nothing() -> None:
     info = info_of(2)
     one, other = learner_of(info), learner_of(info)
     for learner in (one, other):
-        learner.receive(state_of(info, 0))
+        receive(learner, state_of(info, 0))
     anew = replace(info, spec=replace(info.spec, control_period_s=0.5, max_episode_steps=9))
     assert not one.join(anew)
     assert one.agents['a'].spec.max_episode_steps == 9
@@ -780,8 +803,8 @@ def test_an_introduction_that_changes_no_sizes_releases_nothing() -> None:
             one.join(changed)
     assert one.counters['changed_infos'] == 2 and one.counters['released_windows'] == 0
     for learner in (one, other):
-        learner.receive(state_of(info, 1, window=1))
-        learner.reinforce(rpe_of(info, 1, [0, 1], 0, 0.5))
+        receive(learner, state_of(info, 1, window=1))
+        reinforce(learner, rpe_of(info, 1, [0, 1], 0, 0.5))
     assert same(one.weights, other.weights) and one.updates == 1
 
 
@@ -789,17 +812,17 @@ def test_after_a_state_far_ahead_an_agent_can_start_over() -> None:
     """A forged number and window would have every true state refused for ever."""
     info = info_of(2)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
-    learner.reinforce(rpe_of(info, 1, [0, 1], 0, 0.5, baseline=3.5))
-    learner.receive(state_of(info, 2**63, window=2**32 - 1))
+    receive(learner, state_of(info, 0))
+    reinforce(learner, rpe_of(info, 1, [0, 1], 0, 0.5, baseline=3.5))
+    receive(learner, state_of(info, 2**63, window=2**32 - 1))
     weights = learner.weights
     with pytest.raises(ProtocolError):
-        learner.receive(state_of(info, 1, window=1))
+        receive(learner, state_of(info, 1, window=1))
     assert learner.start_over('a') == 2 and learner.start_over('nobody') == 0
-    assert learner.receive(state_of(info, 1, window=1)) is not None
-    assert learner.receive(state_of(info, 2, window=2)) is not None
+    assert receive(learner, state_of(info, 1, window=1)) is not None
+    assert receive(learner, state_of(info, 2, window=2)) is not None
     assert same(learner.weights, weights)
-    learner.reinforce(rpe_of(info, 2, [0, 1], 1, 0.5))
+    reinforce(learner, rpe_of(info, 2, [0, 1], 1, 0.5))
     assert not same(learner.weights, weights)
     assert learner.counters['lost_states'] == 2**32 - 1, 'of the forged one alone'
 
@@ -807,7 +830,7 @@ def test_after_a_state_far_ahead_an_agent_can_start_over() -> None:
 def test_actions_repeat_the_names_of_their_state() -> None:
     info = info_of(2)
     state = state_of(info, 3, window=[4, 5], episode=[6, 7], step=[8, 9], phase=Phase.FIRST)
-    answer = learner_of(info).receive(state)
+    answer = receive(learner_of(info), state)
     assert answer is not None
     for name in ('agent', 'session', 'sequence', 'episode', 'step', 'window', 'stamp_ns'):
         assert same(getattr(answer, name), getattr(state, name)), name
@@ -818,8 +841,8 @@ def test_an_agent_that_left_keeps_baselines_and_generators_for_its_return():
     """A new session draws on where the old one stopped; windows of the old one are gone."""
     info = info_of(2)
     learner = learner_of(info)
-    learner.receive(state_of(info, 0))
-    learner.reinforce(rpe_of(info, 1, 0, 0, 0.5, baseline=2.5))
+    receive(learner, state_of(info, 0))
+    reinforce(learner, rpe_of(info, 1, 0, 0, 0.5, baseline=2.5))
     learner.prepare()
     before = learner.snapshot()['agents'][info.agent]
     learner.leave(info.agent)
@@ -833,4 +856,4 @@ def test_an_agent_that_left_keeps_baselines_and_generators_for_its_return():
     assert after['baseline'][0] == 2.5
     assert same(after['noise'], before['noise'])
     assert same(after['action_generator'], before['action_generator'])
-    assert learner.receive(state_of(again, 0)) is not None
+    assert receive(learner, state_of(again, 0)) is not None

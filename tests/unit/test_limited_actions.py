@@ -8,7 +8,7 @@ import pytest
 from nrl_ros.base.records import ActionSpace, Applied, Delivery, Phase
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.rules import make_rule
-from tests.unit.fakes import info_of, learner_settings, rpe_of, state_of
+from tests.unit.fakes import info_of, learner_settings, receive, reinforce, rpe_of, state_of
 
 ARMS, STD, LIMIT, RATE = 40_000, 0.5, 0.2, 1e-4
 SPACE = ActionSpace.continuous((-1.0,), (1.0,))
@@ -48,14 +48,14 @@ def learned_slope(rule: str, limited: Applied) -> tuple[float, float, float, int
     info = info_of(ARMS, action=SPACE, observations=1, lockstep=True, delivery=Delivery.EVERY_STEP)
     learner.join(info)
     before = float(learner.weights[0][0, 0])
-    action = learner.receive(state_of(info, 0, phase=Phase.FIRST, observation=ONE))
+    action = receive(learner, state_of(info, 0, phase=Phase.FIRST, observation=ONE))
     assert action is not None
     asked = action.action[:, 0].astype(np.float64)
     value, slope = exact_slope(before)
     applied = np.where(executed(asked) == asked, Applied.AS_SENT, limited)
-    learner.receive(state_of(info, 1, window=1, applied=applied, observation=ONE))
+    receive(learner, state_of(info, 1, window=1, applied=applied, observation=ONE))
     rpe = reward(asked) - value
-    learner.reinforce(rpe_of(info, 1, np.arange(ARMS), 0, rpe))
+    reinforce(learner, rpe_of(info, 1, np.arange(ARMS), 0, rpe))
     change = (float(learner.weights[0][0, 0]) - before) / RATE / ARMS
     error = float(np.std(rpe) / STD / np.sqrt(ARMS))
     return change, error, slope, learner.counters['limited_steps']

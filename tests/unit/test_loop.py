@@ -10,7 +10,7 @@ import pytest
 from nrl_ros.base.records import ActionSpace, Delivery, Ending
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.loop import answer, run
+from nrl_ros.learning.loop import learn, run
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from nrl_ros.learning.rules import NodePerturbation
 from nrl_ros.storage.codec import decode, encode
@@ -82,10 +82,10 @@ def test_continues_bit_for_bit_from_a_checkpoint_at_a_boundary(delivery: Deliver
         neuromodulator = start['neuromodulator']
         state, reward = start['state'], None
         for step in range(steps):
+            learn(learner, neuromodulator, state, reward)
             if step == save_at:
-                learner.at_boundary = lambda: saved.update(learner=learner.snapshot()) or 4
-            action, _ = answer(learner, neuromodulator, state, reward)
-            learner.at_boundary = lambda: 0
+                saved['learner'] = learner.snapshot()
+            action = learner.act(state.agent, checkpoint=4 * (step == save_at))
             if step == save_at:
                 assert action.checkpoint == 4
                 saved['environment'] = episodes.snapshot()

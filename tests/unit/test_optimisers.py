@@ -21,6 +21,8 @@ from tests.unit.fakes import (
     learner_of,
     learner_settings,
     message_flow,
+    receive,
+    reinforce,
     rpe_of,
     same,
     state_of,
@@ -154,13 +156,13 @@ def test_the_learner_clips_decays_and_listens_in_late_windows_too(late: bool) ->
     before = learner.weights
     changes, sigmas = [], []
     for one in (learner, plain):
-        one.receive(state_of(info, 0))
-        one.receive(state_of(info, 1, window=1, phase=2, ending=1))
+        receive(one, state_of(info, 0))
+        receive(one, state_of(info, 1, window=1, phase=2, ending=1))
         if late:
             # The window's trace is set aside when the next one begins.
-            one.receive(state_of(info, 2, window=1, phase=0, episode=1))
+            receive(one, state_of(info, 2, window=1, phase=0, episode=1))
     for one, rpe in ((learner, 5.0), (plain, 2.0)):
-        one.reinforce(rpe_of(info, 1, 0, 0, rpe))
+        reinforce(one, rpe_of(info, 1, 0, 0, rpe))
         changes.append([a - b for a, b in zip(one.weights, before, strict=True)])
         sigmas.append(one._agents['a'].explorer._rule.sigma)
         assert one.counters['late_rpes'] == int(late)
@@ -170,11 +172,11 @@ def test_the_learner_clips_decays_and_listens_in_late_windows_too(late: bool) ->
     # One update: sigma 3 / 4; the RPE was not 0, and below its start noise does not go.
     np.testing.assert_allclose(sigmas, [0.075, 0.1], rtol=1e-12)
     if not late:
-        learner.receive(state_of(info, 2, window=1, phase=0, episode=1))
-    learner.receive(state_of(info, 3, window=2, phase=2, ending=1, episode=1))
+        receive(learner, state_of(info, 2, window=1, phase=0, episode=1))
+    receive(learner, state_of(info, 3, window=2, phase=2, ending=1, episode=1))
     if late:
-        learner.receive(state_of(info, 4, window=2, phase=0, episode=2))
-    learner.reinforce(rpe_of(info, 3, 0, 1, 0.0))
+        receive(learner, state_of(info, 4, window=2, phase=0, episode=2))
+    reinforce(learner, rpe_of(info, 3, 0, 1, 0.0))
     assert learner._agents['a'].explorer._rule.sigma == pytest.approx(0.1 * 0.6 * 8.0, rel=1e-12)
 
 
@@ -183,13 +185,13 @@ def test_the_learning_rate_halves_with_updates() -> None:
     for decay in (0.0, 1.0):
         learner = learner_of(info, learning_rate_decay=decay)
         # A first update of nothing: RPE 0.
-        learner.receive(state_of(info, 0))
-        learner.receive(state_of(info, 1, window=1, phase=2, ending=1))
-        learner.reinforce(rpe_of(info, 1, 0, 0, 0.0))
-        learner.receive(state_of(info, 2, window=1, phase=0, episode=1))
+        receive(learner, state_of(info, 0))
+        receive(learner, state_of(info, 1, window=1, phase=2, ending=1))
+        reinforce(learner, rpe_of(info, 1, 0, 0, 0.0))
+        receive(learner, state_of(info, 2, window=1, phase=0, episode=1))
         before = learner.weights
-        learner.receive(state_of(info, 3, window=2, phase=2, ending=1, episode=1))
-        learner.reinforce(rpe_of(info, 3, 0, 1, 1.0))
+        receive(learner, state_of(info, 3, window=2, phase=2, ending=1, episode=1))
+        reinforce(learner, rpe_of(info, 3, 0, 1, 1.0))
         changes.append([a - b for a, b in zip(learner.weights, before, strict=True)])
     for constant, halved in zip(*changes, strict=True):
         np.testing.assert_allclose(halved, 0.5 * constant, rtol=1e-9)

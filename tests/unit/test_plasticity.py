@@ -7,7 +7,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import StateBatch
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 from nrl_ros.learning.rules import NodePerturbation
-from tests.unit.fakes import info_of, learner_of, rpe_of, state_of
+from tests.unit.fakes import info_of, learner_of, receive, reinforce, rpe_of, state_of
 
 SPEC = NetworkSpec(3, (4,), 2)
 
@@ -112,10 +112,10 @@ def test_update_over_three_steps_equals_the_rule(
     noise = shadow._agents['a'].noise  # the same numbers, drawn by a twin
     before = learner.weights
     states = [state_of(info, sequence) for sequence in range(3)]
-    actions = [learner.receive(state).action for state in states]
+    actions = [receive(learner, state).action for state in states]
     noises = [noise.next().copy() for _ in range(3)]
-    learner.receive(state_of(info, 3, window=1, phase=2, ending=1))
-    learner.reinforce(rpe_of(info, 3, 0, 0, -1.7))
+    receive(learner, state_of(info, 3, window=1, phase=2, ending=1))
+    reinforce(learner, rpe_of(info, 3, 0, 0, -1.7))
     traces = by_hand(before, noises, states, actions, rule, decay)
     scale = {'one': [1, 1], 'layer_width': [4, 2], 'noise_dimensions': [6, 6]}[step_scale]
     if norm == 'layer' and step_scale == 'noise_dimensions':

@@ -17,7 +17,17 @@ from nrl_ros.learning.rules import (
     WeightPerturbation,
 )
 from tests.oracles.policy_gradient import HEADS, autograd, cosine
-from tests.unit.fakes import feed, info_of, learner_of, message_flow, rpe_of, same, state_of
+from tests.unit.fakes import (
+    feed,
+    info_of,
+    learner_of,
+    message_flow,
+    receive,
+    reinforce,
+    rpe_of,
+    same,
+    state_of,
+)
 
 
 def listen(learner: Any, agent: str = 'a') -> list[np.ndarray]:
@@ -74,11 +84,11 @@ def test_backpropagation_is_the_gradient_that_torch_computes(
     before, choices = learner.weights, listen(learner)
     states = [state_of(info, sequence) for sequence in range(4)]
     for state in states:
-        learner.receive(state)
+        receive(learner, state)
     delta = np.array([1.5, -0.7])
     expected = gradient_sum(learner, head, states, choices, delta)
-    learner.receive(state_of(info, 4, window=1, phase=2, ending=1))
-    learner.reinforce(rpe_of(info, 4, [0, 1], 0, delta))
+    receive(learner, state_of(info, 4, window=1, phase=2, ending=1))
+    reinforce(learner, rpe_of(info, 4, [0, 1], 0, delta))
     for after, start, true in zip(learner.weights, before, expected, strict=True):
         np.testing.assert_allclose(after - start, 0.3 * true, rtol=1e-10, atol=1e-12)
         assert np.abs(true).max() > 1e-3
@@ -90,17 +100,17 @@ def test_the_gradient_is_that_of_the_weights_that_acted() -> None:
     learner = learner_of(info, rule=Backpropagation(), hidden_sizes=(6,), learning_rate=0.5)
     learner.join(other)
     choices = listen(learner)
-    learner.receive(state_of(other, 0))
-    learner.receive(state_of(other, 1, window=1, phase=2, ending=1))
+    receive(learner, state_of(other, 0))
+    receive(learner, state_of(other, 1, window=1, phase=2, ending=1))
     state = state_of(info, 0)
-    learner.receive(state)
+    receive(learner, state)
     expected = gradient_sum(learner, 'softmax', [state], choices, np.array([1.0]))
     before = learner.weights
-    learner.reinforce(rpe_of(other, 1, 0, 0, 30.0))
+    reinforce(learner, rpe_of(other, 1, 0, 0, 30.0))
     between = learner.weights
     assert np.abs(between[1] - before[1]).max() > 0.1
-    learner.receive(state_of(info, 1, window=1, phase=2, ending=1))
-    learner.reinforce(rpe_of(info, 1, 0, 0, 1.0))
+    receive(learner, state_of(info, 1, window=1, phase=2, ending=1))
+    reinforce(learner, rpe_of(info, 1, 0, 0, 1.0))
     for after, start, true in zip(learner.weights, between, expected, strict=True):
         np.testing.assert_allclose(after - start, 0.5 * true, rtol=1e-9, atol=1e-12)
 
@@ -119,7 +129,7 @@ def test_rmhl_by_hand(estimate: str) -> None:
     mean: np.ndarray | None = None
     for sequence in range(3):
         state = state_of(info, sequence)
-        learner.receive(state)
+        receive(learner, state)
         xi = 0.3 * shadow._agents['a'].noise.next()[0]
         x = state.observation[0].astype(float)
         hidden = first @ x + xi[:4]
@@ -134,8 +144,8 @@ def test_rmhl_by_hand(estimate: str) -> None:
             mean = mean + 0.25 * signal
         trace[0] += np.outer(signal[:4], x)
         trace[1] += np.outer(signal[4:], activity)
-    learner.receive(state_of(info, 3, window=1, phase=2, ending=1))
-    learner.reinforce(rpe_of(info, 3, 0, 0, -2.0))
+    receive(learner, state_of(info, 3, window=1, phase=2, ending=1))
+    reinforce(learner, rpe_of(info, 3, 0, 0, -2.0))
     for after, start, part in zip(learner.weights, before, trace, strict=True):
         np.testing.assert_allclose(after - start, 0.1 * -2.0 * part, rtol=1e-10, atol=1e-14)
         assert np.abs(part).max() > 1e-2
@@ -243,7 +253,7 @@ def test_weight_perturbation_by_hand() -> None:
     trace = np.zeros_like(weight)
     for sequence in range(2):
         state = state_of(info, sequence)
-        action = int(learner.receive(state).action[0, 0])
+        action = int(receive(learner, state).action[0, 0])
         z = shadow._agents['a'].noise.next()[0].reshape(2, 3)
         x = state.observation[0].astype(float)
 
@@ -252,8 +262,8 @@ def test_weight_perturbation_by_hand() -> None:
 
         rho = log_pi((weight + 0.2 * z) @ x) - log_pi(weight @ x)
         trace = 0.5 * trace + rho * z / (0.2 * (z * z).sum())
-    learner.receive(state_of(info, 2, window=1, phase=2, ending=1))
-    learner.reinforce(rpe_of(info, 2, 0, 0, 3.0))
+    receive(learner, state_of(info, 2, window=1, phase=2, ending=1))
+    reinforce(learner, rpe_of(info, 2, 0, 0, 3.0))
     np.testing.assert_allclose(
         learner.weights[0] - weight, 0.1 * 3.0 * 6.0 * trace, rtol=1e-9, atol=1e-13
     )

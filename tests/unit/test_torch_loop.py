@@ -17,7 +17,7 @@ from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from nrl_ros.learning.rules import NodePerturbation
-from tests.unit.fakes import learner_settings
+from tests.unit.fakes import learner_settings, receive, reinforce
 
 SIZES = (4, 9, 5, 2)
 SIGMA, RATE = 1e-2, 1e-3
@@ -63,7 +63,7 @@ def test_one_episode_gives_the_same_update() -> None:
             mine.copy_(torch.from_numpy(before))
     state, reward = episodes.begin(seed=3), None
     while reward is None:
-        action = learner.receive(state)
+        action = receive(learner, state)
         assert action is not None
         theirs.step(state.observation[0], action=int(action.action[0, 0]), noise=noise[-1])
         advance = episodes.advance(action.action)
@@ -71,8 +71,8 @@ def test_one_episode_gives_the_same_update() -> None:
     before = learner.weights
     rpe = neuromodulator.evaluate(reward)
     assert rpe is not None
-    assert learner.receive(state) is None
-    learner.reinforce(replace(rpe, rpe=np.array([1.5])))
+    assert receive(learner, state) is None
+    reinforce(learner, replace(rpe, rpe=np.array([1.5])))
     theirs.learn(1.5)
     assert len(noise) > 8
     for mine, old, other in zip(learner.weights, before, theirs.weights, strict=True):

@@ -8,7 +8,7 @@ import numpy as np
 
 from nrl_ros.base.records import Ending, Phase
 from nrl_ros.learning.rules import NodePerturbation, WeightPerturbation
-from tests.unit.fakes import info_of, learner_of, rpe_of, state_of
+from tests.unit.fakes import info_of, learner_of, receive, reinforce, rpe_of, state_of
 
 KINDS = ['dense', 'factored', 'whole']
 DECAY = 0.8
@@ -64,7 +64,7 @@ class Bench:
             **more,
         )
         self.sequence += 1
-        self.learner.receive(state)
+        receive(self.learner, state)
 
     def credit(self, delta: float, steps: list[np.ndarray]) -> None:
         """What an RPE should add, the newest of the steps being one step old."""
@@ -73,7 +73,7 @@ class Bench:
 
     def rpe(self, window: int, delta: float) -> None:
         # As sent with the next state, or later: no earlier one can have closed a window.
-        self.learner.reinforce(rpe_of(self.info, self.sequence, 0, window, delta))
+        reinforce(self.learner, rpe_of(self.info, self.sequence, 0, window, delta))
 
     def check(self) -> None:
         np.testing.assert_allclose(self.flat() - self.before, self.expected, rtol=1e-9, atol=1e-13)
