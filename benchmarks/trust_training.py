@@ -239,7 +239,7 @@ class Training:
                 # The last one of an orderly end: its environment has left, open windows released.
                 continue
             data = read_checkpoint(saved.learner, 'learner')
-            found.setdefault(data['totals'][1], []).append((saved.learner.name, _digest(data)))
+            found.setdefault(data['steps'], []).append((saved.learner.name, _digest(data)))
         expected = self._reference(set(found))
         wrong = [
             f'{name} after {steps} steps'

@@ -10,15 +10,15 @@ the upper joint. Each step costs 1, the last one nothing.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
 from nrl_ros.base.settings import Settings
+from nrl_ros.base.state import Stateful
 from nrl_ros.environments.interfaces import Environment
 
 Rows = tuple[Float64, ...]
@@ -143,7 +143,26 @@ def _solve(torque: Float64, terms: Rows, room: Rows, result: Rows) -> None:
     np.negative(top, ddtheta1)
 
 
-class AcrobotBridge:
+@dataclass
+class AcrobotState:
+    """What decides the future of B instances.
+
+    Attributes:
+        task: tells the state from that of another task.
+        motion: both angles and their velocities [4, B].
+        steps: of the episodes so far [B].
+        over: episodes that have ended [B].
+        random: draws first states, one generator for each instance.
+    """
+
+    task: str
+    motion: Float64
+    steps: NDArray[np.int64]
+    over: Bool
+    random: list[np.random.Generator]
+
+
+class AcrobotBridge(Stateful):
     """B instances of Acrobot, equal to Gymnasium's number by number.
 
     Args:
@@ -163,9 +182,13 @@ class AcrobotBridge:
         self._seen = np.zeros((6, instances))
         self._far = np.zeros((2, instances))
         self._outside = np.zeros((2, instances), np.bool_)
-        self._steps = np.zeros(instances, np.int64)
-        self._over = np.zeros(instances, np.bool_)
-        self._random: list[np.random.Generator] = []
+        self.state: AcrobotState = AcrobotState(
+            'acrobot',
+            motion=self._now.state,
+            steps=np.zeros(instances, np.int64),
+            over=np.zeros(instances, np.bool_),
+            random=[],
+        )
         self.reset(0)
 
     def reset(self, seed: int) -> Float32:
@@ -173,18 +196,18 @@ class AcrobotBridge:
         # Each instance has its own generator, seeded as the bridge 'gymnasium' seeds its
         # environments.
         seeds = np.random.SeedSequence(seed).generate_state(self.spec.instances)
-        self._random = [np.random.default_rng(int(number)) for number in seeds]
-        self._over[:] = False
+        self.state.random = [np.random.default_rng(int(number)) for number in seeds]
+        self.state.over[:] = False
         observation = np.empty((self.spec.instances, 6), np.float32)
         self._start(np.arange(self.spec.instances), observation)
         return observation
 
     def _start(self, index: NDArray[np.intp], observation: Float32) -> None:
         """Start new episodes; Gymnasium draws and shows their first states in single precision."""
-        drawn = [self._random[i].uniform(-_RESET, _RESET, 4) for i in index]
+        drawn = [self.state.random[i].uniform(-_RESET, _RESET, 4) for i in index]
         state = np.array(drawn, np.float32)
         self._now.state[:, index] = state.T
-        self._steps[index] = 0
+        self.state.steps[index] = 0
         observation[index, 0:4:2] = np.cos(state[:, :2])
         observation[index, 1:4:2] = np.sin(state[:, :2])
         observation[index, 4:] = state[:, 2:]
@@ -196,16 +219,16 @@ class AcrobotBridge:
         self._confine()
         terminated = self._high_enough()
         reward = np.subtract(terminated, _ONE)
-        self._steps += 1
-        truncated = self._steps >= self._limit
+        self.state.steps += 1
+        truncated = self.state.steps >= self._limit
         observation = self._observe()
-        if np.count_nonzero(self._over):
-            index = np.flatnonzero(self._over)
+        if np.count_nonzero(self.state.over):
+            index = np.flatnonzero(self.state.over)
             self._start(index, observation)
             reward[index] = 0.0
             terminated[index] = truncated[index] = False
-        self._over = terminated | truncated
-        never = np.zeros(len(self._over), np.bool_)
+        self.state.over = terminated | truncated
+        never = np.zeros(len(terminated), np.bool_)
         return StepResult(observation, reward, terminated, truncated, never)
 
     def _confine(self) -> None:
@@ -235,33 +258,6 @@ class AcrobotBridge:
 
     def close(self) -> None:
         """Do nothing: no resources are held."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything that decides the future, as plain data and copied arrays."""
-        # The key names the environment, since others have a state of the same size.
-        return {
-            'acrobot': self._now.state.copy(),
-            'steps': self._steps.copy(),
-            'over': self._over.copy(),
-            'random': [random.bit_generator.state for random in self._random],
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot.
-
-        Raises:
-            CheckpointError: it is not one of as many instances of acrobot.
-        """
-        same = snapshot.keys() == {'acrobot', 'steps', 'over', 'random'}
-        if not same or len(snapshot['random']) != self.spec.instances:
-            raise CheckpointError(
-                f'the snapshot is not one of {self.spec.instances} instances of acrobot'
-            )
-        self._now.state[:] = snapshot['acrobot']
-        self._steps = np.array(snapshot['steps'])
-        self._over = np.array(snapshot['over'])
-        for random, state in zip(self._random, snapshot['random'], strict=True):
-            random.bit_generator.state = state
 
 
 def make(instances: int, options: AcrobotOptions) -> Environment:

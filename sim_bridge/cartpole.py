@@ -10,14 +10,15 @@ Each step is rewarded with 1.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
 from nrl_ros.base.settings import Settings
+from nrl_ros.base.state import Stateful
 from nrl_ros.environments.interfaces import Environment
 
 _PERIOD = 0.02
@@ -49,7 +50,26 @@ class CartPoleOptions(Settings):
     )
 
 
-class CartPoleBridge:
+@dataclass
+class CartPoleState:
+    """What decides the future of B instances.
+
+    Attributes:
+        task: tells the state from that of another task.
+        motion: position, velocity, angle and angular velocity [4, B].
+        steps: of the episodes so far [B].
+        over: episodes that have ended [B].
+        random: draws first states.
+    """
+
+    task: str
+    motion: Float64
+    steps: NDArray[np.int64]
+    over: Bool
+    random: np.random.Generator
+
+
+class CartPoleBridge(Stateful):
     """B instances of CartPole, equal to Gymnasium's number by number.
 
     Args:
@@ -63,45 +83,49 @@ class CartPoleBridge:
         self.spec = EnvSpec(
             instances, 4, ActionSpace.discrete(2), low, _HIGH, _PERIOD, options.max_episode_steps
         )
-        # Rows: position, velocity, angle, angular velocity. The slope holds their rates in the same
-        # order.
-        self._state = np.zeros((4, instances))
-        self._slope = np.zeros((4, instances))
+        self.state: CartPoleState = CartPoleState(
+            'cartpole',
+            motion=np.zeros((4, instances)),
+            steps=np.zeros(instances, np.int64),
+            over=np.zeros(instances, np.bool_),
+            random=np.random.default_rng(0),
+        )
+        # The rates of the motion, in the same order.
+        self._motion, self._slope = self.state.motion, np.zeros((4, instances))
         self._room = tuple(np.zeros((5, instances)))
         self._ways = np.zeros((2, instances))
         self._out = np.zeros((2, instances), np.bool_)
         # At these sizes the overhead of calls dominates, so views are made only once.
-        self._rows = (*self._state, *self._slope)
-        self._rates, self._change = self._state[1::2], self._slope[0::2]
-        self._judged = self._state[0::2]
-        self._steps = np.zeros(instances, np.int64)
-        self._over = np.zeros(instances, np.bool_)
-        self._random = np.random.default_rng(0)
+        self._rows = (*self._motion, *self._slope)
+        self._rates, self._change = self._motion[1::2], self._slope[0::2]
+        self._judged = self._motion[0::2]
         self.reset(0)
 
     def reset(self, seed: int) -> Float32:
         """Start all instances anew; return their first observations [B, 4]."""
-        self._random = np.random.default_rng(seed)
-        self._state[:] = self._random.uniform(-_RESET, _RESET, self._state.shape)
-        self._steps[:] = 0
-        self._over[:] = False
+        state = self.state
+        state.random = np.random.default_rng(seed)
+        state.motion[:] = state.random.uniform(-_RESET, _RESET, state.motion.shape)
+        state.steps[:] = 0
+        state.over[:] = False
         return self._observe()
 
     def step(self, action: Int32 | Float32) -> StepResult:
         """Push each cart; an instance whose episode ended is reset instead."""
+        state = self.state
         self._advance(action)
         terminated = self._fallen()
-        self._steps += 1
-        truncated = self._steps >= self._limit
+        state.steps += 1
+        truncated = state.steps >= self._limit
         reward = np.ones(len(terminated))
-        if np.count_nonzero(self._over):
-            index = np.flatnonzero(self._over)
-            self._state[:, index] = self._random.uniform(-_RESET, _RESET, (4, len(index)))
-            self._steps[index] = 0
+        if np.count_nonzero(state.over):
+            index = np.flatnonzero(state.over)
+            state.motion[:, index] = state.random.uniform(-_RESET, _RESET, (4, len(index)))
+            state.steps[index] = 0
             reward[index] = 0.0
             terminated[index] = truncated[index] = False
-        self._over = terminated | truncated
-        never = np.zeros(len(self._over), np.bool_)
+        state.over = terminated | truncated
+        never = np.zeros(len(state.over), np.bool_)
         return StepResult(self._observe(), reward, terminated, truncated, never)
 
     def _advance(self, action: Int32 | Float32) -> None:
@@ -132,7 +156,7 @@ class CartPoleBridge:
         np.subtract(push, room, xacc)
         np.copyto(self._change, self._rates)
         np.multiply(self._slope, _TAU, self._slope)
-        np.add(self._state, self._slope, self._state)
+        np.add(self._motion, self._slope, self._motion)
 
     def _fallen(self) -> Bool:
         """Return whether the pole leans too far or the cart has left its track."""
@@ -142,37 +166,11 @@ class CartPoleBridge:
 
     def _observe(self) -> Float32:
         # Each call returns a new array in C order.
-        observation: Float32 = self._state.T.astype(np.float32, order='C')
+        observation: Float32 = self._motion.T.astype(np.float32, order='C')
         return observation
 
     def close(self) -> None:
         """Do nothing: no resources are held."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything that decides the future, as plain data and copied arrays."""
-        # The key names the environment, since others have a state of the same size.
-        return {
-            'cartpole': self._state.copy(),
-            'steps': self._steps.copy(),
-            'over': self._over.copy(),
-            'random': self._random.bit_generator.state,
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot.
-
-        Raises:
-            CheckpointError: it is not one of as many instances of cartpole.
-        """
-        same = snapshot.keys() == {'cartpole', 'steps', 'over', 'random'}
-        if not same or len(snapshot['steps']) != self.spec.instances:
-            raise CheckpointError(
-                f'the snapshot is not one of {self.spec.instances} instances of cartpole'
-            )
-        self._state[:] = snapshot['cartpole']
-        self._steps = np.array(snapshot['steps'])
-        self._over = np.array(snapshot['over'])
-        self._random.bit_generator.state = snapshot['random']
 
 
 def make(instances: int, options: CartPoleOptions) -> Environment:

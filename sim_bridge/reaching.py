@@ -11,14 +11,15 @@ position are shown as cosines around a ring of directions.
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
 
-from nrl_ros.base.errors import CheckpointError, ConfigError
+from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Float64, Int32, StepResult
 from nrl_ros.base.settings import Settings
+from nrl_ros.base.state import Stateful
 from nrl_ros.environments.interfaces import Environment
 
 _CIRCLE = 2.0 * np.pi
@@ -43,7 +44,26 @@ class ReachingOptions(Settings):
     )
 
 
-class ReachingBridge:
+@dataclass
+class ReachingState:
+    """What decides the future of B instances.
+
+    Attributes:
+        target: [B, rad].
+        position: [B, rad].
+        at: step of the trials; all start together and have one length.
+        over: whether the trials have ended.
+        random: draws targets.
+    """
+
+    target: Float64
+    position: Float64
+    at: int
+    over: bool
+    random: np.random.Generator
+
+
+class ReachingBridge(Stateful):
     """B instances of one-dimensional reaching; trials have a fixed length and are truncated.
 
     Args:
@@ -74,86 +94,66 @@ class ReachingBridge:
             self._steps,
         )
         self._ring = np.arange(size) * (_CIRCLE / size)
-        self._random = np.random.default_rng(0)
-        self._target = np.zeros(instances)
-        self._position = np.full(instances, np.pi)
-        # All instances start together and have trials of one length: one counter serves all.
-        self._at = 0
-        self._over = False
+        self.state: ReachingState = ReachingState(
+            target=np.zeros(instances),
+            position=np.full(instances, np.pi),
+            at=0,
+            over=False,
+            random=np.random.default_rng(0),
+        )
 
     def reset(self, seed: int) -> Float32:
         """Start all instances anew; return their first observations [B, O]."""
-        self._random = np.random.default_rng(seed)
+        self.state.random = np.random.default_rng(seed)
         return self._start()
 
     def _start(self) -> Float32:
-        self._target = self._random.uniform(0.0, _CIRCLE, self.spec.instances)
-        self._position = np.full(self.spec.instances, np.pi)
-        self._at = 0
-        self._over = False
+        state = self.state
+        state.target = state.random.uniform(0.0, _CIRCLE, self.spec.instances)
+        state.position = np.full(self.spec.instances, np.pi)
+        state.at = 0
+        state.over = False
         return self._observe(0)
 
     def set_trial(self, target: Float64) -> Float32:
         """Start a trial with given targets [B, rad], for comparison and for demonstrations."""
         self._start()
-        self._target = np.array(target, np.float64)
+        self.state.target = np.array(target, np.float64)
         return self._observe(0)
 
     def _observe(self, at: int) -> Float32:
         size = len(self._ring)
         observation = np.zeros((self.spec.instances, 2 * size), np.float32)
         if at >= self._fixation:
-            observation[:, :size] = np.cos(self._ring - self._target[:, None])
-        observation[:, size:] = np.cos(self._ring - self._position[:, None])
+            observation[:, :size] = np.cos(self._ring - self.state.target[:, None])
+        observation[:, size:] = np.cos(self._ring - self.state.position[:, None])
         return observation
 
     def step(self, action: Int32 | Float32) -> StepResult:
         """Move each position; the target is shown before the first action that it judges."""
-        count = self.spec.instances
+        count, state = self.spec.instances, self.state
         never = np.zeros(count, np.bool_)
-        if self._over:
+        if state.over:
             return StepResult(self._start(), np.zeros(count), never, never, never)
         moves = _MOVES[action[:, 0]] * self._options.step_rad
-        self._position = np.mod(self._position + moves, _CIRCLE)
-        reward = self._reward() if self._at >= self._fixation else np.zeros(count)
-        self._at += 1
-        observation = self._observe(self._at)
-        self._over = self._at >= self._steps
-        return StepResult(observation, reward, never, np.full(count, self._over), never)
+        state.position = np.mod(state.position + moves, _CIRCLE)
+        reward = self._reward() if state.at >= self._fixation else np.zeros(count)
+        state.at += 1
+        observation = self._observe(state.at)
+        state.over = state.at >= self._steps
+        return StepResult(observation, reward, never, np.full(count, state.over), never)
 
     def _reward(self) -> Float64:
-        target = np.floor(self._target) if self._options.integer_target else self._target
-        distance = np.abs(self._position - target)
+        target, position = self.state.target, self.state.position
+        if self._options.integer_target:
+            target = np.floor(target)
+        distance = np.abs(position - target)
         distance = np.minimum(distance, _CIRCLE - distance)
         reward: Float64 = self._options.reward_correct - distance
         return np.maximum(reward, self._options.reward_fail)
 
     def close(self) -> None:
         """Do nothing: no resources are held."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything that decides the future, as plain data and copied arrays."""
-        return {
-            'target': self._target.copy(),
-            'position': self._position.copy(),
-            'at': self._at,
-            'over': self._over,
-            'random': self._random.bit_generator.state,
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot.
-
-        Raises:
-            CheckpointError: it is not one of as many instances of reaching.
-        """
-        same = snapshot.keys() == {'target', 'position', 'at', 'over', 'random'}
-        if not same or len(snapshot['target']) != self.spec.instances:
-            raise CheckpointError('the snapshot is not one of this reaching environment')
-        self._target = np.array(snapshot['target'])
-        self._position = np.array(snapshot['position'])
-        self._at, self._over = snapshot['at'], snapshot['over']
-        self._random.bit_generator.state = snapshot['random']
 
 
 def make(instances: int, options: ReachingOptions) -> Environment:

@@ -5,14 +5,17 @@ Its options say how long episodes are, how they end, and when a sensor fails.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
-from nrl_ros.base.errors import BridgeError, CheckpointError, ConfigError
-from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Int32, StepResult
+from nrl_ros.base.errors import BridgeError, ConfigError
+from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Int32, StepResult
 from nrl_ros.base.settings import Settings
+from nrl_ros.base.state import Stateful
 from nrl_ros.environments.interfaces import Environment
 
 _FAULTS = ('nan_observation', 'nan_reward', 'raise')
@@ -46,7 +49,28 @@ _SPACES = {
 }
 
 
-class ScriptedBridge:
+@dataclass
+class ScriptedState:
+    """What decides the future of B instances.
+
+    Attributes:
+        calls: of ``step`` since the reset.
+        at: steps of the episodes so far [B].
+        episode: number of each episode [B].
+        over: episodes that have ended [B].
+        sign: instances whose first observed number is negative [B].
+        random: draws observations.
+    """
+
+    calls: int
+    at: NDArray[np.int64]
+    episode: NDArray[np.int64]
+    over: Bool
+    sign: Bool
+    random: np.random.Generator
+
+
+class ScriptedBridge(Stateful):
     """Draws observations from the seed; the reward is 1 if the action fits them, else 0.
 
     If the first observed number is negative, an action fits if its first component is 0 (or
@@ -74,32 +98,35 @@ class ScriptedBridge:
         self._lengths = np.array(options.lengths)
         self._endings = np.array(options.endings)
         self._faults = _faults(options.faults, instances)
-        self._random = np.random.default_rng(0)
-        self._calls = 0
-        self._at = np.zeros(instances, np.int64)
-        self._episode = np.zeros(instances, np.int64)
-        self._over = np.zeros(instances, np.bool_)
-        self._sign = np.zeros(instances, np.bool_)
+        self.state: ScriptedState = ScriptedState(
+            calls=0,
+            at=np.zeros(instances, np.int64),
+            episode=np.zeros(instances, np.int64),
+            over=np.zeros(instances, np.bool_),
+            sign=np.zeros(instances, np.bool_),
+            random=np.random.default_rng(0),
+        )
 
     def reset(self, seed: int) -> Float32:
         """Start all instances anew; return their first observations [B, O]."""
-        self._random = np.random.default_rng(seed)
-        self._calls = 0
+        state = self.state
+        state.random = np.random.default_rng(seed)
+        state.calls = 0
         self._raise_if_due()
-        self._at[:] = 0
-        self._episode[:] = np.arange(self.spec.instances)
-        self._over[:] = False
+        state.at[:] = 0
+        state.episode[:] = np.arange(self.spec.instances)
+        state.over[:] = False
         return self._observe()
 
     def _raise_if_due(self) -> None:
-        if (self._calls, 'raise') in self._faults:
-            raise BridgeError(f'scripted: fault at call {self._calls}')
+        if (self.state.calls, 'raise') in self._faults:
+            raise BridgeError(f'scripted: fault at call {self.state.calls}')
 
     def _observe(self) -> Float32:
         shape = (self.spec.instances, self.spec.observation_size)
-        observation = self._random.standard_normal(shape, np.float32)
-        self._sign = observation[:, 0] < 0.0
-        for instance in self._faults.get((self._calls, 'nan_observation'), ()):
+        observation = self.state.random.standard_normal(shape, np.float32)
+        self.state.sign = observation[:, 0] < 0.0
+        for instance in self._faults.get((self.state.calls, 'nan_observation'), ()):
             observation[instance] = np.nan
         return observation
 
@@ -109,22 +136,23 @@ class ScriptedBridge:
         Raises:
             BridgeError: a fault of kind 'raise' is due.
         """
-        self._calls += 1
+        state = self.state
+        state.calls += 1
         self._raise_if_due()
-        starting = self._over.copy()
-        self._episode += starting
-        self._at = np.where(starting, 0, self._at + 1)
+        starting = state.over.copy()
+        state.episode += starting
+        state.at = np.where(starting, 0, state.at + 1)
         low = action[:, 0] < 1 if self.spec.action.low == () else action[:, 0] < 0.0
-        reward = np.where(~starting & (low == self._sign), 1.0, 0.0)
-        for instance in self._faults.get((self._calls, 'nan_reward'), ()):
+        reward = np.where(~starting & (low == state.sign), 1.0, 0.0)
+        for instance in self._faults.get((state.calls, 'nan_reward'), ()):
             reward[instance] = np.nan
-        ended = ~starting & (self._at >= self._lengths[self._episode % len(self._lengths)])
-        how = self._endings[self._episode % len(self._endings)]
+        ended = ~starting & (state.at >= self._lengths[state.episode % len(self._lengths)])
+        how = self._endings[state.episode % len(self._endings)]
         observation = self._observe()
         # As in the episode tracker, a first observation that is not finite can end its episode,
         # while a reward at a reset cannot.
-        self._over = ended | (~starting & ~np.isfinite(reward))
-        self._over |= ~np.isfinite(observation).all(axis=1)
+        state.over = ended | (~starting & ~np.isfinite(reward))
+        state.over |= ~np.isfinite(observation).all(axis=1)
         return StepResult(
             observation,
             reward,
@@ -135,33 +163,6 @@ class ScriptedBridge:
 
     def close(self) -> None:
         """Do nothing: no resources are held."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything that decides the future, as plain data and copied arrays."""
-        return {
-            'calls': self._calls,
-            'at': self._at.copy(),
-            'episode': self._episode.copy(),
-            'over': self._over.copy(),
-            'sign': self._sign.copy(),
-            'random': self._random.bit_generator.state,
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot.
-
-        Raises:
-            CheckpointError: it is not one of as many scripted instances.
-        """
-        same = snapshot.keys() == {'calls', 'at', 'episode', 'over', 'sign', 'random'}
-        if not same or len(snapshot['at']) != self.spec.instances:
-            raise CheckpointError('the snapshot is not one of this scripted environment')
-        self._calls = snapshot['calls']
-        self._at = np.array(snapshot['at'])
-        self._episode = np.array(snapshot['episode'])
-        self._over = np.array(snapshot['over'])
-        self._sign = np.array(snapshot['sign'])
-        self._random.bit_generator.state = snapshot['random']
 
 
 def _faults(texts: list[str], instances: int) -> dict[tuple[int, str], list[int]]:

@@ -198,9 +198,9 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
 def _steps_done(run: Run, saved: Saved) -> tuple[int, bool]:
     """Steps done up to a checkpoint, and whether the environment goes on counting from there."""
     if saved.environment is not None:
-        return int(read_checkpoint(saved.environment, 'environment')['totals'][0]), True
+        return int(read_checkpoint(saved.environment, 'environment')['steps']), True
     # The learner also counts the steps that only reset an instance, so this is an upper bound.
-    bound = int(read_checkpoint(saved.learner, 'learner')['totals'][1])
+    bound = int(read_checkpoint(saved.learner, 'learner')['steps'])
     return min(bound, last_steps(run)), False
 
 

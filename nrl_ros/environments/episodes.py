@@ -276,7 +276,9 @@ class Episodes:
             'instances': self.info.spec.instances,
             'session': self.info.session,
             'sequence': self.sequence,
-            'totals': [self.total_steps, self.total_episodes, self.aborted],
+            'steps': self.total_steps,
+            'episodes': self.total_episodes,
+            'aborted': self.aborted,
             'arrays': self.tracker.snapshot() | {'observation': self._observation.copy()},
             'environment': self._environment.snapshot(),
         }
@@ -302,7 +304,8 @@ class Episodes:
         self.tracker.restore(snapshot['arrays'])
         self._observation = np.array(snapshot['arrays']['observation'])
         self.sequence = snapshot['sequence']
-        self.total_steps, self.total_episodes, self.aborted = snapshot['totals']
+        self.total_steps, self.total_episodes = snapshot['steps'], snapshot['episodes']
+        self.aborted = snapshot['aborted']
         return self._state(self._no_ending, self._all_applied, stamp_ns)
 
 

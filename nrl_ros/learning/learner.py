@@ -373,12 +373,13 @@ class Learner(AgentService):
             'settings': fingerprint(self._settings),
             'learning_rate': self._settings.plasticity.learning_rate,
             'sigma': self._settings.noise.sigma,
-            **self._step.snapshot(),
+            'learning': self._step.snapshot(),
             **policy_data(self._policy),
             'agents': {name: agent.snapshot() for name, agent in self._agents.items()}
             | self._introduced.kept,
             'counters': dict(self.counters),
-            'totals': [self.states, self.steps, self.updates, self.windows_learned],
+            'states': self.states,
+            'steps': self.steps,
         }
 
     def restore(self, snapshot: dict[str, Any], *, keep_settings: bool = False) -> None:
@@ -415,10 +416,10 @@ class Learner(AgentService):
         self._agents = {}
         self._policy = None
         absolute_rpe_sum = self.absolute_rpe_sum
-        self.states, self.steps, *learned = snapshot['totals']
+        self.states, self.steps = int(snapshot['states']), int(snapshot['steps'])
         self._step = LearningStep(settings)
         self._step.absolute_rpe_sum = absolute_rpe_sum
-        self._step.restore(snapshot, *learned)
+        self._step.restore(snapshot['learning'])
         if policy is not None:
             self._set_policy(policy)
         self.counters = Counter(dict.fromkeys(COUNTERS, 0) | snapshot['counters'])

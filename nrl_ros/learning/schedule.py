@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.state import Stateful
 from nrl_ros.learning.noise.settings import NoiseSettings
 from nrl_ros.learning.rules.settings import PlasticitySettings
 
 Array = NDArray[Any]
 
 
-class Schedule:
+@dataclass
+class ScheduleState:
+    """The logarithm of the factor by which the noise has grown."""
+
+    log_growth: float = 0.0
+
+
+class Schedule(Stateful):
     """Clips errors, and lets learning rate and noise change from update to update.
 
     Args:
@@ -24,7 +33,7 @@ class Schedule:
 
     def __init__(self, plasticity: PlasticitySettings, noise: NoiseSettings) -> None:
         self._plasticity, self._noise = plasticity, noise
-        self._log_growth = 0.0
+        self.state: ScheduleState = ScheduleState()
 
     @property
     def idle(self) -> bool:
@@ -51,7 +60,7 @@ class Schedule:
         silent = int(np.count_nonzero(rpe == 0.0))
         change = (2 * silent - len(rpe)) * math.log(settings.silent_growth)
         limit = math.log(settings.silent_limit)
-        self._log_growth = min(max(self._log_growth + change, 0.0), limit)
+        self.state.log_growth = min(max(self.state.log_growth + change, 0.0), limit)
 
     def rate_factor(self, updates: int) -> float:
         """Return the factor of the learning rate after so many updates."""
@@ -62,12 +71,4 @@ class Schedule:
         """Return the factor of the noise after so many updates."""
         half = self._noise.sigma_decay
         decay = half / (half + updates) if half > 0.0 else 1.0
-        return decay * math.exp(self._log_growth)
-
-    def snapshot(self) -> dict[str, Any]:
-        """How far the noise has grown."""
-        return {'log_growth': self._log_growth}
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot."""
-        self._log_growth = float(snapshot['log_growth'])
+        return decay * math.exp(self.state.log_growth)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.state import Stateful
 from nrl_ros.learning.credit import Creditable
 from nrl_ros.learning.networks.feed_forward import Network
-from nrl_ros.learning.optimisers import OPTIMISERS, GradientAscent
+from nrl_ros.learning.optimisers import OPTIMISERS, GradientAscent, Optimiser
 from nrl_ros.learning.schedule import Schedule
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.learning.traces import TraceStore
@@ -18,16 +20,29 @@ from nrl_ros.learning.traces import TraceStore
 Array = NDArray[Any]
 
 
-class LearningStep:
+@dataclass
+class LearningState:
+    """What updates of the weights depend on besides the traces.
+
+    Attributes:
+        updates: weight changes so far.
+        windows_learned: credit windows that they came from.
+    """
+
+    optimiser: Optimiser
+    schedule: Schedule
+    updates: int = 0
+    windows_learned: int = 0
+
+
+class LearningStep(Stateful):
     """Changes the weights of one network; knows nothing of agents and messages.
 
     Args:
         settings: of the learner; what may change while it runs is given with each call instead.
 
     Attributes:
-        updates: weight changes so far.
-        windows_learned: credit windows that they came from.
-        absolute_rpe_sum: of those windows.
+        absolute_rpe_sum: of the windows learned from by this object.
     """
 
     def __init__(self, settings: LearnerSettings) -> None:
@@ -38,12 +53,10 @@ class LearningStep:
         self._flat: Array = np.zeros(0)
         self._total: list[Array] = []
         plasticity = settings.plasticity
-        self._optimiser = OPTIMISERS.make(
-            plasticity.optimiser, options=plasticity.optimiser_options
+        self.state: LearningState = LearningState(
+            OPTIMISERS.make(plasticity.optimiser, options=plasticity.optimiser_options),
+            Schedule(plasticity, settings.noise),
         )
-        self._schedule = Schedule(plasticity, settings.noise)
-        self.updates = 0
-        self.windows_learned = 0
         self.absolute_rpe_sum = 0.0
 
     def serve(self, network: Network) -> None:
@@ -57,13 +70,23 @@ class LearningStep:
         self._total = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
 
     @property
+    def updates(self) -> int:
+        """Weight changes so far."""
+        return self.state.updates
+
+    @property
+    def windows_learned(self) -> int:
+        """Credit windows that the weights learned from."""
+        return self.state.windows_learned
+
+    @property
     def changes_sigma(self) -> bool:
         """Whether updates change the noise."""
-        return self._schedule.changes_sigma
+        return self.state.schedule.changes_sigma
 
     def sigma_factor(self) -> float:
         """Return the present factor of the noise."""
-        return self._schedule.sigma_factor(self.updates)
+        return self.state.schedule.sigma_factor(self.updates)
 
     def learn(self, store: TraceStore, creditable: Creditable, learning_rate: float) -> bool:
         """Change the weights: ``W_l <- W_l + eta c_l sum_i delta_i e_l,i``.
@@ -73,7 +96,7 @@ class LearningStep:
             was changed then, and those traces are gone.
         """
         assert self._network is not None
-        schedule = self._schedule
+        schedule = self.state.schedule
         self._flat.fill(0.0)
         if len(creditable.instances):
             delta = schedule.clip(creditable.rpe)
@@ -91,7 +114,7 @@ class LearningStep:
             return False
         self._scale()
         rate = learning_rate * schedule.rate_factor(self.updates)
-        self._optimiser.step(self._network.weights, self._total, rate)
+        self.state.optimiser.step(self._network.weights, self._total, rate)
         schedule.heard(heard)
         self.note(
             len(creditable.instances) + len(creditable.late), float(np.add.reduce(np.abs(heard)))
@@ -100,14 +123,14 @@ class LearningStep:
 
     def note(self, windows: int, rpe_size: float) -> None:
         """Count an update."""
-        self.updates += 1
-        self.windows_learned += windows
+        self.state.updates += 1
+        self.state.windows_learned += windows
         self.absolute_rpe_sum += rpe_size
 
     @property
     def plain_scales(self) -> list[float] | None:
         """Factor of each layer if an update is just credit times factor times rate, else None."""
-        plain = type(self._optimiser) is GradientAscent and self._schedule.idle
+        plain = type(self.state.optimiser) is GradientAscent and self.state.schedule.idle
         return self._scales if plain else None
 
     def _scale(self) -> None:
@@ -118,13 +141,3 @@ class LearningStep:
             return
         for total, scale in zip(self._total, self._scales, strict=True):
             total *= scale
-
-    def snapshot(self) -> dict[str, Any]:
-        """What optimiser and schedule remember, as plain data and arrays (copies)."""
-        return {'optimiser': self._optimiser.snapshot(), 'schedule': self._schedule.snapshot()}
-
-    def restore(self, snapshot: dict[str, Any], updates: int, windows_learned: int) -> None:
-        """Continue from a snapshot, with the counts that were kept beside it."""
-        self._optimiser.restore(snapshot['optimiser'])
-        self._schedule.restore(snapshot['schedule'])
-        self.updates, self.windows_learned = updates, windows_learned

@@ -28,7 +28,7 @@ from nrl_ros import __version__
 from nrl_ros.base.errors import CheckpointError
 
 MAGIC = b'NRL1'
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 # 2 GiB hold the dense traces of 10,000 instances of a network of 50,000 weights. A larger file was
 # not written by nrl_ros, and a checkpoint that cannot be read back must not be written either.
 MAX_BYTES = 2**31

@@ -261,7 +261,7 @@ def test_a_policy_that_finds_no_place_is_rescued_and_said(ros, tmp_path, monkeyp
     assert 'the policy could not be saved at the end: ' in dialogue.process.output
     (copy,) = temporary.glob('nrl_ros_rescued_*/policy.nrl')
     assert f'a copy was written to {copy}' in dialogue.process.output
-    assert read_checkpoint(copy, 'learner')['totals'][2] == 1
+    assert read_checkpoint(copy, 'learner')['learning']['updates'] == 1
 
 
 def test_a_folder_that_another_learner_saves_to_is_refused(ros, tmp_path):
@@ -293,7 +293,7 @@ def test_a_restarted_learner_continues_and_writes_over_nothing(ros, tmp_path):
         # The next learner would hear what this probe latched, and let the agent leave again.
         ros.end(dialogue.probe)
         # What the processes before have learned is in it too: one update each.
-        assert last_checkpoint(folder)['totals'][2] == start + 1
+        assert last_checkpoint(folder)['learning']['updates'] == start + 1
     files = sorted(path.name for path in folder.iterdir())
     # And no lock.
     assert files == [f'learner_{number:08d}.nrl' for number in (1, 2, 3)]

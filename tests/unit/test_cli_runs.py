@@ -30,11 +30,11 @@ def new_run(tmp_path, **options):
 
 def save(run, number, *, environment_steps=None, steps=0):
     write_checkpoint(
-        checkpoint_path(run.checkpoints, 'learner', number), 'learner', {'totals': [0, steps, 0, 0]}
+        checkpoint_path(run.checkpoints, 'learner', number), 'learner', {'steps': steps}
     )
     if environment_steps is not None:
         path = checkpoint_path(run.checkpoints, 'environment_cartpole', number)
-        write_checkpoint(path, 'environment', {'totals': [environment_steps, 0, 0]})
+        write_checkpoint(path, 'environment', {'steps': environment_steps})
 
 
 def test_folder_is_named_by_task_and_seed(tmp_path):

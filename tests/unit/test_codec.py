@@ -260,8 +260,8 @@ def test_forged_content_is_refused(raw: bytes) -> None:
         (RAW[:-1], f'cut off: received {len(RAW) - 1} bytes, expected {len(RAW)}'),
         (RAW + b'x', f'received {len(RAW) + 1} bytes, expected {len(RAW)}'),
         (RAW[:-1] + bytes([RAW[-1] ^ 1]), 'damaged.*use an earlier one'),
-        (sealed(b'\x80', version=3), 'format 3.* reads 2: update nrl_ros'),
-        (sealed(b'\x80', version=1), 'format 1.* reads 2: use it with the older'),
+        (sealed(b'\x80', version=4), 'format 4.* reads 3: update nrl_ros'),
+        (sealed(b'\x80', version=2), 'format 2.* reads 3: use it with the older'),
         (encode('environment', {}), "kind 'environment', expected 'learner'"),
     ],
 )

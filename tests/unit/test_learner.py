@@ -285,7 +285,7 @@ def test_messages_of_a_session_that_has_left_are_counted_and_no_error() -> None:
     assert reinforce(learner, rpe_of(info, 1, [0, 1], [0, 0], [0.5, -0.5])) is None
     assert learner.counters['departed_agent_messages'] == 2
     assert learner.counters['unknown_agent_messages'] == 0 and not learner.agents
-    assert learner.snapshot()['totals'] == before['totals']
+    assert learner.snapshot()['learning'] == before['learning']
     with pytest.raises(ProtocolError, match='unknown agent'):
         receive(learner, state_of(replace(info, session=8), 1))
     # Whoever comes again in that session is served again.
@@ -707,7 +707,8 @@ def test_damaged_content_is_refused_and_nothing_changes() -> None:
         without(snapshot, 'agents', 'a', 'credit', 'store', 'post'),
         without(snapshot, 'agents', 'a', 'credit', 'arrays', 'done', put=np.zeros(9)),
         without(snapshot, 'agents', 'a', 'noise', 'generator', put={'bit_generator': 'PCG64'}),
-        without(snapshot, 'totals', put=[1]),
+        without(snapshot, 'steps', put=[1]),
+        without(snapshot, 'learning', 'updates', put=1.0),
         without(snapshot, 'network', 'weights', 0, put=np.full((4, 3), np.nan)),
         without(snapshot, 'network', 'weights', 0, put=np.zeros((4, 2))),
         without(snapshot, 'network', 'weights', 0, put=np.zeros((4, 3), np.float32)),

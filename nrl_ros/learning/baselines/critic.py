@@ -25,6 +25,7 @@ from nrl_ros.base.errors import (
 from nrl_ros.base.limits import Limits
 from nrl_ros.base.records import Ending, Phase, RewardBatch, StateBatch
 from nrl_ros.base.settings import Settings, shared
+from nrl_ros.base.state import restore_snapshot, take_snapshot
 from nrl_ros.learning.baselines.base import Baseline
 from nrl_ros.learning.checks import check_arrays
 from nrl_ros.learning.interfaces import Explorer, PlasticityRule
@@ -322,7 +323,10 @@ class Critic(Baseline):
             'hidden': list(self.settings.hidden_sizes),
             'rule': self._rule.name,
             'weights': None if network is None else [w.copy() for w in network.weights],
-            'optimiser': {'name': self.settings.optimiser, **self._optimiser.snapshot()},
+            'optimiser': {
+                'name': self.settings.optimiser,
+                'state': take_snapshot(self._optimiser),
+            },
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
@@ -346,4 +350,4 @@ class Critic(Baseline):
         spec = NetworkSpec(weights[0].shape[1] - 1, self.settings.hidden_sizes, 1, bias=True)
         self._network = Network(spec, weights)
         self._tracks.clear()
-        self._optimiser.restore(snapshot['optimiser'])
+        restore_snapshot(self._optimiser, snapshot['optimiser']['state'], 'optimiser')

@@ -21,7 +21,7 @@ OPTIMISERS: Registry[Optimiser] = Registry(
     'optimiser',
     'nrl_ros.optimisers',
     {'sgd': GradientAscent, 'layer_normalised': LayerNormalised, 'adam': Adam},
-    parts=('step', 'snapshot', 'restore'),
+    parts=('step', 'state'),
 )
 OptimiserName = Annotated[str, AfterValidator(OPTIMISERS.known)]
 

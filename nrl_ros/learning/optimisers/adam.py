@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from nrl_ros.base.state import Stateful
+
 Array = NDArray[Any]
 
 
-class Adam:
+@dataclass
+class AdamState:
+    """Both moments of each layer's gradient, and how many updates they come from."""
+
+    count: int = 0
+    first: list[Array] = field(default_factory=list)
+    second: list[Array] = field(default_factory=list)
+
+
+class Adam(Stateful):
     """Adam (Kingma and Ba 2015, algorithm 1), with the constants of the paper by default.
 
     Args:
@@ -28,35 +40,20 @@ class Adam:
         epsilon: Annotated[float, Field(gt=0)] = 1e-8,
     ) -> None:
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
-        self._count = 0
-        self._first: list[Array] = []
-        self._second: list[Array] = []
+        self.state: AdamState = AdamState()
 
     def step(self, weights: list[Array], totals: list[Array], rate: float) -> None:
         """Add a step to the weights, scaled by both moments."""
-        if not self._first:
-            self._first = [np.zeros_like(weight) for weight in weights]
-            self._second = [np.zeros_like(weight) for weight in weights]
-        self._count += 1
-        unbias = math.sqrt(1.0 - self._beta2**self._count)
-        length = rate * unbias / (1.0 - self._beta1**self._count)
+        state = self.state
+        if not state.first:
+            state.first = [np.zeros_like(weight) for weight in weights]
+            state.second = [np.zeros_like(weight) for weight in weights]
+        state.count += 1
+        unbias = math.sqrt(1.0 - self._beta2**state.count)
+        length = rate * unbias / (1.0 - self._beta1**state.count)
         for weight, total, first, second in zip(
-            weights, totals, self._first, self._second, strict=True
+            weights, totals, state.first, state.second, strict=True
         ):
             first += (1.0 - self._beta1) * (total - first)
             second += (1.0 - self._beta2) * (total * total - second)
             weight += length * first / (np.sqrt(second) + self._epsilon * unbias)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return both moments and the count of updates (copies)."""
-        return {
-            'count': self._count,
-            'first': [moment.copy() for moment in self._first],
-            'second': [moment.copy() for moment in self._second],
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from saved moments."""
-        self._count = snapshot['count']
-        self._first = [np.array(moment) for moment in snapshot['first']]
-        self._second = [np.array(moment) for moment in snapshot['second']]

@@ -10,16 +10,14 @@ Array = NDArray[Any]
 
 
 class Optimiser(Protocol):
-    """Changes weights in place."""
+    """Changes weights in place.
+
+    Attributes:
+        state: what it remembers, as ``nrl_ros.base.state`` describes; None: nothing.
+    """
+
+    state: Any
 
     def step(self, weights: list[Array], totals: list[Array], rate: float) -> None:
         """Apply one update; ``totals`` may be overwritten."""
-        ...
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return what it remembers, as plain data and arrays (copies)."""
-        ...
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot."""
         ...

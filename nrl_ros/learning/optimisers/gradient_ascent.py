@@ -6,10 +6,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from nrl_ros.base.state import Stateful
+
 Array = NDArray[Any]
 
 
-class GradientAscent:
+class GradientAscent(Stateful):
     """``W <- W + eta g``; remembers nothing."""
 
     def step(self, weights: list[Array], totals: list[Array], rate: float) -> None:
@@ -17,10 +19,3 @@ class GradientAscent:
         for weight, total in zip(weights, totals, strict=True):
             total *= rate
             weight += total
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return nothing: there is nothing to remember."""
-        return {}
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Take nothing over."""
