@@ -71,7 +71,9 @@ def garbage(kind: type, data: bytes, choose: random.Random) -> bytes:
     """
     way = choose.choice(('cut off', 'short', 'noise', 'length', 'instances', 'agent', 'session'))
     if way == 'cut off':
-        return data[: choose.randrange(4, len(data))]
+        # The middleware fills a message up to whole words of 4 bytes. One that lacks fewer bytes
+        # arrives whole, with another reward or error than was sent, as if somebody lied.
+        return data[: choose.randrange(4, len(data) - 3)]
     if way == 'short':
         return data[: choose.randrange(1, 4)]
     if way == 'noise':

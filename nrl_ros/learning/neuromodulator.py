@@ -28,7 +28,7 @@ from nrl_ros.learning.baselines import (
     NoBaseline,
 )
 from nrl_ros.learning.baselines.critic import CriticSettings
-from nrl_ros.learning.baselines.running_average import Order, RunningAverage, Scale
+from nrl_ros.learning.baselines.running_average import Order, RunningAverage, Scale, rewards_fit
 from nrl_ros.learning.checks import check_instances
 
 # So many sessions of one agent are kept: the present one, and those that restarts have left.
@@ -305,7 +305,7 @@ class Neuromodulator:
             check_instances(reward.instance, reward.instances, f'reward of {reward.agent!r}')
 
     def _valid_part(self, reward: RewardBatch, agent: _Agent) -> RewardBatch:
-        finite = np.isfinite(reward.value)
+        finite = rewards_fit(reward.value)
         matched = self.baseline.matches(reward)
         fresh = reward.window > agent.averages.state['last_window'][reward.instance]
         keep = finite & fresh & matched

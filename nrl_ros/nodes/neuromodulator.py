@@ -16,6 +16,7 @@ import numpy as np
 from nrl_ros.base.errors import CheckpointError, NrlError
 from nrl_ros.base.records import RpeBatch
 from nrl_ros.learning.baselines.critic import Critic
+from nrl_ros.learning.baselines.running_average import LARGEST_REWARD, rewards_fit
 from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.nodes.saving import hold, not_saved
 from nrl_ros.ros import conversion, names, qos
@@ -139,8 +140,8 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
             self.say_seldom(
                 'invalid reward',
                 f'reward of {reward.agent!r} at state {reward.sequence}: '
-                f'{np.count_nonzero(~np.isfinite(reward.value))} of {len(reward.value)} values are '
-                'nan or infinite, expected finite numbers; those windows do not train',
+                f'{np.count_nonzero(~rewards_fit(reward.value))} of {len(reward.value)} values are '
+                f'nan or larger than {LARGEST_REWARD:g}; those windows do not train',
                 error=True,
             )
 

@@ -23,7 +23,7 @@ class ReferenceAverage:
 
     def evaluate(self, instance: Array, window: Array, value: Array) -> tuple[Array, Array, Array]:
         """Return instances, averages and errors of the rewards that are valid and new."""
-        keep = np.isfinite(value) & (window > self.last_window[instance])
+        keep = (np.abs(value) <= 1e150) & (window > self.last_window[instance])
         index, window, value = instance[keep], window[keep], value[keep]
         settings = self.settings
         before = np.where(self.known[index], self.baseline[index], value)
@@ -31,7 +31,9 @@ class ReferenceAverage:
         expected = before if settings.order == 'before' else after
         rpe = value - (0.0 if settings.baseline == 'none' else expected)
         if settings.scale == 'absolute_reward':
-            rpe = rpe / np.where(value == 0.0, 1.0, np.abs(value))
+            with np.errstate(over='ignore'):
+                scaled = rpe / np.where(value == 0.0, 1.0, np.abs(value))
+            rpe = np.where(np.isfinite(scaled), scaled, rpe)
         self.baseline[index], self.known[index] = after, True
         self.last_window[index] = window
         return index, after, rpe

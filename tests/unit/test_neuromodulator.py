@@ -87,7 +87,7 @@ def test_window_rewarded_before_is_left_out() -> None:
     assert neuromodulator.counters['duplicate_rewards'] == 2
 
 
-@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize('value', [math.nan, math.inf, -math.inf, 1e308, -2e150])
 def test_reward_that_is_not_finite_is_left_out_and_counted(value: float) -> None:
     neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
     neuromodulator.evaluate(reward_of(0, [0, 1], 0, [1.0, 2.0]))
@@ -97,6 +97,14 @@ def test_reward_that_is_not_finite_is_left_out_and_counted(value: float) -> None
     assert neuromodulator.counters['invalid_rewards'] == 2
     # The average of instance 0 is what it was.
     assert neuromodulator.evaluate(reward_of(3, 0, 3, 1.0)).rpe.tolist() == [0.0]
+
+
+def test_a_reward_too_small_to_be_divided_by_gives_the_plain_error() -> None:
+    """(1e-310 - 100) / 1e-310 is infinite: it would be refused, and its window never released."""
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5, scale='absolute_reward'))
+    neuromodulator.evaluate(reward_of(0, 0, 0, 100.0))
+    answer = neuromodulator.evaluate(reward_of(1, 0, 1, 1e-310))
+    assert answer.rpe.tolist() == [-100.0] and answer.baseline.tolist() == [50.0]
 
 
 def test_restarted_environment_keeps_its_baselines_and_starts_windows_anew() -> None:

@@ -26,6 +26,15 @@ Scale = Literal['none', 'absolute_reward']
 # last.
 STATE: dict[str, Any] = {'known': np.bool_, 'baseline': np.float64, 'last_window': np.int64}
 
+# A reward of a larger size is refused as NaN is: the difference of two rewards of 1e308 is
+# infinite, and an average that took it in would stay infinite.
+LARGEST_REWARD = 1e150
+
+
+def rewards_fit(value: Array) -> NDArray[np.bool_]:
+    """Return which rewards [K] are numbers of at most ``LARGEST_REWARD`` in size."""
+    return np.asarray(np.abs(value) <= LARGEST_REWARD, np.bool_)
+
 
 @cython.cclass
 class RunningAverage:
@@ -85,7 +94,8 @@ class RunningAverage:
             value: [K].
 
         Returns:
-            True if all are finite and none belongs to a window that was rewarded before.
+            True if all are numbers of at most ``LARGEST_REWARD`` in size, and none belongs to a
+            window that was rewarded before.
         """
         count: cython.Py_ssize_t = len(instance)
         self._instance_array[:count] = instance
@@ -113,11 +123,11 @@ class RunningAverage:
         c: cython.Py_ssize_t
         wrong: cython.bint = False
         value_seen: cython.double
+        largest: cython.double = LARGEST_REWARD
         self.count = count
         for c in range(count):
             value_seen = self._value[c]
-            # A number that is not finite gives NaN if it is subtracted from itself, and not 0.
-            wrong |= value_seen - value_seen != 0.0
+            wrong |= not -largest <= value_seen <= largest
             wrong |= self._window[c] <= self._last_window[self._instance[c]]
         return not wrong
 
@@ -158,7 +168,8 @@ class RunningAverage:
         Args:
             rate: step of the averages.
             order: of ``expect``.
-            scale: 'absolute_reward' divides an error by the size of its reward, if that is not 0.
+            scale: 'absolute_reward' divides an error by the size of its reward, unless that is 0 or
+                so small that the quotient is not finite.
             expected: [K] or one number, what is compared with in place of the averages.
         """
         c: cython.Py_ssize_t
@@ -167,6 +178,7 @@ class RunningAverage:
         value: cython.double
         size: cython.double
         rpe: cython.double
+        quotient: cython.double
         by_size: cython.bint = scale == 'absolute_reward'
         if expected is None:
             self.expect(rate, order)
@@ -178,7 +190,10 @@ class RunningAverage:
             rpe = value - self._expected[c]
             size = value if value >= 0.0 else -value
             if by_size and size > 0.0:
-                rpe = rpe / size
+                quotient = rpe / size
+                # A reward of 1e-310 counts as 0: nobody can learn from an infinite error.
+                if quotient - quotient == 0.0:
+                    rpe = quotient
             self._rpe[c] = rpe
             self._after[c] = self._baseline[b] = self._after_it(c, step)
             self._known[b] = True
