@@ -1,26 +1,13 @@
-"""Phases of a real arm's environment, and its item of the diagnostics."""
+"""A real arm's item of the diagnostics."""
 
 from __future__ import annotations
-
-from enum import Enum
 
 from diagnostic_msgs.msg import DiagnosticArray
 
 from nrl_ros.robots.arm.joint_usage import JointUsage
+from nrl_ros.robots.arm.phases import Phase
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.ros.diagnostics import ERROR, OK, WARN, diagnostics
-
-
-class Phase(Enum):
-    """What the arm does at present; the value says it in words."""
-
-    WAITING = 'waits for joint states and the safety node'
-    HOMING = 'drives home'
-    ASKING = 'waits for ~/go'
-    AIMING = 'waits for a target'
-    RUNNING = 'runs an episode'
-    STOPPED = 'was stopped'
-
 
 _LEVELS = {
     Phase.STOPPED: ERROR,

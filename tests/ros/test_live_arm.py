@@ -20,7 +20,7 @@ from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from nrl_ros.base.records import ActionBatch, Ending
-from nrl_ros.nodes.ros2_control_arm import Phase
+from nrl_ros.robots.arm.phases import Phase
 from nrl_ros.robots.safety.records import StopReason
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EnvState, SafetyState
