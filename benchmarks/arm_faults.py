@@ -16,8 +16,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty
 from std_srvs.srv import Trigger
 
-from nrl_ros.nodes.safety import supervisor_settings
 from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.supervision import supervisor_settings
 from nrl_ros.robots.safety.motion import PULL
 from nrl_ros.ros import qos
 from nrl_ros.ros.interfaces import ArmCommand

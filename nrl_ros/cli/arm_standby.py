@@ -10,16 +10,16 @@ from rclpy.node import Node
 from sensor_msgs.msg import JointState
 from std_msgs.msg import String
 
-from nrl_ros.nodes.safety import command_form, supervisor_settings
 from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.robots.arm.robot import Robot, make_robot
+from nrl_ros.robots.arm.supervision import supervisor_settings
 from nrl_ros.robots.safety.sources import NumberedSources, OneSource
 from nrl_ros.robots.safety.takeover import LastWord, Takeover, unknown
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.executor import take
 from nrl_ros.ros.hearing import Refusals, Sender, Topic, hear, hear_any
 from nrl_ros.ros.interfaces import SafetyState
-from nrl_ros.ros.joints import JointReader
+from nrl_ros.ros.joints import JointReader, command_form
 from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 
 # A safety node speaks in each period: one that is silent for so many is not there.

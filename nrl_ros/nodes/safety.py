@@ -12,9 +12,7 @@ from nrl_ros.nodes.process import prepare_process
 if __name__ == '__main__':
     prepare_process()
 
-import math
 import time
-from math import inf
 from typing import Any
 
 import numpy as np
@@ -28,45 +26,40 @@ from std_srvs.srv import Trigger
 from nrl_ros.base.errors import BridgeError, ConfigError, NrlError
 from nrl_ros.nodes.safety_commands import CommandIntake
 from nrl_ros.nodes.safety_publishers import PublisherCheck
-from nrl_ros.nodes.safety_status import safety_diagnostics
+from nrl_ros.nodes.safety_status import SafetyPublishers, SafetyReports
 from nrl_ros.robots.arm.controller_facts import QUESTIONS, ControllerFacts, judge, state_problem
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.robots.arm.robot import Robot, make_robot
-from nrl_ros.robots.safety.announcer import Announcer
+from nrl_ros.robots.arm.supervision import (
+    CONTROLLER,
+    PROGRAM,
+    SPEED_SCALING,
+    supervisor_settings,
+)
 from nrl_ros.robots.safety.motion import MotionFilter
-from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
-from nrl_ros.robots.safety.settings import SupervisorSettings, WatchdogSettings
+from nrl_ros.robots.safety.records import Mode, StopReason
 from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.robots.safety.supervisor import Supervisor
-from nrl_ros.ros import conversion, graph, names, qos
+from nrl_ros.ros import graph, names, qos
 from nrl_ros.ros.controller import ControllerCheck, ControllerState
 from nrl_ros.ros.executor import take
 from nrl_ros.ros.hearing import Sender
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
-from nrl_ros.ros.joints import CommandForm, JointReader
+from nrl_ros.ros.joints import JointReader, command_form
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 from nrl_ros.settings.safety import SafetyNodeSettings, loosened
 
-_RUNNING, _SCALING = 'the robot program', 'full speed scaling'
 _RELEASED = 'the emergency stop topic'
-_CONTROLLER = 'the controller, whose joints and interface are asked for or wrong'
 _ACTIVE = 'the controller, which is not active'
 _LOOK_S = 0.1
-# Share of the distance between arm and reference that is removed in a period, if velocities are
-# commanded.
-_ANCHOR_GAIN = 0.05
-# What the node waits for is logged after it has been the same for this time [s].
-_WAITS_S = 2.0
 # Longest wait, besides the braking time, for the arm to stand before the node stops commanding it
 # [s].
 _REST_S = 1.0
 # Longest time to bring an arm to rest whose safety node has died; after it, only a person can help
 # [s].
 _GIVE_UP_S = 30.0
-# How often an arm is reported that is commanded to stand and does not [s].
-_ALARM_S = 1.0
 # Longest wait until the controller has the command to stand still [s].
 _LAST_COMMAND_S = 0.2
 
@@ -82,6 +75,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         super().__init__(names.SAFETY, SafetyNodeSettings, **options)
         self._robot: Robot | None = None
         self._supervisor: Supervisor | None = None
+        self._reports: SafetyReports | None = None
         self._leaving = False
         # The process ends: it cannot be refused, nor when the node was shut down by its service.
         self._ends = self._ends_at_rest = False
@@ -101,9 +95,11 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         if self._ends_at_rest:
             self._early_stop = 'this safety node only brings the arm to rest'
             self.periodic(_GIVE_UP_S, self._give_up)
-        self._state = self.publisher(SafetyState, names.SAFETY_STATE, qos.step())
-        self._status = self.publisher(SafetyStatus, names.SAFETY_STATUS, qos.latched())
-        self._diagnostics = self.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
+        self._told = SafetyPublishers(
+            self.publisher(SafetyState, names.SAFETY_STATE, qos.step()),
+            self.publisher(SafetyStatus, names.SAFETY_STATUS, qos.latched()),
+            self.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event()),
+        )
         self.hear_any(Bool, description.control.emergency_stop_topic, self._on_emergency)
         self.service(Trigger, names.STOP, self._on_stop)
         self.service(Trigger, names.CLEAR, self._on_clear)
@@ -141,13 +137,14 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         )
         self._measured = np.zeros(len(robot.joints))
         self._commands = CommandIntake(self, robot, self._supervisor)
-        self._output = SupervisorOutput(
-            Mode.WAITING, StopReason(0), '', None, None, 0, False, -1, inf, inf
+        self._reports = SafetyReports(
+            self,
+            self._told,
+            robot,
+            self._supervisor,
+            self._commands,
+            standstill_s=self._standstill_s,
         )
-        self._periods: list[float] = []
-        self._ticked_at = math.nan
-        self._jitter_s = math.nan
-        self._waits = Announcer(hold_s=_WAITS_S)
         control, watchdog = description.control, description.watchdog
         self._form = command_form(robot)
         self._publisher_check = self._check_publishers(robot)
@@ -189,7 +186,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             state_topic=robot.description.control.state_topic,
             silence_s=robot.description.watchdog.state_timeout_s,
             permit=lambda name, why: self._permit(name, granted=not why, why=why),
-            has_sent=lambda: self._output.velocity is not None,
+            has_sent=self._has_commanded,
         )
         self._made.append(check.close)
         self.periodic(graph.LOOK_S, check.look)
@@ -205,7 +202,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             assert self._supervisor is not None
             if wrong:
                 self._supervisor.stop(time.monotonic(), StopReason.NOT_PERMITTED, wrong)
-            self._permit(_CONTROLLER, granted=not wrong, why=wrong)
+            self._permit(CONTROLLER, granted=not wrong, why=wrong)
 
         check = ControllerCheck(
             self,
@@ -307,12 +304,13 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
 
     def _give_up(self) -> None:
         """End with a failure: controller or joint states are gone, or the arm does not obey."""
-        why = self._output.text if self._robot is not None else 'its model has not come'
+        reports = self._reports
+        why = 'its model has not come' if reports is None else reports.output.text
         self.fail(f'the arm was not brought to rest in {_GIVE_UP_S} s ({why}): {PRESS} if it moves')
 
     def cleanup(self) -> None:
         """Forget the robot; the next configuration reads its file again."""
-        self._robot = self._supervisor = None
+        self._robot = self._supervisor = self._reports = None
         self._early_stop, self._pressed = '', None
 
     # ------------------------------------------------------------- hearing
@@ -359,12 +357,12 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._supervisor.on_heartbeat(time.monotonic())
 
     def _on_running(self, message: Bool) -> None:
-        self._permit(_RUNNING, granted=message.data)
+        self._permit(PROGRAM, granted=message.data)
 
     def _on_scaling(self, message: Float64) -> None:
         assert self._robot is not None
         least = self._robot.description.watchdog.least_speed_scaling_percent
-        self._permit(_SCALING, granted=message.data >= least)
+        self._permit(SPEED_SCALING, granted=message.data >= least)
 
     def _permit(self, name: str, *, granted: bool, why: str = '') -> None:
         assert self._supervisor is not None
@@ -402,112 +400,22 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
     # ------------------------------------------------------------- commanding
 
     def _tick(self) -> None:
-        assert self._supervisor is not None and self._robot is not None
+        assert self._supervisor is not None and self._reports is not None
         now = time.monotonic()
-        if not math.isnan(self._ticked_at):
-            self._periods.append(now - self._ticked_at)
-        self._ticked_at = now
         output = self._supervisor.tick(now)
         message = None if self.settings.dry_run else self._form.message(output)
         if message is not None:
             self._command.publish(message)
-        self._say(output)
-        self._state.publish(self._state_message(output))
+        self._reports.tell(now, output, self._measured, leaving=self._leaving)
         if self._ends_at_rest and output.mode == Mode.STOPPED:
             self.exit_requested = True
 
-    def _say(self, output: SupervisorOutput) -> None:
-        before, self._output = self._output, output
-        if PRESS in output.alarm:
-            self.say_seldom('alarm', f'the arm: {output.alarm}', every_s=_ALARM_S, error=True)
-        # While programs are starting, a short wait is not worth a line in the log.
-        waits = output.text if output.mode == Mode.WAITING else ''
-        if self._waits.due(self._ticked_at, waits):
-            self.get_logger().warning(f'WAITING: {output.text}')
-            self._publish_status()
-        if (output.mode, output.cause) == (before.mode, before.cause):
-            return
-        if output.cause and output.cause == before.cause:
-            # Braking and rest may alternate, for example while somebody moves a stopped arm.
-            self.get_logger().info(f'{output.mode.name}: {output.text}')
-        elif output.cause and not self._leaving:
-            self.get_logger().error(
-                f'{output.mode.name}: {output.text}; when that is mended, call '
-                f'{self.get_fully_qualified_name()}/clear'
-            )
-        else:
-            self.get_logger().info(f'{output.mode.name}{": " if output.text else ""}{output.text}')
-        self._publish_status()
-
-    def _state_message(self, output: SupervisorOutput) -> SafetyState:
-        assert self._robot is not None
-        message = SafetyState(
-            session=self._commands.session,
-            sequence=self._commands.sequence,
-            mode=int(output.mode),
-            cause=int(output.cause),
-            limited=int(output.limited),
-            dry_run=self.settings.dry_run,
-            command_age_s=float(output.command_age_s),
-            state_age_s=float(output.state_age_s),
-            joint=list(self._robot.joints),
-            wanted=self._commands.wanted.tolist(),
-            velocity=[] if output.velocity is None else output.velocity.tolist(),
-            position=[] if output.position is None else output.position.tolist(),
-            measured=self._measured.tolist(),
-        )
-        conversion.set_stamp(message.header.stamp, self.now_ns())
-        return message
-
-    # --------------------------------------------------------------- status
-
     def _publish_status(self) -> None:
-        robot, supervisor = self._robot, self._supervisor
-        if robot is None or supervisor is None:
-            return
-        if self._periods:
-            self._jitter_s, self._periods = float(np.std(self._periods)), []
-        counted = dict(supervisor.counters) | dict(self.counters)
-        message = SafetyStatus(
-            robot=robot.description.name,
-            manifest=robot.digest(),
-            mode=int(self._output.mode),
-            why=self._output.text,
-            alarm=self._output.alarm,
-            at_rest=self._output.at_rest,
-            dry_run=self.settings.dry_run,
-            speed_share=self.settings.speed_share,
-            standstill_s=self._standstill_s,
-            jitter_s=self._jitter_s,
-            counter_name=list(counted),
-            counter_value=list(counted.values()),
-        )
-        conversion.set_stamp(message.header.stamp, self.now_ns())
-        self._status.publish(message)
-        name = self.get_fully_qualified_name().lstrip('/')
-        self._diagnostics.publish(safety_diagnostics(name, message, self._output, robot.notes))
+        if self._reports is not None:
+            self._reports.publish_status()
 
-
-def supervisor_settings(
-    robot: Robot, *, dry_run: bool = False, state_topic: str = ''
-) -> SupervisorSettings:
-    """Return the watchdog of a robot's description, connected to its topics."""
-    watchdog, control = robot.description.watchdog, robot.description.control
-    topics = {_RUNNING: watchdog.running_topic, _SCALING: watchdog.speed_scaling_topic}
-    return SupervisorSettings(
-        **{name: getattr(watchdog, name) for name in WatchdogSettings.model_fields},
-        anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
-        permissions=(_CONTROLLER, *(name for name, topic in topics.items() if topic)),
-        controller=_CONTROLLER,
-        dry_run=dry_run,
-        state_topic=state_topic,
-    )
-
-
-def command_form(robot: Robot) -> CommandForm:
-    """Return the form of commands for the controller of a robot's description."""
-    control = robot.description.control
-    return CommandForm(robot.joints, control.interface, control.trajectory_time_s)
+    def _has_commanded(self) -> bool:
+        return self._reports is not None and self._reports.output.velocity is not None
 
 
 def main() -> int:

@@ -1,15 +1,161 @@
-"""Diagnostics of the safety node for people and monitoring tools."""
+"""What the safety node tells: its state, its status, its log, its diagnostics."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
 
+from nrl_ros.nodes.safety_commands import CommandIntake
+from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
+from nrl_ros.robots.safety.standing import PRESS
+from nrl_ros.robots.safety.supervisor import Supervisor
+from nrl_ros.ros import conversion
 from nrl_ros.ros.diagnostics import ERROR, OK, WARN, diagnostics
-from nrl_ros.ros.interfaces import SafetyStatus
+from nrl_ros.ros.interfaces import SafetyState, SafetyStatus
+from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.wire import nanoseconds
+from nrl_ros.settings.safety import SafetyNodeSettings
+
+# What the node waits for is logged after it has been the same for this time [s].
+_WAITS_S = 2.0
+# How often an arm is reported that is commanded to stand and does not [s].
+_ALARM_S = 1.0
+
+
+class SafetyPublishers(NamedTuple):
+    """Publishers of SafetyState, SafetyStatus and DiagnosticArray."""
+
+    state: Any
+    status: Any
+    diagnostics: Any
+
+
+class SafetyReports:
+    """Tells what the safety node does: other nodes each period, people when it changes.
+
+    Args:
+        node: the safety node: its clock, log, counters and settings.
+        publishers: of the node.
+        robot: that is commanded.
+        supervisor: of the robot.
+        commands: which the supervisor follows.
+        standstill_s: from a fault to an arm that is commanded to stand, at most [s].
+
+    Attributes:
+        output: what the supervisor decided last.
+    """
+
+    def __init__(
+        self,
+        node: NrlNode[SafetyNodeSettings],
+        publishers: SafetyPublishers,
+        robot: Robot,
+        supervisor: Supervisor,
+        commands: CommandIntake,
+        *,
+        standstill_s: float,
+    ) -> None:
+        self._node, self._publishers = node, publishers
+        self._robot, self._supervisor, self._commands = robot, supervisor, commands
+        self.output = SupervisorOutput(
+            Mode.WAITING, StopReason(0), '', None, None, 0, False, -1, math.inf, math.inf
+        )
+        self._standstill_s = standstill_s
+        self._periods: list[float] = []
+        self._ticked_at = self._jitter_s = math.nan
+        self._waits = Announcer(hold_s=_WAITS_S)
+
+    def tell(
+        self, now: float, output: SupervisorOutput, measured: NDArray[Any], *, leaving: bool
+    ) -> None:
+        """Publish a period's state, and log what has changed.
+
+        Args:
+            now: time of the steady clock [s].
+            output: what the supervisor decided.
+            measured: newest positions of the joints [J] [rad].
+            leaving: whether the node stops the arm because it ends: that is no error.
+        """
+        if not math.isnan(self._ticked_at):
+            self._periods.append(now - self._ticked_at)
+        self._ticked_at = now
+        before, self.output = self.output, output
+        self._say(before, output, leaving=leaving)
+        self._publishers.state.publish(self._state_message(output, measured))
+
+    def _say(self, before: SupervisorOutput, output: SupervisorOutput, *, leaving: bool) -> None:
+        node = self._node
+        if PRESS in output.alarm:
+            node.say_seldom('alarm', f'the arm: {output.alarm}', every_s=_ALARM_S, error=True)
+        # While programs are starting, a short wait is not worth a line in the log.
+        waits = output.text if output.mode == Mode.WAITING else ''
+        if self._waits.due(self._ticked_at, waits):
+            node.get_logger().warning(f'WAITING: {output.text}')
+            self.publish_status()
+        if (output.mode, output.cause) == (before.mode, before.cause):
+            return
+        if output.cause and output.cause == before.cause:
+            # Braking and rest may alternate, for example while somebody moves a stopped arm.
+            node.get_logger().info(f'{output.mode.name}: {output.text}')
+        elif output.cause and not leaving:
+            node.get_logger().error(
+                f'{output.mode.name}: {output.text}; when that is mended, call '
+                f'{node.get_fully_qualified_name()}/clear'
+            )
+        else:
+            node.get_logger().info(f'{output.mode.name}{": " if output.text else ""}{output.text}')
+        self.publish_status()
+
+    def _state_message(self, output: SupervisorOutput, measured: NDArray[Any]) -> SafetyState:
+        message = SafetyState(
+            session=self._commands.session,
+            sequence=self._commands.sequence,
+            mode=int(output.mode),
+            cause=int(output.cause),
+            limited=int(output.limited),
+            dry_run=self._node.settings.dry_run,
+            command_age_s=float(output.command_age_s),
+            state_age_s=float(output.state_age_s),
+            joint=list(self._robot.joints),
+            wanted=self._commands.wanted.tolist(),
+            velocity=[] if output.velocity is None else output.velocity.tolist(),
+            position=[] if output.position is None else output.position.tolist(),
+            measured=measured.tolist(),
+        )
+        conversion.set_stamp(message.header.stamp, self._node.now_ns())
+        return message
+
+    def publish_status(self) -> None:
+        """Publish the status and the diagnostics."""
+        node, robot, output = self._node, self._robot, self.output
+        if self._periods:
+            self._jitter_s, self._periods = float(np.std(self._periods)), []
+        counted = dict(self._supervisor.counters) | dict(node.counters)
+        message = SafetyStatus(
+            robot=robot.description.name,
+            manifest=robot.digest(),
+            mode=int(output.mode),
+            why=output.text,
+            alarm=output.alarm,
+            at_rest=output.at_rest,
+            dry_run=node.settings.dry_run,
+            speed_share=node.settings.speed_share,
+            standstill_s=self._standstill_s,
+            jitter_s=self._jitter_s,
+            counter_name=list(counted),
+            counter_value=list(counted.values()),
+        )
+        conversion.set_stamp(message.header.stamp, node.now_ns())
+        self._publishers.status.publish(message)
+        name = node.get_fully_qualified_name().lstrip('/')
+        self._publishers.diagnostics.publish(safety_diagnostics(name, message, output, robot.notes))
 
 
 def safety_diagnostics(

@@ -13,6 +13,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
 from nrl_ros.base.errors import ConversionError, nearest
+from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.safety.measured import unwrap
 from nrl_ros.robots.safety.records import SupervisorOutput
 from nrl_ros.ros.wire import NANOSECONDS
@@ -148,3 +149,9 @@ class CommandForm:
             return forward_command(position)
         # If no other point follows, the controller stops at this one.
         return trajectory(self._joints, position, np.zeros_like(velocity), self._seconds)
+
+
+def command_form(robot: Robot) -> CommandForm:
+    """Return the form of commands for the controller of a robot's description."""
+    control = robot.description.control
+    return CommandForm(robot.joints, control.interface, control.trajectory_time_s)
