@@ -28,7 +28,7 @@ demo: setup
 
 lint: setup-test
 	$(BIN)/ruff check .
-	$(BIN)/mypy --strict nrl_ros sim_bridge launch
+	$(BIN)/mypy --strict nrl_ros sim_bridge launch scripts benchmarks
 
 # Fast tests first, with the share of lines that they run; then those with real nodes, then long ones.
 # Lines that a node runs in a process of its own are not seen.

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from arm_stack import TOOL_TOPIC, Listener, NotHeardError, Stack
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty
 from std_srvs.srv import Trigger
 
+from benchmarks.arm_stack import TOOL_TOPIC, Listener, NotHeardError, Stack
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.supervision import supervisor_settings
 from nrl_ros.robots.safety.motion import PULL

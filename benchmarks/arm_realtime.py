@@ -21,12 +21,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-import arm_stack
 import numpy as np
-from arm_faults import faults
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks import arm_stack
+from benchmarks.arm_faults import faults
 from nrl_ros.ros.scheduling import set_realtime_priority
 
 RATE_HZ = 125.0

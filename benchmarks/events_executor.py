@@ -75,7 +75,7 @@ def _without_info(callback: Callable[[Any, Any], None]) -> Callable[[Any], None]
 def main() -> int:
     """Run the node whose name is the last argument."""
     name = sys.argv.pop()
-    lifecycle.StepExecutor = EventsLoop  # type: ignore[assignment, misc]
+    setattr(lifecycle, 'StepExecutor', EventsLoop)  # noqa: B010 - of another type
     return int(importlib.import_module(MODULES[name]).main())
 
 

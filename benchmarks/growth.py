@@ -8,8 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from traces import compare_traces, window
 
+from benchmarks.traces import compare_traces, window
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 
 OBSERVATIONS, CHOICES = 8, 4

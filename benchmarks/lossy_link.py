@@ -29,8 +29,8 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 from rich.table import Table
-from virtual_network import Link, VirtualNetwork, why_not
 
+from benchmarks.virtual_network import Link, VirtualNetwork, why_not
 from nrl_ros.base.config_files import find_config
 from nrl_ros.cli.config import parameter_file
 from nrl_ros.storage.checkpoint import read_checkpoint
@@ -61,7 +61,7 @@ class ThreeHosts:
 
     def __init__(self, network: VirtualNetwork, folder: Path, steps: int) -> None:
         self._folder = folder
-        own = {
+        own: dict[str, dict[str, Any]] = {
             'learner': {'checkpoint': {'folder': str(folder), 'period_s': 0.0}},
             'environment': {'stop': {'steps': steps}, 'bridge': {'instances': INSTANCES}},
         }

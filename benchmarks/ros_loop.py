@@ -35,12 +35,12 @@ import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 # isort: split
 import numpy as np
 import rclpy
-from events_executor import MODULE, EventsLoop
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rich.console import Console
 from rich.table import Table
 from std_msgs.msg import UInt8MultiArray
 
+from benchmarks.events_executor import MODULE, EventsLoop
 from nrl_ros.base.records import Delivery
 from nrl_ros.cli.config import find_config, parameter_file
 from nrl_ros.cli.processes import MODULES, Processes, choose_domain, node_environment
@@ -54,7 +54,10 @@ INSTANCES = (1, 4, 16, 64, 256, 1024)
 QUICK_INSTANCES = (1, 256)
 _TIMEOUT_S = 30.0
 _DELIVERIES = {'episode': Delivery.EPISODE, 'every_step': Delivery.EVERY_STEP}
-_EXECUTORS = {'step': StepExecutor, 'events': EventsLoop}
+_EXECUTORS: dict[str, type[StepExecutor] | type[EventsLoop]] = {
+    'step': StepExecutor,
+    'events': EventsLoop,
+}
 
 
 # ---------------------------------------------------------------- round trip

@@ -149,6 +149,6 @@ class TorchReinforce:
     def learn(self, delta: Tensor) -> None:
         """One plain gradient step for the steps since the last one, delta [B]."""
         self._optimizer.zero_grad()
-        (-(torch.stack(self._taken).sum(0) * delta).sum()).backward()
+        (-(torch.stack(self._taken).sum(0) * delta).sum()).backward()  # type: ignore[no-untyped-call]
         self._optimizer.step()
         self._taken.clear()

@@ -37,15 +37,15 @@ PASSES = 10
 MOST_NUMBERS = 20_000_000
 
 
-def best(run: Callable[[], None], other: Callable[[], None], turns: int) -> tuple[float, float]:
-    """Shortest time of each [s]; they take turns."""
-    times: tuple[list[float], list[float]] = ([], [])
+def best(*runs: Callable[[], None], turns: int) -> list[float]:
+    """Return the shortest time of each [s]; they take turns."""
+    times: list[list[float]] = [[] for _ in runs]
     for _ in range(turns):
-        for kept, one in zip(times, (run, other), strict=True):
+        for kept, one in zip(times, runs, strict=True):
             start = time.perf_counter()
             one()
             kept.append(time.perf_counter() - start)
-    return min(times[0]), min(times[1])
+    return [min(kept) for kept in times]
 
 
 def window(spec: NetworkSpec, kind: str, steps: int, instances: int) -> Callable[[], None]:
@@ -83,8 +83,8 @@ def passes(spec: NetworkSpec, native: bool, instances: int) -> Callable[[], None
 
 def compare_traces(spec: NetworkSpec, length: int, instances: int, turns: int) -> dict[str, Any]:
     """Both kinds, and how much dearer the chosen one is than the better."""
-    runs = (window(spec, kind, length, instances) for kind in ('dense', 'factored'))
-    dense, factored = (1e6 * value / length for value in best(*runs, turns))
+    runs = [window(spec, kind, length, instances) for kind in ('dense', 'factored')]
+    dense, factored = (1e6 * value / length for value in best(*runs, turns=turns))
     chosen = choose_kind(spec, length, instances)
     taken = dense if chosen == 'dense' else factored
     return {
@@ -100,8 +100,8 @@ def compare_traces(spec: NetworkSpec, length: int, instances: int, turns: int) -
 
 def compare_passes(spec: NetworkSpec, instances: int, turns: int) -> dict[str, Any]:
     """Compiled and numpy."""
-    runs = (passes(spec, native, instances) for native in (True, False))
-    native, plain = (1e6 * value / PASSES for value in best(*runs, turns))
+    runs = [passes(spec, native, instances) for native in (True, False)]
+    native, plain = (1e6 * value / PASSES for value in best(*runs, turns=turns))
     return {
         'hidden': list(spec.hidden),
         'weights': spec.weight_count,

@@ -26,14 +26,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import arm_stack
-from arm_faults import FAULTS
-from lossy_link import QUICK_DELAYS_S, QUICK_LOSSES, QUICK_ROUNDS, ROUNDS, measure
 from rich.console import Console
-from trust_arm import KILLED, MESSAGES, ArmTrial
-from trust_training import TASKS, Training
-from virtual_network import why_not
 
+from benchmarks import arm_stack
+from benchmarks.arm_faults import FAULTS
+from benchmarks.lossy_link import QUICK_DELAYS_S, QUICK_LOSSES, QUICK_ROUNDS, ROUNDS, measure
+from benchmarks.trust_arm import KILLED, MESSAGES, ArmTrial
+from benchmarks.trust_training import TASKS, Training
+from benchmarks.virtual_network import why_not
 from nrl_ros.cli.processes import choose_domain
 
 FAULTS_WANTED, QUICK_FAULTS = 1000, 100

@@ -15,12 +15,19 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from arm_faults import FAULTS, SPEED_RAD_S, Commander, bound_s, command_rest, watched_stack
-from arm_stack import Stack
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
+from benchmarks.arm_faults import (
+    FAULTS,
+    SPEED_RAD_S,
+    Commander,
+    bound_s,
+    command_rest,
+    watched_stack,
+)
+from benchmarks.arm_stack import Stack
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import SafetyState
 

@@ -17,8 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from trust_wire import MESSAGE_FAULTS, STATUS, Wire, remappings
-
+from benchmarks.trust_wire import MESSAGE_FAULTS, STATUS, Wire, remappings
 from nrl_ros.base.errors import CheckpointError
 from nrl_ros.cli.config import parameter_file
 from nrl_ros.cli.processes import MODULES, node_environment
@@ -54,7 +53,8 @@ TASKS: dict[str, tuple[Flat, Flat, Flat]] = {
         {'bridge.name': 'cartpole', 'bridge.instances': 8, 'reward.delivery': 'episode'},
     ),
 }
-_ENVIRONMENT = {'agent': 'a', 'seed': 5, 'resend_period_s': 0.1}
+_AGENT = 'a'
+_ENVIRONMENT = {'agent': _AGENT, 'seed': 5, 'resend_period_s': 0.1}
 _SAVING = {'checkpoint.keep': 1_000_000}
 _CHECKPOINT_S = 0.25
 # Share of each kind among the faults; the rest are MESSAGE_FAULTS.
@@ -125,7 +125,7 @@ class Training:
         """Start the nodes, from the newest pair of checkpoints where there is one."""
         load_from: dict[str, Flat] = {name: {} for name in NODES}
         try:
-            saved = newest(self._run, _ENVIRONMENT['agent'], exact=True)
+            saved = newest(self._run, _AGENT, exact=True)
         except RunError:
             pass
         else:
@@ -213,13 +213,13 @@ class Training:
 
     def _pairs(self) -> set[int]:
         """Numbers of the checkpoints that hold both learner and environment."""
-        saved = saved_states(self._run, _ENVIRONMENT['agent'])
+        saved = saved_states(self._run, _AGENT)
         return {one.number for one in saved if one.environment is not None}
 
     def _look_for_lost(self, before: set[int]) -> None:
         """Note checkpoints that have vanished or cannot be read."""
         self.lost_checkpoints += [f'pair {number} has gone' for number in before - self._pairs()]
-        for saved in saved_states(self._run, _ENVIRONMENT['agent'])[-3:]:
+        for saved in saved_states(self._run, _AGENT)[-3:]:
             try:
                 read_checkpoint(saved.learner, 'learner')
                 if saved.environment is not None:
@@ -234,7 +234,7 @@ class Training:
             How many were compared, and what is wrong of each that differs.
         """
         found: dict[int, list[tuple[str, str]]] = {}
-        for saved in saved_states(self._run, _ENVIRONMENT['agent']):
+        for saved in saved_states(self._run, _AGENT):
             if saved.environment is None:
                 # The last one of an orderly end: its environment has left, open windows released.
                 continue

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch_loop import TorchReinforce
 
+from benchmarks.torch_loop import TorchReinforce
 from nrl_ros.base.records import ActionSpace, AgentInfo, Delivery, EnvSpec, RpeBatch, StateBatch
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
@@ -70,7 +70,9 @@ class OurUpdate:
                 zeros,
                 zeros,
                 closed,
-                *[delta] * 3,
+                delta,
+                delta,
+                delta,
             )
         )
 

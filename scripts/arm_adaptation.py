@@ -88,13 +88,19 @@ CHANGES: dict[str, tuple[str, Callable[[ArmBridge], None]]] = {
 }
 
 
+def _arms_of(training: Training) -> ArmBridge:
+    arms = training.environment
+    assert isinstance(arms, ArmBridge)
+    return arms
+
+
 def trained(
     seed: int, steps: int = TRAINED_STEPS, change: Callable[[ArmBridge], None] | None = None
 ) -> dict[str, Any]:
     """Snapshot of a learner that has trained with the task's own settings."""
     training = Training(settings_of(STUDIED, seed=seed))
     if change is not None:
-        change(training.environment)
+        change(_arms_of(training))
     training.run(steps)
     return training.learner.snapshot()
 
@@ -109,7 +115,7 @@ def after(
 ) -> Iterator[float]:
     """Success at the change, and after each episode of all arms that follows; learning is on."""
     training = Training(settings_of((*STUDIED, *GOING_ON), seed=seed + 100), snapshot=snapshot)
-    change(training.environment)
+    change(_arms_of(training))
     yield share_within(snapshot, change)
     # One more than an episode has: in it the next one begins.
     steps = training.environment.spec.max_episode_steps + 1

@@ -15,7 +15,8 @@ import numpy as np
 
 def machine() -> dict[str, str]:
     """Return what the bits of a result depend on besides the program."""
-    features = np.show_config(mode='dicts')['SIMD Extensions']  # type: ignore[index]
+    configuration: Any = np.show_config(mode='dicts')
+    features = configuration['SIMD Extensions']
     return {
         'processor': platform.machine(),
         'instructions': ' '.join(sorted({*features['baseline'], *features.get('found', [])})),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.records import ActionKind, ActionSpace
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.experiments.gradients import exact
 from nrl_ros.learning.heads import SoftmaxHead
@@ -58,7 +59,10 @@ def direction(settings: RunSettings) -> dict[str, Any]:
     by_reward = rule.name == 'rmhl'
     beside: dict[str, Any] = {}
     if by_reward:
-        others = {'nrl': NodePerturbation(), 'backpropagation': Backpropagation()}
+        others: dict[str, PlasticityRule] = {
+            'nrl': NodePerturbation(),
+            'backpropagation': Backpropagation(),
+        }
         beside = {k: _cosines(situation, other, True) for k, other in others.items()}
     components = rule.noise_size(situation.spec, 1)[1]
     predicted = [round(float(np.sqrt(k / (k + components - 1))), 3) for k in COUNTS]
@@ -75,7 +79,9 @@ def direction(settings: RunSettings) -> dict[str, Any]:
 
 
 def _cosines(situation: _Situation, rule: PlasticityRule, by_reward: bool) -> list[float]:
-    head = SoftmaxHead((ACTIONS,)) if by_reward else FixedHead((ACTIONS,))
+    space = ActionSpace(ActionKind.DISCRETE, (ACTIONS,))
+    fixed = FixedHead(space)
+    head = SoftmaxHead(space) if by_reward else fixed
     generator, count = situation.generator, COUNTS[-1]
     explorer = rule.explorer(situation.network, _Plain(head), batch=count, source=0)
     size = rule.noise_size(situation.spec, count)
@@ -93,7 +99,7 @@ def _cosines(situation: _Situation, rule: PlasticityRule, by_reward: bool) -> li
     found = np.zeros((STATES, len(COUNTS)))
     for state in range(STATES):
         explorer.restore(saved)
-        head.choice = state % ACTIONS  # type: ignore[attr-defined]
+        fixed.choice = state % ACTIONS
         observation = situation.observations[state]
         choice, estimate = step(np.repeat(observation[None], count, axis=0))
         if by_reward:

@@ -31,15 +31,15 @@ import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 
 # isort: split
 import numpy as np
-from rule_arms import ARMS, INSTANCES, RULE_PAGES, SEEDS, STEPS, Arm
-from rule_directions import direction
-from rule_pictures import draw, draw_groups, tables
 
 from nrl_ros.base.config_files import find_config
 from nrl_ros.cli.config import RunSettings, resolve
 from nrl_ros.experiments.engine import ProcessEngine, records
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.experiments.run import train
+from scripts.rule_arms import ARMS, INSTANCES, RULE_PAGES, SEEDS, STEPS, Arm
+from scripts.rule_directions import direction
+from scripts.rule_pictures import draw, draw_groups, tables
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -111,7 +111,7 @@ def learn(job: Mapping[str, Any]) -> dict[str, Any]:
 
 def learning() -> dict[str, dict[str, list[dict[str, Any]]]]:
     """All runs, by arm and step size."""
-    jobs = [
+    jobs: list[dict[str, Any]] = [
         {'arm': arm, 'rate': rate, 'seed': seed}
         for arm in ARMS
         for rate in arm.rates

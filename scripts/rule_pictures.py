@@ -9,7 +9,8 @@ from typing import Any
 import matplotlib as mpl
 import numpy as np
 from PIL import Image
-from rule_arms import ARMS, INSTANCES, RULE_PAGES, STEPS
+
+from scripts.rule_arms import ARMS, INSTANCES, RULE_PAGES, STEPS
 
 mpl.use('Agg')
 from matplotlib import pyplot  # noqa: E402 - after the choice of what draws

@@ -13,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-import build_interfaces
+from scripts import build_interfaces
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / 'build/checked'
