@@ -99,9 +99,7 @@ class EndedEarly(Exception):  # noqa: N818 - not an error
         self.outcome = outcome
 
 
-def make_monitor(
-    kind: Callable[..., AnyMonitor], *arguments: Any, namespace: str
-) -> AnyMonitor:
+def make_monitor(kind: Callable[..., AnyMonitor], *arguments: Any, namespace: str) -> AnyMonitor:
     """Return a monitor of the nodes in a namespace.
 
     Args:

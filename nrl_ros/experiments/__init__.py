@@ -1,4 +1,4 @@
-"""Studies: rules compared over tasks, depths and seeds in one process per core, without ROS.
+"""Studies: rules compared over tasks, depths and seeds with one process for each core, without ROS.
 
 ``plan`` reads the study file, ``conditions`` expands it into conditions, ``trials`` describes one
 run, ``run`` makes its record, ``store`` keeps it, ``schedule`` and ``driver`` bring the trials to

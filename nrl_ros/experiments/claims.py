@@ -59,7 +59,7 @@ def _quick(table: Table) -> list[Claim]:
 
 
 def least_passes(shares: Sequence[tuple[float, float]], cost: float = COST) -> float:
-    """Return the least N from which on no N costs more than ``cost``; inf if the last one does.
+    """Return the least N from which on every N costs at most ``cost``; inf if there is none.
 
     Args:
         shares: N and performance as a share of that with a clean pass.

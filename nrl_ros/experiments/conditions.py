@@ -59,7 +59,7 @@ class Condition:
 
     @property
     def searched(self) -> bool:
-        """Whether it has a search of its own."""
+        """True if it has a search of its own."""
         return self.search_of is None and len(self.points) > 1
 
     def trial(self, point: Mapping[str, float], seed: int, *, search: bool) -> Trial:

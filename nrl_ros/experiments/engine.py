@@ -202,7 +202,7 @@ def cores() -> int:
 
 @contextlib.contextmanager
 def _without_interrupt() -> Iterator[None]:
-    """Start children with SIGINT blocked: a terminal sends it to all, and the parent decides."""
+    """Start children with SIGINT blocked: a terminal sends it to all, the parent handles it."""
     # The tracker unblocks SIGINT when it starts, so it must be started before.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

@@ -28,7 +28,7 @@ _COLOURS = (
 
 
 def draw(table: Table, gradients: Record | None, out: Path) -> list[str]:
-    """Draw every picture that there are records for; return the names of the pictures."""
+    """Draw every picture for which there are records; return the names of the pictures."""
     import matplotlib as mpl
 
     mpl.use('Agg')
@@ -117,7 +117,7 @@ def _grid(table: Table, out: Path, name: str, draw_one: Draw, axis_names: tuple[
 
 
 def _common_legend(figure: Any, axes: NDArray[Any]) -> None:
-    """Draw one legend for all panels, since a rule may be missing in some of them."""
+    """Draw one legend for all panels, since a rule may be missing in some panels."""
     found: dict[str, Any] = {}
     for panel in axes.flat:
         handles, labels = panel.get_legend_handles_labels()

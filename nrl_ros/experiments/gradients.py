@@ -1,4 +1,4 @@
-"""Compare noise-based estimates with the exact gradient, and measure errors of noisy references."""
+"""Comparison of noise-based estimates with the exact gradient; errors of noisy references."""
 
 from __future__ import annotations
 

@@ -50,9 +50,9 @@ Grid = dict[str, Range | Listed]
 class Overrides(Settings):
     """Settings of the three nodes that differ from the task's file; dotted or nested names."""
 
-    learner: dict[str, Any] = Field({}, description='Of the learner')
-    neuromodulator: dict[str, Any] = Field({}, description='Of the neuromodulator')
-    environment: dict[str, Any] = Field({}, description='Of the environment')
+    learner: dict[str, Any] = Field({}, description='Settings of the learner')
+    neuromodulator: dict[str, Any] = Field({}, description='Settings of the neuromodulator')
+    environment: dict[str, Any] = Field({}, description='Settings of the environment')
 
     def flat(self) -> dict[str, Flat]:
         """Return the settings by node, with dotted names."""
@@ -97,10 +97,14 @@ class Task(Overrides):
     instances: PositiveInt = Field(16, description='Parallel instances in one process [1]')
     width: PositiveInt = Field(64, description='Neurons of each hidden layer [1]')
     budget: Budget
-    search_budget: Budget | None = Field(None, description='Of a search trial; left out: budget')
-    learned_at: float | None = Field(None, description='Final performance from which it is learned')
+    search_budget: Budget | None = Field(
+        None, description='End of a search trial; left out: budget'
+    )
+    learned_at: float | None = Field(
+        None, description='Final performance at which a seed counts as having learned'
+    )
     smoothing: PositiveInt = Field(
-        50, description='Episodes of the mean that must reach a level [1]'
+        50, description='Episodes over which the mean must reach a level [1]'
     )
 
 
@@ -110,13 +114,15 @@ class Rule(Overlay):
     name: str = Field(pattern=_NAME)
     label: str = ''
     tasks: tuple[str, ...] = Field((), description='Only these tasks; empty: all')
-    by_task: dict[str, Overlay] = Field({}, description='More of the same for one task')
+    by_task: dict[str, Overlay] = Field({}, description='Overrides for single tasks')
 
 
 class Search(Settings):
     """The search that all rules share: a grid, scored on seeds of its own."""
 
-    seeds: tuple[int, ...] = Field(min_length=1, description='Other ones than the final seeds')
+    seeds: tuple[int, ...] = Field(
+        min_length=1, description='Seeds of the search; different from the final seeds'
+    )
     grid: Grid = {}
     share: float = Field(
         0.5, gt=0, le=1, description='Score of a seed: mean return of this last share of episodes'
@@ -136,7 +142,9 @@ class Variant(Overlay):
 
     name: str = Field(pattern=r'^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$')
     label: str = ''
-    value: float | None = Field(None, description='Where it stands on the axis, if it is a number')
+    value: float | None = Field(
+        None, description='Its place on the axis, if the values are numbers'
+    )
 
 
 class Section(Settings):
@@ -150,8 +158,8 @@ class Section(Settings):
     search: Literal['each', 'rule'] = Field(
         'each', description="Search for each variant, or take what the rule's search found"
     )
-    budget: Budget | None = Field(None, description="Of every run; left out: the task's")
-    grid: Grid | None = Field(None, description="Of every variant; left out: the rule's")
+    budget: Budget | None = Field(None, description="Budget of every run; left out: the task's")
+    grid: Grid | None = Field(None, description="Grid of every variant; left out: the rule's")
     axis: str = Field('', description='What the values are')
     variants: tuple[Variant, ...] = Field(min_length=1)
 
@@ -189,7 +197,7 @@ class Roles(Settings):
 
 
 class Study(Settings):
-    """A study file."""
+    """The content of a study file."""
 
     name: str = Field(pattern=_NAME)
     title: str = ''

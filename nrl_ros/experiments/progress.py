@@ -1,4 +1,4 @@
-"""Show the progress of a study: a panel in a terminal, elsewhere one line per trial."""
+"""Shows the progress of a study: a panel in a terminal, one line for each trial elsewhere."""
 
 from __future__ import annotations
 

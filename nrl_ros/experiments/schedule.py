@@ -69,7 +69,7 @@ class Schedule:
         return None if self._gradients is None else self.store.get(self._gradients)
 
     def _known(self) -> Iterator[Trial]:
-        """Give the trials whose settings are decided, by condition; final ones come first."""
+        """Give the trials whose settings are decided, by condition; final trials come first."""
         if self._gradients is not None:
             yield self._gradients
         for condition in self.conditions:
@@ -84,7 +84,7 @@ class Schedule:
                 yield trial
 
     def next(self, running: Collection[str]) -> Trial | None:
-        """Return the next trial, None if all that can be run now is running or done.
+        """Return the next trial; None if every trial that can be run now is running or done.
 
         One trial of every task at every depth comes first, so that the time left can be estimated.
         """

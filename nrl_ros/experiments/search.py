@@ -49,7 +49,7 @@ def score(seeds: Sequence[float], worst_weight: float) -> float:
 
 
 def best(grid: Sequence[Scored]) -> Scored | None:
-    """Return the winner, the first of equals; None while a score is missing."""
+    """Return the winner, the first of equal ones; None while a score is missing."""
     if any(math.isnan(one.score) for one in grid):
         return None
     return max(grid, key=lambda one: one.score)
@@ -66,7 +66,7 @@ def at_edge(grid: Sequence[Scored], winner: Point) -> list[str]:
 
 
 class Searches:
-    """Searches of a study as far as they have got; trials are made once and kept.
+    """The searches of a study so far; trials are made once and kept.
 
     Args:
         conditions: of the study.

@@ -49,12 +49,8 @@ class RpeSettings(Settings):
         description=f'What a reward is compared with: {", ".join(BASELINES)}, or your own',
     )
     rate: float = live(0.66, 'Step of the running-average reward, lambda [1]', gt=0, le=1)
-    scale: Scale = Field(
-        'none', description='Divide the RPE by |reward|, unless that is 0'
-    )
-    order: Order = Field(
-        'before', description='Take the RPE before or after the average moves'
-    )
+    scale: Scale = Field('none', description='Divide the RPE by |reward|, unless that is 0')
+    order: Order = Field('before', description='Take the RPE before or after the average moves')
     options: dict[str, Any] = Field(
         {},
         description='Options of a baseline of your own, given as rpe.options.NAME; a critic has '

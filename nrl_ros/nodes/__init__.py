@@ -1,1 +1,1 @@
-"""The nodes: thin shells around the other rooms; importing them changes nothing of a process."""
+"""The nodes: thin shells around other rooms. Importing them changes nothing of a process."""

@@ -2,8 +2,8 @@
 
 Start it with ``python -m nrl_ros.nodes.composed --ros-args ...``.
 
-The same nodes, topics, parameters and results as three processes, for machines with one core, for
-debuggers, and for looking at a whole run with one profiler.
+Nodes, topics, parameters and results are the same as in three processes. It is meant for machines
+with one core, for debuggers, and for profiling a whole run at once.
 """
 
 from __future__ import annotations
@@ -31,12 +31,13 @@ from nrl_ros.ros.middleware import prepare_middleware
 from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
-# Rounds given to the learner for the last rewards after the environment has stopped.
+# After the environment has stopped, the executor runs this many rounds, so that the learner handles
+# the last rewards.
 _LAST_ROUNDS = 5
 
 
 class _Together:
-    """What the executor asks of one node, answered for several."""
+    """Several nodes behind the interface that the executor needs of one node."""
 
     def __init__(self, nodes: Sequence[NrlNode[Any]]) -> None:
         self._nodes = nodes
@@ -64,10 +65,10 @@ class ComposedExecutor(StepExecutor):
 
 
 def compose(nodes: Sequence[NrlNode[Any]], signals: Signals) -> bool:
-    """Run nodes until one is done or a signal tells them to stop; the last one stops first.
+    """Run nodes until one has finished or a signal ends them; the last one is stopped first.
 
     Returns:
-        False when one could not be started or go on.
+        False if one could not be started or had to end with an error.
     """
 
     def idle() -> None:
@@ -110,7 +111,8 @@ def main(argv: list[str] | None = None) -> int:
             return 1
         finally:
             with leaving.bounded():
-                # Destroys nodes that are still there, such as those made before one that failed.
+                # This destroys nodes that still exist, such as those that were made before another
+                # one failed.
                 rclpy.try_shutdown()
 
 

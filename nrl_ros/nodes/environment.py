@@ -1,4 +1,4 @@
-"""An environment node: steps a bridge, publishes its states and rewards, applies the actions."""
+"""An environment node: steps a bridge, publishes its states and rewards, and applies actions."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ from nrl_ros.settings.environment import EnvironmentNodeSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.series import CheckpointSeries
 
-# Longest wait for who listens to have the goodbye. Not longer: a learner that was killed is waited
-# for until the middleware knows that it is gone.
+# Longest wait for the subscribers to acknowledge the goodbye. It is short, since the middleware
+# waits for a learner that was killed until it knows that the learner is gone.
 _FAREWELL_S = 0.5
-# Without an answer for so long that is said.
+# If no action comes for so long, a warning is logged [s].
 _SILENT_S = 5.0
-# Lockstep: how often it is looked whether an answer is late.
+# Lockstep: how often the node checks whether an answer is late [s].
 _LOOK_S = 0.02
 _ENDING = (Stage.FINISHING, Stage.FINISHED)
 
@@ -50,11 +50,12 @@ _ENDING = (Stage.FINISHING, Stage.FINISHED)
 class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     """Publishes ``env_info``, ``state``, ``reward``, ``episodes``; subscribes to ``action``.
 
-    In lockstep a state waits for its action, however long; it is sent again when the answer takes
-    longer than answers did (RoundTrip). In real time a timer on the steady clock steps the
-    environment: an action that comes after its period is counted and not applied, the last one in
-    time is held, and the learner is told so. A live environment, such as a robot, is asked each
-    period instead, and gets each action at once (LiveEnvironment).
+    In lockstep, a state waits for its action, however long that takes. The state is sent again if
+    the answer takes longer than earlier answers took (RoundTrip). In real time, a timer on the
+    steady clock steps the environment. An action that comes after its period is counted and not
+    applied; instead the last action that came in time is held, and the learner is told so. A live
+    environment, such as a robot, is polled in each period, and gets each action at once
+    (LiveEnvironment).
     """
 
     def __init__(self, **options: Any) -> None:
@@ -166,13 +167,13 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._info.publish(conversion.info_to_msg(info, self._since_ns))
 
     def deactivate(self) -> None:
-        """Leave: nothing is stepped any more, the learner releases the open windows."""
+        """End the session: nothing is stepped any more, the learner releases open windows."""
         if self._live is not None:
             self._live.shutdown()
         self._publish_report()
         self._publish_status(active=False)
         self._introduce(active=False)
-        # The topics go with the process, and with them whatever nobody has received.
+        # Messages that nobody has received are lost when the process ends.
         self._info.wait_for_all_acked(Duration(seconds=_FAREWELL_S))
         self._reports.wait_until_heard()
 
@@ -186,7 +187,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     # ------------------------------------------------------ others of that name
 
     def _on_other_info(self, message: EnvInfo) -> None:
-        """Agents are told apart by name alone, so of two the one that came later must leave."""
+        """Note another environment of this name; of two, the one that came later must end."""
         if message.agent != self.settings.agent or message.session in self._namesakes.mine:
             return
         since = nanoseconds(message.header.stamp)
@@ -203,11 +204,16 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             return
         text = f'agent {info.agent!r} is already the name of another environment here'
         if not self._session.is_answered:
-            raise ConfigError(f'{text}; give this one another, or start it in another namespace')
-        # A stamp may say anything; a learner answers only who was there first.
+            raise ConfigError(
+                f'{text}; set another agent for this one, or start it in another namespace'
+            )
+        # The other one's stamp may be false. This environment stays, since the learner answers only
+        # the first.
         self.counters['foreign_infos'] += 1
         who = graph.named(graph.publishers(self, names.ENV_INFO))
-        self.say_seldom('second', f'{text}, and this one stays: {who} publish', every_s=60.0)
+        self.say_seldom(
+            'second', f'{text}; this environment stays; publishers: {who}', every_s=60.0
+        )
 
     # ------------------------------------------------------------- stepping
 
@@ -235,14 +241,15 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         elif kept is not None:
             self._look_for_a_second_learner(action, kept.learner)
         else:
-            # Here, not when it is due: a bad action must never become the one that is held.
+            # The action is checked before it is kept, so that a bad one can never become the action
+            # that is held.
             check_action(action.action, info)
             session.kept = action
             if self._live is not None and not session.paused:
                 self._live.send(action.action)
 
     def _look_for_a_second_learner(self, action: ActionBatch, taken: int) -> None:
-        """Of two answers to one state the first is taken; both should be of one learner."""
+        """Report a second answer to one state by another learner; the first answer was applied."""
         if taken in (0, action.learner):
             return
         self.counters['foreign_actions'] += 1
@@ -255,7 +262,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         )
 
     def _step(self, action: ActionBatch) -> None:
-        """Lockstep: apply the action of the state that was sent."""
+        """Apply the action of the state that was sent, in lockstep."""
         if action.checkpoint:
             self._save(action.checkpoint)
         self._advance(action.action, learner=action.learner)
@@ -263,19 +270,19 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     def _advance(
         self, action: NDArray[Any], applied: NDArray[np.uint8] | None = None, learner: int = 0
     ) -> None:
-        """Step the bridge and say what came of it; one that fails cannot be used any more."""
+        """Step the bridge and publish the result; a bridge that fails ends the node."""
         try:
             advance = self._episodes.advance(
                 action, applied=applied, stamp_ns=self.now_ns(), learner=learner
             )
         except BridgeError as error:
-            self.fail(f'{error}; this node ends, start it again when that is mended')
+            self.fail(f'{error}; this node ends; start it again after that is mended')
             return
         self._applied_learner = learner or self._applied_learner
         self._publish(advance)
 
     def _tick(self) -> None:
-        """Real time: apply what has come, or hold what is safe."""
+        """Apply the action that has come, or hold the last one, in real time."""
         if not self._begin_period():
             return
         action = self._session.release()
@@ -287,7 +294,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._advance(self._held, learner=action.learner)
 
     def _tick_live(self) -> None:
-        """A robot: tell what has come of the last action; the next one is applied as it comes."""
+        """Poll a robot and publish the result of its last action; the next is sent as it comes."""
         assert self._live is not None
         if self._session.stage in _ENDING:
             self._live.hold()
@@ -296,10 +303,10 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         try:
             going = self._live.poll()
         except BridgeError as error:
-            self.fail(f'{error}; this node ends, start it again when that is mended')
+            self.fail(f'{error}; this node ends; start it again after that is mended')
             return
         if not going:
-            # Nobody is asked meanwhile, so nobody is silent.
+            # No state is sent in the meantime, so no action is missing.
             self._session.nobody_is_asked(time.monotonic())
         elif self._session.stage is Stage.NOT_BEGUN:
             self._send(self._episodes.begin(self.settings.seed, self.now_ns()))
@@ -317,7 +324,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._advance(self._held, applied, 0 if action is None else action.learner)
 
     def _begin_period(self) -> bool:
-        """Count periods that this node or the machine was too slow for; return whether to step."""
+        """Count periods that were missed; return True if the environment has to be stepped."""
         if self._session.stage in _ENDING:
             self._watch_last_answer()
             return False
@@ -328,8 +335,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self.counters['overrun_periods'] += missed
             self.say_seldom(
                 'overrun',
-                f'{missed} control periods of {self._period_s} s were missed: the environment, or '
-                'the machine, is too slow for them',
+                f'{missed} control periods of {self._period_s} s were missed: the environment or '
+                'the machine is too slow for this period',
             )
         return not (self._session.paused or self.exit_requested)
 
@@ -349,13 +356,13 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._sender.send(state, reward, time.monotonic())
 
     def _resend(self) -> None:
-        """Send a state again whose answer is late: a message was lost, or the learner was away."""
+        """Send a state again if its answer is late: a message was lost, or the learner was away."""
         self._watch_last_answer()
         if self._session.asks and self._sender.send_again_if_late(time.monotonic()):
             self.counters['resent_states'] += 1
 
     def _watch_answers(self) -> None:
-        """Nobody answers: introduce this agent again, and say so after a while."""
+        """Introduce this agent again if nobody answers, and log that after a while."""
         session, now_s = self._session, time.monotonic()
         silent_s, usual_s = session.silent_s(now_s), self.settings.resend_period_s
         if not self._lockstep:
@@ -369,15 +376,15 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._sender.renew(self._episodes.info.session)
             session.renewed()
             self.get_logger().warning(
-                'the learner does not take up the saved session, since it has gone on or has not '
-                'loaded its checkpoint: a new session begins'
+                'the learner does not continue the saved session, since it has continued '
+                'without it or has not loaded its checkpoint: a new session begins'
             )
         self._introduce()
         if silent_s > max(usual_s, _SILENT_S):
             topic = self.resolve_topic_name(names.STATE)
             why = (
-                f'somebody hears {topic} and does not answer: the log of the learner says why, '
-                'such as other spaces than its network was made for'
+                f'a learner hears {topic} and does not answer: its log says why, for example that '
+                'its network was made for other spaces'
                 if heard
                 else f'nobody hears {topic}: start a learner in this namespace and ROS domain'
             )
@@ -387,7 +394,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             )
 
     def _last_answer(self, action: ActionBatch) -> None:
-        """The learner has dealt with everything: done, nothing is applied any more."""
+        """Finish: the learner has learned from everything, so this action is not applied."""
         if self._session.stage is Stage.FINISHED:
             return
         if action.checkpoint:
@@ -397,8 +404,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     def _watch_last_answer(self) -> None:
         if self._session.is_overdue(time.monotonic()):
             self.get_logger().warning(
-                f'no answer to the last state within {LAST_ANSWER_S} s; '
-                'what it closed may not have been learned from'
+                f'no answer to the last state within {LAST_ANSWER_S} s; the learner may not have '
+                'learned from the windows that it closed'
             )
             self._finish()
 

@@ -1,4 +1,4 @@
-"""Reports of an environment node to people: episodes that ended, and its status."""
+"""Reports of an environment node for people: finished episodes, and its status."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _SHOWN = ('late_actions', 'missing_actions', 'resent_states')
 
 
 class EnvironmentReports:
-    """Collects what a few messages a second then tell.
+    """Collects figures and publishes them a few times a second.
 
     Args:
-        episodes: books of the session.
+        episodes: of the session.
         report: publisher of EpisodeReport.
         status: publisher of EnvStatus.
     """
@@ -45,7 +45,7 @@ class EnvironmentReports:
         self._ends.append(ends)
 
     def publish_episodes(self, stamp_ns: int) -> None:
-        """Publish those that ended since the last time, if any did."""
+        """Publish the episodes that ended since the last time, if there are any."""
         if not self._ends:
             return
         ends, self._ends = self._ends, []

@@ -1,4 +1,4 @@
-"""The learner node: acts on states, learns from broadcast reward-prediction errors."""
+"""The learner node: acts on states, and learns from broadcast reward-prediction errors."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ from nrl_ros.storage.checkpoint import (
 from nrl_ros.storage.files import path_below, shown
 from nrl_ros.storage.series import CheckpointSeries
 
-# Policies that work have norms of 3 to 30.
+# Weights with a larger norm have diverged; policies that work have norms of 3 to 30.
 _DIVERGED = 1e4
-# An agent that was given an action within so long keeps its name.
+# An agent that was given an action within this time keeps its name [s].
 _AT_WORK_S = 2.0
-# Agents that are said when they join; the status lists them all.
+# So many agents are logged when they join; the status lists all of them.
 _JOINS_SAID = 100
-# An agent whose states are refused so often, with none taken in between, is listened to anew.
+# After so many refused states in a row, the next state of an agent is taken as its first one.
 _REFUSED_IN_A_ROW = 3
 
 
@@ -68,16 +68,16 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._checkpoint_number = 0
         self._save_due = False
         self._busy_s = 0.0
-        # When each agent was given an action.
+        # When each agent was last given an action.
         self._answered_at: dict[str, float] = {}
-        # States of each agent that were refused since then.
+        # How many states of each agent were refused since then.
         self._refused: dict[str, int] = {}
         self._joined = 0
 
     # ----------------------------------------------------------- lifecycle
 
     def configure(self) -> None:
-        """Build the core and the topics; load a checkpoint where one is named."""
+        """Build the core and the topics, and load a checkpoint if one is named."""
         settings = self.settings
         self._core = Learner(settings, settings.limits)
         self._source = RpeSource(self, settings.credit.rpe_timeout_s)
@@ -110,7 +110,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self.periodic(min(settings.credit.rpe_timeout_s / 4.0, 0.5), self._watch)
 
     def settings_changed(self, settings: LearnerNodeSettings) -> None:
-        """Take learning rate, noise and mode over."""
+        """Apply changed learning rate, noise and mode."""
         if self._core is None:
             return
         self._core.set_learning_rate(settings.plasticity.learning_rate)
@@ -120,7 +120,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             self._release_pending()
 
     def deactivate(self) -> None:
-        """Save what was learned and say the last figures."""
+        """Save what was learned, and publish the last figures."""
         assert self._core is not None
         if self._series is not None and self._core.states:
             data = self._data(self._next_number())
@@ -134,14 +134,14 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._publish_status()
 
     def cleanup(self) -> None:
-        """Forget what was learned; what was to be kept has been saved."""
+        """Forget what was learned, which has been saved by now if it was to be kept."""
         self._core = self._series = None
         self._answered_at.clear()
         self._refused.clear()
         self._save_due = False
 
     def idle(self) -> None:
-        """Draw noise ahead."""
+        """Draw noise in advance."""
         if self._core is not None and self.active:
             self._core.prepare()
 
@@ -155,7 +155,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             if known is not None and known.session != info.session:
                 self._refuse_a_second_one(info)
             if not self._core.introduce(info):
-                # Said again, by an environment that was not answered for a while.
+                # An environment introduces itself again if it was not answered for a while.
                 return
             self._awaited.forget(info.agent)
             self._joined += 1
@@ -172,7 +172,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             self.get_logger().info(f'agent {info.agent!r} left, {released} open windows released')
 
     def _refuse_a_second_one(self, info: AgentInfo) -> None:
-        """Keep an agent that is being answered: who was there first stays.
+        """Refuse a second environment of one name while the first one is being answered.
 
         Raises:
             ProtocolError: another environment takes the name of one that is at work.
@@ -182,9 +182,9 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self.counters['foreign_infos'] += 1
         who = graph.named(graph.publishers(self, names.ENV_INFO))
         raise ProtocolError(
-            f'agent {info.agent!r} is introduced with session {info.session:#x} while the one of '
-            f'that name is at work, which stays; there publish {who}: give one of the environments '
-            'another agent, or start it in another namespace'
+            f'a second environment introduces itself as agent {info.agent!r}, with session '
+            f'{info.session:#x}, while the first one is at work; the first one stays; publishers: '
+            f'{who}; set another agent for one of them, or start it in another namespace'
         )
 
     def _on_state(self, data: bytes) -> None:
@@ -237,7 +237,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._awaited.done(action.agent)
 
     def _watch(self) -> None:
-        """Give up RPEs that do not come; decide when to save."""
+        """Release windows whose RPEs do not come, and decide when to save."""
         assert self._core is not None
         now, settings = time.monotonic(), self.settings
         if self._core.awaits_rpes:
@@ -260,15 +260,15 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             self._last_save = now
 
     def _start_over(self, agent: str) -> None:
-        """Listen anew to an agent whose states are all refused."""
+        """Take the next state of an agent as its first one, after all its states were refused."""
         assert self._core is not None
         del self._refused[agent]
         self.counters['agents_started_over'] += 1
         released = self._core.start_over(agent)
         self.get_logger().error(
-            f'agent {agent!r}: every state since {_AT_WORK_S:.0f} s was refused, as after one that '
-            f'somebody else sent with a later number: its next state is taken as the first, '
-            f'{released} open windows are released; there publish '
+            f'agent {agent!r}: every state of the last {_AT_WORK_S:.0f} s was refused, perhaps '
+            'since another node sent a state with a later number: its next state is taken as the '
+            f'first one, and {released} open windows are released; publishers of states: '
             f'{graph.named(graph.publishers(self, names.STATE))}'
         )
 
@@ -304,7 +304,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         return path
 
     def _save_named(self, text: str) -> Path:
-        """Write where somebody else asks for, within what the settings allow."""
+        """Save to a path that a client has asked for, if the settings allow it."""
         path = self._allowed(text)
         if NUMBERED.fullmatch(path.name):
             raise CheckpointError(
@@ -319,7 +319,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         return path_below(text, checkpoint.folder, anywhere=checkpoint.anywhere)
 
     def _load(self, path: Path) -> Path | None:
-        """Take over a file, or the newest readable one of a folder; None where it has none."""
+        """Load a file, or the newest readable one of a folder; return None if it has none."""
         assert self._core is not None
         file = find_checkpoint(path, 'learner', self._skipped)
         if file is None:
@@ -335,7 +335,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         return file
 
     def _show_settings_in_force(self) -> None:
-        """What a checkpoint brought along is what the parameters say from now on."""
+        """Set the parameters to the values that came with a checkpoint."""
         assert self._core is not None
         found = {
             'plasticity.learning_rate': self._core.settings.plasticity.learning_rate,
@@ -389,7 +389,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def _on_evaluate(
         self, request: SetBool.Request, response: SetBool.Response
     ) -> SetBool.Response:
-        # By way of the parameter, so that both always say the same.
+        # The parameter is set, and not the core itself, so that both always agree.
         result = self.set_parameters([Parameter('evaluate', value=request.data)])[0]
         response.success = result.successful
         response.message = result.reason or (
@@ -398,7 +398,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         return response
 
     def _release_pending(self) -> None:
-        """A state that waited for an RPE need not wait any longer."""
+        """Release states that wait for RPEs, since the learner does not learn now."""
         assert self._core is not None
         for agent in self._core.agents:
             self._core.release_waiting(agent)

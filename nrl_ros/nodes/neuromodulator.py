@@ -69,7 +69,7 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         self.periodic(self.settings.status_period_s, self._publish_status)
 
     def _load(self, path: Path) -> None:
-        """Take the baselines of a learner's checkpoint over, if there is one yet."""
+        """Take the baselines from a learner's checkpoint, if there is one yet."""
         assert self._core is not None
         file = find_checkpoint(path, 'learner')
         self.get_logger().info(f'baselines from {file or "nowhere, there are none yet"}')
@@ -90,12 +90,12 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
             ) from error
 
     def settings_changed(self, settings: NeuromodulatorNodeSettings) -> None:
-        """Take a new rate over."""
+        """Apply a changed rate."""
         if self._core is not None:
             self._core.settings = settings.rpe
 
     def _load_critic(self, critic: Critic) -> None:
-        """Take the critic over that was saved beside the learner, if there is one."""
+        """Load the critic that was saved beside the learner, if there is one."""
         if not self.settings.load:
             return
         saved = Path(self.settings.load)
@@ -105,7 +105,7 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         self.get_logger().info(f'critic from {path if path.exists() else "nowhere: starts anew"}')
 
     def _save_critic(self, *, last: bool = False) -> None:
-        """Keep the critic; what else the node knows, the learner's checkpoints hold."""
+        """Save the critic; everything else that the node knows is in the learner's checkpoints."""
         assert self._core is not None
         folder = self.settings.critic.folder
         if self._core.critic is None or not folder:
@@ -162,7 +162,7 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         self._status.publish(message)
 
     def deactivate(self) -> None:
-        """Keep the critic and say the last figures."""
+        """Save the critic, and publish the last figures."""
         self._save_critic(last=True)
         self._publish_status()
 

@@ -84,7 +84,8 @@ class ArmEnvironment:
                 f'for {followed_s} s: lower action_every, or raise watchdog.command_timeout_s of '
                 f'robot {description.name!r}'
             )
-        # A missing frame is reported now, not with the first target.
+        # The frame is looked up now, so that a missing one is reported at once and not with the
+        # first target.
         self.robot.from_frame(options.target.frame)
         topics = Names(description.control.state_topic, names.SAFETY_STATE, names.SAFETY_STATUS)
         self.phases = ArmPhases(self.robot, options, self.episodes.task.period_s, topics)

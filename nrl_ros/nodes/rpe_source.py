@@ -29,18 +29,18 @@ class RpeSource:
     def __init__(self, node: Any, patience_s: float) -> None:
         self._node = node
         self._bound = BoundSender(patience_s)
-        # Whether the graph shows the bound one's gid, which not every middleware gives with
-        # messages.
+        # True if the graph shows the bound neuromodulator's publisher; not every middleware tells
+        # the publisher with each message.
         self._in_graph = False
         self._looked_at = self._said_at = float('-inf')
 
     @property
     def identity(self) -> int:
-        """Identity of the bound neuromodulator, 0: none yet."""
+        """Identity of the bound neuromodulator; 0: none yet."""
         return 0 if self._bound.bound is None else self._bound.bound.identity
 
     def admits(self, sender: Sender, now: float, count: int) -> bool:
-        """Return whether to learn from a sender; a refused one is logged.
+        """Return True if the learner may learn from a sender; a refused sender is logged.
 
         Args:
             sender: of the message.
@@ -63,12 +63,12 @@ class RpeSource:
         what = (
             f'two neuromodulators answer on {topic}'
             if sender.identity
-            else f'somebody answers on {topic} and does not say which neuromodulator it is'
+            else f'a neuromodulator without an identity answers on {topic}'
         )
         self._node.get_logger().error(
-            f'{what}; there publish {graph.named(graph.publishers(self._node, topic))}: the '
-            'neuromodulator that was heard first is learned from, the other one is refused; stop '
-            'that one, or start it in another namespace'
+            f'{what}; publishers there: {graph.named(graph.publishers(self._node, topic))}; the '
+            'learner learns from the neuromodulator that it heard first and refuses the other '
+            'one: stop that one, or start it in another namespace'
         )
 
     def heard(self, sender: Sender) -> None:

@@ -65,10 +65,10 @@ _LAST_COMMAND_S = 0.2
 
 
 class SafetyNode(NrlNode[SafetyNodeSettings]):
-    """Subscribes to ``arm_command`` and the joint states, publishes commands and what it made.
+    """Subscribes to ``arm_command`` and the joint states, publishes limited commands and its state.
 
     Services ``~/stop`` and ``~/clear``; a ``std_msgs/Bool`` that is true on ``emergency_stop``
-    stops as well. On its way out it brakes the arm and leaves it holding still.
+    stops as well. Before the node ends, it brakes the arm and leaves it standing.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -77,7 +77,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._supervisor: Supervisor | None = None
         self._reports: SafetyReports | None = None
         self._leaving = False
-        # The process ends: it cannot be refused, nor when the node was shut down by its service.
+        # The process ends, which cannot be refused; a shutdown by the node's service cannot be
+        # refused either.
         self._ends = self._ends_at_rest = False
         # Requests that came before there was a model, and whether the emergency button is pressed.
         self._early_stop = ''
@@ -180,7 +181,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._take_button(pressed=self._pressed)
 
     def _check_publishers(self, robot: Robot) -> PublisherCheck:
-        """Watch that nobody else publishes the arm's joint states or commands."""
+        """Check that nobody else publishes the arm's joint states or commands."""
         check = PublisherCheck(
             self,
             state_topic=robot.description.control.state_topic,
@@ -193,7 +194,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         return check
 
     def _check_controller(self, robot: Robot) -> None:
-        """Ask the controller whether it takes what it is sent, and whether it is active."""
+        """Ask the controller what commands it takes, and whether it is active."""
         control = robot.description.control
         topic = self.resolve_topic_name(control.command_topic)
         name = topic.rpartition('/')[0]
@@ -271,8 +272,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         """Brake to rest within this call, so that nothing moves when nobody commands it any more.
 
         Raises:
-            BridgeError: the arm does not stand; it is commanded to as before. Where the process
-                ends that is said alone.
+            BridgeError: the arm does not stand; it is commanded to stand as before. If the process
+                ends, a log line says so instead.
         """
         supervisor, robot = self._supervisor, self._robot
         if supervisor is None or robot is None:

@@ -1,4 +1,4 @@
-"""Publishes the states of a session and the rewards that go before them, again where needed."""
+"""Publishes the states of a session, each after its rewards, and sends them again if needed."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from nrl_ros.base.records import RewardBatch, StateBatch
 from nrl_ros.ros import conversion
 from nrl_ros.ros.round_trip import RoundTrip
 
-# The earliest time at which an answer is late, since a learner on a busy machine may take so long;
-# and how far repetitions stretch that time, in terms of resend_period_s.
+# An answer is never late before this time, since a learner on a busy machine may take so long [s].
+# Repetitions stretch the time up to this multiple of resend_period_s.
 _LEAST_RESEND_S = 0.1
 _MOST_RESEND_PERIODS = 4.0
 
 
 class StateSender:
-    """Keeps what was sent last, for as long as it is not answered.
+    """Keeps what was sent last until it is answered.
 
     Args:
         state: publisher of EnvState.
         reward: publisher of Reward.
-        resend_period_s: an answer is late after so long, until it is known how long they take [s].
+        resend_period_s: an answer is late after this time, until earlier answers were measured [s].
     """
 
     def __init__(self, state: Any, reward: Any, resend_period_s: float) -> None:
@@ -37,13 +37,13 @@ class StateSender:
 
     @property
     def is_heard(self) -> bool:
-        """Whether somebody subscribes to the states."""
+        """True if somebody subscribes to the states."""
         return bool(self._state.get_subscription_count() > 0)
 
     def send(self, state: StateBatch, reward: RewardBatch | None, now_s: float) -> None:
         """Publish a state, and before it the rewards of its step.
 
-        The rewards go first: their way, through the neuromodulator, is longer.
+        The rewards go first, since they take longer: they pass through the neuromodulator.
         """
         self._reward_message = None
         if reward is not None:
@@ -58,13 +58,13 @@ class StateSender:
         self._round_trip.answered(now_s)
 
     def send_again_if_late(self, now_s: float) -> bool:
-        """Publish both again where the answer is late; return whether that was done."""
+        """Publish both again if the answer is late; return True if that was done."""
         if self._newest is None or not self._round_trip.late(now_s):
             return False
         if self.is_heard:
             self._round_trip.ask_again(now_s)
         else:
-            # Nobody hears it yet: the wait must not grow meanwhile.
+            # The wait must not grow while nobody hears the states.
             self._round_trip.ask(now_s)
         if self._reward_message is not None:
             self._reward.publish(self._reward_message)
@@ -72,7 +72,7 @@ class StateSender:
         return True
 
     def renew(self, session: int) -> None:
-        """Send the newest state as one of another session from now on, without its rewards."""
+        """Send the newest state as part of another session from now on, without its rewards."""
         if self._newest is not None:
             self._newest = replace(self._newest, session=session)
             self._state_message = conversion.state_to_wire(self._newest)

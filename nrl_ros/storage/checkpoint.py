@@ -32,12 +32,12 @@ Skipped = Callable[[Path, CheckpointError], None]
 
 
 def checkpoint_path(folder: Path, name: str, number: int) -> Path:
-    """Return the file of a numbered checkpoint, as ``folder/learner_00000012.nrl``.
+    """Return the file of a numbered checkpoint, such as ``folder/learner_00000012.nrl``.
 
     Args:
         folder: of the checkpoints.
-        name: first part of the file name, as 'learner' or 'environment_cartpole'; characters that
-            may not occur in a file name are replaced.
+        name: first part of the file name, such as 'learner' or 'environment_cartpole'; characters
+            that may not occur in a file name are replaced.
         number: counts up from 0.
 
     Raises:
@@ -60,7 +60,7 @@ def check_number(number: Any) -> int:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder for checkpoints at once, so that missing rights show before the first save.
+    """Make a folder for checkpoints now, so that missing rights show before the first save.
 
     Raises:
         CheckpointError: it cannot be made or written to.

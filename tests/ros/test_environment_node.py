@@ -163,7 +163,7 @@ def test_who_gets_no_answer_says_so(ros):
     alone.until_logged('nobody hears /state: start a learner')
     player = Player(ros, {'agent': 'unheard'})
     player.probe.until_heard(names.STATE, lambda m: m.agent == 'unheard')
-    player.process.until_logged('somebody hears /state and does not answer')
+    player.process.until_logged('a learner hears /state and does not answer')
 
 
 def test_a_bridge_that_fails_ends_the_node_with_one_line(ros):
