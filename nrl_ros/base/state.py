@@ -193,9 +193,7 @@ class _Plan:
             else:
                 self._add_value(value, saved[name], _below(path, name), partial(put, name))
 
-    def _add_value(
-        self, value: Any, saved: Any, path: str, put: Callable[[Any], object]
-    ) -> None:
+    def _add_value(self, value: Any, saved: Any, path: str, put: Callable[[Any], object]) -> None:
         """Check what was saved of one value; ``put`` replaces it where it is no part or array."""
         value = _plain(value)
         if value is None:

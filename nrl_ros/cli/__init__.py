@@ -1,4 +1,4 @@
-"""The command ``nrl``: train, evaluate, plot and inspect without launch files."""
+"""The command ``nrl``: trains, evaluates, plots and inspects without launch files."""
 
 from nrl_ros.base.installed import SCREEN, require
 

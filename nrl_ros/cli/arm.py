@@ -1,6 +1,7 @@
-"""The command ``nrl arm``: what it is told, the files it gives to the nodes, and what it shows.
+"""The command ``nrl arm``: its options, the files that it gives to the nodes, and what it shows.
 
-Nothing here knows ROS, so that a typing error is told where ROS is missing; ``arm_watch`` runs it.
+Nothing here imports ROS, so that a wrong option is reported even if ROS is missing; ``arm_watch``
+runs the nodes.
 """
 
 from __future__ import annotations
@@ -26,15 +27,15 @@ from nrl_ros.storage.checkpoint import read_checkpoint
 
 _RECENT = 20
 _DISTANCE = 'final_distance_m'
-# Under SCHED_FIFO, behind the safety node and whatever drives the arm.
+# Priorities under SCHED_FIFO, below those of the safety node and of the arm's driver.
 PRIORITIES = {'environment': 55, 'learner': 50}
-# Learners' counters that tell what an arm's limits and delays cost.
+# Counters of the learner that show how often an arm's limits and delays changed an action.
 _SHOWN = ('limited_steps', 'unapplied_steps', 'aborted_windows')
 
 
 @dataclass(frozen=True)
 class ArmPlan:
-    """Ready to start.
+    """A run of an arm that is ready to start.
 
     Attributes:
         run: its folder, with all files written.
@@ -74,10 +75,10 @@ def check_options(options: ArmOptions) -> RunSettings:
 
 
 def _check_policy(start: Path, expected: str) -> None:
-    """What is loaded can be read, and was learned with the same names, units and scales.
+    """Check that the policy to load can be read, and was learned with the same units and scales.
 
     Raises:
-        NrlError: it cannot, or was not: an arm is not left to a policy that knows nothing of it.
+        NrlError: it cannot be read, or was learned with others: it must not move this arm.
     """
     files = [start] if start.is_file() else sorted(start.glob('learner_*'), reverse=True)
     why = ''
@@ -99,7 +100,7 @@ def _check_policy(start: Path, expected: str) -> None:
 
 
 def live(options: ArmOptions) -> dict[str, config.Flat]:
-    """What makes a task that of one arm in real time."""
+    """Return the settings that make a task that of one arm in real time."""
     return {
         'learner': {
             'autostart': True,
@@ -117,13 +118,13 @@ def live(options: ArmOptions) -> dict[str, config.Flat]:
             'stop.steps': 0,
             'stop.episodes': options.episodes,
             'stop.exit': True,
-            'progress_period_s': 0.0,  # This command has a display of its own.
+            'progress_period_s': 0.0,  # This command has its own display.
         },
     }
 
 
 def start_from(options: ArmOptions) -> str:
-    """The checkpoint, or the folder of checkpoints, to go on from; empty: none.
+    """Return the checkpoint, or the folder of checkpoints, to continue from; '' if there is none.
 
     Raises:
         NrlError: there is none where it was looked for.
@@ -143,11 +144,11 @@ def start_from(options: ArmOptions) -> str:
 def make_plan(options: ArmOptions) -> ArmPlan:
     """Make the run folder and its files.
 
-    ``config.yaml`` is the task, simulated, as ``nrl eval`` and ``nrl train --resume`` take it up;
-    ``arm.yaml`` is what makes it that of one arm in real time.
+    ``config.yaml`` is the simulated task, as ``nrl eval`` and ``nrl train --resume`` read it;
+    ``arm.yaml`` holds the settings that make it the task of one arm in real time.
 
     Raises:
-        NrlError: something is wrong, nothing was started.
+        NrlError: something is wrong; nothing was started.
     """
     settings, load = check_options(options), start_from(options)
     run = create_run(options.root, f'arm-{options.task}', settings.learner.seed, folder=options.out)
@@ -184,17 +185,17 @@ def make_plan(options: ArmOptions) -> ArmPlan:
 
 @dataclass
 class ArmFigures:
-    """What is known of the arm: plain numbers and words, fed by arm_watch.
+    """Figures of the arm as plain numbers and words, which arm_watch writes.
 
     Attributes:
         mode: of the safety node.
-        why: it stopped, or what it waits for; empty: neither.
-        stopped: it did, and has to be cleared.
+        why: why it stopped, or what it waits for; empty: neither.
+        stopped: True if it has stopped the arm and has to be cleared.
         moves: what moves the arm.
-        asks: what the environment waits for a person's go for; empty: it does not.
+        asks: what the environment waits to be told ~/go for; empty: it does not wait.
         episodes: that have ended.
-        aborted: of these.
-        last_aborted: the last one was.
+        aborted: how many of these were aborted.
+        last_aborted: True if the last one was aborted.
         stop: what stopped the arm last, until another episode has ended well.
         counters: of the learner.
         recent: figures of the last 20 episodes that were not aborted.
@@ -213,13 +214,13 @@ class ArmFigures:
     recent: RecentFigures = field(default_factory=lambda: RecentFigures(_RECENT))
 
     def hear_safety(self, mode: str, why: str, *, stopped: bool) -> None:
-        """Take in what the safety node says: its mode, and why it stopped or waits."""
+        """Note what the safety node reports: its mode, and why it stopped or waits."""
         self.mode, self.why, self.stopped = mode, why, stopped
         if stopped:
             self.stop = f'{mode}: {why}'
 
     def hear_episodes(self, aborted: Sequence[bool]) -> None:
-        """Take in episodes that have ended, and which of them were aborted."""
+        """Note episodes that have ended, and which of them were aborted."""
         self.episodes += len(aborted)
         self.aborted += sum(aborted)
         if aborted:
@@ -227,7 +228,7 @@ class ArmFigures:
             self.stop = self.stop if self.last_aborted or self.stopped else ''
 
     def problem(self) -> str:
-        """Say why a run that has done its episodes is not finished; '' if it is."""
+        """Return why a run that has done its episodes was not successful; '' if it was."""
         if self.stopped:
             return f'the arm is stopped: {self.stop}'
         if self.last_aborted:
@@ -235,7 +236,7 @@ class ArmFigures:
         return ''
 
     def line(self) -> str:
-        """The figures in one line."""
+        """Return the figures in one line."""
         moves = 'waits for go' if self.asks else self.moves
         doing = f'{self.mode}: {moves}' if moves and not self.why else self.mode
         parts = [doing, f'episodes {self.episodes}']
@@ -249,7 +250,7 @@ class ArmFigures:
         return '  '.join(parts)
 
     def summary(self) -> dict[str, Any]:
-        """For the run's summary."""
+        """Return the figures for the run's summary."""
         return {
             'aborted': self.aborted,
             'final_distances_m': [round(one, 4) for one in self.recent.recent(_DISTANCE)],

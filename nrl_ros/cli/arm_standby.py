@@ -1,4 +1,4 @@
-"""Stands by while an arm runs: commands it to stand as soon as its safety node has died."""
+"""Stands by while an arm runs, and commands it to stand as soon as its safety node has died."""
 
 from __future__ import annotations
 
@@ -22,26 +22,27 @@ from nrl_ros.ros.interfaces import SafetyState
 from nrl_ros.ros.joints import JointReader, command_form
 from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 
-# A safety node speaks in each period: one that is silent for so many is not there.
+# A safety node publishes in each period; one that is silent for so many periods is not there.
 _SILENT_PERIODS = 3.0
-# How long there is nothing to do, where nothing is commanded [s].
+# How long there is nothing to do if nothing is commanded [s].
 _IDLE_S = 0.05
 
 
 class Standby:
-    """Commands an arm to stand from the death of its safety node until another one does.
+    """Commands an arm to stand while its safety node is dead and no other one commands it.
 
-    While the safety node lives this has no publisher of commands, which would stop the arm. It
-    reads nothing either: the middleware keeps the newest of what is said, for the moment of need.
+    While the safety node lives, this class has no publisher of commands, since a second one would
+    stop the arm. It reads no messages either: the middleware keeps the newest ones until they are
+    needed.
 
     Args:
-        description: of the robot, as its nodes are told.
-        speed_share: of the described speeds [1].
+        description: of the robot, as its nodes have it.
+        speed_share: share of the described speeds [1].
         namespace: of the nodes; None: none.
     """
 
     def __init__(self, description: str, speed_share: float, namespace: str | None) -> None:
-        # Nobody spins this node: what has come is taken when it is wanted.
+        # Nobody spins this node; messages are taken when they are needed.
         self._node = Node(
             'arm_standby',
             namespace=namespace,
@@ -76,22 +77,22 @@ class Standby:
         )
 
     def prepare(self) -> None:
-        """Take a model that comes on a topic; to be called now and then."""
+        """Take a model that comes on a topic; call it from time to time."""
         for subscription in self._models:
             while self._robot is None and take(subscription):
                 pass
 
     def begin(self) -> str:
-        """Command the arm to stand, whose safety node has ended.
+        """Command the arm to stand, since its safety node has ended.
 
         Returns:
-            Why nothing is commanded, '' if something is: then ``look`` goes on with it.
+            Why nothing is commanded, '' if something is: call ``look`` from then on.
         """
         self.prepare()
         robot = self._robot
         if robot is None:
             return f'no model has come on {self._described.control.description_topic}'
-        # What it said last may be under way.
+        # The last messages of the safety node may still be on their way.
         time.sleep(robot.period_s)
         self._hear(self._words)
         if why := unknown(self._last, robot.joints):
@@ -100,7 +101,7 @@ class Standby:
         time.sleep(_SILENT_PERIODS * robot.period_s)
         self._hear(self._words)
         if self._last is not None:
-            # A second publisher of commands would stop its arm.
+            # Another safety node would stop the arm if this second publisher of commands existed.
             return 'another safety node is there'
         settings = supervisor_settings(robot)
         self._takeover = Takeover(settings, robot.limits, robot.hard, robot.period_s)
@@ -115,7 +116,7 @@ class Standby:
         return ''
 
     def look(self) -> float:
-        """Command the next period where it is due; returns how long there is nothing to do [s]."""
+        """Command the next period if it is due; return how long there is nothing to do [s]."""
         takeover, robot = self._takeover, self._robot
         if takeover is None or robot is None:
             return _IDLE_S
@@ -133,7 +134,7 @@ class Standby:
         return max(self._due - time.monotonic(), 0.0)
 
     def close(self) -> None:
-        """Command nothing any more."""
+        """Stop commanding."""
         if self._publisher is not None:
             self._node.destroy_publisher(self._publisher)
         self._publisher = self._takeover = None

@@ -1,4 +1,4 @@
-"""Runs one arm for ``nrl arm``: starts the nodes, shows what they tell, stops them in order."""
+"""Runs one arm for ``nrl arm``: starts the nodes, shows their reports, and stops them in order."""
 
 from __future__ import annotations
 
@@ -37,13 +37,14 @@ from nrl_ros.ros.security import refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
 
 _LINE_S = 1.0
-# A line that says nothing new is said again after this long.
+# A line that has not changed is printed again after this time [s].
 _AGAIN_S = 10.0
-# What the safety node waits for is said when it has been the same for so long.
+# What the safety node waits for is printed after it has been the same for so long [s].
 _WAITS_S = 2.0
-# An environment that the learner has not taken up for so long is refused.
+# If the learner has not answered the environment for so long, the run ends [s].
 _UNSERVED_S = 8.0
-# Longest wait for an arm to come to rest whose safety node has died, longer than that node tries.
+# Longest wait for an arm to come to rest after its safety node has died; longer than the safety
+# node itself tries [s].
 _REST_S = 40.0
 # A stop stands out from the other modes.
 _MODES: dict[int, str] = {
@@ -54,19 +55,19 @@ _MOVES = {
     ArmCommand.PURPOSE_HOMING: 'drives home',
     ArmCommand.PURPOSE_HOLD: 'stands still',
 }
-# What an operator may type, and the service that does it.
+# Words that an operator may type, and the service that each one calls.
 _WORDS = {
     'stop': f'{names.SAFETY}/stop',
     'clear': f'{names.SAFETY}/clear',
     'go': f'{names.ENVIRONMENT}/go',
 }
-# In the order of stopping: the arm is held, what was learned is saved, the arm is braked.
+# Nodes are stopped in this order: the arm is held, what was learned is saved, the arm is braked.
 _STOPPING = ((names.ENVIRONMENT,), (names.LEARNER, names.NEUROMODULATOR), (names.SAFETY,))
 _DRIVER = 'arm_driver'
 
 
 class ArmMonitor(Monitor):
-    """A monitor that hears what becomes of the arm besides.
+    """A monitor that also hears the arm's safety node and environment.
 
     Args:
         figures: kept up to date.
@@ -84,7 +85,7 @@ class ArmMonitor(Monitor):
         }
 
     def ask(self, word: str, answered: Callable[[str], None]) -> bool:
-        """Call the service of a word; its answer is told later. False: it is not there yet."""
+        """Call the service of a word; print its answer later. Return False if there is none yet."""
         client = self._asked[word]
         if not client.service_is_ready():
             return False
@@ -116,8 +117,8 @@ def run(options: ArmOptions, console: Console) -> int:
     """Run the arm until Ctrl-C, a number of episodes, or a fault.
 
     Returns:
-        Exit code: 0; 1 when a node failed, or the arm was stopped in the last episode; 130 or 143
-        when it was interrupted before the number of episodes that was asked for.
+        Exit code: 0; 1 if a node failed, or the arm was stopped in the last episode; 130 or 143 if
+        the run was interrupted before the number of episodes that was asked for.
 
     Raises:
         NrlError: it could not be started.
@@ -167,7 +168,7 @@ def run(options: ArmOptions, console: Console) -> int:
 
 
 def _environment(options: ArmOptions) -> dict[str, str]:
-    """Variables of the nodes; a real arm is where its driver is, not in a domain of its own."""
+    """Return the nodes' variables; a real arm is in its driver's domain, not in a free one."""
     domain, given = options.domain, os.environ.get('ROS_DOMAIN_ID', '').strip()
     if options.real and domain is None and not given:
         domain = 0
@@ -178,7 +179,7 @@ def _environment(options: ArmOptions) -> dict[str, str]:
 
 
 class ArmRun(Orchestrator):
-    """The nodes of one arm, its driver among them where it is simulated.
+    """The nodes of one arm, with its driver if it is simulated.
 
     Args:
         monitor: as of Orchestrator.
@@ -221,7 +222,7 @@ class ArmRun(Orchestrator):
         )
 
     def start(self) -> None:
-        """Start the driver where it is simulated, and all others in the order of commands."""
+        """Start the driver if the arm is simulated, then all others in the order of commands."""
         if not self._options.real:
             self.processes.start(_DRIVER)
         for group in reversed(_STOPPING):
@@ -229,7 +230,7 @@ class ArmRun(Orchestrator):
                 self.processes.start(name)
 
     def look(self) -> Outcome | None:
-        """Do what the operator types; end a run that the learner does not act for."""
+        """Do what the operator types, and end a run in which the learner does not act."""
         self._standby.prepare()
         for word in self._operator.words():
             self._obey(word)
@@ -238,26 +239,26 @@ class ArmRun(Orchestrator):
         return Outcome('failed', code=1, reason=refused) if refused else None
 
     def done(self, outcome: Outcome) -> None:
-        """Stop an arm whose safety node has died, before anything else."""
+        """Bring the arm to rest first if its safety node has died."""
         if names.SAFETY in self.processes.ended() and not self._options.dry_run:
             self._rescued = True
             outcome.reason = f'{self._bring_to_rest()}; {outcome.reason}'
 
     def group_stopped(self, group: Sequence[str], outcome: Outcome) -> None:
-        """Read what the environment said last: whether its last episode was a whole one."""
+        """Read the environment's last report, which tells whether its last episode was aborted."""
         if self.last in group:
             self._read_last_words()
             if outcome.ended == 'finished' and (problem := self._figures.problem()):
                 outcome.ended, outcome.code, outcome.reason = 'aborted', 1, problem
 
     def stopped(self, outcome: Outcome) -> None:
-        """Stop an arm whose safety node was killed while it was to end."""
+        """Bring the arm to rest if its safety node was killed while it ended."""
         killed = self.processes.was_killed(names.SAFETY)
         if killed and not (self._rescued or self._options.dry_run):
             outcome.fail(self._bring_to_rest())
 
     def _refused(self) -> str:
-        """Why the learner does not act for this arm, with what it says itself; '' if it may."""
+        """Return why the learner does not act for this arm, with its own log; '' if it may act."""
         progress = self.progress
         heard = names.ENVIRONMENT in progress.counters and progress.learner_heard
         waits = bool(heard) and not progress.served
@@ -269,12 +270,12 @@ class ArmRun(Orchestrator):
         ).rstrip()
 
     def _bring_to_rest(self) -> str:
-        """Stop an arm whose safety node has died, which may go on as it was commanded last.
+        """Stop an arm whose safety node has died; without that it may continue its last command.
 
         Returns:
             What has become of the arm.
         """
-        # First of all; whatever comes after it takes longer.
+        # This comes first, since everything after it takes longer.
         unknown = self._standby.begin()
         self._say(f'{DIED}, the arm may move on: {PRESS}')
         meanwhile = f'nothing is commanded ({unknown})' if unknown else 'it is commanded to stand'
@@ -289,7 +290,7 @@ class ArmRun(Orchestrator):
         return f'the arm may still move: {PRESS}'
 
     def _read_last_words(self) -> None:
-        """Read what the environment said last, and the learner's next report, which is later."""
+        """Read the environment's last report, then the learner's next one, which comes later."""
         progress, heard = self.progress, self.progress.learner_heard
 
         def complete() -> bool:
@@ -299,7 +300,7 @@ class ArmRun(Orchestrator):
         self.settle(complete)
 
     def _obey(self, word: str) -> None:
-        """Ask for it, or keep it: a stop must not be lost because a node is just starting."""
+        """Call a word's service, or keep the word while its node starts: no stop may be lost."""
         if word == 'stop':
             self._kept.clear()
         if word in _WORDS:
@@ -310,7 +311,7 @@ class ArmRun(Orchestrator):
             self._say(f'{word}: its node is not there yet, asked when it is')
 
     def _ask(self) -> bool:
-        """Ask for what was kept, in order; whether nothing is left."""
+        """Call the services of the words that were kept, in order; return True if none is left."""
         while self._kept and self._arm.ask(self._kept[0], self._say):
             del self._kept[0]
         return not self._kept
@@ -319,7 +320,7 @@ class ArmRun(Orchestrator):
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, wall_s: float) -> None:
-        """Say what is new, and a line of figures a second where it says something new."""
+        """Print what is new, and once a second a line of figures if they have changed."""
         figures = self._figures
         figures.counters = self.progress.counters.get(names.LEARNER, {})
         if self._stops.due(wall_s, figures.why if figures.stopped else ''):

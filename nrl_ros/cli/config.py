@@ -1,4 +1,4 @@
-"""Configuration files with overrides from the command line, and written back in full."""
+"""Settings files with overrides from the command line, written back in full."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _one_type(value: Any) -> Any:
-    """Return a list of one type, as ROS arrays need: whole numbers beside real ones become real."""
+    """Return a list of one type, as ROS arrays need it: integers beside real ones become real."""
     if isinstance(value, list) and any(isinstance(item, float) for item in value):
         return [float(item) for item in value]
     return value

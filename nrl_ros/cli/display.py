@@ -83,7 +83,7 @@ def warn(console: Console, text: object) -> None:
 
 
 def make_display(console: Console, title: str, *, quiet: bool, plain: bool) -> Display:
-    """Return the display that suits the output: a panel, lines, or nothing."""
+    """Return the display for the output: a panel in a terminal, else lines, or nothing."""
     if quiet:
         return Silent()
     if plain or not console.is_terminal:

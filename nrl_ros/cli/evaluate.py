@@ -1,4 +1,4 @@
-"""Greedy evaluation in this process, without ROS: what a policy is worth, before and after."""
+"""Greedy evaluation in this process, without ROS: scores of a policy before and after training."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning.learner import Learner
 from nrl_ros.storage.checkpoint import read_checkpoint
 
-# Far from the seeds that training uses, so that no start is one that was trained on.
+# The seed is far from those that training uses, so that no start was trained on.
 SEED_OFFSET = 1_000_000
-# An environment without a limit of its own must not keep the command for ever.
+# An environment without its own limit must not block the command for ever.
 _MOST_STEPS = 20_000
 
 
@@ -32,7 +32,7 @@ class Score:
     """Returns of greedy episodes, task units [1].
 
     Attributes:
-        figures: means of what the environment tells of episodes beside their return, by name.
+        figures: means of other figures that the environment gives for episodes, by name.
     """
 
     mean: float
@@ -44,17 +44,17 @@ class Score:
 
     @property
     def success(self) -> str:
-        """As ``99.8 % parked, ...``; empty where nothing tells of success."""
+        """The shares of success as a text such as ``99.8 % parked, ...``; empty without any."""
         return ', '.join(
             f'{100 * share:.1f} % {name}' for name, share in shares(self.figures).items()
         )
 
     def __str__(self) -> str:
-        """Mean and spread, as ``487.0 ± 20.1``."""
+        """Return mean and spread, such as ``487.0 ± 20.1``."""
         return f'{self.mean:,.1f} ± {self.std:,.1f}'
 
     def data(self) -> dict[str, Any]:
-        """As plain data."""
+        """Return the score as plain data."""
         return asdict(self)
 
 
@@ -98,7 +98,7 @@ def evaluate_snapshot(
 
     Args:
         settings: of the run.
-        snapshot: of the learner; None: the weights that training starts from.
+        snapshot: of the learner; None: the weights with which training begins.
         episodes: how many, at least 1.
         seed: of the environment.
 
@@ -163,7 +163,7 @@ def record(
 def draw(
     settings: RunSettings, checkpoint: Path, folder: Path, *, instances: int, seed: int
 ) -> Drawn | None:
-    """Draw what a trained policy does that it did not do before.
+    """Draw what a trained policy does, beside the same starts with the untrained one.
 
     Args:
         settings: of the run.
@@ -173,7 +173,7 @@ def draw(
         seed: of the environment.
 
     Returns:
-        What was written; None where the environment cannot draw itself.
+        What was written; None if the environment cannot draw itself.
 
     Raises:
         NrlError: the checkpoint does not fit the settings.

@@ -70,8 +70,8 @@ def _fail(errors: Console, error: object, code: int) -> None:
 def _train(options: TrainOptions) -> int:
     from nrl_ros.cli.plan import check_options
 
-    # Options are checked before ROS is imported, so that a missing package does not hide a typing
-    # error.
+    # Options are checked before ROS is imported, so that a missing package does not hide a wrong
+    # option.
     check_options(options)
     from nrl_ros.cli.display import lasting_console
     from nrl_ros.cli.train import train as run

@@ -1,4 +1,4 @@
-"""The monitor node: subscribes to episodes and status and records them."""
+"""The monitor node: subscribes to episodes and status, and records them."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ class Monitor(Node):
         progress.noise_sigma = message.noise_sigma
         progress.busy_share = message.busy_share
         if self._served and self._agent not in message.agent:
-            # The agent has left in order, so the windows that it left open are no trouble.
+            # The agent has left in order, so the windows that it left open are not shown as a
+            # problem.
             released = progress.counters['learner'].get('released_windows', 0)
             counters['released_windows'] = released
         self._served |= self._agent in message.agent

@@ -2,7 +2,7 @@
 
 A field whose type is annotated with ``typer.Option`` or ``typer.Argument`` is an option of the
 command line; ``command`` makes the function that typer reads from them. Only the standard library
-and typer are needed here, so that help is quick and stands where ROS is missing.
+and typer are imported here, so that help is quick and works without ROS.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _SET_HELP = 'Any setting, as learner.plasticity.learning_rate=0.01'
 
 @dataclass(frozen=True, kw_only=True)
 class RunOptions:
-    """What every command that runs nodes takes; None where the command line says nothing.
+    """Options of every command that runs nodes; None if the command line does not set them.
 
     Attributes:
         overrides: ``NODE.NAME=VALUE``.
@@ -42,7 +42,7 @@ class RunOptions:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions(RunOptions):
-    """What the command line of ``nrl train`` says.
+    """Options of ``nrl train``.
 
     Attributes:
         task: name of a task file.
@@ -51,8 +51,8 @@ class TrainOptions(RunOptions):
         seed: of the learner and the environment.
         steps: environment steps of all instances, earlier ones included.
         compose: one process for all nodes.
-        resume: run folder to take up again.
-        exact: take up only where the environment's state was saved too.
+        resume: run folder to continue.
+        exact: continue only from a checkpoint with the environment's state.
         episodes: greedy episodes before and after; 0: none.
         quiet: show nothing but the result.
         plain: lines instead of a panel.
@@ -77,7 +77,7 @@ class TrainOptions(RunOptions):
     compose: Annotated[bool, typer.Option('--compose', help='All nodes in one process')] = False
     namespace: Annotated[str, typer.Option(help='ROS namespace of the nodes')] = ''
     resume: Annotated[
-        Path | None, typer.Option(help='Run folder to take up from its newest checkpoint')
+        Path | None, typer.Option(help='Run folder to continue from its newest checkpoint')
     ] = None
     exact: Annotated[
         bool,
@@ -96,17 +96,17 @@ class TrainOptions(RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ArmOptions(RunOptions):
-    """What the command line of ``nrl arm`` says.
+    """Options of ``nrl arm``.
 
     Attributes:
         robot: in config/robots, with its task in config; empty: ur5e, or generic with a file.
         real: the driver of the robot is running; otherwise the simulated one is started.
-        robot_file: description of a robot of one's own.
-        load: checkpoint, folder of checkpoints, or run folder to go on from.
-        speed_share: of the described speeds and accelerations [1].
+        robot_file: description of your own robot.
+        load: checkpoint, folder of checkpoints, or run folder to continue from.
+        speed_share: share of the described speeds and accelerations [1].
         dry_run: compute and show commands, send none.
         evaluate: act without noise, learn nothing.
-        realtime: real-time priority for what commands the arm, where that is permitted.
+        realtime: real-time priority for the processes that command the arm, if it is permitted.
         episodes: after which it ends; 0: until Ctrl-C.
     """
 
@@ -114,7 +114,7 @@ class ArmOptions(RunOptions):
         str, typer.Option(help='Name of a file in config/robots and of its task; default: ur5e')
     ] = ''
     real: Annotated[
-        bool, typer.Option('--real', help='The driver of the robot runs already: start none')
+        bool, typer.Option('--real', help='The driver of the robot already runs: start none')
     ] = False
     robot_file: Annotated[
         Path | None, typer.Option(help='Description of your own robot; the task is then generic')
@@ -132,9 +132,14 @@ class ArmOptions(RunOptions):
         bool, typer.Option('--evaluate', help='Act without noise, learn nothing')
     ] = False
     realtime: Annotated[
-        bool, typer.Option(help='Real-time priority for what commands the arm, if permitted')
+        bool,
+        typer.Option(
+            help='Real-time priority for the processes that command the arm, if permitted'
+        ),
     ] = True
-    episodes: Annotated[int, typer.Option(help='Stop after so many; 0: at Ctrl-C', min=0)] = 0
+    episodes: Annotated[
+        int, typer.Option(help='Stop after this many episodes; 0: at Ctrl-C', min=0)
+    ] = 0
     namespace: Annotated[
         str, typer.Option(help="ROS namespace of the nodes and the robot's topics")
     ] = ''
@@ -149,7 +154,7 @@ class ArmOptions(RunOptions):
 
     @property
     def description(self) -> str:
-        """The robot, as its nodes are told."""
+        """The robot description: a name or a path."""
         return self.task if self.robot_file is None else str(self.robot_file.resolve())
 
 
@@ -157,15 +162,15 @@ Options = TypeVar('Options', bound=RunOptions)
 
 
 def command(kind: type[Options], run: Callable[[Options], None]) -> Callable[..., None]:
-    """Return the function of a command: typer makes an option of each of its parameters.
+    """Return the function of a command, of which typer makes options.
 
     Args:
         kind: dataclass whose annotated fields are the options.
-        run: is called with what the command line says.
+        run: is called with the options of the command line.
     """
     parameters = []
     hints = get_type_hints(kind, include_extras=True)
-    # What only this command takes comes first in its help.
+    # Options that only this command has come first in its help.
     shared = {field.name for field in fields(RunOptions)}
     for field in sorted(fields(kind), key=lambda field: field.name in shared):
         hint = hints[field.name]
@@ -174,7 +179,7 @@ def command(kind: type[Options], run: Callable[[Options], None]) -> Callable[...
         assert field.default is not MISSING
         default = field.default
         if hint.__origin__ == _TEXTS:
-            # The one form of several values that typer knows.
+            # A list is the only form of several values that typer knows.
             (declared,) = hint.__metadata__
             hint, default = Annotated[list[str] | None, declared], None
         parameters.append(

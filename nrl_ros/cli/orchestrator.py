@@ -1,7 +1,7 @@
 """Starts the nodes of a run, watches and shows them, and stops them in order.
 
-``nrl train`` (``watch``) and ``nrl arm`` (``arm_watch``) both are this with what is their own:
-which nodes there are, in which order they stop, and what a person is shown meanwhile.
+``nrl train`` (``watch``) and ``nrl arm`` (``arm_watch``) are subclasses. They add which nodes there
+are, in which order the nodes stop, and what a person is shown.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
 _ROW_PERIOD_S = 0.5
-# How long a node that was stopped may still be heard of: what it said last is on its way.
+# Last messages of a node that was stopped may still be on their way for so long [s].
 _SETTLE_S = 1.5
 _LAST_MESSAGES = 20
 
@@ -47,7 +47,7 @@ class Outcome:
         seconds: from the start of the nodes to their end.
         training_s: from the first to the last step.
         reason: what failed.
-        trouble: counters as shown, before the nodes were stopped: leaving releases windows.
+        trouble: counters as shown before the nodes were stopped, since their end releases windows.
     """
 
     ended: str = 'finished'
@@ -58,17 +58,17 @@ class Outcome:
     trouble: dict[str, int] = field(default_factory=dict)
 
     def fail(self, reason: str) -> None:
-        """Take down that it did not end well, whatever went before.
+        """Note that the run did not end well, whatever was noted before.
 
         Args:
-            reason: comes after those that are known already; empty: nothing happened.
+            reason: is added to those that are known already; empty: nothing happened.
         """
         if reason:
             self.ended, self.code = 'failed', 1
             self.reason = '\n'.join(filter(None, (self.reason, reason)))
 
     def summary(self, settings: RunSettings, progress: Progress, task: str) -> dict[str, Any]:
-        """Return what each run's summary begins with."""
+        """Return the first entries of each run's summary."""
         return {
             'task': task,
             'ended': self.ended,
@@ -82,7 +82,7 @@ class Outcome:
         }
 
     def say_failed(self, log: Path, console: Console) -> bool:
-        """Say why the run failed and where its logs are; return whether it did."""
+        """Print why the run failed and where its logs are; return True if it failed."""
         if self.ended != 'failed':
             return False
         text = f'[bold red]failed:[/] {escape(self.reason)}'
@@ -119,7 +119,7 @@ def make_monitor(kind: Callable[..., AnyMonitor], *arguments: Any, namespace: st
 
 
 class Tables(NamedTuple):
-    """What a run writes while it goes on: a row for each episode, and for each half second."""
+    """The tables of a run: a row for each episode, and one for each half second."""
 
     episodes: Table
     progress: Table
@@ -127,7 +127,7 @@ class Tables(NamedTuple):
 
 @contextmanager
 def connected(run: Run, console: Console) -> Iterator[Tables]:
-    """Connect this process to ROS and open the tables of a run; close both at the end."""
+    """Connect this process to ROS and open the tables of a run, for a ``with`` block."""
     tables = Tables(Table(run.metrics, METRICS), Table(run.progress, PROGRESS))
     initialise([])
     try:
@@ -176,31 +176,31 @@ class Orchestrator:
         raise NotImplementedError
 
     def show(self, wall_s: float) -> None:
-        """Show a person what is known."""
+        """Show a person the newest figures."""
 
     def look(self) -> Outcome | None:
-        """Return how the run ends, where something of its own ends it; called all the time."""
+        """Return the outcome if the run has to end for a reason of its own; called repeatedly."""
         return None
 
     def done(self, outcome: Outcome) -> None:
-        """Do what is to be done before anything is stopped."""
+        """Do what has to be done before the nodes are stopped."""
 
     def group_stopped(self, group: Sequence[str], outcome: Outcome) -> None:
-        """Do what is to be done when a group of nodes has stopped."""
+        """Do what has to be done after a group of nodes has stopped."""
 
     def stopped(self, outcome: Outcome) -> None:
-        """Do what is to be done when all groups have stopped; who is in none still runs."""
+        """Do what has to be done after all groups have stopped; nodes in no group still run."""
 
     # -------------------------------------------------------------- the run
 
     def run(self, params: Sequence[Path], log: Path, namespace: str, *, limited: bool) -> Outcome:
-        """Start the nodes, and see to it that they are gone at the end.
+        """Run the nodes until the run ends, and stop all of them.
 
         Args:
             params: parameter files, later ones winning.
             log: folder of the nodes' output.
             namespace: ROS namespace of the nodes.
-            limited: a run that is interrupted has not done all that it was asked for.
+            limited: True if the run has a limit, so that an interrupted one is not complete.
         """
         self.processes = Processes(params, log, namespace=namespace, environment=os.environ)
         start = time.monotonic()
@@ -234,7 +234,7 @@ class Orchestrator:
                 return outcome
 
     def ended(self) -> Outcome | None:
-        """Return how the run ended, where a signal came or a node is gone."""
+        """Return how the run ended if a signal came or a node ended, else None."""
         if self.signals.received:
             return Outcome('interrupted', code=128 + self.signals.received)
         for name, code in self.processes.ended().items():
@@ -242,13 +242,13 @@ class Orchestrator:
         return None
 
     def failed(self, name: str, what: str, *others: str) -> Outcome:
-        """Return the outcome, with the last lines that others and the node itself have logged."""
+        """Return the outcome, with the last lines that the node and others have logged."""
         logged = (self.processes.last_lines(one) for one in (*others, name))
         lines = '\n'.join([f'{name} {what}', *logged])
         return Outcome('failed', code=1, reason=lines.rstrip())
 
     def spin(self, timeout_s: float = 0.05) -> None:
-        """Take what the nodes say for a while, and show it."""
+        """Take the nodes' messages for a while, and show them."""
         self._executor.spin_once(timeout_sec=timeout_s)
         wall_s = self.monitor.wall_time_s
         self.show(wall_s)
@@ -257,7 +257,7 @@ class Orchestrator:
             self._rows.add([self.progress.row(wall_s)])
 
     def settle(self, complete: Callable[[], bool]) -> None:
-        """Wait for what nodes said last, until it is complete or the time for it is over."""
+        """Wait for the nodes' last messages, until they are complete or the time is over."""
         end = time.monotonic() + _SETTLE_S
         while not complete() and time.monotonic() < end:
             self.spin()

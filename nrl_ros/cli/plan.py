@@ -1,4 +1,4 @@
-"""What a training is to do: a new run, or one taken up again."""
+"""Plans a training: a new run, or one that is resumed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Warn = Callable[[str], None]
 _LEFT_BEHIND = 'left_behind'
 
 
-# Saved with every checkpoint; what is given anew on the command line wins.
+# These settings are saved with every checkpoint; the command line replaces them.
 _LIVE = ('learner.plasticity.learning_rate', 'learner.noise.sigma')
 
 
@@ -47,7 +47,7 @@ class Plan:
         params: parameter files for the nodes, later ones winning.
         earlier_steps: steps done before and not counted by the environment.
         start: checkpoint that the learner starts from.
-        resumed: the checkpoint of this run that is taken up.
+        resumed: the checkpoint of this run that is continued.
     """
 
     run: Run
@@ -60,7 +60,7 @@ class Plan:
 
 
 def check_options(options: TrainOptions) -> None:
-    """Check what needs neither ROS nor a run folder, so that a typing error is told at once.
+    """Check what needs neither ROS nor a run folder, so that a wrong option is reported at once.
 
     Raises:
         NrlError: a task, file, run folder or setting is wrong.
@@ -79,11 +79,11 @@ def make_plan(options: TrainOptions, warn: Warn) -> Plan:
     """Find, check and write everything that a training needs.
 
     Args:
-        options: what is wanted.
-        warn: told of what does not stop the training.
+        options: of the command.
+        warn: gets texts on what does not stop the training.
 
     Raises:
-        NrlError: something is wrong, nothing was started.
+        NrlError: something is wrong; nothing was started.
     """
     return _new(options) if options.resume is None else _resumed(options, options.resume, warn)
 
@@ -91,7 +91,8 @@ def make_plan(options: TrainOptions, warn: Warn) -> Plan:
 def _new(options: TrainOptions) -> Plan:
     path = _source(options)
     task = options.task or path.stem
-    # Checked before the run folder is made, so that a typing error leaves nothing behind.
+    # Everything is checked before the run folder is made, so that a wrong option leaves nothing
+    # behind.
     checked = config.resolve(path, options.overrides, _wanted(options))
     bridge = checked.environment.bridge
     make_bridge(bridge.name, 1, bridge.options).close()
@@ -105,7 +106,7 @@ def _new(options: TrainOptions) -> Plan:
 
 
 def _wanted(options: TrainOptions, run: Run | None = None) -> dict[str, config.Flat]:
-    """Settings that the command line decides."""
+    """Return the settings that the command line decides."""
     learner: config.Flat = {'autostart': True}
     environment: config.Flat = {'autostart': True, 'stop.exit': True}
     if options.seed is not None:
@@ -132,9 +133,9 @@ def _write_config(run: Run, settings: RunSettings, origin: str) -> None:
 
 
 def _write_start(run: Run, nodes: Mapping[str, Any]) -> Path:
-    """Write what this one start adds to the run's settings; the environment waits to be told."""
+    """Write the settings that this start adds to those of the run; the environment waits."""
     merged = {name: dict(values) for name, values in nodes.items()}
-    # This command has a display of its own.
+    # This command has its own display.
     merged.setdefault('environment', {}).update(autostart=False, progress_period_s=0.0)
     path = run.folder / 'start.yaml'
     comment = 'What the newest start of this run added to config.yaml; written by nrl train.'
@@ -169,7 +170,7 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
     if target and earlier >= target:
         raise RunError(
             f'{run.folder.name} already has {earlier:,} of {target:,} steps; '
-            'say how many it shall have in all with --steps'
+            'say how many it should have in total with --steps'
         )
     if saved.environment is None:
         warn(
@@ -196,7 +197,7 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
 
 
 def _steps_done(run: Run, saved: Saved) -> tuple[int, bool]:
-    """Steps done up to a checkpoint, and whether the environment goes on counting from there."""
+    """Return the steps done up to a checkpoint, and whether the environment counts on from it."""
     if saved.environment is not None:
         return int(read_checkpoint(saved.environment, 'environment')['steps']), True
     # The learner also counts the steps that only reset an instance, so this is an upper bound.
@@ -205,7 +206,7 @@ def _steps_done(run: Run, saved: Saved) -> tuple[int, bool]:
 
 
 def _leave_behind(run: Run, agent: str, number: int) -> None:
-    """Move checkpoints newer than the one that is taken up out of the way of new ones."""
+    """Move checkpoints that are newer than the resumed one, so that new ones do not meet them."""
     for state in saved_states(run, agent):
         for path in (state.learner, state.environment):
             if state.number > number and path is not None:
@@ -215,7 +216,7 @@ def _leave_behind(run: Run, agent: str, number: int) -> None:
 
 
 def _trim_metrics(run: Run, steps: int) -> None:
-    """Drop episodes that end after the checkpoint: they will happen again."""
+    """Drop episodes that ended after the checkpoint, since they will happen again."""
     if run.metrics.is_file():
         rows = read_metrics(run)
         kept = [row for row in rows if row.total_steps <= steps]

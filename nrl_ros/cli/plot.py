@@ -135,7 +135,7 @@ def _draw_scores(axes: Axes, summaries: Sequence[dict[str, Any]]) -> None:
 
 
 def _short(value: float, _position: float | None = None) -> str:
-    """Return steps as people say them: 250 k, 1.5 M."""
+    """Return a number of steps in short form: 250 k, 1.5 M."""
     for size, unit in ((1e6, ' M'), (1e3, ' k')):
         if abs(value) >= size:
             return f'{value / size:g}{unit}'

@@ -38,7 +38,7 @@ MODULES = {
     'arm_driver': 'sim_bridge.arm_driver',
     COMPOSED: 'nrl_ros.nodes.composed',
 }
-# These save what was learned when they end.
+# These nodes save what was learned when they end.
 _SAVING = ('learner', COMPOSED)
 
 
@@ -82,7 +82,7 @@ class Processes:
         self._log = log
         self._environment = dict(environment)
         self._started: list[Started] = []
-        # Processes that were running when they were told to end.
+        # Processes that were still running when they were asked to end.
         self._stopped: list[Started] = []
 
     def start(self, name: str, *arguments: str) -> None:
@@ -132,7 +132,7 @@ class Processes:
                     one.process.wait(_GRACE_S)
 
     def was_killed(self, name: str) -> bool:
-        """Return whether the newest process of a name was ended by a signal it cannot answer."""
+        """Return True if the newest process of a name was ended by a signal it cannot handle."""
         codes = {one.name: one.process.poll() for one in self._started}
         code = codes.get(name)
         # A process that SIGINT ended had not installed its handler yet, so it had done nothing.

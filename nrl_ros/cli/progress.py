@@ -58,13 +58,12 @@ class Progress:
     Attributes:
         target_steps: environment steps after which the run is done; 0: not limited by steps.
         target_episodes: the same for episodes.
-        earlier_steps: steps done before, when the environment counts from 0 again after a resume.
-        first_steps: steps at the first sign that the environment moves.
+        earlier_steps: steps done before, if the environment counts from 0 again after a resume.
+        first_steps: steps when the environment was first seen to move.
         curve: total steps and mean return of the last 100 episodes, thinned out.
         counters: by node, then by name.
-        restored: those that a node began with, from a checkpoint.
-        figures: of the last 500 episodes, as the environment names them; aborted ones not among
-            them.
+        restored: counters that a node began with, from a checkpoint.
+        figures: of the last 500 episodes, as the environment names them, without aborted ones.
     """
 
     target_steps: int = 0

@@ -24,7 +24,7 @@ or a value out of range stops the node before it starts, with the names that wer
 
 
 class Parameter(NamedTuple):
-    """One setting as a person reads about it."""
+    """One setting in words for the reference."""
 
     name: str
     kind: str

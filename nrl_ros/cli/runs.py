@@ -23,7 +23,7 @@ _PACKAGES = ('numpy', 'pydantic', 'msgpack', 'gymnasium', 'typer', 'rich', 'rclp
 
 
 class RunError(NrlError):
-    """A run folder is missing, damaged, or does not hold what is asked for."""
+    """A run folder is missing or damaged, or lacks what was asked for."""
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ def _run(study: Study, schedule: Schedule, options: StudyOptions, console: Conso
             with _signals(), contextlib.closing(engine), panel:
                 drive(schedule, engine, panel)
     except Stopped as stop:
-        kept = f'stopped; {schedule.done} trials are kept, the same command goes on from there'
+        kept = f'stopped; {schedule.done} trials are kept, the same command continues from there'
         console.print(kept, highlight=False)
         return stop.number
     return 0

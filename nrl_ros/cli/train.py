@@ -1,4 +1,4 @@
-"""The command ``nrl train``: makes a plan, has the nodes run, and says what came of it."""
+"""The command ``nrl train``: makes a plan, runs the nodes, and reports the result."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from nrl_ros.cli.watch import TrainRun
 from nrl_ros.ros.security import require_support
 from nrl_ros.ros.signals import Signals
 
-# Of the picture of the policy at work that a training ends with.
+# Rollouts in the picture of the policy that is drawn at the end of a training.
 _PICTURE_INSTANCES = 500
-# Nothing worth measuring, or no time to.
+# These runs have nothing worth measuring, or no time for it.
 _UNFIT = (1, 128 + signal.SIGTERM, 128 + signal.SIGHUP)
 
 
@@ -56,10 +56,10 @@ def train(options: TrainOptions, console: Console) -> int:
 def _watched(
     plan: Plan, options: TrainOptions, console: Console, signals: Signals, before: Score | None
 ) -> int:
-    """Run the nodes, score what they have learned, and say what came of it.
+    """Run the nodes, score what they have learned, and report it.
 
-    The first signal ends the training in order. One that comes when the nodes are gone leaves out
-    what takes long, scores and pictures, but not the summary.
+    The first signal ends the training in order. One that comes after the nodes have ended skips
+    scores and pictures, which take long, but not the summary.
     """
     progress = _progress(plan)
     outcome = _run_nodes(plan, options, progress, console, signals)
@@ -175,7 +175,7 @@ def _draw(plan: Plan, console: Console) -> None:
 
 
 def _draw_policy(plan: Plan, checkpoint: Path, console: Console) -> None:
-    """Show what the policy does now that it did not before, where the environment can."""
+    """Draw what the policy does, if the environment can, beside what it did before training."""
     seed = plan.settings.environment.seed + SEED_OFFSET
     folder = plan.run.folder
     drawn = draw(plan.settings, checkpoint, folder, instances=_PICTURE_INSTANCES, seed=seed)

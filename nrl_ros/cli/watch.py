@@ -21,9 +21,9 @@ from nrl_ros.ros.signals import Signals
 # In the order of starting.
 NODES = (LEARNER, NEUROMODULATOR, ENVIRONMENT)
 
-# For finding each other; a loaded machine may take a while to import everything.
+# Longest time for the nodes to find each other; a busy machine needs long to import everything [s].
 _START_S = 30.0
-# Without a step although states are sent again and again: something does not fit.
+# After so long without a step, although states are sent again, something does not fit [s].
 _STALLED_S = 20.0
 
 
@@ -53,18 +53,19 @@ class TrainRun(Orchestrator):
         self._display = display
         self._names = (COMPOSED,) if compose else NODES
         self.last = self._names[-1]
-        # Environment first, so that it can say goodbye; the others when the learner has read all.
+        # The environment ends first, so that it can say goodbye; the others end after the learner
+        # has read everything.
         self.order = (self._names[-1:], self._names[:-1])
         self._first_step: float | None = None
         self._last_step = 0.0
-        # Steps, resent states, and time when it last moved.
+        # Steps, resent states, and time at the last step.
         self._moved = (0, 0, 0.0)
 
     def start(self) -> None:
-        """Start the nodes; activate the environment when everybody is heard.
+        """Start the nodes, and activate the environment after all nodes are found.
 
         Processes that appear at the same moment sometimes find each other only 2 to 3 s later, when
-        the middleware repeats itself: what an environment reports until then would be lost.
+        the middleware repeats itself. Until then, reports of an environment would be lost.
         """
         for name in self._names:
             self.processes.start(name)
@@ -84,7 +85,7 @@ class TrainRun(Orchestrator):
             raise EndedEarly(self.failed(ENVIRONMENT, 'could not be started'))
 
     def _until(self, ready: Callable[[], bool]) -> None:
-        """Spin until something holds.
+        """Spin until a condition holds.
 
         Raises:
             EndedEarly: a signal came, a node ended, or it took too long.
@@ -110,7 +111,7 @@ class TrainRun(Orchestrator):
         self._display.show(self.progress, wall_s)
 
     def look(self) -> Outcome | None:
-        """Find an environment that asks and asks and is not answered, as it says itself."""
+        """Return a failure if the environment reports that its states are not answered."""
         environment = self.progress.counters.get(ENVIRONMENT, {})
         resent, now = environment.get('resent_states', 0), time.monotonic()
         steps, asked, since = self._moved
@@ -122,19 +123,20 @@ class TrainRun(Orchestrator):
         return None
 
     def done(self, outcome: Outcome) -> None:
-        """Note counters and time: leaving releases windows."""
+        """Note counters and time, since the end of the nodes releases windows."""
         self._last_step = time.monotonic()
         outcome.trouble = self.progress.groups
 
     def group_stopped(self, group: Sequence[str], outcome: Outcome) -> None:
-        """Give the learner time to read what came before it is stopped."""
+        """Give the learner time to read its messages before it is stopped."""
         running = set(self._names) - self.processes.ended().keys()
         if self.last in group and running & {LEARNER, COMPOSED} and self.progress.learner_heard:
-            # Messages are handled before the timer that reports: its next report comes last.
+            # Messages are handled before the timer that reports, so the next report includes all of
+            # them.
             heard = self.progress.learner_heard
             self.settle(lambda: self.progress.learner_heard > heard)
 
     def stopped(self, outcome: Outcome) -> None:
-        """Read what was said last."""
+        """Read the nodes' last reports."""
         self.settle(lambda: True)
         outcome.training_s = self._last_step - (self._first_step or self._last_step)

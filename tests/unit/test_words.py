@@ -12,20 +12,20 @@ GENERATED = {'msg', 'srv'}
 # Verbs in the imperative with which docstrings begin; a new one is added here if it is one.
 WORDS = """
     Accept Act Activate Add Append Apply Ask Begin Bind Brake Bring Build Call Change Check
-    Choose Clear Close Collect Command Compare Compute Configure Continue Convert Copy Count Cut
-    Deactivate Decide Declare Delete Deliver Describe Do Draw Drive Drop End Estimate Evaluate
-    Expand Fill Find Finish Follow Forget Get Give Go Hand Hold Import Initialise Interrupt Join
-    Judge Keep Know Learn Leave Let Lock Log Look Make Measure Merge Move Note Open Parse Pass Pause
-    Post Prepare Print Publish Pull Push Put Raise Read Record Redraw Refuse Register Release
-    Remove Replace Report Reset Resolve Restore Return Run Save Say Score Seed Send Serve Set
-    Show Shut Spin Split Start Stay Step Stop Subscribe Take Train Turn Unbind Undo Update Wait
-    Warn Write
+    Choose Clear Close Collect Command Compare Compute Configure Connect Continue Convert Copy
+    Count Cut Deactivate Decide Declare Delete Deliver Describe Do Draw Drive Drop End Estimate
+    Evaluate Expand Fill Find Finish Follow Forget Get Give Go Hand Hold Import Initialise
+    Interrupt Join Judge Keep Know Learn Leave Let Lock Log Look Make Measure Merge Move Note
+    Open Parse Pass Pause Post Prepare Print Publish Pull Push Put Raise Read Record Redraw
+    Refuse Register Release Remove Replace Report Reset Resolve Restore Return Run Save Say
+    Score Seed Send Serve Set Show Shut Spin Split Start Stay Step Stop Subscribe Take Train
+    Turn Unbind Undo Update Wait Warn Write
 """
 VERBS = frozenset(WORDS.split())
 
 # Rooms that are not written so yet, by the beginning of their paths, with the number of docstrings
 # that are not; it may only fall, and moving a file within its room changes nothing.
-NOT_YET: dict[str, int] = {'nrl_ros/cli/': 7, 'nrl_ros/learning/': 42}
+NOT_YET: dict[str, int] = {'nrl_ros/learning/': 42}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Documented = Function | ast.ClassDef
