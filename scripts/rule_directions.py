@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.records import ActionKind, ActionSpace
+from nrl_ros.base.state import restore_snapshot, take_snapshot
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.experiments.gradients import exact
 from nrl_ros.learning.heads import SoftmaxHead
@@ -91,14 +92,14 @@ def _cosines(situation: _Situation, rule: PlasticityRule, by_reward: bool) -> li
         choice, rows = explorer.explore(observation, noise, generator)
         return choice[:, 0], np.asarray(rows()[0].sum(axis=0), np.float64)
 
-    if explorer.snapshot():
+    if explorer.state is not None:
         # What learns a reference has met many states before.
         for _ in range(_WARM):
             step(generator.permutation(situation.observations))
-    saved = explorer.snapshot()
+    saved = take_snapshot(explorer)
     found = np.zeros((STATES, len(COUNTS)))
     for state in range(STATES):
-        explorer.restore(saved)
+        restore_snapshot(explorer, saved)
         fixed.choice = state % ACTIONS
         observation = situation.observations[state]
         choice, estimate = step(np.repeat(observation[None], count, axis=0))

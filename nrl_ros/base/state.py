@@ -16,9 +16,10 @@ nothing. Its values are
 ``restore_snapshot`` puts such data back. It checks all of it first and writes then, so that a
 snapshot that does not fit changes nothing.
 
-An object that keeps a part of its state elsewhere, such as in a physics engine, may have two more
-methods, which must not fail: ``before_snapshot()`` brings ``state`` up to date, and
-``after_restore()`` takes over what was put there.
+An object may have three more methods. ``check_snapshot(snapshot)`` raises CheckpointError for what
+kinds and shapes do not tell. ``before_snapshot()`` brings ``state`` up to date, and
+``after_restore()`` takes over what was put there; an object needs them that keeps a part of its
+state elsewhere, such as in a physics engine. These two must not fail.
 
 An object of another package may have ``snapshot()`` and ``restore(snapshot)`` instead.
 """
@@ -169,6 +170,8 @@ class _Plan:
                 _expect(saved is None, path, 'none', saved)
             else:
                 self.add_part(part.state, saved, path)
+            if hasattr(part, 'check_snapshot'):
+                part.check_snapshot(saved)
             if hasattr(part, 'after_restore'):
                 self._hooks.append(part.after_restore)
         elif _is_record(part):

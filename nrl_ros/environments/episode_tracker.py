@@ -358,12 +358,6 @@ class EpisodeTracker:
         parts = [array[: self.finished_count].copy() for array in self._finished.values()]
         return FinishedEpisodes(*parts)
 
-    def snapshot(self) -> dict[str, Array]:
-        """Return copies of all of ``state``."""
-        return {name: array.copy() for name, array in self.state.items()}
-
-    def restore(self, snapshot: dict[str, Array]) -> None:
-        """Continue from a snapshot of as many instances."""
-        for name, array in self.state.items():
-            array[...] = snapshot[name]
+    def after_restore(self) -> None:
+        """Forget what the newest step gave: another state was put back."""
         self.live = self.closed_count = self.finished_count = self.aborted_count = 0

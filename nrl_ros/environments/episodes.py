@@ -26,6 +26,7 @@ from nrl_ros.base.records import (
     StepResult,
     quick,
 )
+from nrl_ros.base.state import Stateful
 from nrl_ros.environments.episode_tracker import EpisodeTracker
 from nrl_ros.environments.interfaces import Environment, Snapshottable
 
@@ -75,7 +76,34 @@ class FullAdvance:
 quick(FullAdvance)
 
 
-class Episodes:
+@dataclass
+class EpisodesState:
+    """What decides the future of an environment and its episodes.
+
+    Attributes:
+        agent: name of the agent.
+        session: of the newest state.
+        tracker: the place of every instance in its episode and its credit window.
+        observation: of the newest state [B, O].
+        environment: holds a state of its own.
+        sequence: of the newest state.
+        steps: of all instances.
+        episodes: of all instances.
+        aborted: how many of these episodes were aborted.
+    """
+
+    agent: str
+    session: int
+    tracker: EpisodeTracker
+    observation: Array
+    environment: Environment
+    sequence: int = 0
+    steps: int = 0
+    episodes: int = 0
+    aborted: int = 0
+
+
+class Episodes(Stateful):
     """Steps an environment and tracks the episodes of its instances.
 
     Args:
@@ -89,10 +117,7 @@ class Episodes:
     Attributes:
         info: the environment as others see it.
         tracker: the place of every instance in its episode and its credit window.
-        sequence: of the newest state.
-        total_steps: of all instances.
-        total_episodes: of all instances.
-        aborted: how many of these episodes were aborted.
+        state: what decides their future.
 
     Raises:
         ConfigError: delivery_steps does not fit the delivery.
@@ -114,21 +139,37 @@ class Episodes:
                 f'received {delivery_steps} with {delivery.name}'
             )
         self.info = AgentInfo(agent, session, environment.spec, lockstep, delivery, delivery_steps)
-        self._environment = environment
         batch = environment.spec.instances
         self._all_applied = np.ones(batch, np.uint8)
         self._no_ending = np.zeros(batch, np.uint8)
-        self.tracker = EpisodeTracker(
-            batch, delivery, delivery_steps, environment.spec.observation_size
+        size = environment.spec.observation_size
+        self.tracker = EpisodeTracker(batch, delivery, delivery_steps, size)
+        self.state: EpisodesState = EpisodesState(
+            agent, session, self.tracker, np.zeros((batch, size), np.float32), environment
         )
         space = environment.spec.action
         self._shape = (batch, space.components)
         self._choices = 0 if space.low or space.components > 1 else space.sizes[0]
-        self._observation = np.zeros((batch, environment.spec.observation_size), np.float32)
-        self.sequence = 0
-        self.total_steps = 0
-        self.total_episodes = 0
-        self.aborted = 0
+
+    @property
+    def sequence(self) -> int:
+        """Number of the newest state."""
+        return self.state.sequence
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all instances."""
+        return self.state.steps
+
+    @property
+    def total_episodes(self) -> int:
+        """Episodes of all instances that have ended."""
+        return self.state.episodes
+
+    @property
+    def aborted(self) -> int:
+        """How many of these episodes were aborted."""
+        return self.state.aborted
 
     def begin(self, seed: int, stamp_ns: int = 0) -> StateBatch:
         """Reset all instances.
@@ -141,7 +182,7 @@ class Episodes:
             BridgeError: the environment failed.
         """
         try:
-            observation = self._environment.reset(seed)
+            observation = self.state.environment.reset(seed)
         except Exception as error:
             raise _failed(self.info.agent, 'reset', error) from error
         if not np.isfinite(observation).all():
@@ -149,7 +190,7 @@ class Episodes:
                 f'agent {self.info.agent!r}: the first observation is not finite; '
                 'the environment cannot be used'
             )
-        self._observation = observation
+        self.state.observation = observation
         return self._state(self._no_ending, self._all_applied, stamp_ns)
 
     def advance(
@@ -186,7 +227,7 @@ class Episodes:
             BridgeError: the environment failed; its state is not known then.
         """
         try:
-            return self._environment.step(action)
+            return self.state.environment.step(action)
         except Exception as error:
             raise _failed(self.info.agent, 'step', error) from error
 
@@ -213,13 +254,13 @@ class Episodes:
 
     def move(self, result: StepResult, invalid: Array | None = None) -> None:
         """Note the step that the tracker received, and count it."""
-        tracker = self.tracker
+        tracker, state = self.tracker, self.state
         tracker.move(invalid)
-        self.sequence += 1
-        self._observation = result.observation
-        self.total_steps += tracker.live
-        self.total_episodes += tracker.finished_count
-        self.aborted += tracker.aborted_count
+        state.sequence += 1
+        state.observation = result.observation
+        state.steps += tracker.live
+        state.episodes += tracker.finished_count
+        state.aborted += tracker.aborted_count
 
     def told(
         self, applied: Array | None = None, stamp_ns: int = 0, learner: int = 0
@@ -258,7 +299,7 @@ class Episodes:
             state['phase'].copy(),
             ending,
             applied,
-            self._observation,
+            self.state.observation,
             stamp_ns,
             learner,
         )
@@ -267,45 +308,36 @@ class Episodes:
         """Continue as another session; messages of the old one then count as late."""
         self.info = replace(self.info, session=session)
 
-    def snapshot(self) -> dict[str, Any] | None:
-        """Return episodes and environment as plain data; None if it cannot be saved."""
-        if not isinstance(self._environment, Snapshottable):
-            return None
-        return {
-            'agent': self.info.agent,
-            'instances': self.info.spec.instances,
-            'session': self.info.session,
-            'sequence': self.sequence,
-            'steps': self.total_steps,
-            'episodes': self.total_episodes,
-            'aborted': self.aborted,
-            'arrays': self.tracker.snapshot() | {'observation': self._observation.copy()},
-            'environment': self._environment.snapshot(),
-        }
+    @property
+    def can_be_saved(self) -> bool:
+        """Whether the environment has a snapshot."""
+        return isinstance(self.state.environment, Snapshottable)
 
-    def restore(self, snapshot: dict[str, Any], stamp_ns: int = 0) -> StateBatch:
+    def before_snapshot(self) -> None:
+        """Bring the session up to date, which ``info`` holds."""
+        self.state.session = self.info.session
+
+    def after_restore(self) -> None:
+        """Continue in the session that was put back."""
+        self.renew(self.state.session)
+
+    def resume(self, snapshot: dict[str, Any], stamp_ns: int = 0) -> StateBatch:
         """Continue from a snapshot, in its session.
 
         Returns:
-            The state that had to be acted upon next.
+            The state that was next to be acted upon.
 
         Raises:
-            CheckpointError: it is of another agent or environment.
+            CheckpointError: it is of another agent or environment; nothing was changed.
         """
-        expected = (self.info.agent, self.info.spec.instances)
-        received = (snapshot['agent'], snapshot['instances'])
-        if expected != received or not isinstance(self._environment, Snapshottable):
+        if not self.can_be_saved:
             raise CheckpointError(
-                f'the environment snapshot is of agent and instances {received}, '
-                f'expected {expected}'
+                f'the environment of agent {self.info.agent!r} has no snapshot to continue from; '
+                'give it snapshot and restore, or begin it anew'
             )
-        self._environment.restore(snapshot['environment'])
-        self.renew(snapshot['session'])
-        self.tracker.restore(snapshot['arrays'])
-        self._observation = np.array(snapshot['arrays']['observation'])
-        self.sequence = snapshot['sequence']
-        self.total_steps, self.total_episodes = snapshot['steps'], snapshot['episodes']
-        self.aborted = snapshot['aborted']
+        # The array was handed out with the newest state.
+        self.state.observation = self.state.observation.copy()
+        self.restore(snapshot)
         return self._state(self._no_ending, self._all_applied, stamp_ns)
 
 

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import ActionBatch, AgentInfo, StateBatch
+from nrl_ros.base.state import Stateful, restore_snapshot
 from nrl_ros.learning.credit import CreditWindows
 from nrl_ros.learning.heads import PolicyHead
+from nrl_ros.learning.interfaces import Explorer
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
-from nrl_ros.learning.noise import NoiseStream, agent_generators, generator_state
+from nrl_ros.learning.noise import NoiseStream, agent_generators
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.learning.trace_choice import choose_kind
 from nrl_ros.learning.traces import TraceStore, make_store
@@ -59,8 +61,47 @@ def memory_of(settings: LearnerSettings, spec: NetworkSpec, info: AgentInfo) -> 
     return np.dtype(settings.network.precision).itemsize * (per_row * rows + traces)
 
 
-class ServedAgent:
-    """Everything the learner keeps for one agent."""
+@dataclass
+class AgentState:
+    """What decides an agent's future, besides the weights.
+
+    Attributes:
+        instances: B.
+        session: to which the traces and the sequence belong.
+        sequence: of the newest state that was acted upon; -1 before.
+        noise: of the neurons.
+        explorer: the rule at work.
+        action_generator: draws actions.
+        baseline: running-average rewards as the neuromodulator last sent them [B].
+        baseline_known: instances that have one [B].
+        credit: windows and traces.
+    """
+
+    instances: int
+    session: int
+    noise: NoiseStream
+    explorer: Explorer
+    action_generator: np.random.Generator
+    baseline: Array
+    baseline_known: Array
+    credit: CreditWindows
+    sequence: int = -1
+
+
+# The parts that an agent keeps from one session to the next.
+_LASTING = ('noise', 'explorer', 'action_generator', 'baseline', 'baseline_known')
+
+
+class ServedAgent(Stateful):
+    """Everything the learner keeps for one agent.
+
+    Attributes:
+        info: as it has introduced itself.
+        state: what decides its future.
+        answer: to the newest state; None before.
+        pending: the state that waits for RPEs; None if none does.
+        restored: it continues from a snapshot, and no state has come since.
+    """
 
     def __init__(
         self,
@@ -75,7 +116,7 @@ class ServedAgent:
         rule, spec = settings.make_rule(), network.spec
         self.info = info
         rows, components = rule.noise_size(spec, batch)
-        noise, self.action_generator = agent_generators(settings.seed, info.agent, 2)
+        noise, actions = agent_generators(settings.seed, info.agent, 2)
         self.noise = NoiseStream(
             settings.noise,
             noise,
@@ -94,13 +135,31 @@ class ServedAgent:
             max_late=settings.credit.max_late_windows,
             reset=settings.plasticity.trace_reset,
         )
-        self.baseline = np.zeros(batch)
-        self.baseline_known = np.zeros(batch, np.bool_)
-        self.sequence = -1
+        self.state: AgentState = AgentState(
+            batch,
+            info.session,
+            self.noise,
+            self.explorer,
+            actions,
+            np.zeros(batch),
+            np.zeros(batch, np.bool_),
+            self.credit,
+        )
+        # Others know these by name; they stay the same objects.
+        self.action_generator = actions
+        self.baseline, self.baseline_known = self.state.baseline, self.state.baseline_known
         self.answer: ActionBatch | None = None
         self.pending: StateBatch | None = None
-        # Restored, and no state has come since.
         self.restored = False
+
+    @property
+    def sequence(self) -> int:
+        """Number of the newest state that was acted upon; -1 before."""
+        return self.state.sequence
+
+    @sequence.setter
+    def sequence(self, value: int) -> None:
+        self.state.sequence = value
 
     def choose(self, state: StateBatch, *, greedy: bool, record: bool) -> Array:
         """Return what the policy chooses in a state [B, A], as its head understands it.
@@ -115,7 +174,7 @@ class ServedAgent:
         if greedy:
             return self.explorer.greedy(state.observation)
         choice, rows = self.explorer.explore(
-            state.observation, self.noise.next(), self.action_generator
+            state.observation, self.noise.next(), self.state.action_generator
         )
         if record:
             self.credit.record_later(rows, state)
@@ -137,48 +196,31 @@ class ServedAgent:
         """
         if refused:
             instance, baseline = np.delete(instance, refused), np.delete(baseline, refused)
-        self.baseline[instance] = baseline
-        self.baseline_known[instance] = True
+        self.state.baseline[instance] = baseline
+        self.state.baseline_known[instance] = True
 
-    def snapshot(self) -> dict[str, Any]:
-        """Everything that decides the agent's future, as plain data and arrays (copies)."""
-        # Recording may change what the explorer remembers.
+    def before_snapshot(self) -> None:
+        """Record the newest step: recording may change what the explorer remembers."""
         self.credit.prepare()
-        return {
-            'session': self.info.session,
-            'instances': self.info.spec.instances,
-            'sequence': self.sequence,
-            'noise': self.noise.snapshot(),
-            'explorer': self.explorer.snapshot(),
-            'action_generator': generator_state(self.action_generator),
-            'baseline': self.baseline.copy(),
-            'baseline_known': self.baseline_known.copy(),
-            'credit': self.credit.snapshot(),
-        }
 
-    def restore(self, saved: dict[str, Any]) -> None:
+    def resume(self, saved: dict[str, Any]) -> None:
         """Continue from a snapshot; traces only within their session, else they are released.
 
+        One of another number of instances is left alone: its traces and generators mean nothing
+        here.
+
         Raises:
-            CheckpointError: noise or traces were kept in another way.
+            CheckpointError: noise or traces were kept in another way; nothing was changed.
         """
         if saved['instances'] != self.info.spec.instances:
-            # Another number of instances: its traces and generators mean nothing here.
             return
-        self.noise.restore(saved['noise'])
-        self.explorer.restore(saved['explorer'])
-        self.action_generator.bit_generator.state = saved['action_generator']
-        self.baseline[...] = saved['baseline']
-        self.baseline_known[...] = saved['baseline_known']
+        path = f'agents.{self.info.agent}'
+        if saved['session'] == self.info.session:
+            restore_snapshot(self, saved, path)
+            self.restored = True
+            return
+        lasting = {name: getattr(self.state, name) for name in _LASTING}
+        restore_snapshot(lasting, {name: saved[name] for name in _LASTING}, path)
         credit = saved['credit']
-        if saved['session'] != self.info.session:
-            self._counters['released_windows'] += int(credit['arrays']['has_rows'].sum())
-            self._counters['released_windows'] += len(credit['late'])
-            return
-        if credit['store']['kind'] != self.credit.store.kind:
-            raise CheckpointError(
-                f'traces were kept {credit["store"]["kind"]}, expected {self.credit.store.kind}'
-            )
-        self.credit.restore(credit)
-        self.sequence = saved['sequence']
-        self.restored = True
+        self._counters['released_windows'] += int(credit['arrays']['has_rows'].sum())
+        self._counters['released_windows'] += len(credit['late'])

@@ -8,8 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.errors import ProtocolError
+from nrl_ros.base.errors import CheckpointError, ProtocolError
 from nrl_ros.base.records import Applied, Phase, StateBatch
+from nrl_ros.base.state import restore_snapshot, take_snapshot
 from nrl_ros.learning.interfaces import Rows
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 from nrl_ros.learning.traces import DetachedTrace, TraceStore
@@ -341,7 +342,7 @@ class CreditWindows:
     def snapshot(self) -> dict[str, Any]:
         """Return windows and traces as plain data."""
         return {
-            'arrays': self.windows.snapshot(),
+            'arrays': take_snapshot(self.windows),
             'late': [
                 {
                     'instance': instance,
@@ -357,7 +358,10 @@ class CreditWindows:
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Continue from a snapshot of an agent of the same size."""
-        self.windows.restore(snapshot['arrays'])
+        kind = snapshot['store']['kind']
+        if kind != self._store.kind:
+            raise CheckpointError(f'traces were kept {kind}, expected {self._store.kind}')
+        restore_snapshot(self.windows, snapshot['arrays'], 'arrays')
         self._late = {
             (item['instance'], item['window']): DetachedTrace(
                 item['dense'], item['post'], item['pre']

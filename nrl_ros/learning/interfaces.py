@@ -85,7 +85,14 @@ class PlasticityRule(Protocol):
 
 
 class Explorer(Protocol):
-    """A plasticity rule at work for the B instances of one agent."""
+    """A plasticity rule at work for the B instances of one agent.
+
+    Attributes:
+        state: what it has learned or remembers besides the weights, as ``nrl_ros.base.state``
+            describes; None: nothing.
+    """
+
+    state: Any
 
     def set_sigma(self, sigma: float) -> None:
         """Change the noise from the next step on; rows not yet asked for keep theirs."""
@@ -108,12 +115,4 @@ class Explorer(Protocol):
         Returns:
             The choice [B, A], and the rows for the trace, to be asked for before the next step.
         """
-        ...
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return what it has learned or remembers besides the weights, as plain data and arrays."""
-        ...
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot of an explorer of the same rule and size."""
         ...

@@ -162,7 +162,7 @@ class AgentService:
         self._agents[info.agent] = agent
         saved = self._introduced.kept.pop(info.agent, None)
         if saved is not None:
-            agent.restore(saved)
+            agent.resume(saved)
         agent.noise.prepare()
         self._spread_sigma()
         return agent

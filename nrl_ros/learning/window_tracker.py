@@ -344,14 +344,8 @@ class WindowTracker:
         """Forget that the newest step was recorded."""
         self.state['fresh'].fill(False)
 
-    def snapshot(self) -> dict[str, Array]:
-        """Return copies of all of ``state``."""
-        return {name: array.copy() for name, array in self.state.items()}
-
-    def restore(self, snapshot: dict[str, Array]) -> None:
-        """Continue from a snapshot of as many instances."""
-        for name, array in self.state.items():
-            array[...] = snapshot[name]
+    def after_restore(self) -> None:
+        """Take over arrays of ``state`` that were put back."""
         # Where traces end with their windows, nothing sets this back.
         self.state['carried'][:] &= not self._resets
         self.waiting = int(np.count_nonzero(self.state['closed']))

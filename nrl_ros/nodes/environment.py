@@ -136,7 +136,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         )
         if settings.checkpoint.load:
             saved = read_checkpoint(Path(settings.checkpoint.load), 'environment')
-            state = self._episodes.restore(saved, self.now_ns())
+            state = self._episodes.resume(saved, self.now_ns())
             if self._series is not None:
                 self._series.continue_from(Path(settings.checkpoint.load))
             self._namesakes.mine.add(self._episodes.info.session)
@@ -433,13 +433,10 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
 
     def _save(self, number: int) -> None:
         """Save the environment under the number of the learner's checkpoint."""
-        if self._series is None:
-            return
-        snapshot = self._episodes.snapshot()
-        if snapshot is None:
+        if self._series is None or not self._episodes.can_be_saved:
             return
         try:
-            self._series.write(number, snapshot)
+            self._series.write(number, self._episodes.snapshot())
         except NrlError as error:
             self.get_logger().error(f'environment state not written: {error}')
         else:

@@ -171,12 +171,19 @@ def test_what_was_learned_is_restored_and_another_critic_refused() -> None:
     other = Critic(linear())
     other.restore(core.critic.snapshot())
     assert other.value(ONE).tolist() == core.critic.value(ONE).tolist() != [0.0, 0.0]
-    with pytest.raises(CheckpointError, match='hidden layers'):
+    with pytest.raises(CheckpointError, match="hidden_sizes: expected '8', received ''"):
         Critic(CriticSettings(hidden_sizes=(8,))).restore(core.critic.snapshot())
     damaged = core.critic.snapshot()
     damaged['weights'][0][0, 0] = np.nan
+    before = other.snapshot()
     with pytest.raises(CheckpointError, match='not finite'):
         other.restore(damaged)
+    damaged['weights'][0] = np.zeros((2, 4), np.float32)
+    with pytest.raises(CheckpointError, match=r'weights\[0\]: expected float32 \[1, 4\]'):
+        other.restore(damaged)
+    with pytest.raises(CheckpointError, match=r'expected \[\(1, 4\)\], received \[\(2, 4\)\]'):
+        Critic(linear()).restore(damaged)
+    assert same(other.snapshot(), before)
 
 
 def test_bad_input_is_refused_and_counted() -> None:

@@ -174,7 +174,7 @@ def test_where_nothing_goes_wrong_every_step_but_the_first_ones_is_fused(
 ) -> None:
     def make() -> Run:
         it = Run(faults=False)
-        it.episodes._environment.endings = [Ending.TERMINATED] * 4  # type: ignore[attr-defined]
+        it.episodes.state.environment.endings = [Ending.TERMINATED] * 4  # type: ignore[attr-defined]
         return it
 
     # The first reward comes at the third step, and is compared at the fourth.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from nrl_ros.base.records import Delivery
+from nrl_ros.base.state import restore_snapshot, take_snapshot
 from nrl_ros.environments import episode_tracker
 from nrl_ros.environments.episode_tracker import EpisodeTracker
 from tests.oracles.episode_tracker import ReferenceTracker
@@ -43,7 +44,7 @@ def test_it_is_the_reference(delivery: Delivery, instances: int, often: float) -
         tracker.move(invalid)
         reference.step(*step, np.zeros(instances, bool) if invalid is None else invalid)
         closed, finished = tracker.closed_windows(), tracker.finished_episodes()
-        assert same(tracker.snapshot(), reference.state)
+        assert same(tracker.state, reference.state)
         assert same(tracker.ending, reference.ending)
         assert same(list(closed) if closed else [], reference.closed if closed else [])
         assert len(reference.closed[0]) == tracker.closed_count
@@ -53,7 +54,7 @@ def test_it_is_the_reference(delivery: Delivery, instances: int, often: float) -
         assert tracker.live == instances - starting
         seen += (closed is not None, finished is not None, invalid is not None)
     assert (seen > 20).all()
-    tracker.restore(EpisodeTracker(instances, delivery, steps).snapshot())
+    restore_snapshot(tracker, take_snapshot(EpisodeTracker(instances, delivery, steps)))
     assert not tracker.state['window'].any() and not tracker.state['phase'].any()
     assert tracker.closed_windows() is None and tracker.finished_episodes() is None
 
@@ -76,7 +77,7 @@ def test_compiled_it_says_what_its_text_says(delivery: Delivery) -> None:
             seen.append([tracker.receive(observation, *given)])
             tracker.move(invalid)
             counts = (tracker.live, tracker.closed_count, tracker.finished_count)
-            seen[-1] += [*counts, tracker.aborted_count, tracker.snapshot()]
+            seen[-1] += [*counts, tracker.aborted_count, take_snapshot(tracker)]
             seen[-1] += [list(tracker.closed_windows() or ()), tracker.ending]
             seen[-1] += [list(tracker.finished_episodes() or ())]
         assert same(*seen), step

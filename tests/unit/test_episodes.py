@@ -280,9 +280,8 @@ def test_continues_from_a_snapshot_as_if_nothing_had_happened(after: int) -> Non
     original.begin(0)
     states = [advance.state for advance in play(original, after)]
     snapshot = original.snapshot()
-    assert snapshot is not None
     restored = fresh()
-    state = restored.restore(snapshot)
+    state = restored.resume(snapshot)
     for name in ('episode', 'step', 'window', 'phase', 'observation'):
         assert same(getattr(state, name), getattr(states[-1], name)), name
     assert (state.sequence, state.session) == (states[-1].sequence, 7)
@@ -297,12 +296,15 @@ def test_continues_from_a_snapshot_as_if_nothing_had_happened(after: int) -> Non
 def test_snapshot_of_another_agent_is_refused() -> None:
     original = episodes_of(ScriptedEnvironment([3]))
     original.begin(0)
-    with pytest.raises(CheckpointError, match='expected'):
-        episodes_of(ScriptedEnvironment([3, 3])).restore(original.snapshot())
+    snapshot, other = original.snapshot(), episodes_of(ScriptedEnvironment([3, 3]))
+    with pytest.raises(CheckpointError, match=r'tracker.episode: expected uint32 \[2\], received'):
+        other.resume(snapshot)
+    with pytest.raises(CheckpointError, match="agent: expected 'a', received 'b'"):
+        original.resume(snapshot | {'agent': 'b'})
 
 
 def test_environment_that_cannot_be_saved_has_no_snapshot() -> None:
     class Unsaved:
         spec = ScriptedEnvironment([3]).spec
 
-    assert episodes_of(Unsaved()).snapshot() is None
+    assert not episodes_of(Unsaved()).can_be_saved

@@ -103,7 +103,7 @@ def test_continues_bit_for_bit_from_a_checkpoint_at_a_boundary(delivery: Deliver
     episodes, learner = episodes_of(delivery), learner_of(seed=5)
     neuromodulator = Neuromodulator(RpeSettings())
     neuromodulator.restore(data['baselines'])
-    state = episodes.restore(data['environment'])
+    state = episodes.resume(data['environment'])
     learner.restore(data['learner'])
     learner.join(episodes.info)
     resumed = play(

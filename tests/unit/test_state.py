@@ -53,6 +53,17 @@ class Hooked(Stateful):
         self.elsewhere = self.state['number']
 
 
+class Even(Stateful):
+    """Its number is even, which no kind tells."""
+
+    def __init__(self) -> None:
+        self.state = {'number': 2}
+
+    def check_snapshot(self, snapshot: dict[str, Any]) -> None:
+        if snapshot['number'] % 2:
+            raise CheckpointError('not even')
+
+
 class Foreign:
     """An object of another package, whose attribute ``state`` means something else."""
 
@@ -76,6 +87,7 @@ class Outer(Stateful):
         self.state = {
             'inner': self.inner,
             'nothing': Forgetful(),
+            'even': Even(),
             'hooked': self.hooked,
             'foreign': self.foreign,
             'picky': Foreign(refuses),
@@ -172,6 +184,7 @@ def changed(snapshot: Any, *path: Any, put: Any = SimpleNamespace) -> Any:
         (('inner', 'share'), SimpleNamespace, 'inner: expected values, .*share.*, received'),
         (('inner',), 3, 'inner: expected values by name, received int'),
         (('counts',), {'a': 1, 'b': 2, 'c': 3}, 'counts: expected a, b, received a, b, c'),
+        (('even', 'number'), 3, 'not even'),
         (('nothing',), {}, 'nothing: expected none, received dict'),
         (('random',), {'bit_generator': 'PCG64'}, 'random: expected the state of .* SFC64'),
         (('each', 0), 3, r'each\[0\]: expected the state of a generator PCG64'),

@@ -8,11 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.records import RewardBatch, StateBatch
+from nrl_ros.base.state import Stateful
 
 Array = NDArray[Any]
 
 
-class Baseline:
+class Baseline(Stateful):
     """What rewards are compared with. This base class sees no states and learns nothing.
 
     Attributes:
@@ -43,10 +44,3 @@ class Baseline:
 
     def learn(self, reward: RewardBatch, instance: Array, rpe: Array) -> None:
         """Learn from the reward-prediction errors [K] of instances [K]."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return what it has learned, as plain data and arrays (copies)."""
-        return {}
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot."""

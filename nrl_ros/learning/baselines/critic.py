@@ -10,6 +10,7 @@ the policy's impact, and the eligibility is an estimate of the gradient of V. Wi
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -25,14 +26,13 @@ from nrl_ros.base.errors import (
 from nrl_ros.base.limits import Limits
 from nrl_ros.base.records import Ending, Phase, RewardBatch, StateBatch
 from nrl_ros.base.settings import Settings, shared
-from nrl_ros.base.state import restore_snapshot, take_snapshot
 from nrl_ros.learning.baselines.base import Baseline
 from nrl_ros.learning.checks import check_arrays
 from nrl_ros.learning.interfaces import Explorer, PlasticityRule
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
 from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.noise import NoiseSettings, NoiseStream, agent_generators
-from nrl_ros.learning.optimisers import OPTIMISERS, OptimiserName
+from nrl_ros.learning.optimisers import OPTIMISERS, Optimiser, OptimiserName
 from nrl_ros.learning.rules import NodePerturbation, make_rule
 
 Array = NDArray[Any]
@@ -158,6 +158,23 @@ class _Windows:
             getattr(self, name)[index] = getattr(other, name)[index]
 
 
+@dataclass
+class CriticState:
+    """What a critic has learned; its open windows are not part of it.
+
+    Attributes:
+        hidden_sizes: as in the settings, in words.
+        optimiser_name: as in the settings.
+        optimiser: from gradients to weights.
+        weights: one matrix [out, in] for each layer; empty before the first state.
+    """
+
+    hidden_sizes: str
+    optimiser_name: str
+    optimiser: Optimiser
+    weights: list[Array] = field(default_factory=list)
+
+
 class Critic(Baseline):
     """Values of states for all agents; the first agent that is seen sets the sizes.
 
@@ -176,7 +193,11 @@ class Critic(Baseline):
         self._limits = limits
         self._network: Network | None = None
         self._tracks: dict[tuple[str, int], _Track] = {}
-        self._optimiser = OPTIMISERS.make(settings.optimiser, options=settings.optimiser_options)
+        self.state: CriticState = CriticState(
+            ', '.join(map(str, settings.hidden_sizes)),
+            settings.optimiser,
+            OPTIMISERS.make(settings.optimiser, options=settings.optimiser_options),
+        )
 
     def _build(self, inputs: int) -> Network:
         settings = self.settings
@@ -222,6 +243,7 @@ class Critic(Baseline):
             raise InvalidValueError(f'state of {state.agent!r}: an observation is not finite')
         if self._network is None:
             self._network = self._build(inputs)
+            self.state.weights = self._network.weights
         if inputs != self._network.spec.inputs:
             raise ShapeError(
                 f'critic: agent {state.agent!r} has {inputs} observations, expected '
@@ -300,7 +322,7 @@ class Critic(Baseline):
             for scale, out, where in zip(scales, spec.noise_slices, spec.input_slices, strict=True)
         ]
         if all(np.isfinite(total).all() for total in totals):
-            self._optimiser.step(network.weights, totals, self.settings.learning_rate)
+            self.state.optimiser.step(network.weights, totals, self.settings.learning_rate)
         # The critic learns from each window once.
         closed.window[instance] = _NO_WINDOW
 
@@ -316,38 +338,31 @@ class Critic(Baseline):
             activity = np.concatenate([activity, np.ones((len(activity), 1))], axis=1) @ weight.T
         return np.asarray(activity[:, 0])
 
-    def snapshot(self) -> dict[str, Any]:
-        """Weights and what the optimiser remembers; open windows are not part of it."""
-        network = self._network
-        return {
-            'hidden': list(self.settings.hidden_sizes),
-            'rule': self._rule.name,
-            'weights': None if network is None else [w.copy() for w in network.weights],
-            'optimiser': {
-                'name': self.settings.optimiser,
-                'state': take_snapshot(self._optimiser),
-            },
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue with saved weights.
+    def check_snapshot(self, snapshot: dict[str, Any]) -> None:
+        """Refuse weights that are no finite ones of such a critic.
 
         Raises:
-            CheckpointError: they are of another critic; nothing was changed.
+            CheckpointError: they are not.
         """
-        received = (snapshot['hidden'], snapshot['optimiser']['name'])
-        expected = (list(self.settings.hidden_sizes), self.settings.optimiser)
-        if received != expected:
-            raise CheckpointError(
-                f'the saved critic has hidden layers and optimiser {received}, expected {expected}'
-            )
         weights = snapshot['weights']
-        if weights is None:
-            return
-        weights = [np.array(weight) for weight in weights]
-        if not all(np.isfinite(weight).all() for weight in weights):
-            raise CheckpointError('the saved critic has weights that are not finite')
-        spec = NetworkSpec(weights[0].shape[1] - 1, self.settings.hidden_sizes, 1, bias=True)
-        self._network = Network(spec, weights)
+        for weight in weights:
+            if not (isinstance(weight, np.ndarray) and weight.ndim == 2):
+                raise CheckpointError('the saved critic has weights that are no matrices')
+            if not np.isfinite(weight).all():
+                raise CheckpointError('the saved critic has weights that are not finite')
+        try:
+            self._network_of(weights)
+        except ShapeError as error:
+            raise CheckpointError(f'the saved critic: {error}') from error
+
+    def after_restore(self) -> None:
+        """Value states with the weights that were put back; open windows are forgotten."""
+        self._network = self._network_of(self.state.weights)
         self._tracks.clear()
-        restore_snapshot(self._optimiser, snapshot['optimiser']['state'], 'optimiser')
+
+    def _network_of(self, weights: list[Array]) -> Network | None:
+        """Return the network of saved weights; None before there are any."""
+        if not weights:
+            return None
+        spec = NetworkSpec(weights[0].shape[1] - 1, self.settings.hidden_sizes, 1, bias=True)
+        return Network(spec, weights)

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.state import Stateful
 from nrl_ros.learning.kernels.library import NativeNormal
 
 Array = NDArray[Any]
 
 # Sixteen lanes of xoshiro128++.
-_STATE_WORDS = 64
+_LANES_WORDS = 64
 
 
-class NormalNumbers:
+@dataclass
+class NormalState:
+    """The generator of normal numbers.
+
+    Attributes:
+        lanes: uint32 [64].
+        seeded: whether they were set; zeros before.
+    """
+
+    lanes: Array = field(default_factory=lambda: np.zeros(_LANES_WORDS, np.uint32))
+    seeded: bool = False
+
+
+class NormalNumbers(Stateful):
     """Independent standard normal numbers of the compiled generator.
 
     They are float32 numbers, whatever type of array receives them. No estimate of the rules can
@@ -23,22 +38,22 @@ class NormalNumbers:
     """
 
     def __init__(self) -> None:
-        self._state = np.zeros(_STATE_WORDS, np.uint32)
-        self._seeded = False
+        self.state: NormalState = NormalState()
         self._native: NativeNormal | None = None
         self._drawn: Array = np.zeros(0, np.float32)
 
     def seed(self, generator: np.random.Generator) -> Array:
-        """Set the state from a generator, if it was not set before.
+        """Set the lanes from a generator, if they were not set before.
 
         Returns:
-            The state, uint32 [64], which stays the same array.
+            The lanes, uint32 [64], which stay the same array.
         """
-        if not self._seeded:
+        state = self.state
+        if not state.seeded:
             # A lane of zeros would give zeros for ever.
-            self._state[...] = generator.integers(1, 2**32, _STATE_WORDS, dtype=np.uint32)
-            self._seeded = True
-        return self._state
+            state.lanes[...] = generator.integers(1, 2**32, _LANES_WORDS, dtype=np.uint32)
+            state.seeded = True
+        return state.lanes
 
     def fill(self, generator: np.random.Generator, out: Array) -> None:
         """Fill an array with the next numbers.
@@ -52,17 +67,7 @@ class NormalNumbers:
         fits = self._drawn is out if direct else self._drawn.size == out.size
         if self._native is None or not fits:
             self._drawn = out if direct else np.zeros(out.shape, np.float32)
-            self._native = NativeNormal(self._state, self._drawn)
+            self._native = NativeNormal(self.state.lanes, self._drawn)
         self._native.draw()
         if not direct:
             out[...] = self._drawn
-
-    def snapshot(self) -> Array | None:
-        """Return the state; None before the first number."""
-        return self._state.copy() if self._seeded else None
-
-    def restore(self, snapshot: Array | None) -> None:
-        """Continue from a snapshot."""
-        self._seeded = snapshot is not None
-        if snapshot is not None:
-            self._state[...] = snapshot

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
+from nrl_ros.base.state import Stateful
 from nrl_ros.learning.noise.normal_numbers import NormalNumbers
 
 Array = NDArray[Any]
 
 
-class OrnsteinUhlenbeck:
+@dataclass
+class OrnsteinUhlenbeckState:
+    """The current values, None before the first step, and the generator of the next ones."""
+
+    normal: NormalNumbers = field(default_factory=NormalNumbers)
+    values: Array | None = None
+
+
+class OrnsteinUhlenbeck(Stateful):
     """``z <- k z + sqrt(1 - k^2) n`` with n standard normal and ``k = exp(-1 / steps)``.
 
     Every value has unit variance, from the first step on. Components are independent of each other;
@@ -36,27 +46,16 @@ class OrnsteinUhlenbeck:
     ) -> None:
         self._keep = math.exp(-1.0 / correlation_steps)
         self._fresh = math.sqrt(1.0 - self._keep**2)
-        self._normal = NormalNumbers()
-        self._values: Array | None = None
+        self.state: OrnsteinUhlenbeckState = OrnsteinUhlenbeckState()
 
     def fill(self, generator: np.random.Generator, out: Array) -> None:
         """Draw the next value of every component."""
-        self._normal.fill(generator, out)
-        if self._values is None:
-            self._values = out.copy()
+        self.state.normal.fill(generator, out)
+        values = self.state.values
+        if values is None:
+            self.state.values = out.copy()
             return
         out *= self._fresh
-        self._values *= self._keep
-        self._values += out
-        out[...] = self._values
-
-    def snapshot(self) -> dict[str, Array | None]:
-        """Return the current values and the state of the normal numbers (copies)."""
-        values = None if self._values is None else self._values.copy()
-        return {'values': values, 'normal': self._normal.snapshot()}
-
-    def restore(self, snapshot: dict[str, Array | None]) -> None:
-        """Continue from a snapshot."""
-        values = snapshot['values']
-        self._values = None if values is None else np.array(values)
-        self._normal.restore(snapshot['normal'])
+        values *= self._keep
+        values += out
+        out[...] = values

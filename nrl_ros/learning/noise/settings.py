@@ -25,7 +25,7 @@ NOISE_SHAPES: Registry[NoiseShape] = Registry(
         'binary': partial(Independent, shapes.binary),
         'ornstein_uhlenbeck': OrnsteinUhlenbeck,
     },
-    parts=('fill', 'snapshot', 'restore'),
+    parts=('fill', 'state'),
 )
 NoiseName = Annotated[str, AfterValidator(NOISE_SHAPES.known)]
 

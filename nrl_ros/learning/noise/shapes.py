@@ -8,27 +8,28 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.state import Stateful
+
 Array = NDArray[Any]
 Fill = Callable[[np.random.Generator, Array], None]
 
 
 class NoiseShape(Protocol):
-    """A source of noise that gives one array for each step."""
+    """A source of noise that gives one array for each step.
+
+    Attributes:
+        state: what it remembers of the steps before, as ``nrl_ros.base.state`` describes; None:
+            nothing.
+    """
+
+    state: Any
 
     def fill(self, generator: np.random.Generator, out: Array) -> None:
         """Draw the values of the next step into ``out``."""
         ...
 
-    def snapshot(self) -> Any:
-        """Return what it remembers of the steps before, as plain data and arrays (copies)."""
-        ...
 
-    def restore(self, snapshot: Any) -> None:
-        """Continue from a snapshot."""
-        ...
-
-
-class Independent:
+class Independent(Stateful):
     """Noise that remembers nothing.
 
     Args:
@@ -37,12 +38,6 @@ class Independent:
 
     def __init__(self, fill: Fill) -> None:
         self.fill = fill
-
-    def snapshot(self) -> None:
-        """Return nothing: there is nothing to remember."""
-
-    def restore(self, snapshot: Any) -> None:
-        """Take nothing over."""
 
 
 def uniform(generator: np.random.Generator, out: Array) -> None:

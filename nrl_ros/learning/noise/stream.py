@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from nrl_ros.base.state import restore_snapshot, take_snapshot
 from nrl_ros.learning.noise.generators import generator_state
 from nrl_ros.learning.noise.normal_numbers import NormalNumbers
 from nrl_ros.learning.noise.settings import NoiseSettings
@@ -74,14 +75,14 @@ class NoiseStream:
         """Return the states of generator and noise, and what was drawn ahead (copies)."""
         return {
             'generator': generator_state(self._generator),
-            'shape': self._shape.snapshot(),
+            'shape': take_snapshot(self._shape),
             'ahead': self.buffer.copy() if self._ready else None,
         }
 
     def restore(self, snapshot: dict[str, Any]) -> None:
         """Continue from a snapshot of a stream of the same noise and size."""
         self._generator.bit_generator.state = snapshot['generator']
-        self._shape.restore(snapshot['shape'])
+        restore_snapshot(self._shape, snapshot['shape'], 'shape')
         ahead = snapshot['ahead']
         self._ready = ahead is not None
         if ahead is not None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nrl_ros.base.settings import Settings, shared
+from nrl_ros.base.state import Stateful
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.networks.passes import make_passes
@@ -115,7 +116,7 @@ class SampledRule(PerturbationRule):
     )
 
 
-class GreedyExplorer:
+class GreedyExplorer(Stateful):
     """The part of an Explorer that needs no noise and remembers nothing."""
 
     def __init__(self, network: Network, head: PolicyHead, batch: int) -> None:
@@ -129,10 +130,3 @@ class GreedyExplorer:
 
     def set_sigma(self, sigma: float) -> None:
         """Do nothing: there is no noise."""
-
-    def snapshot(self) -> dict[str, Any]:
-        """See Explorer."""
-        return {}
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """See Explorer."""

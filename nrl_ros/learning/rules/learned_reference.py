@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -57,6 +58,13 @@ class LearnedReference(NoiseRule):
         return _Explorer(self, network, head, batch)
 
 
+@dataclass
+class LearnedReferenceState:
+    """The readout [outputs, 1 + inputs + features], from which the outputs are predicted."""
+
+    readout: Array
+
+
 class _Explorer(GreedyExplorer):
     def __init__(
         self, rule: LearnedReference, network: Network, head: PolicyHead, batch: int
@@ -72,7 +80,8 @@ class _Explorer(GreedyExplorer):
         )
         self._offset = generator.uniform(-1.0, 1.0, _FEATURES).astype(network.dtype)
         self._features = np.ones((batch, 1 + spec.inputs + _FEATURES), network.dtype)
-        self._readout = np.zeros((spec.outputs, self._features.shape[1]), network.dtype)
+        readout = np.zeros((spec.outputs, self._features.shape[1]), network.dtype)
+        self.state: LearnedReferenceState = LearnedReferenceState(readout)
 
     def set_sigma(self, sigma: float) -> None:
         """Change the noise from the next step on."""
@@ -88,22 +97,14 @@ class _Explorer(GreedyExplorer):
         features = self._features
         features[:, 1 : 1 + inputs] = observation
         np.tanh(observation @ self._mix + self._offset, out=features[:, 1 + inputs :])
-        predicted = features @ self._readout.T
+        predicted = features @ self.state.readout.T
         both = self._head.log_probability(np.stack([z, predicted]), choice)
         impact = both[:1] - both[1:]
         error = (z - predicted) / np.einsum('bf,bf->b', features, features)[:, None]
-        self._readout += (rule.reference_rate / len(z)) * (error.T @ features)
+        self.state.readout += (rule.reference_rate / len(z)) * (error.T @ features)
 
         def rows() -> tuple[Array, Array]:
             post = rule.postsynaptic_(noise[None], impact, self._spec)
             return post, self._passes.presynaptic()[None]
 
         return choice, rows
-
-    def snapshot(self) -> dict[str, Any]:
-        """The readout."""
-        return {'readout': self._readout.copy()}
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """See Explorer."""
-        self._readout[...] = snapshot['readout']

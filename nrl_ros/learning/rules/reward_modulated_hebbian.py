@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
 import numpy as np
@@ -102,6 +103,19 @@ class _Explorer(GreedyExplorer):
         return noise
 
 
+@dataclass
+class RunningMeanState:
+    """The running mean of every neuron's pre-activation.
+
+    Attributes:
+        mean: [B, N].
+        started: whether there was a first step, which sets it.
+    """
+
+    mean: Array
+    started: bool = False
+
+
 class _EstimatingExplorer(_Explorer):
     """Keeps a running mean of every neuron's pre-activation, for each instance."""
 
@@ -111,23 +125,15 @@ class _EstimatingExplorer(_Explorer):
         # It needs the pre-activations, which the compiled step does not keep.
         self._numpy = Passes(network, batch, 1)
         super().__init__(rule, network, head, batch, self._numpy)
-        self._mean = np.zeros((batch, network.spec.noise_components), network.dtype)
-        self._started = False
+        mean = np.zeros((batch, network.spec.noise_components), network.dtype)
+        self.state: RunningMeanState = RunningMeanState(mean)
 
     def _post(self, noise: Array, sigma: float) -> Array:
         activation = self._numpy.preactivation()
-        if not self._started:
-            self._mean[...] = activation
-            self._started = True
-        estimate: Array = activation - self._mean
-        self._mean += self._rule.estimate_rate * estimate
+        state = self.state
+        if not state.started:
+            state.mean[...] = activation
+            state.started = True
+        estimate: Array = activation - state.mean
+        state.mean += self._rule.estimate_rate * estimate
         return estimate
-
-    def snapshot(self) -> dict[str, Any]:
-        """The running means."""
-        return {'mean': self._mean.copy(), 'started': self._started}
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """See Explorer."""
-        self._mean[...] = snapshot['mean']
-        self._started = bool(snapshot['started'])
