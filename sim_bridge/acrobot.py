@@ -60,7 +60,7 @@ class _Stage:
 
 
 class _Dynamics:
-    """Equations of motion of B instances, and one step of RK4 (from Sutton and Barto's book).
+    """Equations of motion of B instances, and one RK4 step (from Sutton and Barto's book).
 
     At these sizes the overhead of calls dominates, so views and constants are made only once.
     """
@@ -261,5 +261,5 @@ class AcrobotBridge(Stateful):
 
 
 def make(instances: int, options: AcrobotOptions) -> Environment:
-    """Make an AcrobotBridge, as the registry asks for it."""
+    """Make an AcrobotBridge, as the registry calls it."""
     return AcrobotBridge(instances, options)

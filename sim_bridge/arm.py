@@ -70,7 +70,7 @@ class ArmBridge:
         return self.episodes.observe(self.plant.position, self.plant.velocity, tool)
 
     def _place(self, which: Array) -> None:
-        """Put arms at home, or at a random place around it that is allowed."""
+        """Put arms at home, or at a random allowed place near it."""
         spread, limits = self._options.episode.start_spread_rad, self.robot.limits
         start = np.tile(self.robot.home, (self.spec.instances, 1))
         if spread:
@@ -164,5 +164,5 @@ class ArmBridge:
 
 
 def make(instances: int, options: ReachSettings) -> Environment:
-    """Make an ArmBridge, as the registry asks for it."""
+    """Make an ArmBridge, as the registry calls it."""
     return ArmBridge(instances, options)

@@ -1,6 +1,6 @@
-"""Driver node of a simulated arm, in place of hardware and ros2_control, on their topics.
+"""Driver node of a simulated arm: it replaces hardware and ros2_control on their topics.
 
-An arm's node sees the same as from a real driver: joint states at a fixed rate, and controllers
+An arm's node sees the same as with a real driver: joint states at a fixed rate, and controllers
 that take velocities, positions or trajectories. Time is real, or simulated at the pace of real time
 and published on ``/clock``.
 """
@@ -109,7 +109,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
             for subscription in self.subscriptions:
                 while take(subscription):
                     pass
-            # The timer must be called, since each call computes which periods are due.
+            # The timer must go on, since each call computes which periods are due.
             if self._timer.handle.is_timer_ready():
                 call_timer(self._timer.handle)
                 self._tick()
@@ -179,7 +179,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         self._make_permissions()
 
     def _make_permissions(self) -> None:
-        """Publish what a robot reports on whether it may be moved."""
+        """Publish what a robot reports about whether it may be moved."""
         topics = self._used.topics
         running = self.publisher(Bool, topics.running, qos.latched()) if topics.running else None
         scale = topics.speed_scaling
@@ -200,7 +200,7 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         return self.publisher(kind, topic, qos.step()) if topic else None
 
     def _commands(self, kind: type, topic: str, take: Callable[[Any], None]) -> None:
-        """Subscribe a command topic; a bad message stops the arm: its sender cannot be trusted."""
+        """Subscribe to commands; a bad one stops the arm, since its sender cannot be trusted."""
 
         def guarded(message: Any) -> None:
             try:

@@ -174,5 +174,5 @@ class CartPoleBridge(Stateful):
 
 
 def make(instances: int, options: CartPoleOptions) -> Environment:
-    """Make a CartPoleBridge, as the registry asks for it."""
+    """Make a CartPoleBridge, as the registry calls it."""
     return CartPoleBridge(instances, options)

@@ -24,7 +24,7 @@ from nrl_ros.base.settings import Settings
 from nrl_ros.environments.interfaces import Environment
 
 Array = NDArray[Any]
-# One environment for all instances, or one for each instance.
+# One environment in array form for all instances, or one for each instance.
 Backend = VectorEnv[Any, Any, Any] | list[gymnasium.Env[Any, Any]]
 # Attributes that decide the future of Gymnasium's classic environments, besides their generator.
 _STATE: dict[str, tuple[str, ...]] = {
@@ -45,18 +45,20 @@ class GymnasiumOptions(Settings):
     max_episode_steps: int = Field(
         0, ge=0, description="Steps after which an episode is truncated; 0: the id's own [1]"
     )
-    vectorize: bool = Field(True, description='Use the vector entry point where there is one')
+    vectorize: bool = Field(True, description='Use the vector entry point if there is one')
     scaling: Literal['none', 'bounds', 'fixed'] = Field(
         'none',
         description='Observations as they are; bounded components to -1..1; or '
         '(observation - offset) * scale',
     )
-    offset: list[float] = Field([], description='With fixed: [O] or one for all; empty: 0')
-    scale: list[float] = Field([], description='With fixed: [O] or one for all; empty: 1')
+    offset: list[float] = Field([], description='With fixed: [O] numbers, or one for all; empty: 0')
+    scale: list[float] = Field([], description='With fixed: [O] numbers, or one for all; empty: 1')
     action_low: list[float] = Field(
-        [], description='Lower action bounds [A], where the environment has none'
+        [], description='Lower action bounds [A], if the environment has none'
     )
-    action_high: list[float] = Field([], description='Upper action bounds [A], likewise')
+    action_high: list[float] = Field(
+        [], description='Upper action bounds [A], if the environment has none'
+    )
     control_period_s: float = Field(
         0.0, ge=0, description="Period of a step [s]; 0: the environment's own"
     )
@@ -100,7 +102,8 @@ class GymnasiumBridge:
         self._steps = [0] * instances
         self._nobody = np.zeros(instances, np.bool_)
         self._nobody.flags.writeable = False
-        # Who ended in the newest step and in the one before: (terminated, truncated) each.
+        # Which instances ended in the newest step and in the one before: (terminated, truncated)
+        # each.
         self._ends = self._starting = (self._nobody, self._nobody)
         self._nothing = (np.zeros(instances), np.zeros(instances * len(low), np.float32))
 
@@ -132,7 +135,7 @@ class GymnasiumBridge:
 
     @property
     def _over(self) -> Array:
-        """Which episodes have ended [B]."""
+        """Mask of the instances whose episodes have ended [B]."""
         return np.logical_or(*self._ends)
 
     def _end_bad(self, result: StepResult) -> None:

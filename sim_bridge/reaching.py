@@ -34,7 +34,7 @@ class ReachingOptions(Settings):
     period_s: float = Field(0.01, gt=0, description='Period of a step, dt [s]')
     fixation_s: float = Field(0.5, ge=0, description='Time before the target is shown [s]')
     reach_s: float = Field(2.5, gt=0, description='Time with the target shown, to be there [s]')
-    step_rad: float = Field(0.05, gt=0, description='Way of one step [rad]')
+    step_rad: float = Field(0.05, gt=0, description='Length of one step [rad]')
     reward_correct: float = Field(1.0, description='Reward at the target [1]')
     reward_fail: float = Field(-0.1, description='Lowest reward [1]')
     integer_target: bool = Field(
@@ -157,5 +157,5 @@ class ReachingBridge(Stateful):
 
 
 def make(instances: int, options: ReachingOptions) -> Environment:
-    """Make a ReachingBridge, as the registry asks for it."""
+    """Make a ReachingBridge, as the registry calls it."""
     return ReachingBridge(instances, options)

@@ -1,6 +1,6 @@
-"""A scripted environment, for tests and for trying out a robot's topics.
+"""A scripted environment, for tests and to try the topics of a robot.
 
-Its options say how long episodes are, how they end, and when a sensor fails.
+Its options define how long episodes are, how they end, and when a sensor fails.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ class ScriptedOptions(Settings):
         [10], min_length=1, description='Steps of the episodes, one after the other, repeated [1]'
     )
     endings: list[Literal['terminated', 'truncated', 'aborted']] = Field(
-        ['terminated'], min_length=1, description='How they end, one after the other, repeated'
+        ['terminated'],
+        min_length=1,
+        description='How the episodes end, one after the other, repeated',
     )
     faults: list[str] = Field(
         [],
@@ -180,5 +182,5 @@ def _faults(texts: list[str], instances: int) -> dict[tuple[int, str], list[int]
 
 
 def make(instances: int, options: ScriptedOptions) -> Environment:
-    """Make a ScriptedBridge, as the registry asks for it."""
+    """Make a ScriptedBridge, as the registry calls it."""
     return ScriptedBridge(instances, options)
