@@ -1,4 +1,4 @@
-"""One arm in real time: driver (simulated or yours), safety node, and what learns."""
+"""One arm in real time: its driver (simulated or real), its safety node, and the learning nodes."""
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, RegisterEventHandler, Shutdown
@@ -12,26 +12,26 @@ from nrl_ros.launch import SAVES, common_arguments, node, parameter_files, text
 
 ARGUMENTS = {
     'robot': ('ur5e', 'Robot and task: config/robots/ROBOT.yaml and config/ROBOT.yaml'),
-    'robot_file': (Use('robot'), 'Path of a robot description of your own, instead of that one'),
+    'robot_file': (Use('robot'), 'Path of your own robot description; replaces robot'),
     'sim': ('true', 'Start the simulated driver; false: the driver of your robot is running'),
-    'speed_share': ('1.0', 'Share of the described speeds that is allowed; 0.1 at first'),
+    'speed_share': ('1.0', 'Allowed share of the described speeds; 0.1 at first'),
     'dry_run': ('false', 'Compute and show commands, send none'),
     'evaluate': ('false', 'Act without noise and learn nothing'),
-    'realtime': ('true', 'Real-time priority for what commands the arm, where it is permitted'),
+    'realtime': ('true', 'Real-time priority for processes that command the arm, if permitted'),
 }
-# Under SCHED_FIFO, higher ones first.
+# Priorities under SCHED_FIFO; a higher one runs first.
 ORDER = {'arm_driver': 65, 'safety': 60, 'environment': 55, 'learner': 50, 'neuromodulator': 0}
 WANTED = ["'", Use('realtime'), "' == 'true' and "]
 FIFO = {
     name: {'realtime_priority': ParameterValue(PythonExpression([*WANTED, f'{priority} or 0']))}
     for name, priority in ORDER.items()
 }
-# Who is killed must not hold up the others.
+# A process that is killed must not block the others, as it could through shared memory.
 UDP_ONLY = {'additional_env': {'NRL_UDP_ONLY': '1'}}
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return the nodes; an arm whose safety node ends may move on: it is brought to rest first."""
+    """Return the nodes. If the safety node ends, another one first brings the arm to rest."""
     arguments = [
         DeclareLaunchArgument(
             name,

@@ -1,4 +1,4 @@
-"""Start an environment; a learner needs to know nothing of it beforehand."""
+"""Start an environment; a learner needs no settings of it."""
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument

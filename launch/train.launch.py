@@ -11,7 +11,7 @@ PARTS = ('learner', 'neuromodulator', 'environment')
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return the three parts, with the arguments given here; when one ends, so do the others."""
+    """Return the three nodes, with the arguments given here; if one ends, all end."""
     parts = [
         IncludeLaunchDescription([ThisLaunchFileDir(), f'/{name}.launch.py']) for name in PARTS
     ]

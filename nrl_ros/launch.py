@@ -1,7 +1,7 @@
-"""What launch files share: the arguments that each of them takes, and nodes that are told them.
+"""The common part of launch files: arguments that all of them take, and nodes that use them.
 
-``ros2 launch`` may run in a Python that has nothing of what the nodes need. Therefore this module
-imports the launch stack and nothing else.
+``ros2 launch`` may run in a Python that lacks the packages of the nodes. Therefore this module
+imports only the launch stack.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
 
-# How a node ends that saves something, perhaps to a slow disk, and how it comes back [s].
+# Times for a node that saves something when it ends, perhaps to a slow disk, and for its restart
+# [s].
 SAVES = {'sigterm_timeout': '30', 'sigkill_timeout': '30', 'respawn_delay': 2.0}
 TASK = DeclareLaunchArgument(
     'task',
@@ -46,11 +47,11 @@ def common_arguments(subject: str, load: Any = '') -> list[DeclareLaunchArgument
             'Parameters read after params_file, so that these win; by default none',
         ),
         'namespace': ('', 'Namespace of the nodes and of their topics'),
-        'enclave': ('/nrl_ros', 'Where the keys of each node are: ENCLAVE/learner and so on'),
-        'log_level': ('info', 'Least severity that is logged'),
+        'enclave': ('/nrl_ros', 'Enclave with the keys of the nodes: ENCLAVE/learner and so on'),
+        'log_level': ('info', 'Lowest severity that is logged'),
         'checkpoint_folder': (
             [home, '/nrl_ros/', Use(subject)],
-            'Where what was learned is saved; empty: nowhere',
+            'Folder for checkpoints; empty: nothing is saved',
         ),
         'load': (load, 'Checkpoint, or folder of them, to continue from'),
     }
@@ -64,23 +65,23 @@ def common_arguments(subject: str, load: Any = '') -> list[DeclareLaunchArgument
 
 
 def text(argument: str) -> ParameterValue:
-    """Return the value of an argument as a text, whatever it looks like."""
+    """Return the value of an argument as text, even if it looks like a number."""
     return ParameterValue(Use(argument), value_type=str)
 
 
 def parameter_files() -> list[ParameterFile]:
-    """Return the files of parameters that the arguments name; the last one wins."""
+    """Return the parameter files that the arguments name; the last one wins."""
     names = 'params_file', 'overrides_file'
     return [ParameterFile(Use(name), allow_substs=True) for name in names]
 
 
 def node(executable: str, parameters: list[Any], **more: Any) -> Node:
-    """Return a node of this package that is named, logs and finds its keys as the arguments say.
+    """Return a node of this package with name, log level and enclave from the common arguments.
 
     Args:
         executable: its program, which is also its name and the end of its enclave.
-        parameters: files and values, of which later ones win.
-        more: further arguments of ``launch_ros.actions.Node``, or others than these.
+        parameters: files and values; later ones win.
+        more: further arguments of ``launch_ros.actions.Node``; they replace the common ones.
     """
     usual = {
         'name': executable,
@@ -103,8 +104,8 @@ def part(
 
     Args:
         executable: its program.
-        told: parameters that launch sets; what a file says of them wins.
-        arguments: what only this node takes.
+        told: parameters that launch sets; parameter files replace them.
+        arguments: launch arguments of this node only.
         more: see ``node``.
     """
     respawn = DeclareLaunchArgument(

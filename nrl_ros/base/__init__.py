@@ -1,1 +1,1 @@
-"""What every room stands on: records, errors, files of settings, bounds on messages."""
+"""The foundation of all other rooms: records, errors, settings files, limits on messages."""

@@ -1,8 +1,8 @@
-"""Check that modules which are compiled are compiled.
+"""Checks that modules which must be compiled are compiled.
 
-A module that is to be compiled says ``import cython`` on a line of its own; CMake finds it by that.
-Its text is plain Python and would run as it is, several hundred times slower: nobody is to do that
-unawares.
+A module that must be compiled says ``import cython`` on a line of its own, by which CMake finds it.
+Its text is plain Python and would run uncompiled, but several hundred times slower, so nobody may
+do that without noticing.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ def require_compiled(module: str, compiled: bool) -> None:
     """Refuse to run a module of the package as plain Python.
 
     Args:
-        module: its name; under a name outside of the package, tests load the text as it is.
-        compiled: whether Cython made it.
+        module: its name. Tests load the text itself under a name outside of the package.
+        compiled: True if Cython made it.
 
     Raises:
         NotBuiltError: it is not compiled.

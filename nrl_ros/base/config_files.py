@@ -1,4 +1,4 @@
-"""Find and read the YAML files of settings, and refuse what could be meant in two ways."""
+"""Finds and reads YAML settings files, and refuses what could be meant in two ways."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _MOST_KEYS = 20_000
 
 
 class KeyTwiceError(yaml.YAMLError):
-    """A file holds one setting twice, so that nobody can say which of the two is meant."""
+    """A file holds one setting twice, so it is not clear which of the two is meant."""
 
 
 class RosLoader(yaml.SafeLoader):
@@ -98,10 +98,10 @@ def find_config(task: str, group: str = '') -> Path:
 
     Args:
         task: its name.
-        group: folder below ``config`` for files of another kind, as 'study'.
+        group: folder below ``config`` for files of another kind, such as 'study'.
 
     Raises:
-        ConfigError: there is none; names those that there are.
+        ConfigError: there is no such file; the error names those that exist.
     """
     folders = [folder / group for folder in config_folders()]
     for folder in folders:

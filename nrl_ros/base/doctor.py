@@ -116,7 +116,7 @@ print(support())
 
 
 class Finding(Exception):  # noqa: N818 - not an error of the program
-    """A probe found that something is missing; the text says what was found."""
+    """A probe found that something is missing; the text describes what was found."""
 
 
 @dataclass(frozen=True)

@@ -18,12 +18,12 @@ class NotBuiltError(NrlError, ImportError):
 class ConfigError(NrlError, ValueError):
     """A setting is unknown, out of range, or does not fit another one.
 
-    A ValueError too, so that a check of a settings model may raise it as it is.
+    It is a ValueError too, since checks of settings models raise ValueErrors.
     """
 
 
 class ConversionError(NrlError):
-    """The fields of a message contradict each other, as an array of the wrong length does."""
+    """The fields of a message contradict each other, such as an array of the wrong length."""
 
 
 class ShapeError(NrlError):
@@ -54,18 +54,18 @@ def check_positive(name: str, value: float) -> None:
     """Refuse a setting that is not a positive, finite number.
 
     Raises:
-        ConfigError: it is not.
+        ConfigError: it is not positive and finite.
     """
     if not (math.isfinite(value) and value > 0.0):
         raise ConfigError(f'{name} must be a positive number, received {value}')
 
 
 def closest(name: str, known: Iterable[str]) -> str:
-    """Return what an error adds after a name that is not known: the nearest one, or all there are.
+    """Return the end of an error about an unknown name: the nearest known name, or all of them.
 
     Args:
         name: as received.
-        known: what it could have been.
+        known: the names that exist.
     """
     names = [each for each in known if each]
     return nearest(name, names) or f', known are {", ".join(names) or "none"}'

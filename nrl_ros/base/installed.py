@@ -33,7 +33,7 @@ class Unsuitable(Exception):  # noqa: N818 - not an error of the program
 
 
 def wanted(name: str) -> str:
-    """Return the requirement of a package as pip takes it."""
+    """Return the requirement of a package in pip's notation."""
     return f'{name}>={".".join(map(str, NEEDED[name]))}' + (
         f',<{_BELOW[name]}' if name in _BELOW else ''
     )

@@ -20,7 +20,7 @@ class Limits(Settings):
     memory_mb: int = Field(
         4096,
         ge=1,
-        description='What is kept for all agents together takes about so much at most [MB]',
+        description='Most memory for what is kept for all agents together, estimated [MB]',
     )
 
     def check_sizes(self, agent: str, instances: int, observation_size: int = 0) -> None:
@@ -37,7 +37,7 @@ class Limits(Settings):
         """Refuse one more agent beside ``count`` others.
 
         Raises:
-            LimitError: there are as many as may be.
+            LimitError: there are as many agents as the limit allows.
         """
         if count >= self.agents:
             raise LimitError(

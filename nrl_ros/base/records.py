@@ -67,7 +67,7 @@ class Delivery(IntEnum):
 
 @dataclass(frozen=True)
 class ActionSpace:
-    """What an action is.
+    """Kind, size and bounds of an action.
 
     Attributes:
         kind: discrete, multi-discrete or continuous.
@@ -130,7 +130,7 @@ class ActionSpace:
 
 @dataclass(frozen=True)
 class EnvSpec:
-    """What an environment is: its spaces, its size and its clock (EnvInfo without agent, session).
+    """Spaces, size and clock of an environment: the fields of EnvInfo without agent and session.
 
     Attributes:
         instances: B, parallel instances.
@@ -138,12 +138,13 @@ class EnvSpec:
         action: the action space.
         observation_low: lower bounds [O], in the observation's units; empty means unbounded.
         observation_high: upper bounds [O]; empty means unbounded.
-        control_period_s: time between two steps [s]; 0 when it has no meaning.
-        max_episode_steps: steps after which an episode is truncated; 0 when unknown.
-        metrics: names of the figures that StepResult.metrics holds, such as a final distance; what
-            their names say of them: ``environments/figures.py``.
-        manifest: what each number of observation and action means, with names, units and scales;
-            a policy learned under one manifest is not used under another; empty: not said.
+        control_period_s: time between two steps [s]; 0 if it has no meaning.
+        max_episode_steps: steps after which an episode is truncated; 0 if it is not known.
+        metrics: names of the figures in StepResult.metrics, such as a final distance;
+            ``environments/figures.py`` explains the names.
+        manifest: the interface description: what each number of observation and action means, with
+            names, units and scales. A policy learned under one description is not used under
+            another; empty: not stated.
     """
 
     instances: int
@@ -187,7 +188,7 @@ class AgentInfo:
 
     @property
     def window_steps_hint(self) -> int:
-        """Steps of the longest credit window, 0 when unknown."""
+        """Steps of the longest credit window, 0 if it is not known."""
         if self.delivery == Delivery.EVERY_STEP:
             return 1
         if self.delivery == Delivery.EVERY_N_STEPS:
@@ -277,7 +278,7 @@ class RewardBatch:
 class RpeBatch:
     """Reward-prediction errors for a RewardBatch (Neuromodulation).
 
-    ``neuromodulator`` tells who made them; 0: not said.
+    ``neuromodulator`` is the identity of the neuromodulator that computed them; 0: not known.
     """
 
     agent: str

@@ -1,16 +1,16 @@
-"""Parts by name: those that come with nrl_ros, and those that installed packages add.
+"""Registry of parts by name: those that come with nrl_ros, and those that other packages add.
 
 Rules, noise, optimisers, baselines, policy heads, networks and environments are all found this way.
 Another package adds one through an entry point (docs/own_rule.md, docs/bridges.md)::
 
-    entry_points={'nrl_ros.rules': ['my_rule = my_package.my_module:MyRule']}
+entry_points={'nrl_ros.rules': ['my_rule = my_package.my_module:MyRule']}
 
-What an entry point names is called with the arguments that the kind of part asks for, and with its
-options, in one of three forms:
+The object of the entry point is called with the arguments that the kind of part requires, and with
+its options, in one of three forms:
 
-- a settings model: the options are its fields;
-- keyword arguments: the options are those, checked by their type hints;
-- one argument ``options``, annotated with a settings model, or not annotated: a plain dictionary.
+- a settings model: the options are its fields; - keyword arguments: the options are these
+arguments, checked by their type hints; - one argument ``options``, annotated with a settings model,
+or not annotated: a plain dictionary.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ class Registry(Generic[Made]):
     Args:
         what: the kind, for error texts.
         group: entry point group in which other packages add theirs.
-        entries: those that come with nrl_ros, by name: what makes one, or where that is, as
+        entries: parts that come with nrl_ros, by name: what makes one, or its place as
             ``module:name``, which is imported when it is asked for.
         arguments: how many arguments come before the options.
         parts: attributes that what is made must have.
-        elsewhere: options that are set by another setting, and by which.
+        elsewhere: options that another setting sets, with the name of that setting.
         error: raised for a name that is not known or cannot be made.
     """
 
@@ -75,17 +75,17 @@ class Registry(Generic[Made]):
         return [*self._entries, *(name for name in installed if name not in self._entries)]
 
     def add(self, name: str, entry: Entry) -> None:
-        """Add a part by hand, as a script does that is no package.
+        """Add a part by hand, as a script does that is not an installed package.
 
         Raises:
-            ConfigError: the name is taken by another one.
+            ConfigError: the name is taken by another part.
         """
         if self._entries.get(name, entry) is not entry:
             raise ConfigError(f'{self._what} {name!r} is there already, expected another name')
         self._entries[name] = entry
 
     def known(self, name: str) -> str:
-        """Return a name of which there is a part that can be imported; to validate settings with.
+        """Return a name after checking that its part can be imported; settings are validated by it.
 
         Raises:
             ConfigError, or the registry's error: there is none, naming the nearest.
@@ -94,7 +94,7 @@ class Registry(Generic[Made]):
         return name
 
     def __getitem__(self, name: str) -> Entry:
-        """Return what makes a part, imported where that was not done yet.
+        """Return what makes a part, imported if that was not done yet.
 
         Raises:
             ConfigError, or the registry's error: there is none, or it cannot be imported.
@@ -122,12 +122,12 @@ class Registry(Generic[Made]):
     def check(
         self, name: str, options: Mapping[str, Any], shared: Mapping[str, Any] | None = None
     ) -> dict[str, Any]:
-        """Check that options fit a part, as far as can be said before it is made.
+        """Check that options fit a part, as far as that is possible before it is made.
 
         Args:
-            name: of it.
+            name: of the part.
             options: of its own.
-            shared: settings of all parts of the kind, as of ``make``.
+            shared: settings of all parts of the kind, as in ``make``.
 
         Returns:
             The options.
@@ -148,11 +148,10 @@ class Registry(Generic[Made]):
         """Make a part.
 
         Args:
-            name: of it.
+            name: of the part.
             arguments: those that every part of the kind takes.
-            options: of its own, by name; they win.
-            shared: settings of all parts of the kind; one that this part does not have is of no
-                meaning to it.
+            options: of its own, by name; they replace shared settings of the same name.
+            shared: settings of all parts of the kind; a part ignores those that it does not have.
 
         Raises:
             ConfigError: an option is unknown, of another type or out of range.
@@ -212,12 +211,12 @@ def _names(model: BaseModel) -> list[str]:
 
 
 def _model_of(entry: Entry, arguments: int) -> type[BaseModel] | None:
-    """Return the model of an entry's options; None where it checks a dictionary by itself."""
+    """Return the model of an entry's options; None if it checks a dictionary by itself."""
     if isinstance(entry, type) and issubclass(entry, BaseModel):
         return entry
     try:
         parameters = list(_signature(entry).parameters.values())[arguments:]
-    except ValueError:  # a built-in, which says nothing of its arguments
+    except ValueError:  # a built-in, whose arguments are not known
         parameters = []
     if [parameter.name for parameter in parameters] == [_OPTIONS]:
         kind = parameters[0].annotation

@@ -1,4 +1,4 @@
-"""What all settings models share: frozen, no unknown keys, errors that say how to mend them.
+"""The base of all settings models: frozen, no unknown keys, errors that say how to mend them.
 
 A setting is declared once, as a field of the model that stands beside what it sets: default, range,
 unit and description, and whether it may change while a node runs. ROS parameters, the check of YAML
@@ -36,8 +36,8 @@ class Settings(BaseModel):
         except ValidationError as error:
             raise ConfigError('; '.join(explain(error, type(self)))) from None
 
-    # pydantic calls an __init__ of one's own for groups within groups too. This one only
-    # translates errors, so it is for whoever makes the outermost model.
+    # pydantic would call this __init__ for groups within groups too, unless it is marked as its
+    # own. It only translates errors, which only the outermost model has to do.
     __init__.__pydantic_base_init__ = True  # type: ignore[attr-defined]
 
 
@@ -47,9 +47,9 @@ def live(default: Any, description: str, **limits: Any) -> Any:
 
 
 def at_start(default: Any, description: str) -> Any:
-    """Declare a field that only whoever starts the node decides: a file that it reads or writes.
+    """Declare a field that is set only when the node is started: a file that it reads or writes.
 
-    Anybody in the ROS domain may set parameters, and configure a node anew.
+    Otherwise anybody in the ROS domain could set the parameter and configure the node anew.
     """
     return Field(default, description=description, json_schema_extra={'at_start': True})
 
@@ -65,15 +65,15 @@ def realtime(priority: int) -> Any:
 
 
 def shared(owner: Callable[..., Any], name: str, description: str = '') -> Any:
-    """Declare a field as another one is declared: default, range and description.
+    """Declare a field with the default, range and description of another field.
 
-    For a setting that a group offers to its users and that belongs to a part that one can also make
-    by itself, such as a learning rule.
+    Use it for a setting that a group offers to its users and that belongs to a part which can also
+    be made by itself, such as a learning rule.
 
     Args:
-        owner: settings model with that field, or what takes it as an annotated argument.
+        owner: settings model with that field, or a function that takes it as an annotated argument.
         name: of the field or argument there.
-        description: in place of the one there.
+        description: replaces the one there.
     """
     if isinstance(owner, type) and issubclass(owner, BaseModel):
         field = owner.model_fields[name]
@@ -189,7 +189,7 @@ def changed(settings: Model, flat: Mapping[str, Any]) -> Model:
     """Return the same settings with some of them replaced, all checked anew.
 
     Args:
-        settings: as they are; left alone.
+        settings: not changed.
         flat: dotted names and their new values.
 
     Raises:
@@ -215,7 +215,7 @@ def _line(item: Any, known: list[str], what: str) -> str:
         return f'unknown {what} {name!r}{closest(name, known)}'
     if item['type'] == 'missing':
         return f'{what} {name!r} is missing'
-    # A check of several settings together says itself which of them it means.
+    # A check of several settings together names those that it means.
     received = f' (received {item["input"]!r})' if name and not _says_all(item) else ''
     said = item['msg'].removeprefix('Value error, ')
     if item['type'] == 'string_type' and not isinstance(item['input'], (str, list, dict)):
@@ -225,5 +225,5 @@ def _line(item: Any, known: list[str], what: str) -> str:
 
 
 def _says_all(item: Any) -> bool:
-    """Return whether a check of a whole group speaks, whose input is all of it."""
+    """Return True if the check is one of a whole group, whose input is the whole group."""
     return item['type'] == 'value_error' and isinstance(item['input'], (dict, BaseModel))
