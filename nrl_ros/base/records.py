@@ -2,6 +2,11 @@
 
 They have the fields of the messages in ``msg/`` under the same names. Their numpy arrays are
 shaped, while those of the messages are flat, so that learning runs the same with and without ROS.
+
+Nobody changes a record after it was made. Those of which one or more are made at every step are
+plain dataclasses of ``Final`` fields, which the type checker guards: to make a frozen StateBatch
+takes 0.92 instead of 0.18 us. The others are frozen.
+
 B: instances, O: observation size, A: action components, K: closed windows.
 """
 
@@ -9,7 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,7 +201,7 @@ class AgentInfo:
         return self.spec.max_episode_steps
 
 
-@dataclass(frozen=True)
+@dataclass
 class StepResult:
     """Result of one step of an environment, for all instances.
 
@@ -213,98 +218,84 @@ class StepResult:
         metrics: [B, M] figures of the episodes so far, as named in EnvSpec.metrics; None: none.
     """
 
-    observation: Float32
-    reward: Float64
-    terminated: Bool
-    truncated: Bool
-    aborted: Bool
-    metrics: Float64 | None = None
+    observation: Final[Float32]
+    reward: Final[Float64]
+    terminated: Final[Bool]
+    truncated: Final[Bool]
+    aborted: Final[Bool]
+    metrics: Final[Float64 | None] = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class StateBatch:
     """One state of all instances of an agent (EnvState); ``applied`` holds values of Applied."""
 
-    agent: str
-    session: int
-    sequence: int
-    episode: UInt32
-    step: UInt32
-    window: UInt32
-    phase: UInt8
-    ending: UInt8
-    applied: UInt8
-    observation: Float32
-    stamp_ns: int = 0
-    learner: int = 0
+    agent: Final[str]
+    session: Final[int]
+    sequence: Final[int]
+    episode: Final[UInt32]
+    step: Final[UInt32]
+    window: Final[UInt32]
+    phase: Final[UInt8]
+    ending: Final[UInt8]
+    applied: Final[UInt8]
+    observation: Final[Float32]
+    stamp_ns: Final[int] = 0
+    learner: Final[int] = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class ActionBatch:
     """The learner's answer to one StateBatch (Action).
 
     ``action`` is int32 [B, A] for discrete kinds, float32 [B, A] within the bounds otherwise.
     """
 
-    agent: str
-    session: int
-    sequence: int
-    episode: UInt32
-    step: UInt32
-    window: UInt32
-    action: Int32 | Float32
-    checkpoint: int = 0
-    stamp_ns: int = 0
-    learner: int = 0
+    agent: Final[str]
+    session: Final[int]
+    sequence: Final[int]
+    episode: Final[UInt32]
+    step: Final[UInt32]
+    window: Final[UInt32]
+    action: Final[Int32 | Float32]
+    checkpoint: Final[int] = 0
+    stamp_ns: Final[int] = 0
+    learner: Final[int] = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class RewardBatch:
     """Rewards that close windows (Reward); ``instance`` and the like have length K."""
 
-    agent: str
-    session: int
-    sequence: int
-    instances: int
-    instance: UInt32
-    episode: UInt32
-    step: UInt32
-    window: UInt32
-    value: Float64
-    stamp_ns: int = 0
+    agent: Final[str]
+    session: Final[int]
+    sequence: Final[int]
+    instances: Final[int]
+    instance: Final[UInt32]
+    episode: Final[UInt32]
+    step: Final[UInt32]
+    window: Final[UInt32]
+    value: Final[Float64]
+    stamp_ns: Final[int] = 0
 
 
-@dataclass(frozen=True)
+@dataclass
 class RpeBatch:
     """Reward-prediction errors for a RewardBatch (Neuromodulation).
 
     ``neuromodulator`` is the identity of the neuromodulator that computed them; 0: not known.
     """
 
-    agent: str
-    session: int
-    sequence: int
-    instances: int
-    instance: UInt32
-    episode: UInt32
-    step: UInt32
-    window: UInt32
-    reward: Float64
-    baseline: Float64
-    rpe: Float64
-    stamp_ns: int = 0
-    neuromodulator: int = 0
-
-
-def quick(*kinds: Any) -> None:
-    """Leave a frozen record frozen to the type checker alone: making one takes a sixth of the time.
-
-    Args:
-        kinds: records of which some are made at every step.
-    """
-    for kind in kinds:
-        del kind.__init__, kind.__setattr__, kind.__delattr__
-        dataclass(kind)
-
-
-quick(StepResult, StateBatch, ActionBatch, RewardBatch, RpeBatch)
+    agent: Final[str]
+    session: Final[int]
+    sequence: Final[int]
+    instances: Final[int]
+    instance: Final[UInt32]
+    episode: Final[UInt32]
+    step: Final[UInt32]
+    window: Final[UInt32]
+    reward: Final[Float64]
+    baseline: Final[Float64]
+    rpe: Final[Float64]
+    stamp_ns: Final[int] = 0
+    neuromodulator: Final[int] = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,6 @@ from nrl_ros.base.records import (
     RewardBatch,
     StateBatch,
     StepResult,
-    quick,
 )
 from nrl_ros.base.state import Stateful
 from nrl_ros.environments.episode_tracker import EpisodeTracker
@@ -64,16 +63,13 @@ class Advance(Protocol):
         ...
 
 
-@dataclass(frozen=True)
+@dataclass
 class FullAdvance:
     """An Advance that stays valid after the next step."""
 
-    state: StateBatch
-    reward: RewardBatch | None
-    ends: EpisodeEnds | None
-
-
-quick(FullAdvance)
+    state: Final[StateBatch]
+    reward: Final[RewardBatch | None]
+    ends: Final[EpisodeEnds | None]
 
 
 @dataclass

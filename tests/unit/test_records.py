@@ -1,0 +1,29 @@
+"""Records are what their declarations say: frozen, or of fields that the type checker guards."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import FrozenInstanceError, fields, is_dataclass
+from typing import Any
+
+import pytest
+
+from nrl_ros.base import records
+from nrl_ros.environments import episodes, listening
+
+RECORDS = [
+    kind
+    for module in (records, episodes, listening)
+    for kind in vars(module).values()
+    if is_dataclass(kind) and kind.__module__ == module.__name__  # type: ignore[union-attr]
+]
+
+
+@pytest.mark.parametrize('kind', RECORDS)
+def test_no_record_may_be_changed(kind: Any) -> None:
+    first, *_ = fields(kind)
+    if '@dataclass(frozen=True)' in inspect.getsource(kind):
+        with pytest.raises(FrozenInstanceError):
+            setattr(object.__new__(kind), first.name, None)
+    else:
+        assert all(str(one.type).startswith('Final[') for one in fields(kind))
