@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from nrl_ros.base.records import Delivery, StateBatch
 from nrl_ros.cli.config import RunSettings, find_config, resolve
 from nrl_ros.cli.evaluate import SEED_OFFSET
-from nrl_ros.environments.episodes import Advance, Episodes
+from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.learner import Learner
@@ -72,9 +72,9 @@ class Training(InProcessRun):
         self._cycle = self.steps()
         self.cpu_s = 0.0
 
-    def step(self) -> Advance:
+    def step(self) -> None:
         """One step of all instances."""
-        return next(self._cycle)
+        next(self._cycle)
 
     def run(self, steps: int) -> None:
         """Go on until so many steps of all instances together have been made."""

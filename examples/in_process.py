@@ -32,9 +32,9 @@ def train(settings: RunSettings, steps: int, label: str) -> tuple[Learner, list[
     run = InProcessRun(settings)
     episodes, curve = run.episodes, []
     report = steps // 8
-    for advance in run.steps():
-        if advance.ends is not None:
-            curve += [(episodes.total_steps, value) for value in advance.ends.episode_return]
+    for ends in run.steps():
+        if ends is not None:
+            curve += [(episodes.total_steps, value) for value in ends.episode_return]
         if episodes.total_steps >= report:
             mean = np.mean([value for _, value in curve[-100:]]) if curve else float('nan')
             print(f'{label}: {episodes.total_steps:>9,} steps, last 100 episodes {mean:8.1f}')

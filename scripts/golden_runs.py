@@ -156,14 +156,14 @@ class InProcess(InProcessRun):
         self.environment.step = step_and_keep  # type: ignore[method-assign]
         self.episodes.begin = begin_and_keep  # type: ignore[method-assign]
         state: Any = None
-        for number, advance in zip(range(1, steps + 2), self.steps(), strict=False):
+        for number, _ in zip(range(1, steps + 2), self.steps(), strict=False):
             if state is None:
                 state = first[0]
                 note('states', 0, numbers('states', state))
             # State number - 1 has been learned from, and its action has been taken.
             note_weights(number - 1, self.weights())
             note('actions', number - 1, action_numbers(state, acted[-1]))
-            state = advance.state
+            state, reward = self.episodes.newest()
             note('states', number, numbers('states', state))
-            if advance.reward is not None:
-                note('rewards', number, numbers('rewards', advance.reward))
+            if reward is not None:
+                note('rewards', number, numbers('rewards', reward))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,28 +44,15 @@ class EpisodeEnds(NamedTuple):
     metrics: Array | None = None
 
 
-class Advance(Protocol):
-    """What one step of all instances gives to publish."""
-
-    @property
-    def state(self) -> StateBatch:
-        """The state of all instances after the step."""
-        ...
-
-    @property
-    def reward(self) -> RewardBatch | None:
-        """Rewards of the windows that closed with the step, None if there are none."""
-        ...
-
-    @property
-    def ends(self) -> EpisodeEnds | None:
-        """Episodes that ended with the step, None if there are none."""
-        ...
-
-
 @dataclass
-class FullAdvance:
-    """An Advance that stays valid after the next step."""
+class Advance:
+    """What one step of all instances gives to publish.
+
+    Attributes:
+        state: of all instances after the step.
+        reward: of the windows that closed with the step, None if there are none.
+        ends: episodes that ended with the step, None if there are none.
+    """
 
     state: Final[StateBatch]
     reward: Final[RewardBatch | None]
@@ -240,7 +227,7 @@ class Episodes(Stateful):
             result, invalid = _cleaned(result)
             self.receive(result)
         self.move(result, invalid)
-        return FullAdvance(*self.told(applied, stamp_ns, learner), self.ends(result.metrics))
+        return Advance(*self.newest(applied, stamp_ns, learner), self.ends(result.metrics))
 
     def receive(self, result: StepResult) -> bool:
         """Give a step's result to the tracker; return True if all its numbers are finite."""
@@ -258,10 +245,16 @@ class Episodes(Stateful):
         state.episodes += tracker.finished_count
         state.aborted += tracker.aborted_count
 
-    def told(
+    def newest(
         self, applied: Array | None = None, stamp_ns: int = 0, learner: int = 0
     ) -> tuple[StateBatch, RewardBatch | None]:
-        """Return state and rewards of the newest step; the arguments are those of ``advance``."""
+        """Make the records of the newest step, with arrays of their own.
+
+        The arguments are those of ``advance``.
+
+        Returns:
+            The state, and the rewards of the windows that closed with it, None if there are none.
+        """
         closed, info, reward = self.tracker.closed_windows(), self.info, None
         if closed is not None:
             reward = RewardBatch(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nrl_ros.environments.episodes import Advance, Episodes
+from nrl_ros.environments.episodes import EpisodeEnds, Episodes
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.environments.listening import Listener
 from nrl_ros.environments.registry import make_bridge
@@ -50,8 +50,8 @@ class InProcessRun:
             delivery_steps=reward.steps,
         )
 
-    def steps(self, listener: Listener | None = None) -> Iterator[Advance]:
-        """Step all instances for ever, and yield what each step gave.
+    def steps(self, listener: Listener | None = None) -> Iterator[EpisodeEnds | None]:
+        """Step all instances for ever, and yield the episodes that ended with each step.
 
         Args:
             listener: is told each record.

@@ -78,9 +78,9 @@ def _until_limit(run: InProcessRun, ends: list[EpisodeEnds]) -> int:
     stop, diverged = run.settings.environment.stop, -1
     episodes, learner = run.episodes, run.learner
     try:
-        for count, advance in enumerate(run.steps()):
-            if advance.ends is not None:
-                ends.append(advance.ends)
+        for count, ended in enumerate(run.steps()):
+            if ended is not None:
+                ends.append(ended)
                 if stop.episodes and episodes.total_episodes >= stop.episodes:
                     break
             if stop.steps and episodes.total_steps >= stop.steps:

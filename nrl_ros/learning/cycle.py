@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import Float32, Float64, Int32, RewardBatch, StateBatch
-from nrl_ros.environments.episodes import Advance, EpisodeEnds, Episodes
+from nrl_ros.base.records import Float32, Int32
+from nrl_ros.environments.episodes import EpisodeEnds, Episodes
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.kernels.cycle import NativeCycle
 from nrl_ros.learning.learner import Learner
@@ -23,34 +23,6 @@ from nrl_ros.learning.rules.node_perturbation import CompiledExplorer
 from nrl_ros.learning.traces import DenseTraces
 
 Array = NDArray[Any]
-
-
-class QuickAdvance:
-    """An Advance whose parts are made on request, before the next step.
-
-    Args:
-        cycle: whose step it was.
-    """
-
-    __slots__ = ('_cycle',)
-
-    def __init__(self, cycle: Cycle) -> None:
-        self._cycle = cycle
-
-    @property
-    def state(self) -> StateBatch:
-        """State of all instances after the step."""
-        return self._cycle.told()[0]
-
-    @property
-    def reward(self) -> RewardBatch | None:
-        """Rewards of the windows that the step closed, None if there are none."""
-        return self._cycle.told()[1]
-
-    @property
-    def ends(self) -> EpisodeEnds | None:
-        """Episodes that ended with the step, None if there are none."""
-        return self._cycle.ends()
 
 
 def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) -> bool:
@@ -101,7 +73,6 @@ class Cycle:
             noise=agent.noise,
             generator=agent.action_generator,
         )
-        self._metrics: Float64 | None = None
         # True if the tracker has received what the learner will see.
         self._seen = False
         self._set()
@@ -126,23 +97,14 @@ class Cycle:
         if ascent is not None:
             native.ascend(*ascent)
 
-    def advance(self, action: Int32 | Float32) -> Advance:
-        """Step the environment, and return what it gives to publish."""
+    def advance(self, action: Int32 | Float32) -> EpisodeEnds | None:
+        """Step the environment; return the episodes that ended, None if there are none."""
         result = self._episodes.step(action)
         self._seen = self._episodes.receive(result)
         if not self._seen:
-            return self._episodes.take(result)
-        self._metrics = result.metrics
+            return self._episodes.take(result).ends
         self._episodes.move(result)
-        return QuickAdvance(self)
-
-    def ends(self) -> EpisodeEnds | None:
-        """Return the episodes that ended with the newest step."""
-        return self._episodes.ends(self._metrics)
-
-    def told(self) -> tuple[StateBatch, RewardBatch | None]:
-        """Return state and rewards of the newest step."""
-        return self._episodes.told()
+        return self._episodes.ends(result.metrics) if self._tracker.finished_count else None
 
     def answer(self) -> Int32 | None:
         """Learn from the newest step and act; do nothing and return None if the step is unusual."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from nrl_ros.base.records import ActionBatch, RewardBatch, RpeBatch, StateBatch
-from nrl_ros.environments.episodes import Advance, Episodes
+from nrl_ros.environments.episodes import EpisodeEnds, Episodes
 from nrl_ros.environments.listening import Listener, finished_episodes
 from nrl_ros.learning.cycle import Cycle, suits
 from nrl_ros.learning.learner import Learner
@@ -43,7 +43,7 @@ def run(
     *,
     seed: int,
     listener: Listener | None = None,
-) -> Iterator[Advance]:
+) -> Iterator[EpisodeEnds | None]:
     """Step for ever in lockstep, in few calls where that can be and nobody listens.
 
     Args:
@@ -54,24 +54,31 @@ def run(
         listener: is told each record; the weights are the same with one and without.
 
     Yields:
-        What each step gave, before it is acted upon; to be looked at before the next one.
+        The episodes that ended with each step, None if there are none. State and rewards of the
+        step are made by ``episodes.newest()`` for those who want to see them.
     """
     learner.join(episodes.info)
     if listener is not None:
         yield from _run_heard(episodes, learner, neuromodulator, seed, listener)
     action = answer(learner, neuromodulator, episodes.begin(seed), None)[0].action
-    cycle = None
+    cycle: Cycle | None = None
     may_fuse = suits(episodes, learner, neuromodulator)
     while True:
-        advance = episodes.advance(action) if cycle is None else cycle.advance(action)
-        yield advance
+        made: tuple[StateBatch, RewardBatch | None] | None = None
+        if cycle is None:
+            advance = episodes.advance(action)
+            ends, made = advance.ends, (advance.state, advance.reward)
+        else:
+            ends = cycle.advance(action)
+        yield ends
         if cycle is not None and not cycle.fits:
             cycle = None
         quick = None if cycle is None else cycle.answer()
         if quick is not None:
             action = quick
             continue
-        action = answer(learner, neuromodulator, advance.state, advance.reward)[0].action
+        state, reward = made or episodes.newest()
+        action = answer(learner, neuromodulator, state, reward)[0].action
         if cycle is None and may_fuse and neuromodulator.averages(episodes.info) is not None:
             may_fuse = suits(episodes, learner, neuromodulator)
             cycle = Cycle(episodes, learner, neuromodulator) if may_fuse else None
@@ -83,7 +90,7 @@ def _run_heard(
     neuromodulator: Neuromodulator,
     seed: int,
     listener: Listener,
-) -> Iterator[Advance]:
+) -> Iterator[EpisodeEnds | None]:
     """Step for ever and tell a listener the records that nodes would publish."""
     info = episodes.info
     listener.on_info(info)
@@ -101,4 +108,4 @@ def _run_heard(
         listener.on_state(state)
         if advance.ends is not None:
             listener.on_episodes(finished_episodes(info, advance.ends))
-        yield advance
+        yield advance.ends

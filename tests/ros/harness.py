@@ -433,13 +433,13 @@ class Reference:
     def run(self) -> dict[str, Any]:
         """Run up to the stop, learn from the last rewards; returns the learner's snapshot."""
         stop, episodes = self.settings.stop, self.episodes
-        for advance in loop.run(
+        for _ in loop.run(
             episodes, self.learner, self.neuromodulator, seed=self.settings.seed
         ):
             if (stop.steps and episodes.total_steps >= stop.steps) or (
                 stop.episodes and episodes.total_episodes >= stop.episodes
             ):
-                loop.answer(self.learner, self.neuromodulator, advance.state, advance.reward)
+                loop.answer(self.learner, self.neuromodulator, *episodes.newest())
                 break
         self.learner.leave(self.settings.agent)
         return self.learner.snapshot()

@@ -92,11 +92,9 @@ def _told(kept: Kept, node: str, figure: str) -> bool:
 def in_one_process() -> Kept:
     kept, run = Kept(), Reference(LEARNER, NEUROMODULATOR, ENVIRONMENT)
     steps = loop.run(run.episodes, run.learner, run.neuromodulator, seed=0, listener=kept)
-    for advance in steps:
+    for _ in steps:
         if run.episodes.total_steps >= STEPS:
-            action, rpe = loop.answer(
-                run.learner, run.neuromodulator, advance.state, advance.reward
-            )
+            action, rpe = loop.answer(run.learner, run.neuromodulator, *run.episodes.newest())
             kept.on_action(action)
             if rpe is not None:
                 kept.on_rpe(rpe)

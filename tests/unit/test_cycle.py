@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import deepcopy
 from itertools import islice
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from nrl_ros.base.records import ActionSpace, Delivery, Ending
-from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.episodes import EpisodeEnds, Episodes
 from nrl_ros.learning import cycle
 from nrl_ros.learning.kernels import library as kernels
 from nrl_ros.learning.learner import Learner
@@ -76,7 +77,7 @@ def plain(it: Run, steps: int, change: Change, seen: list[Any]) -> Run:
     for step in range(steps):
         action, _ = answer(it.learner, it.neuromodulator, state, reward)
         advance = it.episodes.advance(action.action)
-        note(it, advance, seen)
+        note(it, advance.ends, seen)
         change(it, step)
         state, reward = advance.state, advance.reward
     return it
@@ -85,14 +86,14 @@ def plain(it: Run, steps: int, change: Change, seen: list[Any]) -> Run:
 def fused(it: Run, steps: int, change: Change, seen: list[Any]) -> Run:
     """As ``run`` does it."""
     steady = run(it.episodes, it.learner, it.neuromodulator, seed=3)
-    for step, advance in enumerate(islice(steady, steps)):
-        note(it, advance, seen)
+    for step, ends in enumerate(islice(steady, steps)):
+        note(it, ends, seen)
         change(it, step)
     return it
 
 
-def note(it: Run, advance: Any, seen: list[Any]) -> None:
-    state, reward, ends = advance.state, advance.reward, advance.ends
+def note(it: Run, ends: EpisodeEnds | None, seen: list[Any]) -> None:
+    state, reward = it.episodes.newest()
     seen.append([vars(state), reward and vars(reward), ends and ends._asdict()])
     if len(seen) % 7 == 0:
         seen.append(it.everything())
@@ -179,6 +180,17 @@ def test_where_nothing_goes_wrong_every_step_but_the_first_ones_is_fused(
 
     # The first reward comes at the third step, and is compared at the fourth.
     assert compare(monkeypatch, make) == STEPS - 4
+
+
+def test_what_a_step_gave_stays_as_it_was() -> None:
+    it = Run()
+    kept, copies = [], []
+    for ends in islice(run(it.episodes, it.learner, it.neuromodulator, seed=3), STEPS):
+        state, reward = it.episodes.newest()
+        kept.append([vars(state), reward and vars(reward), ends and ends._asdict()])
+        copies.append(deepcopy(kept[-1]))
+    assert same(kept, copies)
+    assert any(ends for *_, ends in kept) and any(reward for _, reward, _ in kept)
 
 
 def set_rate(it: Run) -> None:

@@ -131,11 +131,11 @@ def test_the_rule_learns_to_choose_the_better_action(action: ActionSpace, source
     )
     # The reward of a step is (1 + action) * 1, so the return tells the action.
     returns = [
-        float(np.mean(advance.ends.episode_return))
-        for _, advance in zip(
+        float(np.mean(ends.episode_return))
+        for _, ends in zip(
             range(600), run(episodes, learner, Neuromodulator(RpeSettings()), seed=0), strict=False
         )
-        if advance.ends
+        if ends
     ]
     assert np.mean(returns[:5]) < 1.75
     assert np.mean(returns[-50:]) > 1.9
