@@ -77,7 +77,8 @@ def move_targets(bridge: ArmBridge) -> None:
         low_m=(0.0, 0.42, 0.3), high_m=(0.4, 0.7, 0.8), far_m=0.8, centre_m=(0.0, 0.0, 0.16)
     )
     # Episodes that have begun keep their targets.
-    bridge.episodes.targets = Targets(region, bridge.episodes.targets.generator)
+    state = bridge.episodes.state
+    state.targets = Targets(region, state.targets.state.random)
 
 
 CHANGES: dict[str, tuple[str, Callable[[ArmBridge], None]]] = {

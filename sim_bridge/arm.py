@@ -7,6 +7,7 @@ once, as those of an industrial arm do; with ``mujoco`` MuJoCo steps the dynamic
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import CheckpointError
-from nrl_ros.base.records import Float32, Int32, StepResult
+from nrl_ros.base.records import Float32, Float64, Int32, StepResult
+from nrl_ros.base.state import Stateful
 from nrl_ros.environments.interfaces import Drawn, Environment, Rollout
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.picture import draw_reaches, reaches_of
@@ -29,7 +31,28 @@ Array = NDArray[Any]
 _HALVINGS = 5
 
 
-class ArmBridge:
+@dataclass
+class ArmState:
+    """What decides the future of B arms.
+
+    Attributes:
+        episodes: targets, distances and times.
+        plant: the motors.
+        position: reference of the motion limits, up to date in snapshots alone [B, J, rad].
+        velocity: of that reference [B, J, rad/s].
+        random: draws starting positions.
+        episode: number of each episode [B].
+    """
+
+    episodes: ReachEpisodes
+    plant: Any
+    position: Float64
+    velocity: Float64
+    random: np.random.Generator
+    episode: NDArray[np.int64]
+
+
+class ArmBridge(Stateful):
     """B simulated arms with the limits and the task of a real one.
 
     Args:
@@ -54,15 +77,21 @@ class ArmBridge:
             )
         else:
             self.plant = MujocoPlant(robot.model, instances, robot.period_s)
-        self._random = np.random.default_rng(0)
-        self._episode = np.zeros(instances, np.int64)
+        self.state: ArmState = ArmState(
+            self.episodes,
+            self.plant,
+            position=np.zeros_like(self.plant.position),
+            velocity=np.zeros_like(self.plant.velocity),
+            random=np.random.default_rng(0),
+            episode=np.zeros(instances, np.int64),
+        )
         self._place(np.ones(instances, np.bool_))
 
     def reset(self, seed: int) -> Float32:
         """Start all arms anew; return their first observations [B, O]."""
-        self._random = np.random.default_rng([seed, 1])
+        self.state.random = np.random.default_rng([seed, 1])
         self.episodes.seed(seed)
-        self._episode[:] = 0
+        self.state.episode[:] = 0
         everyone = np.ones(self.spec.instances, np.bool_)
         self._place(everyone)
         tool = self.robot.chain.tool(self.plant.position)
@@ -74,7 +103,7 @@ class ArmBridge:
         spread, limits = self._options.episode.start_spread_rad, self.robot.limits
         start = np.tile(self.robot.home, (self.spec.instances, 1))
         if spread:
-            start += self._random.uniform(-spread, spread, start.shape)
+            start += self.state.random.uniform(-spread, spread, start.shape)
         start = np.clip(start, limits.position_low, limits.position_high)
         if self._guard is not None:
             start[which] = self._within(start[which], self._guard)
@@ -96,15 +125,16 @@ class ArmBridge:
 
     def step(self, action: Int32 | Float32) -> StepResult:
         """Apply one action per arm; an arm whose episode ended begins another one instead."""
-        started = self.episodes.ended.copy()
+        started = self.episodes.state.ended.copy()
         wanted = self.episodes.task.wanted_velocity(action)
         wanted[started] = 0.0
         for _ in range(self._options.action_every):
             self.plant.step(self._filter.follow(wanted).velocity)
         if started.any():
-            self._episode[started] += 1
+            episode = self.state.episode
+            episode[started] += 1
             every = self._options.episode.home_every
-            home = started & (self._episode % every == 0) if every else self._nobody(started)
+            home = started & (episode % every == 0) if every else self._nobody(started)
             if home.any():
                 self._place(home)
         tool = self.robot.chain.tool(self.plant.position)
@@ -120,7 +150,7 @@ class ArmBridge:
 
     def pose(self) -> dict[str, Array]:
         """Return the positions of the joints [B, J, rad] and the targets [B, 3, m]."""
-        return {'position': self.plant.position.copy(), 'target': self.episodes.target.copy()}
+        return {'position': self.plant.position.copy(), 'target': self.episodes.state.target.copy()}
 
     def draw(self, before: Rollout, after: Rollout, folder: str) -> Drawn:
         """Write ``reaching.png`` and ``reaching.gif`` of both rollouts into a folder."""
@@ -137,30 +167,23 @@ class ArmBridge:
         draw_reaches(untrained, trained, *files)
         return Drawn('the arm reaching', tuple(map(str, files)))
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything that decides the future, as plain data and copied arrays."""
-        return {
-            'episodes': self.episodes.snapshot(),
-            'plant': self.plant.snapshot(),
-            'reference': [self._filter.position.copy(), self._filter.velocity.copy()],
-            'random': self._random.bit_generator.state,
-            'episode': self._episode.copy(),
-        }
+    def before_snapshot(self) -> None:
+        """Copy the reference of the motion limits."""
+        self.state.position[...] = self._filter.position
+        self.state.velocity[...] = self._filter.velocity
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot.
+    def check_snapshot(self, snapshot: dict[str, Any]) -> None:
+        """Refuse a reference that is not finite.
 
         Raises:
-            CheckpointError: it is not one of as many arms of this kind.
+            CheckpointError: it is not.
         """
-        if snapshot.keys() != {'episodes', 'plant', 'reference', 'random', 'episode'}:
-            raise CheckpointError('the snapshot is not one of this arm environment')
-        self.episodes.restore(snapshot['episodes'])
-        self.plant.restore(snapshot['plant'])
-        position, velocity = snapshot['reference']
-        self._filter.resume(np.array(position), np.array(velocity))
-        self._random.bit_generator.state = snapshot['random']
-        self._episode = np.array(snapshot['episode'])
+        if not np.isfinite([snapshot['position'], snapshot['velocity']]).all():
+            raise CheckpointError('position, velocity: expected a finite reference of the arms')
+
+    def after_restore(self) -> None:
+        """Let the motion go on from the reference that was put back."""
+        self._filter.resume(self.state.position, self.state.velocity)
 
 
 def make(instances: int, options: ReachSettings) -> Environment:

@@ -247,7 +247,7 @@ class ArmEnvironment:
 
     def _is_between(self) -> bool:
         """Return whether an episode is over, or none has begun."""
-        return not self._begun or bool(self.episodes.ended[0])
+        return not self._begun or bool(self.episodes.state.ended[0])
 
     def _check_followed(self) -> None:
         """Raise if the safety node follows another commander and refuses this one."""
@@ -296,7 +296,7 @@ class ArmEnvironment:
             session=self._session,
             sequence=self._sequence,
             episode=self._episode,
-            step=int(self.episodes.steps[0]),
+            step=int(self.episodes.state.steps[0]),
             purpose=purpose,
             joint=list(self.robot.joints),
             velocity=velocity.tolist(),
@@ -338,7 +338,7 @@ class ArmEnvironment:
 
     def step(self, action: Int32 | Float32) -> StepResult:
         """Return the result of the action that was sent; the argument is not used."""
-        started = self.episodes.ended.copy()
+        started = self.episodes.state.ended.copy()
         if started[0]:
             self._begin()
         tool = self.robot.chain.tool(self._position)
@@ -346,12 +346,12 @@ class ArmEnvironment:
         result = self.episodes.finish(self._position, self._velocity, tool, wanted, started)
         if self._aborted:
             self._aborted = False
-            self.episodes.ended = _ONE.copy()
+            self.episodes.state.ended = _ONE.copy()
             never = np.zeros(1, np.bool_)
             result = StepResult(
                 result.observation, np.zeros(1), never, never, _ONE.copy(), result.metrics
             )
-        if self.episodes.ended[0]:
+        if self.episodes.state.ended[0]:
             self._episode += 1
             self.hold()
         return result

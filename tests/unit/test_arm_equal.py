@@ -136,7 +136,7 @@ class Live:
 
     def step(self, action: Any) -> StepResult:
         """An action and its periods; after an end, the way home and a period that stands."""
-        started = self.episodes.ended.copy()
+        started = self.episodes.state.ended.copy()
         if started[0] and self.settings.episode.home_every:
             self.go_home()
         wanted = self.episodes.task.wanted_velocity(action)

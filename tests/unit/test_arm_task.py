@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.base.errors import ConfigError, ShapeError
+from nrl_ros.base.errors import CheckpointError, ConfigError, ShapeError
 from nrl_ros.base.records import ActionKind, AgentInfo, Delivery
 from nrl_ros.environments.contract import check_bridge
 from nrl_ros.environments.registry import make_bridge
@@ -23,6 +23,7 @@ from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.task import ReachTask, Targets
 from nrl_ros.robots.safety.motion import MotionFilter
 from sim_bridge.arm import ArmBridge
+from tests.unit.fakes import same
 
 ROOT = Path(__file__).parents[2]
 ROBOTS = sorted(path.stem for path in (ROOT / 'config/robots').glob('*.yaml'))
@@ -311,6 +312,26 @@ def test_the_bridge_keeps_its_promises(changes: dict[str, Any]) -> None:
     check_bridge('arm', instances=3, options=PLANAR | changes, steps=60)
 
 
+@pytest.mark.parametrize(
+    ('changes', 'told'),
+    [
+        ({'arms': 2}, r'episodes.target: expected float64 \[3, 3\], received float64 \[2, 3\]'),
+        ({'simulation': {'physics': 'mujoco'}}, 'plant: expected position, velocity, strength,'),
+        ({'broken': np.nan}, 'position, velocity: expected a finite reference'),
+    ],
+)
+def test_a_snapshot_that_does_not_fit_changes_nothing(changes: dict[str, Any], told: str) -> None:
+    arms, broken = changes.pop('arms', 3), changes.pop('broken', 0.0)
+    other, bridge = ArmBridge(arms, planar(**changes)), ArmBridge(3, planar())
+    other.reset(1)
+    bridge.reset(2)
+    snapshot, before = other.snapshot(), bridge.snapshot()
+    snapshot['position'] = snapshot['position'] + broken
+    with pytest.raises(CheckpointError, match=told):
+        bridge.restore(snapshot)
+    assert same(bridge.snapshot(), before)
+
+
 def test_a_constant_velocity_by_hand() -> None:
     """From rest at 8 rad/s^2 in periods of 8 ms: speeds 0.064, 0.128, ... up to what was asked."""
     bridge = ArmBridge(1, planar())
@@ -325,7 +346,7 @@ def test_a_constant_velocity_by_hand() -> None:
 def test_progress_adds_up_to_the_distance_gone() -> None:
     bridge = ArmBridge(4, planar())
     bridge.reset(1)
-    start = bridge.episodes.distance.copy()
+    start = bridge.episodes.state.distance.copy()
     actions = np.random.default_rng(0).uniform(-1.5, 1.5, (12, 4, 2)).astype(np.float32)
     results = [bridge.step(action) for action in actions]
     total = np.sum([result.reward for result in results], axis=0)

@@ -5,13 +5,14 @@ The vectorised simulation and the environment of a real arm both keep their epis
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.errors import CheckpointError
-from nrl_ros.base.records import EnvSpec, Float32, Float64, StepResult
+from nrl_ros.base.records import Bool, EnvSpec, Float32, Float64, StepResult
+from nrl_ros.base.state import Stateful
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.task import ReachTask, Targets, distance_to
@@ -22,10 +23,32 @@ METRICS = ('final_distance_m', 'nearest_m')
 # For each of these multiples of the task's success radius a figure says whether the episode ended
 # within it: near its target, at it, or precisely at it.
 _RADII = (2.5, 1.0, 0.5)
-_ARRAYS = ('target', 'distance', 'nearest', 'wanted', 'steps', 'ended')
 
 
-class ReachEpisodes:
+@dataclass
+class ReachState:
+    """What decides the future of the episodes of B arms.
+
+    Attributes:
+        target: of each arm [B, 3, m].
+        distance: of the tools from their targets [B, m].
+        nearest: the smallest distance of the episodes so far [B, m].
+        wanted: joint velocities that the newest action commanded [B, J].
+        steps: of the episodes so far [B].
+        ended: arms whose episode is over; their next step begins another one [B].
+        targets: give the next ones.
+    """
+
+    target: Float64
+    distance: Float64
+    nearest: Float64
+    wanted: Float64
+    steps: NDArray[np.int64]
+    ended: Bool
+    targets: Targets
+
+
+class ReachEpisodes(Stateful):
     """Episodes of B arms, each with its own target and time.
 
     Attributes:
@@ -43,13 +66,15 @@ class ReachEpisodes:
     def __init__(self, robot: Robot, settings: ReachSettings, arms: int) -> None:
         self.task = ReachTask(robot, settings)
         self._robot, self._settings = robot, settings
-        self.targets = Targets(settings.target, np.random.default_rng(0))
-        self.target = np.zeros((arms, 3))
-        self.distance = np.zeros(arms)
-        self.nearest = np.zeros(arms)
-        self.wanted = np.zeros((arms, self.task.joints))
-        self.steps = np.zeros(arms, np.int64)
-        self.ended = np.zeros(arms, np.bool_)
+        self.state: ReachState = ReachState(
+            target=np.zeros((arms, 3)),
+            distance=np.zeros(arms),
+            nearest=np.zeros(arms),
+            wanted=np.zeros((arms, self.task.joints)),
+            steps=np.zeros(arms, np.int64),
+            ended=np.zeros(arms, np.bool_),
+            targets=Targets(settings.target, np.random.default_rng(0)),
+        )
         self._never = np.zeros(arms, np.bool_)
         self._radii = np.array(_RADII) * settings.episode.success_radius_m
         self.spec = EnvSpec(
@@ -70,18 +95,18 @@ class ReachEpisodes:
             tool: positions of all tools [B, 3].
             target: for those arms [n, 3]; None: the next targets of the task.
         """
-        count = int(np.count_nonzero(which))
+        count, state = int(np.count_nonzero(which)), self.state
         if count:
-            self.target[which] = self.targets.draw(count) if target is None else target
-            distance = distance_to(tool[which], self.target[which])
-            self.distance[which] = self.nearest[which] = distance
-            self.wanted[which] = 0.0
-            self.steps[which] = 0
-            self.ended[which] = False
+            state.target[which] = state.targets.draw(count) if target is None else target
+            distance = distance_to(tool[which], state.target[which])
+            state.distance[which] = state.nearest[which] = distance
+            state.wanted[which] = 0.0
+            state.steps[which] = 0
+            state.ended[which] = False
 
     def observe(self, position: Array, velocity: Array, tool: Array) -> Float32:
         """Return the observations [B, O] for joints [B, J] and tools [B, 3]."""
-        return self.task.observe(position, velocity, tool, self.target)
+        return self.task.observe(position, velocity, tool, self.state.target)
 
     def finish(
         self, position: Array, velocity: Array, tool: Array, wanted: Array, started: Array
@@ -95,54 +120,31 @@ class ReachEpisodes:
             wanted: joint velocities that its action asked for [B, J].
             started: arms whose episode began in this step instead [B, bool].
         """
-        went = ~started
-        distance = distance_to(tool, self.target)
-        self.steps += went
-        late = (self.steps >= self._settings.episode.steps) & went
+        state, went = self.state, ~started
+        distance = distance_to(tool, state.target)
+        state.steps += went
+        late = (state.steps >= self._settings.episode.steps) & went
         there = self._never
         if self._settings.episode.terminate_at_target:
             there = self.task.at_target(distance) & went
-        reward = self.task.reward(self.distance, distance, wanted, self.wanted, late | there)
-        self.distance = distance
-        self.nearest = np.minimum(self.nearest, distance)
-        self.wanted = np.where(went[:, None], wanted, 0.0)
-        self.ended = late | there
+        reward = self.task.reward(state.distance, distance, wanted, state.wanted, late | there)
+        state.distance = distance
+        state.nearest = np.minimum(state.nearest, distance)
+        state.wanted = np.where(went[:, None], wanted, 0.0)
+        state.ended = late | there
         return StepResult(
             self.observe(position, velocity, tool),
             np.where(went, reward, 0.0),
             there,
             late & ~there,
             self._never,
-            np.column_stack([distance, self.nearest, distance[:, None] < self._radii]),
+            np.column_stack([distance, state.nearest, distance[:, None] < self._radii]),
         )
 
     def seed(self, seed: int) -> None:
         """Seed the generator of the targets and start their list anew."""
-        self.targets.generator = np.random.default_rng(seed)
-        self.targets.at = 0
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything that decides the episodes' future, as plain data and copied arrays."""
-        return {
-            **{name: getattr(self, name).copy() for name in _ARRAYS},
-            'random': self.targets.generator.bit_generator.state,
-            'at': self.targets.at,
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot.
-
-        Raises:
-            CheckpointError: it is not one of episodes with as many arms.
-        """
-        if snapshot.keys() != {*_ARRAYS, 'random', 'at'} or len(snapshot['ended']) != len(
-            self.ended
-        ):
-            raise CheckpointError('the snapshot is not one of these episodes of reaching')
-        for name in _ARRAYS:
-            setattr(self, name, np.array(snapshot[name]))
-        self.targets.generator.bit_generator.state = snapshot['random']
-        self.targets.at = int(snapshot['at'])
+        targets = self.state.targets.state
+        targets.random, targets.at = np.random.default_rng(seed), 0
 
 
 def success_share(distance: Float64, radius_m: float) -> float:

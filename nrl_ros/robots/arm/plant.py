@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from nrl_ros.base.errors import ConfigError, InvalidValueError, ShapeError
 from nrl_ros.base.records import Float64
+from nrl_ros.base.state import Stateful
 from nrl_ros.robots.arm.couplings import scalar_joints
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.simulation import PAYLOAD, servo_name, simulated
@@ -58,7 +60,29 @@ class Plant(Protocol):
         ...
 
 
-class _Base:
+@dataclass
+class PlantState:
+    """What decides the future of B arms of J joints, [B, J] each.
+
+    Attributes:
+        position: rad or m.
+        velocity: rad/s or m/s.
+        strength: share of a command that each joint follows; 1 is healthy.
+    """
+
+    position: Float64
+    velocity: Float64
+    strength: Float64
+
+
+@dataclass
+class MujocoState(PlantState):
+    """With MuJoCo's own state of each arm [B, n], up to date in snapshots alone."""
+
+    physics: Float64
+
+
+class _Base(Stateful):
     """Checks, limits and actuator effectiveness that both plants share."""
 
     def __init__(self, model: ArmModel, arms: int, period_s: float) -> None:
@@ -72,21 +96,20 @@ class _Base:
         self._shape = (arms, model.size)
         self._gain = 1.0 / period_s
         self._slowest = -model.velocity
-        self._strength = np.ones(self._shape)
-        self.position = np.zeros(self._shape)
-        self.velocity = np.zeros(self._shape)
+        self.position, self.velocity = np.zeros(self._shape), np.zeros(self._shape)
+        self.state: PlantState = PlantState(self.position, self.velocity, np.ones(self._shape))
 
     @property
     def strength(self) -> Float64:
         """Share of a command that each joint follows [B, J]; assign to change it."""
-        return np.array(self._strength)
+        return np.array(self.state.strength)
 
     @strength.setter
     def strength(self, value: ArrayLike) -> None:
         shares = self._checked(value, 'strength')
         if (shares < 0.0).any():
             raise InvalidValueError(f'strength: expected no share below 0, received {value!r}')
-        self._strength = np.array(shares)
+        self.state.strength[...] = shares
 
     def _checked(self, value: ArrayLike, what: str) -> Float64:
         """Return numbers as [B, J]; values of one arm are repeated for all."""
@@ -102,20 +125,6 @@ class _Base:
     def _limited(self, velocity: Float64) -> Float64:
         # np.minimum and np.maximum are faster than np.clip on arrays this small.
         return np.minimum(np.maximum(velocity, self._slowest), self.model.velocity)
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything that decides the future, as plain data and copied arrays."""
-        return {
-            'position': self.position.copy(),
-            'velocity': self.velocity.copy(),
-            'strength': self.strength,
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot of a plant of the same size."""
-        self.position[...] = snapshot['position']
-        self.velocity[...] = snapshot['velocity']
-        self.strength = snapshot['strength']
 
     def velocity_toward(self, target: ArrayLike) -> Float64:
         """Return velocities that bring the arms towards positions, as fast as the joints allow.
@@ -190,7 +199,7 @@ class ServoPlant(_Base):
             ShapeError: another shape.
             InvalidValueError: a number is not finite.
         """
-        wanted = self._limited(self._checked(command, 'velocity command')) * self._strength
+        wanted = self._limited(self._checked(command, 'velocity command')) * self.state.strength
         self.velocity += self._share * (wanted - self.velocity)
         ahead = self.position + self.period_s * self.velocity
         np.maximum(ahead, self.model.position_low, out=self.position)
@@ -224,6 +233,10 @@ class MujocoPlant(_Base):
         self._gain = min(0.5 / period_s, _POSITION_GAIN)
         self._models = [copy.copy(compiled) for _ in range(arms)]
         self._data = [self._mujoco.MjData(each) for each in self._models]
+        size = self._mujoco.mj_stateSize(compiled, self._kind)
+        self.state: MujocoState = MujocoState(
+            **vars(self.state), physics=np.zeros((arms, size))
+        )
         joints = [compiled.joint(name) for name in model.joints]
         self._qpos = [int(joint.qposadr[0]) for joint in joints]
         self._dof = [int(joint.dofadr[0]) for joint in joints]
@@ -262,13 +275,17 @@ class MujocoPlant(_Base):
     @property
     def strength(self) -> Float64:
         """Share of velocity and effort that each joint has left [B, J]; assign to change it."""
-        return np.array(self._strength)
+        return np.array(self.state.strength)
 
     @strength.setter
     def strength(self, value: ArrayLike) -> None:
         _Base.strength.fset(self, value)  # type: ignore[attr-defined]
+        self._weaken()
+
+    def _weaken(self) -> None:
+        """Give the servos the share that each joint has left."""
         gain, force = self._healthy
-        for mj, share in zip(self._models, self._strength, strict=True):
+        for mj, share in zip(self._models, self.state.strength, strict=True):
             mj.actuator_gainprm[self._servo, 0] = gain * share
             mj.actuator_forcerange[self._servo] = force * share[:, None]
 
@@ -318,26 +335,22 @@ class MujocoPlant(_Base):
             self._lead(data)
             self._read(number)
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the snapshot of the base class with MuJoCo's own state."""
-        states = []
-        for mj, data in zip(self._models, self._data, strict=True):
-            size = self._mujoco.mj_stateSize(mj, self._state)
-            states.append(np.empty(size))
-            self._mujoco.mj_getState(mj, data, states[-1], self._state)
-        return super().snapshot() | {'states': np.array(states)}
+    def before_snapshot(self) -> None:
+        """Copy MuJoCo's own state."""
+        for mj, data, row in zip(self._models, self._data, self.state.physics, strict=True):
+            self._mujoco.mj_getState(mj, data, row, self._kind)
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot of a plant of the same size."""
-        super().restore(snapshot)
-        for mj, data, state in zip(self._models, self._data, snapshot['states'], strict=True):
-            self._mujoco.mj_setState(mj, data, state, self._state)
+    def after_restore(self) -> None:
+        """Give MuJoCo the state and the strength that were put back."""
+        self._weaken()
+        for mj, data, row in zip(self._models, self._data, self.state.physics, strict=True):
+            self._mujoco.mj_setState(mj, data, row, self._kind)
             self._mujoco.mj_forward(mj, data)
             # mj_forward has changed the warm start of the solver, so the state is set once more.
-            self._mujoco.mj_setState(mj, data, state, self._state)
+            self._mujoco.mj_setState(mj, data, row, self._kind)
 
     @property
-    def _state(self) -> int:
+    def _kind(self) -> int:
         return int(self._mujoco.mjtState.mjSTATE_INTEGRATION)
 
     def _read(self, number: int) -> None:

@@ -7,6 +7,7 @@ joints, O: size of an observation. Positions in m in the frame of the base, angl
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import ActionSpace, Float32, Float64
+from nrl_ros.base.state import Stateful
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.arm.settings import ReachSettings, TargetGroup
 
@@ -150,7 +152,15 @@ class ReachTask:
         return np.asarray(distance < self._settings.episode.success_radius_m)
 
 
-class Targets:
+@dataclass
+class TargetsState:
+    """What draws the next targets, and the place in the list of those that have one."""
+
+    random: np.random.Generator
+    at: int = 0
+
+
+class Targets(Stateful):
     """Gives targets: drawn at random, or from a list in turn.
 
     Args:
@@ -159,9 +169,9 @@ class Targets:
     """
 
     def __init__(self, settings: TargetGroup, generator: np.random.Generator) -> None:
-        self._settings, self.generator = settings, generator
+        self._settings = settings
+        self.state: TargetsState = TargetsState(generator)
         self._list = np.reshape(np.array(settings.points_m, np.float64), (-1, 3))
-        self.at = 0
 
     def draw(self, count: int) -> Float64:
         """Return the next targets [count, 3].
@@ -169,14 +179,14 @@ class Targets:
         Raises:
             ConfigError: targets come from a topic, or the box and the distances hardly meet.
         """
-        settings = self._settings
+        settings, state = self._settings, self.state
         if settings.source == 'list':
-            which = (self.at + np.arange(count)) % len(self._list)
-            self.at = int((self.at + count) % len(self._list))
+            which = (state.at + np.arange(count)) % len(self._list)
+            state.at = int((state.at + count) % len(self._list))
             return np.asarray(self._list[which])
         if settings.source == 'topic':
             raise ConfigError('targets from a topic exist on hardware only; set target.source')
-        return draw_in_shell(settings, self.generator, count)
+        return draw_in_shell(settings, state.random, count)
 
 
 def draw_in_shell(settings: TargetGroup, generator: np.random.Generator, count: int) -> Float64:
