@@ -37,23 +37,23 @@ ping-pong of two plain rclpy nodes with messages of the same size and QoS.
 
 With a reward at every step the action waits for a message that goes through a third process:
 environment, neuromodulator, learner, environment instead of environment, learner, environment.
-Three hops for two alone make 1.5.
+Three hops instead of two make a ratio of 1.5.
 
 Three processes in lockstep, learning on, `config/cartpole.yaml`; median of the runs, lowest and
 highest:
 
 {speeds}
 
-What a tick costs hardly depends on the number of instances: most of it is the middleware, waking
-three processes one after the other, and every instance shares it. Over a network that delays and
-loses packets: [several_machines.md](several_machines.md#what-a-lossy-network-costs).
+The time of a tick hardly depends on the number of instances: most of it is taken by the middleware,
+which wakes three processes one after the other, and all instances share it. For a network that
+delays and loses packets, see [several_machines.md](several_machines.md#what-a-lossy-network-costs).
 
-What was found on the way (profiles are in the commit messages): rclpy's message objects took 50
-us where the middleware needs 8, so the four messages of the step path are read and written as
-bytes (`nrl_ros/ros/wire.py`); its executor's tasks took another 50 us a message
-(`nrl_ros/ros/executor.py`); the trace of a step is brought in and the next noise drawn after the
-action has gone out. Spinning before waiting, UDP instead of shared memory, and asynchronous
-publishing did not pay.
+Profiles (in the commit messages) led to three changes. rclpy's message objects took 50 us where the
+middleware needs 8, so the four messages of the step path are read and written as bytes
+(`nrl_ros/ros/wire.py`). The tasks of its executor took another 50 us for each message
+(`nrl_ros/ros/executor.py`). The step is added to the trace, and the next noise is drawn, after the
+action was sent. Spinning before waiting, UDP instead of shared memory, and asynchronous publishing
+gained nothing.
 
 rclpy's own executor without tasks, EventsExecutor (Jazzy from 7.1.4 on, Kilted), is as fast.
 `benchmarks/ros_loop.py --executors step events` measures both in turns; two runs each, on a machine
@@ -86,19 +86,19 @@ are the median of those within a turn:
 
 ## Where the time of a step goes
 
-Microseconds of processor time a step of all instances, CartPole, by what was watched: the
-environment's own step and reset, drawing noise, passes with the draw of the action, bringing the
-step into the traces, changing the weights; the rest is the protocol's books. *overhead* is the
-share of all but the environment's own.
+Microseconds of processor time for a step of all instances, CartPole, by part: the environment's own
+step and reset, drawing noise, passes with the draw of the action, adding the step to the traces,
+changing the weights; the rest is bookkeeping of episodes and credit windows. *overhead* is the
+share of everything except the environment.
 
 {split}
 
-Between two steps of the environment all of it happens in two calls into the compiled kernel
-(`nrl_ros/learning/cycle.py`), on the very arrays that learner, neuromodulator and books keep, and
-bit for bit as message by message; a step in which something is out of the way is taken as over
-ROS 2.
-At 256 instances {share:.0%} of a step is not the environment's own. Noise, passes and traces are
-compiled loops near what one thread does; what is left of the rest is mostly the bridge's Python.
+Between two steps of the environment, all of this takes two calls of compiled code
+(`nrl_ros/learning/cycle.py`). They work on the arrays of learner, neuromodulator and episode
+tracker, and give the same bits as one message after the other. An unusual step, such as the end of
+an aborted episode, is computed as over ROS 2. At 256 instances {share:.0%} of a step is outside of
+the environment. Noise, passes and traces are compiled loops near the limit of one thread; most of
+the rest is Python code of the bridge.
 
 ## How traces grow
 
