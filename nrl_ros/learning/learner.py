@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import replace
 from typing import Any
 
@@ -18,15 +17,14 @@ from nrl_ros.base.errors import (
 from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.records import ActionBatch, RpeBatch, StateBatch
 from nrl_ros.base.settings import changed
+from nrl_ros.base.state import restore_snapshot
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.checks import check_rpe, check_state
 from nrl_ros.learning.credit import Creditable
-from nrl_ros.learning.introductions import Introductions
 from nrl_ros.learning.policy import policy_data, policy_of
-from nrl_ros.learning.serving import COUNTERS, AgentService
+from nrl_ros.learning.serving import AgentService
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.learning.snapshots import check_fingerprint, fingerprint
-from nrl_ros.learning.update import LearningStep
 
 Array = NDArray[Any]
 
@@ -35,6 +33,10 @@ Array = NDArray[Any]
 _MOST_LOST = 2**32 - 1
 
 
+# What a learner has from a snapshot; the rest is how it is used: frozen, evaluating, identity.
+_RESTORED = (
+    '_settings', '_policy', '_step', '_agents', '_introduced', 'counters', 'states', 'steps'
+)  # fmt: skip
 # Errors that a snapshot with unexpected content may raise while it is taken over.
 _MISFITS = (
     NrlError, ArithmeticError, AttributeError, LookupError, MemoryError, TypeError, ValueError
@@ -393,47 +395,33 @@ class Learner(AgentService):
         Raises:
             CheckpointError: the snapshot is one of another network; nothing was changed.
         """
-        before = dict(vars(self))
+        restored = Learner(self._settings, self._limits)
         try:
-            self._restore(snapshot, keep_settings)
+            restored._build(snapshot, self, keep_settings=keep_settings)
         except CheckpointError:
-            vars(self).update(before)
             raise
         except _MISFITS as error:
-            vars(self).update(before)
             raise CheckpointError(
                 f'the content of the checkpoint does not fit: {type(error).__name__}: {error}; '
                 'it was written by another version of nrl_ros'
             ) from error
+        for name in _RESTORED:
+            setattr(self, name, getattr(restored, name))
 
-    def _restore(self, snapshot: dict[str, Any], keep_settings: bool) -> None:
-        """Replace the state attribute by attribute; the replaced objects are not changed."""
+    def _build(self, snapshot: dict[str, Any], served: Learner, *, keep_settings: bool) -> None:
+        """Take a snapshot, and serve what another learner serves; nothing of that is changed."""
         settings = self._settings
         check_fingerprint(snapshot['settings'], settings)
-        policy = policy_of(snapshot, settings, self._policy)
-        infos = self.agents
-        served = set(self._agents)
-        self._agents = {}
-        self._policy = None
-        absolute_rpe_sum = self.absolute_rpe_sum
+        policy = policy_of(snapshot, settings, served._policy)
         self.states, self.steps = int(snapshot['states']), int(snapshot['steps'])
-        self._step = LearningStep(settings)
-        self._step.absolute_rpe_sum = absolute_rpe_sum
-        self._step.restore(snapshot['learning'])
+        self._step.absolute_rpe_sum = served.absolute_rpe_sum
+        restore_snapshot(self._step, snapshot['learning'], 'learning')
         if policy is not None:
             self._set_policy(policy)
-        self.counters = Counter(dict.fromkeys(COUNTERS, 0) | snapshot['counters'])
-        self._introduced = Introductions(self._limits, self.counters)
+        self.counters.update(snapshot['counters'])
         self._introduced.kept = dict(snapshot['agents'])
         if not keep_settings:
             self.set_learning_rate(snapshot['learning_rate'])
             self.set_sigma(snapshot['sigma'])
-        for name, info in infos.items():
-            self.join(info) if name in served else self.introduce(info)
-
-    def baselines(self) -> dict[str, Any]:
-        """Return the running-average rewards as the neuromodulator last sent them, by agent."""
-        return {
-            name: {'baseline': agent.baseline.copy(), 'known': agent.baseline_known.copy()}
-            for name, agent in self._agents.items()
-        }
+        for name, info in served.agents.items():
+            self.join(info) if name in served._agents else self.introduce(info)

@@ -371,12 +371,11 @@ class Neuromodulator:
         values = np.concatenate(known) if known else np.zeros(0)
         return float(values.mean()) if len(values) else math.nan
 
-    def restore(self, baselines: dict[str, Any]) -> None:
+    def resume(self, baselines: dict[str, dict[str, Any]]) -> None:
         """Start from saved averages.
 
         Args:
-            baselines: by agent, ``baseline`` [B] and ``known`` [B], as the learner's checkpoint
-                has them.
+            baselines: by agent, ``baseline`` [B] and ``known`` [B].
         """
         self._agents.clear()
         self._newest.clear()

@@ -8,6 +8,7 @@ import numpy as np
 
 from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import ActionKind, ActionSpace
+from nrl_ros.base.state import restore_snapshot
 from nrl_ros.learning.heads import AUTO
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.settings import LearnerSettings
@@ -56,6 +57,33 @@ def check_fingerprint(received: dict[str, Any], settings: LearnerSettings) -> No
             f'the checkpoint is of another network: (received, expected) {different}; '
             'start the learner with the settings of the checkpoint'
         )
+
+
+def saved_baselines(snapshot: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the running-average rewards that a learner's snapshot carries.
+
+    They are the neuromodulator's, which sends them with its errors: the learner alone knows the
+    instant at which weights, averages and environment belong together.
+
+    Returns:
+        By agent, ``baseline`` [B] and ``known`` [B], as ``Neuromodulator.resume`` takes them.
+
+    Raises:
+        CheckpointError: there are none in it, or they are no such arrays.
+    """
+    found: dict[str, dict[str, Any]] = {}
+    try:
+        for name, agent in snapshot['agents'].items():
+            averages = {'baseline': agent['baseline'], 'known': agent['baseline_known']}
+            count = np.size(averages['baseline'])
+            found[name] = {'baseline': np.zeros(count), 'known': np.zeros(count, np.bool_)}
+            restore_snapshot(found[name], averages, f'agents.{name}')
+    except (AttributeError, LookupError, TypeError) as error:
+        raise CheckpointError(
+            f'the checkpoint has no baselines: {type(error).__name__}: {error}; it was written by '
+            'another version of nrl_ros'
+        ) from error
+    return found
 
 
 def network_data(network: Network) -> dict[str, Any]:

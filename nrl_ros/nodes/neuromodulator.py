@@ -18,6 +18,7 @@ from nrl_ros.base.records import RpeBatch
 from nrl_ros.learning.baselines.critic import Critic
 from nrl_ros.learning.baselines.running_average import LARGEST_REWARD, rewards_fit
 from nrl_ros.learning.neuromodulator import Neuromodulator
+from nrl_ros.learning.snapshots import saved_baselines
 from nrl_ros.nodes.saving import hold, not_saved
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import EnvState, Neuromodulation, NeuromodulatorStatus, Reward
@@ -69,25 +70,16 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         self.periodic(self.settings.status_period_s, self._publish_status)
 
     def _load(self, path: Path) -> None:
-        """Take the baselines from a learner's checkpoint, if there is one yet."""
+        """Take the baselines that a run's newest checkpoint carries, if there is one yet."""
         assert self._core is not None
         file = find_checkpoint(path, 'learner')
         self.get_logger().info(f'baselines from {file or "nowhere, there are none yet"}')
         if file is None:
             return
-        saved = read_checkpoint(file, 'learner')
         try:
-            self._core.restore(
-                {
-                    name: {'baseline': agent['baseline'], 'known': agent['baseline_known']}
-                    for name, agent in saved['agents'].items()
-                }
-            )
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise CheckpointError(
-                f'{file} has no baselines: {type(error).__name__}: {error}; it was written by '
-                'another version of nrl_ros'
-            ) from error
+            self._core.resume(saved_baselines(read_checkpoint(file, 'learner')))
+        except CheckpointError as error:
+            raise CheckpointError(f'{file}: {error}') from error
 
     def settings_changed(self, settings: NeuromodulatorNodeSettings) -> None:
         """Apply a changed rate."""

@@ -64,7 +64,6 @@ class Run:
             'learner': snapshot,
             'episodes': self.episodes.snapshot(),
             'rewards': dict(self.neuromodulator.counters),
-            'baselines': self.learner.baselines(),
             'rpe': np.float32(self.learner.absolute_rpe_sum),
             'mean': self.neuromodulator.mean_baseline,
         }

@@ -22,6 +22,7 @@ from nrl_ros.base.records import ActionSpace, Phase, RpeBatch, StateBatch
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.rules import NodePerturbation
 from nrl_ros.learning.settings import LearnerSettings
+from nrl_ros.learning.snapshots import saved_baselines
 from nrl_ros.storage.codec import decode, encode
 from tests.unit.fakes import (
     feed,
@@ -120,7 +121,7 @@ def test_bad_rpes_are_refused_counted_and_change_nothing(
     with pytest.raises(error):
         reinforce(learner, replace(good, **change))
     assert +learner.counters == {counter: 1}
-    assert same(learner.baselines(), twin.baselines())
+    assert same(saved_baselines(learner.snapshot()), saved_baselines(twin.snapshot()))
     for one in (learner, twin):
         reinforce(one, good)
     assert equal(learner, twin) and learner.updates == 1
@@ -681,23 +682,25 @@ def test_a_snapshot_that_does_not_fit_is_refused_and_nothing_changes(
     assert equal(target, twin)
 
 
+def without(data: Any, *path: Any, put: Any = None) -> Any:
+    """A copy of a snapshot with another value at a path; None: without it."""
+    copied = decode(encode('learner', data), 'learner')
+    at = copied
+    for key in path[:-1]:
+        at = at[key]
+    if put is None:
+        del at[path[-1]]
+    else:
+        at[path[-1]] = put
+    return copied
+
+
 def test_damaged_content_is_refused_and_nothing_changes() -> None:
     info = info_of(2)
     learner = learner_of(info)
     feed(learner, message_flow(info, steps=15, seed=0))
     snapshot = learner.snapshot()
     before = encode('learner', snapshot)
-
-    def without(data: Any, *path: Any, put: Any = None) -> Any:
-        copied = decode(encode('learner', data), 'learner')
-        at = copied
-        for key in path[:-1]:
-            at = at[key]
-        if put is None:
-            del at[path[-1]]
-        else:
-            at[path[-1]] = put
-        return copied
 
     broken = [
         without(snapshot, 'settings'),
@@ -725,9 +728,25 @@ def test_baselines_are_those_last_broadcast() -> None:
     receive(learner, state_of(info, 0))
     reinforce(learner, rpe_of(info, 1, 1, 0, 0.5, baseline=3.5))
     assert same(
-        learner.baselines(),
+        saved_baselines(learner.snapshot()),
         {'a': {'baseline': np.array([0.0, 3.5]), 'known': np.array([False, True])}},
     )
+
+
+@pytest.mark.parametrize(
+    ('path', 'put', 'told'),
+    [
+        (('agents',), None, 'no baselines'),
+        (('agents', 'a', 'baseline'), None, "no baselines: KeyError: 'baseline'"),
+        (('agents', 'a', 'baseline'), np.zeros(2, np.int64), 'agents.a.baseline: expected float64'),
+        (('agents', 'a', 'baseline_known'), np.zeros(3, np.bool_), r'agents.a.known: .*bool \[2\]'),
+    ],
+)
+def test_baselines_of_another_version_are_refused(path: Any, put: Any, told: str) -> None:
+    learner = learner_of(info_of(2))
+    receive(learner, state_of(info_of(2), 0))
+    with pytest.raises(CheckpointError, match=told):
+        saved_baselines(without(learner.snapshot(), *path, put=put))
 
 
 def test_only_rpes_that_count_change_the_baseline() -> None:
@@ -737,16 +756,16 @@ def test_only_rpes_that_count_change_the_baseline() -> None:
     receive(learner, state_of(info, 0))
     receive(learner, state_of(info, 1, window=1))
     reinforce(learner, rpe_of(info, 1, [0, 1], 0, 0.5, baseline=3.5))
-    before, weights = learner.baselines(), learner.weights
+    before, weights = saved_baselines(learner.snapshot()), learner.weights
     for sequence, window in ((1, 0), (7, 5), (1, 1)):
         reinforce(learner, rpe_of(info, sequence, [0, 1], window, 1e3, baseline=-999.0))
-    assert same(learner.baselines(), before)
+    assert same(saved_baselines(learner.snapshot()), before)
     receive(learner, state_of(info, 2, window=1))
     assert same(learner.weights, weights)
     assert learner.counters['duplicate_rpes'] == learner.counters['unknown_window_rpes'] == 2
     assert learner.counters['early_rpes'] == 2
     reinforce(learner, rpe_of(info, 3, 0, 1, 0.5, baseline=4.5))
-    assert learner.baselines()['a']['baseline'].tolist() == [4.5, 3.5]
+    assert saved_baselines(learner.snapshot())['a']['baseline'].tolist() == [4.5, 3.5]
 
 
 def test_what_is_introduced_takes_no_memory_and_gives_way() -> None:

@@ -13,6 +13,7 @@ from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.loop import learn, run
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from nrl_ros.learning.rules import NodePerturbation
+from nrl_ros.learning.snapshots import saved_baselines
 from nrl_ros.storage.codec import decode, encode
 from tests.unit.fakes import ScriptedEnvironment, learner_settings, same
 
@@ -89,7 +90,6 @@ def test_continues_bit_for_bit_from_a_checkpoint_at_a_boundary(delivery: Deliver
             if step == save_at:
                 assert action.checkpoint == 4
                 saved['environment'] = episodes.snapshot()
-                saved['baselines'] = learner.baselines()
             advance = episodes.advance(action.action)
             state, reward = advance.state, advance.reward
         return learner
@@ -102,7 +102,7 @@ def test_continues_bit_for_bit_from_a_checkpoint_at_a_boundary(delivery: Deliver
 
     episodes, learner = episodes_of(delivery), learner_of(seed=5)
     neuromodulator = Neuromodulator(RpeSettings())
-    neuromodulator.restore(data['baselines'])
+    neuromodulator.resume(saved_baselines(data['learner']))
     state = episodes.resume(data['environment'])
     learner.restore(data['learner'])
     learner.join(episodes.info)

@@ -151,7 +151,7 @@ def test_a_window_far_ahead_does_not_silence_the_true_ones_for_ever() -> None:
 def test_restored_baselines_are_used_where_they_fit() -> None:
     neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
     saved = {'baseline': np.array([4.0, 0.0]), 'known': np.array([True, False])}
-    neuromodulator.restore({'a': saved, 'b': saved})
+    neuromodulator.resume({'a': saved, 'b': saved})
     answer = neuromodulator.evaluate(reward_of(0, [0, 1], 0, [6.0, 6.0]))
     assert answer.rpe.tolist() == [2.0, 0.0]
     answer = neuromodulator.evaluate(reward_of(0, 0, 0, 6.0, agent='b', instances=1))
