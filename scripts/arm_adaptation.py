@@ -51,7 +51,7 @@ def weaken(joint: int) -> Callable[[ArmBridge], None]:
     def change(bridge: ArmBridge) -> None:
         share = np.ones(len(bridge.robot.joints))
         share[joint] = 0.4
-        bridge.plant.strength = share
+        bridge.plant.actuator_effectiveness = share
 
     return change
 

@@ -138,7 +138,9 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     def _apply(self, settings: ArmDriverNodeSettings) -> None:
         fault, plant = settings.fault, self._plant
         assert plant is not None
-        plant.strength = self._per_joint(fault.strength or (1.0,) * self._model.size, 'strength')
+        plant.actuator_effectiveness = self._per_joint(
+            fault.strength or (1.0,) * self._model.size, 'strength'
+        )
         if isinstance(plant, MujocoPlant):
             plant.set_payload(fault.payload_kg)
         self._chain.tool_offset = np.array(fault.tool_offset_m)

@@ -54,7 +54,7 @@ def test_lag_of_first_order_after_n_steps() -> None:
 def test_a_weak_joint_moves_its_share_from_the_step_on_at_which_it_weakens() -> None:
     plant = ServoPlant(ArmModel.from_file('planar'), 2, PERIOD)
     run(plant, [1.0, 1.0], 10)
-    plant.strength = [[1.0, 0.25], [0.0, 1.0]]
+    plant.actuator_effectiveness = [[1.0, 0.25], [0.0, 1.0]]
     run(plant, [1.0, 1.0], 10)
     wanted = 10 * PERIOD * np.array([[2.0, 1.25], [1.0, 2.0]])
     np.testing.assert_allclose(plant.position, wanted, rtol=1e-12)
@@ -110,14 +110,14 @@ def test_an_idle_arm_stays(name: str) -> None:
     np.testing.assert_allclose(plant.position[0], middle, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize('strength', [1.0, 0.4])
-def test_a_servo_settles_where_its_pull_and_the_damping_are_equal(strength: float) -> None:
+@pytest.mark.parametrize('effectiveness', [1.0, 0.4])
+def test_a_servo_settles_where_its_pull_and_the_damping_are_equal(effectiveness: float) -> None:
     """40 (s c - v) = 2 v."""
     plant = MujocoPlant(ArmModel.from_text(LEVER), 1, PERIOD)
-    plant.strength = [strength]
+    plant.actuator_effectiveness = [effectiveness]
     plant.reset([-0.8])
     run(plant, [0.6], 60)
-    assert plant.velocity[0, 0] == pytest.approx(strength * 0.6 * 40.0 / 42.0, rel=1e-6)
+    assert plant.velocity[0, 0] == pytest.approx(effectiveness * 0.6 * 40.0 / 42.0, rel=1e-6)
 
 
 def test_a_payload_pulls_a_servo_down_and_only_that_of_its_arm() -> None:
@@ -237,10 +237,10 @@ def test_what_is_no_command_is_refused_and_nothing_moves(make) -> None:
             plant.step(command)
         with pytest.raises(error):
             plant.velocity_toward(command)
-    with pytest.raises(InvalidValueError, match='strength'):
-        plant.strength = [-0.1, 1.0]
+    with pytest.raises(InvalidValueError, match='actuator_effectiveness'):
+        plant.actuator_effectiveness = [-0.1, 1.0]
     np.testing.assert_array_equal(plant.position, np.zeros((2, 2)))
-    np.testing.assert_array_equal(plant.strength, np.ones((2, 2)))
+    np.testing.assert_array_equal(plant.actuator_effectiveness, np.ones((2, 2)))
 
 
 @pytest.mark.parametrize('options', [(0, 0.01), (1, 0.0), (1, math.nan)])

@@ -316,7 +316,7 @@ def test_the_bridge_keeps_its_promises(changes: dict[str, Any]) -> None:
     ('changes', 'told'),
     [
         ({'arms': 2}, r'episodes.target: expected float64 \[3, 3\], received float64 \[2, 3\]'),
-        ({'simulation': {'physics': 'mujoco'}}, 'plant: expected position, velocity, strength,'),
+        ({'simulation': {'physics': 'mujoco'}}, 'plant: expected position, velocity, actuator'),
         ({'broken': np.nan}, 'position, velocity: expected a finite reference'),
     ],
 )

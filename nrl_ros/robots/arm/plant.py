@@ -33,19 +33,19 @@ class Plant(Protocol):
     Attributes:
         position: joint positions [B, J], rad or m.
         velocity: joint velocities [B, J], rad/s or m/s.
-        strength: share of a command that each joint follows [B, J]; 1 is healthy.
+        actuator_effectiveness: share of a command that each joint follows [B, J]; 1 is healthy.
     """
 
     position: Float64
     velocity: Float64
 
     @property
-    def strength(self) -> Float64:
+    def actuator_effectiveness(self) -> Float64:
         """Share of a command that each joint follows [B, J]."""
         ...
 
-    @strength.setter
-    def strength(self, value: ArrayLike) -> None: ...
+    @actuator_effectiveness.setter
+    def actuator_effectiveness(self, value: ArrayLike) -> None: ...
 
     def reset(self, position: ArrayLike, which: NDArray[Any] | None = None) -> None:
         """Put arms at positions, at rest."""
@@ -67,12 +67,12 @@ class PlantState:
     Attributes:
         position: rad or m.
         velocity: rad/s or m/s.
-        strength: share of a command that each joint follows; 1 is healthy.
+        actuator_effectiveness: share of a command that each joint follows; 1 is healthy.
     """
 
     position: Float64
     velocity: Float64
-    strength: Float64
+    actuator_effectiveness: Float64
 
 
 @dataclass
@@ -100,16 +100,18 @@ class _Base(Stateful):
         self.state: PlantState = PlantState(self.position, self.velocity, np.ones(self._shape))
 
     @property
-    def strength(self) -> Float64:
+    def actuator_effectiveness(self) -> Float64:
         """Share of a command that each joint follows [B, J]; assign to change it."""
-        return np.array(self.state.strength)
+        return np.array(self.state.actuator_effectiveness)
 
-    @strength.setter
-    def strength(self, value: ArrayLike) -> None:
-        shares = self._checked(value, 'strength')
+    @actuator_effectiveness.setter
+    def actuator_effectiveness(self, value: ArrayLike) -> None:
+        shares = self._checked(value, 'actuator_effectiveness')
         if (shares < 0.0).any():
-            raise InvalidValueError(f'strength: expected no share below 0, received {value!r}')
-        self.state.strength[...] = shares
+            raise InvalidValueError(
+                f'actuator_effectiveness: expected no share below 0, received {value!r}'
+            )
+        self.state.actuator_effectiveness[...] = shares
 
     def _checked(self, value: ArrayLike, what: str) -> Float64:
         """Return numbers as [B, J]; values of one arm are repeated for all."""
@@ -146,8 +148,9 @@ class _Base(Stateful):
 class ServoPlant(_Base):
     """Velocities follow their commands with a first-order lag, whatever the load is.
 
-    ``v += (1 - exp(-T/tau)) (strength * command - v)``, then ``q += T v``: exact for commands that
-    are constant over a period T. A joint stops at its position limit.
+    ``v += (1 - exp(-T/tau)) (k * command - v)`` with the actuator effectiveness k, then
+    ``q += T v``: exact for commands that are constant over a period T. A joint stops at its
+    position limit.
 
     Args:
         model: the arms; only the limits are used.
@@ -199,7 +202,10 @@ class ServoPlant(_Base):
             ShapeError: another shape.
             InvalidValueError: a number is not finite.
         """
-        wanted = self._limited(self._checked(command, 'velocity command')) * self.state.strength
+        wanted = (
+            self._limited(self._checked(command, 'velocity command'))
+            * self.state.actuator_effectiveness
+        )
         self.velocity += self._share * (wanted - self.velocity)
         ahead = self.position + self.period_s * self.velocity
         np.maximum(ahead, self.model.position_low, out=self.position)
@@ -217,7 +223,7 @@ class MujocoPlant(_Base):
 
     Args:
         model: the arms.
-        arms: B; each has a MuJoCo model of its own, since strength and payload may differ.
+        arms: B; each has a MuJoCo model of its own, since effectiveness and payload may differ.
         period_s: length of one step [s].
 
     Raises:
@@ -234,9 +240,7 @@ class MujocoPlant(_Base):
         self._models = [copy.copy(compiled) for _ in range(arms)]
         self._data = [self._mujoco.MjData(each) for each in self._models]
         size = self._mujoco.mj_stateSize(compiled, self._kind)
-        self.state: MujocoState = MujocoState(
-            **vars(self.state), physics=np.zeros((arms, size))
-        )
+        self.state: MujocoState = MujocoState(**vars(self.state), physics=np.zeros((arms, size)))
         joints = [compiled.joint(name) for name in model.joints]
         self._qpos = [int(joint.qposadr[0]) for joint in joints]
         self._dof = [int(joint.dofadr[0]) for joint in joints]
@@ -273,19 +277,19 @@ class MujocoPlant(_Base):
             data.qvel[self._led_dof] = self._led_ratio @ data.qvel[self._dof]
 
     @property
-    def strength(self) -> Float64:
+    def actuator_effectiveness(self) -> Float64:
         """Share of velocity and effort that each joint has left [B, J]; assign to change it."""
-        return np.array(self.state.strength)
+        return np.array(self.state.actuator_effectiveness)
 
-    @strength.setter
-    def strength(self, value: ArrayLike) -> None:
-        _Base.strength.fset(self, value)  # type: ignore[attr-defined]
+    @actuator_effectiveness.setter
+    def actuator_effectiveness(self, value: ArrayLike) -> None:
+        _Base.actuator_effectiveness.fset(self, value)  # type: ignore[attr-defined]
         self._weaken()
 
     def _weaken(self) -> None:
         """Give the servos the share that each joint has left."""
         gain, force = self._healthy
-        for mj, share in zip(self._models, self.state.strength, strict=True):
+        for mj, share in zip(self._models, self.state.actuator_effectiveness, strict=True):
             mj.actuator_gainprm[self._servo, 0] = gain * share
             mj.actuator_forcerange[self._servo] = force * share[:, None]
 
@@ -341,7 +345,7 @@ class MujocoPlant(_Base):
             self._mujoco.mj_getState(mj, data, row, self._kind)
 
     def after_restore(self) -> None:
-        """Give MuJoCo the state and the strength that were put back."""
+        """Give MuJoCo the state and the effectiveness that were put back."""
         self._weaken()
         for mj, data, row in zip(self._models, self._data, self.state.physics, strict=True):
             self._mujoco.mj_setState(mj, data, row, self._kind)
