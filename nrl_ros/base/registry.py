@@ -178,6 +178,16 @@ class Registry(Generic[Made]):
             )
         return made  # type: ignore[no-any-return]
 
+    def options_of(self, name: str) -> type[BaseModel] | None:
+        """Return the model of a part's options; None if the part checks a dictionary by itself.
+
+        Raises:
+            ConfigError, or the registry's error: no such part, or it cannot be imported.
+        """
+        if name not in self._models:
+            self._models[name] = _model_of(self[name], self._arguments)
+        return self._models[name]
+
     def _parsed(
         self, name: str, options: Mapping[str, Any], shared: Mapping[str, Any]
     ) -> BaseModel | dict[str, Any]:
@@ -185,9 +195,7 @@ class Registry(Generic[Made]):
             if key in self._elsewhere:
                 where = self._elsewhere[key]
                 raise ConfigError(f'{self._what} {name!r}: option {key!r} is set by {where}')
-        if name not in self._models:
-            self._models[name] = _model_of(self[name], self._arguments)
-        model = self._models[name]
+        model = self.options_of(name)
         if model is None:
             return dict(options)
         values = {key: value for key, value in shared.items() if key in model.model_fields}

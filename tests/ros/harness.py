@@ -29,12 +29,8 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
-from nrl_ros.base.settings import load
-from nrl_ros.environments.episodes import Episodes
-from nrl_ros.environments.registry import make_bridge
+from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning import loop
-from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import (
     Action,
@@ -53,9 +49,7 @@ from nrl_ros.ros.interfaces import (
     SafetyStatus,
     SaveCheckpoint,
 )
-from nrl_ros.settings.environment import EnvironmentNodeSettings
-from nrl_ros.settings.learner import LearnerNodeSettings
-from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.settings.run import check
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 TIMEOUT_S = 30.0
@@ -409,39 +403,23 @@ def counters(message: Any) -> dict[str, int]:
     return dict(zip(message.counter_name, message.counter_value, strict=True))
 
 
-class Reference:
+class Reference(InProcessRun):
     """The same run in this process, without ROS."""
 
     def __init__(self, learner: Flat, neuromodulator: Flat, environment: Flat) -> None:
-        self.settings = load(EnvironmentNodeSettings, environment, source='test')
-        bridge = self.settings.bridge
-        self.environment = make_bridge(bridge.name, bridge.instances, dict(bridge.options))
-        self.learner = Learner(load(LearnerNodeSettings, learner, source='test'))
-        self.neuromodulator = Neuromodulator(
-            (checked := load(NeuromodulatorNodeSettings, neuromodulator, source='test')).rpe,
-            critic=checked.critic,
-        )
-        self.episodes = Episodes(
-            self.environment,
-            agent=self.settings.agent,
-            session=1,
-            lockstep=True,
-            delivery=self.settings.reward.core(),
-            delivery_steps=self.settings.reward.steps,
-        )
+        nodes = {'learner': learner, 'neuromodulator': neuromodulator, 'environment': environment}
+        super().__init__(check(nodes, source='test'))
 
     def run(self) -> dict[str, Any]:
         """Run up to the stop, learn from the last rewards; returns the learner's snapshot."""
-        stop, episodes = self.settings.stop, self.episodes
-        for _ in loop.run(
-            episodes, self.learner, self.neuromodulator, seed=self.settings.seed
-        ):
+        stop, episodes = self.settings.environment.stop, self.episodes
+        for _ in self.steps():
             if (stop.steps and episodes.total_steps >= stop.steps) or (
                 stop.episodes and episodes.total_episodes >= stop.episodes
             ):
                 loop.answer(self.learner, self.neuromodulator, *episodes.newest())
                 break
-        self.learner.leave(self.settings.agent)
+        self.learner.leave(self.settings.environment.agent)
         return self.learner.snapshot()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 
 import pytest
-import yaml
 
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
@@ -13,6 +12,7 @@ pytest.importorskip('nrl_ros.msg')
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
+from nrl_ros.cli.config import parameter_file
 from tests.ros.harness import Reference, last_checkpoint, names, what_was_learned
 from tests.unit.fakes import same
 
@@ -201,8 +201,6 @@ def test_composed_in_one_process(ros, tmp_path):
         'neuromodulator': SCALED,
         'environment': environment,
     }
-    path.write_text(
-        yaml.safe_dump({f'/**/{name}': {'ros__parameters': part} for name, part in parts.items()})
-    )
+    path.write_text(parameter_file(parts))
     assert ros.start('app', params_file=str(path)).wait() == 0
     assert same(what_was_learned(last_checkpoint(folder)), what_was_learned(expected))

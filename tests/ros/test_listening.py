@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
@@ -18,6 +17,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
 from nrl_ros.base.records import AgentInfo, StateBatch
+from nrl_ros.cli.config import parameter_file
 from nrl_ros.environments.listening import FinishedEpisodes, Listener
 from nrl_ros.learning import loop
 from nrl_ros.ros.listening import Listening
@@ -91,8 +91,7 @@ def _told(kept: Kept, node: str, figure: str) -> bool:
 
 def in_one_process() -> Kept:
     kept, run = Kept(), Reference(LEARNER, NEUROMODULATOR, ENVIRONMENT)
-    steps = loop.run(run.episodes, run.learner, run.neuromodulator, seed=0, listener=kept)
-    for _ in steps:
+    for _ in run.steps(kept):
         if run.episodes.total_steps >= STEPS:
             action, rpe = loop.answer(run.learner, run.neuromodulator, *run.episodes.newest())
             kept.on_action(action)
@@ -109,9 +108,7 @@ def over_ros(ros: Any, folder: Any) -> tuple[Kept, Listening]:
         'neuromodulator': NEUROMODULATOR,
         'environment': {**ENVIRONMENT, 'autostart': False, 'stop.exit': False},
     }
-    path.write_text(
-        yaml.safe_dump({f'/**/{name}': {'ros__parameters': part} for name, part in parts.items()})
-    )
+    path.write_text(parameter_file(parts))
     ros.start('app', params_file=str(path))
     probe, kept = ros.probe(), Kept()
     listening = Listening(probe.node, kept)

@@ -12,10 +12,11 @@ import subprocess
 import sys
 
 import pytest
-import yaml
 
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
+
+from nrl_ros.cli.config import parameter_file
 
 pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
@@ -57,8 +58,8 @@ def test_a_policy_learns(tmp_path, task, steps, untrained_below, exploring_above
 def test_a_continuous_policy_learns(tmp_path):
     """Gaussian head: the sign of two actions must follow the first number observed."""
     settings = {
-        '/**/learner': {'plasticity': {'learning_rate': 2e-4}},
-        '/**/environment': {
+        'learner': {'plasticity': {'learning_rate': 2e-4}},
+        'environment': {
             'agent': 'scripted',
             'bridge': {
                 'name': 'scripted',
@@ -69,9 +70,7 @@ def test_a_continuous_policy_learns(tmp_path):
         },
     }
     path = tmp_path / 'continuous.yaml'
-    path.write_text(
-        yaml.safe_dump({name: {'ros__parameters': values} for name, values in settings.items()})
-    )
+    path.write_text(parameter_file(settings))
     summary = train(tmp_path / 'run', 'continuous', 300_000, '--config', str(path))
     # Chance gives 10 of 20.
     assert summary['untrained']['mean'] < 15.0

@@ -18,7 +18,7 @@ from nrl_ros.learning.baselines import BASELINES, Baseline
 from nrl_ros.learning.baselines.running_average import Order, Scale
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from tests.oracles.running_average import ReferenceAverage
-from tests.unit.fakes import reward_of
+from tests.unit.fakes import info_of, reward_of, same, state_of
 
 
 def run(settings: RpeSettings, rewards: list[float]) -> tuple[list[float], list[float]]:
@@ -242,3 +242,19 @@ def test_a_baseline_is_given_the_average_that_rewards_would_be_compared_with(
         for name in ('same', 'running_average')
     )
     assert run(same, rewards) == run(usual, rewards)
+
+
+@pytest.mark.parametrize('name', list(BASELINES))
+def test_every_baseline_gives_finite_errors_and_continues_from_its_snapshot(name: str) -> None:
+    info, one, other = info_of(2), *(Neuromodulator(RpeSettings(baseline=name)) for _ in range(2))
+    values, answers = np.random.default_rng(3).standard_normal((16, 2)), []
+    one.observe(state_of(info, 0))
+    for number in range(1, 16):
+        one.observe(state_of(info, number, window=number, step=number))
+        answer = one.evaluate(reward_of(number, [0, 1], number - 1, values[number].tolist()))
+        assert answer is not None
+        answers.append(answer.rpe)
+    assert np.isfinite(answers).all() and np.std(answers) > 0.1
+    other.observe(state_of(info, 0))
+    other.baseline.restore(one.baseline.snapshot())
+    assert same(other.baseline.snapshot(), one.baseline.snapshot())
