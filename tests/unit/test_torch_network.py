@@ -87,7 +87,7 @@ def episodes_of(action: ActionSpace, session: int = 7) -> Episodes:
 def returns_of(episodes: Episodes, learner: Learner, steps: int) -> list[float]:
     cycle = loop.run(episodes, learner, Neuromodulator(RpeSettings()), seed=0)
     played = zip(range(steps), cycle, strict=False)
-    return [float(one.ends.episode_return.mean()) for _, one in played if one.ends]
+    return [float(ends.episode_return.mean()) for _, ends in played if ends is not None]
 
 
 @pytest.mark.parametrize(
