@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.learning.networks.passes import make_passes
+from nrl_ros.learning.rules.backpropagation import backpropagate
 
 Array = NDArray[np.float64]
 
@@ -137,20 +139,13 @@ def exact(network: Network, observation: Array, choice: int) -> tuple[Array, Arr
     Returns:
         The gradient with respect to all pre-activations [N], and |x|^2 of each one's layer [N].
     """
-    spec, activity, slopes, squares = network.spec, observation, [], []
-    for weight in network.weights:
-        squares.append(float(activity @ activity))
-        before = weight @ activity
-        slopes.append(np.where(before > 0.0, 1.0, spec.leak))
-        activity = np.maximum(before, spec.leak * before)
-    logits = before
+    spec, passes = network.spec, make_passes(network, 1, 0)
+    logits = passes.run(observation[None], None, 0.0)[0, 0]
+    inputs = passes.presynaptic()
     policy = np.exp(logits - logits.max())
-    back = -policy / policy.sum()
-    back[choice] += 1.0
-    parts = [back]
-    for weight, slope in zip(reversed(network.weights[1:]), reversed(slopes[:-1]), strict=True):
-        back = (weight.T @ back) * slope
-        parts.append(back)
-    parts.reverse()
-    per_neuron = np.repeat(squares, [len(part) for part in parts])
-    return np.concatenate(parts), per_neuron
+    gradient = -policy / policy.sum()
+    gradient[choice] += 1.0
+    per_neuron = np.zeros((1, spec.noise_components))
+    backpropagate(network, inputs, gradient[None], per_neuron)
+    squares = [np.square(inputs[0, where]).sum() for where in spec.input_slices]
+    return per_neuron[0], np.repeat(squares, [n_out for n_out, _ in spec.shapes])

@@ -11,7 +11,7 @@ from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.networks.passes import make_passes
-from nrl_ros.learning.rules.base import GreedyExplorer, SampledRule
+from nrl_ros.learning.rules.base import NoisyExplorer, SampledRule
 
 Array = NDArray[Any]
 
@@ -37,22 +37,17 @@ class AntitheticPairs(SampledRule):
         return _Explorer(self, network, head, batch)
 
 
-class _Explorer(GreedyExplorer):
+class _Explorer(NoisyExplorer[AntitheticPairs]):
     def __init__(
         self, rule: AntitheticPairs, network: Network, head: PolicyHead, batch: int
     ) -> None:
-        super().__init__(network, head, batch)
-        self._rule = rule
+        super().__init__(rule, network, head, batch)
         self._shape = (rule.samples, batch, -1)
         self._pairs = (2, *self._shape)
         self._passes = make_passes(network, batch, 2 * rule.samples)
         self._noise = np.empty(
             (2, rule.samples * batch, network.spec.noise_components), network.dtype
         )
-
-    def set_sigma(self, sigma: float) -> None:
-        """Change the noise from the next step on."""
-        self._rule = self._rule.with_sigma(sigma)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator

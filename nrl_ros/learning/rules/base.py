@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,3 +130,22 @@ class GreedyExplorer(Stateful):
 
     def set_sigma(self, sigma: float) -> None:
         """Do nothing: there is no noise."""
+
+
+class NoisyExplorer(GreedyExplorer, Generic[Rule]):
+    """An Explorer with its rule, whose noise may change while it runs.
+
+    Args:
+        rule: at first.
+        network: as GreedyExplorer.
+        head: as GreedyExplorer.
+        batch: as GreedyExplorer.
+    """
+
+    def __init__(self, rule: Rule, network: Network, head: PolicyHead, batch: int) -> None:
+        super().__init__(network, head, batch)
+        self._rule = rule
+
+    def set_sigma(self, sigma: float) -> None:
+        """Change the noise from the next step on."""
+        self._rule = self._rule.with_sigma(sigma)

@@ -13,7 +13,7 @@ from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.networks.passes import make_passes
-from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
+from nrl_ros.learning.rules.base import NoiseRule, NoisyExplorer
 
 Array = NDArray[Any]
 
@@ -65,12 +65,11 @@ class LearnedReferenceState:
     readout: Array
 
 
-class _Explorer(GreedyExplorer):
+class _Explorer(NoisyExplorer[LearnedReference]):
     def __init__(
         self, rule: LearnedReference, network: Network, head: PolicyHead, batch: int
     ) -> None:
-        super().__init__(network, head, batch)
-        self._rule = rule
+        super().__init__(rule, network, head, batch)
         self._passes = make_passes(network, batch, 1)
         spec = network.spec
         generator = np.random.Generator(np.random.SFC64(_SEED))
@@ -82,10 +81,6 @@ class _Explorer(GreedyExplorer):
         self._features = np.ones((batch, 1 + spec.inputs + _FEATURES), network.dtype)
         readout = np.zeros((spec.outputs, self._features.shape[1]), network.dtype)
         self.state: LearnedReferenceState = LearnedReferenceState(readout)
-
-    def set_sigma(self, sigma: float) -> None:
-        """Change the noise from the next step on."""
-        self._rule = self._rule.with_sigma(sigma)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator

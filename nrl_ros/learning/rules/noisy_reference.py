@@ -12,7 +12,7 @@ from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.networks.passes import make_passes
-from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
+from nrl_ros.learning.rules.base import NoiseRule, NoisyExplorer
 
 Array = NDArray[Any]
 
@@ -49,18 +49,13 @@ class NoisyReference(NoiseRule):
         return _Explorer(self, network, head, batch)
 
 
-class _Explorer(GreedyExplorer):
+class _Explorer(NoisyExplorer[NoisyReference]):
     def __init__(
         self, rule: NoisyReference, network: Network, head: PolicyHead, batch: int
     ) -> None:
-        super().__init__(network, head, batch)
-        self._rule = rule
+        super().__init__(rule, network, head, batch)
         self._batch = batch
         self._passes = make_passes(network, batch, 1 + rule.reference_passes)
-
-    def set_sigma(self, sigma: float) -> None:
-        """Change the noise from the next step on."""
-        self._rule = self._rule.with_sigma(sigma)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator

@@ -14,7 +14,7 @@ from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes
 from nrl_ros.learning.networks.passes import AnyPasses, make_passes
-from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
+from nrl_ros.learning.rules.base import NoiseRule, NoisyExplorer
 
 Array = NDArray[Any]
 
@@ -68,7 +68,7 @@ class RewardModulatedHebbian(NoiseRule):
         return _EstimatingExplorer(self, network, head, batch)
 
 
-class _Explorer(GreedyExplorer):
+class _Explorer(NoisyExplorer[RewardModulatedHebbian]):
     def __init__(
         self,
         rule: RewardModulatedHebbian,
@@ -77,13 +77,8 @@ class _Explorer(GreedyExplorer):
         batch: int,
         passes: AnyPasses,
     ) -> None:
-        super().__init__(network, head, batch)
-        self._rule = rule
+        super().__init__(rule, network, head, batch)
         self._passes = passes
-
-    def set_sigma(self, sigma: float) -> None:
-        """Change the noise from the next step on."""
-        self._rule = self._rule.with_sigma(sigma)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator

@@ -12,7 +12,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
-from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule, normalise_
+from nrl_ros.learning.rules.base import NoiseRule, NoisyExplorer, normalise_
 
 Array = NDArray[Any]
 
@@ -64,19 +64,14 @@ class WeightPerturbation(NoiseRule):
         return _Explorer(self, network, head, batch, source)
 
 
-class _Explorer(GreedyExplorer):
+class _Explorer(NoisyExplorer[WeightPerturbation]):
     def __init__(
         self, rule: WeightPerturbation, network: Network, head: PolicyHead, batch: int, source: int
     ) -> None:
-        super().__init__(network, head, batch)
-        self._rule = rule
+        super().__init__(rule, network, head, batch)
         self._network = network
         self._source = source
         self._batch = batch
-
-    def set_sigma(self, sigma: float) -> None:
-        """Change the noise from the next step on."""
-        self._rule = self._rule.with_sigma(sigma)
 
     def _disturbed(self, observation: Array, noise: Array) -> Array:
         """Return outputs [B, n] with weights ``W + sigma z``, where each instance has its own z."""
