@@ -7,6 +7,7 @@ counted here, so that a limit can be set for both kinds.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import gymnasium
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from nrl_ros.base.errors import BridgeError, CheckpointError, ConfigError
-from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Int32, StepResult
+from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Int32, StepResult
 from nrl_ros.base.settings import Settings
+from nrl_ros.base.state import Stateful, restore_snapshot, transient
 from nrl_ros.environments.interfaces import Environment
 
 Array = NDArray[Any]
@@ -223,58 +225,69 @@ class GymnasiumBridge:
             environment.close()
 
 
-class SnapshottableGymnasiumBridge(GymnasiumBridge):
+@dataclass
+class GymnasiumState:
+    """What decides the future of B instances.
+
+    Attributes:
+        environment: name of its class, as several have a state of the same size.
+        steps: of the episodes so far [B], up to date in snapshots alone.
+        over: episodes that have ended [B], likewise.
+        parts: the generator of each environment, and its attributes of ``_STATE``.
+    """
+
+    environment: str
+    steps: NDArray[np.int64]
+    over: Bool
+    parts: list[dict[str, Any]] | None = transient()
+
+
+class SnapshottableGymnasiumBridge(GymnasiumBridge, Stateful):
     """A GymnasiumBridge that can be saved, for Gymnasium's classic control: its state is known."""
 
-    def _inner(self) -> list[Any]:
+    def __init__(self, instances: int, options: GymnasiumOptions, backend: Backend) -> None:
+        super().__init__(instances, options, backend)
         parts = [self._many] if self._many is not None else self._one
-        return [part.unwrapped for part in parts]
+        self._inner: list[Any] = [part.unwrapped for part in parts]
+        self._names = _STATE[type(self._inner[0]).__name__]
+        self.state: GymnasiumState = GymnasiumState(
+            type(self._inner[0]).__name__, np.zeros(instances, np.int64), self._nobody.copy()
+        )
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return everything that decides the future, as plain data and copied arrays."""
-        parts = []
-        for inner in self._inner():
-            values = {name: getattr(inner, name) for name in _STATE[type(inner).__name__]}
-            parts.append(
-                {
-                    'random': inner.np_random.bit_generator.state,
-                    **{name: _plain(value) for name, value in values.items()},
-                }
-            )
-        return {
-            'environment': type(self._inner()[0]).__name__,
-            'steps': np.array(self._steps, np.int64),
-            'over': self._over,
-            'parts': parts,
-        }
+    def before_snapshot(self) -> None:
+        """Collect what Gymnasium's objects hold; some hold nothing before their reset."""
+        self.state.steps[:] = self._steps
+        self.state.over[:] = self._over
+        self.state.parts = [
+            {
+                'random': inner.np_random,
+                **{name: _plain(getattr(inner, name, None)) for name in self._names},
+            }
+            for inner in self._inner
+        ]
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot.
+    def check_snapshot(self, snapshot: dict[str, Any]) -> None:
+        """Refuse the state of other environments, or of another number of them.
 
         Raises:
-            CheckpointError: it is not one of as many instances of this environment.
+            CheckpointError: naming what differs.
         """
-        inners = self._inner()
-        kind = type(inners[0]).__name__
-        # The name is compared too, since several classic environments have states of one size.
-        same = (
-            snapshot.keys() == {'environment', 'steps', 'over', 'parts'}
-            and snapshot['environment'] == kind
-            and len(snapshot['over']) == len(snapshot['steps']) == self.spec.instances
-            and len(snapshot['parts']) == len(inners)
-            and all(part.keys() == {'random', *_STATE[kind]} for part in snapshot['parts'])
-        )
-        if not same:
-            raise CheckpointError(
-                f'the snapshot is not one of {self.spec.instances} instances of {kind}'
-            )
+        parts = snapshot['parts']
+        if not isinstance(parts, list) or len(parts) != len(self._inner):
+            raise CheckpointError(f'parts: expected those of {len(self._inner)} environments')
+        for inner, saved in zip(self._inner, parts, strict=True):
+            generator = np.random.Generator(type(inner.np_random.bit_generator)(0))
+            restore_snapshot({'random': generator, **dict.fromkeys(self._names)}, saved, 'parts')
+
+    def after_restore(self) -> None:
+        """Give Gymnasium's objects what was put back."""
         self.reset(0)
-        for inner, saved in zip(inners, snapshot['parts'], strict=True):
-            for name in _STATE[kind]:
-                setattr(inner, name, _plain(saved[name]))
+        for inner, saved in zip(self._inner, self.state.parts or (), strict=True):
+            for name in self._names:
+                setattr(inner, name, saved[name])
             inner.np_random.bit_generator.state = saved['random']
-        self._steps = np.array(snapshot['steps']).tolist()
-        self._ends = (np.array(snapshot['over']), self._nobody)
+        self._steps = self.state.steps.tolist()
+        self._ends = (self.state.over.copy(), self._nobody)
 
 
 class _Actions:

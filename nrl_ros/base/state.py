@@ -19,7 +19,8 @@ snapshot that does not fit changes nothing.
 An object may have three more methods. ``check_snapshot(snapshot)`` raises CheckpointError for what
 kinds and shapes do not tell. ``before_snapshot()`` brings ``state`` up to date, and
 ``after_restore()`` takes over what was put there; an object needs them that keeps a part of its
-state elsewhere, such as in a physics engine. These two must not fail.
+state elsewhere, such as in a physics engine. These two must not fail. A value that is there only
+meanwhile, and has another size each time, is a ``transient`` field.
 
 An object of another package may have ``snapshot()`` and ``restore(snapshot)`` instead.
 """
@@ -37,6 +38,7 @@ import numpy as np
 from nrl_ros.base.errors import CheckpointError
 
 _HINT = 'it was saved by another version of nrl_ros, or with other settings'
+_TRANSIENT = 'transient'
 # What numpy raises for the state of another generator.
 _MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # A truth value is a whole number to Python, so it comes first.
@@ -63,6 +65,15 @@ class Stateful:
             CheckpointError: it does not fit; nothing was changed.
         """
         restore_snapshot(self, snapshot)
+
+
+def transient() -> Any:
+    """Return a field of a dataclass that is None except while a snapshot is taken or put back.
+
+    ``before_snapshot`` fills it. What is put back may be of any kind and size: ``check_snapshot``
+    looks at it, and ``after_restore`` takes it over.
+    """
+    return dataclasses.field(default=None, metadata={_TRANSIENT: True})
 
 
 def take_snapshot(part: Any) -> Any:
@@ -120,6 +131,13 @@ def _items(record: Any) -> Iterator[tuple[str, Any]]:
             yield field.name, getattr(record, field.name)
 
 
+def _forget_transient(record: Any) -> None:
+    if dataclasses.is_dataclass(record):
+        for field in dataclasses.fields(record):
+            if _TRANSIENT in field.metadata:
+                setattr(record, field.name, None)
+
+
 def _below(path: str, name: Any) -> str:
     return f'{path}.{name}' if path else str(name)
 
@@ -146,7 +164,9 @@ def _copied(value: Any, path: str) -> Any:
             value.before_snapshot()
         return _copied(value.state, path)
     if _is_record(value):
-        return {name: _copied(item, _below(path, name)) for name, item in _items(value)}
+        copied = {name: _copied(item, _below(path, name)) for name, item in _items(value)}
+        _forget_transient(value)
+        return copied
     raise TypeError(
         f'{path or "the state"} is a {type(value).__name__}, expected None, a number, a text, an '
         'array, a random generator, a list, a dict, a dataclass, or an object with a state'
@@ -171,9 +191,10 @@ class _Plan:
             else:
                 self.add_part(part.state, saved, path)
             if hasattr(part, 'check_snapshot'):
-                part.check_snapshot(saved)
+                _check(part, saved, path)
             if hasattr(part, 'after_restore'):
                 self._hooks.append(part.after_restore)
+                self._hooks.append(partial(_forget_transient, part.state))
         elif _is_record(part):
             self._add_record(part, saved, path)
         else:
@@ -263,6 +284,14 @@ class _Plan:
             undo.pop_all()
         for write in (*self._writes, *self._hooks):
             write()
+
+
+def _check(part: Any, saved: Any, path: str) -> None:
+    """Let an object look at what was saved of it; its error gets the path."""
+    try:
+        part.check_snapshot(saved)
+    except CheckpointError as error:
+        raise CheckpointError(f'{path}: {error}' if path else str(error)) from error
 
 
 def _kind(value: Any) -> str:

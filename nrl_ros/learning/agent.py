@@ -222,5 +222,5 @@ class ServedAgent(Stateful):
         lasting = {name: getattr(self.state, name) for name in _LASTING}
         restore_snapshot(lasting, {name: saved[name] for name in _LASTING}, path)
         credit = saved['credit']
-        self._counters['released_windows'] += int(credit['arrays']['has_rows'].sum())
+        self._counters['released_windows'] += int(credit['windows']['has_rows'].sum())
         self._counters['released_windows'] += len(credit['late'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,7 +11,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import CheckpointError, ProtocolError
 from nrl_ros.base.records import Applied, Phase, StateBatch
-from nrl_ros.base.state import restore_snapshot, take_snapshot
+from nrl_ros.base.state import restore_snapshot, transient
 from nrl_ros.learning.interfaces import Rows
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 from nrl_ros.learning.traces import DetachedTrace, TraceStore
@@ -32,6 +33,21 @@ class Creditable(NamedTuple):
     rpe: Array
     late: list[tuple[DetachedTrace, float]]
     carried: Array
+
+
+@dataclass
+class CreditState:
+    """What decides the future of credit.
+
+    Attributes:
+        windows: of each instance, which of them are over.
+        store: traces of the windows.
+        late: those of closed windows that are kept aside.
+    """
+
+    windows: WindowTracker
+    store: TraceStore
+    late: list[dict[str, Any]] | None = transient()
 
 
 class CreditWindows:
@@ -67,6 +83,7 @@ class CreditWindows:
         self._max_late = max_late
         self._reset = reset
         self._windows = WindowTracker(instances, reset=reset)
+        self._kept = CreditState(self._windows, store)
         self._unrecorded: tuple[Rows, StateBatch] | None = None
         self._late: dict[tuple[int, int], DetachedTrace] = {}
         self._as_sent = b'\x01' * instances
@@ -88,6 +105,12 @@ class CreditWindows:
         if self._unrecorded is not None:
             self.prepare()
         return self._windows
+
+    @property
+    def state(self) -> CreditState:
+        """What decides the future, up to the newest step."""
+        self.prepare()
+        return self._kept
 
     @property
     def resets(self) -> bool:
@@ -339,33 +362,43 @@ class CreditWindows:
             if not all(np.isfinite(part).all() for part in total):
                 self.store.clear(np.array([instance]))
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return windows and traces as plain data."""
-        return {
-            'arrays': take_snapshot(self.windows),
-            'late': [
-                {
-                    'instance': instance,
-                    'window': window,
-                    'dense': trace.dense,
-                    'post': trace.post,
-                    'pre': trace.pre,
-                }
-                for (instance, window), trace in self._late.items()
-            ],
-            'store': self.store.snapshot(),
-        }
+    def before_snapshot(self) -> None:
+        """List the traces that are kept aside."""
+        self.state.late = [
+            {
+                'instance': instance,
+                'window': window,
+                'dense': trace.dense,
+                'post': trace.post,
+                'pre': trace.pre,
+            }
+            for (instance, window), trace in self._late.items()
+        ]
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot of an agent of the same size."""
-        kind = snapshot['store']['kind']
-        if kind != self._store.kind:
-            raise CheckpointError(f'traces were kept {kind}, expected {self._store.kind}')
-        restore_snapshot(self.windows, snapshot['arrays'], 'arrays')
+    def check_snapshot(self, snapshot: dict[str, Any]) -> None:
+        """Refuse traces that were kept in another way.
+
+        Raises:
+            CheckpointError: naming what differs.
+        """
+        received, expected = snapshot['store'].get('kind'), self._store.kind
+        if received != expected:
+            raise CheckpointError(f'traces were kept {received}, expected {expected}')
+        for entry in snapshot['late']:
+            kinds = {'instance': 0, 'window': 0, 'dense': None, 'post': None, 'pre': None}
+            restore_snapshot(kinds, entry, 'late')
+            if not 0 <= entry['instance'] < len(self._none_carried):
+                raise CheckpointError(
+                    f'late.instance: expected 0 to {len(self._none_carried) - 1}, received '
+                    f'{entry["instance"]}'
+                )
+
+    def after_restore(self) -> None:
+        """Continue with the traces that were put back."""
+        self._state = None
         self._late = {
-            (item['instance'], item['window']): DetachedTrace(
-                item['dense'], item['post'], item['pre']
+            (entry['instance'], entry['window']): DetachedTrace(
+                entry['dense'], entry['post'], entry['pre']
             )
-            for item in snapshot['late']
+            for entry in self._kept.late or ()
         }
-        self.store.restore(snapshot['store'])

@@ -299,7 +299,7 @@ class ReferenceWindows:
             '_episode',
         )
         return {
-            'arrays': {name[1:]: getattr(self, name).copy() for name in arrays},
+            'windows': {name[1:]: getattr(self, name).copy() for name in arrays},
             'late': [
                 {
                     'instance': instance,

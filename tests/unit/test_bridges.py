@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 from nrl_ros.base import registry
-from nrl_ros.base.errors import BridgeError, ConfigError
+from nrl_ros.base.errors import BridgeError, CheckpointError, ConfigError
 from nrl_ros.base.records import ActionKind
 from nrl_ros.environments.contract import check_bridge
 from nrl_ros.environments.interfaces import Snapshottable
 from nrl_ros.environments.registry import ENVIRONMENTS, bridge_names, make_bridge
 from sim_bridge import reaching
 from sim_bridge.reaching import ReachingBridge
+from tests.unit.fakes import same
 
 ALL = {
     'acrobot': {'max_episode_steps': 7},
@@ -122,6 +123,12 @@ def test_a_snapshot_continues_bit_for_bit(name, options):
     other.restore(saved)
     for one, two in zip(run(other, 60), expected, strict=True):
         assert all(np.array_equal(vars(one)[name], value) for name, value in vars(two).items())
+    before = other.snapshot()
+    with pytest.raises(CheckpointError, match='expected'):
+        other.restore(make_bridge(name, 3, options).snapshot())
+    with pytest.raises(CheckpointError, match='expected'):
+        other.restore({'kind': 'another'})
+    assert same(other.snapshot(), before)
 
 
 @pytest.mark.parametrize(

@@ -708,7 +708,7 @@ def test_damaged_content_is_refused_and_nothing_changes() -> None:
         without(snapshot, 'network', 'weights'),
         without(snapshot, 'agents', 'a', 'noise'),
         without(snapshot, 'agents', 'a', 'credit', 'store', 'post'),
-        without(snapshot, 'agents', 'a', 'credit', 'arrays', 'done', put=np.zeros(9)),
+        without(snapshot, 'agents', 'a', 'credit', 'windows', 'done', put=np.zeros(9)),
         without(snapshot, 'agents', 'a', 'noise', 'generator', put={'bit_generator': 'PCG64'}),
         without(snapshot, 'steps', put=[1]),
         without(snapshot, 'learning', 'updates', put=1.0),

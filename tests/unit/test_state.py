@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from nrl_ros.base.errors import CheckpointError
-from nrl_ros.base.state import Stateful, restore_snapshot, take_snapshot
+from nrl_ros.base.state import Stateful, restore_snapshot, take_snapshot, transient
 from nrl_ros.storage.codec import decode, encode
 from tests.unit.fakes import same
 
@@ -53,6 +53,29 @@ class Hooked(Stateful):
         self.elsewhere = self.state['number']
 
 
+@dataclass
+class ListState:
+    entries: list[Any] | None = transient()
+
+
+class Listed(Stateful):
+    """Keeps its entries elsewhere, more or fewer each time."""
+
+    def __init__(self) -> None:
+        self.entries: list[Any] = []
+        self.state = ListState()
+
+    def before_snapshot(self) -> None:
+        self.state.entries = list(self.entries)
+
+    def check_snapshot(self, snapshot: dict[str, Any]) -> None:
+        if any(entry is None for entry in snapshot['entries']):
+            raise CheckpointError('an entry is none')
+
+    def after_restore(self) -> None:
+        self.entries = self.state.entries or []
+
+
 class Even(Stateful):
     """Its number is even, which no kind tells."""
 
@@ -84,10 +107,12 @@ class Foreign:
 class Outer(Stateful):
     def __init__(self, seed: int = 0, refuses: bool = False) -> None:
         self.inner, self.hooked, self.foreign = Inner(), Hooked(), Foreign()
+        self.listed = Listed()
         self.state = {
             'inner': self.inner,
             'nothing': Forgetful(),
             'even': Even(),
+            'listed': self.listed,
             'hooked': self.hooked,
             'foreign': self.foreign,
             'picky': Foreign(refuses),
@@ -105,6 +130,7 @@ def used() -> Outer:
     state.last, state.moments = np.ones(2, np.float32), [np.ones((2, 2)), np.zeros(1)]
     state.parts = {'a': [np.arange(2), 'text', None]}
     state.count, state.share, state.over = 7, 0.25, True
+    outer.listed.entries = [{'a': np.arange(3)}, 'x', 4.0]
     outer.hooked.elsewhere, outer.foreign.number = 4, 9
     outer.state['random'].random(3)
     outer.state['each'][1].random(3)
@@ -147,6 +173,14 @@ def test_what_is_not_there_yet_may_come_and_go() -> None:
     assert later.inner.state.parts is None
 
 
+def test_transient_values_have_any_size_and_are_not_kept() -> None:
+    one, other = used(), used()
+    one.listed.entries, other.listed.entries = [np.zeros(2)], [np.zeros(3), 'y']
+    other.restore(one.snapshot())
+    assert same(other.listed.entries, [np.zeros(2)])
+    assert one.listed.state.entries is other.listed.state.entries is None
+
+
 def test_lists_that_have_grown_are_checked_and_written_in_place() -> None:
     one, other = used(), used()
     one.inner.state.moments[0][:] = 8.0
@@ -184,7 +218,9 @@ def changed(snapshot: Any, *path: Any, put: Any = SimpleNamespace) -> Any:
         (('inner', 'share'), SimpleNamespace, 'inner: expected values, .*share.*, received'),
         (('inner',), 3, 'inner: expected values by name, received int'),
         (('counts',), {'a': 1, 'b': 2, 'c': 3}, 'counts: expected a, b, received a, b, c'),
-        (('even', 'number'), 3, 'not even'),
+        (('even', 'number'), 3, '^even: not even'),
+        (('listed', 'entries'), [1, None], '^listed: an entry is none'),
+        (('listed',), {}, 'listed: expected entries, received nothing'),
         (('nothing',), {}, 'nothing: expected none, received dict'),
         (('random',), {'bit_generator': 'PCG64'}, 'random: expected the state of .* SFC64'),
         (('each', 0), 3, r'each\[0\]: expected the state of a generator PCG64'),

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from nrl_ros.base.errors import ProtocolError
 from nrl_ros.base.records import Ending, Phase, StateBatch
+from nrl_ros.base.state import take_snapshot
 from nrl_ros.learning import credit, window_tracker
 from nrl_ros.learning.credit import Creditable, CreditWindows
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
@@ -57,7 +58,7 @@ class Walk:
         assert same(*answers), (method, arguments, answers)
         assert self.counters[0] == self.counters[1]
         one, two = self.both
-        assert same(one.snapshot(), two.snapshot()), (method, arguments)
+        assert same(take_snapshot(one), two.snapshot()), (method, arguments)
         assert one.refused == two.refused and one.open_count == two.open_count
         assert one.waiting == two.waiting and one.has_late == two.has_late
 
