@@ -8,13 +8,11 @@ if __name__ == '__main__':
     prepare_process()
 
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rclpy.duration import Duration
 from std_srvs.srv import SetBool
 
 from nrl_ros.base.errors import BridgeError, ConfigError, NrlError, ProtocolError
@@ -23,23 +21,20 @@ from nrl_ros.environments.episodes import Advance, Episodes, check_action, safe_
 from nrl_ros.environments.interfaces import Environment, LiveEnvironment
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.environments.session import LAST_ANSWER_S, Answer, EnvironmentSession, Stage
+from nrl_ros.nodes.environment_presence import EnvironmentPresence
 from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.nodes.saving import open_series, prune
 from nrl_ros.nodes.state_sender import StateSender
-from nrl_ros.ros import conversion, graph, names, qos
+from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.control_rate import ControlRate
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
-from nrl_ros.ros.lifecycle import NrlNode, draw_identity
+from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.namesakes import Namesakes
-from nrl_ros.ros.wire import nanoseconds
 from nrl_ros.settings.environment import EnvironmentNodeSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.series import CheckpointSeries
 
-# Longest wait for the subscribers to acknowledge the goodbye. It is short, since the middleware
-# waits for a learner that was killed until it knows that the learner is gone.
-_FAREWELL_S = 0.5
 # If no action comes for so long, a warning is logged [s].
 _SILENT_S = 5.0
 # Lockstep: how often the node checks whether an answer is late [s].
@@ -93,14 +88,15 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
                 f'control_period_s must be positive in real time: the bridge '
                 f'{settings.bridge.name!r} has none of its own'
             )
-        self._info = self.publisher(EnvInfo, names.ENV_INFO, qos.latched())
+        info = self.publisher(EnvInfo, names.ENV_INFO, qos.latched())
+        self._presence = EnvironmentPresence(self, info, self._namesakes)
         self._state = self.publisher(EnvState, names.STATE, qos.step())
         self._reward = self.publisher(Reward, names.REWARD, qos.event())
         self._report = self.publisher(EpisodeReport, names.EPISODES, qos.event())
         self._status = self.publisher(EnvStatus, names.ENV_STATUS, qos.latched())
         self.subscription(Action, names.ACTION, qos.step(), self._on_action, raw=True)
         self.subscription(
-            EnvInfo, names.ENV_INFO, qos.latched(64), self._on_other_info, inactive=True
+            EnvInfo, names.ENV_INFO, qos.latched(64), self._presence.hear, inactive=True
         )
         self.service(SetBool, names.PAUSE, self._on_pause)
         if self._live is not None:
@@ -123,7 +119,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._episodes = Episodes(
             self._bridge,
             agent=settings.agent,
-            session=self._new_session(),
+            session=self._presence.new_session(),
             lockstep=self._lockstep,
             delivery=settings.reward.core(),
             delivery_steps=settings.reward.steps,
@@ -139,7 +135,6 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             state = self._episodes.resume(saved, self.now_ns())
             if self._series is not None:
                 self._series.continue_from(Path(settings.checkpoint.load))
-            self._namesakes.mine.add(self._episodes.info.session)
         elif self._live is None:
             state = self._episodes.begin(settings.seed, self.now_ns())
         else:
@@ -151,20 +146,10 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._control_rate = ControlRate(self._period_s, time.monotonic())
         self._held = safe_action(self._episodes.info)
         self._reports = EnvironmentReports(self._episodes, self._report, self._status)
-        self._since_ns = self.now_ns()
-        self._refuse_a_second_one()
-        self._introduce()
+        session = self._session
+        self._presence.begin(self._episodes, lambda: session.is_answered)
         if state is not None:
             self._send(state)
-
-    def _new_session(self) -> int:
-        session = draw_identity()
-        self._namesakes.mine.add(session)
-        return session
-
-    def _introduce(self, *, active: bool = True) -> None:
-        info = replace(self._episodes.info, active=active)
-        self._info.publish(conversion.info_to_msg(info, self._since_ns))
 
     def deactivate(self) -> None:
         """End the session: nothing is stepped any more, the learner releases open windows."""
@@ -172,9 +157,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._live.shutdown()
         self._publish_report()
         self._publish_status(active=False)
-        self._introduce(active=False)
         # Messages that nobody has received are lost when the process ends.
-        self._info.wait_for_all_acked(Duration(seconds=_FAREWELL_S))
+        self._presence.leave()
         self._reports.wait_until_heard()
 
     def cleanup(self) -> None:
@@ -183,37 +167,6 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._bridge.close()
             self._bridge = self._live = None
         self._namesakes.forget()
-
-    # ------------------------------------------------------ others of that name
-
-    def _on_other_info(self, message: EnvInfo) -> None:
-        """Note another environment of this name; of two, the one that came later must end."""
-        if message.agent != self.settings.agent or message.session in self._namesakes.mine:
-            return
-        since = nanoseconds(message.header.stamp)
-        self._namesakes.hear(message.session, since, active=message.active)
-        try:
-            if self.active:
-                self._refuse_a_second_one()
-        except ConfigError as error:
-            self.fail(str(error))
-
-    def _refuse_a_second_one(self) -> None:
-        info = self._episodes.info
-        if not self._namesakes.has_earlier(info.session, self._since_ns):
-            return
-        text = f'agent {info.agent!r} is already the name of another environment here'
-        if not self._session.is_answered:
-            raise ConfigError(
-                f'{text}; set another agent for this one, or start it in another namespace'
-            )
-        # The other one's stamp may be false. This environment stays, since the learner answers only
-        # the first.
-        self.counters['foreign_infos'] += 1
-        who = graph.named(graph.publishers(self, names.ENV_INFO))
-        self.say_seldom(
-            'second', f'{text}; this environment stays; publishers: {who}', every_s=60.0
-        )
 
     # ------------------------------------------------------------- stepping
 
@@ -372,14 +325,14 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         if not session.asks or silent_s < usual_s:
             return
         if given_up:
-            self._episodes.renew(self._new_session())
+            self._episodes.renew(self._presence.new_session())
             self._sender.renew(self._episodes.info.session)
             session.renewed()
             self.get_logger().warning(
                 'the learner does not continue the saved session, since it has continued '
                 'without it or has not loaded its checkpoint: a new session begins'
             )
-        self._introduce()
+        self._presence.introduce()
         if silent_s > max(usual_s, _SILENT_S):
             topic = self.resolve_topic_name(names.STATE)
             why = (

@@ -198,7 +198,8 @@ class ArmEnvironment:
     def _on_target(self, message: PointStamped) -> None:
         box, frame = self.robot.description.workspace, message.header.frame_id.lstrip('/')
         point = np.array([message.point.x, message.point.y, message.point.z])
-        point = self._targets_from(frame).of(point)
+        if np.isfinite(point).all():
+            point = self._targets_from(frame).of(point)
         if not ((point >= box.low_m) & (point <= box.high_m)).all():
             raise InvalidValueError(
                 f'target {point.round(4).tolist()} m in the frame of the workspace, expected '

@@ -86,7 +86,7 @@ def test_a_reward_that_is_not_a_number(ros):
     heard = probe.until_heard(names.NEUROMODULATION)
     assert list(heard.instance) == [1]
     assert probe.counter(names.NEUROMODULATOR_STATUS, 'invalid_rewards', 1) == 1
-    node.until_logged('expected finite numbers')
+    node.until_logged('those windows do not train')
 
 
 @pytest.mark.parametrize('number', [signal.SIGINT, signal.SIGTERM])

@@ -266,26 +266,38 @@ from nrl_ros.ros.interfaces import EpisodeReport
 
 rclpy.init()
 node = rclpy.create_node('listener')
-heard = lambda report: print('heard', len(report.episode_return), flush=True)
+heard = lambda report: print('heard', *report.total_steps, flush=True)
 node.create_subscription(EpisodeReport, names.EPISODES, heard, qos.event())
 rclpy.spin(node)
 """
 
 
 def test_the_last_episode_is_told_to_a_listener_that_is_held_up(ros):
-    """Reports come once: who gets no time on a busy machine for 1.5 s misses none of them."""
-    player = Player(ros, {'bridge.options.lengths': [1], 'stop.episodes': 2, 'stop.exit': True})
+    """Reports come once: who gets no time on a busy machine for a second misses none of them."""
+    episodes = 40
+    settings = {'bridge.options.lengths': [1], 'stop.episodes': episodes, 'stop.exit': True}
+    player = Player(ros, {**settings, 'report_period_s': 0.05})
     listener = ros.start_command([sys.executable, '-c', LISTENER])
-    player.probe.until(
-        lambda: player.probe.node.count_subscribers(names.EPISODES) == 1, 'the listener'
-    )
-    first = player.state(lambda m: m.sequence == 0)
+    statuses, sequence = player.probe.heard[names.ENV_STATUS], 0
+
+    def go_on():
+        nonlocal sequence
+        player.answer(player.state(lambda m: m.sequence == sequence))
+        sequence += 1
+
+    # What is told before the environment knows of the listener is lost.
+    while not listener.logged('heard'):
+        go_on()
+        after = len(statuses) + 2
+        player.probe.until(lambda seen=after: len(statuses) >= seen, 'time for a report')
     listener.send(signal.SIGSTOP)
-    player.answer(first)
-    player.answer(player.state(lambda m: m.sequence == 1))
+    while sequence < episodes:
+        go_on()
     player.probe.until_heard(names.ENV_STATUS, lambda m: m.finished and not m.active)
     with pytest.raises(subprocess.TimeoutExpired):
-        player.process.process.wait(1.5)
+        player.process.process.wait(1.0)
     listener.send(signal.SIGCONT)
-    listener.until_logged('heard 2')
+    # Both instances end an episode in each step.
+    heard = listener.until_logged(f' {episodes}\n').replace('heard', '').split()
+    assert heard == [str(steps) for steps in range(int(heard[0]), episodes + 1, 2) for _ in 'ab']
     assert player.process.wait() == 0

@@ -87,12 +87,13 @@ def test_every_topic_and_service_name_is_described() -> None:
 def test_every_counter_is_described() -> None:
     named = code(page('messages.md'))
     own = set(COUNTERS) | set(Neuromodulator(RpeSettings()).counters)
-    environment = (ROOT / 'nrl_ros/nodes/environment.py').read_text()
+    nodes = sorted((ROOT / 'nrl_ros/nodes').glob('environment*.py'))
+    environment = ''.join(path.read_text() for path in nodes)
     found = re.findall(r"counters\['(\w+)'( if \S+ else '(\w+)')?\]", environment)
     own |= {name for group in found for name in (group[0], group[2]) if name}
     arm = (ROOT / 'nrl_ros/nodes/ros2_control_arm.py').read_text()
     own |= set(re.findall(r"counters\['(\w+)'\]", arm))
-    assert {'late_actions', 'duplicate_actions'} <= own
+    assert {'late_actions', 'duplicate_actions', 'foreign_infos', 'homings'} <= own
     assert not own - named
 
 
