@@ -84,6 +84,18 @@ RosLoader.add_implicit_resolver(
 )
 
 
+class RosDumper(yaml.SafeDumper):
+    """YAML writer that puts a text in quotes if ROS would read something else without them."""
+
+
+# ROS takes y and n for true and false, and reads numbers as the C library does.
+RosDumper.add_implicit_resolver(
+    'tag:yaml.org,2002:float',
+    re.compile(r'^([-+.]*\d.*|[-+.]?(nan|inf|infinity)|y|n)$', re.IGNORECASE | re.DOTALL),
+    list('-+.0123456789yYnNiI'),
+)
+
+
 def config_folders() -> list[Path]:
     """Return the folders with task files: that of a checkout first, then installed ones."""
     checkout = Path(nrl_ros.__file__).resolve().parent.parent

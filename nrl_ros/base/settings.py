@@ -123,10 +123,19 @@ def flatten(model: BaseModel, prefix: str = '') -> Flat:
 
 
 def dotted(nested: Mapping[Any, Any], prefix: str = '') -> Flat:
-    """Return the dotted names of nested groups."""
+    """Return the dotted names of nested groups; an empty group within stays a value.
+
+    Raises:
+        ConfigError: a name is no text.
+    """
     flat: Flat = {}
     for key, value in nested.items():
-        if isinstance(value, Mapping):
+        if not isinstance(key, str):
+            raise ConfigError(
+                f'{prefix}{key}: expected a name, received {key!r}; names that YAML reads as '
+                'something else, such as 1, on or no, need quotes'
+            )
+        if isinstance(value, Mapping) and value:
             flat |= dotted(value, f'{prefix}{key}.')
         else:
             flat[f'{prefix}{key}'] = value
@@ -134,15 +143,42 @@ def dotted(nested: Mapping[Any, Any], prefix: str = '') -> Flat:
 
 
 def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the nested groups of dotted names: the opposite of dotted."""
+    """Return the nested groups of dotted names: the opposite of dotted.
+
+    Raises:
+        ConfigError: a name is that of a value and of a group.
+    """
     nested: dict[str, Any] = {}
     for name, value in flat.items():
         *groups, last = name.split('.')
         target = nested
         for group in groups:
             target = target.setdefault(group, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f'{name}: {group} is a value and a group: remove one')
+        # An empty group does not empty one that others have filled.
+        if value == {} and isinstance(target.get(last), dict):
+            continue
         target[last] = value
     return nested
+
+
+def overlay(flat: Mapping[str, Any], more: Mapping[str, Any]) -> Flat:
+    """Return dotted settings with others in their place.
+
+    A value replaces a group of its name, and a group a value. An empty group empties the group.
+    """
+    result = dict(flat)
+    for name, value in more.items():
+        groups = name.split('.')
+        above = {'.'.join(groups[:count]) for count in range(1, len(groups))}
+        result = {
+            key: item
+            for key, item in result.items()
+            if key not in above and not key.startswith(f'{name}.')
+        }
+        result[name] = value
+    return result
 
 
 def load(model: type[Model], flat: Mapping[str, Any], *, source: str) -> Model:

@@ -10,12 +10,14 @@ import yaml
 
 from nrl_ros.base.config_files import (
     PARAMETERS,
+    RosDumper,
     RosLoader,
     config_folders,
     find_config,
 )
 from nrl_ros.base.errors import ConfigError, closest
-from nrl_ros.base.settings import Flat, dotted, flatten, nest
+from nrl_ros.base.parameter_values import pack
+from nrl_ros.base.settings import Flat, Settings, dotted, fields_of, flatten, nest, overlay
 from nrl_ros.settings.run import MODELS, RunSettings, check, read_config
 
 __all__ = [
@@ -52,10 +54,8 @@ def apply_overrides(nodes: Mapping[str, Flat], overrides: Iterable[str]) -> dict
     result = {name: dict(flat) for name, flat in nodes.items()}
     for text in overrides:
         node, name, value = parse_override(text)
-        if isinstance(value, dict):
-            result[node] |= {f'{name}.{key}': item for key, item in dotted(value).items()}
-        else:
-            result[node][name] = value
+        given = dotted(value, f'{name}.') if isinstance(value, dict) and value else {name: value}
+        result[node] = overlay(result[node], given)
     return result
 
 
@@ -69,13 +69,13 @@ def resolve(
     """
     nodes = apply_overrides(read_config(path), overrides)
     for name, flat in (forced or {}).items():
-        nodes[name] |= flat
+        nodes[name] = overlay(nodes[name], flat)
     return check(nodes, source=str(path))
 
 
 def to_yaml(settings: RunSettings, *, comment: str) -> str:
     """Return all settings, defaults included, as a ROS parameter file."""
-    nodes = {name: _nested(flatten(getattr(settings, name))) for name in MODELS}
+    nodes = {name: _written(getattr(settings, name)) for name in MODELS}
     return parameter_file(nodes, comment=comment)
 
 
@@ -83,26 +83,30 @@ def parameter_file(nodes: Mapping[str, Mapping[str, Any]], *, comment: str = '')
     """Return a ROS parameter file for nodes in any namespace.
 
     Args:
-        nodes: parameters by name of the node.
+        nodes: parameters by name of the node; what ROS cannot hold is carried as JSON.
         comment: lines at its beginning.
+
+    Raises:
+        ConfigError: a value is none that a file of settings can carry.
     """
-    data = {f'/**/{name}': {PARAMETERS: dict(values)} for name, values in nodes.items()}
+    data = {
+        f'/**/{name}': {PARAMETERS: nest(pack(dotted(values)))} for name, values in nodes.items()
+    }
     head = ''.join(f'# {line}\n' for line in comment.splitlines())
-    return head + yaml.safe_dump(data, sort_keys=False, default_flow_style=None, width=96)
+    style: dict[str, Any] = {'sort_keys': False, 'default_flow_style': None, 'width': 96}
+    return head + str(yaml.dump(data, Dumper=RosDumper, **style))
 
 
-def _nested(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """Return dotted names as groups, without values that a ROS parameter file cannot hold.
+def _written(settings: Settings) -> Flat:
+    """Return the settings that a file has to name.
 
-    Empty texts mean "nothing" and are left out too, so that a launch argument may fill them.
+    Empty values are left out where they are the default, so that a launch argument may fill them.
     """
-    return nest(
-        {name: _one_type(value) for name, value in flat.items() if value not in (None, '', [], {})}
-    )
+    fields = fields_of(type(settings))
 
+    def is_default(name: str, value: Any) -> bool:
+        default = fields[name].default if name in fields else ...
+        default = list(default) if isinstance(default, tuple) else default
+        return value in (None, '', []) and value == default
 
-def _one_type(value: Any) -> Any:
-    """Return a list of one type, as ROS arrays need it: integers beside real ones become real."""
-    if isinstance(value, list) and any(isinstance(item, float) for item in value):
-        return [float(item) for item in value]
-    return value
+    return {name: value for name, value in flatten(settings).items() if not is_default(name, value)}

@@ -20,6 +20,11 @@ Made by `nrl params --markdown`; do not edit. Every setting of the nodes, as in 
 are *live* may change while the node runs; those *at start* are decided by who starts the node, and
 `ros2 param set` does not change them; the others are read when it is configured. An unknown name
 or a value out of range stops the node before it starts, with the names that were meant.
+
+A ROS parameter holds no null, no empty list or group, and no list of lists or groups. `nrl` reads
+these from its files and from `--set`, and gives them to the nodes as they are, in one parameter
+more: `settings_json`, a JSON text with names and values. Write it yourself in a file that only
+`ros2 run` or `ros2 launch` reads, as in `settings_json: '{"network.hidden_sizes": []}'`.
 """
 
 

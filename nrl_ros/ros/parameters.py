@@ -16,6 +16,7 @@ from rcl_interfaces.msg import (
 from rclpy.node import Node
 
 from nrl_ros.base.errors import NrlError
+from nrl_ros.base.parameter_values import SETTINGS_JSON, is_ros_value, unpack
 from nrl_ros.base.settings import Settings, fields_of, flatten, load, mark_of
 from nrl_ros.ros.rclpy_types import AnyParameter
 
@@ -58,14 +59,17 @@ class NodeParameters(Generic[Model]):
             for name, parameter in node._parameter_overrides.items()
             if not name.startswith(_FOREIGN)
         }
-        self.settings = load(model, overrides, source=f'parameters of {node.get_name()}')
+        source = f'parameters of {node.get_name()}'
+        self.settings = load(model, unpack(overrides, source), source=source)
         self.fixed = False
         self.also_fixed: frozenset[str] = frozenset()
         self._live: set[str] = set()
         self._at_start: set[str] = set()
         fields = fields_of(model)
         for name, value in flatten(self.settings).items():
-            self._declare(name, value, fields.get(name))
+            if name in fields or is_ros_value(value):
+                self._declare(name, value, fields.get(name))
+        self._declare_json(overrides.get(SETTINGS_JSON, ''))
         node.add_on_set_parameters_callback(self._on_set)
 
     def _declare(self, name: str, value: Any, field: FieldInfo | None) -> None:
@@ -80,6 +84,12 @@ class NodeParameters(Generic[Model]):
         if field is not None:
             _set_range(descriptor, field, value)
         self._node.declare_parameter(name, value, descriptor, ignore_override=True)
+
+    def _declare_json(self, text: str) -> None:
+        descriptor = ParameterDescriptor(
+            description='Settings that ROS parameters cannot hold, as JSON', read_only=True
+        )
+        self._node.declare_parameter(SETTINGS_JSON, text, descriptor, ignore_override=True)
 
     def _on_set(self, parameters: Sequence[AnyParameter]) -> SetParametersResult:
         mine = [p for p in parameters if not p.name.startswith(_FOREIGN)]

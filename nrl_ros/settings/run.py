@@ -15,7 +15,8 @@ from pathlib import Path
 
 from nrl_ros.base.config_files import PARAMETERS, read_yaml
 from nrl_ros.base.errors import ConfigError, closest
-from nrl_ros.base.settings import Flat, Settings, dotted, load
+from nrl_ros.base.parameter_values import pack, unpack, with_one_type
+from nrl_ros.base.settings import Flat, Settings, dotted, flatten, load, overlay
 from nrl_ros.settings.arm_driver import ArmDriverNodeSettings
 from nrl_ros.settings.environment import EnvironmentNodeSettings
 from nrl_ros.settings.learner import LearnerNodeSettings
@@ -62,9 +63,9 @@ def read_config(path: Path) -> dict[str, Flat]:
             raise ConfigError(f'{path}: unknown node {key!r}{closest(last, list(MODELS))}')
         if not (isinstance(value, dict) and isinstance(value.get(PARAMETERS), dict)):
             raise ConfigError(f'{path}: expected {PARAMETERS} below {key!r}')
-        flat = dotted(value[PARAMETERS])
+        flat = unpack(dotted(value[PARAMETERS]), f'{path}: {key}')
         for name in MODELS if last == '**' else [last]:
-            nodes[name] |= flat
+            nodes[name] = overlay(nodes[name], flat)
         # Settings below /** are meant to be replaced by others; /learner and /**/learner are one
         # node here.
         for setting in flat if last != '**' else ():
@@ -85,7 +86,10 @@ def check(nodes: Mapping[str, Flat], *, source: str) -> RunSettings:
     models, faults = {}, []
     for name, model in MODELS.items():
         try:
-            models[name] = load(model, nodes[name], source=name)
+            flat = {key: with_one_type(value) for key, value in nodes[name].items()}
+            models[name] = load(model, flat, source=name)
+            # What the nodes cannot be told is refused now, before anything starts.
+            pack(flatten(models[name]))
         except ConfigError as error:
             faults.append(str(error))
     if faults:
