@@ -129,22 +129,28 @@ def rate_table(rows: list[dict[str, Any]]) -> Table:
     ):
         table.add_column(name, justify='right')
     for row in rows:
-        parts = [
+        table.add_row(*rate_cells(row))
+    return table
+
+
+def rate_cells(row: dict[str, Any], *, more: bool = False) -> list[str]:
+    """Return what is said of one rate, with the amounts behind the figures where there is room."""
+    seconds = f' for {row["seconds"]:.0f} s' if more else ''
+    actions = f' of {row["undisturbed_actions"]:,}' if more else ''
+    return [
+        f'{row["rate_hz"]:.0f} Hz{seconds}',
+        f'{row["actions"]:,}',
+        f'{100 * row["in_time_share"]:.3f} %',
+        f'{100 * row["undisturbed_in_time_share"]:.3f} %{actions}',
+        str(row['missing']),
+        str(row['missed_periods']),
+        str(row['stops']),
+        f'{100 * row["stolen_share"]:.2f} %',
+        *(
             ' / '.join(f'{row[name][key]:.2f}' for key in ('p50', 'p99', 'max'))
             for name in ('latency_ms', 'jitter_ms', 'command_jitter_ms')
-        ]
-        table.add_row(
-            f'{row["rate_hz"]:.0f} Hz',
-            f'{row["actions"]:,}',
-            f'{100 * row["in_time_share"]:.3f} %',
-            f'{100 * row["undisturbed_in_time_share"]:.3f} %',
-            str(row['missing']),
-            str(row['missed_periods']),
-            str(row['stops']),
-            f'{100 * row["stolen_share"]:.2f} %',
-            *parts,
-        )
-    return table
+        ),
+    ]
 
 
 def fault_table(rows: list[dict[str, Any]]) -> Table:
@@ -184,22 +190,7 @@ def page(result: dict[str, Any]) -> str:
         '| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |',
     ]
     for row in result['rates']:
-        parts = [
-            ' / '.join(f'{row[name][key]:.2f}' for key in ('p50', 'p99', 'max'))
-            for name in ('latency_ms', 'jitter_ms', 'command_jitter_ms')
-        ]
-        cells = [
-            f'{row["rate_hz"]:.0f} Hz for {row["seconds"]:.0f} s',
-            f'{row["actions"]:,}',
-            f'{100 * row["in_time_share"]:.3f} %',
-            f'{100 * row["undisturbed_in_time_share"]:.3f} % of {row["undisturbed_actions"]:,}',
-            str(row['missing']),
-            str(row['missed_periods']),
-            str(row['stops']),
-            f'{100 * row["stolen_share"]:.2f} %',
-            *parts,
-        ]
-        lines.append(f'| {" | ".join(cells)} |')
+        lines.append(f'| {" | ".join(rate_cells(row, more=True))} |')
     said, quiet = (
         f'{result[key]:.0f} Hz' if result[key] else 'none of them'
         for key in ('highest_sustained_hz', 'highest_undisturbed_hz')
