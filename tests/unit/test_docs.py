@@ -187,6 +187,18 @@ def test_files_that_a_worked_change_touches_are_there() -> None:
     assert all((ROOT / folder).is_dir() for folder in new)
 
 
+def test_architecture_names_every_room_and_only_files_that_are_there() -> None:
+    text = (ROOT / 'ARCHITECTURE.md').read_text(encoding='utf-8')
+    rooms = {path.parent.name for path in (ROOT / 'nrl_ros').glob('*/__init__.py')}
+    for room in rooms - {'msg', 'srv'}:
+        assert f'| `nrl_ros/{room}' in text, f'nrl_ros/{room} has no line'
+    product = ROOT / 'nrl_ros'
+    places = [ROOT, product, *(product / name for name in ('learning', 'experiments', 'nodes'))]
+    named = {name for name in code(text) if re.fullmatch(r'[\w/.]+(\.py|\.c|\.h|/)', name)}
+    assert len(named) > 40
+    assert not {name for name in named if not any((place / name).exists() for place in places)}
+
+
 def test_files_named_in_code_and_documents_are_there() -> None:
     """A comment or a page that sends its reader to a file sends him to one that exists."""
     pattern = re.compile(
