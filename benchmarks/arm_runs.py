@@ -24,7 +24,6 @@ from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.learner import Learner
-from nrl_ros.robots.arm.episode import METRICS
 
 Array = NDArray[Any]
 # States to actions in the environment's units.
@@ -38,7 +37,7 @@ STUDIED = (
     'environment.bridge.options.reward.action_cost=0.0',
     'neuromodulator.rpe.rate=0.05',
 )
-_FINAL = METRICS.index('final_distance_m')
+_FINAL = 'final_distance_m'
 
 
 def settings_of(overrides: Iterable[str] = (), *, seed: int = 0, task: str = 'ur5e') -> RunSettings:
@@ -115,9 +114,8 @@ def final_distances(books: Episodes, act: Act, seed: int) -> Array:
         advance = books.advance(act(state))
         state = advance.state
         if advance.ends is not None:
-            assert advance.ends.metrics is not None
             first = advance.ends.episode == 0
-            final[advance.ends.instance[first]] = advance.ends.metrics[first, _FINAL]
+            final[advance.ends.instance[first]] = advance.ends.figures[_FINAL][first]
     return final
 
 

@@ -35,8 +35,8 @@ from benchmarks.growth import exponents, growth
 from benchmarks.torch_loop import TorchNrl, loop
 from benchmarks.traces import show
 from benchmarks.updates import costs
-from nrl_ros.base.records import Delivery
-from nrl_ros.environments.episodes import EpisodeEnds, Episodes
+from nrl_ros.base.records import Delivery, FinishedEpisodes
+from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning import cycle
 from nrl_ros.learning.kernels.cycle import NativeCycle
@@ -70,7 +70,7 @@ class Ours:
             )
         )
         self.neuromodulator = Neuromodulator(RpeSettings(scale='absolute_reward'))
-        self.cycle: Iterator[EpisodeEnds | None] = run(
+        self.cycle: Iterator[FinishedEpisodes | None] = run(
             self.episodes, self.learner, self.neuromodulator, seed=SEED
         )
         next(self.cycle)

@@ -12,6 +12,7 @@ B: instances, O: observation size, A: action components, K: closed windows.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
@@ -25,6 +26,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 UInt8 = NDArray[np.uint8]
 UInt32 = NDArray[np.uint32]
+UInt64 = NDArray[np.uint64]
 Int32 = NDArray[np.int32]
 Bool = NDArray[np.bool_]
 
@@ -299,3 +301,30 @@ class RpeBatch:
     rpe: Final[Float64]
     stamp_ns: Final[int] = 0
     neuromodulator: Final[int] = 0
+
+
+@dataclass
+class FinishedEpisodes:
+    """Episodes that ended (EpisodeReport): of one step in one process, of several over ROS 2.
+
+    Attributes:
+        agent: as in StateBatch.
+        session: as in StateBatch.
+        total_steps: steps of all instances when each of K episodes ended [K].
+        instance: [K].
+        episode: number within its instance [K].
+        length: steps of each [K].
+        ending: as in Ending [K].
+        episode_return: undiscounted sum of its rewards, task units [K].
+        figures: further figures that the environment gives of each, by name [K].
+    """
+
+    agent: Final[str]
+    session: Final[int]
+    total_steps: Final[UInt64]
+    instance: Final[UInt32]
+    episode: Final[UInt32]
+    length: Final[UInt32]
+    ending: Final[UInt8]
+    episode_return: Final[Float64]
+    figures: Final[Mapping[str, Float64]]

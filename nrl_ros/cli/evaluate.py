@@ -223,8 +223,7 @@ def _first_episodes(
         if advance.ends is not None:
             first = advance.ends.episode == 0
             returns[advance.ends.instance[first]] = advance.ends.episode_return[first]
-            if advance.ends.metrics is not None:
-                figures.add(spec.metrics, advance.ends.metrics[first])
+            figures.add({name: one[first] for name, one in advance.ends.figures.items()})
             if not np.isnan(returns).any():
                 return returns, figures.means()
     raise NrlError(

@@ -84,23 +84,23 @@ class Monitor(Node):
     def _on_report(self, message: EpisodeReport) -> None:
         if message.agent != self._agent:
             return
-        conversion.check_report(message)
-        steps = np.asarray(message.total_steps, np.int64) + self._progress.earlier_steps
-        returns = list(message.episode_return)
+        ends = conversion.report_from_msg(message)
+        steps = ends.total_steps.astype(np.int64) + self._progress.earlier_steps
+        returns = ends.episode_return.tolist()
         if not returns:
             return
         wall = round(self.wall_time_s, 3)
-        endings = [Ending(ending).name.lower() for ending in message.ending]
-        columns = (message.instance, message.episode, message.length, endings, returns)
+        endings = [Ending(ending).name.lower() for ending in ends.ending]
+        columns = (
+            ends.instance.tolist(), ends.episode.tolist(), ends.length.tolist(), endings, returns,
+        )  # fmt: skip
         rows = [
             EpisodeRow(total, wall, self._agent, *row)
             for total, *row in zip(steps.tolist(), *columns, strict=True)
         ]
         self._progress.add_returns(int(steps[-1]), returns)
-        if message.metric_name:
-            figures = np.reshape(message.metric, (len(returns), -1))
-            told = np.asarray(message.ending) != Ending.ABORTED
-            self._progress.figures.add(message.metric_name, figures[told])
+        kept = ends.ending != Ending.ABORTED
+        self._progress.figures.add({name: one[kept] for name, one in ends.figures.items()})
         self._progress.steps = max(self._progress.steps, int(steps[-1]))
         self._progress.moving = True
         self._record(rows)

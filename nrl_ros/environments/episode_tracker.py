@@ -73,16 +73,6 @@ class ClosedWindows(NamedTuple):
     value: Array
 
 
-class FinishedEpisodes(NamedTuple):
-    """Episodes that ended, [K] each, as in EpisodeEnds."""
-
-    instance: Array
-    episode: Array
-    length: Array
-    ending: Array
-    episode_return: Array
-
-
 def _arrays(kinds: dict[str, Any], instances: int) -> dict[str, Array]:
     return {name: np.zeros(instances, kind) for name, kind in kinds.items()}
 
@@ -351,12 +341,10 @@ class EpisodeTracker:
             return None
         return ClosedWindows(*[array[: self.closed_count].copy() for array in self.closed.values()])
 
-    def finished_episodes(self) -> FinishedEpisodes | None:
-        """Return the episodes that the newest step ended."""
-        if not self.finished_count:
-            return None
-        parts = [array[: self.finished_count].copy() for array in self._finished.values()]
-        return FinishedEpisodes(*parts)
+    def finished_episodes(self) -> dict[str, Array]:
+        """Return the arrays [K] of FinishedEpisodes for the episodes that the newest step ended."""
+        count = self.finished_count
+        return {name: array[:count].copy() for name, array in self._finished.items()}
 
     def after_restore(self) -> None:
         """Forget what the newest step gave: another state was put back."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from nrl_ros.base.records import (
     ActionKind,
     AgentInfo,
     Delivery,
+    FinishedEpisodes,
     Float32,
     Int32,
     RewardBatch,
@@ -30,18 +31,6 @@ from nrl_ros.environments.episode_tracker import EpisodeTracker
 from nrl_ros.environments.interfaces import Environment, Snapshottable
 
 Array = NDArray[Any]
-
-
-class EpisodeEnds(NamedTuple):
-    """Episodes that ended in one step (EpisodeReport)."""
-
-    total_steps: int
-    instance: Array
-    episode: Array
-    length: Array
-    ending: Array
-    episode_return: Array
-    metrics: Array | None = None
 
 
 @dataclass
@@ -56,7 +45,7 @@ class Advance:
 
     state: Final[StateBatch]
     reward: Final[RewardBatch | None]
-    ends: Final[EpisodeEnds | None]
+    ends: Final[FinishedEpisodes | None]
 
 
 @dataclass
@@ -264,17 +253,23 @@ class Episodes(Stateful):
         ending = self.tracker.ending.copy() if self.tracker.finished_count else self._no_ending
         return self._state(ending, applied, stamp_ns, learner), reward
 
-    def ends(self, metrics: Array | None) -> EpisodeEnds | None:
+    def ends(self, metrics: Array | None) -> FinishedEpisodes | None:
         """Return the episodes that ended with the newest step.
 
         Args:
             metrics: figures that the environment gave for all instances [B, M].
         """
-        finished = self.tracker.finished_episodes()
-        if finished is None:
+        tracker, info = self.tracker, self.info
+        if not tracker.finished_count:
             return None
-        figures = None if metrics is None else metrics[finished.instance]
-        return EpisodeEnds(self.total_steps, *finished, figures)
+        arrays = tracker.finished_episodes()
+        which = arrays['instance']
+        arrays['instance'] = which.astype(np.uint32)
+        figures = {}
+        if metrics is not None:
+            figures = dict(zip(info.spec.metrics, metrics[which].T, strict=True))
+        steps = np.full(len(which), self.total_steps, np.uint64)
+        return FinishedEpisodes(info.agent, info.session, steps, **arrays, figures=figures)
 
     def _state(self, ending: Array, applied: Array, stamp_ns: int, learner: int = 0) -> StateBatch:
         state = self.tracker.state

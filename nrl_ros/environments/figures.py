@@ -10,7 +10,7 @@ shows those that exist, and knows nothing of the task.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -50,16 +50,11 @@ class RecentFigures:
         self._episodes = episodes
         self._values: dict[str, deque[float]] = {}
 
-    def add(self, names: Sequence[str], values: NDArray[Any]) -> None:
-        """Add finished episodes.
-
-        Args:
-            names: of M figures.
-            values: of K episodes, oldest first [K, M].
-        """
-        for column, name in enumerate(names):
+    def add(self, figures: Mapping[str, NDArray[Any]]) -> None:
+        """Add finished episodes: values of each figure, oldest first [K], by name."""
+        for name, values in figures.items():
             recent = self._values.setdefault(name, deque(maxlen=self._episodes))
-            recent.extend(values[:, column].tolist())
+            recent.extend(values.tolist())
 
     def recent(self, name: str) -> list[float]:
         """Return a figure of the newest episodes, oldest first; empty if it is unknown."""

@@ -9,70 +9,16 @@ step path has nothing to do for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from nrl_ros.base.records import ActionBatch, AgentInfo, RewardBatch, RpeBatch, StateBatch
-from nrl_ros.environments.episodes import EpisodeEnds
-
-Array = NDArray[Any]
-
-# Fields of FinishedEpisodes that hold one number for each episode.
-EPISODE_ARRAYS = (
-    'total_steps',
-    'instance',
-    'episode',
-    'length',
-    'ending',
-    'episode_return',
+from nrl_ros.base.records import (
+    ActionBatch,
+    AgentInfo,
+    FinishedEpisodes,
+    RewardBatch,
+    RpeBatch,
+    StateBatch,
 )
-
-
-@dataclass(frozen=True)
-class FinishedEpisodes:
-    """Episodes that ended (EpisodeReport): of one step in one process, of several over ROS 2.
-
-    Attributes:
-        agent: as in StateBatch.
-        session: as in StateBatch.
-        total_steps: steps of all instances when each of K episodes ended [K].
-        instance: [K].
-        episode: number within its instance [K].
-        length: steps of each [K].
-        ending: as in Ending [K].
-        episode_return: undiscounted sum of its rewards, task units [K].
-        figures: what else the environment tells of each, by name [K].
-    """
-
-    agent: str
-    session: int
-    total_steps: Array
-    instance: Array
-    episode: Array
-    length: Array
-    ending: Array
-    episode_return: Array
-    figures: Mapping[str, Array]
-
-
-def finished_episodes(info: AgentInfo, ends: EpisodeEnds) -> FinishedEpisodes:
-    """Return the record of the episodes that ended in one step."""
-    values = ends.metrics
-    figures = {} if values is None else dict(zip(info.spec.metrics, values.T, strict=True))
-    return FinishedEpisodes(
-        info.agent,
-        info.session,
-        np.full(len(ends.instance), ends.total_steps, np.uint64),
-        ends.instance.astype(np.uint32),
-        ends.episode,
-        ends.length,
-        ends.ending,
-        ends.episode_return,
-        figures,
-    )
 
 
 class Listener:

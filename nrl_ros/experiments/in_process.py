@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nrl_ros.environments.episodes import EpisodeEnds, Episodes
+from nrl_ros.base.records import FinishedEpisodes
+from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.environments.listening import Listener
 from nrl_ros.environments.registry import make_bridge
@@ -50,7 +51,7 @@ class InProcessRun:
             delivery_steps=reward.steps,
         )
 
-    def steps(self, listener: Listener | None = None) -> Iterator[EpisodeEnds | None]:
+    def steps(self, listener: Listener | None = None) -> Iterator[FinishedEpisodes | None]:
         """Step all instances for ever, and yield the episodes that ended with each step.
 
         Args:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 from nrl_ros import __version__
 from nrl_ros.base.errors import InvalidValueError
-from nrl_ros.base.records import Ending
-from nrl_ros.environments.episodes import EpisodeEnds
+from nrl_ros.base.records import Ending, FinishedEpisodes
 from nrl_ros.experiments.gradients import gradients
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.learner import Learner
@@ -57,7 +56,7 @@ def versions() -> dict[str, str]:
 def train(settings: RunSettings) -> dict[str, Any]:
     """Train until the settings' limit and return the result."""
     run = InProcessRun(settings)
-    ends: list[EpisodeEnds] = []
+    ends: list[FinishedEpisodes] = []
     try:
         diverged = _until_limit(run, ends)
     finally:
@@ -73,7 +72,7 @@ def train(settings: RunSettings) -> dict[str, Any]:
     }
 
 
-def _until_limit(run: InProcessRun, ends: list[EpisodeEnds]) -> int:
+def _until_limit(run: InProcessRun, ends: list[FinishedEpisodes]) -> int:
     """Step until the limit; return the step at which weights became NaN or infinite, or -1."""
     stop, diverged = run.settings.environment.stop, -1
     episodes, learner = run.episodes, run.learner
@@ -97,7 +96,7 @@ def _broken(learner: Learner) -> bool:
     return learner.counters['rejected_updates'] > 0 or not np.isfinite(learner.weight_norm)
 
 
-def curve(ends: list[EpisodeEnds], budget: int) -> dict[str, Any]:
+def curve(ends: list[FinishedEpisodes], budget: int) -> dict[str, Any]:
     """Return the returns in order of ending, means of bins over the budget, and the final mean.
 
     Args:
@@ -106,7 +105,7 @@ def curve(ends: list[EpisodeEnds], budget: int) -> dict[str, Any]:
     """
     returns = np.concatenate([e.episode_return for e in ends]) if ends else np.zeros(0)
     ending = np.concatenate([e.ending for e in ends]) if ends else np.zeros(0, np.uint8)
-    steps = np.repeat([e.total_steps for e in ends], [len(e.instance) for e in ends])
+    steps = np.concatenate([e.total_steps for e in ends]) if ends else np.zeros(0, np.uint64)
     kept = ending != Ending.ABORTED
     returns, steps = returns[kept], steps[kept].astype(np.uint32)
     if budget:

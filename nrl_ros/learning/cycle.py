@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import Float32, Int32
-from nrl_ros.environments.episodes import EpisodeEnds, Episodes
+from nrl_ros.base.records import FinishedEpisodes, Float32, Int32
+from nrl_ros.environments.episodes import Episodes
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.kernels.cycle import NativeCycle
 from nrl_ros.learning.learner import Learner
@@ -97,7 +97,7 @@ class Cycle:
         if ascent is not None:
             native.ascend(*ascent)
 
-    def advance(self, action: Int32 | Float32) -> EpisodeEnds | None:
+    def advance(self, action: Int32 | Float32) -> FinishedEpisodes | None:
         """Step the environment; return the episodes that ended, None if there are none."""
         result = self._episodes.step(action)
         self._seen = self._episodes.receive(result)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from nrl_ros.base.records import ActionBatch, RewardBatch, RpeBatch, StateBatch
-from nrl_ros.environments.episodes import EpisodeEnds, Episodes
-from nrl_ros.environments.listening import Listener, finished_episodes
+from nrl_ros.base.records import ActionBatch, FinishedEpisodes, RewardBatch, RpeBatch, StateBatch
+from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.listening import Listener
 from nrl_ros.learning.cycle import Cycle, suits
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator
@@ -43,7 +43,7 @@ def run(
     *,
     seed: int,
     listener: Listener | None = None,
-) -> Iterator[EpisodeEnds | None]:
+) -> Iterator[FinishedEpisodes | None]:
     """Step for ever in lockstep, in few calls where that can be and nobody listens.
 
     Args:
@@ -90,7 +90,7 @@ def _run_heard(
     neuromodulator: Neuromodulator,
     seed: int,
     listener: Listener,
-) -> Iterator[EpisodeEnds | None]:
+) -> Iterator[FinishedEpisodes | None]:
     """Step for ever and tell a listener the records that nodes would publish."""
     info = episodes.info
     listener.on_info(info)
@@ -107,5 +107,5 @@ def _run_heard(
             listener.on_reward(reward)
         listener.on_state(state)
         if advance.ends is not None:
-            listener.on_episodes(finished_episodes(info, advance.ends))
+            listener.on_episodes(advance.ends)
         yield advance.ends

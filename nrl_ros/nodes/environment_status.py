@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from rclpy.duration import Duration
 
-from nrl_ros.environments.episodes import EpisodeEnds, Episodes
+from nrl_ros.base.records import FinishedEpisodes
+from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.figures import RecentFigures
 from nrl_ros.nodes.progress_line import Figures, progress_line
 from nrl_ros.ros import conversion
@@ -35,12 +36,12 @@ class EnvironmentReports:
 
     def __init__(self, episodes: Episodes, report: Any, status: Any) -> None:
         self._episodes, self._report, self._status = episodes, report, status
-        self._ends: list[EpisodeEnds] = []
+        self._ends: list[FinishedEpisodes] = []
         self._recent: deque[float] = deque(maxlen=_RECENT_EPISODES)
         self._figures = RecentFigures(_RECENT_EPISODES)
         self._rate = self._told = (time.monotonic(), episodes.total_steps)
 
-    def ended(self, ends: EpisodeEnds) -> None:
+    def ended(self, ends: FinishedEpisodes) -> None:
         """Note episodes that ended."""
         self._ends.append(ends)
 
@@ -49,12 +50,10 @@ class EnvironmentReports:
         if not self._ends:
             return
         ends, self._ends = self._ends, []
-        message = conversion.report_to_msg(self._episodes.info, ends, stamp_ns)
-        self._recent.extend(message.episode_return)
-        if message.metric_name:
-            values = np.reshape(message.metric, (len(message.episode_return), -1))
-            self._figures.add(message.metric_name, values)
-        self._report.publish(message)
+        for end in ends:
+            self._recent.extend(end.episode_return.tolist())
+            self._figures.add(end.figures)
+        self._report.publish(conversion.report_to_msg(ends, stamp_ns))
 
     def progress(self, counters: Counter[str]) -> str:
         """Return a line for the log; empty before the first step."""

@@ -25,11 +25,11 @@ from nrl_ros.base.records import (
     Delivery,
     Ending,
     EnvSpec,
+    FinishedEpisodes,
     RewardBatch,
     RpeBatch,
     StateBatch,
 )
-from nrl_ros.environments.episodes import EpisodeEnds
 from nrl_ros.ros.interfaces import (
     Action,
     EnvInfo,
@@ -329,28 +329,51 @@ def rpe_from_wire(data: bytes) -> RpeBatch:
     return _RPE.record(_RPE.fields(data))
 
 
-# Fields of a report that concern the agent, and further figures, which its records keep separately.
-_ABOUT = {'header', 'agent', 'session', 'metric_name', 'metric'}
+# Figures of episodes travel as names and one array.
+_FIGURES = {'metric_name', 'metric'}
+_EPISODE_FIELDS = {one.name for one in fields_of(FinishedEpisodes)} - {'figures'}
+_EPISODE_ARRAYS = _EPISODE_FIELDS - {'agent', 'session'}
 check_names(
     'EpisodeReport.msg',
-    'EpisodeEnds',
-    declared_fields(EpisodeReport).keys() - _ABOUT,
-    set(EpisodeEnds._fields) - {'metrics'},
+    'FinishedEpisodes',
+    declared_fields(EpisodeReport).keys() - _FIGURES - {'header'},
+    _EPISODE_FIELDS,
 )
 
 
-def report_to_msg(info: AgentInfo, ends: list[EpisodeEnds], stamp_ns: int) -> EpisodeReport:
-    """Return the EpisodeReport of the episodes that ended in several steps."""
+def report_to_msg(ends: list[FinishedEpisodes], stamp_ns: int) -> EpisodeReport:
+    """Return the EpisodeReport of the episodes of an agent that ended in one or more steps."""
     fields: dict[str, Any] = {
-        name: np.concatenate([getattr(end, name) for end in ends])
-        for name in EpisodeEnds._fields
-        if name not in ('total_steps', 'metrics')
+        name: np.concatenate([getattr(end, name) for end in ends]) for name in _EPISODE_ARRAYS
     }
-    fields['total_steps'] = np.repeat(
-        [end.total_steps for end in ends], [len(end.instance) for end in ends]
-    )
-    fields |= {'agent': info.agent, 'session': info.session, **_figures(info, ends)}
+    names = list(ends[0].figures)
+    if any(list(end.figures) != names for end in ends):
+        names = []
+    figures = [np.concatenate([end.figures[name] for end in ends]) for name in names]
+    fields |= {
+        'agent': ends[0].agent,
+        'session': ends[0].session,
+        'metric_name': names,
+        'metric': np.column_stack(figures).ravel() if figures else _NOTHING,
+    }
     return _message(EpisodeReport, fields, stamp_ns)
+
+
+def report_from_msg(message: EpisodeReport) -> FinishedEpisodes:
+    """Return the episodes of an EpisodeReport.
+
+    Raises:
+        ConversionError: arrays of unequal length, or an ending that does not exist.
+    """
+    check_report(message)
+    names = list(message.metric_name)
+    figures = np.reshape(message.metric, (-1, max(len(names), 1))).T
+    return FinishedEpisodes(
+        agent=message.agent,
+        session=message.session,
+        figures=dict(zip(names, figures, strict=False)),
+        **{name: np.asarray(getattr(message, name)) for name in _EPISODE_ARRAYS},
+    )
 
 
 def check_report(message: EpisodeReport) -> None:
@@ -374,11 +397,3 @@ def check_report(message: EpisodeReport) -> None:
             f'EpisodeReport of {message.agent!r}: an episode ended as {max(message.ending)}, '
             f'expected at most {int(max(Ending))}'
         )
-
-
-def _figures(info: AgentInfo, ends: list[EpisodeEnds]) -> dict[str, Any]:
-    """Return names and values of an environment's further figures."""
-    figures = [end.metrics for end in ends if end.metrics is not None]
-    if not info.spec.metrics or len(figures) != len(ends):
-        return {'metric_name': [], 'metric': _NOTHING}
-    return {'metric_name': list(info.spec.metrics), 'metric': np.concatenate(figures).ravel()}

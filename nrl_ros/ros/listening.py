@@ -6,11 +6,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
 from rclpy.qos import QoSProfile
 
 from nrl_ros.base.records import ActionBatch, AgentInfo, RewardBatch, RpeBatch, StateBatch
-from nrl_ros.environments.listening import EPISODE_ARRAYS, FinishedEpisodes, Listener
+from nrl_ros.environments.listening import Listener
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.hearing import Refusals, Topic, counters_of, hear
 from nrl_ros.ros.interfaces import (
@@ -131,14 +130,7 @@ class Listening:
         self._tell_once(names.ACTION, action, lambda: self._listener.on_action(action))
 
     def _on_report(self, message: EpisodeReport) -> None:
-        conversion.check_report(message)
-        figures = np.reshape(message.metric, (-1, max(len(message.metric_name), 1)))
-        episodes = FinishedEpisodes(
-            agent=message.agent,
-            session=message.session,
-            figures=dict(zip(message.metric_name, figures.T, strict=False)),
-            **{name: np.asarray(getattr(message, name)) for name in EPISODE_ARRAYS},
-        )
+        episodes = conversion.report_from_msg(message)
         session = (message.agent, message.session)
         self._when_known(session, lambda: self._listener.on_episodes(episodes))
 

@@ -16,9 +16,9 @@ pytest.importorskip('nrl_ros.msg')
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
-from nrl_ros.base.records import AgentInfo, StateBatch
+from nrl_ros.base.records import AgentInfo, FinishedEpisodes, StateBatch
 from nrl_ros.cli.config import parameter_file
-from nrl_ros.environments.listening import FinishedEpisodes, Listener
+from nrl_ros.environments.listening import Listener
 from nrl_ros.learning import loop
 from nrl_ros.ros.listening import Listening
 from tests.ros.harness import Reference, conversion, names

@@ -193,8 +193,8 @@ def test_success_is_counted_over_the_last_twenty_episodes() -> None:
     figures = ArmFigures()
     assert figures.summary()['figures'] == {}
     metres = np.array([0.5] * 10 + [0.03] * 15 + [0.01] * 5)
-    names = ('final_distance_m', 'is_within_5_cm', 'is_within_2_cm')
-    figures.recent.add(names, np.column_stack([metres, metres < 0.05, metres < 0.02]))
+    within = {'is_within_5_cm': metres < 0.05, 'is_within_2_cm': metres < 0.02}
+    figures.recent.add({'final_distance_m': metres} | within)
     assert figures.summary()['figures']['is_within_2_cm'] == 0.25
     assert figures.summary()['final_distances_m'] == [0.03] * 15 + [0.01] * 5
     figures.counters = {'limited_steps': 3, 'steps': 99}

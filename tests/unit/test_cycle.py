@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.base.records import ActionSpace, Delivery, Ending
-from nrl_ros.environments.episodes import EpisodeEnds, Episodes
+from nrl_ros.base.records import ActionSpace, Delivery, Ending, FinishedEpisodes
+from nrl_ros.environments.episodes import Episodes
 from nrl_ros.learning import cycle
 from nrl_ros.learning.kernels import library as kernels
 from nrl_ros.learning.learner import Learner
@@ -91,9 +91,9 @@ def fused(it: Run, steps: int, change: Change, seen: list[Any]) -> Run:
     return it
 
 
-def note(it: Run, ends: EpisodeEnds | None, seen: list[Any]) -> None:
+def note(it: Run, ends: FinishedEpisodes | None, seen: list[Any]) -> None:
     state, reward = it.episodes.newest()
-    seen.append([vars(state), reward and vars(reward), ends and ends._asdict()])
+    seen.append([vars(state), reward and vars(reward), ends and vars(ends)])
     if len(seen) % 7 == 0:
         seen.append(it.everything())
 
@@ -186,7 +186,7 @@ def test_what_a_step_gave_stays_as_it_was() -> None:
     kept, copies = [], []
     for ends in islice(run(it.episodes, it.learner, it.neuromodulator, seed=3), STEPS):
         state, reward = it.episodes.newest()
-        kept.append([vars(state), reward and vars(reward), ends and ends._asdict()])
+        kept.append([vars(state), reward and vars(reward), ends and vars(ends)])
         copies.append(deepcopy(kept[-1]))
     assert same(kept, copies)
     assert any(ends for *_, ends in kept) and any(reward for _, reward, _ in kept)

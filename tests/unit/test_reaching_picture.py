@@ -29,7 +29,8 @@ def settings(task: str = 'planar') -> config.RunSettings:
 
 
 NAMES = ('final_distance_m', 'is_within_5_cm', 'is_within_2_cm')
-FIGURES = np.array([[0.01, 1, 1], [0.03, 1, 0], [0.005, 1, 1], [0.0199, 1, 1]])
+VALUES = np.array([[0.01, 1, 1], [0.03, 1, 0], [0.005, 1, 1], [0.0199, 1, 1]])
+FIGURES = dict(zip(NAMES, VALUES.T, strict=True))
 
 
 def test_a_score_shows_the_shares_that_there_are() -> None:
@@ -42,7 +43,7 @@ def test_a_score_shows_the_shares_that_there_are() -> None:
 def test_progress_shows_how_many_succeed() -> None:
     progress = Progress()
     assert 'within' not in line_of(progress, 1.0)
-    progress.figures.add(NAMES, FIGURES)
+    progress.figures.add(FIGURES)
     assert '  within 5 cm 100 %  within 2 cm 75 %  ' in line_of(progress, 1.0)
     panel = Console(width=100)
     with panel.capture() as captured:
@@ -52,7 +53,7 @@ def test_progress_shows_how_many_succeed() -> None:
 
 def test_a_node_says_the_same_figures() -> None:
     recent = RecentFigures(2)
-    recent.add(NAMES, FIGURES)
+    recent.add(FIGURES)
     line = progress_line(Figures(1, 1, 1.0, metrics=recent.means()))
     assert line.endswith('final_distance_m 0.01245, within 5 cm 100 %, within 2 cm 100 %')
 

@@ -211,13 +211,14 @@ def test_the_time_left_is_what_all_cells_take_over_the_workers(tmp_path):
 
 
 def ends(total_steps, returns, ending=1):
-    from nrl_ros.environments.episodes import EpisodeEnds
+    from nrl_ros.base.records import FinishedEpisodes
 
     count = len(returns)
     index = np.arange(count)
-    return EpisodeEnds(
-        total_steps, index, index, index, np.full(count, ending, np.uint8), np.array(returns)
-    )
+    return FinishedEpisodes(
+        'agent', 1, np.full(count, total_steps, np.uint64), index, index, index,
+        np.full(count, ending, np.uint8), np.array(returns), {},
+    )  # fmt: skip
 
 
 def test_a_curve_is_in_order_of_ending_without_aborted_episodes_and_beyond_the_budget():
