@@ -39,7 +39,7 @@ from nrl_ros.base.errors import CheckpointError
 
 _HINT = 'it was saved by another version of nrl_ros, or with other settings'
 _TRANSIENT = 'transient'
-# What numpy raises for the state of another generator.
+# What is raised for data of another kind, as numpy does for the state of another generator.
 _MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # A truth value is a whole number to Python, so it comes first.
 _NUMBERS = (bool, int, float)
@@ -203,6 +203,10 @@ class _Plan:
     def _add_record(self, record: Any, saved: Any, path: str) -> None:
         now = dict(_items(record))
         _expect(isinstance(saved, dict), path, 'values by name', saved)
+        for name, value in now.items():
+            # Another kind of thing has other names too, but this says what it is.
+            if isinstance(value, str):
+                _expect_text(value, saved.get(name, value), _below(path, name))
         if now.keys() != saved.keys():
             _refuse(path, ', '.join(now) or 'nothing', ', '.join(map(str, saved)) or 'nothing')
         if isinstance(record, dict):
@@ -227,8 +231,7 @@ class _Plan:
             _expect(type(saved) is kind, path, kind.__name__, saved)
             self._writes.append(partial(put, saved))
         elif isinstance(value, (str, bytes)):
-            if saved != value:
-                _refuse(path, repr(value), repr(saved) if isinstance(saved, str) else _kind(saved))
+            _expect_text(value, saved, path)
         elif isinstance(value, np.ndarray):
             fits = isinstance(saved, np.ndarray) and _kind(saved) == _kind(value)
             _expect(fits, path, _kind(value), saved)
@@ -292,6 +295,11 @@ def _check(part: Any, saved: Any, path: str) -> None:
         part.check_snapshot(saved)
     except CheckpointError as error:
         raise CheckpointError(f'{path}: {error}' if path else str(error)) from error
+    except _MISFITS as error:
+        raise CheckpointError(
+            f'{path or "state"}: expected that of a {type(part).__name__}, received another '
+            f'({type(error).__name__}: {error}); {_HINT}'
+        ) from error
 
 
 def _kind(value: Any) -> str:
@@ -304,6 +312,12 @@ def _kind(value: Any) -> str:
 def _expect(fits: bool, path: str, expected: str, saved: Any) -> None:
     if not fits:
         _refuse(path, expected, _kind(saved))
+
+
+def _expect_text(expected: str | bytes, saved: Any, path: str) -> None:
+    if type(saved) is not type(expected) or saved != expected:
+        shown = repr(saved) if isinstance(saved, (str, bytes)) else _kind(saved)
+        _refuse(path, repr(expected), shown)
 
 
 def _refuse(path: str, expected: str, received: str) -> None:
