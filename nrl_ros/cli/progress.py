@@ -51,6 +51,32 @@ def group_counters(counters: Mapping[str, int]) -> dict[str, int]:
     return groups
 
 
+class StallWatch:
+    """Tells when states are sent again and again, and no step comes of it.
+
+    Args:
+        limit_s: longest time without a step while states are sent again [s].
+    """
+
+    def __init__(self, limit_s: float) -> None:
+        self._limit_s = limit_s
+        self._steps = self._resent = 0
+        self._since = 0.0
+
+    def is_stalled(self, now: float, steps: int, resent: int) -> bool:
+        """Note an environment's counters; return whether it has been without answers for too long.
+
+        Args:
+            now: time of a steady clock [s].
+            steps: of the environment.
+            resent: how often it has sent a state again.
+        """
+        if steps != self._steps or resent == self._resent == 0:
+            self._steps, self._resent, self._since = steps, resent, now
+            return False
+        return resent > self._resent and now - self._since > self._limit_s
+
+
 @dataclass
 class Progress:
     """Newest figures of one run.

@@ -14,7 +14,7 @@ from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.orchestrator import EndedEarly, Orchestrator, Outcome
 from nrl_ros.cli.processes import COMPOSED
-from nrl_ros.cli.progress import Progress
+from nrl_ros.cli.progress import Progress, StallWatch
 from nrl_ros.ros.names import ENVIRONMENT, LEARNER, NEUROMODULATOR
 from nrl_ros.ros.signals import Signals
 
@@ -58,8 +58,7 @@ class TrainRun(Orchestrator):
         self.order = (self._names[-1:], self._names[:-1])
         self._first_step: float | None = None
         self._last_step = 0.0
-        # Steps, resent states, and time at the last step.
-        self._moved = (0, 0, 0.0)
+        self._stall = StallWatch(_STALLED_S)
 
     def start(self) -> None:
         """Start the nodes, and activate the environment after all nodes are found.
@@ -113,11 +112,8 @@ class TrainRun(Orchestrator):
     def look(self) -> Outcome | None:
         """Return a failure if the environment reports that its states are not answered."""
         environment = self.progress.counters.get(ENVIRONMENT, {})
-        resent, now = environment.get('resent_states', 0), time.monotonic()
-        steps, asked, since = self._moved
-        if self.progress.steps != steps or resent == asked == 0:
-            self._moved = (self.progress.steps, resent, now)
-        elif resent > asked and now - since > _STALLED_S:
+        resent = environment.get('resent_states', 0)
+        if self._stall.is_stalled(time.monotonic(), self.progress.steps, resent):
             what = f'is not answered: no step for {_STALLED_S:.0f} s'
             return self.failed(ENVIRONMENT, what, LEARNER)
         return None

@@ -32,13 +32,24 @@ def environment():
     }
 
 
-def command(*arguments):
-    return [sys.executable, '-m', 'nrl_ros.cli.main', *map(str, arguments)]
+COMMAND = ('-m', 'nrl_ros.cli.main')
+# The command, which gives up sooner.
+IMPATIENT = (
+    '-c',
+    'from nrl_ros.cli import watch\n'
+    'from nrl_ros.cli.main import app\n'
+    'watch._STALLED_S = 3.0\n'
+    'app()',
+)
 
 
-def nrl(*arguments):
+def command(*arguments, program=COMMAND):
+    return [sys.executable, *program, *map(str, arguments)]
+
+
+def nrl(*arguments, program=COMMAND):
     return subprocess.run(
-        command(*arguments),
+        command(*arguments, program=program),
         capture_output=True,
         text=True,
         timeout=TIMEOUT_S,
@@ -222,10 +233,10 @@ def test_a_run_whose_states_are_never_answered_ends_and_says_why(tmp_path):
     done = nrl(
         'train', 'acrobot', '--instances', 4, '--episodes', 0, '--quiet',
         '--out', tmp_path / 'other', '--set', f'learner.checkpoint.load={saved}',
-        '--set', 'learner.plasticity.samples=1',
+        '--set', 'learner.plasticity.samples=1', program=IMPATIENT,
     )  # fmt: skip
     assert done.returncode == 1
-    assert 'is not answered' in done.stdout
+    assert 'is not answered: no step for 3 s' in done.stdout
     assert 'has 6 observations' in done.stdout
 
 

@@ -159,11 +159,13 @@ def test_a_second_environment_of_one_name_leaves(ros):
 
 
 def test_who_gets_no_answer_says_so(ros):
-    alone = ros.start('environment', SCRIPTED)
-    alone.until_logged('nobody hears /state: start a learner')
+    settings = {**SCRIPTED, 'agent': 'alone'}
+    # Another namespace, in which nobody hears anything.
+    alone = ros.start('environment', settings, '-r', '__ns:=/elsewhere')
     player = Player(ros, {'agent': 'unheard'})
     player.probe.until_heard(names.STATE, lambda m: m.agent == 'unheard')
     player.process.until_logged('a learner hears /state and does not answer')
+    alone.until_logged('nobody hears /elsewhere/state: start a learner')
 
 
 def test_a_bridge_that_fails_ends_the_node_with_one_line(ros):
@@ -232,8 +234,9 @@ def test_a_restored_session_waits_for_a_learner_that_is_still_starting(ros, tmp_
     saved = tmp_path / 'environment_pole_1.nrl'
     write_checkpoint(saved, 'environment', episodes.snapshot())
     hurried = (
+        'from nrl_ros.environments import session\n'
         'from nrl_ros.nodes import environment\n'
-        'environment._RESTORED_S = 0.5\n'
+        'session.RESTORED_S = 0.5\n'
         'raise SystemExit(environment.main())'
     )
     settings = {
