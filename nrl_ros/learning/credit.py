@@ -363,7 +363,7 @@ class CreditWindows:
                 self.store.clear(np.array([instance]))
 
     def before_snapshot(self) -> None:
-        """List the traces that are kept aside."""
+        """Note the traces that are kept aside in the state."""
         self.state.late = [
             {
                 'instance': instance,

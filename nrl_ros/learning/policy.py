@@ -71,7 +71,7 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
 
 
 def policy_data(policy: Policy | None) -> dict[str, Any]:
-    """Space, sizes and weights as plain data (copies)."""
+    """Return space, sizes and weights of a policy as plain data (copies)."""
     if policy is None:
         return {'space': None, 'network': None, 'manifest': ''}
     return {
@@ -84,7 +84,7 @@ def policy_data(policy: Policy | None) -> dict[str, Any]:
 def policy_of(
     data: dict[str, Any], settings: LearnerSettings, served: Policy | None
 ) -> Policy | None:
-    """The opposite of ``policy_data``.
+    """Make the policy of ``policy_data``; return None if there was none.
 
     Args:
         data: as saved.

@@ -15,7 +15,7 @@ from nrl_ros.learning.settings import LearnerSettings
 
 
 def fingerprint(settings: LearnerSettings) -> dict[str, Any]:
-    """Settings that decide what saved arrays mean."""
+    """Return the settings that decide what saved arrays mean."""
     network, policy, rule = settings.network, settings.policy, settings.make_rule()
     found = {
         'hidden': list(network.hidden_sizes),
@@ -30,7 +30,7 @@ def fingerprint(settings: LearnerSettings) -> dict[str, Any]:
         'noise_shape': settings.noise.shape,
         **{name: getattr(rule, name) for name in rule.memory},
     }
-    # Left out where they say nothing, as in checkpoints that were written before there were any.
+    # Empty options are left out, so that checkpoints from before there were options still fit.
     options = {
         'network_options': network.options,
         'policy_options': policy.options,
@@ -87,7 +87,7 @@ def saved_baselines(snapshot: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def network_data(network: Network) -> dict[str, Any]:
-    """Sizes and weights (copies)."""
+    """Return sizes and weights of a network as plain data (copies)."""
     return {
         'inputs': network.spec.inputs,
         'outputs': network.spec.outputs,
@@ -98,7 +98,7 @@ def network_data(network: Network) -> dict[str, Any]:
 def network_of(
     data: dict[str, Any] | None, settings: LearnerSettings, served: NetworkSpec | None
 ) -> Network | None:
-    """The network of ``network_data``, None where there was none yet.
+    """Make the network of ``network_data``; return None if there was none.
 
     Args:
         data: as saved.
@@ -125,7 +125,7 @@ def network_of(
 
 
 def space_data(space: ActionSpace | None) -> dict[str, Any] | None:
-    """An action space as plain data."""
+    """Return an action space as plain data."""
     if space is None:
         return None
     return {
@@ -137,7 +137,7 @@ def space_data(space: ActionSpace | None) -> dict[str, Any] | None:
 
 
 def space_of(data: dict[str, Any] | None) -> ActionSpace | None:
-    """The opposite of ``space_data``."""
+    """Return the action space of ``space_data``."""
     if data is None:
         return None
     return ActionSpace(

@@ -25,7 +25,7 @@ VERBS = frozenset(WORDS.split())
 
 # Rooms that are not written so yet, by the beginning of their paths, with the number of docstrings
 # that are not; it may only fall, and moving a file within its room changes nothing.
-NOT_YET: dict[str, int] = {'nrl_ros/learning/': 42}
+NOT_YET: dict[str, int] = {'nrl_ros/learning/': 29}
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 Documented = Function | ast.ClassDef

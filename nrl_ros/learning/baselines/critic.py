@@ -356,7 +356,7 @@ class Critic(Baseline):
             raise CheckpointError(f'the saved critic: {error}') from error
 
     def after_restore(self) -> None:
-        """Value states with the weights that were put back; open windows are forgotten."""
+        """Compute the values of states with the restored weights; open windows are forgotten."""
         self._network = self._network_of(self.state.weights)
         self._tracks.clear()
 
