@@ -18,11 +18,9 @@ import argparse
 import importlib.util
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +40,7 @@ from benchmarks.arm_runs import (
     success,
     write_section,
 )
+from nrl_ros.base.installed import versions_of
 from nrl_ros.base.records import StateBatch
 from nrl_ros.cli.runs import Run, newest
 from nrl_ros.storage.checkpoint import read_checkpoint
@@ -167,17 +166,6 @@ def table(result: dict[str, Any]) -> str:
     )
 
 
-def versions() -> dict[str, str]:
-    """Of what the figures depend on."""
-    found = {'Python': platform.python_version()}
-    for name in ('numpy', 'mujoco', 'torch', 'stable-baselines3'):
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
-
-
 def measure(
     seeds: list[int], few: list[int], steps: int, names: list[str], runs: dict[str, Any]
 ) -> None:
@@ -232,7 +220,7 @@ def main() -> None:
     }
     result |= {
         'command': f'python benchmarks/arm_reaching.py {"--quick " * options.quick}--json FILE',
-        'versions': versions(),
+        'versions': versions_of(('numpy', 'mujoco', 'torch', 'stable-baselines3')),
         'cpus': os.cpu_count(),
         'seeds': seeds,
         'runs': runs,

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import tempfile
 import time
 from pathlib import Path
@@ -25,7 +24,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks import arm_stack
+from benchmarks import arm_stack, machine
 from benchmarks.arm_faults import faults
 from nrl_ros.ros.scheduling import set_realtime_priority
 
@@ -244,8 +243,7 @@ def rates_of(folder: Path, seconds: float, faster_s: float, console: Console) ->
         'highest_sustained_hz': highest(rates, 'in_time_share'),
         'highest_undisturbed_hz': highest(rates, 'undisturbed_in_time_share'),
         'rates': rates,
-        'machine': f'{os.cpu_count()} cores, {platform.machine()}, '
-        f'Python {platform.python_version()}',
+        'machine': machine.in_words(),
         'command': f'python benchmarks/arm_realtime.py --seconds {seconds:g}',
         'date': time.strftime('%Y-%m-%d'),
     }

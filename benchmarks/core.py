@@ -16,8 +16,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -27,10 +25,10 @@ from typing import Any
 import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 
 # isort: split
-import numpy as np
 import torch
 from rich.console import Console
 
+from benchmarks import machine
 from benchmarks.growth import exponents, growth
 from benchmarks.torch_loop import TorchNrl, loop
 from benchmarks.traces import show
@@ -264,13 +262,7 @@ def main() -> None:
         show(console, rows)
     result['updates'] = costs(quick)
     show(console, result['updates'])
-    result['machine'] = {
-        'cpus': os.cpu_count(),
-        'processor': platform.machine(),
-        'python': platform.python_version(),
-        'numpy': np.__version__,
-        'torch': torch.__version__,
-    }
+    result['machine'] = machine.machine('numpy', 'torch')
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + '\n')
 

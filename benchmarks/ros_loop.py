@@ -19,8 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -40,6 +38,7 @@ from rich.console import Console
 from rich.table import Table
 from std_msgs.msg import UInt8MultiArray
 
+from benchmarks import machine
 from benchmarks.events_executor import MODULE, EventsLoop
 from nrl_ros.base.records import Delivery
 from nrl_ros.cli.config import find_config, parameter_file
@@ -376,10 +375,7 @@ def main() -> None:
         **results[options.executors[0]],
         **({'other_executors': others} if others else {}),
         'machine': {
-            'cpus': os.cpu_count(),
-            'processor': platform.machine(),
-            'python': platform.python_version(),
-            'numpy': np.__version__,
+            **machine.machine('numpy'),
             'middleware': rclpy.get_rmw_implementation_identifier(),
         },
     }

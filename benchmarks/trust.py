@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import tempfile
 import time
 from collections import Counter
@@ -28,7 +26,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import arm_stack
+from benchmarks import arm_stack, machine
 from benchmarks.arm_faults import FAULTS
 from benchmarks.lossy_link import QUICK_DELAYS_S, QUICK_LOSSES, QUICK_ROUNDS, ROUNDS, measure
 from benchmarks.trust_arm import KILLED, MESSAGES, ArmTrial
@@ -185,8 +183,7 @@ def main() -> None:
         'standstill': moved['standstill'],
         'lossy_link': link,
         'seconds': round(seconds, 1),
-        'machine': f'{os.cpu_count()} cores, {platform.machine()}, '
-        f'Python {platform.python_version()}',
+        'machine': machine.in_words(),
         'command': f'python benchmarks/trust.py --faults {faults} --seed {options.seed}',
     }
     if options.json:

@@ -5,7 +5,9 @@ Only the standard library is imported, so that the check also works where all ot
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
+import platform
 import sys
 from collections.abc import Iterable
 
@@ -49,6 +51,15 @@ def version(name: str) -> str:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         raise Unsuitable('not installed') from None
+
+
+def versions_of(names: Iterable[str]) -> dict[str, str]:
+    """Return the versions of Python and of these packages by name, without those not installed."""
+    found = {'python': platform.python_version()}
+    for name in names:
+        with contextlib.suppress(Unsuitable):
+            found[name] = version(name)
+    return found
 
 
 def suitable(name: str) -> str:

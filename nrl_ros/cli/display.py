@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from nrl_ros.base.durations import duration
 from nrl_ros.cli.progress import FIGURE_EPISODES, Progress
 
 _BARS = '▁▂▃▄▅▆▇█'
@@ -181,7 +182,7 @@ def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableTy
     grid.add_column(min_width=14)
     busy = '–' if math.isnan(progress.busy_share) else f'{100 * progress.busy_share:.0f} %'
     grid.add_row('steps', f'{progress.steps:,}', 'speed', f'{progress.steps_per_second:,.0f} /s')
-    grid.add_row('episodes', f'{progress.episodes:,}', 'time', _clock(wall_time_s))
+    grid.add_row('episodes', f'{progress.episodes:,}', 'time', duration(wall_time_s))
     grid.add_row(
         'mean |RPE|', number(progress.mean_absolute_rpe), 'baseline', number(progress.baseline)
     )
@@ -220,7 +221,7 @@ def _bar(progress: Progress, wall_time_s: float) -> RenderableType:
     if math.isnan(share):
         return Text('until Ctrl+C', style='dim')
     row = Table.grid(padding=(0, 1))
-    left = _clock(wall_time_s / share - wall_time_s) if share > 0.01 else '–'
+    left = duration(wall_time_s / share - wall_time_s) if share > 0.01 else '–'
     row.add_row(
         ProgressBar(total=1.0, completed=share, width=48),
         f'{100 * share:3.0f} %',
@@ -250,8 +251,3 @@ def number(value: float) -> str:
     if abs(value) >= 100.0:
         return f'{value:,.1f}'
     return f'{value:.3g}'
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    return f'{minutes}:{rest:02d}'

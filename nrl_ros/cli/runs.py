@@ -11,12 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from nrl_ros import __version__
 from nrl_ros.base.errors import CheckpointError, NrlError
+from nrl_ros.base.installed import versions_of
 from nrl_ros.storage.checkpoint import SUFFIX, read_checkpoint
 
 _PACKAGES = ('numpy', 'pydantic', 'msgpack', 'gymnasium', 'typer', 'rich', 'rclpy', 'ros-rclpy')
@@ -201,12 +201,7 @@ def write_json(path: Path, data: Mapping[str, Any]) -> None:
 
 def versions() -> dict[str, Any]:
     """Return the versions of everything that a run is made with."""
-    found: dict[str, Any] = {'nrl_ros': __version__, 'python': platform.python_version()}
-    for name in _PACKAGES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    found: dict[str, Any] = {'nrl_ros': __version__, **versions_of(_PACKAGES)}
     for name in ('ROS_DISTRO', 'RMW_IMPLEMENTATION'):
         found[name] = os.environ.get(name, '')
     found |= {'platform': platform.platform(), 'cores': os.cpu_count(), 'command': sys.argv}

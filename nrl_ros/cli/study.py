@@ -14,11 +14,12 @@ from typing import NoReturn
 from rich.console import Console
 from rich.markup import escape
 
+from nrl_ros.base.durations import duration
 from nrl_ros.cli.runs import versions
 from nrl_ros.experiments.driver import drive
 from nrl_ros.experiments.engine import Engine, ProcessEngine, StudyError
 from nrl_ros.experiments.plan import Study, read_study
-from nrl_ros.experiments.progress import Panel, duration
+from nrl_ros.experiments.progress import Panel
 from nrl_ros.experiments.report import write_report
 from nrl_ros.experiments.run import run_trial
 from nrl_ros.experiments.schedule import Schedule

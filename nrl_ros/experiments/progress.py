@@ -12,18 +12,10 @@ from rich.markup import escape
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
+from nrl_ros.base.durations import duration
 from nrl_ros.experiments.driver import State
 
 _LINE_S = 1.0
-
-
-def duration(seconds: float | None) -> str:
-    """Return a time as people say it, 0:42 or 1:05:00; a question mark if it is unknown."""
-    if seconds is None:
-        return '?'
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f'{hours}:{minutes:02d}:{whole % 60:02d}' if hours else f'{minutes}:{whole % 60:02d}'
 
 
 class Panel:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from nrl_ros import __version__
 from nrl_ros.base.errors import InvalidValueError
+from nrl_ros.base.installed import versions_of
 from nrl_ros.base.records import Ending, FinishedEpisodes
 from nrl_ros.experiments.gradients import gradients
 from nrl_ros.experiments.in_process import InProcessRun
@@ -47,8 +48,7 @@ def versions() -> dict[str, str]:
     """Return the versions that a record is made with."""
     return {
         'nrl_ros': __version__,
-        'python': platform.python_version(),
-        'numpy': np.__version__,
+        **versions_of(('numpy',)),
         'machine': platform.machine(),
     }
 

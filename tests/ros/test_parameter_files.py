@@ -12,7 +12,8 @@ from nrl_ros.settings.run import MODELS
 
 OPTIONS = """{
     wind: null, stones: [], gates: [[0, 1], [4]], table: {}, parts: [{size: 1}, {size: 2.5}],
-    empty: '', answer: 'y', 'no': 'N', speed: '1e5', mask: '0x1F', none: 'nan', long: 123456789012345,
+    empty: '', answer: 'y', 'no': 'N', speed: '1e5', mask: '0x1F', none: 'nan',
+    long: 123456789012345,
     words: ['1', 'on', ''], steps: [1, 0.5], flags: [true, false], text: "two: lines\\n# and 'é'",
     huge: 36893488147419103232, far: [.inf, -1.5], each: [1, a, null], 'quoted': '~'
 }"""

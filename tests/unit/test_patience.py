@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from nrl_ros.base.durations import duration
 from nrl_ros.base.patience import Patience
 from nrl_ros.cli.progress import StallWatch
 
@@ -34,3 +37,11 @@ def test_a_run_that_steps_or_waits_for_nobody_is_not_stalled() -> None:
 def test_each_step_starts_the_time_anew() -> None:
     late = [(1, resent) for resent in range(1, 5)] + [(2, resent) for resent in range(5, 10)]
     assert not stalled([(0, 0), *late])
+
+
+@pytest.mark.parametrize(
+    ('seconds', 'text'),
+    [(None, '?'), (0.4, '0:00'), (42, '0:42'), (3599.6, '1:00:00'), (3900, '1:05:00')],
+)
+def test_durations_are_read_as_people_say_them(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text

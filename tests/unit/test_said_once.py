@@ -18,6 +18,10 @@ ROOMS = ('nrl_ros', 'sim_bridge', 'launch', 'scripts', 'benchmarks', 'examples')
         (r'entry_points\(group', {'nrl_ros/base/registry.py'}),
         (r'\b1_?000_?000_?000\b|\b1e9\b', {'nrl_ros/ros/wire.py'}),
         (r'DiagnosticArray\(', {'nrl_ros/ros/diagnostics.py'}),
+        # Beside nrl doctor, which must run where nothing else does.
+        (r'platform\.python_version\(', {'nrl_ros/base/installed.py', 'nrl_ros/base/doctor.py'}),
+        # Durations as 1:05:00.
+        (r':02d\}', {'nrl_ros/base/durations.py'}),
         # Text of a file of ROS parameters.
         (r"f'/\*\*/\{", {'nrl_ros/cli/config.py'}),
         # Processes that make runs.
