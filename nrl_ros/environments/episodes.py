@@ -294,7 +294,7 @@ class Episodes(Stateful):
 
     @property
     def can_be_saved(self) -> bool:
-        """Whether the environment has a snapshot."""
+        """True if the environment can be saved."""
         return isinstance(self.state.environment, Snapshottable)
 
     def before_snapshot(self) -> None:

@@ -16,7 +16,7 @@ from nrl_ros.settings.run import RunSettings
 
 
 class InProcessRun:
-    """What the settings of a run come to without ROS; the environment waits for each action.
+    """Environment, learner and neuromodulator of a run without ROS, in lockstep.
 
     Args:
         settings: of all three nodes.

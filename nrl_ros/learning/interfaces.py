@@ -78,8 +78,8 @@ class PlasticityRule(Protocol):
             network: whose weights are used; its arrays stay the same ones.
             head: of the policy.
             batch: B, instances of the agent.
-            source: pass from which actions are drawn: 0 the clean, 1 the first noisy one; of no
-                meaning to a rule that has only one of them.
+            source: pass from which actions are drawn: 0 the clean, 1 the first noisy one; ignored
+                by a rule that has only one of them.
         """
         ...
 

@@ -81,7 +81,7 @@ class LearningStep(Stateful):
 
     @property
     def changes_sigma(self) -> bool:
-        """Whether updates change the noise."""
+        """True if updates change the noise."""
         return self.state.schedule.changes_sigma
 
     def sigma_factor(self) -> float:

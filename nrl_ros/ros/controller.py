@@ -57,7 +57,7 @@ class _Calls:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether an answer is waited for."""
+        """True while an answer is awaited."""
         return bool(self._pending)
 
     def ask(self, now: float, requests: dict[str, Any]) -> None:
@@ -122,7 +122,7 @@ class ControllerCheck:
 
     @property
     def is_sure(self) -> bool:
-        """Whether everything was asked and answered, and is right."""
+        """True if everything was asked and answered, and is right."""
         return self._found == '' and not self._unsure
 
     def close(self) -> None:

@@ -19,11 +19,11 @@ class AnyParameter(Protocol):
 
     @property
     def name(self) -> str:
-        """Return its full name."""
+        """The full name."""
 
     @property
     def value(self) -> Any:
-        """Return what it is set to."""
+        """The value that it is set to."""
 
 
 class AnyPublisher(Protocol):

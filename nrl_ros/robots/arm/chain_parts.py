@@ -212,12 +212,12 @@ def frame_pose(model: ArmModel, name: str) -> Pose:
         )
     body, pose = frame_of(model, name)
     while body:
-        pose = _seat_of_body(model, body) @ pose
+        pose = _pose_in_parent(model, body) @ pose
         body = int(model.mj.body_parentid[body])
     return snapped(pose)
 
 
-def _seat_of_body(model: ArmModel, body: int) -> Pose:
+def _pose_in_parent(model: ArmModel, body: int) -> Pose:
     """Return the pose in its parent's frame of a body that no commanded joint moves."""
     mj = model.mj
     pose = Pose(matrix_of(mj.body_quat[body]), np.array(mj.body_pos[body], np.float64))
@@ -256,7 +256,7 @@ def place_of(model: ArmModel, parts: Parts, name: str) -> tuple[int, Pose]:
                 f'{name!r} is moved by a joint that follows others beside the way to the tool '
                 f'{model.tool!r}: it cannot be watched'
             )
-        pose = _seat_of_body(model, body) @ pose
+        pose = _pose_in_parent(model, body) @ pose
         body = int(mj.body_parentid[body])
     joints, frame = parts.after[body]
     return joints, snapped(frame @ pose)

@@ -130,8 +130,8 @@ class Clearance:
         rates = np.zeros((len(self._pairs), self._model.size))
         for number, (one, other, _) in enumerate(self._pairs):
             # A joint that moves both shapes does not change their distance.
-            only_one = np.where(self._moves(other), 0.0, self._sweep(one))
-            only_other = np.where(self._moves(one), 0.0, self._sweep(other))
+            only_one = np.where(self._moves(other), 0.0, self._motion_bound(one))
+            only_other = np.where(self._moves(one), 0.0, self._motion_bound(other))
             rates[number] = by_command(self._model, only_one + only_other)
         return rates
 
@@ -143,7 +143,7 @@ class Clearance:
             )
         return values
 
-    def _sweep(self, geom: int) -> Float64:
+    def _motion_bound(self, geom: int) -> Float64:
         """Return the most by which each joint of the model moves a point of a shape [N]."""
         body = int(self._mj.geom_bodyid[geom])
         radius = float(self._mj.geom_rbound[geom])

@@ -77,13 +77,13 @@ class RestWatch:
 
     @property
     def moves(self) -> bool:
-        """Whether the arm is measured to move; False also if nothing is known."""
+        """True if the arm is measured to move; False also if nothing is known."""
         speeds = self.speeds
         return speeds is not None and bool(speeds.max() > self._still)
 
     @property
     def at_rest(self) -> bool:
-        """Whether the arm has been measured to stand for long enough."""
+        """True if the arm has been measured to stand for long enough."""
         if not self._full or self.moves:
             return False
         return self._seen[-1][0] - self._fast_s >= self._time_s - 1e-9

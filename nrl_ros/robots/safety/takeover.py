@@ -88,5 +88,5 @@ class Takeover:
 
     @property
     def is_at_rest(self) -> bool:
-        """Whether the arm is measured at rest, by the last tick."""
+        """True if the arm was measured at rest in the last tick."""
         return self._supervisor.mode is Mode.STOPPED
