@@ -1,4 +1,4 @@
-"""Credit windows: find the trace that a reward-prediction error belongs to, however late it is."""
+"""Credit windows: find the trace that belongs to a reward-prediction error, however late it is."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ Array = NDArray[Any]
 # Comparing arrays with plain integers is several times faster than with enumerations.
 _FIRST = int(Phase.FIRST)
 _NOT, _LIMITED = int(Applied.NOT), int(Applied.LIMITED)
-# Errors that do not count, and under which name.
+# Counters of RPEs that do not count.
 _REFUSED = {EARLY: 'early_rpes', TWICE: 'duplicate_rpes'}
 
 
 class Creditable(NamedTuple):
-    """Traces that may be learned from now; those in ``carried`` go on after it."""
+    """Traces that may be learned from now; those in ``carried`` continue after it."""
 
     instances: Array
     rpe: Array
@@ -40,9 +40,9 @@ class CreditState:
     """What decides the future of credit.
 
     Attributes:
-        windows: of each instance, which of them are over.
+        windows: which windows of the instances are over.
         store: traces of the windows.
-        late: those of closed windows that are kept aside.
+        late: traces of closed windows that are kept aside.
     """
 
     windows: WindowTracker
@@ -54,15 +54,15 @@ class CreditWindows:
     """Joins the traces of one agent with their reward-prediction errors.
 
     The newest step may be recorded later (``record_later``), since its rows take time that is
-    better spent once the action has been sent. It belongs to this object alone until then:
-    windows and traces are only reached through ``windows`` and ``store``, which record it first.
+    better spent after the action was sent. Only this object knows the step until then: windows and
+    traces are only reached through ``windows`` and ``store``, which record it first.
 
     Args:
         store: traces of the agent's B instances.
         instances: B.
         counters: where windows and signals are counted, by name.
         max_late: detached traces kept for each instance; the oldest is released beyond that.
-        reset: a trace ends with its window; otherwise it goes on until the episode's end, so that
+        reset: a trace ends with its window; otherwise it continues until the episode's end, so that
             each RPE credits all steps of the episode so far, as far as they have not decayed.
 
     Attributes:
@@ -101,7 +101,7 @@ class CreditWindows:
 
     @property
     def windows(self) -> WindowTracker:
-        """Which windows of the instances are over, up to the newest step."""
+        """The windows of all instances, up to the newest step."""
         if self._unrecorded is not None:
             self.prepare()
         return self._windows
@@ -125,24 +125,24 @@ class CreditWindows:
 
     @property
     def waiting(self) -> int:
-        """Closed windows whose trace waits in place for its RPE."""
+        """Number of closed windows whose trace waits in place for its RPE."""
         count: int = self.windows.waiting
         return count
 
     @property
     def open_count(self) -> int:
-        """Windows with a trace, open, closed or late."""
+        """Number of windows with a trace: open, closed or late."""
         return int(np.count_nonzero(self.windows.state['has_rows'])) + len(self._late)
 
     def _look_at(self, state: StateBatch) -> None:
         windows = self.windows
-        # A state is looked at several times.
+        # A state is looked up several times in one step.
         if state is not self._state:
             self._state = state
             windows.receive(state.window, state.phase, state.ending)
 
     def look_at(self, window: Array, phase: Array, ending: Array) -> None:
-        """Take a state of the environment's own tracker, [B] each; ``close`` is next."""
+        """Take a state of the environment's own tracker, [B] each; call ``close`` next."""
         windows = self.windows
         self._state = None
         windows.copy(window, phase, ending)
@@ -165,7 +165,7 @@ class CreditWindows:
         """Close the windows that a state says are over.
 
         Returns:
-            Traces whose RPE had come before, None when there are none.
+            Traces whose RPE had come before, None if there are none.
         """
         self._look_at(state)
         if state.applied.tobytes() != self._as_sent:
@@ -177,7 +177,7 @@ class CreditWindows:
         return self.close()
 
     def close(self) -> Creditable | None:
-        """Do what ``observe`` does once the windows have received the state."""
+        """Do what ``observe`` does after the windows have received the state."""
         windows = self.windows
         if not windows.close():
             return None
@@ -201,7 +201,8 @@ class CreditWindows:
         # A first state follows no action of the learner.
         follows = state.phase != _FIRST
         self._take_back((state.applied == _NOT) & follows)
-        # A limit is a part of the environment: the policy is credited with what it asked for.
+        # A limit counts as part of the environment: the policy gets credit for the action that it
+        # sent.
         self._counters['limited_steps'] += int(
             np.count_nonzero((state.applied == _LIMITED) & follows)
         )
@@ -215,17 +216,17 @@ class CreditWindows:
     def reinforce(
         self, instance: Array, window: Array, rpe: Array, *, is_early: bool = False
     ) -> Creditable | None:
-        """Find the traces of RPEs; those for an open window are held.
+        """Find the traces of RPEs; RPEs for an open window are held.
 
         Args:
             instance: [K] each at most once.
             window: [K].
             rpe: [K].
-            is_early: they answer rewards that cannot have closed a window that is still open:
-                those for an open window are refused.
+            is_early: the rewards behind these RPEs cannot have closed a window that is still open,
+                so RPEs for an open window are refused.
 
         Returns:
-            Traces that may be learned from now, None when there are none.
+            Traces that may be learned from now, None if there are none.
         """
         self.refused = []
         if not len(instance):
@@ -236,13 +237,13 @@ class CreditWindows:
     def collect(
         self, instance: Array, window: Array, rpe: Array, *, matched: bool
     ) -> Creditable | None:
-        """Do what ``reinforce`` does once the windows have been matched with the RPEs.
+        """Do what ``reinforce`` does after the windows have been matched with the RPEs.
 
         Args:
             instance: [K], as there.
             window: [K].
             rpe: [K].
-            matched: all of them may be learned from.
+            matched: True if all of them may be learned from.
         """
         self.refused = []
         late: list[tuple[DetachedTrace, float]] = []
@@ -260,7 +261,7 @@ class CreditWindows:
     def _find_late(
         self, entry: int, instance: int, window: int, rpe: float
     ) -> list[tuple[DetachedTrace, float]]:
-        """Return the trace of a window that has none in place, if it is kept aside."""
+        """Return the trace of a window that is kept aside, None if there is none."""
         trace = self._late.pop((instance, window), None)
         if trace is not None:
             self.windows.finish_late(instance, window)
@@ -275,7 +276,7 @@ class CreditWindows:
         self._counters[counter] += 1
 
     def _drop(self, index: Array, counter: str) -> None:
-        """Give windows up; a trace that goes on is kept for the RPEs to come."""
+        """Release windows; a trace that continues is kept for later RPEs."""
         kept = self.windows.state
         ends = index[~(kept['carried'][index] & kept['closed'][index])]
         self.windows.finish(index)
@@ -283,7 +284,7 @@ class CreditWindows:
         self._counters[counter] += len(index)
 
     def record_later(self, rows: Rows, state: StateBatch) -> None:
-        """Add one step as ``record`` does, once there is time or the traces are needed.
+        """Add one step as ``record`` does, but only when there is time or the traces are needed.
 
         Args:
             rows: makes the rows of the step; called once, before the next step is added.
@@ -293,7 +294,7 @@ class CreditWindows:
         self._unrecorded = (rows, state)
 
     def prepare(self) -> None:
-        """Record the step that was left for later, if there is one."""
+        """Record the step that ``record_later`` has postponed, if there is one."""
         if self._unrecorded is not None:
             (rows, state), self._unrecorded = self._unrecorded, None
             self.record(*rows(), state)
@@ -316,7 +317,7 @@ class CreditWindows:
             self.store.record(post, pre, self.windows.acting[:count])
 
     def _set_aside(self) -> None:
-        """Detach the traces of closed windows whose instances are to act."""
+        """Detach the traces of closed windows whose instances are about to act."""
         kept: dict[int, list[tuple[int, int]]] = {}
         for key in self._late:
             kept.setdefault(key[0], []).append(key)
@@ -336,13 +337,13 @@ class CreditWindows:
         self._counters['released_windows'] += 1
 
     def release_waiting(self) -> int:
-        """Give up the closed windows whose RPE has not come."""
+        """Release the closed windows whose RPE has not come."""
         index = np.flatnonzero(self.windows.state['closed'])
         self._drop(index, 'released_windows')
         return len(index)
 
     def release_all(self) -> int:
-        """Give up every window: the agent left, or learning stopped."""
+        """Release every window: the agent left, or learning stopped."""
         count = self.open_count
         index = np.flatnonzero(self.windows.state['has_rows'])
         self._drop(index, 'released_windows')
@@ -353,7 +354,7 @@ class CreditWindows:
         return count
 
     def clear_overflown(self, spec: NetworkSpec) -> None:
-        """Clear traces that are not finite: one that goes on would spoil each update to come."""
+        """Clear traces that are not finite; one that continues would spoil every later update."""
         if self._reset:
             return
         for instance in range(len(self._none_carried)):
@@ -394,7 +395,7 @@ class CreditWindows:
                 )
 
     def after_restore(self) -> None:
-        """Continue with the traces that were put back."""
+        """Continue with the restored traces."""
         self._state = None
         self._late = {
             (entry['instance'], entry['window']): DetachedTrace(

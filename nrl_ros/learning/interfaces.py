@@ -1,4 +1,4 @@
-"""Contracts between the parts of learning, and the whole cycle in a few lines.
+"""Interfaces between the parts of learning, and the whole cycle in a few lines.
 
 The cycle, in one process and without ROS (``nrl_ros.learning.loop`` is this, with counters)::
 
@@ -105,7 +105,7 @@ class Explorer(Protocol):
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
-        """Act, and leave what is not needed for acting to be computed later.
+        """Act, and postpone the computation of the rows, which acting does not need.
 
         Args:
             observation: [B, O].
@@ -113,6 +113,7 @@ class Explorer(Protocol):
             generator: for drawing actions.
 
         Returns:
-            The choice [B, A], and the rows for the trace, to be asked for before the next step.
+            The choice [B, A], and a function that returns the rows for the trace; it must be called
+            before the next step.
         """
         ...

@@ -22,11 +22,11 @@ Array = NDArray[Any]
 _LAST = cython.declare(cython.uchar, int(Phase.LAST))
 _ABORTED = cython.declare(cython.uchar, int(Ending.ABORTED))
 
-# What decides the future of the windows, [B] each; a checkpoint holds these arrays by name.
+# The arrays [B] that decide the future of the windows; a checkpoint holds them by name.
 #
-# has_rows: the window has a trace. closed: it is over, and waits for its error. fresh: the newest
-# step was recorded. window: the newest one with recorded steps. done: the newest one that is
-# finished. held, held_rpe: its error came before it was over. carried: its trace goes on after it.
+# has_rows: the window has a trace. closed: it is over, and waits for its RPE. fresh: the newest
+# step was recorded. window: the newest window with recorded steps. done: the newest window that is
+# finished. held, held_rpe: its RPE came before it was over. carried: its trace continues after it.
 # episode: of the newest state.
 STATE: dict[str, Any] = {
     'has_rows': np.bool_,
@@ -41,26 +41,29 @@ STATE: dict[str, Any] = {
 }
 _NONE_YET = ('window', 'done', 'episode')
 
-# What became of an error: its window may be learned from; it is held; it is refused since it came
-# before its window can be over, or since one is held; its window is none that has a trace in place.
+# What was done with an RPE: its window may be learned from; it is held; it is refused as early,
+# since its window cannot be over yet; it is refused, since another RPE of its window is held; its
+# window has no trace in place.
 READY, HELD, EARLY, TWICE, ELSEWHERE = range(5)
 
 
 @cython.cclass
 class WindowTracker:
-    """Credit windows of B instances, one each: open, or closed and waiting for its error.
+    """Credit windows of B instances, one each: open, or closed and waiting for its RPE.
 
     Args:
         instances: B.
-        reset: a trace ends with its window; otherwise it goes on until the episode's end.
+        reset: a trace ends with its window; otherwise it continues until the episode's end.
 
     Attributes:
         state: the arrays of ``STATE`` by name; only this class changes them.
-        acting: int64 [B], the instances that act, from the front.
-        ready: int64 [B], the instances whose windows may be learned from, from the front.
+        acting: int64 [B], the instances that act; the first entries count, as ``note`` returns.
+        ready: int64 [B], the instances whose windows may be learned from; the first ``ready_count``
+            entries count.
         ready_rpe: float64 [B], their reward-prediction errors.
-        aborted: int64 [B], the instances whose windows were aborted, from the front.
-        waiting: closed windows that wait for their errors.
+        aborted: int64 [B], the instances whose windows were aborted; the first ``aborted_count``
+            entries count.
+        waiting: closed windows that wait for their RPEs.
         ready_count: entries of ``ready``.
         aborted_count: entries of ``aborted``.
     """
@@ -118,7 +121,7 @@ class WindowTracker:
         self._bind(instances)
 
     def _bind(self, instances: int) -> None:
-        """Make the arrays of what comes in and what goes out."""
+        """Make the arrays of inputs and outputs."""
         self.acting, self.ready, self.aborted = np.zeros((3, instances), np.int64)
         self.ready_rpe = np.zeros(instances)
         self._acting, self._ready, self._aborted = self.acting, self.ready, self.aborted
@@ -133,14 +136,14 @@ class WindowTracker:
         self._instance, self._named, self._rpe, self._outcome = instance, named, rpe, outcome
 
     def receive(self, window: Array, phase: Array, ending: Array) -> None:
-        """Copy what a state says, [B] each; what follows is about it."""
+        """Copy the parts of a state, [B] each, to which the next calls refer."""
         seen = self._seen_arrays
         seen[0][:], seen[1][:], seen[2][:] = window, phase, ending
 
     def copy(
         self, window: cython.uint[::1], phase: cython.uchar[::1], ending: cython.uchar[::1]
     ) -> None:
-        """Do what ``receive`` does with arrays of these very kinds, in less time."""
+        """Do what ``receive`` does with arrays of exactly these kinds, in less time."""
         b: cython.Py_ssize_t
         for b in range(self._seen_window.shape[0]):
             self._seen_window[b] = window[b]
@@ -158,10 +161,10 @@ class WindowTracker:
         return -1
 
     def follow(self, episode: Array) -> Array:
-        """Take the episodes of the state, [B]; of meaning where traces go on after their windows.
+        """Take the episodes of the state, [B]; needed only if traces continue after their windows.
 
-        No trace goes on into another episode, even if the end of its own was never heard of. With
-        a window of its own, a trace lasts until that is learned from or set aside.
+        No trace continues into another episode, even if the end of its own was lost. While its
+        window is open or waits, a trace stays until it is learned from or set aside.
 
         Returns:
             The instances whose traces end now, as indices.
@@ -177,11 +180,11 @@ class WindowTracker:
     def close(self) -> bool:
         """Close the windows that the state says are over.
 
-        One whose error is held is finished, and is in ``ready``; one of an episode that was aborted
-        is finished, and is in ``aborted``.
+        A window whose RPE is held is finished and is in ``ready``; a window of an aborted episode
+        is finished and is in ``aborted``.
 
         Returns:
-            Whether any is in either.
+            True if ``ready`` or ``aborted`` has entries.
         """
         b: cython.Py_ssize_t
         self.ready_count = self.aborted_count = 0
@@ -211,23 +214,23 @@ class WindowTracker:
     @cython.inline
     @cython.exceptval(check=False)
     def _finish(self, b: cython.Py_ssize_t) -> cython.void:
-        """Mark a window as done; whoever learns from its trace clears that."""
+        """Mark a window as done; the caller that learns from its trace clears the trace."""
         self._done[b] = self._window[b]
         self.waiting -= self._closed[b]
         self._has_rows[b] = self._closed[b] = self._held[b] = False
 
     def match(self, instance: Array, window: Array, rpe: Array, *, is_early: bool) -> bool:
-        """Find the windows of errors; those that may be learned from are finished and in ``ready``.
+        """Match RPEs with windows; those that may be learned from are finished and in ``ready``.
 
         Args:
             instance: [K], K at most B, each at most once.
             window: [K].
             rpe: [K].
-            is_early: they answer rewards that cannot have closed a window that is still open: those
-                for an open window are refused.
+            is_early: the rewards behind these RPEs cannot have closed a window that is still open,
+                so RPEs for an open window are refused.
 
         Returns:
-            Whether all of them are ready; if not, ``outcomes`` says what the others are.
+            True if all of them are ready; if not, ``outcomes`` says what the others are.
         """
         count: cython.Py_ssize_t = len(instance)
         arrays = self._rpe_arrays
@@ -243,7 +246,7 @@ class WindowTracker:
     ) -> bool:
         """Do what ``match`` does with the first entries of arrays of these kinds, in less time.
 
-        They answer rewards of windows that closed with the state received last.
+        The RPEs answer rewards of windows that closed with the state received last.
         """
         c: cython.Py_ssize_t
         for c in range(count):
@@ -278,12 +281,12 @@ class WindowTracker:
         return self.ready_count == count
 
     def outcomes(self, count: int) -> Array:
-        """Return what became of the errors of the newest ``match``, [K]."""
+        """Return what was done with the RPEs of the newest ``match``, [K]."""
         outcome: Array = self._rpe_arrays[3][:count]
         return outcome
 
     def in_the_way(self) -> Array:
-        """Return the instances that are to act, but whose closed window still waits, as indices."""
+        """Return as indices the instances that will act while their closed window waits."""
         b: cython.Py_ssize_t
         found = []
         for b in range(self._closed.shape[0]):
@@ -295,7 +298,7 @@ class WindowTracker:
     @cython.inline
     @cython.exceptval(check=False)
     def _acts(self, b: cython.Py_ssize_t) -> cython.bint:
-        # What is left of a window that was given up half-way is no longer its trace.
+        # Rows that remain of a window that was released half-way are not its trace any more.
         return (
             self._seen_phase[b] != _LAST
             and cython.cast(cython.longlong, self._seen_window[b]) > self._done[b]
@@ -305,7 +308,7 @@ class WindowTracker:
         """Note a step of the instances that act: all but those at an episode's end.
 
         Returns:
-            How many act; ``acting`` says which.
+            How many instances act; ``acting`` says which.
         """
         b: cython.Py_ssize_t
         count: cython.Py_ssize_t = 0
@@ -325,7 +328,7 @@ class WindowTracker:
             self._finish(b)
 
     def vacate(self, instance: int) -> None:
-        """Take an instance's window out of its place; whoever keeps its trace knows of it."""
+        """Take an instance's window out of its place; the caller keeps its trace."""
         b: cython.Py_ssize_t = instance
         self.waiting -= self._closed[b]
         self._has_rows[b] = self._closed[b] = False
@@ -337,7 +340,7 @@ class WindowTracker:
             self._done[b] = window
 
     def is_done(self, instance: int, window: int) -> bool:
-        """Return whether a window is done; an error for it is a duplicate."""
+        """Return True if a window is done; an RPE for it is a duplicate."""
         return bool(window <= self._done[instance])
 
     def forget_newest(self) -> None:
@@ -345,7 +348,7 @@ class WindowTracker:
         self.state['fresh'].fill(False)
 
     def after_restore(self) -> None:
-        """Take over arrays of ``state`` that were put back."""
-        # Where traces end with their windows, nothing sets this back.
+        """Compute what follows from the restored ``state``."""
+        # If traces end with their windows, nothing else would reset this.
         self.state['carried'][:] &= not self._resets
         self.waiting = int(np.count_nonzero(self.state['closed']))
