@@ -1,10 +1,10 @@
-"""What a ROS parameter can hold, and how a file of settings carries what it cannot hold.
+"""Conversion of settings to values that ROS parameters can hold, and back.
 
-A ROS parameter is true or false, a whole number of 64 bits, a real number, a text, or a list of one
-of these that is not empty. Everything else that a setting may be (null, an empty list or group, a
-list of lists or of groups) is carried by one parameter more, a JSON text::
+A ROS parameter is true or false, an integer of 64 bits, a real number, a text, or a non-empty list
+of one of these. All other values of settings (null, an empty list or group, a list of lists or of
+groups) are carried by one more parameter, a JSON text::
 
-    settings_json: '{"bridge.options.kwargs.wind": null}'
+settings_json: '{"bridge.options.kwargs.wind": null}'
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _KINDS = (bool, int, float, str)
 
 
 def is_ros_value(value: Any) -> bool:
-    """Return True if a ROS parameter can hold a value, and a file gives it back as it is."""
+    """Return True if a ROS parameter can hold a value, and a file returns it unchanged."""
     if isinstance(value, list):
         kinds = {type(item) for item in value}
         return len(kinds) == 1 and kinds <= set(_KINDS) and all(map(is_ros_value, value))
@@ -33,13 +33,13 @@ def is_ros_value(value: Any) -> bool:
 
 
 def pack(flat: Mapping[str, Any]) -> Flat:
-    """Return settings as ROS parameters: those that ROS cannot hold together as one JSON text.
+    """Return settings as ROS parameters; those that ROS cannot hold become one JSON text together.
 
     Args:
         flat: dotted names and values.
 
     Raises:
-        ConfigError: a value is none that a file of settings can carry, such as a date.
+        ConfigError: a value is of a kind that no settings file can carry, such as a date.
     """
     held = {name: value for name, value in flat.items() if is_ros_value(value)}
     others = {name: value for name, value in flat.items() if name not in held}
@@ -57,7 +57,7 @@ def unpack(flat: Mapping[str, Any], source: str) -> Flat:
         source: where they came from, for the error text.
 
     Raises:
-        ConfigError: the JSON text is damaged, or a setting stands in it and beside it too.
+        ConfigError: the JSON text is damaged, or a setting is given in it and as a parameter too.
     """
     settings = {name: value for name, value in flat.items() if name != SETTINGS_JSON}
     if SETTINGS_JSON not in flat:

@@ -17,7 +17,7 @@ class Patience:
         self._since = math.nan
 
     def over(self, now: float, waits: bool) -> bool:
-        """Note whether the condition holds at a time [s]; return whether it held for too long."""
+        """Note whether the condition holds at a time [s]; return True if it held for too long."""
         if not waits:
             self._since = math.nan
         elif math.isnan(self._since):

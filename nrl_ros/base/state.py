@@ -1,26 +1,26 @@
-"""State as data: copy everything that decides an object's future, and put such a copy back.
+"""State as data: copy everything that decides an object's future, and restore such a copy.
 
-An object holds that in one attribute, ``state``: a dict or a dataclass, or None if it remembers
-nothing. Its values are
+An object holds its state in one attribute, ``state``: a dict or a dataclass, or None if it
+remembers nothing. The values are of these kinds:
 
 - truth values and numbers;
-- None for what is not there yet; only a field of a dataclass whose default is None may become so
-  again;
-- texts, which name what the state is of: a snapshot with another text is refused;
-- arrays, which stay the same ones for ever, since views and compiled code point at them;
+- None for a value that does not exist yet; only a field of a dataclass whose default is None may
+  become None again;
+- texts, which name the owner of the state: a snapshot with another text is refused;
+- arrays, which stay the same ones for ever, since views and compiled code point to them;
 - numpy's random generators;
 - lists, which may be empty at first and grow;
 - dicts, dataclasses, and objects that hold a ``state`` themselves.
 
 ``take_snapshot`` copies this tree as plain data, which is what a checkpoint file holds.
-``restore_snapshot`` puts such data back. It checks all of it first and writes then, so that a
-snapshot that does not fit changes nothing.
+``restore_snapshot`` writes such data back. It first checks all of it, so that a snapshot that does
+not fit changes nothing.
 
-An object may have three more methods. ``check_snapshot(snapshot)`` raises CheckpointError for what
-kinds and shapes do not tell. ``before_snapshot()`` brings ``state`` up to date, and
-``after_restore()`` takes over what was put there; an object needs them that keeps a part of its
-state elsewhere, such as in a physics engine. These two must not fail. A value that is there only
-meanwhile, and has another size each time, is a ``transient`` field.
+An object may have three more methods. ``check_snapshot(snapshot)`` raises CheckpointError for
+faults that kinds and shapes do not show. ``before_snapshot()`` brings ``state`` up to date, and
+``after_restore()`` uses what was restored; an object needs them if a part of its state is
+elsewhere, such as in a physics engine. These two must not fail. A value that exists only during a
+snapshot, and has another size each time, is a ``transient`` field.
 
 An object of another package may have ``snapshot()`` and ``restore(snapshot)`` instead.
 """
@@ -39,9 +39,9 @@ from nrl_ros.base.errors import CheckpointError
 
 _HINT = 'it was saved by another version of nrl_ros, or with other settings'
 _TRANSIENT = 'transient'
-# What is raised for data of another kind, as numpy does for the state of another generator.
+# Errors that are raised for data of another kind, as numpy does for the state of another generator.
 _MISFITS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
-# A truth value is a whole number to Python, so it comes first.
+# In Python a truth value is also an integer, so it comes first.
 _NUMBERS = (bool, int, float)
 
 
@@ -68,10 +68,10 @@ class Stateful:
 
 
 def transient() -> Any:
-    """Return a field of a dataclass that is None except while a snapshot is taken or put back.
+    """Return a field of a dataclass that is None except while a snapshot is taken or restored.
 
-    ``before_snapshot`` fills it. What is put back may be of any kind and size: ``check_snapshot``
-    looks at it, and ``after_restore`` takes it over.
+    ``before_snapshot`` fills it. The restored value may be of any kind and size: ``check_snapshot``
+    checks it, and ``after_restore`` uses it.
     """
     return dataclasses.field(default=None, metadata={_TRANSIENT: True})
 
@@ -86,22 +86,22 @@ def take_snapshot(part: Any) -> Any:
         None, bool, int, float, str, bytes, arrays, and lists and dicts of these.
 
     Raises:
-        TypeError: a value is none that a state may hold.
+        TypeError: a value is of a kind that a state may not hold.
     """
     return _copied(part, '')
 
 
 def restore_snapshot(part: Any, snapshot: Any, name: str = '') -> None:
-    """Put a snapshot back into an object of the same kind and size.
+    """Restore an object of the same kind and size from a snapshot.
 
     Args:
-        part: as ``take_snapshot`` takes it.
+        part: as in ``take_snapshot``.
         snapshot: as it was returned, or read from a file; it is copied.
-        name: of the object, which the paths in errors begin with.
+        name: of the object; the paths in errors begin with it.
 
     Raises:
-        CheckpointError: a value is missing, unknown, or of another kind or shape, naming its path
-            and what was expected; nothing was changed.
+        CheckpointError: a value is missing, unknown, or of another kind or shape; the error names
+            its path and what was expected. Nothing was changed.
     """
     plan = _Plan()
     plan.add_part(part, snapshot, name)
@@ -112,7 +112,7 @@ def restore_snapshot(part: Any, snapshot: Any, name: str = '') -> None:
 
 
 def _is_foreign(part: Any) -> bool:
-    """Return whether an object saves and restores itself by methods of its own."""
+    """Return True if an object saves and restores itself by its own methods."""
     return hasattr(part, 'snapshot') and hasattr(part, 'restore') and not isinstance(part, Stateful)
 
 
@@ -204,7 +204,7 @@ class _Plan:
         now = dict(_items(record))
         _expect(isinstance(saved, dict), path, 'values by name', saved)
         for name, value in now.items():
-            # Another kind of thing has other names too, but this says what it is.
+            # An object of another kind has other names too, but this error names the kind.
             if isinstance(value, str):
                 _expect_text(value, saved.get(name, value), _below(path, name))
         if now.keys() != saved.keys():
@@ -248,7 +248,7 @@ class _Plan:
     ) -> None:
         _expect(isinstance(saved, list), path, 'a list', saved)
         if not value or not saved:
-            # It has not grown yet, so that nothing says what its entries are.
+            # The list is still empty, so nothing tells the kind of its entries.
             self._writes.append(partial(put, _copied(saved, path)))
             return
         if len(value) != len(saved):
@@ -258,7 +258,7 @@ class _Plan:
             self._add_value(item, item_saved, f'{path}[{index}]', put_item)
 
     def _add_generator(self, generator: Any, saved: Any, path: str) -> None:
-        # Trying is the only check that numpy has.
+        # numpy offers no other check than to try.
         trial = type(generator)(0)
         try:
             trial.state = saved
@@ -271,7 +271,7 @@ class _Plan:
         self._writes.append(partial(setattr, generator, 'state', trial.state))
 
     def carry_out(self) -> None:
-        """Write everything; what may fail comes first, and is undone if it does."""
+        """Write everything; steps that may fail come first, and are undone if one fails."""
         with contextlib.ExitStack() as undo:
             for part, saved, path in self._foreign:
                 undo.callback(part.restore, part.snapshot())
@@ -290,7 +290,7 @@ class _Plan:
 
 
 def _check(part: Any, saved: Any, path: str) -> None:
-    """Let an object look at what was saved of it; its error gets the path."""
+    """Let an object check what was saved of it; its error gets the path."""
     try:
         part.check_snapshot(saved)
     except CheckpointError as error:
@@ -303,7 +303,7 @@ def _check(part: Any, saved: Any, path: str) -> None:
 
 
 def _kind(value: Any) -> str:
-    """Return what an error calls a value."""
+    """Return the name of a value's kind for errors."""
     if isinstance(value, np.ndarray):
         return f'{value.dtype} {list(value.shape)}'
     return 'none' if value is None else type(value).__name__

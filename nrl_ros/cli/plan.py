@@ -160,7 +160,7 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
     settings = config.resolve(run.config, options.overrides, _wanted(options, run))
     if options.exact and settings.neuromodulator.rpe.baseline == 'critic':
         raise ConfigError(
-            '--exact: a critic goes on from where it was saved last, not from the instant of the '
+            '--exact: a critic continues from its last save, not from the instant of the '
             'checkpoint; leave --exact away'
         )
     agent = settings.environment.agent

@@ -23,9 +23,9 @@ _FAREWELL_S = 0.5
 
 
 class EnvironmentPresence:
-    """Publishes who this environment is, and hears who else has its name.
+    """Publishes the introduction of this environment, and notices others of the same name.
 
-    Environments are told apart by name alone, so of two the one that came later must leave.
+    Environments are told apart only by their names, so of two with one name the later one must end.
 
     Args:
         node: of the environment.
@@ -46,11 +46,11 @@ class EnvironmentPresence:
         return session
 
     def begin(self, episodes: Episodes, is_answered: Callable[[], bool]) -> None:
-        """Publish who this environment is, for the first time in a session.
+        """Publish the introduction of this environment for the first time in a session.
 
         Args:
             episodes: of the session.
-            is_answered: returns whether a learner has answered it.
+            is_answered: returns True if a learner has answered it.
 
         Raises:
             ConfigError: the name is another environment's.
@@ -62,16 +62,16 @@ class EnvironmentPresence:
         self.introduce()
 
     def introduce(self) -> None:
-        """Publish once more who this environment is."""
+        """Publish the introduction of this environment once more."""
         self._publish(active=True)
 
     def leave(self) -> None:
-        """Publish that the environment leaves, and wait until all subscribers have that."""
+        """Publish that the environment leaves, and wait until all subscribers have received it."""
         self._publish(active=False)
         self._info.wait_for_all_acked(Duration(seconds=_FAREWELL_S))
 
     def hear(self, message: EnvInfo) -> None:
-        """Take an introduction; the node fails if it is the later one of two with a name."""
+        """Take an introduction; the node fails if it is the later one of two of its name."""
         node = self._node
         if message.agent != node.settings.agent or message.session in self._namesakes.mine:
             return

@@ -1,4 +1,4 @@
-"""What the safety node tells: its state, its status, its log, its diagnostics."""
+"""Reports of the safety node: its state, its status, its log, and its diagnostics."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from nrl_ros.settings.safety import SafetyNodeSettings
 
 # What the node waits for is logged after it has been the same for this time [s].
 _WAITS_S = 2.0
-# How often an arm is reported that is commanded to stand and does not [s].
+# Time between two reports of an arm that is commanded to stand and does not stand [s].
 _ALARM_S = 1.0
 
 
@@ -38,15 +38,15 @@ class SafetyPublishers(NamedTuple):
 
 
 class SafetyReports:
-    """Tells what the safety node does: other nodes each period, people when it changes.
+    """Reports what the safety node does: to other nodes in each period, to people when it changes.
 
     Args:
         node: the safety node: its clock, log, counters and settings.
         publishers: of the node.
         robot: that is commanded.
         supervisor: of the robot.
-        commands: which the supervisor follows.
-        standstill_s: from a fault to an arm that is commanded to stand, at most [s].
+        commands: the intake of commands that the supervisor follows.
+        standstill_s: longest time from a fault to an arm that is commanded to stand [s].
 
     Attributes:
         output: what the supervisor decided last.
@@ -81,7 +81,7 @@ class SafetyReports:
             now: time of the steady clock [s].
             output: what the supervisor decided.
             measured: newest positions of the joints [J] [rad].
-            leaving: whether the node stops the arm because it ends: that is no error.
+            leaving: True if the node stops the arm because it ends, which is no error.
         """
         if not math.isnan(self._ticked_at):
             self._periods.append(now - self._ticked_at)
@@ -161,7 +161,7 @@ class SafetyReports:
 def safety_diagnostics(
     node: str, status: SafetyStatus, output: SupervisorOutput, notes: Sequence[str]
 ) -> DiagnosticArray:
-    """Return the status as diagnostics: an error while the arm is stopped or wrongly moves on.
+    """Return the status as diagnostics: an error if the arm is stopped, or moves when it must not.
 
     Args:
         node: name of the safety node.

@@ -1,4 +1,4 @@
-"""Messages of ``diagnostics``, the topic on which ROS's own tools show how nodes are."""
+"""Messages of ``diagnostics``, the topic on which ROS's own tools show the condition of nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def diagnostics(
 
     Args:
         name: of the item, beginning with the node's.
-        text: what there is to say, in one line.
+        text: one line for people.
         values: figures by name, shown as texts.
         level: OK, WARN or ERROR.
         hardware: name of the robot.

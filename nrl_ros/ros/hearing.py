@@ -104,7 +104,7 @@ class Refusals:
             self._said.clear()
         self._said[key] = now, 0
         where = f' on {self._node.resolve_topic_name(topic)}' if topic else ''
-        often = f' ({more} more since this was said last)' if more else ''
+        often = f' ({more} more since the last log of this)' if more else ''
         if isinstance(error, NrlError):
             text = str(error)
             if len(text) > _LONGEST:

@@ -18,17 +18,19 @@ from nrl_ros.robots.safety.records import STOPPED_MODES, Mode
 Array = NDArray[Any]
 
 _STILL_RAD_S = 0.02
-# A state of the safety node that is older than this plus three control periods is no answer.
+# A state of the safety node counts as missing if it is older than this plus three control periods
+# [s].
 _SAFETY_SLACK_S = 0.1
-# A silence of joint states or of the safety node above this is more than a short delay [s].
+# A silence of joint states or of the safety node that is longer than this is more than a short
+# delay [s].
 _LOST_S = 0.5
-# A period of this node that is longer than this many of its own was a delay of the node itself.
+# If a period of this node takes longer than this many periods, the node itself was delayed.
 _HELD_UP_PERIODS = 2.0
 _FIRST, _CLEARED = 'before it first moves', 'cleared'
 
 
 class Phase(Enum):
-    """What the arm does at present; the value says it in words."""
+    """Phases of a real arm's environment; the value names the phase in words."""
 
     WAITING = 'waits for joint states and the safety node'
     HOMING = 'drives home'
@@ -39,7 +41,7 @@ class Phase(Enum):
 
 
 class Names(NamedTuple):
-    """Topics as people know them, for what is said of missing messages."""
+    """Names of topics for texts on missing messages."""
 
     joint_states: str
     safety_state: str
@@ -47,12 +49,12 @@ class Names(NamedTuple):
 
 
 class Task(NamedTuple):
-    """Where the environment stands in its episodes.
+    """The place of the environment in its episodes.
 
     Attributes:
         episode: number of the present episode, or of the next one between two.
-        between: whether an episode is over, or none has begun.
-        has_target: whether the next episode has a target.
+        between: True if an episode is over, or none has begun.
+        has_target: True if the next episode has a target.
     """
 
     episode: int
@@ -67,7 +69,7 @@ class PhaseStep(NamedTuple):
         phase: the new one.
         velocity: to command [J] [rad/s], on the way home if the phase is HOMING and zero otherwise;
             None: command nothing.
-        interrupted: whether something outside of the task has just ended an episode.
+        interrupted: True if something outside of the task has just ended an episode.
     """
 
     phase: Phase
@@ -110,19 +112,21 @@ class ArmPhases:
         self._position, self._velocity = np.zeros(joints), np.zeros(joints)
         self._heard_at = self._safety_at = -math.inf
         self._stepped_at = math.inf
-        # Of the safety node: the mode (None: not heard yet), the causes of its stop, whether
-        # nothing moves however long one waits, what it waits for, and its count of ticks.
+        # What the safety node has reported: its mode (None: nothing yet), the reasons of its stop,
+        # whether it runs dry, so that nothing moves however long one waits, what it waits for, and
+        # its count of ticks.
         self._mode: Mode | None = None
         self._cause = 0
         self._dry_run = False
         self._safety_why = ''
         self._ticks = 0
-        # Whether the safety node has said which robot it limits, and what is wrong with that.
+        # True if the safety node has named the robot that it limits; and what is wrong with that
+        # robot.
         self._compared, self._wrong = False, ''
         # Why a person must call ~/go before anything moves; empty: no need.
         self._asks = _FIRST if settings.homing.wait_for_go else ''
         self._go = False
-        # Whether the arm has been commanded to move: from then on, what is missing has been lost.
+        # True if the arm has been commanded to move: from then on, missing messages count as lost.
         self._moved = False
         self._homed_for = -1
         self._homing_since: float | None = None
@@ -159,7 +163,7 @@ class ArmPhases:
         self._compared, self._wrong, self._ticks, self._safety_why = True, wrong, ticks, why
 
     def go(self) -> tuple[bool, str]:
-        """Let the arm move that waits for it; return whether it may now, and that in words."""
+        """Let an arm move that waits for it; return whether it may move now, and that in words."""
         self._go = self.phase in (Phase.ASKING, Phase.STOPPED) and not self._is_stopped()
         if self._go:
             return True, 'going'
@@ -173,11 +177,11 @@ class ArmPhases:
         self._moved |= bool(velocity.any())
 
     def paused(self) -> None:
-        """Start the time of homing anew: the arm was told to hold still meanwhile."""
+        """Start the time of homing anew, since the arm was commanded to stand in the meantime."""
         self._homing_since = None
 
     def begun(self) -> None:
-        """Note that an episode begins: the next one that waits for a ~/go needs another one."""
+        """Note that an episode begins; if the next one waits for a ~/go, it needs another."""
         self._go = False
 
     def _interrupt(self, what: str) -> None:
@@ -238,7 +242,8 @@ class ArmPhases:
         if not running or self._home_is_due(task.episode):
             velocity = self._home(now)
             if velocity is not None:
-                # With wait_for_go, that ~/go was for the way home; an episode needs another one.
+                # With wait_for_go, that ~/go allowed the way home only; each episode needs another
+                # one.
                 self._go = self._go and not wait_for_go
                 return Phase.HOMING, velocity
             self._homed_for = task.episode
@@ -251,9 +256,9 @@ class ArmPhases:
         return Phase.RUNNING, velocity
 
     def _forgive(self, now: float) -> None:
-        """Do not count time in which this node was delayed as a silence of others.
+        """Do not count time in which this node itself was delayed as a silence of others.
 
-        Their messages wait meanwhile.
+        Messages of others wait during that time.
         """
         held_up_s = max(now - self._stepped_at - _HELD_UP_PERIODS * self._period_s, 0.0)
         self._stepped_at = now

@@ -77,7 +77,7 @@ class PlantState:
 
 @dataclass
 class MujocoState(PlantState):
-    """With MuJoCo's own state of each arm [B, n], up to date in snapshots alone."""
+    """A plant's state, with MuJoCo's own of each arm [B, n], which is only filled in snapshots."""
 
     physics: Float64
 
@@ -345,7 +345,7 @@ class MujocoPlant(_Base):
             self._mujoco.mj_getState(mj, data, row, self._kind)
 
     def after_restore(self) -> None:
-        """Give MuJoCo the state and the effectiveness that were put back."""
+        """Give MuJoCo the restored state and effectiveness."""
         self._weaken()
         for mj, data, row in zip(self._models, self._data, self.state.physics, strict=True):
             self._mujoco.mj_setState(mj, data, row, self._kind)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.safety.settings import SupervisorSettings, WatchdogSettings
 
-# Names of permissions, as they are said to people.
+# Names of permissions in texts for people.
 PROGRAM, SPEED_SCALING = 'the robot program', 'full speed scaling'
 CONTROLLER = 'the controller, whose joints and interface are asked for or wrong'
 # Share of the distance between arm and reference that is removed in a period, if velocities are
@@ -20,8 +20,8 @@ def supervisor_settings(
 
     Args:
         robot: the arm.
-        dry_run: whether nothing is sent to its controller.
-        state_topic: where its joint states come from, as it is said; empty: not said.
+        dry_run: True if nothing is sent to its controller.
+        state_topic: topic of its joint states, for texts; empty: not known.
     """
     watchdog, control = robot.description.watchdog, robot.description.control
     topics = {PROGRAM: watchdog.running_topic, SPEED_SCALING: watchdog.speed_scaling_topic}

@@ -81,7 +81,7 @@ class Supervisor:
         # Whether the arm was commanded anything but to stand since the supervisor began.
         self._moved = False
         self._steady_since: float | None = None
-        # Since when it is listened for what was said before it began.
+        # Since when the supervisor has listened for messages from before it began.
         self._listens_since: float | None = None
         self._now = -math.inf
         self._ticked: float | None = None
