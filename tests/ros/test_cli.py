@@ -215,7 +215,7 @@ def test_a_critic_is_saved_beside_the_learner_and_goes_on(tmp_path):
     assert any(np.abs(weight).max() > 0.0 for weight in saved['weights'][-1:])
     refused = nrl('train', '--resume', folder, '--steps', 6000, '--episodes', 0, '--exact')
     assert refused.returncode != 0
-    assert 'a critic goes on from where it was saved last' in refused.stdout + refused.stderr
+    assert 'a critic continues from its last save' in refused.stdout + refused.stderr
     went_on = nrl('train', '--resume', folder, '--steps', 6000, '--episodes', 0, '--plain')
     assert went_on.returncode == 0, went_on.stdout
     log = (folder / 'log' / 'neuromodulator.log').read_text()
