@@ -7,23 +7,23 @@ counted here, so that a limit can be set for both kinds.
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
-from gymnasium.spaces.utils import flatdim, flatten
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
-from pydantic import Field
 
-from nrl_ros.base.errors import BridgeError, CheckpointError, ConfigError
-from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Int32, StepResult
-from nrl_ros.base.settings import Settings
+from nrl_ros.base.errors import BridgeError, CheckpointError, describe
+from nrl_ros.base.records import Bool, EnvSpec, Float32, Int32, StepResult
 from nrl_ros.base.state import Stateful, restore_snapshot, transient
 from nrl_ros.environments.interfaces import Environment
+from sim_bridge import gymnasium_faults as faults
+from sim_bridge.gymnasium_options import GymnasiumOptions
+from sim_bridge.gymnasium_spaces import Actions, Observations
 
 Array = NDArray[Any]
 # One environment in array form for all instances, or one for each instance.
@@ -37,33 +37,6 @@ _STATE: dict[str, tuple[str, ...]] = {
     'Continuous_MountainCarEnv': ('state',),
     'CartPoleVectorEnv': ('state', 'steps', 'prev_done'),
 }
-
-
-class GymnasiumOptions(Settings):
-    """Options of the bridge 'gymnasium'."""
-
-    id: str = Field(description='Id of the environment, as gymnasium.make takes it')
-    kwargs: dict[str, Any] = Field({}, description="The environment's own arguments")
-    max_episode_steps: int = Field(
-        0, ge=0, description="Steps after which an episode is truncated; 0: the id's own [1]"
-    )
-    vectorize: bool = Field(True, description='Use the vector entry point if there is one')
-    scaling: Literal['none', 'bounds', 'fixed'] = Field(
-        'none',
-        description='Observations as they are; bounded components to -1..1; or '
-        '(observation - offset) * scale',
-    )
-    offset: list[float] = Field([], description='With fixed: [O] numbers, or one for all; empty: 0')
-    scale: list[float] = Field([], description='With fixed: [O] numbers, or one for all; empty: 1')
-    action_low: list[float] = Field(
-        [], description='Lower action bounds [A], if the environment has none'
-    )
-    action_high: list[float] = Field(
-        [], description='Upper action bounds [A], if the environment has none'
-    )
-    control_period_s: float = Field(
-        0.0, ge=0, description="Period of a step [s]; 0: the environment's own"
-    )
 
 
 class GymnasiumBridge:
@@ -81,26 +54,22 @@ class GymnasiumBridge:
     def __init__(self, instances: int, options: GymnasiumOptions, backend: Backend) -> None:
         self._many = backend if isinstance(backend, VectorEnv) else None
         self._one = [] if isinstance(backend, VectorEnv) else backend
+        self._id = options.id
         source: Any = self._many if self._many is not None else self._one[0]
         prefix = 'single_' if self._many is not None else ''
-        self._observation_space = getattr(source, f'{prefix}observation_space')
-        self._actions = _Actions(getattr(source, f'{prefix}action_space'), options)
+        self._observations = Observations(_space(source, f'{prefix}observation_space'), options)
+        self._actions = Actions(_space(source, f'{prefix}action_space'), options)
         self._limit = _limit(options)
-        low, high = _observation_bounds(self._observation_space)
-        self._offset, self._scale = _scaling(options, low, high)
-        ends = ((low - self._offset) * self._scale, (high - self._offset) * self._scale)
+        low, high = self._observations.low, self._observations.high
         self.spec = EnvSpec(
             instances,
             len(low),
             self._actions.space,
-            tuple(np.minimum(*ends).tolist()),
-            tuple(np.maximum(*ends).tolist()),
+            tuple(low.tolist()),
+            tuple(high.tolist()),
             options.control_period_s or _control_period(source),
             self._limit,
         )
-        self._plain = options.scaling == 'none'
-        self._flat = isinstance(self._observation_space, spaces.Box)
-        self._rows = self._flat and len(self._observation_space.shape) == 1
         self._steps = [0] * instances
         self._nobody = np.zeros(instances, np.bool_)
         self._nobody.flags.writeable = False
@@ -108,23 +77,51 @@ class GymnasiumBridge:
         # each.
         self._ends = self._starting = (self._nobody, self._nobody)
         self._nothing = (np.zeros(instances), np.zeros(instances * len(low), np.float32))
+        self._is_masked = self._is_closed = False
 
     def reset(self, seed: int) -> Float32:
-        """Start all instances anew; return their first observations [B, O]."""
+        """Start all instances anew; return their first observations [B, O].
+
+        Raises:
+            BridgeError: an environment failed, or returned something else than its space says.
+        """
         self._steps = [0] * self.spec.instances
         self._ends = self._starting = (self._nobody, self._nobody)
         if self._many is not None:
-            return self._observation(self._many.reset(seed=seed)[0])
+            try:
+                seen = self._many.reset(seed=seed)[0]
+            except Exception as error:
+                raise BridgeError(f'{self._id}: reset failed: {describe(error)}') from error
+            return self._observation(seen)
         # SeedSequence keeps runs with neighbouring seeds from sharing instances.
         seeds = np.random.SeedSequence(seed).generate_state(len(self._one))
-        first = [
-            environment.reset(seed=int(number))[0]
-            for environment, number in zip(self._one, seeds, strict=True)
-        ]
+        first = [self._reset_one(i, int(number)) for i, number in enumerate(seeds)]
         return self._observation(first)
 
+    def _reset_one(self, instance: int, seed: int | None = None) -> Any:
+        environment = self._one[instance]
+        try:
+            # A reset between episodes goes on with the generator that the first seed has set.
+            received = environment.reset() if seed is None else environment.reset(seed=seed)
+        except Exception as error:
+            raise self._fault(instance, faults.reset_failed(environment, error)) from error
+        if not faults.is_reset(received):
+            raise self._fault(instance, faults.reset_returned(received))
+        self._is_masked = 'action_mask' in received[1]
+        return received[0]
+
+    def _fault(self, instance: int, text: str) -> BridgeError:
+        """Return the error on one instance, with its step if its episode has begun."""
+        step = self._steps[instance]
+        at = f', step {step}' if step else ''
+        return BridgeError(f'{self._id}, instance {instance}{at}: {text}')
+
     def step(self, action: Int32 | Float32) -> StepResult:
-        """Apply one action per instance; an instance whose episode ended is reset instead."""
+        """Apply one action per instance; an instance whose episode ended is reset instead.
+
+        Raises:
+            BridgeError: an environment failed, or returned something else than its space says.
+        """
         theirs = self._actions.convert(action, many=self._many is not None)
         result = self._step_many(theirs) if self._many is not None else self._step_one(theirs)
         self._starting, self._ends = self._ends, (result.terminated, result.truncated)
@@ -155,7 +152,10 @@ class GymnasiumBridge:
 
     def _step_many(self, action: Array) -> StepResult:
         assert self._many is not None
-        observation, reward, terminated, truncated, _ = self._many.step(action)
+        try:
+            observation, reward, terminated, truncated, _ = self._many.step(action)
+        except Exception as error:
+            raise BridgeError(f'{self._id}: step failed: {describe(error)}') from error
         return StepResult(
             self._observation(observation),
             np.asarray(reward, np.float64),
@@ -180,16 +180,30 @@ class GymnasiumBridge:
         ends: list[bool] = []
         late: list[bool] = []
         limit, steps, starting = self._limit, self._steps, self._over.tolist()
+        reward: Any
         for i, environment in enumerate(self._one):
             if starting[i]:
-                seen = environment.reset()[0]
-                reward, ended, out_of_time = 0.0, False, False
                 steps[i] = 0
+                seen, reward, ended, out_of_time = self._reset_one(i), 0.0, False, False
             else:
-                seen, paid, ended, out_of_time, _ = environment.step(action[i])
-                reward = float(paid)
                 steps[i] += 1
+                try:
+                    received = environment.step(action[i])
+                except Exception as error:
+                    text = faults.step_failed(action[i], error, masked=self._is_masked)
+                    raise self._fault(i, text) from error
+                try:
+                    seen, reward, ended, out_of_time, _ = received
+                except (TypeError, ValueError) as error:
+                    raise self._fault(i, faults.step_returned(received)) from error
             observations.append(seen)
+            # Most environments return a float and two bools, which need no look.
+            if (
+                type(reward) is not float
+                or type(ended) is not bool
+                or type(out_of_time) is not bool
+            ):
+                reward, ended, out_of_time = self._numbers(i, reward, ended, out_of_time)
             rewards.append(reward)
             ends.append(ended)
             late.append(out_of_time or 0 < limit <= steps[i])
@@ -201,28 +215,47 @@ class GymnasiumBridge:
             self._nobody,
         )
 
+    def _numbers(
+        self, instance: int, reward: Any, terminated: Any, truncated: Any
+    ) -> tuple[float, bool, bool]:
+        try:
+            return (
+                faults.as_reward(reward),
+                faults.as_flag(terminated, 'terminated'),
+                faults.as_flag(truncated, 'truncated'),
+            )
+        except faults.MisfitError as error:
+            raise self._fault(instance, str(error)) from error
+
     def _observation(self, observations: Any) -> Float32:
-        count = self.spec.instances
-        if self._plain and self._rows:
-            # A copy in C order is needed: an array form may reuse its own array, or keep it by
-            # columns.
-            return np.array(observations, np.float32, order='C')
-        if not self._flat:
-            space = self._observation_space
-            if self._many is not None:
-                observations = iterate(self._many.observation_space, observations)
-            observations = [flatten(space, item) for item in observations]
-        flat = np.array(observations, np.float32, order='C').reshape(count, -1)
-        return flat if self._plain else (flat - self._offset) * self._scale
+        if self._many is not None and not isinstance(observations, np.ndarray):
+            observations = list(iterate(self._many.observation_space, observations))
+        try:
+            return self._observations.convert(observations)
+        except faults.InstanceFault as error:
+            raise self._fault(error.instance, str(error)) from error
 
     def close(self) -> None:
-        """Close the environments; may be called twice."""
-        if self._many is not None:
-            self._many.close()
+        """Close the environments; may be called twice.
+
+        Raises:
+            BridgeError: one of them raised an error; the others are closed.
+        """
         # Some environments raise if they are closed twice.
-        ours, self._one = self._one, []
-        for environment in ours:
-            environment.close()
+        ours: list[Any] = [*self._one]
+        if self._many is not None and not self._is_closed:
+            ours.append(self._many)
+        self._one, self._is_closed = [], True
+        raised = None
+        for i, environment in enumerate(ours):
+            try:
+                environment.close()
+            except Exception as error:  # noqa: BLE001 - told when the others are closed
+                raised = raised or BridgeError(
+                    f'{self._id}, instance {i}: close failed: {describe(error)}'
+                )
+        if raised is not None:
+            raise raised
 
 
 @dataclass
@@ -290,59 +323,10 @@ class SnapshottableGymnasiumBridge(GymnasiumBridge, Stateful):
         self._ends = (self.state.over.copy(), self._nobody)
 
 
-class _Actions:
-    """Converts actions of this package's spaces to the environment's."""
-
-    def __init__(self, space: Any, options: GymnasiumOptions) -> None:
-        self._start: Any = None
-        self._shape: tuple[int, ...] = ()
-        self._dtype: Any = np.int64
-        self._binary = isinstance(space, spaces.MultiBinary)
-        if isinstance(space, spaces.Discrete):
-            self.space = ActionSpace.discrete(int(space.n))
-            self._start = int(space.start)
-        elif isinstance(space, spaces.MultiDiscrete):
-            self.space = ActionSpace.multi_discrete(tuple(space.nvec.ravel().tolist()))
-            self._start, self._shape = space.start.ravel(), space.nvec.shape
-            self._dtype = space.dtype
-        elif isinstance(space, spaces.MultiBinary):
-            self.space = ActionSpace.multi_discrete((2,) * int(np.prod(space.shape)))
-            self._start, self._shape, self._dtype = 0, space.shape, space.dtype
-        elif isinstance(space, spaces.Box) and np.issubdtype(space.dtype, np.floating):
-            low = np.array(options.action_low or space.low.ravel(), np.float64)
-            high = np.array(options.action_high or space.high.ravel(), np.float64)
-            size = int(np.prod(space.shape))
-            if len(low) != size or len(high) != size or not np.isfinite([low, high]).all():
-                raise ConfigError(
-                    f'{options.id}: expected {size} finite action bounds, received '
-                    f'{low.tolist()} and {high.tolist()}; set bridge.options.action_low and '
-                    'bridge.options.action_high'
-                )
-            self.space = ActionSpace.continuous(tuple(low.tolist()), tuple(high.tolist()))
-            self._shape, self._dtype = space.shape, space.dtype
-        else:
-            raise ConfigError(
-                f'{options.id}: action space {space}, expected Discrete, MultiDiscrete, '
-                'MultiBinary, or a Box of real numbers'
-            )
-
-        self._moves = self._start is not None and bool(np.any(self._start))
-        self._single = isinstance(space, spaces.Discrete)
-
-    def convert(self, action: Int32 | Float32, *, many: bool) -> Any:
-        """Return actions [B, A] as the environment takes them: an array [B, ...], or a list."""
-        if not many and self._single:
-            return [self._start + choice for (choice,) in action.tolist()]
-        if self._single and not self._moves:
-            return action[:, 0].astype(self._dtype)
-        moved: Array = action + self._start if self._moves else action
-        return moved.astype(self._dtype).reshape(len(action), *self._shape)
-
-
 def _spec(name: str) -> Any:
+    # A prefix "module:" names a module that registers the id when it is imported.
+    module, _, rest = name.rpartition(':')
     try:
-        # A prefix "module:" names a module that registers the id when it is imported.
-        module, _, rest = name.rpartition(':')
         if module:
             __import__(module)
         return gymnasium.spec(rest)
@@ -350,6 +334,10 @@ def _spec(name: str) -> Any:
         raise BridgeError(
             f'Gymnasium does not know {name!r}: {error}; if another package brings it, '
             'install that and write the id as PACKAGE:ID'
+        ) from error
+    except Exception as error:
+        raise BridgeError(
+            f'{name!r}: module {module!r} cannot be imported: {describe(error)}'
         ) from error
 
 
@@ -362,18 +350,42 @@ def _open(instances: int, options: GymnasiumOptions) -> Backend:
         many = _open_many(instances, options)
         if many is not None:
             return many
+    made: list[gymnasium.Env[Any, Any]] = []
     try:
-        # -1 switches off Gymnasium's own limit: the bridge counts the steps.
-        return [
-            gymnasium.make(
-                options.id, max_episode_steps=-1, disable_env_checker=True, **options.kwargs
+        for _ in range(instances):
+            # -1 switches off Gymnasium's own limit: the bridge counts the steps.
+            made.append(
+                gymnasium.make(
+                    options.id, max_episode_steps=-1, disable_env_checker=True, **options.kwargs
+                )
             )
-            for _ in range(instances)
-        ]
     except Exception as error:
+        # What the others hold, such as a port, would stay in use.
+        for one in made:
+            with contextlib.suppress(Exception):
+                one.close()
+        which = f'instance {len(made)} of ' if instances > 1 else ''
         raise BridgeError(
-            f'Gymnasium could not make {options.id!r}: {type(error).__name__}: {error}'
+            f'Gymnasium could not make {which}{options.id!r}: {describe(error)}{_hint(error)}'
         ) from error
+    return made
+
+
+def _hint(error: Exception) -> str:
+    """Return how an error is mended that environments with ROS inside raise."""
+    if 'Context.init() must only be called once' not in str(error):
+        return ''
+    return (
+        '; ROS runs in this process already: let the environment call rclpy.init() only '
+        '`if not rclpy.ok()`, or with a Context of its own'
+    )
+
+
+def _space(source: Any, name: str) -> Any:
+    try:
+        return getattr(source, name, None)
+    except Exception:  # noqa: BLE001 - a property of the environment, which may raise anything
+        return None
 
 
 def _open_many(instances: int, options: GymnasiumOptions) -> VectorEnv[Any, Any, Any] | None:
@@ -394,44 +406,6 @@ def _open_many(instances: int, options: GymnasiumOptions) -> VectorEnv[Any, Any,
         many.close()
         return None
     return many
-
-
-def _observation_bounds(space: Any) -> tuple[Array, Array]:
-    if isinstance(space, spaces.Box):
-        return space.low.ravel().astype(np.float64), space.high.ravel().astype(np.float64)
-    if not space.is_np_flattenable:
-        raise ConfigError(f'observation space {space} has no fixed size, so no network fits it')
-    size = flatdim(space)
-    unknown = isinstance(space, (spaces.Dict, spaces.Tuple))
-    return (
-        np.full(size, -np.inf if unknown else 0.0),
-        np.full(size, np.inf if unknown else 1.0),
-    )
-
-
-def _scaling(options: GymnasiumOptions, low: Array, high: Array) -> tuple[Array, Array]:
-    size = len(low)
-    offset, scale = np.zeros(size, np.float32), np.ones(size, np.float32)
-    if options.scaling == 'bounds':
-        # Ranges of 1e30 and more count as unbounded: CartPole declares a bound of 3.4e38.
-        bounded = np.isfinite(low) & np.isfinite(high) & (high - low < 1e30) & (high > low)
-        offset[bounded] = (low[bounded] + high[bounded]) / 2.0
-        scale[bounded] = 2.0 / (high[bounded] - low[bounded])
-        return offset, scale
-    for name, target in (('offset', offset), ('scale', scale)):
-        given = getattr(options, name)
-        if given and options.scaling != 'fixed':
-            raise ConfigError(f'{name} is given: set bridge.options.scaling to fixed')
-        if len(given) not in (0, 1, size):
-            raise ConfigError(f'{name}: expected 1 or {size} numbers, received {len(given)}')
-        if given:
-            target[:] = given
-    if not (np.isfinite(offset).all() and np.isfinite(scale).all() and scale.all()):
-        raise ConfigError(
-            f'offset must be finite and scale finite and not 0, received {options.offset} and '
-            f'{options.scale}'
-        )
-    return offset, scale
 
 
 def _control_period(environment: Any) -> float:
@@ -460,4 +434,11 @@ def make(instances: int, options: GymnasiumOptions) -> Environment:
     inner = type(backend.unwrapped if isinstance(backend, VectorEnv) else backend[0].unwrapped)
     known = inner.__name__ in _STATE and inner.__module__.startswith('gymnasium.envs.classic')
     bridge = SnapshottableGymnasiumBridge if known else GymnasiumBridge
-    return bridge(instances, options, backend)
+    try:
+        return bridge(instances, options, backend)
+    except BaseException:
+        parts: list[Any] = [backend] if isinstance(backend, VectorEnv) else [*backend]
+        for one in parts:
+            with contextlib.suppress(Exception):
+                one.close()
+        raise

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import difflib
 import math
+import traceback
 from collections.abc import Iterable
+from pathlib import Path
+
+# An error's text is cut after so many characters.
+_LONGEST = 500
 
 
 class NrlError(Exception):
@@ -58,6 +63,17 @@ def check_positive(name: str, value: float) -> None:
     """
     if not (math.isfinite(value) and value > 0.0):
         raise ConfigError(f'{name} must be a positive number, received {value}')
+
+
+def describe(error: BaseException) -> str:
+    """Return an error of other people's code in one line: its type, text, and place.
+
+    The place is the last line of Python that ran: an error without a text says nothing else.
+    """
+    text = ' '.join(str(error).split())[:_LONGEST]
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f' ({Path(frames[-1].filename).name}, line {frames[-1].lineno})' if frames else ''
+    return f'{type(error).__name__}{": " if text else " without a text"}{text}{place}'
 
 
 def closest(name: str, known: Iterable[str]) -> str:

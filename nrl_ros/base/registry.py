@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, create_model
 
-from nrl_ros.base.errors import ConfigError, NrlError, closest
+from nrl_ros.base.errors import ConfigError, NrlError, closest, describe
 from nrl_ros.base.settings import Settings, parse
 
 Made = TypeVar('Made')
@@ -113,8 +113,7 @@ class Registry(Generic[Made]):
         except Exception as error:  # whatever another package's module raises
             hint = '; install what it needs' if isinstance(error, ImportError) else ''
             raise self._error(
-                f'{self._what} {name!r} ({point.value}) cannot be imported: '
-                f'{type(error).__name__}: {error}{hint}'
+                f'{self._what} {name!r} ({point.value}) cannot be imported: {describe(error)}{hint}'
             ) from error
         self._entries[name] = loaded
         return loaded
@@ -169,7 +168,7 @@ class Registry(Generic[Made]):
             raise
         except Exception as error:  # whatever another package's part raises
             raise self._error(
-                f'{self._what} {name!r} could not be made: {type(error).__name__}: {error}'
+                f'{self._what} {name!r} could not be made: {describe(error)}'
             ) from error
         missing = [part for part in self._parts if not hasattr(made, part)]
         if missing:

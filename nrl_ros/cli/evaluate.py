@@ -15,6 +15,7 @@ from nrl_ros.base.errors import NrlError
 from nrl_ros.base.records import AgentInfo, Delivery
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.faults import close_fault
 from nrl_ros.environments.figures import RecentFigures, shares
 from nrl_ros.environments.interfaces import Depictable, Drawn, Environment, Rollout
 from nrl_ros.environments.registry import make_bridge
@@ -132,7 +133,8 @@ def _greedy(
         )
         yield _Greedy(environment, episodes, _greedy_learner(settings, snapshot, episodes.info))
     finally:
-        environment.close()
+        # A run has told of a fault at its start; it takes nothing from the score.
+        close_fault(environment)
 
 
 def record(
@@ -189,7 +191,8 @@ def draw(
         )
         return environment.draw(before, after, str(folder))
     finally:
-        environment.close()
+        # A run has told of a fault at its start; it takes nothing from the score.
+        close_fault(environment)
 
 
 def _greedy_learner(

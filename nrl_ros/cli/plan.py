@@ -23,7 +23,9 @@ from nrl_ros.cli.runs import (
     versions,
     write_json,
 )
+from nrl_ros.environments.faults import close_fault
 from nrl_ros.environments.registry import make_bridge
+from nrl_ros.environments.trial import try_start
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.lock import FolderLock
 
@@ -85,17 +87,25 @@ def make_plan(options: TrainOptions, warn: Warn) -> Plan:
     Raises:
         NrlError: something is wrong; nothing was started.
     """
-    return _new(options) if options.resume is None else _resumed(options, options.resume, warn)
+    return (
+        _new(options, warn) if options.resume is None else _resumed(options, options.resume, warn)
+    )
 
 
-def _new(options: TrainOptions) -> Plan:
+def _new(options: TrainOptions, warn: Warn) -> Plan:
     path = _source(options)
     task = options.task or path.stem
     # Everything is checked before the run folder is made, so that a wrong option leaves nothing
     # behind.
     checked = config.resolve(path, options.overrides, _wanted(options))
     bridge = checked.environment.bridge
-    make_bridge(bridge.name, 1, bridge.options).close()
+    environment = make_bridge(bridge.name, 1, bridge.options)
+    try:
+        try_start(environment, checked.environment.agent)
+    finally:
+        fault = close_fault(environment)
+        if fault:
+            warn(fault)
     run = create_run(options.root, task, checked.learner.seed, folder=options.out)
     settings = config.resolve(path, options.overrides, _wanted(options, run))
     _write_config(run, settings, f'{task}, from {path}')

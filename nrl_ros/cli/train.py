@@ -112,6 +112,7 @@ def _run_nodes(
             signals,
             display=display,
             compose=options.compose,
+            say=lambda text: warn(console, text),
         )
         limited = bool(stop.steps or stop.episodes)
         return run.run(plan.params, plan.run.log, options.namespace, limited=limited)

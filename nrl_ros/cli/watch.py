@@ -15,6 +15,7 @@ from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.orchestrator import EndedEarly, Orchestrator, Outcome
 from nrl_ros.cli.processes import COMPOSED
 from nrl_ros.cli.progress import Progress, StallWatch
+from nrl_ros.environments.faults import NEVER_ENDS
 from nrl_ros.ros.names import ENVIRONMENT, LEARNER, NEUROMODULATOR
 from nrl_ros.ros.signals import Signals
 
@@ -37,6 +38,7 @@ class TrainRun(Orchestrator):
         signals: as of Orchestrator.
         display: shows the progress.
         compose: one process for all nodes.
+        say: told what a person has to know at once.
     """
 
     def __init__(
@@ -48,9 +50,11 @@ class TrainRun(Orchestrator):
         *,
         display: Display,
         compose: bool,
+        say: Callable[[str], None],
     ) -> None:
         super().__init__(monitor, progress, rows, signals)
-        self._display = display
+        self._display, self._say = display, say
+        self._said_endless = False
         self._names = (COMPOSED,) if compose else NODES
         self.last = self._names[-1]
         # The environment ends first, so that it can say goodbye; the others end after the learner
@@ -112,6 +116,9 @@ class TrainRun(Orchestrator):
     def look(self) -> Outcome | None:
         """Return a failure if the environment reports that its states are not answered."""
         environment = self.progress.counters.get(ENVIRONMENT, {})
+        if environment.get('endless_episodes') and not self._said_endless:
+            self._said_endless = True
+            self._say(NEVER_ENDS)
         resent = environment.get('resent_states', 0)
         if self._stall.is_stalled(time.monotonic(), self.progress.steps, resent):
             what = f'is not answered: no step for {_STALLED_S:.0f} s'

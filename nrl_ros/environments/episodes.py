@@ -14,6 +14,7 @@ from nrl_ros.base.errors import (
     ConfigError,
     InvalidValueError,
     ShapeError,
+    describe,
 )
 from nrl_ros.base.records import (
     ActionKind,
@@ -28,6 +29,7 @@ from nrl_ros.base.records import (
 )
 from nrl_ros.base.state import Stateful
 from nrl_ros.environments.episode_tracker import EpisodeTracker
+from nrl_ros.environments.faults import failed, first_observation_fault, step_fault
 from nrl_ros.environments.interfaces import Environment, Snapshottable
 
 Array = NDArray[Any]
@@ -121,6 +123,7 @@ class Episodes(Stateful):
         )
         space = environment.spec.action
         self._shape = (batch, space.components)
+        self._observed, self._paid = (batch, size), (batch,)
         self._choices = 0 if space.low or space.components > 1 else space.sizes[0]
 
     @property
@@ -156,7 +159,10 @@ class Episodes(Stateful):
         try:
             observation = self.state.environment.reset(seed)
         except Exception as error:
-            raise _failed(self.info.agent, 'reset', error) from error
+            raise failed(self.info.agent, 'reset', error) from error
+        fault = first_observation_fault(observation, self.info.spec)
+        if fault:
+            raise BridgeError(f'the environment of agent {self.info.agent!r}, reset: {fault}')
         if not np.isfinite(observation).all():
             raise InvalidValueError(
                 f'agent {self.info.agent!r}: the first observation is not finite; '
@@ -201,7 +207,7 @@ class Episodes(Stateful):
         try:
             return self.state.environment.step(action)
         except Exception as error:
-            raise _failed(self.info.agent, 'step', error) from error
+            raise failed(self.info.agent, 'step', error) from error
 
     def take(
         self,
@@ -219,9 +225,29 @@ class Episodes(Stateful):
         return Advance(*self.newest(applied, stamp_ns, learner), self.ends(result.metrics))
 
     def receive(self, result: StepResult) -> bool:
-        """Give a step's result to the tracker; return True if all its numbers are finite."""
-        return self.tracker.receive(
-            result.observation, result.reward, result.terminated, result.truncated, result.aborted
+        """Give a step's result to the tracker; return True if all its numbers are finite.
+
+        Raises:
+            BridgeError: an array has another shape than the environment's spaces say.
+        """
+        try:
+            # An array of a few numbers would be taken for all instances without a word.
+            if result.observation.shape == self._observed and result.reward.shape == self._paid:
+                return self.tracker.receive(
+                    result.observation,
+                    result.reward,
+                    result.terminated,
+                    result.truncated,
+                    result.aborted,
+                )
+        except (AttributeError, TypeError, ValueError) as error:
+            raise self._misshapen(result, describe(error)) from error
+        raise self._misshapen(result, 'wrong shape')
+
+    def _misshapen(self, result: StepResult, otherwise: str) -> BridgeError:
+        fault = step_fault(result, self.info.spec) or otherwise
+        return BridgeError(
+            f'the environment of agent {self.info.agent!r}, step {self.sequence + 1}: {fault}'
         )
 
     def move(self, result: StepResult, invalid: Array | None = None) -> None:
@@ -341,15 +367,6 @@ def _cleaned(result: StepResult) -> tuple[StepResult, Array]:
         reward=np.where(bad, 0.0, result.reward),
         aborted=result.aborted | bad,
     ), invalid
-
-
-def _failed(agent: str, what: str, error: Exception) -> BridgeError:
-    """Return one line on any error that another package's environment raised."""
-    if isinstance(error, BridgeError):
-        return error
-    return BridgeError(
-        f'the environment of agent {agent!r} failed at {what}: {type(error).__name__}: {error}'
-    )
 
 
 def check_action(action: Array, info: AgentInfo) -> None:

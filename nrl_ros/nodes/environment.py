@@ -18,6 +18,7 @@ from std_srvs.srv import SetBool
 from nrl_ros.base.errors import BridgeError, ConfigError, NrlError, ProtocolError
 from nrl_ros.base.records import ActionBatch, RewardBatch, StateBatch
 from nrl_ros.environments.episodes import Advance, Episodes, check_action, safe_action
+from nrl_ros.environments.faults import NEVER_ENDS, close_fault, never_ends
 from nrl_ros.environments.interfaces import Environment, LiveEnvironment
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.environments.session import LAST_ANSWER_S, Answer, EnvironmentSession, Stage
@@ -164,7 +165,9 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     def cleanup(self) -> None:
         """Close the bridge."""
         if self._bridge is not None:
-            self._bridge.close()
+            fault = close_fault(self._bridge)
+            if fault:
+                self.get_logger().warning(fault)
             self._bridge = self._live = None
         self._namesakes.forget()
 
@@ -401,6 +404,15 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._reports.publish_episodes(self.now_ns())
 
     def _publish_status(self, *, active: bool = True) -> None:
+        episodes = self._episodes
+        if not self.counters['endless_episodes'] and never_ends(
+            episodes.info.spec,
+            steps=episodes.total_steps,
+            episodes=episodes.total_episodes,
+            delivery=episodes.info.delivery,
+        ):
+            self.counters['endless_episodes'] = episodes.info.spec.instances
+            self.get_logger().warning(NEVER_ENDS)
         self._reports.publish_status(
             self.counters,
             self.now_ns(),

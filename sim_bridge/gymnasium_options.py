@@ -1,0 +1,36 @@
+"""Options of the bridge 'gymnasium'."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from nrl_ros.base.settings import Settings
+
+
+class GymnasiumOptions(Settings):
+    """Options of the bridge 'gymnasium'."""
+
+    id: str = Field(description='Id of the environment, as gymnasium.make takes it')
+    kwargs: dict[str, Any] = Field({}, description="The environment's own arguments")
+    max_episode_steps: int = Field(
+        0, ge=0, description="Steps after which an episode is truncated; 0: the id's own [1]"
+    )
+    vectorize: bool = Field(True, description='Use the vector entry point if there is one')
+    scaling: Literal['none', 'bounds', 'fixed'] = Field(
+        'none',
+        description='Observations as they are; bounded components to -1..1; or '
+        '(observation - offset) * scale',
+    )
+    offset: list[float] = Field([], description='With fixed: [O] numbers, or one for all; empty: 0')
+    scale: list[float] = Field([], description='With fixed: [O] numbers, or one for all; empty: 1')
+    action_low: list[float] = Field(
+        [], description='Lower action bounds [A], if the environment has none'
+    )
+    action_high: list[float] = Field(
+        [], description='Upper action bounds [A], if the environment has none'
+    )
+    control_period_s: float = Field(
+        0.0, ge=0, description="Period of a step [s]; 0: the environment's own"
+    )
