@@ -10,6 +10,7 @@ import pytest
 
 from nrl_ros.base.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
 from nrl_ros.robots.safety.braking import Braking, Limited
+from nrl_ros.robots.safety.command_checker import CommandChecker
 from nrl_ros.robots.safety.motion import Motion, MotionFilter
 from tests.unit.safety_bench import GUARD, INSIDE, PERIOD, REACH, Wall
 from tests.unit.safety_bench import limits_of as limits
@@ -456,3 +457,13 @@ def test_a_guard_of_another_shape_is_refused() -> None:
 
     with pytest.raises(ShapeError, match='guard: expected a violation for each'):
         started(1, 0.0, guard=Flat())
+
+
+def test_no_motion_is_commanded_before_the_arms_place_is() -> None:
+    """Whatever has produced it."""
+    checker = CommandChecker(limits(), PERIOD, anchored=False)
+    motion = Motion(np.zeros((1, 2)), np.zeros((1, 2)), np.zeros(1, np.uint8))
+    assert checker.take(motion) == 'a motion before the first position'
+    assert checker.position is None
+    checker.begin(np.zeros(2))
+    assert checker.take(motion) == ''

@@ -67,6 +67,15 @@ def test_lost_messages_do_not_make_another_publisher() -> None:
     assert {numbered.identify(number) for number in range(1, 5_000, 37)} == {0}
 
 
+def test_only_the_newest_publishers_are_remembered() -> None:
+    sources = NumberedSources()
+    found = [sources.source_of(b'', 1 + 10_000 * publisher) for publisher in range(20)]
+    assert found == list(range(20)) and len(sources._last) == 8
+    # One that is forgotten is a new one when it comes again.
+    assert sources.source_of(b'', 2) == 20
+    assert sources.source_of(b'', 190_002) == 19
+
+
 def test_another_node_on_the_command_topic_is_refused_while_it_is_there() -> None:
     commanders = Commanders(ME, began=0.0)
     assert commanders.refused(10.0, []) == []

@@ -131,6 +131,41 @@ def test_the_answer_to_a_stop_is_true() -> None:
     assert arm.tick().velocity is None
 
 
+def test_what_is_answered_to_a_stop_is_what_is_known_of_the_arm() -> None:
+    """Of an arm that nobody has commanded yet."""
+    arm = Rig(VELOCITIES)
+    arm.supervisor.on_permission(arm.now, CONTROLLER, True)
+    arm.supervisor.stop(arm.now, StopReason.EMERGENCY_STOP, 'a button')
+    arm.state()
+    ok, said = arm.supervisor.standstill(arm.now)
+    assert ok and 'has not been measured for long enough to know whether it moves' in said
+    slow = Rig(VELOCITIES)
+    slow.supervisor.on_permission(slow.now, CONTROLLER, True)
+    slow.supervisor.stop(slow.now, StopReason.EMERGENCY_STOP, 'a button')
+    for _ in range(8):
+        # Long enough to know how fast it is, and not yet that it rests.
+        slow.state()
+        slow.now += PERIOD
+    assert slow.supervisor.standstill(slow.now) == (True, 'stopping: the arm is slow')
+
+
+def test_an_arm_that_has_not_stood_for_long_enough_is_not_left() -> None:
+    arm = Rig(changed(POSITIONS, {'settle_s': 0.0}))
+    arm.supervisor.on_permission(arm.now, CONTROLLER, True)
+    # Nothing was commanded, and it is not seen to move.
+    assert arm.supervisor.restless(arm.now) == ''
+    arm.run(RESTED)
+    arm.run(30, 0.3, 0.0)
+    assert 'moves at 0.3 rad/s (joint_0)' in arm.supervisor.restless(arm.now)
+    arm.run(12)
+    said = [arm.supervisor.restless(arm.now)]
+    for _ in range(40):
+        arm.run(1)
+        said.append(arm.supervisor.restless(arm.now))
+    assert 'has not stood for 0.1 s yet' in said
+    assert said[-1] == ''
+
+
 def test_a_position_beyond_the_limits_is_not_commanded() -> None:
     """It may be in degrees."""
     arm = Runaway(POSITIONS)
