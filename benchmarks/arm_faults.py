@@ -56,7 +56,7 @@ class Commander:
         # When each joint state came, and how fast it says that the first joint is [s, rad/s].
         self.joints: list[tuple[float, float]] = []
         node.create_subscription(JointState, 'joint_states', self._on_joints, qos.step())
-        self._stop = node.create_client(Trigger, '/safety/stop')
+        self._stop: Any = node.create_client(Trigger, '/safety/stop')
         self._driver = AsyncParameterClient(node, 'arm_driver')
         node.create_timer(0.02, self._tick)
         self.running.publish(Bool(data=True))

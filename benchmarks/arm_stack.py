@@ -183,7 +183,8 @@ class Listener:
         self.status: SafetyStatus | None = None
         self._env: EnvStatus | None = None
         self.clear()
-        hear = self.node.create_subscription
+        # Kilted's types lack callbacks that take the bytes of a message.
+        hear: Any = self.node.create_subscription
         hear(EnvState, names.STATE, self._on_state, qos.step(), raw=True)
         hear(Action, names.ACTION, self._on_action, qos.step(), raw=True)
         hear(EnvStatus, names.ENV_STATUS, self._on_env, qos.latched())

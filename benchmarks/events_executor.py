@@ -60,7 +60,7 @@ class EventsLoop:
         self._executor.shutdown(timeout_sec)
 
 
-def _without_info(callback: Callable[[Any, Any], None]) -> Callable[[Any], None]:
+def _without_info(callback: Callable[..., None]) -> Callable[[Any], None]:
     """Return a callback that gets the message alone.
 
     EventsExecutor of rclpy 7.1.5 ends with a SystemError when it calls one with the message's info.

@@ -78,7 +78,9 @@ class Client:
         self._info = self.node.create_publisher(EnvInfo, names.ENV_INFO, qos.latched())
         self._state = self.node.create_publisher(EnvState, names.STATE, qos.step())
         self._reward = self.node.create_publisher(Reward, names.REWARD, qos.event())
-        self.node.create_subscription(Action, names.ACTION, self._on_action, qos.step(), raw=True)
+        # Kilted's types lack callbacks that take the bytes of a message.
+        on_action: Any = self._on_action
+        self.node.create_subscription(Action, names.ACTION, on_action, qos.step(), raw=True)
         self._info.publish(conversion.info_to_msg(self.episodes.info, 0))
         wait_until(self.executor, self._all_there, 'learner and neuromodulator')
         self._state_message = conversion.state_to_wire(self.episodes.begin(0))

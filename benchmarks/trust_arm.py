@@ -71,7 +71,7 @@ class Rider(Commander):
         self.samples: list[Sample] = []
         self._others: list[float] = []
         super().__init__(stack, stack.listener())
-        self._clear = self.listener.node.create_client(Trigger, '/safety/clear')
+        self._clear: Any = self.listener.node.create_client(Trigger, '/safety/clear')
         self._joints: list[str] = []
 
     def wanted(self) -> list[float]:

@@ -74,7 +74,7 @@ class TrainRun(Orchestrator):
             self.processes.start(name)
         heard = self.progress.counters
         self._until(lambda: {LEARNER, NEUROMODULATOR} <= heard.keys())
-        client = self.monitor.create_client(ChangeState, f'{ENVIRONMENT}/change_state')
+        client: Any = self.monitor.create_client(ChangeState, f'{ENVIRONMENT}/change_state')
         self._until(client.service_is_ready)
         self._transition(client, Transition.TRANSITION_CONFIGURE)
         self._until(self.monitor.hears_environment)

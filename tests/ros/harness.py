@@ -256,7 +256,7 @@ class Probe:
     def call(self, node: str, service: str, kind: Any, request: Any) -> Any:
         """Call a service and wait for its answer."""
         name = f'/{node}/{service.removeprefix("~/")}' if service.startswith('~') else service
-        client = self.node.create_client(kind, name)
+        client: Any = self.node.create_client(kind, name)
         self.until(client.service_is_ready, f'service {name}')
         answer = self._ask(lambda: client.call_async(request), f'answer of {name}')
         self.node.destroy_client(client)
