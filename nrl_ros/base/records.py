@@ -32,7 +32,7 @@ Bool = NDArray[np.bool_]
 
 
 class Phase(IntEnum):
-    """Where in its episode an instance is (EnvState.PHASE_*)."""
+    """The place of an instance in its episode (EnvState.PHASE_*)."""
 
     FIRST = 0
     MID = 1

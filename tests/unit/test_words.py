@@ -25,6 +25,8 @@ WORDS = """
     Turn Unbind Undo Update Wait Warn Write
 """
 VERBS = frozenset(WORDS.split())
+# With these a docstring says where or which something is, and not what it is.
+PLACES = {'Where', 'Which', 'By', 'For', 'In', 'Also'}
 
 # Rooms that are not written so yet, by the beginning of their paths, with the number of docstrings
 # that are not; it may only fall, and moving a file within its room changes nothing.
@@ -94,6 +96,16 @@ def without_verb(path: Path) -> list[str]:
     return found
 
 
+def without_subject(path: Path) -> list[str]:
+    """Names of public classes and properties whose docstring begins without a subject or verb."""
+    found = []
+    for name, node in public(ast.parse(path.read_text(encoding='utf-8'))):
+        text = ast.get_docstring(node)
+        if text and not is_function(node) and text.split()[0] in {'As', 'Of', 'See', *PLACES}:
+            found.append(f'{name}: {text.splitlines()[0]}')
+    return found
+
+
 def sent_elsewhere(path: Path) -> list[str]:
     """Names in a file whose whole docstring is ``See X.``, which says nothing of what they do."""
     found = []
@@ -143,6 +155,10 @@ def by_room(found: dict[Path, list[str]]) -> dict[str, list[str]]:
 def test_docstrings_of_functions_begin_with_a_verb() -> None:
     rooms = by_room({path: without_verb(path) for path in sources()})
     assert not {room: texts for room, texts in rooms.items() if len(texts) > NOT_YET.get(room, 0)}
+
+
+def test_docstrings_of_classes_and_properties_say_what_they_are() -> None:
+    assert not [text for path in sources() for text in without_subject(path)]
 
 
 def test_no_docstring_sends_its_reader_elsewhere() -> None:

@@ -72,12 +72,12 @@ class NetworkSpec:
 
     @cached_property
     def noise_slices(self) -> list[slice]:
-        """Where each layer's neurons stand among all N noisy ones."""
+        """Slice of each layer's neurons among all N noisy ones."""
         return _slices([n_out for n_out, _ in self.shapes])
 
     @cached_property
     def input_slices(self) -> list[slice]:
-        """Where each layer's inputs stand among all M presynaptic activities."""
+        """Slice of each layer's inputs among all M presynaptic activities."""
         return _slices([n_in for _, n_in in self.shapes])
 
     @cached_property

@@ -191,7 +191,7 @@ class Chain:
 
     @property
     def tool_offset(self) -> Float64:
-        """Where the tool's point lies in the tool's own frame [3], m; may be set at any time."""
+        """Position of the tool's point in the tool's own frame [3], m; may be set at any time."""
         return np.array(self._offset)
 
     @tool_offset.setter
