@@ -44,7 +44,16 @@ def train(task: str, seed: int, root: Path) -> Run:
     run = Run(folder)
     if run.read_summary().get('trained') is None:
         nrl = Path(sys.executable).with_name('nrl')
-        arguments = ['train', task, '--seed', str(seed), '--out', str(folder), '--plain']
+        arguments = [
+            'train',
+            task,
+            '--seed',
+            str(seed),
+            '--out',
+            str(folder),
+            '--plain',
+            '--untrained',
+        ]
         subprocess.run([str(nrl), *arguments], check=True, cwd=ROOT)
     return run
 

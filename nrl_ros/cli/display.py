@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import os
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import IO, Any, Protocol, cast
 
 from rich.console import Console, RenderableType
@@ -23,6 +25,11 @@ from nrl_ros.cli.progress import FIGURE_EPISODES, Progress
 _BARS = '▁▂▃▄▅▆▇█'
 _SPARK_WIDTH = 40
 _LINE_PERIOD_S = 1.0
+# When what takes long is said for the first time, and how often again [s].
+_SLOW_S = 2.0
+_AGAIN_S = 10.0
+
+Say = Callable[[str], None]
 
 
 class Display(Protocol):
@@ -81,6 +88,52 @@ def lasting_console() -> Console:
 def warn(console: Console, text: object) -> None:
     """Print one line about something that does not end the command."""
     console.print(f'[yellow]warning:[/] {escape(str(text))}', soft_wrap=True, highlight=False)
+
+
+@contextmanager
+def told_if_slow(say: Say, what: str, *, first_s: float = _SLOW_S) -> Iterator[None]:
+    """Say what a block of code waits for, once it has taken a while, and then now and then.
+
+    Args:
+        say: prints a line.
+        what: is waited for.
+        first_s: when it is said for the first time [s].
+    """
+    done, start = threading.Event(), time.monotonic()
+
+    def tell() -> None:
+        wait_s = first_s
+        while not done.wait(wait_s):
+            say(f'waiting for {what}: {time.monotonic() - start:.0f} s so far')
+            wait_s = _AGAIN_S
+
+    thread = threading.Thread(target=tell, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+class EvaluationLines:
+    """Prints how far an evaluation is, for one that takes long.
+
+    Args:
+        say: prints a line.
+        period_s: between two lines [s].
+    """
+
+    def __init__(self, say: Say, period_s: float = _SLOW_S) -> None:
+        self._say, self._period_s = say, period_s
+        self._last = time.monotonic()
+
+    def __call__(self, done: int, total: int) -> None:
+        """Note that so many of all episodes have ended."""
+        now = time.monotonic()
+        if now - self._last >= self._period_s and done < total:
+            self._last = now
+            self._say(f'evaluating: {done} of {total} greedy episodes')
 
 
 def make_display(console: Console, title: str, *, quiet: bool, plain: bool) -> Display:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from nrl_ros.base.errors import NrlError
 from nrl_ros.base.records import AgentInfo, Delivery
 from nrl_ros.cli.config import RunSettings
+from nrl_ros.cli.display import EvaluationLines, Say, told_if_slow
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.faults import close_fault
 from nrl_ros.environments.figures import RecentFigures, shares
@@ -76,7 +77,18 @@ def score_of(returns: NDArray[np.float64], figures: Mapping[str, float] | None =
     )
 
 
-def evaluate(settings: RunSettings, checkpoint: Path | None, *, episodes: int, seed: int) -> Score:
+def _silent(_: str) -> None:
+    """Say nothing."""
+
+
+def evaluate(
+    settings: RunSettings,
+    checkpoint: Path | None,
+    *,
+    episodes: int,
+    seed: int,
+    say: Say = _silent,
+) -> Score:
     """Score the policy of a checkpoint.
 
     Args:
@@ -84,30 +96,42 @@ def evaluate(settings: RunSettings, checkpoint: Path | None, *, episodes: int, s
         checkpoint: the learner's; None: the weights that training starts from.
         episodes: how many, at least 1.
         seed: of the environment.
+        say: gets texts on what takes long.
 
     Raises:
         NrlError: the checkpoint does not fit the settings, or an episode does not end.
     """
     saved = None if checkpoint is None else read_checkpoint(checkpoint, 'learner')
-    return evaluate_snapshot(settings, saved, episodes=episodes, seed=seed)
+    return evaluate_snapshot(settings, saved, episodes=episodes, seed=seed, say=say)
 
 
 def evaluate_snapshot(
-    settings: RunSettings, snapshot: dict[str, Any] | None, *, episodes: int, seed: int
+    settings: RunSettings,
+    snapshot: dict[str, Any] | None,
+    *,
+    episodes: int,
+    seed: int,
+    say: Say = _silent,
 ) -> Score:
-    """Run each of ``episodes`` instances for one episode: greedy, without noise, without learning.
+    """Run greedy episodes, without noise and without learning.
+
+    There are never more instances than the run has, since an environment may own something of which
+    there is one. Each instance runs as many episodes as the others, or one more.
 
     Args:
         settings: of the run.
         snapshot: of the learner; None: the weights with which training begins.
         episodes: how many, at least 1.
         seed: of the environment.
+        say: gets texts on what takes long.
 
     Raises:
         NrlError: the snapshot does not fit the settings, or an episode does not end.
     """
-    with _greedy(settings, snapshot, instances=episodes) as greedy:
-        return score_of(*_first_episodes(greedy.episodes, greedy.learner, seed))
+    instances = min(episodes, settings.environment.bridge.instances)
+    told = EvaluationLines(say)
+    with _greedy(settings, snapshot, instances=instances, say=say) as greedy:
+        return score_of(*_first_episodes(greedy, seed, episodes, told))
 
 
 class _Greedy(NamedTuple):
@@ -118,11 +142,16 @@ class _Greedy(NamedTuple):
 
 @contextmanager
 def _greedy(
-    settings: RunSettings, snapshot: dict[str, Any] | None, *, instances: int
+    settings: RunSettings,
+    snapshot: dict[str, Any] | None,
+    *,
+    instances: int,
+    say: Say = _silent,
 ) -> Iterator[_Greedy]:
     """Make an environment and a learner that acts for it without noise; close it at the end."""
     bridge = settings.environment.bridge
-    environment = make_bridge(bridge.name, instances, dict(bridge.options))
+    with told_if_slow(say, f'{instances} instances of the environment to evaluate with'):
+        environment = make_bridge(bridge.name, instances, dict(bridge.options))
     try:
         episodes = Episodes(
             environment,
@@ -208,28 +237,37 @@ def _greedy_learner(
 
 
 def _first_episodes(
-    episodes: Episodes, learner: Learner, seed: int
+    greedy: _Greedy, seed: int, count: int, told: Callable[[int, int], None]
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
-    """Return returns [N], and means of all other figures, of the first episode of each instance.
+    """Return returns [N], and means of all other figures, of the first episodes of all instances.
 
-    Later ones would favour short episodes.
+    How many of each instance is fixed before the first: whoever ends first would favour short
+    episodes.
     """
+    episodes, learner = greedy.episodes, greedy.learner
     spec = episodes.info.spec
-    returns = np.full(spec.instances, np.nan)
-    figures = RecentFigures(spec.instances)
+    # Episodes that each instance still has to end.
+    left = np.full(spec.instances, count // spec.instances)
+    left[: count % spec.instances] += 1
+    returns: list[float] = []
+    figures = RecentFigures(count)
     state = episodes.begin(seed)
-    limit = spec.max_episode_steps
-    for _ in range(limit + 1 if limit else _MOST_STEPS):
+    limit = spec.max_episode_steps or _MOST_STEPS
+    for _ in range((limit + 1) * int(left.max())):
         learner.observe(state)
         advance = episodes.advance(learner.act(state.agent).action)
         state = advance.state
         if advance.ends is not None:
-            first = advance.ends.episode == 0
-            returns[advance.ends.instance[first]] = advance.ends.episode_return[first]
-            figures.add({name: one[first] for name, one in advance.ends.figures.items()})
-            if not np.isnan(returns).any():
-                return returns, figures.means()
+            counted = left[advance.ends.instance] > 0
+            left[advance.ends.instance[counted]] -= 1
+            returns += advance.ends.episode_return[counted].tolist()
+            figures.add({name: one[counted] for name, one in advance.ends.figures.items()})
+            told(len(returns), count)
+            if not left.any():
+                return np.array(returns), figures.means()
+        elif not spec.max_episode_steps and int(state.step.max()) >= _MOST_STEPS:
+            break
     raise NrlError(
-        f'an episode did not end within {limit or _MOST_STEPS} steps: nothing to measure a policy '
-        'by; limit them (bridge.options.max_episode_steps of gymnasium), or train with --episodes 0'
+        f'an episode did not end within {limit} steps: nothing to measure a policy by; limit them '
+        '(bridge.options.max_episode_steps of gymnasium), or train with --episodes 0'
     )

@@ -95,7 +95,9 @@ def demo(
 ) -> None:
     """Train a six-joint arm to reach, over ROS 2, and show it reaching unseen targets."""
     with _errors():
-        options = TrainOptions(task='ur5e', seed=seed, out=out, plain=plain, episodes=500)
+        options = TrainOptions(
+            task='ur5e', seed=seed, out=out, plain=plain, episodes=500, untrained=True
+        )
         raise typer.Exit(_train(options))
 
 
@@ -177,7 +179,8 @@ def evaluate(
         if not untrained:
             checkpoint = newest(opened, settings.environment.agent, skipped=skipped).learner
         where = settings.environment.seed + SEED_OFFSET if seed is None else seed
-        score = run(settings, checkpoint, episodes=episodes, seed=where)
+        say = Console(stderr=True).print
+        score = run(settings, checkpoint, episodes=episodes, seed=where, say=say)
         what = 'untrained' if checkpoint is None else checkpoint.name
         Console().print(
             f'{opened.task}, {what}: return [bold]{score}[/] (mean ± standard deviation of '

@@ -10,6 +10,7 @@ from typing import Any
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
+from nrl_ros.cli.display import Say, told_if_slow
 from nrl_ros.cli.metrics import last_steps, read_metrics, write_metrics
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.runs import (
@@ -30,6 +31,11 @@ from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.lock import FolderLock
 
 Warn = Callable[[str], None]
+
+
+def _silent(_: str) -> None:
+    """Say nothing."""
+
 
 _LEFT_BEHIND = 'left_behind'
 
@@ -77,35 +83,29 @@ def _source(options: TrainOptions) -> Path:
     return options.config or config.find_config(str(options.task))
 
 
-def make_plan(options: TrainOptions, warn: Warn) -> Plan:
+def make_plan(options: TrainOptions, warn: Warn, say: Say = _silent) -> Plan:
     """Find, check and write everything that a training needs.
 
     Args:
         options: of the command.
         warn: gets texts on what does not stop the training.
+        say: gets texts on what takes long.
 
     Raises:
         NrlError: something is wrong; nothing was started.
     """
-    return (
-        _new(options, warn) if options.resume is None else _resumed(options, options.resume, warn)
-    )
+    if options.resume is not None:
+        return _resumed(options, options.resume, warn)
+    return _new(options, warn, say)
 
 
-def _new(options: TrainOptions, warn: Warn) -> Plan:
+def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
     path = _source(options)
     task = options.task or path.stem
     # Everything is checked before the run folder is made, so that a wrong option leaves nothing
     # behind.
     checked = config.resolve(path, options.overrides, _wanted(options))
-    bridge = checked.environment.bridge
-    environment = make_bridge(bridge.name, 1, bridge.options)
-    try:
-        try_start(environment, checked.environment.agent)
-    finally:
-        fault = close_fault(environment)
-        if fault:
-            warn(fault)
+    _try_environment(checked, warn, say)
     run = create_run(options.root, task, checked.learner.seed, folder=options.out)
     settings = config.resolve(path, options.overrides, _wanted(options, run))
     _write_config(run, settings, f'{task}, from {path}')
@@ -113,6 +113,20 @@ def _new(options: TrainOptions, warn: Warn) -> Plan:
     load = settings.learner.checkpoint.load
     start = Path(load) if load else None
     return Plan(run, task, settings, [run.config, _write_start(run, {})], start=start)
+
+
+def _try_environment(settings: RunSettings, warn: Warn, say: Say) -> None:
+    """Make one instance, reset it and step it once, so that its faults are told at once."""
+    bridge, agent = settings.environment.bridge, settings.environment.agent
+    what = f'one instance of the environment of agent {agent!r}, which is tried before the start'
+    with told_if_slow(say, what):
+        environment = make_bridge(bridge.name, 1, bridge.options)
+        try:
+            try_start(environment, agent)
+        finally:
+            fault = close_fault(environment)
+            if fault:
+                warn(fault)
 
 
 def _wanted(options: TrainOptions, run: Run | None = None) -> dict[str, config.Flat]:

@@ -114,6 +114,7 @@ class Progress:
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     restored: dict[str, dict[str, int]] = field(default_factory=dict)
     figures: RecentFigures = field(default_factory=lambda: RecentFigures(FIGURE_EPISODES))
+    _first: list[float] = field(default_factory=list)
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _stride: int = 1
     _offered: int = 0
@@ -122,6 +123,11 @@ class Progress:
     def mean_return(self) -> float:
         """Mean return of the last 100 episodes; NaN before the first."""
         return sum(self._recent) / len(self._recent) if self._recent else math.nan
+
+    @property
+    def first_mean_return(self) -> float:
+        """Mean return of the first 100 episodes of this start; NaN before the first."""
+        return sum(self._first) / len(self._first) if self._first else math.nan
 
     @property
     def share_done(self) -> float:
@@ -150,6 +156,7 @@ class Progress:
         """Add the returns of finished episodes."""
         if not returns:
             return
+        self._first.extend(returns[: _RECENT - len(self._first)])
         self._recent.extend(returns)
         self._offered += 1
         if self._offered % self._stride:

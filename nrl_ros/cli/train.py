@@ -40,12 +40,14 @@ def train(options: TrainOptions, console: Console) -> int:
         NrlError: it could not be started.
     """
     require_support()
-    plan = make_plan(options, lambda text: warn(console, text))
+    say = Console(quiet=True) if options.quiet else console
+    plan = make_plan(options, lambda text: warn(console, text), say.print)
     domain = choose_domain(options.domain)
     os.environ.update(node_environment(domain))
-    say = Console(quiet=True) if options.quiet else console
     say.print(f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={domain}', soft_wrap=True)
-    before = _score(plan, options, plan.start if plan.resumed is None else None)
+    before = None
+    if options.untrained:
+        before = _score(plan, options, plan.start if plan.resumed is None else None, say)
     if before is not None:
         success = f', {before.success}' if before.success else ''
         say.print(f'untrained policy: {before}{success} ({before.episodes} greedy episodes)')
@@ -66,7 +68,7 @@ def _watched(
     after = None
     last = None if outcome.code in _UNFIT else _last_checkpoint(plan, console)
     with signals.skipping():
-        after = _score(plan, options, last) if last is not None else None
+        after = _last_score(plan, options, last, console) if last is not None else None
     try:
         _write_summary(plan, progress, outcome, before, after)
         with signals.skipping():
@@ -77,6 +79,8 @@ def _watched(
         warn(console, f'{error.filename or plan.run.folder} was not written: {error.strerror}')
     _report(plan, outcome, progress, console)
     _report_scores(before, after, console)
+    if before is None and after is not None:
+        _report_course(progress, after, console)
     return outcome.code
 
 
@@ -121,11 +125,25 @@ def _run_nodes(
 # ------------------------------------------------------------------ result
 
 
-def _score(plan: Plan, options: TrainOptions, checkpoint: Path | None) -> Score | None:
+def _score(
+    plan: Plan, options: TrainOptions, checkpoint: Path | None, console: Console
+) -> Score | None:
     if options.episodes < 1:
         return None
-    seed = plan.settings.environment.seed + SEED_OFFSET
-    return evaluate(plan.settings, checkpoint, episodes=options.episodes, seed=seed)
+    seed, count = plan.settings.environment.seed + SEED_OFFSET, options.episodes
+    return evaluate(plan.settings, checkpoint, episodes=count, seed=seed, say=console.print)
+
+
+def _last_score(
+    plan: Plan, options: TrainOptions, checkpoint: Path, console: Console
+) -> Score | None:
+    """Score what was learned; what cannot be scored is still there, so that is a warning."""
+    say = Console(quiet=True) if options.quiet else console
+    try:
+        return _score(plan, options, checkpoint, say)
+    except NrlError as error:
+        warn(console, f'no score: {error}')
+        return None
 
 
 def _last_checkpoint(plan: Plan, console: Console) -> Path | None:
@@ -147,7 +165,7 @@ def _write_summary(
     before: Score | None,
     after: Score | None,
 ) -> None:
-    mean_return = progress.mean_return
+    first, mean_return = progress.first_mean_return, progress.mean_return
     plan.run.write_summary(
         {
             **outcome.summary(plan.settings, progress, plan.task),
@@ -155,6 +173,7 @@ def _write_summary(
             'steps_per_second': round(_speed(outcome, progress), 1),
             'untrained': None if before is None else before.data(),
             'trained': None if after is None else after.data(),
+            'mean_return_first_100': None if math.isnan(first) else first,
             'mean_return_last_100': None if math.isnan(mean_return) else mean_return,
             'resumed_from': None if plan.resumed is None else plan.resumed.number,
         }
@@ -212,6 +231,19 @@ def _report_scores(before: Score | None, after: Score | None, console: Console) 
     console.print(
         f'untrained [bold]{before}[/] → trained [bold green]{after}[/] '
         f'({after.episodes} greedy episodes each)',
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _report_course(progress: Progress, after: Score, console: Console) -> None:
+    """Print what the first episodes tell in place of an evaluation before the training."""
+    if after.success:
+        console.print(f'trained   [bold green]{after.success}[/]', highlight=False, soft_wrap=True)
+    console.print(
+        f'exploring: first 100 episodes [bold]{number(progress.first_mean_return)}[/], last 100 '
+        f'[bold]{number(progress.mean_return)}[/]; trained, greedy: [bold green]{after}[/] '
+        f'({after.episodes} episodes)',
         highlight=False,
         soft_wrap=True,
     )

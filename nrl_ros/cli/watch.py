@@ -26,6 +26,19 @@ NODES = (LEARNER, NEUROMODULATOR, ENVIRONMENT)
 _START_S = 30.0
 # After so long without a step, although states are sent again, something does not fit [s].
 _STALLED_S = 20.0
+# An environment may load for long, such as a simulator with a window; it is said meanwhile [s].
+_ENVIRONMENT_S = 600.0
+_SLOW_S = 3.0
+_AGAIN_S = 10.0
+
+
+def _not_in_time(limit_s: float, starting: bool) -> str:
+    if starting:
+        return f'the environment has not started within {limit_s:.0f} s'
+    return (
+        f'the nodes run, but were not heard within {limit_s:.0f} s: the middleware does not find '
+        'them; `nrl doctor` looks into it'
+    )
 
 
 class TrainRun(Orchestrator):
@@ -83,28 +96,32 @@ class TrainRun(Orchestrator):
     def _transition(self, client: Any, transition: int) -> None:
         request = ChangeState.Request(transition=Transition(id=transition))
         future = client.call_async(request)
-        self._until(future.done)
+        self._until(future.done, starting=True)
         if not future.result().success:
             raise EndedEarly(self.failed(ENVIRONMENT, 'could not be started'))
 
-    def _until(self, ready: Callable[[], bool]) -> None:
+    def _until(self, ready: Callable[[], bool], *, starting: bool = False) -> None:
         """Spin until a condition holds.
+
+        Args:
+            ready: the condition.
+            starting: the environment makes or resets its instances, which may take minutes.
 
         Raises:
             EndedEarly: a signal came, a node ended, or it took too long.
         """
-        deadline = time.monotonic() + _START_S
+        begin = time.monotonic()
+        longest_s, say_at = (_ENVIRONMENT_S if starting else _START_S), begin + _SLOW_S
         while not ready():
             self.spin()
-            outcome = self.ended()
-            if outcome is None and time.monotonic() > deadline:
-                reason = (
-                    f'the nodes run, but were not heard within {_START_S:.0f} s: the middleware '
-                    'does not find them; `nrl doctor` looks into it'
-                )
-                outcome = Outcome('failed', code=1, reason=reason)
+            outcome, now = self.ended(), time.monotonic()
+            if outcome is None and now > begin + longest_s:
+                outcome = Outcome('failed', code=1, reason=_not_in_time(longest_s, starting))
             if outcome is not None:
                 raise EndedEarly(outcome)
+            if starting and now > say_at:
+                say_at = now + _AGAIN_S
+                self._say(f'waiting for the environment to start: {now - begin:.0f} s so far')
 
     def show(self, wall_s: float) -> None:
         """Show the progress, and note when the first step was done."""

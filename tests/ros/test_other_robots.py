@@ -58,7 +58,7 @@ def train(folder: Path, mode: str, bridge: str, *arguments: str) -> tuple[Path, 
 
 
 def test_many_simulated_bases(tmp_path: Path) -> None:
-    sizes = ('--instances', '8', '--steps', '20000', '--episodes', '20')
+    sizes = ('--instances', '8', '--steps', '20000', '--episodes', '20', '--untrained')
     run, said = train(tmp_path, 'lockstep', 'mobile_base', *sizes)
     told = json.loads((run / 'summary.json').read_text())
     figures = told['trained']['figures']

@@ -26,7 +26,7 @@ TIMEOUT_S = 240
 def train(folder, task, steps, *more):
     command = [
         sys.executable, '-m', 'nrl_ros.cli.main', 'train', task, '--seed', '1', '--plain',
-        '--steps', str(steps), '--out', str(folder), *more,
+        '--untrained', '--steps', str(steps), '--out', str(folder), *more,
     ]  # fmt: skip
     environment = os.environ | {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST', 'PYTHONSAFEPATH': '1'}
     environment.pop('ROS_DOMAIN_ID', None)

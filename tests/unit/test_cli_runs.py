@@ -1,11 +1,13 @@
 """Run folders, their tables, and what is taken up from them."""
 
+import threading
 from pathlib import Path
 
 import pytest
 
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.cli import config, evaluate, runs
+from nrl_ros.cli.display import EvaluationLines, told_if_slow
 from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
@@ -190,3 +192,68 @@ def test_endless_episodes_are_told_of(monkeypatch):
     settings = config.resolve(config.find_config('cartpole'))
     with pytest.raises(NrlError, match='did not end within 50 steps.*--episodes 0'):
         evaluate.evaluate(settings, None, episodes=2, seed=0)
+
+
+@pytest.mark.parametrize(('instances', 'episodes'), [(1, 5), (2, 5), (8, 5)])
+def test_an_evaluation_makes_no_more_copies_than_the_run(monkeypatch, instances, episodes):
+    made, ends = [], []
+
+    def make(name, count, options):
+        made.append(count)
+        # Each instance has episodes of its own length; whoever is quick runs no more of them.
+        return ScriptedEnvironment([3 + 2 * at for at in range(count)])
+
+    monkeypatch.setattr(evaluate, 'make_bridge', make)
+    own = (f'environment.bridge.instances={instances}',)
+    settings = config.resolve(config.find_config('cartpole'), own)
+    score = evaluate.evaluate(settings, None, episodes=episodes, seed=0, say=ends.append)
+    assert made == [min(instances, episodes)]
+    assert score.episodes == episodes
+
+
+def test_an_evaluation_that_takes_long_is_told():
+    said = []
+    told = EvaluationLines(said.append, period_s=0.0)
+    for done in (3, 5):
+        told(done, 5)
+    assert said == ['evaluating: 3 of 5 greedy episodes']
+
+
+def test_what_is_waited_for_is_said():
+    said, heard = [], threading.Event()
+
+    def say(text):
+        said.append(text)
+        heard.set()
+
+    with told_if_slow(say, 'the simulator', first_s=0.0):
+        assert heard.wait(5.0)
+    assert said[0] == 'waiting for the simulator: 0 s so far'
+    with told_if_slow(said.append, 'nothing', first_s=60.0):
+        pass
+    assert not any('nothing' in text for text in said)
+
+
+def test_a_fault_of_the_environment_leaves_no_folder(tmp_path):
+    own = ('environment.bridge.name=gymnasium', 'environment.bridge.options={id: "%s"}')
+    for name in ('OldReset', 'Drifting', 'Spoken'):
+        overrides = (own[0], own[1] % f'tests.unit.foreign:{name}-v0')
+        options = TrainOptions(task='cartpole', out=tmp_path / 'run', overrides=overrides)
+        with pytest.raises(NrlError, match=f'foreign:{name}-v0'):
+            make_plan(options, fail)
+        assert not (tmp_path / 'run').exists()
+
+
+def test_a_close_that_raises_is_a_warning(tmp_path):
+    told = []
+    own = 'environment.bridge.options={id: "tests.unit.foreign:BadClose-v0"}'
+    make_plan(TrainOptions(task='cartpole', out=tmp_path / 'run', overrides=(own,)), told.append)
+    assert ['close failed' in text for text in told] == [True]
+
+
+def test_the_first_and_the_last_episodes_are_told():
+    progress = Progress()
+    for number in range(30):
+        progress.add_returns(number, [float(number)] * 10)
+    assert progress.first_mean_return == 4.5
+    assert progress.mean_return == 24.5
