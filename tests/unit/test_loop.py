@@ -9,6 +9,7 @@ import pytest
 
 from nrl_ros.base.records import ActionSpace, Delivery, Ending
 from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.listening import Listener
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.loop import learn, run
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
@@ -139,3 +140,50 @@ def test_the_rule_learns_to_choose_the_better_action(action: ActionSpace, source
     ]
     assert np.mean(returns[:5]) < 1.75
     assert np.mean(returns[-50:]) > 1.9
+
+
+class Kept(Listener):
+    """Keeps which records it was told, in order: what they are and their number."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int]] = []
+        self.lengths: list[int] = []
+
+    def on_info(self, info: Any) -> None:
+        self.told.append(('info', info.session))
+
+    def on_state(self, state: Any) -> None:
+        self.told.append(('state', state.sequence))
+
+    def on_reward(self, reward: Any) -> None:
+        self.told.append(('reward', reward.sequence))
+
+    def on_rpe(self, rpe: Any) -> None:
+        self.told.append(('rpe', rpe.sequence))
+
+    def on_action(self, action: Any) -> None:
+        self.told.append(('action', action.sequence))
+
+    def on_episodes(self, episodes: Any) -> None:
+        self.lengths += episodes.length.tolist()
+
+
+@pytest.mark.parametrize('delivery', list(Delivery))
+def test_a_listener_is_told_each_record_once_and_changes_nothing(delivery: Delivery) -> None:
+    kept, learner, neuromodulator = Kept(), learner_of(1), Neuromodulator(RpeSettings())
+    cycle = run(episodes_of(delivery), learner, neuromodulator, seed=0, listener=kept)
+    for _, _ in zip(range(80), cycle, strict=False):
+        pass
+    assert same(learner.weights, train(1, 80, delivery).weights)
+    assert kept.told[:3] == [('info', 7), ('state', 0), ('action', 0)]
+    for kind in ('state', 'action'):
+        numbers = [number for name, number in kept.told if name == kind]
+        assert numbers == list(range(len(numbers))) and len(numbers) >= 80
+    # A reward comes just before the state of its step, its RPE after that.
+    rewards = [at for at, (name, _) in enumerate(kept.told) if name == 'reward']
+    assert len(rewards) > 10
+    for at in rewards:
+        number = kept.told[at][1]
+        assert kept.told[at + 1] == ('state', number)
+        assert ('rpe', number) in kept.told[at + 2 : at + 3] or at + 2 >= len(kept.told)
+    assert len(kept.lengths) > 20 and set(kept.lengths) <= {1, 2, 3, 4, 5}
