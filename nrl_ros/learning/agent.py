@@ -4,61 +4,28 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import ActionBatch, AgentInfo, StateBatch
+from nrl_ros.base.errors import InvalidValueError, NrlError, ProtocolError
+from nrl_ros.base.records import ActionBatch, AgentInfo, RpeBatch, StateBatch
 from nrl_ros.base.state import Stateful, restore_snapshot
-from nrl_ros.learning.credit import CreditWindows
+from nrl_ros.learning.agent_memory import traces_of
+from nrl_ros.learning.checks import check_rpe, check_state
+from nrl_ros.learning.credit import Creditable, CreditWindows
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer
-from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.noise import NoiseStream, agent_generators
 from nrl_ros.learning.settings import LearnerSettings
-from nrl_ros.learning.trace_choice import choose_kind
-from nrl_ros.learning.traces import TraceStore, make_store
-from nrl_ros.learning.whole_traces import WholeTraces
 
 Array = NDArray[Any]
 
-# Rows of one step are kept as noise drawn ahead, as activity, and in the trace.
-_ROWS_KEPT = 4
-
-
-def _make_store(settings: LearnerSettings, network: Network, info: AgentInfo) -> TraceStore:
-    plasticity, rule = settings.plasticity, settings.make_rule()
-    batch, decay = info.spec.instances, plasticity.trace_decay
-    if rule.trace_form == 'whole':
-        return WholeTraces(network.spec, batch, decay, network.dtype)
-    return make_store(
-        plasticity.trace,
-        network.spec,
-        instances=batch,
-        samples=rule.samples,
-        decay=decay,
-        window_steps=info.window_steps_hint,
-        reset=plasticity.trace_reset,
-        dtype=network.dtype,
-    )
-
-
-def memory_of(settings: LearnerSettings, spec: NetworkSpec, info: AgentInfo) -> int:
-    """Return about how much the traces, noise and rows of an agent take [bytes]."""
-    plasticity, rule = settings.plasticity, settings.make_rule()
-    batch = info.spec.instances
-    rows = batch * rule.samples * (spec.noise_components + spec.input_components)
-    kind: str = plasticity.trace
-    if kind == 'auto':
-        samples = batch * rule.samples
-        kind = choose_kind(spec, info.window_steps_hint, samples) if plasticity.trace_reset else ''
-    per_row = _ROWS_KEPT
-    traces = 0 if kind == 'factored' else batch * spec.weight_count
-    if rule.trace_form == 'whole':
-        per_row, traces = 0, _ROWS_KEPT * batch * spec.weight_count
-    return np.dtype(settings.network.precision).itemsize * (per_row * rows + traces)
+# States that one gap counts as, at most.
+_MOST_LOST = 2**32 - 1
 
 
 @dataclass
@@ -93,13 +60,20 @@ _LASTING = ('noise', 'explorer', 'action_generator', 'baseline', 'baseline_known
 
 
 class ServedAgent(Stateful):
-    """Everything the learner keeps for one agent.
+    """Everything the learner keeps for one agent, and its place in the protocol.
+
+    Args:
+        info: as it has introduced itself.
+        network: whose weights act.
+        head: turns its outputs into actions.
+        settings: of the learner.
+        counters: where lost, doubled or refused messages are counted, by name.
 
     Attributes:
         info: as it has introduced itself.
         state: what decides its future.
         answer: to the newest state; None before.
-        pending: the state that waits for RPEs; None if none does.
+        pending: the state that waits for an action; None if none does.
         restored: it continues from a snapshot, and no state has come since.
     """
 
@@ -111,7 +85,7 @@ class ServedAgent(Stateful):
         settings: LearnerSettings,
         counters: Counter[str],
     ) -> None:
-        self._counters = counters
+        self._counters, self._head = counters, head
         batch = info.spec.instances
         rule, spec = settings.make_rule(), network.spec
         self.info = info
@@ -127,7 +101,7 @@ class ServedAgent(Stateful):
         self.explorer = rule.explorer(
             network, head, batch=batch, source=int(settings.policy.action_from == 'noisy')
         )
-        store = _make_store(settings, network, info)
+        store = traces_of(settings, network, info)
         self.credit = CreditWindows(
             store,
             batch,
@@ -161,7 +135,7 @@ class ServedAgent(Stateful):
     def sequence(self, value: int) -> None:
         self.state.sequence = value
 
-    def choose(self, state: StateBatch, *, greedy: bool, record: bool) -> Array:
+    def _choose(self, state: StateBatch, *, greedy: bool, record: bool) -> Array:
         """Return what the policy chooses in a state [B, A], as its head understands it.
 
         Args:
@@ -185,6 +159,147 @@ class ServedAgent(Stateful):
         self.credit.prepare()
         if not greedy:
             self.noise.prepare()
+
+    def observe(self, state: StateBatch, learner: int) -> Creditable | None:
+        """Take a state that was not acted upon: close the windows that it says are over.
+
+        Args:
+            state: of this agent; ``pending`` from now on.
+            learner: identity of this one, whose actions make the steps.
+
+        Returns:
+            Traces whose RPE had come before, None when there are none.
+
+        Raises:
+            ProtocolError: its windows run backwards.
+            ShapeError: arrays do not fit the agent's spaces.
+            InvalidValueError: an observation is not finite.
+        """
+        if self.pending is not None and self.pending.sequence == state.sequence:
+            self._counters['duplicate_states'] += 1
+            return None
+        try:
+            check_state(state, self.info)
+            self.credit.check(state)
+        except NrlError:
+            self._counters['invalid_states'] += 1
+            raise
+        self._note_gap(state.sequence - self.sequence - 1)
+        if state.learner not in (0, learner):
+            # Another learner's action was taken: what was drawn here did not happen.
+            self._counters['foreign_steps'] += len(state.phase)
+            state = replace(state, applied=np.zeros_like(state.applied))
+        self.pending = state
+        return self.credit.observe(state)
+
+    def _note_gap(self, lost: int) -> None:
+        """Take back what cannot be known because states were lost."""
+        restored, self.restored = self.restored, False
+        if lost and restored:
+            # The environment went on meanwhile: RPEs of what was under way have long been sent.
+            self.credit.release_all()
+        elif lost and self.sequence >= 0:
+            # The number may be anything, and what is counted has to fit into a status.
+            self._counters['lost_states'] += min(lost, _MOST_LOST)
+            # What this state says of the newest action is not about the one recorded last.
+            self.credit.forget_newest()
+
+    def again(self, state: StateBatch) -> ActionBatch:
+        """Return the action that was given to a state before.
+
+        Raises:
+            ProtocolError: it is not the newest one that was acted upon.
+        """
+        if self.answer is not None and state.sequence == self.answer.sequence:
+            self._counters['duplicate_states'] += 1
+            return self.answer
+        self._counters['out_of_order_states'] += 1
+        raise ProtocolError(
+            f'agent {state.agent!r}: state {state.sequence} came after state {self.sequence}'
+        )
+
+    @property
+    def may_act(self) -> bool:
+        """True if a state waits for an action and for nothing else."""
+        return self.pending is not None and not (self.info.lockstep and self.credit.waiting)
+
+    def act(self, *, greedy: bool, record: bool, checkpoint: int, learner: int) -> ActionBatch:
+        """Act upon the pending state.
+
+        Args:
+            greedy: without noise, which leaves no trace.
+            record: add the step to the traces, later than the action goes out.
+            checkpoint: as in ActionBatch; so is ``learner``.
+            learner: as above.
+
+        Raises:
+            InvalidValueError: the policy has diverged.
+        """
+        state, self.pending = self.pending, None
+        assert state is not None
+        action = self._head.to_action(self._choose(state, greedy=greedy, record=record))
+        if action.dtype.kind == 'f' and not np.isfinite(action).all():
+            raise InvalidValueError(
+                f'the policy gave agent {state.agent!r} an action that is not a number: its '
+                'weights have diverged; load an earlier checkpoint and lower '
+                'plasticity.learning_rate'
+            )
+        self.answer = ActionBatch(
+            state.agent,
+            state.session,
+            state.sequence,
+            state.episode,
+            state.step,
+            state.window,
+            action,
+            checkpoint,
+            state.stamp_ns,
+            learner,
+        )
+        self.sequence = state.sequence
+        return self.answer
+
+    def acted_elsewhere(self, sequence: int) -> None:
+        """Note that a state was acted upon and its step recorded, without ``observe`` and ``act``.
+
+        Args:
+            sequence: of the state.
+        """
+        self.sequence, self.answer, self.restored = sequence, None, False
+
+    def reinforce(self, rpe: RpeBatch, *, learning: bool) -> tuple[int, Creditable | None]:
+        """Find the traces of reward-prediction errors; those for an open window are held.
+
+        Args:
+            rpe: for this agent.
+            learning: the weights may change; otherwise only baselines are noted.
+
+        Returns:
+            How many of them counted, and traces that may be learned from, None if there are none.
+
+        Raises:
+            ShapeError: arrays of unequal length.
+            InvalidValueError: an RPE is not finite, or an instance does not exist or is named
+                twice.
+        """
+        try:
+            check_rpe(rpe, self.info)
+        except NrlError:
+            self._counters['invalid_rpes'] += 1
+            raise
+        # numpy takes ten times as long to find what numbers of another kind point at.
+        index = rpe.instance.astype(np.int64)
+        if not learning:
+            self._counters['ignored_rpes'] += len(index)
+            self.note_baseline(index, rpe.baseline)
+            return len(index), None
+        newest = self.sequence if self.pending is None else self.pending.sequence
+        creditable = self.credit.reinforce(
+            index, rpe.window, rpe.rpe, is_early=rpe.sequence <= newest
+        )
+        refused = self.credit.refused
+        self.note_baseline(index, rpe.baseline, refused)
+        return len(index) - len(refused), creditable
 
     def note_baseline(self, instance: Array, baseline: Array, refused: Sequence[int] = ()) -> None:
         """Keep what the neuromodulator compares rewards with, for checkpoints.

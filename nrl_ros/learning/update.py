@@ -59,8 +59,8 @@ class LearningStep(Stateful):
         )
         self.absolute_rpe_sum = 0.0
 
-    def serve(self, network: Network) -> None:
-        """Change the weights of this network from now on."""
+    def _serve(self, network: Network) -> None:
+        """Make what an update of this network needs."""
         self._network = network
         self._scales = self._scales_of(network.spec)
         shapes = network.spec.shapes
@@ -88,14 +88,17 @@ class LearningStep(Stateful):
         """Return the present factor of the noise."""
         return self.state.schedule.sigma_factor(self.updates)
 
-    def learn(self, store: TraceStore, creditable: Creditable, learning_rate: float) -> bool:
+    def learn(
+        self, network: Network, store: TraceStore, creditable: Creditable, learning_rate: float
+    ) -> bool:
         """Change the weights: ``W_l <- W_l + eta c_l sum_i delta_i e_l,i``.
 
         Returns:
             False if the sum is not finite: one overflow would ruin the weights for ever. Nothing
             was changed then, and those traces are gone.
         """
-        assert self._network is not None
+        if network is not self._network:
+            self._serve(network)
         schedule = self.state.schedule
         self._flat.fill(0.0)
         if len(creditable.instances):
@@ -105,7 +108,7 @@ class LearningStep(Stateful):
         if creditable.late:
             late = np.array([delta for _, delta in creditable.late])
             for (trace, _), delta in zip(creditable.late, schedule.clip(late), strict=True):
-                trace.add_to(self._total, delta, self._network.spec)
+                trace.add_to(self._total, delta, network.spec)
             heard = np.concatenate([heard, late])
         # The sum of squares is one call. If it is not finite, numbers may just be large, so look at
         # each.
@@ -114,7 +117,7 @@ class LearningStep(Stateful):
             return False
         self._scale()
         rate = learning_rate * schedule.rate_factor(self.updates)
-        self.state.optimiser.step(self._network.weights, self._total, rate)
+        self.state.optimiser.step(network.weights, self._total, rate)
         schedule.heard(heard)
         self.note(
             len(creditable.instances) + len(creditable.late), float(np.add.reduce(np.abs(heard)))
@@ -127,11 +130,13 @@ class LearningStep(Stateful):
         self.state.windows_learned += windows
         self.absolute_rpe_sum += rpe_size
 
-    @property
-    def plain_scales(self) -> list[float] | None:
-        """Factor of each layer if an update is just credit times factor times rate, else None."""
+    def plain_scales(self, network: Network) -> list[float] | None:
+        """Return the factor of each layer if an update is just credit times factor times rate.
+
+        Otherwise, None.
+        """
         plain = type(self.state.optimiser) is GradientAscent and self.state.schedule.idle
-        return self._scales if plain else None
+        return self._scales_of(network.spec) if plain else None
 
     def _scale(self) -> None:
         first = self._scales[0]

@@ -150,11 +150,11 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def _on_info(self, message: EnvInfo) -> None:
         assert self._core is not None
         info = conversion.info_from_msg(message)
-        known = self._core.agents.get(info.agent)
+        known = self._core.roster.infos.get(info.agent)
         if info.active:
             if known is not None and known.session != info.session:
                 self._refuse_a_second_one(info)
-            if not self._core.introduce(info):
+            if not self._core.roster.introduce(info):
                 # An environment introduces itself again if it was not answered for a while.
                 return
             self._awaited.forget(info.agent)
@@ -210,8 +210,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         now, sender = time.monotonic(), Sender(rpe.neuromodulator, publisher.gid)
         if not self._source.admits(sender, now, len(rpe.instance)):
             return
-        self._core.reinforce(rpe)
-        if self._core.counted:
+        if self._core.reinforce(rpe):
             self._source.heard(sender)
             self._awaited.answered(rpe.agent, rpe.sequence, now)
         self._act_if_it_may(rpe.agent)
@@ -264,7 +263,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         assert self._core is not None
         del self._refused[agent]
         self.counters['agents_started_over'] += 1
-        released = self._core.start_over(agent)
+        released = self._core.roster.start_over(agent)
         self.get_logger().error(
             f'agent {agent!r}: every state of the last {_AT_WORK_S:.0f} s was refused, perhaps '
             'since another node sent a state with a later number: its next state is taken as the '
@@ -400,7 +399,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
     def _release_pending(self) -> None:
         """Release states that wait for RPEs, since the learner does not learn now."""
         assert self._core is not None
-        for agent in self._core.agents:
+        for agent in self._core.roster.infos:
             self._core.release_waiting(agent)
             self._act_if_it_may(agent)
 
@@ -435,7 +434,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             weight_norm=core.weight_norm,
             neuromodulator=self._source.identity,
             busy_share=float(np.clip(self._busy_s / max(now - then, 1e-9), 0.0, 1.0)),
-            agent=list(core.agents),
+            agent=list(core.roster.infos),
             counter_name=list(counters),
             counter_value=list(counters.values()),
         )

@@ -91,7 +91,7 @@ def listeners():
         ArmMonitor(ArmFigures(), 'a', Progress(), lambda _rows: None, context=context),
     ]
     learner = nodes[0]
-    learner._core.introduce(INFO)
+    learner._core.roster.introduce(INFO)
     receive(learner._core, state_of(INFO, 0))
     yield nodes
     for node in nodes:

@@ -180,7 +180,7 @@ def test_an_overflow_does_not_stay_until_the_episode_ends(kind: str, lockstep: b
     bench = Bench(kind, lockstep=lockstep)
     bench.state(Phase.FIRST)
     acted(bench)
-    store: Any = bench.learner._agents['a'].credit.store
+    store: Any = bench.learner.roster.served('a').credit.store
     (store._newest if kind == 'whole' else store._post)[...] = np.inf
     counters = bench.learner.counters
     with np.errstate(invalid='ignore', over='ignore'):

@@ -15,11 +15,11 @@ from nrl_ros.base.errors import BridgeError
 from nrl_ros.base.settings import flatten
 from nrl_ros.cli.main import app
 from nrl_ros.environments import contract, registry
+from nrl_ros.learning.learner_state import COUNTERS
 from nrl_ros.learning.neuromodulator import BASELINES, Neuromodulator, RpeSettings
 from nrl_ros.learning.noise import NOISE_SHAPES
 from nrl_ros.learning.optimisers import OPTIMISERS
 from nrl_ros.learning.rules import RULES
-from nrl_ros.learning.serving import COUNTERS
 from nrl_ros.robots.arm.description import RobotDescription
 from tests.launch.readers import read_stand_in
 

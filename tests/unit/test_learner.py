@@ -243,7 +243,7 @@ def test_a_second_agent_of_other_spaces_is_refused_and_the_first_goes_on(other: 
     learner = learner_of(info)
     with pytest.raises(ShapeError, match='another learner'):
         learner.join(other)
-    assert list(learner.agents) == ['a']
+    assert list(learner.roster.infos) == ['a']
     assert receive(learner, state_of(info, 0)) is not None
 
 
@@ -285,7 +285,7 @@ def test_messages_of_a_session_that_has_left_are_counted_and_no_error() -> None:
     assert receive(learner, state_of(info, 1, window=1)) is None
     assert reinforce(learner, rpe_of(info, 1, [0, 1], [0, 0], [0.5, -0.5])) is None
     assert learner.counters['departed_agent_messages'] == 2
-    assert learner.counters['unknown_agent_messages'] == 0 and not learner.agents
+    assert learner.counters['unknown_agent_messages'] == 0 and not learner.roster.infos
     assert learner.snapshot()['learning'] == before['learning']
     with pytest.raises(ProtocolError, match='unknown agent'):
         receive(learner, state_of(replace(info, session=8), 1))
@@ -298,7 +298,7 @@ def test_sessions_that_have_left_are_kept_within_the_limit() -> None:
     learner = Learner(LearnerSettings(), LearnerLimits(agents=2))
     infos = [info_of(1, agent=name) for name in ('first', 'second', 'third')]
     for info in infos:
-        learner.introduce(info)
+        learner.roster.introduce(info)
         learner.leave(info.agent)
     with pytest.raises(ProtocolError, match='unknown agent'):
         receive(learner, state_of(infos[0], 0))
@@ -470,7 +470,7 @@ def test_an_unapplied_step_earns_no_credit() -> None:
             receive(learner, state_of(info, sequence, applied=applied))
             if sequence == 1 and learner is learners[1]:
                 learner.prepare()
-                learner._agents['a'].credit.store.retract(np.array([0]))
+                learner.roster.served('a').credit.store.retract(np.array([0]))
         receive(learner, state_of(info, 4, window=1))
         reinforce(learner, rpe_of(info, 4, 0, 0, 1.0))
     assert equal(*learners)
@@ -772,21 +772,21 @@ def test_what_is_introduced_takes_no_memory_and_gives_way() -> None:
     """Agents that never send a state are forgotten for others; those that act are not."""
     learner = Learner(LearnerSettings(), LearnerLimits(agents=3, instances=10_000, memory_mb=10))
     first = info_of(2, agent='first')
-    learner.introduce(first)
+    learner.roster.introduce(first)
     assert receive(learner, state_of(first, 0)) is not None
     for number in range(5):
-        assert learner.introduce(info_of(10_000, agent=f'ghost{number}'))
-    assert list(learner.agents) == ['first', 'ghost3', 'ghost4']
+        assert learner.roster.introduce(info_of(10_000, agent=f'ghost{number}'))
+    assert list(learner.roster.infos) == ['first', 'ghost3', 'ghost4']
     assert learner.counters['forgotten_agents'] == 3
     # Now it would have to be served.
     with pytest.raises(LimitError, match='limits.memory_mb'):
         receive(learner, state_of(info_of(10_000, agent='ghost4'), 0))
     for name in ('second', 'third'):
         info = info_of(2, agent=name)
-        learner.introduce(info)
+        learner.roster.introduce(info)
         assert receive(learner, state_of(info, 0)) is not None
     with pytest.raises(LimitError, match='limits.agents'):
-        learner.introduce(info_of(2, agent='fourth'))
+        learner.roster.introduce(info_of(2, agent='fourth'))
     assert receive(learner, state_of(first, 1)) is not None
 
 
@@ -802,8 +802,8 @@ def test_what_is_introduced_takes_no_memory_and_gives_way() -> None:
 def test_what_is_too_large_is_refused_before_anything_is_allocated(info, setting) -> None:
     learner = Learner(LearnerSettings(), LearnerLimits())
     with pytest.raises(LimitError, match=f'limits.{setting}'):
-        learner.introduce(info)
-    assert learner.weights == [] and learner.agents == {}
+        learner.roster.introduce(info)
+    assert learner.weights == [] and learner.roster.infos == {}
 
 
 def test_an_introduction_that_changes_no_sizes_releases_nothing() -> None:
@@ -814,7 +814,7 @@ def test_an_introduction_that_changes_no_sizes_releases_nothing() -> None:
         receive(learner, state_of(info, 0))
     anew = replace(info, spec=replace(info.spec, control_period_s=0.5, max_episode_steps=9))
     assert not one.join(anew)
-    assert one.agents['a'].spec.max_episode_steps == 9
+    assert one.roster.infos['a'].spec.max_episode_steps == 9
     for changed in (
         replace(info, lockstep=True),
         replace(info, spec=replace(info.spec, instances=3)),
@@ -838,7 +838,7 @@ def test_after_a_state_far_ahead_an_agent_can_start_over() -> None:
     weights = learner.weights
     with pytest.raises(ProtocolError):
         receive(learner, state_of(info, 1, window=1))
-    assert learner.start_over('a') == 2 and learner.start_over('nobody') == 0
+    assert learner.roster.start_over('a') == 2 and learner.roster.start_over('nobody') == 0
     assert receive(learner, state_of(info, 1, window=1)) is not None
     assert receive(learner, state_of(info, 2, window=2)) is not None
     assert same(learner.weights, weights)

@@ -164,7 +164,7 @@ def test_the_learner_clips_decays_and_listens_in_late_windows_too(late: bool) ->
     for one, rpe in ((learner, 5.0), (plain, 2.0)):
         reinforce(one, rpe_of(info, 1, 0, 0, rpe))
         changes.append([a - b for a, b in zip(one.weights, before, strict=True)])
-        sigmas.append(one._agents['a'].explorer._rule.sigma)
+        sigmas.append(one.roster.served('a').explorer._rule.sigma)
         assert one.counters['late_rpes'] == int(late)
     for mine, theirs in zip(*changes, strict=True):
         np.testing.assert_array_equal(mine, theirs)
@@ -177,7 +177,8 @@ def test_the_learner_clips_decays_and_listens_in_late_windows_too(late: bool) ->
     if late:
         receive(learner, state_of(info, 4, window=2, phase=0, episode=2))
     reinforce(learner, rpe_of(info, 3, 0, 1, 0.0))
-    assert learner._agents['a'].explorer._rule.sigma == pytest.approx(0.1 * 0.6 * 8.0, rel=1e-12)
+    sigma = learner.roster.served('a').explorer._rule.sigma
+    assert sigma == pytest.approx(0.1 * 0.6 * 8.0, rel=1e-12)
 
 
 def test_the_learning_rate_halves_with_updates() -> None:

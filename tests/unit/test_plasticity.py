@@ -109,7 +109,7 @@ def test_update_over_three_steps_equals_the_rule(
     settings = {'rule': rule, 'trace_decay': decay, 'trace': kind, 'learning_rate': 0.05}
     learner = learner_of(info, **settings)
     shadow = learner_of(info, **settings)
-    noise = shadow._agents['a'].noise  # the same numbers, drawn by a twin
+    noise = shadow.roster.served('a').noise  # the same numbers, drawn by a twin
     before = learner.weights
     states = [state_of(info, sequence) for sequence in range(3)]
     actions = [receive(learner, state).action for state in states]

@@ -78,7 +78,7 @@ def test_the_memory_of_an_explorer_matters(name: str) -> None:
     original, restored = learner_of(info, **settings), learner_of(info, **settings)
     feed(original, flow[:40])
     snapshot = original.snapshot()
-    fresh = learner_of(info, **settings)._agents['a'].explorer.snapshot()
+    fresh = learner_of(info, **settings).roster.served('a').explorer.snapshot()
     assert not same(snapshot['agents']['a']['explorer'], fresh)
     snapshot['agents']['a']['explorer'] = fresh
     restored.restore(snapshot)
@@ -140,7 +140,7 @@ def test_dense_and_factored_traces_learn_the_same_by_every_rule(name: str, reset
             bias=True,
         )
         learners.append((learner, feed(learner, flow)))
-        assert learner.trace_kind('a') == kind
+        assert learner.roster.served('a').credit.store.kind == kind
     (dense, actions), (factored, others) = learners
     assert same(actions, others)
     for one, other in zip(dense.weights, factored.weights, strict=True):
@@ -151,7 +151,7 @@ def test_dense_and_factored_traces_learn_the_same_by_every_rule(name: str, reset
 def test_traces_of_whole_weights_are_whole_whatever_is_asked_for() -> None:
     for kind in ('auto', 'dense', 'factored'):
         learner = learner_of(info_of(1), rule=VARIANTS['weight_perturbation'], trace=kind)
-        assert learner.trace_kind('a') == 'whole'
+        assert learner.roster.served('a').credit.store.kind == 'whole'
 
 
 # ----------------------------------------------------------------- refusals

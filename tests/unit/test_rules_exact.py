@@ -32,7 +32,7 @@ from tests.unit.fakes import (
 
 def listen(learner: Any, agent: str = 'a') -> list[np.ndarray]:
     """Choices that an agent's explorer draws from now on, before they become actions."""
-    explorer = learner._agents[agent].explorer
+    explorer = learner.roster.served(agent).explorer
     explore, choices = explorer.explore, []
 
     def heard(*arguments: Any) -> Any:
@@ -48,7 +48,7 @@ def gradient_sum(
     learner: Any, head: str, states: list[Any], choices: list[np.ndarray], delta: np.ndarray
 ) -> list[np.ndarray]:
     """``sum_i delta_i sum_t grad log pi(a_t|s_t)`` by torch, one matrix a layer."""
-    policy = learner._policy
+    policy = learner.roster.policy
     total = [np.zeros_like(weight) for weight in learner.weights]
     for state, choice in zip(states, choices, strict=True):
         for instance, weight in enumerate(delta):
@@ -130,7 +130,7 @@ def test_rmhl_by_hand(estimate: str) -> None:
     for sequence in range(3):
         state = state_of(info, sequence)
         receive(learner, state)
-        xi = 0.3 * shadow._agents['a'].noise.next()[0]
+        xi = 0.3 * shadow.roster.served('a').noise.next()[0]
         x = state.observation[0].astype(float)
         hidden = first @ x + xi[:4]
         activity = np.maximum(hidden, 0.1 * hidden)
@@ -156,7 +156,7 @@ def test_rmhl_climbs_the_mean_reward() -> None:
     batch, sigma = 300_000, 0.2
     reward = np.array([1.0, -0.5])
     learner = learner_of(info_of(1), hidden_sizes=(4,), seed=3)
-    policy, rule = learner._policy, RewardModulatedHebbian(sigma=sigma)
+    policy, rule = learner.roster.policy, RewardModulatedHebbian(sigma=sigma)
     explorer = rule.explorer(policy.network, policy.head, batch=batch, source=0)
     generator = np.random.default_rng(5)
     observation = generator.standard_normal((1, 3))
@@ -188,7 +188,7 @@ def test_rmhl_climbs_the_mean_reward() -> None:
 def test_a_step_of_k_samples_is_the_mean_of_k_steps_of_one(space: str) -> None:
     """The rows of sample k are those that NRL has for the same noise and choice, over K."""
     info = info_of(2, action=HEADS[space][0])
-    policy = learner_of(info, learn_std=HEADS[space][1])._policy
+    policy = learner_of(info, learn_std=HEADS[space][1]).roster.policy
     observation = np.random.default_rng(0).standard_normal((2, 3))
     noise = np.random.default_rng(1).standard_normal((6, policy.network.spec.noise_components))
 
@@ -233,7 +233,7 @@ def test_every_other_rule_changes_every_layer(name: str) -> None:
 
 def test_pairs_see_the_mean_activity_of_both() -> None:
     """Below the kinks of a linear network it is the clean one, to rounding."""
-    policy = learner_of(info_of(1), hidden_sizes=(4,))._policy
+    policy = learner_of(info_of(1), hidden_sizes=(4,)).roster.policy
     rule = AntitheticPairs(sigma=1e-4)
     explorer = rule.explorer(policy.network, policy.head, batch=1, source=0)
     observation = np.array([[0.5, -0.3, 0.8]])
@@ -254,7 +254,7 @@ def test_weight_perturbation_by_hand() -> None:
     for sequence in range(2):
         state = state_of(info, sequence)
         action = int(receive(learner, state).action[0, 0])
-        z = shadow._agents['a'].noise.next()[0].reshape(2, 3)
+        z = shadow.roster.served('a').noise.next()[0].reshape(2, 3)
         x = state.observation[0].astype(float)
 
         def log_pi(outputs: np.ndarray, action: int = action) -> float:

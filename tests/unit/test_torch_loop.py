@@ -32,7 +32,7 @@ def learner_of() -> Learner:
 
 def log_noise(learner: Learner) -> list[Any]:
     """Every array of unit noise that the learner's one agent draws, cut into layers."""
-    stream: Any = next(iter(learner._agents.values())).noise
+    stream: Any = next(iter(learner.roster.agents)).noise
     drawn: list[Any] = []
     draw = stream.next
 

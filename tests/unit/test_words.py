@@ -18,7 +18,7 @@ WORDS = """
     Choose Clear Close Collect Command Compare Compute Configure Connect Continue Convert Copy
     Count Cut Deactivate Decide Declare Delete Deliver Describe Do Draw Drive Drop End Estimate
     Evaluate Expand Fill Find Finish Follow Forget Get Give Go Hand Hold Import Initialise
-    Interrupt Join Judge Keep Know Learn Leave Let Lock Log Look Make Match Measure Merge Move
+    Interrupt Join Judge Keep Know Learn Leave Let Load Lock Log Look Make Match Measure Merge Move
     Note Open Parse Pass Pause Post Prepare Print Publish Pull Push Put Raise Read Record Redraw
     Refuse Register Release Remove Replace Report Reset Resolve Restore Return Run Save Say
     Score Seed Send Serve Set Show Shut Spin Split Start Stay Step Stop Subscribe Take Train

@@ -26,7 +26,7 @@ class Bench:
     def __init__(self, kind: str, *, lockstep: bool = False, **more: Any) -> None:
         self.info = info_of(1, lockstep=lockstep)
         self.learner = learner_of(self.info, **settings_of(kind, **more))
-        assert self.learner.trace_kind('a') == kind
+        assert self.learner.roster.served('a').credit.store.kind == kind
         self.sequence = self.window = self.episode = 0
         self.steps: list[np.ndarray] = []
         self.expected = np.zeros(sum(w.size for w in self.learner.weights))
@@ -35,7 +35,7 @@ class Bench:
 
     def listen(self) -> None:
         """Write down the steps of the learner from now on."""
-        credit, scales = self.learner._agents['a'].credit, agent_scales(self.learner)
+        credit, scales = self.learner.roster.served('a').credit, agent_scales(self.learner)
         record = credit.record
 
         def heard(post: Any, pre: Any, state: Any) -> None:
@@ -81,7 +81,7 @@ class Bench:
 
 
 def agent_scales(learner: Any) -> np.ndarray:
-    spec, rule = learner._policy.network.spec, learner.settings.make_rule()
+    spec, rule = learner.roster.policy.network.spec, learner.settings.make_rule()
     return np.concatenate(
         [np.full(o * i, c) for (o, i), c in zip(spec.shapes, rule.scales(spec), strict=True)]
     )
@@ -90,7 +90,7 @@ def agent_scales(learner: Any) -> np.ndarray:
 def matrix_of(learner: Any, post: np.ndarray, pre: np.ndarray) -> np.ndarray:
     if not pre.shape[-1]:
         return np.array(post[0, 0])
-    spec = learner._policy.network.spec
+    spec = learner.roster.policy.network.spec
     return np.concatenate(
         [
             np.einsum('ko,ki->oi', post[:, 0, out], pre[:, 0, where]).ravel()

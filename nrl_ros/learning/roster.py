@@ -3,48 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Any
-
-from numpy.typing import NDArray
 
 from nrl_ros.base.errors import NrlError
 from nrl_ros.base.limits import LearnerLimits
-from nrl_ros.base.records import AgentInfo, StateBatch
-from nrl_ros.learning.agent import ServedAgent, memory_of
+from nrl_ros.base.records import AgentInfo, RpeBatch, StateBatch
+from nrl_ros.learning.agent import ServedAgent
+from nrl_ros.learning.agent_memory import memory_of
 from nrl_ros.learning.checks import check_state
 from nrl_ros.learning.introductions import Introductions
 from nrl_ros.learning.policy import Policy, new_policy
 from nrl_ros.learning.settings import LearnerSettings
-from nrl_ros.learning.update import LearningStep
-
-Array = NDArray[Any]
-
-COUNTERS = (
-    'duplicate_states',
-    'out_of_order_states',
-    'lost_states',
-    'invalid_states',
-    'unknown_agent_messages',
-    'departed_agent_messages',
-    'wrong_session_messages',
-    'unapplied_steps',
-    'limited_steps',
-    'foreign_steps',
-    'late_rpes',
-    'duplicate_rpes',
-    'early_rpes',
-    'unknown_window_rpes',
-    'invalid_rpes',
-    'ignored_rpes',
-    'released_windows',
-    'aborted_windows',
-    'rejected_updates',
-    'changed_infos',
-    'forgotten_agents',
-)
 
 
-class AgentService:
+class Roster:
     """Knows agents from their introduction, and serves them from their first state.
 
     The first agent that is introduced sets the sizes of the network; later ones must fit.
@@ -52,47 +25,47 @@ class AgentService:
     Args:
         settings: of the learner.
         limits: how much agents may ask for; None: anything.
+        counters: where refused messages, windows and the like are counted, by name.
 
     Attributes:
-        counters: what was lost, late, doubled, released or refused, by name.
+        policy: what all agents share; None before the first one is introduced.
     """
 
-    def __init__(self, settings: LearnerSettings, limits: LearnerLimits | None) -> None:
+    def __init__(
+        self, settings: LearnerSettings, limits: LearnerLimits | None, counters: Counter[str]
+    ) -> None:
         self._settings = settings
         self._limits = limits
-        self._policy: Policy | None = None
+        self._counters = counters
+        self.policy: Policy | None = None
+        self._sigma = settings.noise.sigma
         self._agents: dict[str, ServedAgent] = {}
-        self._step = LearningStep(settings)
-        self.counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
-        self._introduced = Introductions(limits, self.counters)
-
-    def _spread_sigma(self) -> None:
-        sigma = self._settings.noise.sigma * self._step.sigma_factor()
-        for agent in self._agents.values():
-            agent.explorer.set_sigma(sigma)
+        self._introduced = Introductions(limits, counters)
 
     @property
-    def weights(self) -> list[Array]:
-        """Copies of the weight matrices [out, in], empty before the first agent joins."""
-        return [] if self._policy is None else [w.copy() for w in self._policy.network.weights]
-
-    @property
-    def weight_norm(self) -> float:
-        """Frobenius norm over all layers [1]."""
-        return 0.0 if self._policy is None else self._policy.weight_norm
-
-    @property
-    def agents(self) -> dict[str, AgentInfo]:
+    def infos(self) -> dict[str, AgentInfo]:
         """Agents that have introduced themselves, by name."""
         return dict(self._introduced.infos)
 
-    def trace_kind(self, agent: str) -> str:
-        """Return how the traces of an agent are kept: 'dense' or 'factored'."""
-        return self._agents[agent].credit.store.kind
+    @property
+    def agents(self) -> Collection[ServedAgent]:
+        """Agents that are served."""
+        return self._agents.values()
 
     def served(self, name: str) -> ServedAgent | None:
         """Return what is kept for an agent that is served, None if it is not."""
         return self._agents.get(name)
+
+    def set_sigma(self, sigma: float) -> None:
+        """Change the noise of all agents from their next step on."""
+        self._sigma = sigma
+        for agent in self._agents.values():
+            agent.explorer.set_sigma(sigma)
+
+    def release_all(self) -> None:
+        """Give up every window of every agent."""
+        for agent in self._agents.values():
+            agent.credit.release_all()
 
     def join(self, info: AgentInfo) -> bool:
         """Serve an agent from now on; a known one in a new session starts with empty traces.
@@ -127,10 +100,10 @@ class AgentService:
         if known == info:
             return False
         self._introduced.check(info)
-        if self._policy is None:
-            self._set_policy(new_policy(self._settings, info))
-        assert self._policy is not None
-        self._policy.check(info)
+        if self.policy is None:
+            self.policy = new_policy(self._settings, info)
+        assert self.policy is not None
+        self.policy.check(info)
         if known is None:
             self._introduced.make_room(info, self._agents)
         elif known.session != info.session:
@@ -152,24 +125,20 @@ class AgentService:
         Raises:
             LimitError: it needs more than the limits allow.
         """
-        assert self._policy is not None
-        network = self._policy.network
+        assert self.policy is not None
+        network = self.policy.network
         if self._limits is not None:
             used = [memory_of(self._settings, network.spec, a.info) for a in self._agents.values()]
             needed = memory_of(self._settings, network.spec, info)
             self._limits.check_memory(info.agent, needed, sum(used))
-        agent = ServedAgent(info, network, self._policy.head, self._settings, self.counters)
+        agent = ServedAgent(info, network, self.policy.head, self._settings, self._counters)
         self._agents[info.agent] = agent
         saved = self._introduced.kept.pop(info.agent, None)
         if saved is not None:
             agent.resume(saved)
         agent.noise.prepare()
-        self._spread_sigma()
+        agent.explorer.set_sigma(self._sigma)
         return agent
-
-    def _set_policy(self, policy: Policy) -> None:
-        self._policy = policy
-        self._step.serve(policy.network)
 
     def leave(self, name: str) -> int:
         """Stop serving an agent and release its windows.
@@ -205,18 +174,60 @@ class AgentService:
         self._serve(info)
         return released
 
-    def _first_state(self, state: StateBatch) -> ServedAgent | None:
-        """Serve an agent that was only introduced, once it has sent a state that fits it.
+    def sender_of(self, state: StateBatch) -> ServedAgent | None:
+        """Return the agent that sent a state; one that was only introduced is served from now on.
 
         Returns:
-            The agent; None if its session has left.
+            None if its session has left.
+
+        Raises:
+            LimitError: it needs more than the limits allow.
+            ProtocolError: nobody of that name or session is known.
+            ShapeError, InvalidValueError: its first state does not fit.
         """
+        agent = self._agents.get(state.agent)
+        if agent is not None and agent.info.session == state.session:
+            return agent
         info = self._introduced.known(state.agent, state.session, 'state')
         if info is None:
             return None
         try:
             check_state(state, info)
         except NrlError:
-            self.counters['invalid_states'] += 1
+            self._counters['invalid_states'] += 1
             raise
         return self._serve(info)
+
+    def learner_of(self, rpe: RpeBatch) -> ServedAgent | None:
+        """Return the agent that reward-prediction errors are for, None if it has no windows.
+
+        Raises:
+            ProtocolError: nobody of that name or session is known.
+        """
+        agent = self._agents.get(rpe.agent)
+        if agent is not None and agent.info.session == rpe.session:
+            return agent
+        info = self._introduced.known(rpe.agent, rpe.session, 'reward-prediction error')
+        if info is not None:
+            # It has sent no state, so that it has no windows.
+            self._counters['unknown_window_rpes'] += len(rpe.instance)
+        return None
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return snapshots of agents that are served and of those that have left, by name."""
+        served = {name: agent.snapshot() for name, agent in self._agents.items()}
+        return served | self._introduced.kept
+
+    def take_over(self, old: Roster, snapshot: dict[str, Any]) -> None:
+        """Know and serve the agents of another roster, each with what was saved of it.
+
+        Args:
+            old: whose agents; it is left as it is.
+            snapshot: as saved; agents that are not there now continue when they return.
+
+        Raises:
+            NrlError: an agent does not fit, or what was saved of it.
+        """
+        self._introduced.kept = dict(snapshot)
+        for name, info in old.infos.items():
+            self.join(info) if old.served(name) is not None else self.introduce(info)
