@@ -67,6 +67,14 @@ class FixedChoice:
     def draw(self, z: np.ndarray, generator: np.random.Generator) -> np.ndarray:
         return np.repeat(self._choice, len(z), axis=0)
 
+    def sample(
+        self, z: np.ndarray, source: int, generator: np.random.Generator, log_probability: Any
+    ) -> np.ndarray:
+        """Give the choice, and compare all passes [P, B] at it."""
+        choice = self.draw(z[source], generator)
+        log_probability[...] = self.log_probability(z, choice)
+        return choice
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._head, name)
 
