@@ -44,7 +44,7 @@ class Learner:
 
     @property
     def roster(self) -> Roster:
-        """Which agents are known, which are served, and the policy that they share."""
+        """The agents that are known and served, and the policy that they share."""
         return self._state.roster
 
     def join(self, info: AgentInfo) -> bool:
