@@ -12,6 +12,8 @@ from nrl_ros.ros.sender import BoundSender, Sender
 _LOOK_S = 0.5
 # A second neuromodulator is logged again after this time [s].
 _AGAIN_S = 60.0
+# Messages of a node that has just started come before its name; that is waited for so long [s].
+_NAMED_S = 1.0
 
 
 class RpeSource:
@@ -33,6 +35,7 @@ class RpeSource:
         # the publisher with each message.
         self._in_graph = False
         self._looked_at = self._said_at = float('-inf')
+        self._foreign_since = float('inf')
 
     @property
     def identity(self) -> int:
@@ -54,19 +57,24 @@ class RpeSource:
             return True
         self._node.counters['foreign_rpes'] += count
         if now - self._said_at > _AGAIN_S:
-            self._said_at = now
-            self._say(sender)
+            self._say(sender, now)
         return False
 
-    def _say(self, sender: Sender) -> None:
+    def _say(self, sender: Sender, now: float) -> None:
         topic = self._node.resolve_topic_name(names.NEUROMODULATION)
+        there = graph.publishers(self._node, topic)
+        self._foreign_since = min(self._foreign_since, now)
+        named = len(there) > 1 and all(one.node for one in there)
+        if not named and now - self._foreign_since < _NAMED_S:
+            return
+        self._said_at, self._foreign_since = now, float('inf')
         what = (
             f'two neuromodulators answer on {topic}'
             if sender.identity
             else f'a neuromodulator without an identity answers on {topic}'
         )
         self._node.get_logger().error(
-            f'{what}; publishers there: {graph.named(graph.publishers(self._node, topic))}; the '
+            f'{what}; publishers there: {graph.named(there)}; the '
             'learner learns from the neuromodulator that it heard first and refuses the other '
             'one: stop that one, or start it in another namespace'
         )
