@@ -1,4 +1,4 @@
-"""One agent as the learner serves it: its noise, its traces, its place in the protocol."""
+"""One agent as the learner serves it: its noise, its traces, and its place in the protocol."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class ServedAgent(Stateful):
             np.zeros(batch, np.bool_),
             self.credit,
         )
-        # Others know these by name; they stay the same objects.
+        # Other objects refer to these, so they stay the same objects.
         self.action_generator = actions
         self.baseline, self.baseline_known = self.state.baseline, self.state.baseline_known
         self.answer: ActionBatch | None = None
@@ -136,14 +136,14 @@ class ServedAgent(Stateful):
         self.state.sequence = value
 
     def _choose(self, state: StateBatch, *, greedy: bool, record: bool) -> Array:
-        """Return what the policy chooses in a state [B, A], as its head understands it.
+        """Return the policy's choice in a state [B, A], in the form of the policy head.
 
         Args:
             state: to be acted upon.
             greedy: choose without noise, which leaves no trace.
-            record: add the step to the traces, later than the action goes out.
+            record: add the step to the traces, after the action was sent.
         """
-        # Its rows lie where the noise and the passes of this step go.
+        # Its rows are in the memory that the noise and the passes of this step overwrite.
         self.credit.prepare()
         if greedy:
             return self.explorer.greedy(state.observation)
@@ -161,14 +161,15 @@ class ServedAgent(Stateful):
             self.noise.prepare()
 
     def observe(self, state: StateBatch, learner: int) -> Creditable | None:
-        """Take a state that was not acted upon: close the windows that it says are over.
+        """Take a state that was not acted upon yet, and close the windows that it says are over.
 
         Args:
             state: of this agent; ``pending`` from now on.
-            learner: identity of this one, whose actions make the steps.
+            learner: identity of this learner, to which the next steps belong if its actions are
+                applied.
 
         Returns:
-            Traces whose RPE had come before, None when there are none.
+            Traces whose RPE had come before, None if there are none.
 
         Raises:
             ProtocolError: its windows run backwards.
@@ -186,29 +187,31 @@ class ServedAgent(Stateful):
             raise
         self._note_gap(state.sequence - self.sequence - 1)
         if state.learner not in (0, learner):
-            # Another learner's action was taken: what was drawn here did not happen.
+            # Another learner's action was applied, so the action that was drawn here had no effect.
             self._counters['foreign_steps'] += len(state.phase)
             state = replace(state, applied=np.zeros_like(state.applied))
         self.pending = state
         return self.credit.observe(state)
 
     def _note_gap(self, lost: int) -> None:
-        """Take back what cannot be known because states were lost."""
+        """Take back steps whose effect is not known because states were lost."""
         restored, self.restored = self.restored, False
         if lost and restored:
-            # The environment went on meanwhile: RPEs of what was under way have long been sent.
+            # The environment has continued in the meantime, so RPEs for the waiting windows were
+            # sent long ago.
             self.credit.release_all()
         elif lost and self.sequence >= 0:
-            # The number may be anything, and what is counted has to fit into a status.
+            # The number may be forged, and the count has to fit into a status message.
             self._counters['lost_states'] += min(lost, _MOST_LOST)
-            # What this state says of the newest action is not about the one recorded last.
+            # What this state says of the newest action does not concern the step that was recorded
+            # last.
             self.credit.forget_newest()
 
     def again(self, state: StateBatch) -> ActionBatch:
         """Return the action that was given to a state before.
 
         Raises:
-            ProtocolError: it is not the newest one that was acted upon.
+            ProtocolError: it is not the newest state that was acted upon.
         """
         if self.answer is not None and state.sequence == self.answer.sequence:
             self._counters['duplicate_states'] += 1
@@ -228,9 +231,9 @@ class ServedAgent(Stateful):
 
         Args:
             greedy: without noise, which leaves no trace.
-            record: add the step to the traces, later than the action goes out.
-            checkpoint: as in ActionBatch; so is ``learner``.
-            learner: as above.
+            record: add the step to the traces, after the action was sent.
+            checkpoint: as in ActionBatch.
+            learner: as in ActionBatch.
 
         Raises:
             InvalidValueError: the policy has diverged.
@@ -268,11 +271,11 @@ class ServedAgent(Stateful):
         self.sequence, self.answer, self.restored = sequence, None, False
 
     def reinforce(self, rpe: RpeBatch, *, learning: bool) -> tuple[int, Creditable | None]:
-        """Find the traces of reward-prediction errors; those for an open window are held.
+        """Find the traces of reward-prediction errors; RPEs for an open window are held.
 
         Args:
             rpe: for this agent.
-            learning: the weights may change; otherwise only baselines are noted.
+            learning: True if the weights may change; otherwise only baselines are noted.
 
         Returns:
             How many of them counted, and traces that may be learned from, None if there are none.
@@ -287,7 +290,7 @@ class ServedAgent(Stateful):
         except NrlError:
             self._counters['invalid_rpes'] += 1
             raise
-        # numpy takes ten times as long to find what numbers of another kind point at.
+        # numpy looks up indices of another integer type ten times as slowly.
         index = rpe.instance.astype(np.int64)
         if not learning:
             self._counters['ignored_rpes'] += len(index)
@@ -315,13 +318,13 @@ class ServedAgent(Stateful):
         self.state.baseline_known[instance] = True
 
     def before_snapshot(self) -> None:
-        """Record the newest step: recording may change what the explorer remembers."""
+        """Record the newest step, since recording may change what the explorer remembers."""
         self.credit.prepare()
 
     def resume(self, saved: dict[str, Any]) -> None:
-        """Continue from a snapshot; traces only within their session, else they are released.
+        """Continue from a snapshot; traces of another session are released.
 
-        One of another number of instances is left alone: its traces and generators mean nothing
+        A snapshot with another number of instances is ignored: its traces and generators do not fit
         here.
 
         Raises:

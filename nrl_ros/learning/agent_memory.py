@@ -1,4 +1,4 @@
-"""How the traces of an agent are kept, and how much memory an agent takes."""
+"""The kind of an agent's traces, and the memory that an agent takes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from nrl_ros.learning.trace_choice import choose_kind
 from nrl_ros.learning.traces import TraceStore, make_store
 from nrl_ros.learning.whole_traces import WholeTraces
 
-# Rows of one step are kept as noise drawn ahead, as activity, and in the trace.
+# Rows of one step are kept three times: as noise drawn in advance, as activity, and in the trace.
 _ROWS_KEPT = 4
 
 
 def traces_of(settings: LearnerSettings, network: Network, info: AgentInfo) -> TraceStore:
-    """Make empty traces for an agent, of the kind that suits its sizes and the rule."""
+    """Make empty traces for an agent, of the kind that fits its sizes and the rule."""
     plasticity, rule = settings.plasticity, settings.make_rule()
     batch, decay = info.spec.instances, plasticity.trace_decay
     if rule.trace_form == 'whole':
@@ -34,7 +34,7 @@ def traces_of(settings: LearnerSettings, network: Network, info: AgentInfo) -> T
 
 
 def memory_of(settings: LearnerSettings, spec: NetworkSpec, info: AgentInfo) -> int:
-    """Return about how much the traces, noise and rows of an agent take [bytes]."""
+    """Return an estimate of the memory for the traces, noise and rows of an agent [bytes]."""
     plasticity, rule = settings.plasticity, settings.make_rule()
     batch = info.spec.instances
     rows = batch * rule.samples * (spec.noise_components + spec.input_components)

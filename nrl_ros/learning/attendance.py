@@ -1,4 +1,4 @@
-"""Which agents are at work, and which are refused again and again; times are arguments."""
+"""Notes which agents are at work, and which are refused again and again; times are arguments."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ class Attendance:
             self._refused.pop(agent, None)
 
     def refused(self, agent: str) -> None:
-        """Note that a state of an agent was refused; of one that was never answered, nothing."""
+        """Note that a state of an agent was refused; ignore an agent that was never answered."""
         if agent in self._answered_at:
             self._refused[agent] = self._refused.get(agent, 0) + 1
 
     def is_at_work(self, agent: str, now_s: float) -> bool:
-        """Return whether an agent was answered lately, so that no other one may take its name."""
+        """Return True if an agent was answered lately, so that no other one may take its name."""
         return now_s - self._answered_at.get(agent, -math.inf) <= AT_WORK_S
 
     def shut_out(self, now_s: float) -> list[str]:

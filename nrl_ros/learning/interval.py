@@ -1,4 +1,4 @@
-"""What a learner did between two reports of it; times are arguments."""
+"""The work of a learner between two reports; times are arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from nrl_ros.learning.learner import Learner
 
 
 class ReportInterval:
-    """The time since the last report, and what was done in it.
+    """The time since the last report, and the work done in it.
 
     Args:
         now_s: the time, by any steady clock [s].

@@ -23,13 +23,13 @@ class Learner:
     """Acts upon states, keeps traces, and learns when an RPE arrives.
 
     A step has two halves: ``observe`` and ``reinforce`` learn, ``act`` acts. Between them no step
-    is half done, so that a snapshot taken there continues bit for bit.
+    is half done, so a snapshot taken there continues bit for bit.
 
     Nothing here waits, reads a clock or logs: refused input raises one NrlError and is counted.
 
     Args:
-        settings: what fixes it.
-        limits: how much agents may ask for; None: anything.
+        settings: of the learner.
+        limits: how much agents may ask for; None: no limit.
 
     Attributes:
         identity: tells this learner's actions from those of another one on the same topics.
@@ -48,11 +48,11 @@ class Learner:
         return self._state.roster
 
     def join(self, info: AgentInfo) -> bool:
-        """Serve an agent from now on, see ``Roster.join``."""
+        """Serve an agent from now on; arguments, result and errors are those of ``Roster.join``."""
         return self._state.roster.join(info)
 
     def leave(self, name: str) -> int:
-        """Stop serving an agent, see ``Roster.leave``."""
+        """Stop serving an agent, and return how many windows were released."""
         return self._state.roster.leave(name)
 
     # ------------------------------------------------------- settings and modes
@@ -77,6 +77,7 @@ class Learner:
 
     @frozen.setter
     def frozen(self, value: bool) -> None:
+        """True if the learner acts without learning; setting it releases all windows."""
         self._frozen = value
         if value:
             self._state.roster.release_all()
@@ -88,6 +89,7 @@ class Learner:
 
     @evaluating.setter
     def evaluating(self, value: bool) -> None:
+        """True if it acts greedily, without noise or learning; setting it releases all windows."""
         self._evaluating = value
         if value:
             self._state.roster.release_all()
@@ -174,7 +176,7 @@ class Learner:
         return None
 
     def may_act(self, name: str) -> bool:
-        """Return whether a state of this agent waits for an action and for nothing else."""
+        """Return True if a state of this agent waits for an action and for nothing else."""
         agent = self._state.roster.served(name)
         return agent is not None and agent.may_act
 
@@ -189,7 +191,7 @@ class Learner:
         return any(a.credit.waiting or a.credit.has_late for a in self._state.roster.agents)
 
     def release_waiting(self, name: str) -> None:
-        """Give up waiting for RPEs that do not come, so that the agent ``may_act``."""
+        """Release windows whose RPEs do not come, so that the agent ``may_act``."""
         agent = self._state.roster.served(name)
         if agent is not None and agent.pending is not None and not agent.may_act:
             agent.credit.release_waiting()
@@ -199,8 +201,8 @@ class Learner:
 
         Args:
             name: of the agent.
-            checkpoint: number of the one that was saved just now, for the environment to save its
-                own beside it; 0: none.
+            checkpoint: number of the checkpoint that was saved just now, under which the
+                environment saves its own state; 0: none.
 
         Raises:
             ProtocolError: no state of this agent may be acted upon.
@@ -223,14 +225,14 @@ class Learner:
         return answer
 
     def prepare(self) -> None:
-        """Record the last steps and draw noise in advance, while nothing else has to be done."""
+        """Record the last steps and draw noise in advance, while there is nothing else to do."""
         for agent in self._state.roster.agents:
             agent.prepare(greedy=self._evaluating)
 
     # ---------------------------------------------------------------- learning
 
     def reinforce(self, rpe: RpeBatch) -> int:
-        """Learn from reward-prediction errors; those for an open window are held until it closes.
+        """Learn from reward-prediction errors; RPEs for an open window are held until it closes.
 
         Returns:
             How many of them counted.
@@ -272,7 +274,7 @@ class Learner:
         return self._state.roster.served(name)
 
     def unhindered(self, agent: ServedAgent) -> bool:
-        """Return whether only this agent's next step has to be done: it may be fused."""
+        """Return True if only this agent's next step has to be done, so that it may be fused."""
         return (
             self.learning
             and len(self._state.roster.agents) == 1
@@ -289,7 +291,7 @@ class Learner:
         return policy.network.weights, scales, self.settings.plasticity.learning_rate
 
     def acted(self, agent: ServedAgent, sequence: int) -> None:
-        """Note that an agent acts upon a state, its rows being in its traces."""
+        """Note that an agent acts upon a state whose rows are in its traces already."""
         agent.acted_elsewhere(sequence)
         self._state.states += 1
         self._state.steps += agent.info.spec.instances
@@ -308,14 +310,14 @@ class Learner:
         return self._state.snapshot()
 
     def restore(self, snapshot: dict[str, Any], *, keep_settings: bool = False) -> None:
-        """Replace the learner's state; agents continue when they are of the same session.
+        """Replace the learner's state; agents continue if they are of the same session.
 
         Args:
             snapshot: as saved.
-            keep_settings: leave learning rate and noise as they are now, instead of taking those
-                that were in force when it was saved.
+            keep_settings: keep learning rate and noise as they are now, instead of taking those of
+                the snapshot.
 
         Raises:
-            CheckpointError: the snapshot is one of another network; nothing was changed.
+            CheckpointError: the snapshot is of another network; nothing was changed.
         """
         self._state = self._state.restored(snapshot, keep_settings=keep_settings)

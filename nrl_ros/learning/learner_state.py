@@ -1,4 +1,4 @@
-"""Everything of a learner that decides its future, and that a checkpoint puts in place of it."""
+"""The parts of a learner that decide its future, and that a checkpoint replaces."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class LearnerState:
 
     @classmethod
     def new(cls, settings: LearnerSettings, limits: LearnerLimits | None) -> LearnerState:
-        """Return the parts of a learner that knows nobody."""
+        """Return the parts of a learner without agents."""
         counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
         return cls(
             settings, limits, counters, Roster(settings, limits, counters), LearningStep(settings)
@@ -89,7 +89,7 @@ class LearnerState:
         self.spread_sigma()
 
     def spread_sigma(self) -> None:
-        """Let all agents have the noise of the settings, as far as the schedule has come."""
+        """Give all agents the noise of the settings, times the present factor of the schedule."""
         self.roster.set_sigma(self.settings.noise.sigma * self.update.sigma_factor())
 
     def snapshot(self) -> dict[str, Any]:
@@ -107,14 +107,14 @@ class LearnerState:
         }
 
     def restored(self, snapshot: dict[str, Any], *, keep_settings: bool) -> LearnerState:
-        """Return the parts that a snapshot puts in place of these, which stay as they are.
+        """Return new parts from a snapshot; the present ones are not changed.
 
         Args:
             snapshot: as saved; agents that are known now continue if they are of its sessions.
-            keep_settings: leave learning rate and noise as they are now.
+            keep_settings: keep learning rate and noise as they are now.
 
         Raises:
-            CheckpointError: the snapshot is one of another network or version.
+            CheckpointError: the snapshot is of another network or version.
         """
         try:
             return self._restored(snapshot, keep_settings=keep_settings)
@@ -132,7 +132,7 @@ class LearnerState:
         new.roster.policy = policy_of(snapshot, self.settings, self.roster.policy)
         new.states, new.steps = int(snapshot['states']), int(snapshot['steps'])
         restore_snapshot(new.update, snapshot['learning'], 'learning')
-        # Of the windows since this learner began, which is not saved.
+        # This sum counts from the start of this learner and is not saved.
         new.update.absolute_rpe_sum = self.update.absolute_rpe_sum
         new.counters.update(snapshot['counters'])
         if not keep_settings:

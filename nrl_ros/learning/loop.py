@@ -1,4 +1,4 @@
-"""The whole cycle in one process, without ROS: what the distributed run must equal."""
+"""The whole cycle in one process, without ROS: the distributed run must equal it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from nrl_ros.learning.neuromodulator import Neuromodulator
 def learn(
     learner: Learner, neuromodulator: Neuromodulator, state: StateBatch, reward: RewardBatch | None
 ) -> RpeBatch | None:
-    """Let RPEs of closed windows change the weights: what comes before acting upon a state.
+    """Let the RPEs of closed windows change the weights, before the state is acted upon.
 
     A window whose reward was refused is released, as it is over ROS 2 after a time-out.
     """
@@ -44,18 +44,18 @@ def run(
     seed: int,
     listener: Listener | None = None,
 ) -> Iterator[FinishedEpisodes | None]:
-    """Step for ever in lockstep, in few calls where that can be and nobody listens.
+    """Step for ever in lockstep, with fused calls if that is possible and there is no listener.
 
     Args:
         episodes: the environment's side.
         learner: acts and learns.
         neuromodulator: turns rewards into RPEs.
         seed: of the environment.
-        listener: is told each record; the weights are the same with one and without.
+        listener: is told each record; the weights are the same with and without one.
 
     Yields:
-        The episodes that ended with each step, None if there are none. State and rewards of the
-        step are made by ``episodes.newest()`` for those who want to see them.
+        The episodes that ended with each step, None if there are none. ``episodes.newest()`` makes
+        the records of state and rewards of the step.
     """
     learner.join(episodes.info)
     if listener is not None:

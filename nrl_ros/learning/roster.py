@@ -63,7 +63,7 @@ class Roster:
             agent.explorer.set_sigma(sigma)
 
     def release_all(self) -> None:
-        """Give up every window of every agent."""
+        """Release every window of every agent."""
         for agent in self._agents.values():
             agent.credit.release_all()
 
@@ -175,7 +175,7 @@ class Roster:
         return released
 
     def sender_of(self, state: StateBatch) -> ServedAgent | None:
-        """Return the agent that sent a state; one that was only introduced is served from now on.
+        """Return the agent that sent a state, and serve it if it was only introduced.
 
         Returns:
             None if its session has left.
@@ -199,7 +199,7 @@ class Roster:
         return self._serve(info)
 
     def learner_of(self, rpe: RpeBatch) -> ServedAgent | None:
-        """Return the agent that reward-prediction errors are for, None if it has no windows.
+        """Return the agent of reward-prediction errors, None if it has no windows.
 
         Raises:
             ProtocolError: nobody of that name or session is known.
@@ -219,14 +219,14 @@ class Roster:
         return served | self._introduced.kept
 
     def take_over(self, old: Roster, snapshot: dict[str, Any]) -> None:
-        """Know and serve the agents of another roster, each with what was saved of it.
+        """Note and serve the agents of another roster, each with its saved state.
 
         Args:
-            old: whose agents; it is left as it is.
-            snapshot: as saved; agents that are not there now continue when they return.
+            old: the other roster; it is not changed.
+            snapshot: as saved; agents that are not here now continue when they return.
 
         Raises:
-            NrlError: an agent does not fit, or what was saved of it.
+            NrlError: an agent or its saved state does not fit.
         """
         self._introduced.kept = dict(snapshot)
         for name, info in old.infos.items():

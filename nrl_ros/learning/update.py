@@ -22,7 +22,7 @@ Array = NDArray[Any]
 
 @dataclass
 class LearningState:
-    """What updates of the weights depend on besides the traces.
+    """What updates of the weights depend on, besides the traces.
 
     Attributes:
         updates: weight changes so far.
@@ -36,10 +36,11 @@ class LearningState:
 
 
 class LearningStep(Stateful):
-    """Changes the weights of one network; knows nothing of agents and messages.
+    """Changes the weights of one network, independently of agents and messages.
 
     Args:
-        settings: of the learner; what may change while it runs is given with each call instead.
+        settings: of the learner; values that may change while it runs are given with each call
+            instead.
 
     Attributes:
         absolute_rpe_sum: of the windows learned from by this object.
@@ -49,7 +50,7 @@ class LearningStep(Stateful):
         self._scales_of = settings.make_rule().scales
         self._network: Network | None = None
         self._scales: list[float] = []
-        # One array of all, and its parts by layer.
+        # One array for all layers, and views of it by layer.
         self._flat: Array = np.zeros(0)
         self._total: list[Array] = []
         plasticity = settings.plasticity

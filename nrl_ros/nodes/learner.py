@@ -182,10 +182,10 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._reports.interval.worked(time.perf_counter() - start)
 
     def _act_if_it_may(self, agent: str) -> bool:
-        """Act upon what an agent has learned from; return whether its state waited for that only.
+        """Act upon an agent's state if it waits for nothing else; return True if that was done.
 
-        A checkpoint that is due is saved in between, when no step is half done; its number tells
-        the environment to save its own beside it.
+        A checkpoint that is due is saved before, when no step is half done; its number in the
+        action tells the environment to save its own state too.
         """
         assert self._core is not None
         if not self._core.may_act(agent):

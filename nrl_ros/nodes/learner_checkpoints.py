@@ -56,12 +56,12 @@ class LearnerCheckpoints:
         return path
 
     def look(self, now_s: float) -> None:
-        """Decide whether it is time to save."""
+        """Note whether it is time to save."""
         checkpoint = self._node.settings.checkpoint
         self._schedule.look(now_s, checkpoint.period_s if checkpoint.folder else 0.0)
 
     def save_if_due(self) -> int:
-        """Save if it is time to; return the number of the checkpoint, 0: none."""
+        """Save if it is time to; return the number of the checkpoint, 0 if none was saved."""
         if not self._schedule.take():
             return 0
         try:
@@ -72,7 +72,7 @@ class LearnerCheckpoints:
         return self._number
 
     def save(self, text: str) -> Path:
-        """Save to the path that a client has asked for, or under the next number if it is empty.
+        """Save to the path that a client has asked for; if that is empty, under the next number.
 
         Raises:
             CheckpointError: the settings do not allow the path, or it cannot be written to.
@@ -109,10 +109,11 @@ class LearnerCheckpoints:
         return path_below(text, checkpoint.folder, anywhere=checkpoint.anywhere)
 
     def load_asked(self, text: str) -> Path:
-        """Load what a client has asked for; return the file.
+        """Load the file or folder that a client has asked for; return the file.
 
         Raises:
-            CheckpointError: the settings do not allow the path, there is none, or it does not fit.
+            CheckpointError: the settings do not allow the path, there is no checkpoint, or it does
+                not fit.
         """
         path = self._allowed(text)
         file = self.load(path)

@@ -1,4 +1,4 @@
-"""Reports of a learner node for people: its status, and a warning when the weights diverge."""
+"""Reports of a learner node for people: its status, and a warning if the weights diverge."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class LearnerReports:
         status: publisher of LearnerStatus.
 
     Attributes:
-        interval: since the last status; what is done in it is added here.
+        interval: the time since the last status; work is added to it.
     """
 
     def __init__(self, node: NrlNode[Any], core: Learner, status: Any) -> None:
@@ -36,7 +36,7 @@ class LearnerReports:
         """Return the status.
 
         Args:
-            neuromodulator: identity of the one that is learned from, 0: none yet.
+            neuromodulator: identity of the neuromodulator that the learner listens to; 0: none yet.
         """
         core = self._core
         counters: Counter[str] = core.counters + self._node.counters

@@ -1,10 +1,10 @@
-"""When the next checkpoint is due; times are arguments."""
+"""Decides when the next checkpoint is due; times are arguments."""
 
 from __future__ import annotations
 
 
 class SaveSchedule:
-    """Tells when it is time to save, to whoever can only save at certain moments.
+    """Tells when it is time to save, for a caller that can save only at certain moments.
 
     Args:
         now_s: the time, by any steady clock [s].
@@ -15,7 +15,7 @@ class SaveSchedule:
         self._is_due = False
 
     def look(self, now_s: float, period_s: float) -> None:
-        """Note whether a period has passed since the last one; with 0 none ever has.
+        """Note whether a period has passed since the last checkpoint; a period of 0 never passes.
 
         Args:
             now_s: the time [s].
@@ -25,6 +25,6 @@ class SaveSchedule:
             self._is_due, self._last_s = True, now_s
 
     def take(self) -> bool:
-        """Return whether it is time to save; once for each period."""
+        """Return True if it is time to save, once for each period."""
         due, self._is_due = self._is_due, False
         return due
