@@ -30,16 +30,15 @@ from rich.console import Console
 
 from benchmarks import machine
 from benchmarks.growth import exponents, growth
-from benchmarks.torch_loop import TorchNrl, loop
+from benchmarks.torch_loop import TorchNrl
+from benchmarks.torch_loop import loop as torch_loop
 from benchmarks.traces import show
 from benchmarks.updates import costs
 from nrl_ros.base.records import Delivery, FinishedEpisodes
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.registry import make_bridge
-from nrl_ros.learning import cycle
-from nrl_ros.learning.kernels.cycle import NativeCycle
+from nrl_ros.learning import cycle, loop
 from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.loop import run
 from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from nrl_ros.learning.rules.settings import PlasticitySettings
@@ -68,7 +67,7 @@ class Ours:
             )
         )
         self.neuromodulator = Neuromodulator(RpeSettings(scale='absolute_reward'))
-        self.cycle: Iterator[FinishedEpisodes | None] = run(
+        self.cycle: Iterator[FinishedEpisodes | None] = loop.run(
             self.episodes, self.learner, self.neuromodulator, seed=SEED
         )
         next(self.cycle)
@@ -88,7 +87,7 @@ def published(seconds: float, turns: int) -> dict[str, Any]:
     """Environment steps per second of all, taking turns; ratios are those within a turn."""
     ours = {count: Ours(count) for count in (1, 256)}
     cycles: dict[str, tuple[Iterator[Any], int]] = {
-        name: (loop(TorchNrl((4, HIDDEN, 2), autograd=name == 'torch'), SEED), 1)
+        name: (torch_loop(TorchNrl((4, HIDDEN, 2), autograd=name == 'torch'), SEED), 1)
         for name in ('torch', 'torch_no_grad')
     }
     cycles |= {f'batch{count}': (mine.cycle, count) for count, mine in ours.items()}
@@ -184,28 +183,42 @@ def watch_environment(clock: Clock, ours: Ours) -> None:
         clock.watch(own, 'reset', 'environment')
 
 
-PARTS = {'fold': 'trace', 'draw': 'noise', 'pass': 'forward', 'rows': 'trace'}
+class Watched:
+    """Stands before an object, and times some of its methods."""
+
+    def __init__(self, clock: Clock, own: Any, parts: dict[str, str]) -> None:
+        self._own = own
+        for method, part in parts.items():
+            setattr(self, method, clock.timed(part, getattr(own, method)))
+
+    def __getattr__(self, name: str) -> Any:
+        """Return whatever else the object has."""
+        return getattr(self._own, name)
 
 
 def watch_parts(clock: Clock, ours: Ours) -> None:
     """Time the parts of acting and learning; none of them contains another."""
 
-    class Watched(NativeCycle):
-        def __init__(self, *parts: Any, **named: Any) -> None:
-            super().__init__(*parts, **named)
-            clock.watch(self, 'learn', 'update')
+    class WatchedCycle(cycle.Cycle):
+        def _set(self) -> None:
+            super()._set()
+            self._update: Any = Watched(clock, self._update, {'learn': 'update'})
 
-        def act(self) -> Any:
-            def around(part: str, call: Callable[[], None]) -> None:
-                clock.timed(PARTS[part], call)()
+        def _act(self, agent: Any) -> Any:
+            if not isinstance(self._store, Watched):
+                self._store: Any = Watched(clock, self._store, {'fold': 'trace'})
+                agent.noise = Watched(clock, agent.noise, {'next_into': 'noise'})
+                explorer: Any = self._explorer
+                explorer._passes = Watched(clock, explorer._passes, {'run': 'forward'})
+                explorer._head = Watched(clock, explorer._head, {'sample': 'forward'})
+                explorer._rows = Watched(clock, explorer._rows, {'compare_over': 'trace'})
+            return super()._act(agent)
 
-            return self.act_in_parts(around)
-
-    setattr(cycle, 'NativeCycle', Watched)  # noqa: B010 - the module does not export it
-    # The cycle is fused once all of it has been seen.
+    setattr(loop, 'Cycle', WatchedCycle)  # noqa: B010 - the module does not export it
+    # The short way is taken once all of it has been seen.
     ours.seconds(500)
-    setattr(cycle, 'NativeCycle', NativeCycle)  # noqa: B010
-    assert clock.spent, 'the cycle was not fused: is the kernel built?'
+    setattr(loop, 'Cycle', cycle.Cycle)  # noqa: B010
+    assert clock.spent, 'the short way was not taken'
 
 
 def split(instances: int, ticks: int, turns: int) -> dict[str, Any]:

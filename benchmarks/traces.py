@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Where dense and factored traces cross, and where the compiled step stops paying.
+"""Where dense and factored traces cross, and from which size on a product is numpy's.
 
     .venv/bin/python benchmarks/traces.py [--quick] --json FILE
 
 Time of a step in one process: recording, plus its share of the credit when the window closes; then
-the passes of one step, compiled and in numpy. Both of a pair took turns within this run.
+the passes of one step, with products of plain loops and of numpy. Both of a pair took turns within
+this run.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from nrl_ros.learning.kernels import library as kernels
-from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
-from nrl_ros.learning.trace_choice import choose_kind
-from nrl_ros.learning.traces import make_store
+from nrl_ros.learning.networks import forward_pass
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
+from nrl_ros.learning.networks.forward_pass import ForwardPass
+from nrl_ros.learning.traces import choose_kind, make_store
 
 INSTANCES = (1, 64, 512)
 INPUTS, OUTPUTS = 8, 4
@@ -65,11 +66,15 @@ def window(spec: NetworkSpec, kind: str, steps: int, instances: int) -> Callable
     return run
 
 
-def passes(spec: NetworkSpec, native: bool, instances: int) -> Callable[[], None]:
+def passes(spec: NetworkSpec, compiled: bool, instances: int) -> Callable[[], None]:
     """Clean and noisy pass, and the presynaptic rows, of a number of steps."""
     generator = np.random.default_rng(0)
     network = Network(spec, xavier_normal(spec, generator))
-    made: Any = (kernels.NativePasses if native else Passes)(network, instances, 1)
+    limit = forward_pass._LARGEST
+    # Which layers are numpy's to multiply is decided when the passes are made.
+    forward_pass._LARGEST = 2**62 if compiled else 0
+    made = ForwardPass(network, instances, 1)
+    forward_pass._LARGEST = limit
     observation = generator.standard_normal((instances, INPUTS), np.float32)
     noise = generator.standard_normal((instances, spec.noise_components), np.float32)
 
@@ -99,8 +104,8 @@ def compare_traces(spec: NetworkSpec, length: int, instances: int, turns: int) -
 
 
 def compare_passes(spec: NetworkSpec, instances: int, turns: int) -> dict[str, Any]:
-    """Compiled and numpy."""
-    runs = [passes(spec, native, instances) for native in (True, False)]
+    """Products of plain loops, and of numpy."""
+    runs = [passes(spec, compiled, instances) for compiled in (True, False)]
     native, plain = (1e6 * value / PASSES for value in best(*runs, turns=turns))
     return {
         'hidden': list(spec.hidden),
@@ -137,9 +142,8 @@ def main() -> None:
     console = Console(width=120)
     show(console, traces)
     result = {'traces': traces}
-    if kernels.available():
-        result['passes'] = [compare_passes(spec, count, turns) for spec, count in sizes]
-        show(console, result['passes'])
+    result['passes'] = [compare_passes(spec, count, turns) for spec, count in sizes]
+    show(console, result['passes'])
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + '\n')
 

@@ -13,7 +13,7 @@ so that a difference is found with its block of 100 steps and its kind. Digests 
 ``--values`` prints those of the first block that differs, and ``--block N --values`` those of any
 block, so that the output of two checkouts can be compared by ``diff``.
 
-What a digest depends on: the compiled kernel gives the same bits on every machine, yet numpy, the C
+What a digest depends on: compiled arithmetic gives the same bits on every machine, yet numpy, the C
 library and BLAS choose their instructions by the processor. The file therefore says on what it was
 recorded: versions, instruction sets, and a digest of the results of the library functions in
 question. On a machine that is another one in this sense differences prove nothing, and the script

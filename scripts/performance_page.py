@@ -93,7 +93,7 @@ share of everything except the environment.
 
 {split}
 
-Between two steps of the environment, all of this takes two calls of compiled code
+Between two steps of the environment, all of this takes a few calls of compiled code
 (`nrl_ros/learning/cycle.py`). They work on the arrays of learner, neuromodulator and episode
 tracker, and give the same bits as one message after the other. An unusual step, such as the end of
 an aborted episode, is computed as over ROS 2. At 256 instances {share:.0%} of a step is outside of
@@ -128,10 +128,10 @@ make 4.5 million or more; else dense while the traces stay within 12 MiB, else f
 
 {traces}
 
-## Compiled step or numpy
+## Compiled products or numpy's
 
-Microseconds for clean and noisy pass and the presynaptic rows. Up to 20,000 weights the compiled
-step is taken.
+Microseconds for clean and noisy pass and the presynaptic rows, with the products of all layers
+compiled, and with those of numpy. A layer of up to 20,000 weights takes the compiled one.
 
 {passes}
 """

@@ -13,7 +13,8 @@ from nrl_ros.environments.registry import make_bridge
 from nrl_ros.experiments.gradients import exact
 from nrl_ros.learning.heads import SoftmaxHead
 from nrl_ros.learning.interfaces import PlasticityRule
-from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
+from nrl_ros.learning.networks.forward_pass import ForwardPass
 from nrl_ros.learning.rules import Backpropagation, NodePerturbation
 from nrl_ros.settings.run import RunSettings
 
@@ -131,7 +132,7 @@ def _of_policy(situation: _Situation, observation: Array, choice: int) -> Array:
 
 def _of_reward(situation: _Situation, observation: Array) -> tuple[Array, Array]:
     """Gradient of the expected reward, and each action's reward-prediction error."""
-    z = Passes(situation.network, 1, 0).run(observation[None], None, 0.0)[0, 0]
+    z = ForwardPass(situation.network, 1, 0).run(observation[None], None, 0.0)[0, 0]
     policy = np.exp(z - z.max())
     policy /= policy.sum()
     rpe = REWARDS - policy @ REWARDS
@@ -140,7 +141,7 @@ def _of_reward(situation: _Situation, observation: Array) -> tuple[Array, Array]
 
 
 def _of_weights(situation: _Situation, observation: Array, gradient: Array) -> Array:
-    spec, passes = situation.spec, Passes(situation.network, 1, 0)
+    spec, passes = situation.spec, ForwardPass(situation.network, 1, 0)
     passes.run(observation[None], None, 0.0)
     pre = passes.presynaptic()[0]
     outers = [

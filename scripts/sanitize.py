@@ -20,8 +20,8 @@ FOLDER = ROOT / 'build/checked'
 COPIED = ('nrl_ros', 'sim_bridge', 'config', 'scripts', 'tests', 'pyproject.toml')
 # Words in the names of the files of tests that reach compiled code.
 WORDS = (
-    'kernel', 'cycle', 'episode', 'trace', 'window', 'credit', 'loop', 'learner', 'neuromod',
-    'noise', 'head', 'average',
+    'arithmetic', 'cycle', 'episode', 'trace', 'window', 'credit', 'loop', 'learner', 'neuromod',
+    'noise', 'head', 'average', 'network', 'gradient',
 )  # fmt: skip
 
 

@@ -99,14 +99,6 @@ print(len(sys.argv[2:]))
 """
 
 
-_KERNEL = """
-import sys
-sys.path.insert(0, sys.argv[1])
-from nrl_ros.learning.kernels import library
-print('build', library.VERSION)
-"""
-
-
 _SECURITY = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -168,7 +160,6 @@ def run() -> list[Check]:
         _check('messages', _messages, _BUILD),
         _check('built from these sources', _stamp, 'make setup', required=False),
         _check('compiled modules', _compiled, _BUILD),
-        _check('compiled kernel', _kernel, _BUILD),
         _check(
             'message over the middleware',
             _roundtrip,
@@ -307,10 +298,6 @@ def _compiled() -> str:
     found = [path for path in sorted(HERE.rglob('*.py')) if _MARK in path.read_text().splitlines()]
     names = ['.'.join(path.relative_to(folder).with_suffix('').parts) for path in found]
     return _in_a_process(_LOAD, str(folder), *names)
-
-
-def _kernel() -> str:
-    return _in_a_process(_KERNEL, str(HERE.parent))
 
 
 def _in_a_process(code: str, *arguments: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
+from nrl_ros.learning.networks.forward_pass import ForwardPass
 from nrl_ros.learning.networks.passes import make_passes
 from nrl_ros.learning.rules.backpropagation import backpropagate
 
@@ -122,7 +123,7 @@ def _one_state(
     observation = generator.standard_normal((1, spec.inputs))
     count = samples + passes
     noise = generator.standard_normal((count, spec.noise_components))
-    logits = Passes(network, 1, count).run(observation, noise, sigma)[:, 0]
+    logits = ForwardPass(network, 1, count).run(observation, noise, sigma)[:, 0]
     log_policy = logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
     choice = int(generator.choice(spec.outputs, p=np.exp(log_policy[0])))
     clean, noisy = float(log_policy[0, choice]), log_policy[1:, choice]

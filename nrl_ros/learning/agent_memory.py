@@ -7,9 +7,7 @@ import numpy as np
 from nrl_ros.base.records import AgentInfo
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.settings import LearnerSettings
-from nrl_ros.learning.trace_choice import choose_kind
-from nrl_ros.learning.traces import TraceStore, make_store
-from nrl_ros.learning.whole_traces import WholeTraces
+from nrl_ros.learning.traces import TraceStore, WholeTraces, choose_kind, make_store
 
 # Rows of one step are kept three times: as noise drawn in advance, as activity, and in the trace.
 _ROWS_KEPT = 4

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import FinishedEpisodes, Float32, Int32
+from nrl_ros.base.records import ActionKind, FinishedEpisodes, Float32, Int32
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.learning.agent import ServedAgent
-from nrl_ros.learning.kernels.cycle import NativeCycle
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator
-from nrl_ros.learning.rules.node_perturbation import CompiledExplorer
+from nrl_ros.learning.plain_update import PlainUpdate
+from nrl_ros.learning.rules.node_perturbation import NodeExplorer
 from nrl_ros.learning.traces import DenseTraces
 
 Array = NDArray[Any]
@@ -32,9 +32,10 @@ def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) 
         agent is not None
         and episodes.info.lockstep
         and neuromodulator.averaging
-        and type(agent.explorer) is CompiledExplorer
+        and isinstance(agent.explorer, NodeExplorer)
+        and agent.explorer.in_place
+        and episodes.info.spec.action.kind != ActionKind.CONTINUOUS
         and isinstance(agent.credit.store, DenseTraces)
-        and agent.credit.store.native is not None
         and agent.credit.resets
     )
 
@@ -57,22 +58,19 @@ class Cycle:
         assert agent is not None and averages is not None
         self._agent, self._averages = agent, averages
         explorer, store, credit = agent.explorer, agent.credit.store, agent.credit
-        assert isinstance(explorer, CompiledExplorer) and isinstance(store, DenseTraces)
-        assert store.native is not None
-        self._explorer, self._credit, self._tracker = explorer, credit, episodes.tracker
+        assert isinstance(explorer, NodeExplorer) and isinstance(store, DenseTraces)
+        self._explorer, self._store, self._credit = explorer, store, credit
+        self._tracker, self._windows = episodes.tracker, credit.windows
         # Arrays that stay the same ones, written at every step.
         state, closed = self._tracker.state, self._tracker.closed
         self._outcome = (state['window'], state['phase'], self._tracker.ending)
         self._rewarded, self._value = (closed['instance'], closed['window']), closed['value']
         self._known = agent.baseline_known.view(np.uint8)
-        self._native = NativeCycle(
-            credit.windows,
-            explorer.step,
-            store.native,
-            observation=self._tracker.observation,
-            noise=agent.noise,
-            generator=agent.action_generator,
-        )
+        self._fresh = self._windows.state['fresh'].view(np.uint8)
+        self._instances = episodes.info.spec.instances
+        # Drawn where its rows will be.
+        self._noise = store.post.reshape(agent.noise.buffer.shape)
+        explorer.watch(self._tracker.observation)
         # True if the tracker has received what the learner will see.
         self._seen = False
         self._set()
@@ -89,13 +87,9 @@ class Cycle:
 
     def _set(self) -> None:
         """Take over the settings that may change during a run."""
-        learner, native = self._learner, self._native
-        self._settings, self._rule = learner.settings, self._explorer.rule
-        native.explore(self._rule.sigma, self._explorer.scale)
-        ascent = learner.plain_ascent()
-        self._ascends = ascent is not None
-        if ascent is not None:
-            native.ascend(*ascent)
+        self._settings = self._learner.settings
+        ascent = self._learner.plain_ascent()
+        self._update = None if ascent is None else PlainUpdate(self._store, *ascent)
 
     def advance(self, action: Int32 | Float32) -> FinishedEpisodes | None:
         """Step the environment; return the episodes that ended, None if there are none."""
@@ -111,7 +105,7 @@ class Cycle:
         learner, agent, credit = self._learner, self._agent, self._credit
         if not (self._seen and learner.unhindered(agent)):
             return None
-        if learner.settings is not self._settings or self._explorer.rule is not self._rule:
+        if learner.settings is not self._settings:
             self._set()
         averages, count = self._averages, self._tracker.closed_count
         if count and not averages.copy(count, *self._rewarded, self._value):
@@ -126,16 +120,29 @@ class Cycle:
         if credit.waiting:
             credit.release_waiting()
         learner.acted(agent, self._episodes.sequence)
-        return self._native.act()
+        return self._act(agent)
+
+    def _act(self, agent: ServedAgent) -> Int32:
+        """Act upon the newest state, and bring the rows of the step into the traces."""
+        store, windows = self._store, self._windows
+        count = windows.note()
+        store.fold(windows.acting, count)
+        agent.noise.next_into(self._noise)
+        action = self._explorer.explore_in_place(
+            self._tracker.observation, store.post, store.pre, agent.action_generator
+        )
+        if count < self._instances:
+            store.forget_rows(self._fresh)
+        return action
 
     def _learn(self, agent: ServedAgent) -> None:
-        learner, native, averages = self._learner, self._native, self._averages
-        windows, count = self._credit.windows, averages.count
+        learner, averages, update = self._learner, self._averages, self._update
+        windows, count = self._windows, averages.count
         matched = windows.match_closed(count, *self._rewarded, averages.rpe)
-        if matched and self._ascends:
+        if matched and update is not None:
             averages.tell(agent.baseline, self._known)
-            done = native.learn()
-            learner.learned(count, native.rpe_size, rejected=not done)
+            done = update.learn(windows.ready, windows.ready_rpe, windows.ready_count)
+            learner.learned(count, update.rpe_size, rejected=not done)
             return
         instance, window = (array[:count].astype(np.int64) for array in self._rewarded)
         rpe = averages.rpe[:count].copy()
@@ -144,5 +151,3 @@ class Cycle:
         if creditable is None:
             return
         learner.learn_from(agent, creditable)
-        if self._explorer.rule is not self._rule:
-            self._set()

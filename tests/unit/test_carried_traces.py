@@ -181,7 +181,8 @@ def test_an_overflow_does_not_stay_until_the_episode_ends(kind: str, lockstep: b
     bench.state(Phase.FIRST)
     acted(bench)
     store: Any = bench.learner.roster.served('a').credit.store
-    (store._newest if kind == 'whole' else store._post)[...] = np.inf
+    newest = {'whole': '_newest', 'dense': 'post', 'factored': '_post'}[kind]
+    getattr(store, newest)[...] = np.inf
     counters = bench.learner.counters
     with np.errstate(invalid='ignore', over='ignore'):
         bench.state()

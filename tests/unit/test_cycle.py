@@ -1,4 +1,4 @@
-"""The fused cycle of one process is the plain one, bit for bit; skipped without the kernel."""
+"""The fused cycle of one process is the plain one, bit for bit."""
 
 from __future__ import annotations
 
@@ -13,14 +13,11 @@ import pytest
 from nrl_ros.base.records import ActionSpace, Delivery, Ending, FinishedEpisodes
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.learning import cycle
-from nrl_ros.learning.kernels import library as kernels
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.loop import answer, run
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
 from nrl_ros.learning.rules import NodePerturbation
 from tests.unit.fakes import ScriptedEnvironment, learner_settings, same
-
-pytestmark = pytest.mark.skipif(not kernels.available(), reason='the kernel is not built')
 
 STEPS = 90
 Change = Callable[['Run', int], None]
@@ -140,6 +137,9 @@ def compare(
         {'optimiser': 'layer_normalised', 'rpe_clip': 1.0},
         {'silent_growth': 1.5, 'sigma_decay': 10.0},
         {'learning_rate': 1e30},
+        {'precision': 'float64'},
+        {'precision': 'float32'},
+        {'precision': 'float32', 'hidden_sizes': (210, 100), 'trace_decay': 0.9},
     ],
     ids=str,
 )
@@ -242,7 +242,6 @@ def test_what_is_changed_under_way_holds_from_then_on(
     'settings',
     [
         {'trace': 'factored'},
-        {'precision': 'float64'},
         {'trace_reset': False},
         {'rpe': RpeSettings(baseline='critic')},
         {'action': ActionSpace.continuous((0.0,), (1.0,))},

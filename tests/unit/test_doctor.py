@@ -23,7 +23,7 @@ _PRINT = (
 
 @pytest.fixture
 def unbuilt(tmp_path):
-    """The package as a fresh clone has it: no messages, no kernel."""
+    """The package as a fresh clone has it: no messages, nothing compiled."""
     generated = shutil.ignore_patterns('msg', 'srv', '*.so', '__pycache__', 'interfaces.sha256')
     shutil.copytree(ROOT / 'nrl_ros', tmp_path / 'nrl_ros', ignore=generated)
     return tmp_path
@@ -52,9 +52,8 @@ def test_without_site_packages_every_probe_still_reports(unbuilt):
         assert checks[name]['remedy']
     assert checks['numpy']['detail'] == 'not installed'
     assert 'numpy>=1.26' in checks['numpy']['remedy']
-    assert not checks['compiled kernel']['ok']
-    assert checks['compiled kernel']['required']
     assert not checks['compiled modules']['ok']
+    assert checks['compiled modules']['required']
 
 
 def test_without_messages_it_says_how_to_build_them(unbuilt):
@@ -113,8 +112,8 @@ def test_changed_sources_are_seen(tmp_path, monkeypatch):
     for name in ('msg', 'srv', 'scripts'):
         shutil.copytree(ROOT / name, tmp_path / name)
     module = 'nrl_ros/environments/episode_tracker.py'
-    native = 'nrl_ros/learning/kernels/native'
-    shutil.copytree(ROOT / native, tmp_path / native)
+    kernels = 'nrl_ros/learning/kernels'
+    shutil.copytree(ROOT / kernels, tmp_path / kernels)
     (tmp_path / module).parent.mkdir(parents=True)
     shutil.copy(ROOT / module, tmp_path / module)
     for name in ('CMakeLists.txt', 'package.xml'):
@@ -127,7 +126,7 @@ def test_changed_sources_are_seen(tmp_path, monkeypatch):
     digest = build_interfaces.digest(tmp_path)
     (tmp_path / 'nrl_ros/interfaces.sha256').write_text(f'{digest}\n')
     assert doctor._check('x', doctor._stamp, '').detail == 'yes'
-    for name in ('msg/Action.msg', module, f'{native}/kernel.c'):
+    for name in ('msg/Action.msg', module, f'{kernels}/arithmetic.c', f'{kernels}/arithmetic.pxd'):
         kept = (tmp_path / name).read_text()
         (tmp_path / name).write_text(f'{kept}\n')
         assert 'changed' in doctor._check('x', doctor._stamp, '').detail

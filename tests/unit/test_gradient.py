@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nrl_ros.learning.heads import PolicySettings, make_head
-from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.networks.forward_pass import ForwardPass
 from nrl_ros.learning.noise import NOISE_SHAPES
 from nrl_ros.learning.rules import NodePerturbation
 from tests.oracles.policy_gradient import HEADS, autograd, cosine, flat
@@ -31,7 +32,7 @@ def estimate(
     weights = [generator.standard_normal(s) * np.sqrt(2.0 / s[1]) for s in spec.shapes]
     network = Network(spec, weights)
     observation = generator.standard_normal((1, 5)) * 0.5
-    passes = Passes(network, 1, samples)
+    passes = ForwardPass(network, 1, samples)
     noise = np.zeros((samples, spec.noise_components))
     NOISE_SHAPES.make(shape).fill(generator, noise)
     z = passes.run(observation, noise, SIGMA)

@@ -70,8 +70,6 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/base/installed.py': STANDARD,
     # Files of settings are looked for where an installation puts them.
     'nrl_ros/base/config_files.py': {'os', 'nrl_ros'},
-    # The compiled step is the one file of the science that looks for another file.
-    'nrl_ros/learning/kernels/library.py': {'pathlib'},
     'nrl_ros/experiments/ray_engine.py': {'ray'},
     # What an arm draws of itself; imported when it does.
     'nrl_ros/robots/arm/picture.py': {'matplotlib', 'mpl_toolkits'},
@@ -86,7 +84,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     # A node of its own, not a bridge: it stands where an arm's hardware stands.
     'sim_bridge/arm_driver.py': {'nrl_ros', *ROS, *ARM_MESSAGES},
 }
-GENERATED = {'msg', 'srv', '__pycache__', 'native'}
+GENERATED = {'msg', 'srv', '__pycache__'}
 
 
 def imports(path: Path) -> set[str]:

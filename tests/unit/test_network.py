@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nrl_ros.base.errors import ConfigError, ShapeError
-from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
+from nrl_ros.learning.networks.forward_pass import ForwardPass
 from nrl_ros.learning.networks.settings import NetworkSettings
 
 
@@ -33,7 +34,7 @@ def test_clean_and_noisy_passes_equal_a_loop_over_neurons(
     generator = np.random.default_rng(0)
     spec = NetworkSpec(3, hidden, 2, bias=bias, leak=0.1)
     network = Network(spec, [generator.standard_normal(shape) for shape in spec.shapes])
-    passes = Passes(network, 4, samples)
+    passes = ForwardPass(network, 4, samples)
     for _ in range(2):  # the second time on used buffers
         observation = generator.standard_normal((4, 3))
         noise = generator.standard_normal((samples * 4, spec.noise_components))
@@ -60,9 +61,9 @@ def test_quiet_passes_equal_the_clean_one() -> None:
     network = Network(spec, [generator.standard_normal(shape) for shape in spec.shapes])
     observation = generator.standard_normal((2, 3))
     noise = generator.standard_normal((2, spec.noise_components))
-    quiet = Passes(network, 2, 0).run(observation, None, 0.0)
+    quiet = ForwardPass(network, 2, 0).run(observation, None, 0.0)
     assert quiet.shape == (1, 2, 2)
-    clean = Passes(network, 2, 1).run(observation, noise, 0.1)[0]
+    clean = ForwardPass(network, 2, 1).run(observation, noise, 0.1)[0]
     np.testing.assert_allclose(quiet[0], clean, rtol=1e-14)
 
 

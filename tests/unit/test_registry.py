@@ -20,7 +20,8 @@ from nrl_ros.environments.registry import ENVIRONMENTS, make_bridge
 from nrl_ros.learning.baselines import BASELINES, Baseline
 from nrl_ros.learning.heads import HEADS, GaussianHead
 from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.networks.feed_forward import Network, Passes
+from nrl_ros.learning.networks.feed_forward import Network
+from nrl_ros.learning.networks.forward_pass import ForwardPass
 from nrl_ros.learning.networks.passes import NETWORKS
 from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.learning.noise import NOISE_SHAPES, Independent
@@ -82,7 +83,7 @@ class Narrow(GaussianHead):
         self.std = action_std * factor
 
 
-class Steep(Passes):
+class Steep(ForwardPass):
     """A network."""
 
     def __init__(

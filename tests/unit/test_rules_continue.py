@@ -1,4 +1,4 @@
-"""Every rule in the learner: stopped and continued, with and without kernel, refused in words."""
+"""Every rule in the learner: stopped and continued, compiled and in numpy, refused in words."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import pytest
 
 from nrl_ros.base.errors import CheckpointError, ConfigError
 from nrl_ros.base.records import ActionSpace
-from nrl_ros.learning.kernels import library as kernels
+from nrl_ros.learning import policy, traces
+from nrl_ros.learning.heads import make_head
+from nrl_ros.learning.networks import passes
 from nrl_ros.learning.rules import (
     RULES,
     AntitheticPairs,
@@ -17,9 +19,13 @@ from nrl_ros.learning.rules import (
     NodePerturbation,
     NoisyReference,
     RewardModulatedHebbian,
+    base,
     make_rule,
+    node_perturbation,
 )
 from nrl_ros.storage.codec import decode, encode
+from tests.oracles import dense_traces, eligibility, softmax
+from tests.oracles.passes import Passes
 from tests.unit.fakes import feed, info_of, learner_of, learner_settings, message_flow, same
 
 SIGMA = 0.1
@@ -87,17 +93,24 @@ def test_the_memory_of_an_explorer_matters(name: str) -> None:
     assert not same(original.weights, restored.weights)
 
 
+def head_in_numpy(space: ActionSpace, settings: Any) -> Any:
+    if space.low:
+        return make_head(space, settings)
+    return softmax.SoftmaxHead(space)
+
+
+@pytest.mark.parametrize('precision', ['float32', 'float64'])
 @pytest.mark.parametrize(('space', 'kind'), [*zip(SPACES, KINDS, strict=True)])
 @pytest.mark.parametrize('name', list(VARIANTS))
-def test_every_rule_learns_with_the_kernel_as_without(
-    name: str, space: str, kind: str, monkeypatch: pytest.MonkeyPatch
+def test_every_rule_learns_as_with_the_arithmetic_of_numpy(
+    name: str, space: str, kind: str, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     info = info_of(3, action=SPACES[space])
     flow = message_flow(info, steps=40, seed=4)
     settings: dict[str, Any] = {
         'rule': VARIANTS[name],
-        'precision': 'float32',
-        'shape': 'uniform',  # normal numbers are drawn by the kernel alone
+        'precision': precision,
+        'shape': 'uniform',
         'hidden_sizes': (9, 4),
         'bias': True,
         'trace': kind,
@@ -108,7 +121,11 @@ def test_every_rule_learns_with_the_kernel_as_without(
     start = native.weights
     actions = feed(native, flow)
     with monkeypatch.context() as patch:
-        patch.setattr(kernels, '_LIBRARY', None)
+        patch.setattr(passes, 'ForwardPass', Passes)
+        patch.setattr(policy, 'make_head', head_in_numpy)
+        patch.setattr(traces, 'DenseTraces', dense_traces.DenseTraces)
+        for module in (base, node_perturbation):
+            patch.setattr(module, 'EligibilityRows', eligibility.EligibilityRows)
         plain = learner_of(info, **settings)
         expected = feed(plain, flow)
     assert native.updates == plain.updates > 5

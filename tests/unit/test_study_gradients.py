@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from nrl_ros.experiments.gradients import exact, gradients
-from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes, xavier_normal
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
+from nrl_ros.learning.networks.forward_pass import ForwardPass
 from nrl_ros.learning.rules.backpropagation import backpropagate
 
 
@@ -14,7 +15,7 @@ def test_the_exact_gradient_is_that_of_the_rule_and_of_finite_differences(hidden
     spec = NetworkSpec(4, hidden, 3)
     network = Network(spec, xavier_normal(spec, generator, np.float64))
     observation = generator.standard_normal(4)
-    passes = Passes(network, 1, spec.noise_components)
+    passes = ForwardPass(network, 1, spec.noise_components)
 
     def log_policy(noise):
         z = passes.run(observation[None], noise, 1.0)[1:, 0]
@@ -25,7 +26,7 @@ def test_the_exact_gradient_is_that_of_the_rule_and_of_finite_differences(hidden
     found, squares = exact(network, observation, 1)
     assert found == pytest.approx(numeric, abs=1e-8)
 
-    quiet = Passes(network, 1, 0)
+    quiet = ForwardPass(network, 1, 0)
     z = quiet.run(observation[None], None, 0.0)[0]
     pre = quiet.presynaptic()
     seed = -np.exp(z) / np.exp(z).sum()

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
-from nrl_ros.learning.trace_choice import choose_kind
 from nrl_ros.learning.traces import (
     DenseTraces,
     FactoredTraces,
     TraceStore,
+    choose_kind,
     make_store,
 )
 

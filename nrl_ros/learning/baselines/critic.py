@@ -28,6 +28,7 @@ from nrl_ros.base.records import Ending, Phase, RewardBatch, StateBatch
 from nrl_ros.base.settings import Settings, shared
 from nrl_ros.learning.baselines.base import Baseline
 from nrl_ros.learning.checks import check_arrays
+from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, PlasticityRule
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
 from nrl_ros.learning.networks.settings import NetworkSettings
@@ -82,7 +83,7 @@ class CriticSettings(Settings):
         return make_rule(self.rule, {'samples': self.samples, 'sigma': self.sigma})
 
 
-class ValueHead:
+class ValueHead(PolicyHead):
     """A head of one output, the value, which the rules treat like a log-probability."""
 
     outputs = 1

@@ -25,7 +25,10 @@ HEADS: Registry[PolicyHead] = Registry(
     'nrl_ros.policy_heads',
     {'softmax': SoftmaxHead, 'gaussian': GaussianHead},
     arguments=1,
-    parts=('outputs', 'action_dtype', 'draw', 'greedy', 'log_probability', 'gradient', 'to_action'),
+    parts=(
+        'outputs', 'action_dtype', 'draw', 'sample', 'greedy', 'log_probability', 'gradient',
+        'to_action',
+    ),
 )
 
 

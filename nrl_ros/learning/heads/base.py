@@ -27,6 +27,24 @@ class PolicyHead(Protocol):
         """Return a choice [B, A] drawn from the policy with outputs z [B, n]."""
         ...
 
+    def sample(
+        self, z: Array, source: int, generator: np.random.Generator, log_probability: Array
+    ) -> Array:
+        """Draw from one of several passes, and compare all of them at that choice.
+
+        Args:
+            z: outputs [P, B, n] of the passes.
+            source: pass that the choice is drawn from.
+            generator: for drawing.
+            log_probability: float64 [P, B], takes log pi(choice) under each pass.
+
+        Returns:
+            The choice [B, A].
+        """
+        choice = self.draw(z[source], generator)
+        log_probability[...] = self.log_probability(z, choice)
+        return choice
+
     def greedy(self, z: Array) -> Array:
         """Return the most probable choice [B, A] under outputs z [B, n]."""
         ...

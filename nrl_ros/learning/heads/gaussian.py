@@ -11,13 +11,14 @@ from pydantic import Field
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import ActionKind, ActionSpace, Float32
+from nrl_ros.learning.heads.base import PolicyHead
 
 Array = NDArray[Any]
 
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
-class GaussianHead:
+class GaussianHead(PolicyHead):
     """Independent normal distributions around the network's outputs.
 
     The choice u is drawn from N(z, std) in normalised units and the action is

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from nrl_ros.base.registry import Registry
-from nrl_ros.learning.kernels.library import NativePasses, suits
-from nrl_ros.learning.networks.feed_forward import Network, Passes
+from nrl_ros.learning.networks.feed_forward import Network
+from nrl_ros.learning.networks.forward_pass import ForwardPass
 from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.networks.spiking import SpikingPasses
 
@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 class AnyPasses(Protocol):
-    """Clean and noisy passes of B instances; see ``network.Passes``."""
+    """Clean and noisy passes of B instances; see ``forward_pass.ForwardPass``."""
 
     def run(self, observation: Array, unit_noise: Array | None, sigma: float) -> Array:
         """Outputs [1 + K, B, n]; entry 0 is the clean pass. Valid until the next call."""
@@ -28,9 +28,9 @@ class AnyPasses(Protocol):
 
 
 def _rate(network: Network, instances: int, samples: int) -> AnyPasses:
-    """Return the compiled passes for small networks, numpy for large ones."""
-    kind = NativePasses if suits(network) else Passes
-    return kind(network, instances, samples)
+    """Return the passes of LeakyReLU neurons; the registry reads the arguments of this function."""
+    passes: AnyPasses = ForwardPass(network, instances, samples)
+    return passes
 
 
 # By the name of their neurons; a new kind is one more file and one more line here.

@@ -29,7 +29,7 @@ Array = NDArray[Any]
 
 
 class SpikingPasses:
-    """``network.Passes`` with spiking hidden neurons; see there and the module.
+    """``forward_pass.ForwardPass`` with spiking hidden neurons; see there and the module.
 
     Args:
         network: whose weights are used.

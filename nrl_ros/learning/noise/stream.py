@@ -9,7 +9,6 @@ from numpy.typing import DTypeLike, NDArray
 
 from nrl_ros.base.state import restore_snapshot, take_snapshot
 from nrl_ros.learning.noise.generators import generator_state
-from nrl_ros.learning.noise.normal_numbers import NormalNumbers
 from nrl_ros.learning.noise.settings import NoiseSettings
 
 Array = NDArray[Any]
@@ -29,8 +28,6 @@ class NoiseStream:
 
     Attributes:
         buffer: [rows, N], the noise of the step.
-        state: uint32 [64], the state of the kernel's generator; None if the noise is not its
-            numbers.
     """
 
     def __init__(
@@ -46,30 +43,27 @@ class NoiseStream:
         self._generator = generator
         self.buffer = np.zeros((rows, components), dtype)
         self._ready = False
-        self.state: Array | None = None
-        if isinstance(self._shape, NormalNumbers) and self.buffer.dtype == np.float32:
-            self.state = self._shape.seed(generator)
 
     def prepare(self) -> None:
         """Draw the next step's noise now, unless that is done already."""
         if not self._ready:
-            self._draw()
+            self._shape.fill(self._generator, self.buffer)
             self._ready = True
-
-    def _draw(self) -> None:
-        self._shape.fill(self._generator, self.buffer)
 
     def next(self) -> Array:
         """Return unit noise of one step [rows, N], valid until the next call or ``prepare``."""
         if not self._ready:
-            self._draw()
+            self._shape.fill(self._generator, self.buffer)
         self._ready = False
         return self.buffer
 
-    def take_ready(self) -> bool:
-        """Return whether the next step's noise was drawn ahead, and count it as taken."""
-        ready, self._ready = self._ready, False
-        return ready
+    def next_into(self, out: Array) -> None:
+        """Write what ``next`` returns to an array [rows, N], contiguous, instead."""
+        if self._ready:
+            out[...] = self.buffer
+            self._ready = False
+        else:
+            self._shape.fill(self._generator, out)
 
     def snapshot(self) -> dict[str, Any]:
         """Return the states of generator and noise, and what was drawn ahead (copies)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
-import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -14,6 +13,7 @@ from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.networks.passes import make_passes
 from nrl_ros.learning.noise.settings import NoiseSettings
+from nrl_ros.learning.rules.eligibility import EligibilityRows
 
 Array = NDArray[Any]
 Rule = TypeVar('Rule', bound='PerturbationRule')
@@ -71,6 +71,11 @@ class PerturbationRule(Settings):
             return [spec.noise_components]
         return [where.stop for where in spec.noise_slices]
 
+    @property
+    def row_scale(self) -> float:
+        """Factor ``1 / (sigma K)`` of all rows; the noise is given in units of sigma."""
+        return 1.0 / (self.sigma * self.samples)
+
     def postsynaptic_(self, unit_noise: Array, impact: Array, spec: NetworkSpec) -> Array:
         """Compute the rows ``rho xi / |xi|^2 / K`` of the trace, overwriting the noise.
 
@@ -82,24 +87,9 @@ class PerturbationRule(Settings):
         Returns:
             The same array [K, B, N].
         """
-        return normalise_(unit_noise, impact / (self.sigma * self.samples), self.norm_ends(spec))
-
-
-def normalise_(unit_noise: Array, factor: Array, ends: list[int]) -> Array:
-    """Compute ``factor z / |z|^2``, overwriting z, and return it.
-
-    Args:
-        unit_noise: z, [K, B, N]; overwritten.
-        factor: [K, B].
-        ends: where each group of components ends; the norm runs over one group.
-    """
-    start = 0
-    for end in ends:
-        part = unit_noise[..., start:end]
-        square = np.einsum('kbn,kbn->kb', part, part)
-        part *= (factor / square)[..., None]
-        start = end
-    return unit_noise
+        rows = EligibilityRows(self.norm_ends(spec))
+        post: Array = rows.write_over(unit_noise, impact, self.row_scale)
+        return post
 
 
 class NoiseRule(PerturbationRule):

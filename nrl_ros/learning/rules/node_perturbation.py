@@ -7,12 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.learning.heads import PolicyHead, SoftmaxHead
+from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
-from nrl_ros.learning.kernels.library import NativeStep, suits
 from nrl_ros.learning.networks.feed_forward import Network
+from nrl_ros.learning.networks.forward_pass import ForwardPass
 from nrl_ros.learning.networks.passes import make_passes
-from nrl_ros.learning.rules.base import GreedyExplorer, SampledRule
+from nrl_ros.learning.rules.base import NoisyExplorer, SampledRule
+from nrl_ros.learning.rules.eligibility import EligibilityRows
 
 Array = NDArray[Any]
 
@@ -36,80 +37,70 @@ class NodePerturbation(SampledRule):
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
         """See PlasticityRule."""
-        compiled = suits(network) and isinstance(head, SoftmaxHead)
-        kind = CompiledExplorer if compiled else _GeneralExplorer
-        return kind(self, network, head, batch, source)
+        return NodeExplorer(self, network, head, batch, source)
 
 
-class _GeneralExplorer(GreedyExplorer):
+class NodeExplorer(NoisyExplorer[NodePerturbation]):
     """One step of B instances: passes, choice, and the rows that the trace takes."""
 
     def __init__(
         self, rule: NodePerturbation, network: Network, head: PolicyHead, batch: int, source: int
     ) -> None:
-        super().__init__(network, head, batch)
-        self._rule = rule
+        super().__init__(rule, network, head, batch)
         self._source = source
         self._shape = (rule.samples, batch, -1)
         self._passes = make_passes(network, batch, rule.samples)
+        self._rows = EligibilityRows(rule.norm_ends(network.spec))
+        # Of the clean pass and the noisy ones.
+        self._log_probability = np.zeros((1 + rule.samples, batch))
+        self._sigma, self._scale = rule.sigma, rule.row_scale
 
     def set_sigma(self, sigma: float) -> None:
-        """See Explorer."""
-        self._rule = self._rule.with_sigma(sigma)
+        """Change the noise from the next step on."""
+        super().set_sigma(sigma)
+        self._sigma, self._scale = sigma, self._rule.row_scale
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
-        """See Explorer."""
-        rule = self._rule
-        z = self._passes.run(observation, noise, rule.sigma)
-        choice = self._head.draw(z[self._source], generator)
-        log_probability = self._head.log_probability(z, choice)
-        impact = log_probability[1:] - log_probability[0]
+        """Act with noise; return the choice [B, A] and a function for the rows."""
+        scale = self._scale
+        z = self._passes.run(observation, noise, self._sigma)
+        choice = self._head.sample(z, self._source, generator, self._log_probability)
 
         def rows() -> tuple[Array, Array]:
-            post = rule.postsynaptic_(noise.reshape(self._shape), impact, self._spec)
+            post = noise.reshape(self._shape)
+            self._rows.compare_over(post, self._log_probability, scale)
             return post, self._passes.presynaptic().reshape(self._shape)
 
         return choice, rows
 
-
-class CompiledExplorer(GreedyExplorer):
-    """The same in the compiled step, for softmax heads.
-
-    Attributes:
-        rule: in force.
-        step: the compiled step.
-    """
-
-    def __init__(
-        self, rule: NodePerturbation, network: Network, head: PolicyHead, batch: int, source: int
-    ) -> None:
-        super().__init__(network, head, batch)
-        assert isinstance(head, SoftmaxHead)
-        self.rule = rule
-        self.step = NativeStep(
-            network,
-            head.sizes,
-            rule.norm_ends(network.spec),
-            instances=batch,
-            samples=rule.samples,
-            source=source,
-        )
-
-    def set_sigma(self, sigma: float) -> None:
-        """See Explorer."""
-        self.rule = self.rule.with_sigma(sigma)
-
-    def explore(
-        self, observation: Array, noise: Array, generator: np.random.Generator
-    ) -> tuple[Array, Rows]:
-        """See Explorer."""
-        step, sigma = self.step, self.rule.sigma
-        choice = step.act(observation, noise, generator, sigma=sigma, scale=self.scale)
-        return choice, step.rows
-
     @property
-    def scale(self) -> float:
-        """Factor of the rows."""
-        return 1.0 / (self.rule.sigma * self.rule.samples)
+    def in_place(self) -> bool:
+        """True if ``explore_in_place`` may be called: other passes keep rows of their own."""
+        return type(self._passes) is ForwardPass
+
+    def watch(self, observation: Array) -> None:
+        """Take observations from this very array [B, O] where it is given, without a copy."""
+        assert isinstance(self._passes, ForwardPass)
+        self._passes.watch(observation)
+
+    def explore_in_place(
+        self, observation: Array, post: Array, pre: Array, generator: np.random.Generator
+    ) -> Array:
+        """Act and compute the rows at once, written to where traces keep them.
+
+        Args:
+            observation: [B, O].
+            post: [K, B, N], the noise; takes the postsynaptic rows.
+            pre: [K, B, M], takes the presynaptic rows.
+            generator: for drawing actions.
+
+        Returns:
+            The action [B, A].
+        """
+        passes: Any = self._passes
+        z = passes.run(observation, post, self._sigma, pre)
+        choice = self._head.sample(z, self._source, generator, self._log_probability)
+        self._rows.compare_over(post, self._log_probability, self._scale)
+        return self._head.to_action(choice)

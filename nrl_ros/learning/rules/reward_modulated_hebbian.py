@@ -12,7 +12,8 @@ from pydantic import Field
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
-from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, Passes
+from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.networks.forward_pass import ForwardPass
 from nrl_ros.learning.networks.passes import AnyPasses, make_passes
 from nrl_ros.learning.rules.base import NoiseRule, NoisyExplorer
 
@@ -117,14 +118,13 @@ class _EstimatingExplorer(_Explorer):
     def __init__(
         self, rule: RewardModulatedHebbian, network: Network, head: PolicyHead, batch: int
     ) -> None:
-        # It needs the pre-activations, which the compiled step does not keep.
-        self._numpy = Passes(network, batch, 1)
-        super().__init__(rule, network, head, batch, self._numpy)
+        self._keeping = ForwardPass(network, batch, 1, keeps_preactivation=True)
+        super().__init__(rule, network, head, batch, self._keeping)
         mean = np.zeros((batch, network.spec.noise_components), network.dtype)
         self.state: RunningMeanState = RunningMeanState(mean)
 
     def _post(self, noise: Array, sigma: float) -> Array:
-        activation = self._numpy.preactivation()
+        activation = self._keeping.preactivation()
         state = self.state
         if not state.started:
             state.mean[...] = activation

@@ -12,7 +12,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
-from nrl_ros.learning.rules.base import NoiseRule, NoisyExplorer, normalise_
+from nrl_ros.learning.rules.base import NoiseRule, NoisyExplorer
 
 Array = NDArray[Any]
 
@@ -99,10 +99,10 @@ class _Explorer(NoisyExplorer[WeightPerturbation]):
         )
         choice = self._head.draw(z[self._source], generator)
         log_probability = self._head.log_probability(z, choice)
-        impact = (log_probability[1:] - log_probability[0]) / rule.sigma
+        impact = log_probability[1:] - log_probability[0]
 
         def rows() -> tuple[Array, Array]:
-            post = normalise_(noise[None], impact, rule.norm_ends(self._spec))
+            post = rule.postsynaptic_(noise[None], impact, self._spec)
             return post, post[..., :0]
 
         return choice, rows

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
-from nrl_ros.learning.traces import DetachedTrace
+from nrl_ros.learning.traces.base import DetachedTrace
 
 Array = NDArray[Any]
 

@@ -1,4 +1,4 @@
-/* Part of kernel.c: noise. */
+/* Part of arithmetic.c: noise. */
 
 /* Standard normal numbers: xoshiro128++ in sixteen lanes, through the inverse error function.
  *
@@ -7,6 +7,9 @@
  * state: [4][16], not all zero in any lane. count: any; a started block of sixteen is used up.
  */
 #define LANES 16
+
+/* Floats at any address. */
+typedef float eight __attribute__((vector_size(32), aligned(4), may_alias));
 
 /* Eights that go through each step together: the next step waits for one before, not for all before. */
 #define TOGETHER 4
@@ -123,7 +126,7 @@ NRL_INLINE void far_normal(const float *x, const float *log, float *z) {
   }
 }
 
-NRL_EXPORT NRL_CLONES void nrl_normal(uint32_t *state, int64_t count, float *out) {
+NRL_CLONES void nrl_normal_numbers(uint32_t *state, int64_t count, float *out) {
   float x[SWEEP] ALIGNED, log[SWEEP] ALIGNED, rest[GROUP] ALIGNED;
   for (int64_t at = 0; at < count; at += SWEEP) {
     const int64_t many = count - at < SWEEP ? count - at : SWEEP;

@@ -1,0 +1,107 @@
+"""What all kinds of eligibility traces share: their interface, and how a trace lies in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.learning.networks.feed_forward import NetworkSpec
+
+Array = NDArray[Any]
+
+# A layer of fewer inputs than this may lie turned.
+_FEW_INPUTS = 16
+
+
+def is_turned(n_out: int, n_in: int) -> bool:
+    """Return whether a layer lies [in, out], so that its longer side is the inner loop."""
+    return n_in < n_out and n_in < _FEW_INPUTS
+
+
+def layout_of(spec: NetworkSpec) -> Array:
+    """Return how the layers lie side by side, as ``add_outer`` of the kernels takes it.
+
+    Returns:
+        int64 [layers, 3]: outputs, inputs, and 1 where the layer is turned.
+    """
+    return np.array(
+        [(n_out, n_in, is_turned(n_out, n_in)) for n_out, n_in in spec.shapes], np.int64
+    )
+
+
+def layers_of(flat: Array, spec: NetworkSpec) -> list[Array]:
+    """Return views [B, out, in] of the layers in [B, W], all weights side by side."""
+    views, start = [], 0
+    for n_out, n_in in spec.shapes:
+        part = flat[:, start : start + n_out * n_in]
+        start += n_out * n_in
+        if is_turned(n_out, n_in):
+            views.append(part.reshape(len(flat), n_in, n_out).transpose(0, 2, 1))
+        else:
+            views.append(part.reshape(len(flat), n_out, n_in))
+    return views
+
+
+@dataclass(frozen=True)
+class DetachedTrace:
+    """The trace of one closed window, taken out of its store until its late RPE comes."""
+
+    dense: list[Array] | None
+    post: Array
+    pre: Array
+
+    def add_to(self, total: list[Array], weight: float, spec: NetworkSpec) -> None:
+        """Add ``weight * e`` to ``total``, one matrix [out, in] a layer."""
+        scaled = self.post * self.post.dtype.type(weight)
+        for layer, (out, where) in enumerate(
+            zip(spec.noise_slices, spec.input_slices, strict=True)
+        ):
+            total[layer] += scaled[:, out].T @ self.pre[:, where]
+            if self.dense is not None:
+                total[layer] += self.dense[layer] * total[layer].dtype.type(weight)
+
+
+class TraceStore(Protocol):
+    """Traces of B instances; ``index`` arguments are integer arrays [k] without repeats."""
+
+    kind: str
+
+    def record(self, post: Array, pre: Array, index: Array | None) -> None:
+        """Add one step: rows [K, B, N] and [K, B, M], for the instances ``index`` (None: all)."""
+        ...
+
+    def retract(self, index: Array) -> None:
+        """Take back the newest step of these instances: it earns no credit, but time has passed."""
+        ...
+
+    def add_to(
+        self, total: list[Array], index: Array, weight: Array, carried: Array | None = None
+    ) -> None:
+        """Add ``sum_i weight_i e_i`` to ``total`` and clear those traces.
+
+        Args:
+            total: one matrix [out, in] a layer.
+            index: instances.
+            weight: [k], one for each.
+            carried: bool [k], traces that go on instead of being cleared; None: none.
+        """
+        ...
+
+    def detach(self, instance: int, *, carried: bool = False) -> DetachedTrace:
+        """Take one trace out and clear it; with ``carried``, copy it and let it go on."""
+        ...
+
+    def clear(self, index: Array) -> None:
+        """Set traces to zero."""
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all traces as plain data."""
+        ...
+
+    def restore(self, snapshot: dict[str, Any]) -> None:
+        """Continue from a snapshot of a store of the same kind and size."""
+        ...
