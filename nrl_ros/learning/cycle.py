@@ -26,7 +26,7 @@ Array = NDArray[Any]
 
 
 def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) -> bool:
-    """Return whether the cycle of these can be fused, once the learner serves the environment."""
+    """Return True if the cycle of these can be fused, once the learner serves the environment."""
     agent = learner.served(episodes.info.agent)
     return (
         agent is not None
@@ -61,23 +61,23 @@ class Cycle:
         assert isinstance(explorer, NodeExplorer) and isinstance(store, DenseTraces)
         self._explorer, self._store, self._credit = explorer, store, credit
         self._tracker, self._windows = episodes.tracker, credit.windows
-        # Arrays that stay the same ones, written at every step.
+        # These arrays stay the same ones and are written in every step.
         state, closed = self._tracker.state, self._tracker.closed
         self._outcome = (state['window'], state['phase'], self._tracker.ending)
         self._rewarded, self._value = (closed['instance'], closed['window']), closed['value']
         self._known = agent.baseline_known.view(np.uint8)
         self._fresh = self._windows.state['fresh'].view(np.uint8)
         self._instances = episodes.info.spec.instances
-        # Drawn where its rows will be.
+        # The noise is drawn into the memory of its rows.
         self._noise = store.post.reshape(agent.noise.buffer.shape)
         explorer.watch(self._tracker.observation)
-        # True if the tracker has received what the learner will see.
+        # True if the window tracker has received the state that the learner will see.
         self._seen = False
         self._set()
 
     @property
     def fits(self) -> bool:
-        """Whether the cycle may go on: none of its objects was replaced."""
+        """True if the cycle may continue: none of its objects was replaced."""
         learner, info = self._learner, self._episodes.info
         return (
             info is self._info
@@ -86,7 +86,7 @@ class Cycle:
         )
 
     def _set(self) -> None:
-        """Take over the settings that may change during a run."""
+        """Use the settings that may change during a run."""
         self._settings = self._learner.settings
         ascent = self._learner.plain_ascent()
         self._update = None if ascent is None else PlainUpdate(self._store, *ascent)
@@ -111,7 +111,7 @@ class Cycle:
         if count and not averages.copy(count, *self._rewarded, self._value):
             return None
         credit.look_at(*self._outcome)
-        # In lockstep no error is held: those of the windows that close come now.
+        # In lockstep no RPE is held, since those of the windows that close come now.
         credit.close()
         if count:
             self._neuromodulator.compare(averages)
@@ -123,7 +123,7 @@ class Cycle:
         return self._act(agent)
 
     def _act(self, agent: ServedAgent) -> Int32:
-        """Act upon the newest state, and bring the rows of the step into the traces."""
+        """Act upon the newest state, and add the rows of the step to the traces."""
         store, windows = self._store, self._windows
         count = windows.note()
         store.fold(windows.acting, count)

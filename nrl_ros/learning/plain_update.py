@@ -1,4 +1,4 @@
-"""An update of the weights that is nothing but credit times factor and rate, in few calls.
+"""An update of the weights that is just credit times factor times rate, in few calls.
 
 Compiled by Cython. ``update.LearningStep`` computes the same for any traces and any optimiser.
 """
@@ -64,7 +64,7 @@ class PlainUpdate:
         """Learn from the traces of the first ``count`` instances, and clear them.
 
         Args:
-            instances: int64 [B], indices, from the front.
+            instances: int64 [B], indices; the first ``count`` entries count.
             rpe: float64 [B], their reward-prediction errors.
             count: how many they are.
 
@@ -85,7 +85,7 @@ class PlainUpdate:
 @cython.cfunc
 @cython.exceptval(check=False)
 def _ascend(update: PlainUpdate, rate: real) -> cython.bint:
-    """Change the weights; ``rate`` chooses the kind of numbers."""
+    """Change the weights; the type of ``rate`` chooses the type of numbers."""
     i: cython.Py_ssize_t
     layer: cython.Py_ssize_t
     size: cython.Py_ssize_t
@@ -93,7 +93,7 @@ def _ascend(update: PlainUpdate, rate: real) -> cython.bint:
     scale: real
     total: reals = cython.cast('real *', update._total)
     for i in range(update._size):
-        # What is not finite is not 0 after it was taken from itself.
+        # A number that is not finite gives NaN if it is subtracted from itself, and not 0.
         beyond |= total[i] - total[i] != 0.0
     if beyond:
         return False
@@ -109,10 +109,8 @@ def _ascend(update: PlainUpdate, rate: real) -> cython.bint:
 
 @cython.cfunc
 @cython.exceptval(check=False)
-def _add_layer(
-    update: PlainUpdate, layer: cython.Py_ssize_t, total: reals
-) -> cython.void:
-    """Add a matrix that lies as the layout says to the weights of a layer."""
+def _add_layer(update: PlainUpdate, layer: cython.Py_ssize_t, total: reals) -> cython.void:
+    """Add a matrix with the layout of the traces to the weights of a layer."""
     i: cython.Py_ssize_t
     j: cython.Py_ssize_t
     n_out: cython.Py_ssize_t = update._layout[layer, 0]

@@ -6,7 +6,7 @@ import ast
 import io
 import re
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -27,10 +27,6 @@ WORDS = """
 VERBS = frozenset(WORDS.split())
 # With these a docstring says where or which something is, and not what it is.
 PLACES = {'Where', 'Which', 'By', 'For', 'In', 'Also'}
-
-# Rooms that are not written so yet, by the beginning of their paths, with the number of docstrings
-# that are not; it may only fall, and moving a file within its room changes nothing.
-NOT_YET: dict[str, int] = {'nrl_ros/learning/': 29}
 
 # Words that had to be decoded, and those that took their place. A word counts where it is a whole
 # part of a name, or stands in a comment or docstring; texts on the wire and in settings are free.
@@ -142,33 +138,21 @@ def retired(path: Path) -> list[str]:
     return found
 
 
-def by_room(found: dict[Path, list[str]]) -> dict[str, list[str]]:
-    """Texts found in files, by the room of NOT_YET or else the file that they are in."""
-    rooms: dict[str, list[str]] = {}
-    for path, texts in found.items():
-        name = str(path.relative_to(ROOT))
-        room = next((room for room in NOT_YET if name.startswith(room)), name)
-        rooms.setdefault(room, []).extend(f'{name}: {text}' for text in texts)
-    return rooms
+def found(check: Callable[[Path], list[str]]) -> list[str]:
+    """What a check finds in all files, each with its file."""
+    return [f'{path.relative_to(ROOT)}: {text}' for path in sources() for text in check(path)]
 
 
 def test_docstrings_of_functions_begin_with_a_verb() -> None:
-    rooms = by_room({path: without_verb(path) for path in sources()})
-    assert not {room: texts for room, texts in rooms.items() if len(texts) > NOT_YET.get(room, 0)}
+    assert not found(without_verb)
 
 
 def test_docstrings_of_classes_and_properties_say_what_they_are() -> None:
-    assert not [text for path in sources() for text in without_subject(path)]
+    assert not found(without_subject)
 
 
 def test_no_docstring_sends_its_reader_elsewhere() -> None:
-    rooms = by_room({path: sent_elsewhere(path) for path in sources()})
-    assert not {room: texts for room, texts in rooms.items() if texts and room not in NOT_YET}
-
-
-def test_the_list_of_rooms_that_are_not_done_is_short_and_true() -> None:
-    rooms = by_room({path: without_verb(path) + sent_elsewhere(path) for path in sources()})
-    assert not [room for room in NOT_YET if not rooms.get(room)]
+    assert not found(sent_elsewhere)
 
 
 def test_the_check_knows_what_is_no_verb(tmp_path: Path) -> None:
@@ -194,5 +178,5 @@ def test_each_kept_word_is_still_needed() -> None:
 
 def test_a_word_counts_in_names_and_prose_and_not_in_other_texts() -> None:
     text = '"""Its books."""\nfirst_books = 1\nsay = \'the books\'  # books\nclass Books: ...\n'
-    found = [line for line, words in words_of(text) if re.search(r'\bbooks\b', words)]
-    assert found == [1, 2, 3]
+    lines = [line for line, words in words_of(text) if re.search(r'\bbooks\b', words)]
+    assert lines == [1, 2, 3]

@@ -26,7 +26,13 @@ HEADS: Registry[PolicyHead] = Registry(
     {'softmax': SoftmaxHead, 'gaussian': GaussianHead},
     arguments=1,
     parts=(
-        'outputs', 'action_dtype', 'draw', 'sample', 'greedy', 'log_probability', 'gradient',
+        'outputs',
+        'action_dtype',
+        'draw',
+        'sample',
+        'greedy',
+        'log_probability',
+        'gradient',
         'to_action',
     ),
 )

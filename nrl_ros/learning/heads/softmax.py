@@ -1,7 +1,7 @@
 """Choices: softmax over the network's outputs.
 
-Compiled by Cython over the functions of ``kernels/arithmetic.h``: they have an exponential and a
-logarithm of their own, since those of numpy and the C library differ from processor to processor.
+Compiled by Cython over the functions of ``kernels/arithmetic.h``, which have their own exponential
+and logarithm, since those of numpy and of the C library differ from processor to processor.
 """
 
 from __future__ import annotations
@@ -99,14 +99,15 @@ class SoftmaxHead:
 
 @cython.cclass
 class _Softmax:
-    """The arithmetic of a head with these sizes, on contiguous arrays."""
+    """The arithmetic of a head of these sizes, on contiguous arrays."""
 
     _sizes: int64_t[::1]
     _outputs: cython.Py_ssize_t
     _uniform: cython.float[::1]
     _choice_array: Any
 
-    # What was given last, and is mostly given again: whence it was found is not asked anew.
+    # The arrays of the last call, which usually come again; their addresses are looked up only
+    # once.
     _z_array: Any
     _z: cython.p_void
     _is_double: cython.bint
@@ -148,7 +149,7 @@ class _Softmax:
             z: outputs.
             source: pass to draw from.
             generator: gives one uniform number for each component.
-            log_probability: float64 [P, B], takes log pi of the choice; None: nobody asks.
+            log_probability: float64 [P, B], receives log pi of the choice; None: it is not needed.
         """
         log: cython.p_double = cython.NULL
         if z is not self._z_array:
@@ -219,21 +220,29 @@ class _Softmax:
         to: cython.p_void = address_of(gradient, numbers, width)
         if width == 8:
             softmax_gradient(
-                components, sizes, batch, cython.cast(cython.p_double, from_), chosen,
+                components,
+                sizes,
+                batch,
+                cython.cast(cython.p_double, from_),
+                chosen,
                 cython.cast(cython.p_double, to),
             )
         else:
             softmax_gradient(
-                components, sizes, batch, cython.cast(cython.p_float, from_), chosen,
+                components,
+                sizes,
+                batch,
+                cython.cast(cython.p_float, from_),
+                chosen,
                 cython.cast(cython.p_float, to),
             )
 
     @cython.cfunc
     def _check(self, choice: Any) -> cython.bint:
-        """Refuse choices that there are not, which would be read beyond the outputs.
+        """Refuse choices that do not exist, which would be read beyond the outputs.
 
         Raises:
-            IndexError: there is one.
+            IndexError: a choice does not exist.
         """
         chosen: cython.int[:, ::1] = choice
         b: cython.Py_ssize_t

@@ -104,12 +104,12 @@ def _slices(sizes: list[int]) -> list[slice]:
 def xavier_normal(
     spec: NetworkSpec, generator: np.random.Generator, dtype: DTypeLike = np.float32
 ) -> list[Array]:
-    """Weights with standard deviation sqrt(2 / (in + out)), biases 0.
+    """Draw weights with standard deviation sqrt(2 / (in + out)); biases are 0.
 
-    As Glorot and Bengio 2010, eq. 12, but normal.
+    As in Glorot and Bengio 2010, eq. 12, but from a normal distribution.
 
     Returns:
-        One matrix [out, in] a layer.
+        One matrix [out, in] for each layer.
     """
     weights = []
     for n_out, n_in in spec.shapes:

@@ -1,8 +1,8 @@
 """Clean and noisy passes of a feed-forward network, all instances in one call.
 
 Compiled by Cython over the functions of ``kernels/arithmetic.h``. The same text serves float32 and
-float64, small layers and large ones; only the product of a large layer is numpy's, which is then
-the faster one (docs/performance.md).
+float64, small layers and large ones. Only the product of a large layer is computed by numpy, which
+is faster then (docs/performance.md).
 """
 
 from __future__ import annotations
@@ -34,19 +34,19 @@ from cython.cimports.nrl_ros.learning.kernels.buffers import address_of
 
 Array = NDArray[Any]
 
-# Weights of a layer beyond which numpy's product wins over plain loops; see docs/performance.md.
+# numpy's product is faster than plain loops for layers with more weights; see docs/performance.md.
 _LARGEST = 20_000
-# Instances whose rows go through all layers together, so that they stay in the first cache.
+# So many instances go through all layers together, so that their rows stay in the first cache.
 _BLOCK = cython.declare(cython.Py_ssize_t, 16)
-# How a layer is multiplied: along its inputs with the weights as they are, which suits few outputs
-# or few rows; with turned weights; or by numpy.
+# How a layer is multiplied: along its inputs with the weights as they are, for few outputs or few
+# rows; with transposed weights; or by numpy.
 _ALONG = cython.declare(cython.int, 0)
 _TURNED = cython.declare(cython.int, 1)
 _LARGE = cython.declare(cython.int, 2)
 
 
 def is_large(n_out: int, n_in: int) -> bool:
-    """Return whether the product of a layer is numpy's."""
+    """Return True if numpy computes the product of a layer."""
     return n_out * n_in > _LARGEST
 
 
@@ -93,7 +93,7 @@ class ForwardPass:
     _bias: cython.bint
     _leak: cython.double
 
-    # Of each layer; where it begins among all noisy neurons, activities and weights; addresses.
+    # For each layer: its place among all noisy neurons and activities, its weights, and addresses.
     _n_out: int64_t[::1]
     _n_in: int64_t[::1]
     _at_noise: int64_t[::1]
@@ -102,7 +102,7 @@ class ForwardPass:
     _kinds: int64_t[::1]
     _weights: int64_t[::1]
 
-    # Where the arrays begin; null for no preactivation.
+    # Addresses of the arrays; null if no preactivation is kept.
     _observation: cython.p_void
     _noise: cython.p_void
     _z: cython.p_void
@@ -112,7 +112,7 @@ class ForwardPass:
     _sums: cython.p_void
     _turned: cython.p_void
     _gathered: cython.p_void
-    # Of the product that was computed last.
+    # Sizes of the product that was computed last.
     _result: cython.p_void
 
     def __init__(
@@ -139,7 +139,7 @@ class ForwardPass:
         self._make_scratch(int(shapes.max()) + 1, rows if large else self._block, large)
 
     def _make_arrays(self, keeps_preactivation: bool) -> None:
-        """Make the arrays of what comes in and what goes out."""
+        """Make the arrays of inputs and outputs."""
         instances, samples, dtype = self._instances, self._samples, self._dtype
         self._own_observation = np.zeros((instances, self._inputs), dtype)
         self._watched = None
@@ -170,7 +170,7 @@ class ForwardPass:
             outputs = sums[: many * n_out].reshape(-1, n_out) if large else None
             self._products.append((inputs, weight.T, outputs))
         self._weights = addresses
-        # Pointers keep nothing alive.
+        # A pointer does not keep its array alive, so a reference is kept beside it.
         self._kept = (clean, sums, turned, gathered)
         self._clean = address_of(clean, clean.size, self._width)
         self._sums = address_of(sums, sums.size, self._width)
@@ -178,9 +178,9 @@ class ForwardPass:
         self._gathered = address_of(gathered, gathered.size, self._width)
 
     def watch(self, observation: Array) -> None:
-        """Take observations [B, O] from this very array without a copy where ``run`` is given it.
+        """Read observations [B, O] from this array without a copy if ``run`` is given it.
 
-        An array of another kind is copied all the same.
+        An array of another type is still copied.
         """
         self._watched = observation if observation.dtype == self._dtype else None
 
@@ -215,7 +215,7 @@ class ForwardPass:
 
     @cython.cfunc
     def _bind(self, observation: Any, unit_noise: Any, rows: Any) -> cython.bint:
-        """Find where the arrays of a pass begin; mostly they are those of the pass before."""
+        """Find the addresses of a pass's arrays, which usually are those of the pass before."""
         seen = observation
         instances: cython.Py_ssize_t = self._instances
         if observation is not self._watched:
@@ -240,14 +240,14 @@ class ForwardPass:
         return True
 
     def preactivation(self) -> Array:
-        """Return what the noisy passes of the last ``run`` gave the neurons, [K * B, N]."""
+        """Return all pre-activations in the noisy passes of the last ``run``, [K * B, N]."""
         kept: Array = self._preactivation_array
         return kept
 
     def presynaptic(self) -> Array:
         """Return the inputs of every layer in the noisy passes of the last ``run``, [K * B, M].
 
-        Where K is 0, those in the clean pass [B, M].
+        If K is 0, those in the clean pass [B, M].
         """
         kept: Array = self._own_pre
         return kept
@@ -255,7 +255,7 @@ class ForwardPass:
     @cython.cfunc
     @cython.exceptval(-1)
     def _multiply(self, layer: cython.Py_ssize_t) -> cython.int:
-        """Multiply what was gathered with the weights of a layer."""
+        """Multiply the gathered inputs with the weights of a layer."""
         inputs, weight, outputs = self._products[layer]
         np.matmul(inputs, weight, out=outputs)
         return 0
@@ -264,7 +264,7 @@ class ForwardPass:
 @cython.cfunc
 @cython.exceptval(-1)
 def _run(passes: ForwardPass, sigma: real) -> cython.int:
-    """Take all instances through all layers; ``sigma`` chooses the kind of numbers."""
+    """Take all instances through all layers; the type of ``sigma`` chooses the type of numbers."""
     first: cython.Py_ssize_t = 0
     many: cython.Py_ssize_t
     layer: cython.Py_ssize_t
@@ -281,7 +281,7 @@ def _run(passes: ForwardPass, sigma: real) -> cython.int:
 @cython.cfunc
 @cython.exceptval(check=False)
 def _turn(passes: ForwardPass, sigma: real) -> cython.void:
-    """Turn the weights of the layers that are multiplied so."""
+    """Transpose the weights of those layers that are multiplied in that way."""
     layer: cython.Py_ssize_t
     turned: reals = cython.cast('real *', passes._turned)
     for layer in range(passes._layers):
@@ -391,7 +391,7 @@ def _give(
     k: cython.Py_ssize_t,
     row: cython.Py_ssize_t,
 ) -> cython.void:
-    """Hand the result of pass k on, from a row on: as outputs, or to the next layer."""
+    """Give the result of pass k, from a row on, to the outputs or to the next layer."""
     n: cython.Py_ssize_t = passes._n
     m: cython.Py_ssize_t = passes._m
     n_out: cython.Py_ssize_t = passes._n_out[layer]

@@ -1,4 +1,4 @@
-"""The passes of a network, by the name of its neurons."""
+"""Makes the passes of a network, by the name of its neurons."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ Array = NDArray[Any]
 
 
 class AnyPasses(Protocol):
-    """Clean and noisy passes of B instances; see ``forward_pass.ForwardPass``."""
+    """Clean and noisy passes of B instances, with the methods of ``forward_pass.ForwardPass``."""
 
     def run(self, observation: Array, unit_noise: Array | None, sigma: float) -> Array:
-        """Outputs [1 + K, B, n]; entry 0 is the clean pass. Valid until the next call."""
+        """Return outputs [1 + K, B, n]; entry 0 is the clean pass. Valid until the next call."""
         ...
 
     def presynaptic(self) -> Array:
-        """Inputs of every layer in the noisy passes [K * B, M]; in the clean one where K is 0."""
+        """Return all layers' inputs in the noisy passes [K * B, M]; in the clean one if K is 0."""
         ...
 
 
@@ -33,7 +33,7 @@ def _rate(network: Network, instances: int, samples: int) -> AnyPasses:
     return passes
 
 
-# By the name of their neurons; a new kind is one more file and one more line here.
+# Keys are the names of neurons in settings. A new kind is one more file and one more line here.
 NETWORKS: Registry[AnyPasses] = Registry(
     'neuron',
     'nrl_ros.networks',
@@ -44,7 +44,7 @@ NETWORKS: Registry[AnyPasses] = Registry(
 
 
 def check_neuron(settings: NetworkSettings) -> None:
-    """See that there are such neurons, with such options.
+    """Check that there are such neurons, with such options.
 
     Raises:
         ConfigError: there are none, or an option is unknown, of another type, or out of range.
@@ -53,7 +53,7 @@ def check_neuron(settings: NetworkSettings) -> None:
 
 
 def make_passes(network: Network, instances: int, samples: int) -> AnyPasses:
-    """Return working memory for the passes of a network.
+    """Make the working memory for the passes of a network.
 
     Args:
         network: whose weights are used; its arrays must stay the same ones.

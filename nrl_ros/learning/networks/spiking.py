@@ -29,14 +29,14 @@ Array = NDArray[Any]
 
 
 class SpikingPasses:
-    """``forward_pass.ForwardPass`` with spiking hidden neurons; see there and the module.
+    """``forward_pass.ForwardPass`` with spiking hidden neurons, as the module describes them.
 
     Args:
         network: whose weights are used.
         instances: B.
         samples: K, noisy passes per clean one; 0 for acting without noise.
         steps: for which each observation is shown [1].
-        decay: factor of the membrane potential at each of them [1].
+        decay: factor of the membrane potential in each of them [1].
     """
 
     def __init__(
@@ -56,14 +56,14 @@ class SpikingPasses:
         self._bias = int(spec.bias)
         self._rows = rows = instances * (1 + samples)
         self._observation = np.ones((rows, spec.inputs + self._bias), dtype)
-        # One column more than neurons where there is a bias: it stays 1.
+        # With a bias there is one more column than neurons; it stays 1.
         self._spikes = [np.ones((steps, rows, n + self._bias), dtype) for n in spec.hidden]
         self._noise = np.zeros((rows, spec.noise_components), dtype)
         kept = instances * max(samples, 1)
         self._presynaptic = np.empty((kept, spec.input_components), dtype)
 
     def run(self, observation: Array, unit_noise: Array | None, sigma: float) -> Array:
-        """Outputs [1 + K, B, n]; entry 0 is the clean pass."""
+        """Return outputs [1 + K, B, n]; entry 0 is the clean pass."""
         network, spec = self._network, self._network.spec
         repeated = self._observation.reshape(1 + self._samples, self._instances, -1)
         repeated[..., : spec.inputs] = observation
@@ -82,7 +82,7 @@ class SpikingPasses:
         return z.reshape(1 + self._samples, self._instances, -1)
 
     def _fire(self, current: Array, spikes: Array) -> None:
-        """Write spikes [steps, rows, n] of an input current [rows, n] or [steps, rows, n]."""
+        """Write the spikes [steps, rows, n] of an input current [rows, n] or [steps, rows, n]."""
         membrane = np.zeros_like(spikes[0])
         for step, fired in enumerate(spikes):
             membrane *= self._decay
@@ -91,7 +91,7 @@ class SpikingPasses:
             membrane -= fired
 
     def presynaptic(self) -> Array:
-        """Inputs of every layer in the noisy passes [K * B, M]; in the clean one where K is 0.
+        """Return all layers' inputs in the noisy passes [K * B, M]; in the clean one if K is 0.
 
         Those of spiking neurons are mean spike counts.
         """

@@ -126,10 +126,10 @@ class NoisyExplorer(GreedyExplorer, Generic[Rule]):
     """An Explorer with its rule, whose noise may change while it runs.
 
     Args:
-        rule: at first.
-        network: as GreedyExplorer.
-        head: as GreedyExplorer.
-        batch: as GreedyExplorer.
+        rule: at the beginning.
+        network: as in GreedyExplorer.
+        head: as in GreedyExplorer.
+        batch: as in GreedyExplorer.
     """
 
     def __init__(self, rule: Rule, network: Network, head: PolicyHead, batch: int) -> None:

@@ -1,4 +1,4 @@
-"""Rows of the eligibility trace, made of the noise of a step.
+"""Rows of the eligibility trace, computed from the noise of a step.
 
 Compiled by Cython over the functions of ``kernels/arithmetic.h``.
 """
@@ -28,7 +28,7 @@ class EligibilityRows:
     """Writes ``scale rho z / |z|^2`` over unit noise z.
 
     Args:
-        ends: where each group of components ends over which the norm runs.
+        ends: where each group of components ends; the norm runs over one group.
     """
 
     _ends: int64_t[::1]
@@ -62,7 +62,7 @@ class EligibilityRows:
         return unit_noise
 
     def compare_over(self, unit_noise: Array, log_probability: Array, scale: float) -> Array:
-        """Do the same with ``rho = log pi_k - log pi_0``.
+        """Write the rows over the noise, with ``rho = log pi_k - log pi_0``.
 
         Args:
             unit_noise: z, [K, B, N], contiguous; overwritten.
@@ -73,7 +73,8 @@ class EligibilityRows:
             ``unit_noise``.
         """
         i: cython.Py_ssize_t
-        # Mostly the same array at every step.
+        # The caller usually gives the same array in every step, so its address is looked up only
+        # once.
         if log_probability is not self._log_array:
             batch: cython.Py_ssize_t = log_probability.shape[1]
             self._log_array = None

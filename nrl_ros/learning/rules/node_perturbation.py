@@ -36,12 +36,12 @@ class NodePerturbation(SampledRule):
     name: ClassVar[str] = 'nrl'
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
-        """See PlasticityRule."""
+        """Put the rule to work for one agent."""
         return NodeExplorer(self, network, head, batch, source)
 
 
 class NodeExplorer(NoisyExplorer[NodePerturbation]):
-    """One step of B instances: passes, choice, and the rows that the trace takes."""
+    """A step of B instances: passes, choice, and the rows for the trace."""
 
     def __init__(
         self, rule: NodePerturbation, network: Network, head: PolicyHead, batch: int, source: int
@@ -51,7 +51,7 @@ class NodeExplorer(NoisyExplorer[NodePerturbation]):
         self._shape = (rule.samples, batch, -1)
         self._passes = make_passes(network, batch, rule.samples)
         self._rows = EligibilityRows(rule.norm_ends(network.spec))
-        # Of the clean pass and the noisy ones.
+        # Log-probabilities of the clean pass and of the noisy ones.
         self._log_probability = np.zeros((1 + rule.samples, batch))
         self._sigma, self._scale = rule.sigma, rule.row_scale
 
@@ -77,23 +77,23 @@ class NodeExplorer(NoisyExplorer[NodePerturbation]):
 
     @property
     def in_place(self) -> bool:
-        """True if ``explore_in_place`` may be called: other passes keep rows of their own."""
+        """True if ``explore_in_place`` may be called; other passes keep rows of their own."""
         return type(self._passes) is ForwardPass
 
     def watch(self, observation: Array) -> None:
-        """Take observations from this very array [B, O] where it is given, without a copy."""
+        """Read observations [B, O] from this array without a copy if it is given."""
         assert isinstance(self._passes, ForwardPass)
         self._passes.watch(observation)
 
     def explore_in_place(
         self, observation: Array, post: Array, pre: Array, generator: np.random.Generator
     ) -> Array:
-        """Act and compute the rows at once, written to where traces keep them.
+        """Act and compute the rows at once, written to the memory of the traces.
 
         Args:
             observation: [B, O].
-            post: [K, B, N], the noise; takes the postsynaptic rows.
-            pre: [K, B, M], takes the presynaptic rows.
+            post: [K, B, N], the noise; becomes the postsynaptic rows.
+            pre: [K, B, M], becomes the presynaptic rows.
             generator: for drawing actions.
 
         Returns:

@@ -1,4 +1,4 @@
-"""What all kinds of eligibility traces share: their interface, and how a trace lies in memory."""
+"""The interface of eligibility traces, and the layout of a trace in memory."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from nrl_ros.learning.networks.feed_forward import NetworkSpec
 
 Array = NDArray[Any]
 
-# A layer of fewer inputs than this may lie turned.
+# A layer with fewer inputs than this may be stored transposed.
 _FEW_INPUTS = 16
 
 
 def is_turned(n_out: int, n_in: int) -> bool:
-    """Return whether a layer lies [in, out], so that its longer side is the inner loop."""
+    """Return True if a layer is stored as [in, out], so that its longer side is the inner loop."""
     return n_in < n_out and n_in < _FEW_INPUTS
 
 
 def layout_of(spec: NetworkSpec) -> Array:
-    """Return how the layers lie side by side, as ``add_outer`` of the kernels takes it.
+    """Return the layout of the layers side by side, as ``add_outer`` of the kernels needs it.
 
     Returns:
-        int64 [layers, 3]: outputs, inputs, and 1 where the layer is turned.
+        int64 [layers, 3]: outputs, inputs, and 1 if the layer is transposed.
     """
     return np.array(
         [(n_out, n_in, is_turned(n_out, n_in)) for n_out, n_in in spec.shapes], np.int64
@@ -91,7 +91,7 @@ class TraceStore(Protocol):
         ...
 
     def detach(self, instance: int, *, carried: bool = False) -> DetachedTrace:
-        """Take one trace out and clear it; with ``carried``, copy it and let it go on."""
+        """Take one trace out and clear it; with ``carried``, copy it and let it continue."""
         ...
 
     def clear(self, index: Array) -> None:

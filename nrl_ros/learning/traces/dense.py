@@ -35,20 +35,20 @@ Array = NDArray[Any]
 
 @cython.cclass
 class DenseTraces:
-    """Traces of B instances; the newest step is kept apart as rows, to be retracted.
+    """Traces of B instances; the newest step is kept apart as rows, so that it can be retracted.
 
     Args:
         spec: sizes of the network.
         instances: B.
-        samples: K, rows a step.
+        samples: K, rows in each step.
         decay: d.
         dtype: float32 or float64.
 
     Attributes:
         post: [K, B, N], postsynaptic rows of the newest step.
-        pre: [K, B, M], presynaptic rows of it.
-        total: [W], the sum that ``credit`` has made last, which lies as ``layout`` says.
-        layout: as of ``layout_of``.
+        pre: [K, B, M], presynaptic rows of the newest step.
+        total: [W], the newest sum of ``credit``, with the layout of ``layout``.
+        layout: as returned by ``layout_of``.
     """
 
     kind = 'dense'
@@ -67,7 +67,7 @@ class DenseTraces:
     _carried_array: Any
 
     _is_double: cython.bint
-    # Bytes of a number.
+    # Size of a number [bytes].
     _width: cython.Py_ssize_t
     _decay: cython.double
     _samples: cython.Py_ssize_t
@@ -82,7 +82,7 @@ class DenseTraces:
     _weight: cython.double[::1]
     _carried: cython.uchar[::1]
 
-    # Where the arrays begin.
+    # Addresses of the arrays.
     _e: cython.p_void
     _a: cython.p_void
     _x: cython.p_void
@@ -96,7 +96,7 @@ class DenseTraces:
         self._width = np.dtype(dtype).itemsize
         self._is_double = self._width == 8
         self._decay = decay
-        # As numpy multiplies arrays of the kind.
+        # The decay in the type with which numpy multiplies such arrays.
         self._decay_of = np.dtype(dtype).type(decay)
         self._samples, self._instances = samples, instances
         self._n, self._m = spec.noise_components, spec.input_components
@@ -146,10 +146,10 @@ class DenseTraces:
     def fold(self, index: Array, count: cython.Py_ssize_t) -> None:
         """Add the newest step to the traces of some instances.
 
-        The place of its rows, ``post`` and ``pre``, is then free for those of the next step.
+        The memory of its rows, ``post`` and ``pre``, is free for the next step after that.
 
         Args:
-            index: int64 [B], the instances, from the front.
+            index: int64 [B], the instances; the first ``count`` entries count.
             count: how many they are.
         """
         which: cython.p_void = address_of(index, self._instances, 8)
@@ -159,7 +159,7 @@ class DenseTraces:
             _fold(self, which, count, cython.cast(cython.float, self._decay))
 
     def forget_rows(self, acting: cython.uchar[::1]) -> None:
-        """Set the rows of the newest step to zero where ``acting``, [B], is 0."""
+        """Set the rows of the newest step to zero for instances whose ``acting``, [B], is 0."""
         b: cython.Py_ssize_t
         for b in range(self._instances):
             if not acting[b]:
@@ -198,7 +198,7 @@ class DenseTraces:
         """Write the weighted sum over some instances to ``total``, then clear.
 
         Args:
-            index: int64 [B], the instances, from the front.
+            index: int64 [B], the instances; the first ``count`` entries count.
             weight: float64 [B], one for each.
             count: how many they are.
         """
@@ -253,7 +253,7 @@ class DenseTraces:
 def _fold(
     traces: DenseTraces, which: cython.p_void, count: cython.Py_ssize_t, decay: real
 ) -> cython.void:
-    """``e <- d e + post preT`` for some instances; ``decay`` chooses the kind of numbers."""
+    """Compute ``e <- d e + post preT`` for some instances, in numbers of the type of ``decay``."""
     c: cython.Py_ssize_t
     k: cython.Py_ssize_t
     row: cython.Py_ssize_t
@@ -281,7 +281,7 @@ def _add(
     pre: reals,
     out: reals,
 ) -> cython.void:
-    """``out <- out + factor post preT``, which lie as the layout says."""
+    """Compute ``out <- out + factor post preT`` with the layout of the traces."""
     layout: cython.pointer[int64_t] = cython.address(traces._layout[0, 0])
     add_outer(traces._layout.shape[0], layout, factor, post, pre, out)
 
@@ -320,7 +320,7 @@ def _credit(
     count: cython.Py_ssize_t,
     decay: real,
 ) -> cython.void:
-    """Write ``sum_i weight_i (d e_i + post_i pre_iT)`` to the total; clear all but carried ones."""
+    """Write ``sum_i weight_i (d e_i + post_i pre_iT)`` to the total; clear traces not carried."""
     c: cython.Py_ssize_t
     k: cython.Py_ssize_t
     row: cython.Py_ssize_t

@@ -53,7 +53,7 @@ class FactoredTraces:
         self._count = np.zeros(instances, np.int64)
         self._folded = np.zeros(instances, np.bool_)
         self._dense: list[Array] | None = None
-        # No live trace starts before this step; it may be too early.
+        # No live trace starts before this step; the first one may start later.
         self._oldest = 0
         self._gaps = False
         # True if some trace may have no rows.

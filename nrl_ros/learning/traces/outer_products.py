@@ -1,4 +1,4 @@
-"""Weighted sums of outer products of rows that lie in large buffers.
+"""Weighted sums of outer products of rows in large buffers.
 
 Compiled by Cython over the functions of ``kernels/arithmetic.h``.
 """
@@ -32,7 +32,7 @@ class OuterProducts:
     Args:
         spec: sizes of the network.
         post: [R, N], contiguous; an array that stays the same one.
-        pre: [R, M], of the same kind.
+        pre: [R, M], of the same type.
     """
 
     _kept: Any
@@ -52,7 +52,7 @@ class OuterProducts:
         self._width = post.dtype.itemsize
         self._layout = layout_of(spec)
         self._n, self._m = post.shape[1], pre.shape[1]
-        # Pointers keep nothing alive.
+        # A pointer does not keep its array alive, so references are kept beside it.
         self._kept = (post, pre)
         self._post = address_of(post, len(post) * self._n, self._width)
         self._pre = address_of(pre, len(pre) * self._m, self._width)
@@ -62,9 +62,9 @@ class OuterProducts:
         """Add ``sum_r weight_r post_r preT_r`` to ``total``.
 
         Args:
-            total: one matrix [out, in] a layer.
+            total: one matrix [out, in] for each layer.
             rows: int64 [r], indices of rows.
-            weight: [r], of the rows' kind, contiguous.
+            weight: [r], of the rows' type, contiguous.
         """
         self._sum.fill(0.0)
         count: cython.Py_ssize_t = len(rows)
