@@ -85,6 +85,16 @@ def lasting_console() -> Console:
     return Console(file=cast(IO[str], LastingStream(sys.stdout)))
 
 
+def lines_to(console: Console, *, quiet: bool = False) -> Say:
+    """Return a function that prints one line as it is; nothing if quiet."""
+
+    def say(text: str) -> None:
+        if not quiet:
+            console.print(escape(text), soft_wrap=True, highlight=False)
+
+    return say
+
+
 def warn(console: Console, text: object) -> None:
     """Print one line about something that does not end the command."""
     console.print(f'[yellow]warning:[/] {escape(str(text))}', soft_wrap=True, highlight=False)

@@ -164,7 +164,7 @@ def evaluate(
     """Evaluate the newest checkpoint of a run: greedy, without noise, without learning."""
     with _errors() as errors:
         from nrl_ros.cli import config
-        from nrl_ros.cli.display import warn
+        from nrl_ros.cli.display import lines_to, warn
         from nrl_ros.cli.evaluate import SEED_OFFSET
         from nrl_ros.cli.evaluate import evaluate as run
         from nrl_ros.cli.runs import newest, open_run
@@ -179,7 +179,7 @@ def evaluate(
         if not untrained:
             checkpoint = newest(opened, settings.environment.agent, skipped=skipped).learner
         where = settings.environment.seed + SEED_OFFSET if seed is None else seed
-        say = Console(stderr=True).print
+        say = lines_to(errors)
         score = run(settings, checkpoint, episodes=episodes, seed=where, say=say)
         what = 'untrained' if checkpoint is None else checkpoint.name
         Console().print(

@@ -129,6 +129,8 @@ class Tables(NamedTuple):
 def connected(run: Run, console: Console) -> Iterator[Tables]:
     """Connect this process to ROS and open the tables of a run, for a ``with`` block."""
     tables = Tables(Table(run.metrics, METRICS), Table(run.progress, PROGRESS))
+    # An environment that speaks ROS itself may have left it on when it was tried.
+    rclpy.try_shutdown()
     initialise([])
     try:
         yield tables
@@ -244,7 +246,8 @@ class Orchestrator:
     def failed(self, name: str, what: str, *others: str) -> Outcome:
         """Return the outcome, with the last lines that the node and others have logged."""
         logged = (self.processes.last_lines(one) for one in (*others, name))
-        lines = '\n'.join([f'{name} {what}', *logged])
+        # Nodes of one process have one log.
+        lines = '\n'.join([f'{name} {what}', *dict.fromkeys(logged)])
         return Outcome('failed', code=1, reason=lines.rstrip())
 
     def spin(self, timeout_s: float = 0.05) -> None:

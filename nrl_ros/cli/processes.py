@@ -101,8 +101,11 @@ class Processes:
         return {name: code for name, code in codes.items() if code is not None}
 
     def last_lines(self, name: str) -> str:
-        """Return the last lines of a node's output."""
-        log = next(one.log for one in self._started if one.name == name)
+        """Return the last lines of a node's output, or of the one process that runs all nodes."""
+        logs = {one.name: one.log for one in self._started}
+        log = logs.get(name) or logs.get(COMPOSED)
+        if log is None:
+            return ''
         try:
             lines = log.read_text(encoding='utf-8', errors='replace').splitlines()
         except OSError:

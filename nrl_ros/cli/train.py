@@ -10,7 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nrl_ros.base.errors import NrlError
-from nrl_ros.cli.display import make_display, number, warn
+from nrl_ros.cli.display import lines_to, make_display, number, warn
 from nrl_ros.cli.evaluate import SEED_OFFSET, Score, draw, evaluate
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.options import TrainOptions
@@ -41,13 +41,15 @@ def train(options: TrainOptions, console: Console) -> int:
     """
     require_support()
     say = Console(quiet=True) if options.quiet else console
-    plan = make_plan(options, lambda text: warn(console, text), say.print)
+    plan = make_plan(
+        options, lambda text: warn(console, text), lines_to(console, quiet=options.quiet)
+    )
     domain = choose_domain(options.domain)
     os.environ.update(node_environment(domain))
     say.print(f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={domain}', soft_wrap=True)
     before = None
     if options.untrained:
-        before = _score(plan, options, plan.start if plan.resumed is None else None, say)
+        before = _score(plan, options, plan.start if plan.resumed is None else None, console)
     if before is not None:
         success = f', {before.success}' if before.success else ''
         say.print(f'untrained policy: {before}{success} ({before.episodes} greedy episodes)')
@@ -116,7 +118,8 @@ def _run_nodes(
             signals,
             display=display,
             compose=options.compose,
-            say=lambda text: warn(console, text),
+            say=lines_to(console, quiet=options.quiet),
+            warn=lambda text: warn(console, text),
         )
         limited = bool(stop.steps or stop.episodes)
         return run.run(plan.params, plan.run.log, options.namespace, limited=limited)
@@ -131,16 +134,16 @@ def _score(
     if options.episodes < 1:
         return None
     seed, count = plan.settings.environment.seed + SEED_OFFSET, options.episodes
-    return evaluate(plan.settings, checkpoint, episodes=count, seed=seed, say=console.print)
+    say = lines_to(console, quiet=options.quiet)
+    return evaluate(plan.settings, checkpoint, episodes=count, seed=seed, say=say)
 
 
 def _last_score(
     plan: Plan, options: TrainOptions, checkpoint: Path, console: Console
 ) -> Score | None:
     """Score what was learned; what cannot be scored is still there, so that is a warning."""
-    say = Console(quiet=True) if options.quiet else console
     try:
-        return _score(plan, options, checkpoint, say)
+        return _score(plan, options, checkpoint, console)
     except NrlError as error:
         warn(console, f'no score: {error}')
         return None

@@ -51,7 +51,8 @@ class TrainRun(Orchestrator):
         signals: as of Orchestrator.
         display: shows the progress.
         compose: one process for all nodes.
-        say: told what a person has to know at once.
+        say: prints what is waited for.
+        warn: prints what a person has to know at once.
     """
 
     def __init__(
@@ -64,9 +65,10 @@ class TrainRun(Orchestrator):
         display: Display,
         compose: bool,
         say: Callable[[str], None],
+        warn: Callable[[str], None],
     ) -> None:
         super().__init__(monitor, progress, rows, signals)
-        self._display, self._say = display, say
+        self._display, self._say, self._warn = display, say, warn
         self._said_endless = False
         self._names = (COMPOSED,) if compose else NODES
         self.last = self._names[-1]
@@ -135,7 +137,7 @@ class TrainRun(Orchestrator):
         environment = self.progress.counters.get(ENVIRONMENT, {})
         if environment.get('endless_episodes') and not self._said_endless:
             self._said_endless = True
-            self._say(NEVER_ENDS)
+            self._warn(NEVER_ENDS)
         resent = environment.get('resent_states', 0)
         if self._stall.is_stalled(time.monotonic(), self.progress.steps, resent):
             what = f'is not answered: no step for {_STALLED_S:.0f} s'

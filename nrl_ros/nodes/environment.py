@@ -26,7 +26,7 @@ from nrl_ros.nodes.environment_presence import EnvironmentPresence
 from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.nodes.saving import open_series, prune
 from nrl_ros.nodes.state_sender import StateSender
-from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros import conversion, leaving, names, qos
 from nrl_ros.ros.control_rate import ControlRate
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
 from nrl_ros.ros.lifecycle import NrlNode
@@ -165,7 +165,9 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     def cleanup(self) -> None:
         """Close the bridge."""
         if self._bridge is not None:
-            fault = close_fault(self._bridge)
+            # An environment that speaks ROS itself may want to end it.
+            with leaving.kept(self.context):
+                fault = close_fault(self._bridge)
             if fault:
                 self.get_logger().warning(fault)
             self._bridge = self._live = None

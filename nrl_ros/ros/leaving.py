@@ -6,6 +6,8 @@ import faulthandler
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from rclpy.context import Context
+
 # Longest time for leaving the middleware, which usually takes 0.1 s. It is shorter than launch and
 # other parents wait before they kill the process.
 LONGEST_S = 3.0
@@ -25,3 +27,19 @@ def bounded() -> Iterator[None]:
         yield
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+@contextmanager
+def kept(context: Context) -> Iterator[None]:
+    """Keep a context running while other people's code ends, which may shut ROS down for all.
+
+    Args:
+        context: of nodes that still have to leave in order, and to save what they have.
+    """
+    calls = ('shutdown', 'try_shutdown')
+    vars(context).update(dict.fromkeys(calls, lambda: None))
+    try:
+        yield
+    finally:
+        for call in calls:
+            del vars(context)[call]

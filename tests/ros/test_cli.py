@@ -15,6 +15,7 @@ pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 pytest.importorskip('gymnasium')
 
+from nrl_ros.cli.processes import COMPOSED, Processes, Started
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.ros
@@ -249,3 +250,14 @@ def test_environment_that_cannot_start_is_shown(tmp_path):
     assert done.returncode == 1
     assert 'environment could not be started' in done.stdout
     assert '/does/not/exist.nrl' in done.stdout
+
+
+def test_nodes_of_one_process_have_its_log(tmp_path):
+    """A failure of a node that is no process of its own ended in a StopIteration."""
+    processes = Processes([], tmp_path, namespace='', environment={})
+    assert processes.last_lines('environment') == ''
+    (tmp_path / 'app.log').write_text('one\ntwo\n')
+    process = subprocess.Popen([sys.executable, '-c', ''])
+    processes._started.append(Started(COMPOSED, process, tmp_path / 'app.log'))
+    process.wait(TIMEOUT_S)
+    assert processes.last_lines('environment') == 'one\ntwo'

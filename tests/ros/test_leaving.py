@@ -19,6 +19,7 @@ pytest.importorskip('nrl_ros.msg')
 import rclpy
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rclpy.context import Context
 
 from nrl_ros.base.errors import BridgeError, ConfigError
 from nrl_ros.ros import leaving
@@ -177,3 +178,15 @@ def test_a_process_ends_although_the_middleware_does_not_let_it_go(ros: Ros) -> 
     process.send(signal.SIGINT)
     assert process.wait(leaving.LONGEST_S + EXIT_S) == 1
     assert 'in destroy_node' in process.output
+
+
+def test_a_foreign_shutdown_does_not_end_the_nodes():
+    """As from the close of an environment that speaks ROS itself."""
+    context = Context()
+    rclpy.init(context=context)
+    with leaving.kept(context):
+        rclpy.shutdown(context=context)
+        rclpy.try_shutdown(context=context)
+    assert context.ok()
+    rclpy.shutdown(context=context)
+    assert not context.ok()
