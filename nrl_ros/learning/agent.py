@@ -119,9 +119,6 @@ class ServedAgent(Stateful):
             np.zeros(batch, np.bool_),
             self.credit,
         )
-        # Other objects refer to these, so they stay the same objects.
-        self.action_generator = actions
-        self.baseline, self.baseline_known = self.state.baseline, self.state.baseline_known
         self.answer: ActionBatch | None = None
         self.pending: StateBatch | None = None
         self.restored = False

@@ -65,7 +65,7 @@ class Cycle:
         state, closed = self._tracker.state, self._tracker.closed
         self._outcome = (state['window'], state['phase'], self._tracker.ending)
         self._rewarded, self._value = (closed['instance'], closed['window']), closed['value']
-        self._known = agent.baseline_known.view(np.uint8)
+        self._known = agent.state.baseline_known.view(np.uint8)
         self._fresh = self._windows.state['fresh'].view(np.uint8)
         self._instances = episodes.info.spec.instances
         # The noise is drawn into the memory of its rows.
@@ -129,7 +129,7 @@ class Cycle:
         store.fold(windows.acting, count)
         agent.noise.next_into(self._noise)
         action = self._explorer.explore_in_place(
-            self._tracker.observation, store.post, store.pre, agent.action_generator
+            self._tracker.observation, store.post, store.pre, agent.state.action_generator
         )
         if count < self._instances:
             store.forget_rows(self._fresh)
@@ -140,7 +140,7 @@ class Cycle:
         windows, count = self._windows, averages.count
         matched = windows.match_closed(count, *self._rewarded, averages.rpe)
         if matched and update is not None:
-            averages.tell(agent.baseline, self._known)
+            averages.tell(agent.state.baseline, self._known)
             done = update.learn(windows.ready, windows.ready_rpe, windows.ready_count)
             learner.learned(count, update.rpe_size, rejected=not done)
             return

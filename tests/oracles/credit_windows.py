@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ProtocolError
 from nrl_ros.base.records import Applied, Ending, Phase, StateBatch
+from nrl_ros.base.state import take_snapshot
 from nrl_ros.learning.credit import Creditable
 from nrl_ros.learning.traces import DetachedTrace, TraceStore
 
@@ -310,5 +311,5 @@ class ReferenceWindows:
                 }
                 for (instance, window), trace in self._late.items()
             ],
-            'store': self.store.snapshot(),
+            'store': take_snapshot(self.store),
         }

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.errors import CheckpointError, ConfigError
+from nrl_ros.base.state import restore_snapshot, take_snapshot
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 from nrl_ros.learning.traces import (
     DenseTraces,
@@ -18,6 +19,7 @@ from nrl_ros.learning.traces import (
     choose_kind,
     make_store,
 )
+from tests.unit.fakes import same
 
 SPEC = NetworkSpec(2, (3,), 2, bias=True)
 INSTANCES = 3
@@ -144,8 +146,41 @@ def test_both_stores_equal_the_definition(
         else:
             fresh = stores(decay, samples, ring_steps, dtype)
             for new, old in zip(fresh, both, strict=True):
-                new.restore(old.snapshot())
+                restore_snapshot(new, take_snapshot(old))
             both = fresh
+
+
+def used(kind: str, window_steps: int = 3) -> TraceStore:
+    """Traces of a few steps, one of them folded where they are factored."""
+    store = make_store(
+        kind, SPEC, instances=INSTANCES, samples=1, decay=0.9, window_steps=window_steps
+    )
+    rows = np.ones((1, INSTANCES, SPEC.noise_components), np.float32)
+    inputs = np.ones((1, INSTANCES, SPEC.input_components), np.float32)
+    for _ in range(window_steps + 1):
+        store.record(rows, inputs, np.array([0, 2]))
+    return store
+
+
+@pytest.mark.parametrize(
+    ('kind', 'changes', 'told'),
+    [
+        ('dense', {'trace': np.zeros((2, 5), np.float32)}, 'trace: expected float32'),
+        ('dense', take_snapshot(used('factored')), "kind: expected 'dense', received 'factored'"),
+        ('factored', take_snapshot(used('factored', 4)), 'kept for 4 steps, expected 3'),
+        ('factored', {'post': np.zeros((1, 5), np.float32)}, r'post: expected float32 \[2, 5\]'),
+        ('factored', {'count': np.array([9, 0, 0])}, 'count: expected 0 to 3'),
+        ('factored', {'dense': [np.zeros(3)]}, 'dense: expected'),
+    ],
+)
+def test_traces_of_another_size_are_refused_and_change_nothing(
+    kind: str, changes: dict[str, Any], told: str
+) -> None:
+    store = used(kind)
+    before = take_snapshot(store)
+    with pytest.raises(CheckpointError, match=told):
+        restore_snapshot(store, before | changes)
+    assert same(take_snapshot(store), before)
 
 
 @pytest.mark.parametrize('kind', ['dense', 'factored'])

@@ -3,7 +3,7 @@
 The rules need nothing else of a noise: such components have ``E[z zT / |z|^2] = I / N``.
 """
 
-from nrl_ros.learning.noise.generators import agent_generators, generator_state
+from nrl_ros.learning.noise.generators import agent_generators
 from nrl_ros.learning.noise.ornstein_uhlenbeck import OrnsteinUhlenbeck
 from nrl_ros.learning.noise.settings import NOISE_SHAPES, NoiseSettings
 from nrl_ros.learning.noise.shapes import Independent, NoiseShape
@@ -17,5 +17,4 @@ __all__ = [
     'NoiseStream',
     'OrnsteinUhlenbeck',
     'agent_generators',
-    'generator_state',
 ]

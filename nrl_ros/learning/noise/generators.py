@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +17,3 @@ def agent_generators(seed: int, agent: str, count: int) -> list[np.random.Genera
     """
     sequence = np.random.SeedSequence([seed, zlib.crc32(agent.encode())])
     return [np.random.Generator(np.random.SFC64(child)) for child in sequence.spawn(count)]
-
-
-def generator_state(generator: np.random.Generator) -> dict[str, Any]:
-    """Return the state of a generator as plain data."""
-    return dict(generator.bit_generator.state)

@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from nrl_ros.base.state import restore_snapshot, take_snapshot
-from nrl_ros.learning.noise.generators import generator_state
+from nrl_ros.base.state import Stateful, restore_snapshot, transient
 from nrl_ros.learning.noise.settings import NoiseSettings
+from nrl_ros.learning.noise.shapes import NoiseShape
 
 Array = NDArray[Any]
 
 
-class NoiseStream:
+@dataclass
+class NoiseState:
+    """What decides the noise of the steps to come.
+
+    Attributes:
+        generator: source of randomness.
+        shape: makes noise of it.
+        ahead: [rows, N], the noise of the next step, if it was drawn already.
+    """
+
+    generator: np.random.Generator
+    shape: NoiseShape
+    ahead: Array | None = transient()
+
+
+class NoiseStream(Stateful):
     """One array of noise for each step, drawn in advance in idle time.
 
     The numbers depend only on the generator and the count of steps, never on when they were drawn.
@@ -39,21 +55,20 @@ class NoiseStream:
         components: int,
         dtype: DTypeLike = np.float32,
     ) -> None:
-        self._shape = settings.make()
-        self._generator = generator
+        self.state: NoiseState = NoiseState(generator, settings.make())
         self.buffer = np.zeros((rows, components), dtype)
         self._ready = False
 
     def prepare(self) -> None:
         """Draw the next step's noise now, unless that is done already."""
         if not self._ready:
-            self._shape.fill(self._generator, self.buffer)
+            self.state.shape.fill(self.state.generator, self.buffer)
             self._ready = True
 
     def next(self) -> Array:
         """Return unit noise of one step [rows, N], valid until the next call or ``prepare``."""
         if not self._ready:
-            self._shape.fill(self._generator, self.buffer)
+            self.state.shape.fill(self.state.generator, self.buffer)
         self._ready = False
         return self.buffer
 
@@ -63,21 +78,24 @@ class NoiseStream:
             out[...] = self.buffer
             self._ready = False
         else:
-            self._shape.fill(self._generator, out)
+            self.state.shape.fill(self.state.generator, out)
 
-    def snapshot(self) -> dict[str, Any]:
-        """Return the states of generator and noise, and what was drawn ahead (copies)."""
-        return {
-            'generator': generator_state(self._generator),
-            'shape': take_snapshot(self._shape),
-            'ahead': self.buffer.copy() if self._ready else None,
-        }
+    def before_snapshot(self) -> None:
+        """Show what was drawn ahead."""
+        self.state.ahead = self.buffer if self._ready else None
 
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot of a stream of the same noise and size."""
-        self._generator.bit_generator.state = snapshot['generator']
-        restore_snapshot(self._shape, snapshot['shape'], 'shape')
-        ahead = snapshot['ahead']
+    def check_snapshot(self, snapshot: dict[str, Any]) -> None:
+        """Refuse noise of another size.
+
+        Raises:
+            CheckpointError: what was drawn ahead does not fit the buffer.
+        """
+        if snapshot['ahead'] is not None:
+            restore_snapshot({'ahead': np.empty_like(self.buffer)}, {'ahead': snapshot['ahead']})
+
+    def after_restore(self) -> None:
+        """Take over what was drawn ahead."""
+        ahead = self.state.ahead
         self._ready = ahead is not None
         if ahead is not None:
             self.buffer[...] = ahead

@@ -65,9 +65,15 @@ class DetachedTrace:
 
 
 class TraceStore(Protocol):
-    """Traces of B instances; ``index`` arguments are integer arrays [k] without repeats."""
+    """Traces of B instances; ``index`` arguments are integer arrays [k] without repeats.
+
+    Attributes:
+        kind: how they are kept.
+        state: all traces, as ``nrl_ros.base.state`` describes.
+    """
 
     kind: str
+    state: Any
 
     def record(self, post: Array, pre: Array, index: Array | None) -> None:
         """Add one step: rows [K, B, N] and [K, B, M], for the instances ``index`` (None: all)."""
@@ -96,12 +102,4 @@ class TraceStore(Protocol):
 
     def clear(self, index: Array) -> None:
         """Set traces to zero."""
-        ...
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return all traces as plain data."""
-        ...
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Continue from a snapshot of a store of the same kind and size."""
         ...

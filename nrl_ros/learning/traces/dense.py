@@ -49,6 +49,7 @@ class DenseTraces:
         pre: [K, B, M], presynaptic rows of the newest step.
         total: [W], the newest sum of ``credit``, with the layout of ``layout``.
         layout: as returned by ``layout_of``.
+        state: all traces, as ``nrl_ros.base.state`` describes.
     """
 
     kind = 'dense'
@@ -57,6 +58,7 @@ class DenseTraces:
     pre = cython.declare(object, visibility='readonly')
     total = cython.declare(object, visibility='readonly')
     layout = cython.declare(object, visibility='readonly')
+    state = cython.declare(object, visibility='readonly')
 
     _flat: Any
     _trace: Any
@@ -109,6 +111,12 @@ class DenseTraces:
         self._totals = [part[0] for part in layers_of(self.total[None], spec)]
         self.post = np.zeros((samples, instances, spec.noise_components), dtype)
         self.pre = np.zeros((samples, instances, spec.input_components), dtype)
+        self.state = {
+            'kind': self.kind,
+            'trace': self._flat,
+            'post': self.post,
+            'pre': self.pre,
+        }
         self._everyone = np.arange(instances)
         self._index_array = np.zeros(instances, np.int64)
         self._weight_array = np.zeros(instances)
@@ -231,21 +239,6 @@ class DenseTraces:
         self.post[:, index] = 0.0
         # Set to zero too, since an overflow here times the zero above would be NaN.
         self.pre[:, index] = 0.0
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return traces and newest rows, as copies."""
-        return {
-            'kind': self.kind,
-            'trace': self._flat.copy(),
-            'post': self.post.copy(),
-            'pre': self.pre.copy(),
-        }
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Copy traces and newest rows back."""
-        self._flat[...] = snapshot['trace']
-        self.post[...] = snapshot['post']
-        self.pre[...] = snapshot['pre']
 
 
 @cython.cfunc

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.state import Stateful
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
 from nrl_ros.learning.traces.base import DetachedTrace
 
 Array = NDArray[Any]
 
 
-class WholeTraces:
+class WholeTraces(Stateful):
     """Traces ``e <- d e + A``, A [B, W]; the newest step is kept apart, to be retracted."""
 
     kind = 'whole'
@@ -23,6 +24,7 @@ class WholeTraces:
         self._decay = np.dtype(dtype).type(decay)
         self._trace = np.zeros((instances, spec.weight_count), dtype)
         self._newest = np.zeros_like(self._trace)
+        self.state = {'kind': self.kind, 'trace': self._trace, 'newest': self._newest}
         self._none = (
             np.zeros((0, spec.noise_components), dtype),
             np.zeros((0, spec.input_components), dtype),
@@ -69,12 +71,3 @@ class WholeTraces:
         """Set traces and newest steps to zero."""
         self._trace[index] = 0.0
         self._newest[index] = 0.0
-
-    def snapshot(self) -> dict[str, Any]:
-        """Return traces and newest steps, as copies."""
-        return {'kind': self.kind, 'trace': self._trace.copy(), 'newest': self._newest.copy()}
-
-    def restore(self, snapshot: dict[str, Any]) -> None:
-        """Copy traces and newest steps back."""
-        self._trace[...] = snapshot['trace']
-        self._newest[...] = snapshot['newest']
