@@ -120,7 +120,8 @@ class CreditWindows:
     @property
     def has_late(self) -> bool:
         """True if any trace is kept aside."""
-        self.prepare()
+        if self._unrecorded is not None:
+            self.prepare()
         return bool(self._late)
 
     @property

@@ -117,7 +117,7 @@ class Cycle:
             self._neuromodulator.compare(averages)
             self._neuromodulator.counters['rewards'] += count
             self._learn(agent)
-        if credit.waiting:
+        if self._windows.waiting:
             credit.release_waiting()
         learner.acted(agent, self._episodes.sequence)
         return self._act(agent)
