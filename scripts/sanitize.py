@@ -17,7 +17,7 @@ from scripts import build_interfaces
 
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / 'build/checked'
-COPIED = ('nrl_ros', 'sim_bridge', 'config', 'scripts', 'tests', 'pyproject.toml')
+COPIED = ('nrl_ros', 'sim_bridge', 'config', 'scripts', 'tests', 'pyproject.toml', 'CMakeLists.txt')
 # Words in the names of the files of tests that reach compiled code.
 WORDS = (
     'arithmetic', 'cycle', 'episode', 'trace', 'window', 'credit', 'loop', 'learner', 'neuromod',
