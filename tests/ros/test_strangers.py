@@ -95,9 +95,9 @@ def test_a_storm_of_hostile_messages_changes_nothing(ros):
     assert rows == mine.spec.observation_size
     after = run.goes_on()
     assert after.weight_norm < 2.0 * norm + 1.0
-    found = counters(after)
-    assert found['foreign_infos'] > 0 and found['foreign_rpes'] > 0
-    assert found['dropped_LimitError'] > 0
+    # Each kind is counted, though maybe only after the learner has heard the last message.
+    expected = {'foreign_infos', 'foreign_rpes', 'dropped_LimitError'}
+    run.status(lambda status: expected <= counters(status).keys())
     assert run.learner.until_logged('limits.instances').count('limits.instances') == 1, 'said once'
     assert heard.counter(names.ENV_STATUS, 'foreign_infos', 1) > 0
     assert heard.counter(names.NEUROMODULATOR_STATUS, 'dropped_LimitError', 1) > 0
