@@ -294,7 +294,9 @@ class Episodes(Stateful):
         figures = {}
         if metrics is not None:
             figures = dict(zip(info.spec.metrics, metrics[which].T, strict=True))
-        steps = np.full(len(which), self.total_steps, np.uint64)
+        # np.full takes four times as long as these two.
+        steps = np.empty(len(which), np.uint64)
+        steps.fill(self.total_steps)
         return FinishedEpisodes(info.agent, info.session, steps, **arrays, figures=figures)
 
     def _state(self, ending: Array, applied: Array, stamp_ns: int, learner: int = 0) -> StateBatch:
