@@ -76,6 +76,8 @@ class _Agent:
     early: RewardBatch | None = None
     # Messages that were answered.
     rewarded: int = 0
+    # Messages in a row that said another number of instances.
+    contradicted: int = 0
     # Messages in a row of which every reward was a duplicate, and the sequence of the newest.
     refused: tuple[int, int] = (0, -1)
 
@@ -325,7 +327,17 @@ class Neuromodulator:
         if agent is None:
             return self._begin(reward, sessions)
         known = len(agent.averages.rpe)
-        if known != count:
+        if known == count:
+            agent.contradicted = 0
+        else:
+            # The first message of a session says its size, and may be somebody's lie: more messages
+            # in a row than ever agreed with it are right.
+            agent.contradicted += 1
+            if agent.contradicted > max(agent.rewarded, _REFUSED_IN_A_ROW):
+                del sessions[reward.session]
+                if self._newest.get(reward.agent) is agent:
+                    del self._newest[reward.agent]
+                return self._begin(reward, sessions)
             raise ProtocolError(
                 f'agent {reward.agent!r} has {known} instances, its reward says {count}'
             )
@@ -342,10 +354,10 @@ class Neuromodulator:
                 self._limits.check_agents(name, len(self._agents))
         averages = RunningAverage(count)
         before = self._newest.get(name)
-        restored = self._restored.pop(name, None) if before is None else None
         # The environment was restarted: its rewards are still the same kind of reward.
-        kept = restored if before is None else before.averages.state
+        kept = self._restored.get(name) if before is None else before.averages.state
         if kept is not None and len(kept['baseline']) == count:
+            self._restored.pop(name, None)
             for part in ('baseline', 'known'):
                 averages.state[part][:] = kept[part]
         fresh = _Agent(reward.session, averages)

@@ -99,6 +99,28 @@ def test_reward_that_is_not_finite_is_left_out_and_counted(value: float) -> None
     assert neuromodulator.evaluate(reward_of(3, 0, 3, 1.0)).rpe.tolist() == [0.0]
 
 
+def test_a_first_message_of_a_wrong_size_does_not_shut_the_true_ones_out() -> None:
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5))
+    saved = {'baseline': np.array([3.0, 4.0]), 'known': np.array([True, True])}
+    neuromodulator.resume({'a': saved})
+    neuromodulator.evaluate(reward_of(0, 0, 0, 1.0, instances=3))
+    refused = 0
+    for _again in range(50):
+        try:
+            answer = neuromodulator.evaluate(reward_of(0, [0, 1], 0, [1.0, 2.0]))
+            break
+        except ProtocolError:
+            refused += 1
+    assert answer.rpe.tolist() == [-2.0, -2.0] and refused == 8, 'the saved averages are kept'
+    # Lies about a session that goes on are outvoted by as many true messages as there were.
+    for number in range(1, 40):
+        neuromodulator.evaluate(reward_of(number, 0, number, 1.0))
+    for _lie in range(30):
+        with pytest.raises(ProtocolError, match='instances'):
+            neuromodulator.evaluate(reward_of(50, 0, 50, 1.0, instances=3))
+    assert neuromodulator.evaluate(reward_of(40, 0, 40, 1.0)) is not None
+
+
 def test_a_reward_too_small_to_be_divided_by_gives_the_plain_error() -> None:
     """(1e-310 - 100) / 1e-310 is infinite: it would be refused, and its window never released."""
     neuromodulator = Neuromodulator(RpeSettings(rate=0.5, scale='absolute_reward'))
