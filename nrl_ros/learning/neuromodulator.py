@@ -334,9 +334,6 @@ class Neuromodulator:
             # in a row than ever agreed with it are right.
             agent.contradicted += 1
             if agent.contradicted > max(agent.rewarded, _REFUSED_IN_A_ROW):
-                del sessions[reward.session]
-                if self._newest.get(reward.agent) is agent:
-                    del self._newest[reward.agent]
                 return self._begin(reward, sessions)
             raise ProtocolError(
                 f'agent {reward.agent!r} has {known} instances, its reward says {count}'
@@ -346,12 +343,18 @@ class Neuromodulator:
         return agent
 
     def _begin(self, reward: RewardBatch, sessions: dict[int, _Agent]) -> _Agent:
-        """Begin a session; after a restart of its environment it continues the averages."""
+        """Begin a session; after a restart of its environment it continues the averages.
+
+        A session that is there already is replaced, and only if the new one is within the limits.
+        """
         name, count = reward.agent, reward.instances
         if self._limits is not None:
             self._limits.check_sizes(name, count)
             if not sessions:
                 self._limits.check_agents(name, len(self._agents))
+        replaced = sessions.pop(reward.session, None)
+        if replaced is not None and self._newest.get(name) is replaced:
+            del self._newest[name]
         averages = RunningAverage(count)
         before = self._newest.get(name)
         # The environment was restarted: its rewards are still the same kind of reward.

@@ -121,6 +121,16 @@ def test_a_first_message_of_a_wrong_size_does_not_shut_the_true_ones_out() -> No
     assert neuromodulator.evaluate(reward_of(40, 0, 40, 1.0)) is not None
 
 
+def test_a_flood_of_sizes_beyond_the_limits_does_not_take_a_session_away() -> None:
+    neuromodulator = Neuromodulator(RpeSettings(rate=0.5), Limits(instances=100))
+    neuromodulator.evaluate(reward_of(0, [0, 1], 0, [1.0, 2.0]))
+    for _lie in range(30):
+        with pytest.raises((ProtocolError, LimitError)):
+            neuromodulator.evaluate(reward_of(0, 0, 0, 1.0, instances=2**32 - 1))
+    answer = neuromodulator.evaluate(reward_of(1, [0, 1], 1, [3.0, 4.0]))
+    assert answer.rpe.tolist() == [2.0, 2.0], 'the averages are still there'
+
+
 def test_a_reward_too_small_to_be_divided_by_gives_the_plain_error() -> None:
     """(1e-310 - 100) / 1e-310 is infinite: it would be refused, and its window never released."""
     neuromodulator = Neuromodulator(RpeSettings(rate=0.5, scale='absolute_reward'))
