@@ -276,7 +276,7 @@ class Learner:
     def unhindered(self, agent: ServedAgent) -> bool:
         """Return True if only this agent's next step has to be done, so that it may be fused."""
         return (
-            not (self._frozen or self._evaluating)
+            self.learning
             and len(self._state.roster.agents) == 1
             and agent.pending is None
             and not agent.credit.has_late

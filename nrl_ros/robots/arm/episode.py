@@ -145,8 +145,3 @@ class ReachEpisodes(Stateful):
         """Seed the generator of the targets and start their list anew."""
         targets = self.state.targets.state
         targets.random, targets.at = np.random.default_rng(seed), 0
-
-
-def success_share(distance: Float64, radius_m: float) -> float:
-    """Return the share of final distances below a radius."""
-    return float(np.mean(np.asarray(distance) < radius_m))
