@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import selectors
 import signal
 import socket
@@ -97,6 +98,10 @@ SERVICES = {
 _MODULES = {'app': 'nrl_ros.nodes.composed', 'arm_driver': 'sim_bridge.arm_driver'}
 # Domains of these tests: 40 to 100, other ones than those of the launch and command line tests.
 _DOMAINS = itertools.cycle([40 + (os.getpid() + number) % 61 for number in range(61)])
+# Shared memory that killed processes leave, by port; a domain has 250 ports from here on (RTPS).
+_SHARED = Path('/dev/shm')
+_LEFT_PORT = re.compile(r'(?:sem\.)?fast(?:dds|rtps)_port(\d+)\D*')
+_DOMAIN_PORTS = (7_400, 250)
 # A TCP port for each, held by whoever uses it: tests that run at the same time must not meet.
 _FIRST_PORT = 21_000
 
@@ -110,6 +115,7 @@ class Process:
         self, command: Sequence[str], domain: int, variables: Mapping[str, str] | None = None
     ) -> None:
         self.output = ''
+        self.command = ' '.join(command)
         self.process = subprocess.Popen(
             command,
             stdout=subprocess.PIPE,
@@ -174,11 +180,19 @@ class Process:
 
     def kill(self) -> None:
         """End it, whatever it does."""
-        if self.process.poll() is None:
+        assert self.process.stdout is not None
+        if self.process.stdout.closed:
+            return
+        state = self.process.poll()
+        if state is None:
             self.process.kill()
         self.process.wait()
+        while self._read(0.0) and self._selector.select(0.0):
+            pass
+        # pytest shows it where a test fails: what the other processes wrote may be the cause.
+        said = f'{self.command}\n(exit code before the end: {state})\n{self.output}\n'
+        sys.stdout.write(said)
         self._selector.close()
-        assert self.process.stdout is not None
         self.process.stdout.close()
 
 
@@ -354,7 +368,17 @@ class Ros:
         """Leave nothing behind."""
         for part in reversed(self._parts):
             part.close() if isinstance(part, Probe) else part.kill()
+        _free_ports(self.domain)
         self._claim.close()
+
+
+def _free_ports(domain: int) -> None:
+    """Remove the ports that killed processes left, which may keep the next test's from meeting."""
+    first, count = _DOMAIN_PORTS
+    for path in _SHARED.glob('*_port*'):
+        port = _LEFT_PORT.fullmatch(path.name)
+        if port is not None and (int(port[1]) - first) // count == domain:
+            path.unlink(missing_ok=True)
 
 
 def _free_domain() -> tuple[int, socket.socket]:
