@@ -17,13 +17,14 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 
-from nrl_ros.base.errors import BridgeError, CheckpointError, describe
+from nrl_ros.base.errors import BridgeError, CheckpointError, NrlError, describe
 from nrl_ros.base.records import Bool, EnvSpec, Float32, Int32, StepResult
 from nrl_ros.base.state import Stateful, restore_snapshot, transient
 from nrl_ros.environments.interfaces import Environment
 from sim_bridge import gymnasium_faults as faults
 from sim_bridge.gymnasium_options import GymnasiumOptions
 from sim_bridge.gymnasium_spaces import Actions, Observations
+from sim_bridge.gymnasium_wrappers import wrap
 
 Array = NDArray[Any]
 # One environment in array form for all instances, or one for each instance.
@@ -346,7 +347,9 @@ def _limit(options: GymnasiumOptions) -> int:
 
 
 def _open(instances: int, options: GymnasiumOptions) -> Backend:
-    if options.vectorize and _spec(options.id).vector_entry_point is not None:
+    # Wrappers are for single environments.
+    one_array = options.vectorize and not options.wrappers
+    if one_array and _spec(options.id).vector_entry_point is not None:
         many = _open_many(instances, options)
         if many is not None:
             return many
@@ -359,16 +362,24 @@ def _open(instances: int, options: GymnasiumOptions) -> Backend:
                     options.id, max_episode_steps=-1, disable_env_checker=True, **options.kwargs
                 )
             )
+            made[-1] = wrap(made[-1], options.wrappers)
+    except NrlError as error:
+        _close_all(made)
+        raise type(error)(f'{options.id}: {error}') from error
     except Exception as error:
-        # What the others hold, such as a port, would stay in use.
-        for one in made:
-            with contextlib.suppress(Exception):
-                one.close()
+        _close_all(made)
         which = f'instance {len(made)} of ' if instances > 1 else ''
         raise BridgeError(
             f'Gymnasium could not make {which}{options.id!r}: {describe(error)}{_hint(error)}'
         ) from error
     return made
+
+
+def _close_all(made: list[Any]) -> None:
+    """Close environments after a fault: what they hold, such as a port, would stay in use."""
+    for one in made:
+        with contextlib.suppress(Exception):
+            one.close()
 
 
 def _hint(error: Exception) -> str:
@@ -432,13 +443,12 @@ def make(instances: int, options: GymnasiumOptions) -> Environment:
     """
     backend = _open(instances, options)
     inner = type(backend.unwrapped if isinstance(backend, VectorEnv) else backend[0].unwrapped)
-    known = inner.__name__ in _STATE and inner.__module__.startswith('gymnasium.envs.classic')
+    # Wrappers may remember things of which nothing is known here.
+    plain = inner.__name__ in _STATE and not options.wrappers
+    known = plain and inner.__module__.startswith('gymnasium.envs.classic')
     bridge = SnapshottableGymnasiumBridge if known else GymnasiumBridge
     try:
         return bridge(instances, options, backend)
     except BaseException:
-        parts: list[Any] = [backend] if isinstance(backend, VectorEnv) else [*backend]
-        for one in parts:
-            with contextlib.suppress(Exception):
-                one.close()
+        _close_all([backend] if isinstance(backend, VectorEnv) else backend)
         raise

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from nrl_ros.base.settings import Settings
+from sim_bridge.gymnasium_wrappers import Wrapping, known_wrappers
 
 
 class GymnasiumOptions(Settings):
@@ -18,6 +19,11 @@ class GymnasiumOptions(Settings):
         0, ge=0, description="Steps after which an episode is truncated; 0: the id's own [1]"
     )
     vectorize: bool = Field(True, description='Use the vector entry point if there is one')
+    wrappers: list[Wrapping] = Field(
+        [],
+        description="Gymnasium's wrappers by name, the innermost first; one with options as "
+        '{NAME: {OPTION: VALUE}}',
+    )
     scaling: Literal['none', 'bounds', 'fixed'] = Field(
         'none',
         description='Observations as they are; bounded components to -1..1; or '
@@ -34,3 +40,9 @@ class GymnasiumOptions(Settings):
     control_period_s: float = Field(
         0.0, ge=0, description="Period of a step [s]; 0: the environment's own"
     )
+
+    @field_validator('wrappers')
+    @classmethod
+    def _known(cls, chosen: list[Wrapping]) -> list[Wrapping]:
+        known_wrappers(chosen)
+        return chosen

@@ -194,3 +194,15 @@ class Speaks(Sound):
 for kind in list(vars().values()):
     if isinstance(kind, type) and issubclass(kind, Sound):
         gymnasium.register(f'{kind.__name__}-v0', entry_point=kind)
+
+
+class Doubled(gymnasium.Wrapper):
+    """A wrapper of somebody's own."""
+
+    def __init__(self, env, factor=2.0):
+        super().__init__(env)
+        self.factor = factor
+
+    def step(self, action):
+        seen, reward, terminated, truncated, info = self.env.step(action)
+        return seen, self.factor * reward, terminated, truncated, info
