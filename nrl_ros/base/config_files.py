@@ -115,14 +115,25 @@ def find_config(task: str, group: str = '') -> Path:
     Raises:
         ConfigError: there is no such file; the error names those that exist.
     """
-    folders = [folder / group for folder in config_folders()]
-    for folder in folders:
-        if (folder / f'{task}.yaml').is_file():
-            return folder / f'{task}.yaml'
-    known = sorted({file.stem for folder in folders for file in folder.glob('*.yaml')})
+    known = config_files(group)
+    if task in known:
+        return known[task]
     if not known:
         raise ConfigError('no task files found, the installation is not complete; see nrl doctor')
     raise ConfigError(f'unknown {group or "task"} {task!r}{closest(task, known)}')
+
+
+def config_files(group: str = '') -> dict[str, Path]:
+    """Return the files of ``config`` by name, sorted; the first folder with a name counts.
+
+    Args:
+        group: folder below ``config`` for files of another kind, such as 'study'.
+    """
+    found: dict[str, Path] = {}
+    for folder in config_folders():
+        for path in (folder / group).glob('*.yaml'):
+            found.setdefault(path.stem, path)
+    return dict(sorted(found.items()))
 
 
 def read_yaml(path: Path) -> Any:

@@ -175,6 +175,7 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last = -_LINE_PERIOD_S
+        self._phase = ''
 
     def __enter__(self) -> Lines:
         """Do nothing."""
@@ -184,11 +185,19 @@ class Lines:
         """Do nothing."""
 
     def show(self, progress: Progress, wall_time_s: float) -> None:
-        """Print a line if the last one is a second old."""
+        """Print each phase without steps once, and else a line if the last one is a second old."""
+        if progress.phase:
+            if progress.phase != self._phase:
+                self._print(f'{wall_time_s:6.1f} s {progress.phase}')
+            self._phase = progress.phase
+            return
         if wall_time_s - self._last < _LINE_PERIOD_S:
             return
         self._last = wall_time_s
-        self._console.print(line_of(progress, wall_time_s), highlight=False, soft_wrap=True)
+        self._print(line_of(progress, wall_time_s))
+
+    def _print(self, text: str) -> None:
+        self._console.print(text, highlight=False, soft_wrap=True)
 
 
 class LivePanel:
@@ -198,6 +207,7 @@ class LivePanel:
         self._title = title
         self._live = Live(console=console, auto_refresh=False, transient=False)
         self._last = 0.0
+        self._phase = ''
 
     def __enter__(self) -> LivePanel:
         """Take the screen."""
@@ -209,11 +219,11 @@ class LivePanel:
         self._live.__exit__(None, None, None)
 
     def show(self, progress: Progress, wall_time_s: float) -> None:
-        """Redraw about four times a second."""
+        """Redraw about four times a second, and whenever another phase begins."""
         now = time.monotonic()
-        if now - self._last < 0.25:
+        if now - self._last < 0.25 and progress.phase == self._phase:
             return
-        self._last = now
+        self._last, self._phase = now, progress.phase
         self._live.update(panel_of(progress, wall_time_s, self._title), refresh=True)
 
 
@@ -280,6 +290,8 @@ def _shares(shares: Mapping[str, float]) -> Text:
 
 
 def _bar(progress: Progress, wall_time_s: float) -> RenderableType:
+    if progress.phase:
+        return Text(progress.phase, style='bold yellow')
     share = progress.share_done
     if math.isnan(share):
         return Text('until Ctrl+C', style='dim')

@@ -32,8 +32,22 @@ its process id), so that two runs on one machine do not meet; it is shown at the
 """
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
 @app.callback()
-def _begin(context: typer.Context) -> None:
+def _begin(
+    context: typer.Context,
+    _version: Annotated[
+        bool,
+        typer.Option(
+            '--version', help='Print the version.', is_eager=True, callback=_print_version
+        ),
+    ] = False,
+) -> None:
     # The doctor reports all of it itself, and the version must be printed even if nothing works.
     if context.invoked_subcommand not in ('doctor', 'version'):
         require(NEEDED)
@@ -244,28 +258,47 @@ def doctor(
 
 @app.command()
 def params(
-    node: Annotated[
+    name: Annotated[
         str | None,
-        typer.Argument(help='Name of the node, such as learner or safety; default: all'),
+        typer.Argument(
+            help='A node (learner), a setting (plasticity.learning_rate), or a part of its name; '
+            'default: all'
+        ),
     ] = None,
     markdown: Annotated[
         bool, typer.Option('--markdown', help='As a page, like docs/parameters.md')
     ] = False,
 ) -> None:
-    """Print the settings of the nodes: name, type, default, range, and meaning."""
+    """Print the settings of the nodes: name, type, default, range, and meaning.
+
+    In a pipe each setting is one line, with its full name as --set takes it.
+    """
     with _errors():
         from nrl_ros.cli import reference
-        from nrl_ros.settings.run import NODES
 
         if markdown:
             typer.echo(reference.markdown(), nl=False)
             return
-        if node is not None and node not in NODES:
-            raise ConfigError(f'unknown node {node!r}, known are {", ".join(NODES)}')
+        found = reference.matching(name or '')
         console = Console()
-        for name, model in NODES.items():
-            if node in (None, name):
-                console.print(reference.table(name, model), highlight=False)
+        if not console.is_terminal:
+            typer.echo('\n'.join(reference.lines(found)))
+            return
+        for node, settings in found.items():
+            console.print(reference.table(node, settings), highlight=False)
+
+
+@app.command(name='list')
+def list_names(
+    kind: Annotated[
+        str, typer.Argument(help='tasks, bridges, rules, and others; default: the kinds')
+    ] = '',
+) -> None:
+    """Print the names of one kind of thing, a line each: tasks, bridges, rules and others."""
+    with _errors():
+        from nrl_ros.cli.listing import KINDS, lines, listing
+
+        typer.echo('\n'.join(lines(listing(kind)) if kind else KINDS))
 
 
 @app.command()

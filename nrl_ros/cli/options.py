@@ -45,7 +45,7 @@ class TrainOptions(RunOptions):
     """Options of ``nrl train``.
 
     Attributes:
-        task: name of a task file.
+        task: name of a task, or a file whose name ends with .yaml.
         config: a file instead of the task's.
         instances: parallel instances of the environment.
         seed: of the learner and the environment.
@@ -60,7 +60,11 @@ class TrainOptions(RunOptions):
     """
 
     task: Annotated[
-        str | None, typer.Argument(help='ur5e, cartpole, acrobot, reaching, or any file of config/')
+        str | None,
+        typer.Argument(
+            help='ur5e, cartpole, acrobot, reaching, or any other of `nrl list tasks`; or a file '
+            'of your own, as in my_task.yaml'
+        ),
     ] = None
     config: Annotated[Path | None, typer.Option(help="Parameter file instead of the task's")] = None
     instances: Annotated[

@@ -79,8 +79,18 @@ def check_options(options: TrainOptions) -> None:
 
 def _source(options: TrainOptions) -> Path:
     if options.task is None and options.config is None:
-        raise ConfigError('name a task, as in `nrl train cartpole`, or a file with --config')
-    return options.config or config.find_config(str(options.task))
+        raise ConfigError('name a task, as in `nrl train cartpole`, or a file, as in my_task.yaml')
+    if options.task is None or not _is_file(options.task):
+        return options.config or config.find_config(str(options.task))
+    if options.config is not None:
+        both = f'{options.task} and --config {options.config}'
+        raise ConfigError(f'expected one file, received {both}')
+    return Path(options.task)
+
+
+def _is_file(task: str) -> bool:
+    """Return whether what stands in place of a task's name is a file of settings."""
+    return Path(task).suffix in ('.yaml', '.yml')
 
 
 def make_plan(options: TrainOptions, warn: Warn, say: Say = _silent) -> Plan:
@@ -101,7 +111,7 @@ def make_plan(options: TrainOptions, warn: Warn, say: Say = _silent) -> Plan:
 
 def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
     path = _source(options)
-    task = options.task or path.stem
+    task = path.stem if options.task is None or _is_file(options.task) else options.task
     # Everything is checked before the run folder is made, so that a wrong option leaves nothing
     # behind.
     checked = config.resolve(path, options.overrides, _wanted(options))

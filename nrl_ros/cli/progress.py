@@ -90,6 +90,7 @@ class Progress:
         counters: by node, then by name.
         restored: counters that a node began with, from a checkpoint.
         figures: of the last 500 episodes, as the environment names them, without aborted ones.
+        phase: what is done now, in words, while no steps are done; empty during the training.
     """
 
     target_steps: int = 0
@@ -114,6 +115,7 @@ class Progress:
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     restored: dict[str, dict[str, int]] = field(default_factory=dict)
     figures: RecentFigures = field(default_factory=lambda: RecentFigures(FIGURE_EPISODES))
+    phase: str = ''
     _first: list[float] = field(default_factory=list)
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _stride: int = 1

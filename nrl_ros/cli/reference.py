@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NamedTuple, get_args, get_origin
 
 import annotated_types
@@ -10,6 +11,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
+from nrl_ros.base.errors import ConfigError, nearest
 from nrl_ros.base.settings import Settings, fields_of, mark_of
 from nrl_ros.settings.run import NODES
 
@@ -122,13 +124,60 @@ def _allowed(field: FieldInfo) -> str:
     return ', '.join(found)
 
 
-def table(node: str, model: type[Settings]) -> Table:
-    """Return the reference of one node as a table for a terminal."""
+def matching(name: str) -> dict[str, list[Parameter]]:
+    """Return the settings that a name asks for, by node.
+
+    Args:
+        name: of a node, a setting or a group of settings, with or without its node
+            (``learner.plasticity``), or any part of such a name; '' for all.
+
+    Raises:
+        ConfigError: no setting has such a name.
+    """
+    known = {node: parameters(model) for node, model in NODES.items()}
+    if name in known:
+        return {name: known[name]}
+    for is_meant in (_is_or_begins_with, _contains):
+        found = {
+            node: [one for one in settings if is_meant(name, f'{node}.{one.name}')]
+            for node, settings in known.items()
+        }
+        if any(found.values()):
+            return {node: settings for node, settings in found.items() if settings}
+    names = [*known, *(one.name for settings in known.values() for one in settings)]
+    hint = nearest(name, names) or '; `nrl params` prints all'
+    raise ConfigError(f'no node and no setting has {name!r} in its name{hint}')
+
+
+def _is_or_begins_with(name: str, full: str) -> bool:
+    """Return whether a name means a setting or its group, with or without its node."""
+    names = (full, full.partition('.')[2])
+    return any(f'{one}.'.startswith(f'{name}.') for one in names)
+
+
+def _contains(name: str, full: str) -> bool:
+    return name in full
+
+
+def lines(found: Mapping[str, Sequence[Parameter]]) -> list[str]:
+    """Return one line for each setting, in columns that tabs part: names are never broken."""
+    return [
+        '\t'.join(
+            (f'{node}.{one.name}', one.default, one.allowed or one.kind, one.changes,
+             one.description)
+        )
+        for node, settings in found.items()
+        for one in settings
+    ]  # fmt: skip
+
+
+def table(node: str, settings: Sequence[Parameter]) -> Table:
+    """Return settings of one node as a table for a terminal; names are never broken."""
     result = Table(title=node, title_justify='left', box=box.SIMPLE_HEAD, pad_edge=False)
-    result.add_column('name', style='bold', overflow='fold')
+    result.add_column('name', style='bold', no_wrap=True, overflow='ignore')
     for column in ('default', 'allowed', 'changes', 'meaning'):
         result.add_column(column, overflow='fold')
-    for one in parameters(model):
+    for one in settings:
         allowed = one.allowed or one.kind
         cells = (one.name, one.default, allowed, one.changes, one.description)
         result.add_row(*(escape(cell) for cell in cells))

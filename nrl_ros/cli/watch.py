@@ -85,14 +85,17 @@ class TrainRun(Orchestrator):
         Processes that appear at the same moment sometimes find each other only 2 to 3 s later, when
         the middleware repeats itself. Until then, reports of an environment would be lost.
         """
+        self.progress.phase = f'starting {", ".join(NODES)}'
         for name in self._names:
             self.processes.start(name)
         heard = self.progress.counters
         self._until(lambda: {LEARNER, NEUROMODULATOR} <= heard.keys())
         client: Any = self.monitor.create_client(ChangeState, f'{ENVIRONMENT}/change_state')
         self._until(client.service_is_ready)
+        self.progress.phase = 'the environment makes its instances'
         self._transition(client, Transition.TRANSITION_CONFIGURE)
         self._until(self.monitor.hears_environment)
+        self.progress.phase = 'the environment resets its instances'
         self._transition(client, Transition.TRANSITION_ACTIVATE)
 
     def _transition(self, client: Any, transition: int) -> None:
@@ -130,6 +133,7 @@ class TrainRun(Orchestrator):
         if self._first_step is None and self.progress.moving:
             self._first_step = time.monotonic()
             self.progress.first_steps = self.progress.steps
+            self.progress.phase = ''
         self._display.show(self.progress, wall_s)
 
     def look(self) -> Outcome | None:
@@ -148,6 +152,9 @@ class TrainRun(Orchestrator):
         """Note counters and time, since the end of the nodes releases windows."""
         self._last_step = time.monotonic()
         outcome.trouble = self.progress.groups
+        saving = '' if outcome.code == 1 else 'the last checkpoint is saved, and '
+        self.progress.phase = f'{outcome.ended}: {saving}the nodes end'
+        self._display.show(self.progress, self.monitor.wall_time_s)
 
     def group_stopped(self, group: Sequence[str], outcome: Outcome) -> None:
         """Give the learner time to read its messages before it is stopped."""
@@ -161,4 +168,6 @@ class TrainRun(Orchestrator):
     def stopped(self, outcome: Outcome) -> None:
         """Read the nodes' last reports."""
         self.settle(lambda: True)
+        # The last panel stays on the screen, with the share that was done.
+        self.progress.phase = ''
         outcome.training_s = self._last_step - (self._first_step or self._last_step)

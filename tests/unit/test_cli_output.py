@@ -1,17 +1,19 @@
 """What the command prints and draws, without ROS."""
 
 import dataclasses
+import io
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import typer
+from rich.console import Console
 from typer.testing import CliRunner
 
 from nrl_ros import __version__
 from nrl_ros.base.settings import flatten
-from nrl_ros.cli import main, plot, processes, reference, runs
+from nrl_ros.cli import display, listing, main, plot, processes, reference, runs
 from nrl_ros.cli.display import line_of, number, sparkline
 from nrl_ros.cli.evaluate import score_of
 from nrl_ros.cli.main import app
@@ -35,14 +37,71 @@ def run_with(tmp_path, name, returns):
 
 
 @pytest.mark.parametrize(
-    'command', ['train', 'eval', 'plot', 'doctor', 'params', 'demo', 'version']
+    'command', ['train', 'eval', 'plot', 'doctor', 'params', 'list', 'demo', 'version']
 )
 def test_every_command_has_help(command):
     assert RUNNER.invoke(app, [command, '--help']).exit_code == 0
 
 
-def test_version():
-    assert RUNNER.invoke(app, ['version']).output.strip() == __version__
+@pytest.mark.parametrize('asked', ['version', '--version'])
+def test_version(asked):
+    assert RUNNER.invoke(app, [asked]).output.strip() == __version__
+
+
+@pytest.mark.parametrize('kind', listing.KINDS)
+def test_every_name_of_a_kind_is_a_line_that_says_what_it_is(kind):
+    result = RUNNER.invoke(app, ['list', kind])
+    assert result.exit_code == 0
+    for name, line in zip(listing.listing(kind), result.output.splitlines(), strict=True):
+        first, _, what = line.partition(' ')
+        assert first == name
+        assert len(what.split()) > 2
+    assert kind in RUNNER.invoke(app, ['list']).output.split()
+
+
+def test_a_part_that_cannot_be_imported_does_not_hide_the_others(monkeypatch):
+    broken = {**listing.RULES._entries, 'broken': 'no_such_module:Rule'}
+    monkeypatch.setattr(listing.RULES, '_entries', broken)
+    found = listing.listing('rules')
+    assert 'nrl' in found
+    assert 'cannot be imported' in found['broken']
+
+
+def test_an_unknown_kind_is_guessed():
+    result = RUNNER.invoke(app, ['list', 'rule'])
+    assert result.exit_code == 2
+    assert "did you mean 'rules'?" in result.output
+
+
+@pytest.mark.parametrize(
+    ('name', 'first'),
+    [
+        ('plasticity.learning_rate', 'learner.plasticity.learning_rate'),
+        ('learner.plasticity.learning_rate', 'learner.plasticity.learning_rate'),
+        ('learner.noise', 'learner.noise.shape'),
+        ('learning_rate_decay', 'learner.plasticity.learning_rate_decay'),
+        ('arm_driver', 'arm_driver.autostart'),
+    ],
+)
+def test_in_a_pipe_a_setting_is_one_line_with_the_name_that_set_takes(name, first):
+    result = RUNNER.invoke(app, ['params', name])
+    shown = result.output.splitlines()
+    assert shown[0].split('\t')[0] == first
+    assert all(name in line.split('\t')[0] for line in shown)
+
+
+def test_a_terminal_breaks_no_name():
+    narrow = Console(width=60, force_terminal=True, file=io.StringIO())
+    found = reference.matching('learner')['learner']
+    narrow.print(reference.table('learner', found))
+    for one in found:
+        assert one.name in narrow.file.getvalue()
+
+
+def test_a_setting_that_is_not_there_is_guessed():
+    result = RUNNER.invoke(app, ['params', 'plasticity.lerning_rate'])
+    assert result.exit_code == 2
+    assert "did you mean 'plasticity.learning_rate'?" in result.output
 
 
 def test_help_and_parameters_need_neither_ros_nor_matplotlib():
@@ -137,6 +196,32 @@ def test_line_shows_trouble_only_when_there_is_some():
     progress.counters['learner'] = {'lost_states': 3}
     assert 'dropped 3' in line_of(progress, 1.0)
     assert number(float('nan')) == '–'
+
+
+def test_what_is_done_without_steps_is_said_in_words_and_once():
+    progress = Progress(target_steps=100, phase='the environment makes its instances')
+    shown = io.StringIO()
+    with display.Lines(Console(file=shown)) as lines:
+        for second in range(5):
+            lines.show(progress, float(second))
+        assert shown.getvalue().splitlines() == ['   0.0 s the environment makes its instances']
+        progress.phase, progress.steps = '', 50
+        lines.show(progress, 5.0)
+    assert '50 %' in shown.getvalue()
+
+
+def test_the_panel_says_what_is_done_in_place_of_a_share_that_stands_still():
+    shown = io.StringIO()
+    console = Console(file=shown, force_terminal=True, width=100)
+    progress = Progress(target_steps=100, steps=100, phase='finished: the nodes end')
+    with display.LivePanel(console, 'a task') as panel:
+        panel.show(progress, 1.0)
+        assert 'finished: the nodes end' in shown.getvalue()
+        assert '100 %' not in shown.getvalue()
+        # Another phase is shown at once, although the last picture is young.
+        progress.phase = ''
+        panel.show(progress, 1.0)
+    assert '100 %' in shown.getvalue()
 
 
 def test_progress_row_fits_its_header():

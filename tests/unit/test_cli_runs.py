@@ -59,6 +59,16 @@ def test_new_plan_writes_settings_that_read_back(tmp_path):
         new_run(tmp_path)
 
 
+def test_a_file_may_stand_in_place_of_a_task(tmp_path):
+    path = tmp_path / 'my_task.yaml'
+    path.write_text(config.find_config('cartpole').read_text(encoding='utf-8'), encoding='utf-8')
+    made = make_plan(TrainOptions(task=str(path), root=tmp_path), fail)
+    assert made.task == 'my_task'
+    assert made.run.folder.name.startswith('my_task-')
+    with pytest.raises(ConfigError, match='expected one file'):
+        make_plan(TrainOptions(task=str(path), config=path, root=tmp_path), fail)
+
+
 def test_typing_error_leaves_no_folder(tmp_path):
     with pytest.raises(ConfigError):
         new_run(tmp_path, overrides=('learner.sed=1',))
