@@ -22,6 +22,7 @@ from nrl_ros.base.records import Bool, EnvSpec, Float32, Int32, StepResult
 from nrl_ros.base.state import Stateful, restore_snapshot, transient
 from nrl_ros.environments.interfaces import Environment
 from sim_bridge import gymnasium_faults as faults
+from sim_bridge.gymnasium_ids import spec_of, to_make
 from sim_bridge.gymnasium_options import GymnasiumOptions
 from sim_bridge.gymnasium_spaces import Actions, Observations
 from sim_bridge.gymnasium_wrappers import wrap
@@ -324,42 +325,25 @@ class SnapshottableGymnasiumBridge(GymnasiumBridge, Stateful):
         self._ends = (self.state.over.copy(), self._nobody)
 
 
-def _spec(name: str) -> Any:
-    # A prefix "module:" names a module that registers the id when it is imported.
-    module, _, rest = name.rpartition(':')
-    try:
-        if module:
-            __import__(module)
-        return gymnasium.spec(rest)
-    except (gymnasium.error.Error, ImportError) as error:
-        raise BridgeError(
-            f'Gymnasium does not know {name!r}: {error}; if another package brings it, '
-            'install that and write the id as PACKAGE:ID'
-        ) from error
-    except Exception as error:
-        raise BridgeError(
-            f'{name!r}: module {module!r} cannot be imported: {describe(error)}'
-        ) from error
-
-
 def _limit(options: GymnasiumOptions) -> int:
-    return options.max_episode_steps or _spec(options.id).max_episode_steps or 0
+    return options.max_episode_steps or spec_of(options).max_episode_steps or 0
 
 
 def _open(instances: int, options: GymnasiumOptions) -> Backend:
     # Wrappers are for single environments.
     one_array = options.vectorize and not options.wrappers
-    if one_array and _spec(options.id).vector_entry_point is not None:
+    if one_array and spec_of(options).vector_entry_point is not None:
         many = _open_many(instances, options)
         if many is not None:
             return many
+    named = to_make(options)
     made: list[gymnasium.Env[Any, Any]] = []
     try:
         for _ in range(instances):
             # -1 switches off Gymnasium's own limit: the bridge counts the steps.
             made.append(
                 gymnasium.make(
-                    options.id, max_episode_steps=-1, disable_env_checker=True, **options.kwargs
+                    named, max_episode_steps=-1, disable_env_checker=True, **options.kwargs
                 )
             )
             made[-1] = wrap(made[-1], options.wrappers)

@@ -13,7 +13,15 @@ from sim_bridge.gymnasium_wrappers import Wrapping, known_wrappers
 class GymnasiumOptions(Settings):
     """Options of the bridge 'gymnasium'."""
 
-    id: str = Field(description='Id of the environment, as gymnasium.make takes it')
+    id: str = Field(
+        description='Id of the environment, as gymnasium.make takes it; MODULE:ID, whose module '
+        'registers it; or FILE.py:NAME, a class of gymnasium.Env in a file'
+    )
+    folder: str = Field(
+        '',
+        description='Folder where the module of MODULE:ID is, beside those where Python looks; '
+        'empty: the one that the process is started in',
+    )
     kwargs: dict[str, Any] = Field({}, description="The environment's own arguments")
     max_episode_steps: int = Field(
         0, ge=0, description="Steps after which an episode is truncated; 0: the id's own [1]"

@@ -5,6 +5,8 @@ Another package adds one through an entry point (docs/own_rule.md, docs/bridges.
 
 entry_points={'nrl_ros.rules': ['my_rule = my_package.my_module:MyRule']}
 
+A name such as ``./my_rule.py:MyRule`` finds a part in a plain file.
+
 The object of the entry point is called with the arguments that the kind of part requires, and with
 its options, in one of three forms:
 
@@ -23,6 +25,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel, ConfigDict, create_model
 
 from nrl_ros.base.errors import ConfigError, NrlError, closest, describe
+from nrl_ros.base.part_files import absolute_name, is_file_name, load_part
 from nrl_ros.base.settings import Settings, parse
 
 Made = TypeVar('Made')
@@ -87,11 +90,13 @@ class Registry(Generic[Made]):
     def known(self, name: str) -> str:
         """Return a name after checking that its part can be imported; settings are validated by it.
 
+        The name of a part in a file is returned with the absolute path.
+
         Raises:
             ConfigError, or the registry's error: there is none, naming the nearest.
         """
         self[name]
-        return name
+        return absolute_name(name)
 
     def __getitem__(self, name: str) -> Entry:
         """Return what makes a part, imported if that was not done yet.
@@ -99,6 +104,10 @@ class Registry(Generic[Made]):
         Raises:
             ConfigError, or the registry's error: there is none, or it cannot be imported.
         """
+        if is_file_name(name):
+            # Not kept: a notebook may change the file, and then means the new one.
+            part: Entry = load_part(name, self._what)
+            return part
         entry = self._entries.get(name)
         if entry is not None and not isinstance(entry, str):
             return entry
@@ -183,6 +192,8 @@ class Registry(Generic[Made]):
         Raises:
             ConfigError, or the registry's error: no such part, or it cannot be imported.
         """
+        if is_file_name(name):
+            return _model_of(self[name], self._arguments)
         if name not in self._models:
             self._models[name] = _model_of(self[name], self._arguments)
         return self._models[name]

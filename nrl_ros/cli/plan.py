@@ -13,6 +13,7 @@ from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import Say, told_if_slow
 from nrl_ros.cli.metrics import last_steps, read_metrics, write_metrics
 from nrl_ros.cli.options import TrainOptions
+from nrl_ros.cli.run_parts import changed_parts, keep_parts
 from nrl_ros.cli.runs import (
     Run,
     RunError,
@@ -120,6 +121,7 @@ def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
     settings = config.resolve(path, options.overrides, _wanted(options, run))
     _write_config(run, settings, f'{task}, from {path}')
     write_json(run.folder / 'versions.json', versions())
+    keep_parts(run, settings)
     load = settings.learner.checkpoint.load
     start = Path(load) if load else None
     return Plan(run, task, settings, [run.config, _write_start(run, {})], start=start)
@@ -197,6 +199,8 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
             '--exact: a critic continues from its last save, not from the instant of the '
             'checkpoint; leave --exact away'
         )
+    for text in changed_parts(run, settings):
+        warn(text)
     agent = settings.environment.agent
     saved = newest(run, agent, exact=options.exact, skipped=lambda error: warn(str(error)))
     earlier, counted = _steps_done(run, saved)

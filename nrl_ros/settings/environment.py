@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
+from nrl_ros.base.part_files import absolute_name
 from nrl_ros.base.records import Delivery
 from nrl_ros.base.settings import Settings, at_start, realtime
+
+
+def _absolute(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options with absolute paths in the names of what lies in files."""
+    return {
+        key: absolute_name(value) if isinstance(value, str) else value
+        for key, value in options.items()
+    }
 
 
 class BridgeGroup(Settings):
     """The environment, and options of its own."""
 
-    name: str = Field('gymnasium', description='Bridge, as in the registry: see docs/bridges.md')
+    name: Annotated[str, AfterValidator(absolute_name)] = Field(
+        'gymnasium', description='Bridge, as in the registry: see docs/bridges.md'
+    )
     instances: int = Field(1, ge=1, description='Parallel instances of the environment [1]')
-    options: dict[str, Any] = Field(
+    options: Annotated[dict[str, Any], AfterValidator(_absolute)] = Field(
         {}, description='Options of the bridge, given as bridge.options.NAME'
     )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import AfterValidator, Field, PositiveInt
 
+from nrl_ros.base.part_files import absolute_name
 from nrl_ros.base.settings import Settings
 
 
@@ -17,7 +18,7 @@ class NetworkSettings(Settings):
     )
     bias: bool = Field(False, description='Give each layer one more input that is always 1')
     leak: float = Field(0.1, ge=0, le=1, description='Slope of the LeakyReLU below zero [1]')
-    neuron: str = Field(
+    neuron: Annotated[str, AfterValidator(absolute_name)] = Field(
         'rate',
         description='Hidden neurons: rate (LeakyReLU), spiking (leaky integrate-and-fire), or '
         'your own',

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.part_files import is_file_name
 from nrl_ros.base.registry import Registry
 from nrl_ros.learning.interfaces import PlasticityRule
 from nrl_ros.learning.rules.antithetic import AntitheticPairs
@@ -60,7 +61,13 @@ def make_rule(
             range.
     """
     rule = RULES.make(name, shared=settings, options=options)
-    if rule.name != name:
+    if is_file_name(name):
+        if rule.name in RULES:
+            raise ConfigError(
+                f'rule {name!r} calls itself {rule.name!r}, as a rule of nrl_ros does: give the '
+                'class a name of its own, since checkpoints are told apart by it'
+            )
+    elif rule.name != name:
         raise ConfigError(
             f'rule {name!r} calls itself {rule.name!r}: its name and that of its entry point must '
             'be equal, since checkpoints are told apart by it'
