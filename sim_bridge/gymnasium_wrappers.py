@@ -49,8 +49,9 @@ KNOWN = (
 _INSTEAD = {
     'Autoreset': 'the bridge resets by itself',
     'NormalizeObservation': 'its statistics would be missing from checkpoints; set '
-    'bridge.options.scaling',
-    'NormalizeReward': 'its statistics would be missing from checkpoints; set rpe.scale',
+    'network.normalise_observations of the learner, and critic.normalise_observations',
+    'NormalizeReward': 'its statistics would be missing from checkpoints; set '
+    'critic.normalise_rewards of the neuromodulator',
     'TimeLimit': 'set bridge.options.max_episode_steps',
 }
 

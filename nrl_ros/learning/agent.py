@@ -16,10 +16,9 @@ from nrl_ros.base.state import Stateful, restore_snapshot
 from nrl_ros.learning.agent_memory import traces_of
 from nrl_ros.learning.checks import check_rpe, check_state
 from nrl_ros.learning.credit import Creditable, CreditWindows
-from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer
-from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.noise import NoiseStream, agent_generators
+from nrl_ros.learning.policy import Policy
 from nrl_ros.learning.settings import LearnerSettings
 
 Array = NDArray[Any]
@@ -64,8 +63,7 @@ class ServedAgent(Stateful):
 
     Args:
         info: as it has introduced itself.
-        network: whose weights act.
-        head: turns its outputs into actions.
+        policy: whose weights act.
         settings: of the learner.
         counters: where lost, doubled or refused messages are counted, by name.
 
@@ -80,12 +78,12 @@ class ServedAgent(Stateful):
     def __init__(
         self,
         info: AgentInfo,
-        network: Network,
-        head: PolicyHead,
+        policy: Policy,
         settings: LearnerSettings,
         counters: Counter[str],
     ) -> None:
-        self._counters, self._head = counters, head
+        self._counters, self._policy = counters, policy
+        network, head = policy.network, policy.head
         batch = info.spec.instances
         rule, spec = settings.make_rule(), network.spec
         self.info = info
@@ -142,10 +140,15 @@ class ServedAgent(Stateful):
         """
         # Its rows are in the memory that the noise and the passes of this step overwrite.
         self.credit.prepare()
+        observation, moments = state.observation, self._policy.moments
+        if moments is not None:
+            if record:
+                moments.add(observation)
+            observation = moments.normalised(observation)
         if greedy:
-            return self.explorer.greedy(state.observation)
+            return self.explorer.greedy(observation)
         choice, rows = self.explorer.explore(
-            state.observation, self.noise.next(), self.state.action_generator
+            observation, self.noise.next(), self.state.action_generator
         )
         if record:
             self.credit.record_later(rows, state)
@@ -237,7 +240,7 @@ class ServedAgent(Stateful):
         """
         state, self.pending = self.pending, None
         assert state is not None
-        action = self._head.to_action(self._choose(state, greedy=greedy, record=record))
+        action = self._policy.head.to_action(self._choose(state, greedy=greedy, record=record))
         if action.dtype.kind == 'f' and not np.isfinite(action).all():
             raise InvalidValueError(
                 f'the policy gave agent {state.agent!r} an action that is not a number: its '

@@ -34,6 +34,7 @@ def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) 
         and neuromodulator.averaging
         and isinstance(agent.explorer, NodeExplorer)
         and agent.explorer.in_place
+        and not learner.settings.network.normalise_observations
         and episodes.info.spec.action.kind != ActionKind.CONTINUOUS
         and isinstance(agent.credit.store, DenseTraces)
         and agent.credit.resets

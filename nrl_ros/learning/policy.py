@@ -11,7 +11,9 @@ import numpy as np
 
 from nrl_ros.base.errors import CheckpointError, ShapeError
 from nrl_ros.base.records import ActionSpace, AgentInfo
+from nrl_ros.base.state import restore_snapshot
 from nrl_ros.learning.heads import PolicyHead, make_head
+from nrl_ros.learning.moments import RunningMoments
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.learning.snapshots import network_data, network_of, space_data, space_of
@@ -26,12 +28,14 @@ class Policy:
         head: of the action space.
         space: what an action is.
         manifest: what the numbers of observation and action mean, line by line; empty: not stated.
+        moments: of the observations that were learned from; None: they are not normalised.
     """
 
     network: Network
     head: PolicyHead
     space: ActionSpace
     manifest: str = ''
+    moments: RunningMoments | None = None
 
     @property
     def weight_norm(self) -> float:
@@ -67,18 +71,24 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
     spec = NetworkSpec.of(settings.network, info.spec.observation_size, head.outputs)
     generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed)))
     weights = xavier_normal(spec, generator, np.dtype(settings.network.precision))
-    return Policy(Network(spec, weights), head, space, info.spec.manifest)
+    moments = _new_moments(settings)
+    return Policy(Network(spec, weights), head, space, info.spec.manifest, moments)
+
+
+def _new_moments(settings: LearnerSettings) -> RunningMoments | None:
+    return RunningMoments() if settings.network.normalise_observations else None
 
 
 def policy_data(policy: Policy | None) -> dict[str, Any]:
     """Return space, sizes and weights of a policy as plain data (copies)."""
     if policy is None:
         return {'space': None, 'network': None, 'manifest': ''}
-    return {
+    data = {
         'space': space_data(policy.space),
         'network': network_data(policy.network),
         'manifest': policy.manifest,
     }
+    return data if policy.moments is None else data | {'moments': policy.moments.snapshot()}
 
 
 def policy_of(
@@ -108,7 +118,11 @@ def policy_of(
     network = network_of(data['network'], settings, expected)
     if network is None or space is None:
         return None
-    return Policy(network, make_head(space, settings.policy), space, manifest)
+    moments = _new_moments(settings)
+    if moments is not None:
+        restore_snapshot(moments, data['moments'], 'moments')
+        moments.check_size(network.spec.inputs)
+    return Policy(network, make_head(space, settings.policy), space, manifest, moments)
 
 
 def first_difference(learned: str, received: str) -> tuple[str, str] | None:

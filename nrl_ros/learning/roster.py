@@ -131,7 +131,7 @@ class Roster:
             used = [memory_of(self._settings, network.spec, a.info) for a in self._agents.values()]
             needed = memory_of(self._settings, network.spec, info)
             self._limits.check_memory(info.agent, needed, sum(used))
-        agent = ServedAgent(info, network, self.policy.head, self._settings, self._counters)
+        agent = ServedAgent(info, self.policy, self._settings, self._counters)
         self._agents[info.agent] = agent
         saved = self._introduced.kept.pop(info.agent, None)
         if saved is not None:

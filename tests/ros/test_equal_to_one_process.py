@@ -91,15 +91,22 @@ RUNS = {
     ),
 }
 
-RUNS['acrobot: a critic hears the states, traces go on after a reward'] = (
+RUNS['acrobot: a critic hears the states, both normalise, traces go on after a reward'] = (
     {
         **LEARNER,
+        'network.normalise_observations': True,
         'plasticity.learning_rate': 3e-5,
         'plasticity.samples': 2,
         'plasticity.trace_reset': False,
         'plasticity.trace_decay': 0.95,
     },
-    {'rpe.baseline': 'critic', 'critic.hidden_sizes': [16], 'critic.optimiser': 'adam'},
+    {
+        'rpe.baseline': 'critic',
+        'critic.hidden_sizes': [16],
+        'critic.optimiser': 'adam',
+        'critic.normalise_observations': True,
+        'critic.normalise_rewards': True,
+    },
     {
         'agent': 'acrobot',
         'bridge.name': 'acrobot',

@@ -1,5 +1,7 @@
 """The critic: temporal-difference errors and updates by hand; states and rewards joined."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -213,3 +215,62 @@ def test_bad_input_is_refused_and_counted() -> None:
 def test_settings_out_of_range(settings, says) -> None:
     with pytest.raises(ConfigError, match=says):
         CriticSettings(**settings)
+
+
+def test_normalised_rewards_change_the_unit_of_values_and_not_the_errors_by_hand() -> None:
+    settings = linear(discount=0.5, learning_rate=0.1).model_copy(
+        update={'normalise_rewards': True}
+    )
+    core = neuromodulator(settings)
+    show(core, 0, ONE, window=0, phase=Phase.FIRST, step=0)
+    show(core, 1, TWO, window=1, step=1)
+    first = core.evaluate(reward_of(1, [0, 1], 0, [20.0, -40.0]))
+    # All values are 0 at first, so an error is its reward. The critic learns from it in units of
+    # the deviation of the returns 20 and -40, which is 30.
+    assert first.rpe.tolist() == [20.0, -40.0]
+    weight = 0.05 / 30.0 * (20.0 * np.r_[ONE[0], 1.0] - 40.0 * np.r_[ONE[1], 1.0])
+    assert np.allclose(core.critic._network.weights[0][0], weight, atol=1e-7)
+    assert core.critic.value(TWO) == pytest.approx(30.0 * np.c_[TWO, np.ones(2)] @ weight, rel=1e-5)
+    show(core, 2, THREE, window=2, step=2)
+    second = core.evaluate(reward_of(2, [0, 1], 1, [1.0, 1.0]))
+    unit = np.std([20.0, -40.0, 0.5 * 20.0 + 1.0, 0.5 * -40.0 + 1.0])
+    value = np.c_[THREE, np.ones(2)] @ weight
+    assert second.rpe == pytest.approx(1.0 + unit * 0.5 * value, rel=1e-5)
+
+
+@pytest.mark.parametrize('factor', [1e-3, 1e4])
+def test_with_both_normalised_units_of_the_task_do_not_matter(factor: float) -> None:
+    """Grams or tonnes: the errors of a task in other units are the same, in these units."""
+
+    def errors(unit: float) -> np.ndarray:
+        both = {'normalise_observations': True, 'normalise_rewards': True}
+        core = neuromodulator(CriticSettings(hidden_sizes=(8,), learning_rate=0.05, **both))
+        generator = np.random.default_rng(4)
+        show(core, 0, ONE * unit, window=0, phase=Phase.FIRST, step=0)
+        found = []
+        for step in range(1, 30):
+            seen = generator.normal(2.0, 3.0, (2, 3)) * unit
+            show(core, step, seen, window=step, step=step)
+            reward = reward_of(step, [0, 1], step - 1, (seen[:, 0] + 1.0).tolist())
+            found.append(core.evaluate(replace(reward, value=seen[:, 0])).rpe / unit)
+        return np.array(found)
+
+    assert errors(factor) == pytest.approx(errors(1.0), rel=2e-2, abs=2e-2)
+
+
+def test_a_normalising_critic_continues_from_its_file() -> None:
+    both = {'normalise_observations': True, 'normalise_rewards': True}
+    ours, other = (neuromodulator(CriticSettings(hidden_sizes=(4,), **both)) for _ in range(2))
+    for step in range(5):
+        show(ours, step, ONE * step, window=step, step=step)
+        if step:
+            ours.evaluate(reward_of(step, [0, 1], step - 1, [1.0 * step, 3.0]))
+    other.critic.restore(ours.critic.snapshot())
+    assert same(other.critic.snapshot(), ours.critic.snapshot())
+    assert np.array_equal(other.critic.value(THREE), ours.critic.value(THREE))
+    with pytest.raises(CheckpointError, match='expected'):
+        neuromodulator(CriticSettings(hidden_sizes=(4,))).critic.restore(ours.critic.snapshot())
+    damaged = ours.critic.snapshot()
+    damaged['observations'] |= {'mean': np.zeros(2), 'squares': np.zeros(2)}
+    with pytest.raises(CheckpointError, match='moments of'):
+        neuromodulator(CriticSettings(hidden_sizes=(4,), **both)).critic.restore(damaged)

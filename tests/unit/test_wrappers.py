@@ -49,8 +49,8 @@ def test_a_wrapper_may_remember_things_that_a_snapshot_does_not_hold():
     ('chosen', 'said'),
     [
         (['FlatenObservation'], "unknown .* did you mean 'FlattenObservation'.*MODULE:CLASS"),
-        (['NormalizeObservation'], 'missing from checkpoints; set bridge.options.scaling'),
-        (['NormalizeReward'], 'missing from checkpoints; set rpe.scale'),
+        (['NormalizeObservation'], 'set network.normalise_observations'),
+        (['NormalizeReward'], 'set critic.normalise_rewards'),
         (['TimeLimit'], 'set bridge.options.max_episode_steps'),
         ([{'FrameStackObservation': {'stack': 4}}], "'stack'; expected stack_size, padding_type"),
         (['FrameStackObservation'], "option 'stack_size' is missing; expected stack_size"),

@@ -30,6 +30,7 @@ from nrl_ros.learning.baselines.base import Baseline
 from nrl_ros.learning.checks import check_arrays
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, PlasticityRule
+from nrl_ros.learning.moments import RunningMoments
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
 from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.noise import NoiseSettings, NoiseStream, agent_generators
@@ -39,8 +40,11 @@ from nrl_ros.learning.rules import NodePerturbation, make_rule
 Array = NDArray[Any]
 
 _LAST = int(Phase.LAST)
+_GOES_ON = int(Ending.NONE)
 _TERMINATED = int(Ending.TERMINATED)
 _NO_WINDOW = -1
+# Normalised errors are cut off here, since a first reward after many of 0 is far from all others.
+_LARGEST_ERROR = 10.0
 # So many sessions of one agent are remembered at the same time.
 _SESSIONS = 4
 _FLOAT_BYTES = 8
@@ -66,6 +70,15 @@ class CriticSettings(Settings):
         f'{", ".join(OPTIMISERS)}, or your own',
     )
     discount: float = Field(0.99, ge=0, le=1, description='Of values, per step [1]')
+    normalise_observations: bool = Field(
+        False,
+        description='Value each observation as standard deviations from the mean of all seen',
+    )
+    normalise_rewards: bool = Field(
+        False,
+        description='Learn values in units of the running standard deviation of discounted '
+        "returns; RPEs stay in the task's units",
+    )
     seed: int = Field(0, ge=0, description='Fixes its weights and noise [1]')
     # These fields stand last, since their checks need the values of the fields above.
     optimiser_options: dict[str, Any] = Field(
@@ -129,6 +142,8 @@ class _Track:
         pre = np.zeros((batch, rule.samples, spec.input_components), network.dtype)
         self.open = _Windows(batch, post, pre)
         self.closed = _Windows(batch, post.copy(), pre.copy())
+        # Discounted sums of the rewards of each instance's episode.
+        self.returns = np.zeros(batch)
         self.bytes = self.bytes_of(batch, rule.samples * (rows_of(spec)))
 
     @staticmethod
@@ -152,6 +167,8 @@ class _Windows:
         self.post = post
         self.pre = pre
         self.following = np.zeros(batch)
+        self.discount = np.ones(batch)
+        self.over = np.zeros(batch, np.bool_)
 
     def take(self, other: _Windows, index: Array) -> None:
         """Copy some windows of another record."""
@@ -176,6 +193,19 @@ class CriticState:
     weights: list[Array] = field(default_factory=list)
 
 
+@dataclass
+class NormalisedCriticState(CriticState):
+    """What a critic has learned that normalises observations or rewards.
+
+    Attributes:
+        observations: moments of the observations seen.
+        returns: moments of the discounted returns.
+    """
+
+    observations: RunningMoments = field(default_factory=RunningMoments)
+    returns: RunningMoments = field(default_factory=RunningMoments)
+
+
 class Critic(Baseline):
     """Values of states for all agents; the first agent that is seen sets the sizes.
 
@@ -194,11 +224,30 @@ class Critic(Baseline):
         self._limits = limits
         self._network: Network | None = None
         self._tracks: dict[tuple[str, int], _Track] = {}
-        self.state: CriticState = CriticState(
+        normalises = settings.normalise_observations or settings.normalise_rewards
+        self.state: CriticState = (NormalisedCriticState if normalises else CriticState)(
             ', '.join(map(str, settings.hidden_sizes)),
             settings.optimiser,
             OPTIMISERS.make(settings.optimiser, options=settings.optimiser_options),
         )
+
+    @property
+    def _observations(self) -> RunningMoments | None:
+        """Moments of observations; None if they are not normalised."""
+        state, wanted = self.state, self.settings.normalise_observations
+        return state.observations if wanted and isinstance(state, NormalisedCriticState) else None
+
+    @property
+    def _returns(self) -> RunningMoments | None:
+        """Moments of discounted returns; None if rewards are not normalised."""
+        state, wanted = self.state, self.settings.normalise_rewards
+        return state.returns if wanted and isinstance(state, NormalisedCriticState) else None
+
+    @property
+    def _unit(self) -> float:
+        """What a value of 1 is in the task's units."""
+        returns = self._returns
+        return 1.0 if returns is None else float(returns.deviation[0])
 
     def _build(self, inputs: int) -> Network:
         settings = self.settings
@@ -256,6 +305,9 @@ class Critic(Baseline):
             return
         track.sequence = state.sequence
         track.states += 1
+        observations = self._observations
+        if observations is not None:
+            observations.add(state.observation)
         self._advance(track, state)
 
     def _begin(self, state: StateBatch, network: Network) -> _Track:
@@ -280,12 +332,15 @@ class Critic(Baseline):
         begins = over & (state.phase != _LAST)
         if not over.any():
             return
-        value, rows = track.explorer.explore(state.observation, track.noise.next(), track.generator)
+        observation = self._as_learned(state.observation)
+        value, rows = track.explorer.explore(observation, track.noise.next(), track.generator)
         closes = np.flatnonzero(over & (opened.window != _NO_WINDOW))
         if len(closes):
             closed.take(opened, closes)
             steps = state.step[closes].astype(np.int64) - opened.step[closes]
             discount = np.power(self.settings.discount, np.maximum(steps, 1))
+            closed.discount[closes] = discount
+            closed.over[closes] = state.ending[closes] != _GOES_ON
             goes_on = state.ending[closes] != _TERMINATED
             closed.following[closes] = np.where(goes_on, discount * value[closes, 0], 0.0)
         opened.window[over] = _NO_WINDOW
@@ -298,6 +353,10 @@ class Critic(Baseline):
             opened.post[index] = post[:, index].swapaxes(0, 1)
             opened.pre[index] = pre[:, index].swapaxes(0, 1)
 
+    def _as_learned(self, observation: Array) -> Array:
+        observations = self._observations
+        return observation if observations is None else observations.normalised(observation)
+
     def matches(self, reward: RewardBatch) -> Array:
         """Return the windows [K] whose states are known."""
         closed = self._tracks[reward.agent, reward.session].closed
@@ -305,8 +364,13 @@ class Critic(Baseline):
 
     def expect(self, reward: RewardBatch, average: Array) -> Array:
         """Return what rewards are compared with: ``V(s) - g^n V(s')`` [K]."""
-        closed, index = self._tracks[reward.agent, reward.session].closed, reward.instance
-        return np.asarray(closed.value[index] - closed.following[index])
+        track, index = self._tracks[reward.agent, reward.session], reward.instance
+        closed = track.closed
+        if self._returns is not None:
+            track.returns[index] = closed.discount[index] * track.returns[index] + reward.value
+            self._returns.add(track.returns[index, None])
+            track.returns[index[closed.over[index]]] = 0.0
+        return np.asarray(self._unit * (closed.value[index] - closed.following[index]))
 
     def learn(self, reward: RewardBatch, instance: Array, rpe: Array) -> None:
         """Learn from temporal-difference errors [K] of the windows closed last."""
@@ -314,6 +378,8 @@ class Critic(Baseline):
         closed = self._tracks[reward.agent, reward.session].closed
         assert network is not None
         spec, count = network.spec, len(instance)
+        if self._returns is not None:
+            rpe = np.clip(rpe / self._unit, -_LARGEST_ERROR, _LARGEST_ERROR)
         weight = (rpe / max(count, 1)).astype(network.dtype)[:, None, None]
         post = (closed.post[instance] * weight).reshape(-1, spec.noise_components)
         pre = closed.pre[instance].reshape(-1, spec.input_components)
@@ -328,16 +394,16 @@ class Critic(Baseline):
         closed.window[instance] = _NO_WINDOW
 
     def value(self, observation: Array) -> Array:
-        """Return the values [B] of observations [B, O], computed without noise."""
+        """Return the values [B] of observations [B, O], without noise, in the task's units."""
         if self._network is None:
             return np.zeros(len(observation))
-        activity = np.asarray(observation, np.float64)
+        activity = np.asarray(self._as_learned(observation), np.float64)
         spec = self._network.spec
         for layer, weight in enumerate(self._network.weights):
             if layer:
                 activity = np.maximum(activity, spec.leak * activity)
             activity = np.concatenate([activity, np.ones((len(activity), 1))], axis=1) @ weight.T
-        return np.asarray(activity[:, 0])
+        return np.asarray(self._unit * activity[:, 0])
 
     def check_snapshot(self, snapshot: dict[str, Any]) -> None:
         """Refuse weights that are no finite ones of such a critic.
@@ -352,9 +418,15 @@ class Critic(Baseline):
             if not np.isfinite(weight).all():
                 raise CheckpointError('the saved critic has weights that are not finite')
         try:
-            self._network_of(weights)
+            network = self._network_of(weights)
         except ShapeError as error:
             raise CheckpointError(f'the saved critic: {error}') from error
+        mean = snapshot.get('observations', {}).get('mean')
+        if network is not None and mean is not None and mean.shape != (network.spec.inputs,):
+            raise CheckpointError(
+                f'the saved critic has moments of {mean.shape} numbers for observations of '
+                f'{network.spec.inputs}'
+            )
 
     def after_restore(self) -> None:
         """Compute the values of states with the restored weights; open windows are forgotten."""

@@ -23,6 +23,11 @@ class NetworkSettings(Settings):
         description='Hidden neurons: rate (LeakyReLU), spiking (leaky integrate-and-fire), or '
         'your own',
     )
+    normalise_observations: bool = Field(
+        False,
+        description='Give the network each observation as standard deviations from the mean of '
+        'all that were learned from; mean and deviation are saved with the weights',
+    )
     precision: Literal['float32', 'float64'] = Field('float32', description='Number format')
     options: dict[str, Any] = Field(
         {}, description='Options of the neurons themselves, given as network.options.NAME'
