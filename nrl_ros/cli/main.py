@@ -141,7 +141,7 @@ def study(
     engine: Annotated[str, typer.Option(help='processes or ray')] = 'processes',
     address: Annotated[str, typer.Option(help='With --engine ray: cluster to join')] = '',
     out: Annotated[
-        Path | None, typer.Option(help='Folder of the report; default: docs/results/STUDY')
+        Path | None, typer.Option(help='Folder of the report; default: ROOT/STUDY/report')
     ] = None,
     root: Annotated[Path, typer.Option(help='Where results are kept')] = Path('runs/study'),
     report_only: Annotated[

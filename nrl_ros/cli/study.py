@@ -59,18 +59,33 @@ def run(options: StudyOptions, console: Console) -> int:
     if options.dry_run:
         _forecast(schedule, options, console)
         return 0
-    if not options.report_only:
+    if options.report_only:
+        _require_something(schedule)
+    else:
         store.prepare()
         stopped = _run(study, schedule, options, console)
         if stopped:
             return 128 + stopped
-    out = options.out or Path('docs/results') / study.name
+    out = options.out or store.folder / 'report'
     made = {'command': _command(options), 'commit': str(versions()['commit'])}
     write_report(schedule, out, made)
     console.print(f'{out / "report.md"}', highlight=False, soft_wrap=True)
     for fault in schedule.failed.values():
         console.print(f'failed: {escape(fault)}', highlight=False, soft_wrap=True)
     return 1 if schedule.failed else 0
+
+
+def _require_something(schedule: Schedule) -> None:
+    """Refuse to replace a report by one of nothing.
+
+    Raises:
+        StudyError: no trial of the study has a record.
+    """
+    if not schedule.done:
+        raise StudyError(
+            f'--report-only: {schedule.store.folder} holds no finished trial of study '
+            f'{schedule.study.name!r}: run it first, or say with --root where its results are'
+        )
 
 
 def _run(study: Study, schedule: Schedule, options: StudyOptions, console: Console) -> int:
