@@ -131,11 +131,12 @@ class EvaluationLines:
 
     Args:
         say: prints a line.
+        acting: how the policy acts, greedy or exploring.
         period_s: between two lines [s].
     """
 
-    def __init__(self, say: Say, period_s: float = _SLOW_S) -> None:
-        self._say, self._period_s = say, period_s
+    def __init__(self, say: Say, acting: str, period_s: float = _SLOW_S) -> None:
+        self._say, self._acting, self._period_s = say, acting, period_s
         self._last = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
@@ -143,7 +144,7 @@ class EvaluationLines:
         now = time.monotonic()
         if now - self._last >= self._period_s and done < total:
             self._last = now
-            self._say(f'evaluating: {done} of {total} greedy episodes')
+            self._say(f'evaluating: {done} of {total} {self._acting} episodes')
 
 
 def make_display(console: Console, title: str, *, quiet: bool, plain: bool) -> Display:

@@ -1,12 +1,17 @@
-"""Greedy evaluation in this process, without ROS: scores of a policy before and after training."""
+"""Evaluation in this process, without ROS and without learning: scores of a policy.
+
+Greedy episodes have no noise and take the most probable action; exploring ones have noise and draw
+actions, as the training does. Both say something: a policy may depend on its noise.
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,12 +34,16 @@ SEED_OFFSET = 1_000_000
 _MOST_STEPS = 20_000
 
 
+Acting = Literal['greedy', 'exploring']
+
+
 @dataclass(frozen=True)
 class Score:
-    """Returns of greedy episodes, task units [1].
+    """Returns of greedy or of exploring episodes, task units [1].
 
     Attributes:
         figures: means of other figures that the environment gives for episodes, by name.
+        acting: how the policy acted.
     """
 
     mean: float
@@ -43,6 +52,12 @@ class Score:
     max: float
     episodes: int
     figures: dict[str, float] = field(default_factory=dict)
+    acting: Acting = 'greedy'
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean, task units [1]."""
+        return self.std / math.sqrt(self.episodes)
 
     @property
     def success(self) -> str:
@@ -60,12 +75,17 @@ class Score:
         return asdict(self)
 
 
-def score_of(returns: NDArray[np.float64], figures: Mapping[str, float] | None = None) -> Score:
+def score_of(
+    returns: NDArray[np.float64],
+    figures: Mapping[str, float] | None = None,
+    acting: Acting = 'greedy',
+) -> Score:
     """Return mean, spread (standard deviation over episodes), lowest and highest return.
 
     Args:
         returns: of the episodes [N].
         figures: means of their other figures by name, where there are some.
+        acting: how the policy acted.
     """
     return Score(
         float(returns.mean()),
@@ -74,6 +94,7 @@ def score_of(returns: NDArray[np.float64], figures: Mapping[str, float] | None =
         float(returns.max()),
         len(returns),
         dict(figures or {}),
+        acting,
     )
 
 
@@ -87,6 +108,7 @@ def evaluate(
     *,
     episodes: int,
     seed: int,
+    acting: Acting = 'greedy',
     say: Say = _silent,
 ) -> Score:
     """Score the policy of a checkpoint.
@@ -96,13 +118,16 @@ def evaluate(
         checkpoint: the learner's; None: the weights that training starts from.
         episodes: how many, at least 1.
         seed: of the environment.
+        acting: how the policy acts.
         say: gets texts on what takes long.
 
     Raises:
         NrlError: the checkpoint does not fit the settings, or an episode does not end.
     """
     saved = None if checkpoint is None else read_checkpoint(checkpoint, 'learner')
-    return evaluate_snapshot(settings, saved, episodes=episodes, seed=seed, say=say)
+    return evaluate_snapshot(
+        settings, saved, episodes=episodes, seed=seed, acting=acting, say=say
+    )
 
 
 def evaluate_snapshot(
@@ -111,9 +136,10 @@ def evaluate_snapshot(
     *,
     episodes: int,
     seed: int,
+    acting: Acting = 'greedy',
     say: Say = _silent,
 ) -> Score:
-    """Run greedy episodes, without noise and without learning.
+    """Run episodes without learning.
 
     There are never more instances than the run has, since an environment may own something of which
     there is one. Each instance runs as many episodes as the others, or one more.
@@ -123,32 +149,34 @@ def evaluate_snapshot(
         snapshot: of the learner; None: the weights with which training begins.
         episodes: how many, at least 1.
         seed: of the environment.
+        acting: how the policy acts.
         say: gets texts on what takes long.
 
     Raises:
         NrlError: the snapshot does not fit the settings, or an episode does not end.
     """
     instances = min(episodes, settings.environment.bridge.instances)
-    told = EvaluationLines(say)
-    with _greedy(settings, snapshot, instances=instances, say=say) as greedy:
-        return score_of(*_first_episodes(greedy, seed, episodes, told))
+    told = EvaluationLines(say, acting)
+    with _at_work(settings, snapshot, instances=instances, acting=acting, say=say) as at_work:
+        return score_of(*_first_episodes(at_work, seed, episodes, told), acting)
 
 
-class _Greedy(NamedTuple):
+class _AtWork(NamedTuple):
     environment: Environment
     episodes: Episodes
     learner: Learner
 
 
 @contextmanager
-def _greedy(
+def _at_work(
     settings: RunSettings,
     snapshot: dict[str, Any] | None,
     *,
     instances: int,
+    acting: Acting = 'greedy',
     say: Say = _silent,
-) -> Iterator[_Greedy]:
-    """Make an environment and a learner that acts for it without noise; close it at the end."""
+) -> Iterator[_AtWork]:
+    """Make an environment and a learner that acts for it; close the environment at the end."""
     bridge = settings.environment.bridge
     with told_if_slow(say, f'{instances} instances of the environment to evaluate with'):
         environment = make_bridge(bridge.name, instances, dict(bridge.options))
@@ -160,7 +188,8 @@ def _greedy(
             lockstep=True,
             delivery=Delivery.EPISODE,
         )
-        yield _Greedy(environment, episodes, _greedy_learner(settings, snapshot, episodes.info))
+        learner = _learner(settings, snapshot, episodes.info, acting)
+        yield _AtWork(environment, episodes, learner)
     finally:
         # A run has told of a fault at its start; it takes nothing from the score.
         close_fault(environment)
@@ -180,7 +209,7 @@ def record(
     Returns:
         What the environment's ``pose`` gave, by name [T + 1, B, ...].
     """
-    with _greedy(settings, snapshot, instances=instances) as (environment, episodes, learner):
+    with _at_work(settings, snapshot, instances=instances) as (environment, episodes, learner):
         assert isinstance(environment, Depictable)
         state = episodes.begin(seed)
         poses = [environment.pose()]
@@ -224,27 +253,28 @@ def draw(
         close_fault(environment)
 
 
-def _greedy_learner(
-    settings: RunSettings, snapshot: dict[str, Any] | None, info: AgentInfo
+def _learner(
+    settings: RunSettings, snapshot: dict[str, Any] | None, info: AgentInfo, acting: Acting
 ) -> Learner:
-    """Make a learner that acts without noise; without a snapshot, an untrained one."""
+    """Make a learner that only acts; without a snapshot, an untrained one."""
     learner = Learner(settings.learner)
     if snapshot is not None:
         learner.restore(snapshot)
-    learner.evaluating = True
+    learner.frozen = True
+    learner.evaluating = acting == 'greedy'
     learner.join(info)
     return learner
 
 
 def _first_episodes(
-    greedy: _Greedy, seed: int, count: int, told: Callable[[int, int], None]
+    at_work: _AtWork, seed: int, count: int, told: Callable[[int, int], None]
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Return returns [N], and means of all other figures, of the first episodes of all instances.
 
     How many of each instance is fixed before the first: whoever ends first would favour short
     episodes.
     """
-    episodes, learner = greedy.episodes, greedy.learner
+    episodes, learner = at_work.episodes, at_work.learner
     spec = episodes.info.spec
     # Episodes that each instance still has to end.
     left = np.full(spec.instances, count // spec.instances)

@@ -53,7 +53,7 @@ def _begin(
         require(NEEDED)
 
 
-Episodes = Annotated[int, typer.Option(help='Greedy episodes', min=1)]
+Episodes = Annotated[int, typer.Option(help='How many episodes', min=1)]
 
 
 @contextmanager
@@ -172,14 +172,18 @@ def evaluate(
         int | None, typer.Option(help='Seed of the environment; default: as after nrl train')
     ] = None,
     untrained: Annotated[
-        bool, typer.Option('--untrained', help='The weights that training started from')
+        bool, typer.Option('--untrained', help='Untrained weights, by the seed of the run')
+    ] = False,
+    explore: Annotated[
+        bool,
+        typer.Option('--explore', help='With noise and drawn actions, as in the training'),
     ] = False,
 ) -> None:
-    """Evaluate the newest checkpoint of a run: greedy, without noise, without learning."""
+    """Evaluate the newest checkpoint of a run without learning: greedy, or with --explore."""
     with _errors() as errors:
         from nrl_ros.cli import config
         from nrl_ros.cli.display import lines_to, warn
-        from nrl_ros.cli.evaluate import SEED_OFFSET
+        from nrl_ros.cli.evaluate import SEED_OFFSET, Acting
         from nrl_ros.cli.evaluate import evaluate as run
         from nrl_ros.cli.runs import newest, open_run
 
@@ -194,11 +198,12 @@ def evaluate(
             checkpoint = newest(opened, settings.environment.agent, skipped=skipped).learner
         where = settings.environment.seed + SEED_OFFSET if seed is None else seed
         say = lines_to(errors)
-        score = run(settings, checkpoint, episodes=episodes, seed=where, say=say)
+        acting: Acting = 'exploring' if explore else 'greedy'
+        score = run(settings, checkpoint, episodes=episodes, seed=where, acting=acting, say=say)
         what = 'untrained' if checkpoint is None else checkpoint.name
         Console().print(
             f'{opened.task}, {what}: return [bold]{score}[/] (mean ± standard deviation of '
-            f'{score.episodes} greedy episodes), min {score.min:,.1f}, max {score.max:,.1f}'
+            f'{score.episodes} {score.acting} episodes), min {score.min:,.1f}, max {score.max:,.1f}'
             + (f'; {score.success}' if score.success else ''),
             highlight=False,
             soft_wrap=True,

@@ -53,7 +53,7 @@ class TrainOptions(RunOptions):
         compose: one process for all nodes.
         resume: run folder to continue.
         exact: continue only from a checkpoint with the environment's state.
-        episodes: greedy episodes after the training; 0: none.
+        episodes: greedy ones after the training, and as many exploring ones; 0: none.
         untrained: evaluate before the training too.
         quiet: show nothing but the result.
         plain: lines instead of a panel.
@@ -93,11 +93,18 @@ class TrainOptions(RunOptions):
         ),
     ] = False
     episodes: Annotated[
-        int, typer.Option(help='Greedy episodes after the training; 0: none', min=0)
+        int,
+        typer.Option(
+            help='Episodes after the training, so many greedy and so many exploring; 0: none', min=0
+        ),
     ] = 50
     untrained: Annotated[
         bool,
-        typer.Option('--untrained', help='Evaluate the untrained policy too, before the training'),
+        typer.Option(
+            '--untrained',
+            help='Evaluate before the training too: the untrained policy, or the checkpoint that '
+            'the training starts from',
+        ),
     ] = False
     quiet: Annotated[bool, typer.Option('--quiet', help='Show only the result')] = False
     plain: Annotated[bool, typer.Option('--plain', help='One line per second, no panel')] = False

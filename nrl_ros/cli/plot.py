@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -120,18 +120,26 @@ def _draw(axes: Axes, task: str, runs: Sequence[Run], colour: str) -> None:
 
 
 def _draw_scores(axes: Axes, summaries: Sequence[dict[str, Any]]) -> None:
-    """Draw lines for the greedy policy before and after training."""
-    for key, style, colour in (('untrained', ':', '0.45'), ('trained', '--', '0.15')):
-        means = [s[key]['mean'] for s in summaries if s.get(key)]
-        if means:
-            value = float(np.mean(means))
-            axes.axhline(
-                value,
-                linestyle=style,
-                color=colour,
-                linewidth=1.2,
-                label=f'{key}, greedy: {value:,.1f}',
-            )
+    """Draw lines for the policies before and after the training, greedy and exploring."""
+    for policy, colour in (('untrained', '0.6'), ('start', '0.6'), ('trained', '0.15')):
+        scores = [summary[policy] for summary in summaries if summary.get(policy)]
+        for acting, style in (('greedy', '--'), ('exploring', ':')):
+            means = [mean_of(score, acting) for score in scores]
+            if means and not np.isnan(means).any():
+                value = float(np.mean(means))
+                axes.axhline(
+                    value,
+                    linestyle=style,
+                    color=colour,
+                    linewidth=1.2,
+                    label=f'{policy}, {acting}: {value:,.1f}',
+                )
+
+
+def mean_of(score: Mapping[str, Any], acting: str) -> float:
+    """Return the mean of a score in a summary, greedy or exploring; NaN if it has none."""
+    found = score if acting == 'greedy' else score.get(acting) or {}
+    return float(found.get('mean', np.nan))
 
 
 def _short(value: float, _position: float | None = None) -> str:

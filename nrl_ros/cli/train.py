@@ -11,7 +11,7 @@ from rich.console import Console
 
 from nrl_ros.base.errors import NrlError
 from nrl_ros.cli.display import lines_to, make_display, number, warn
-from nrl_ros.cli.evaluate import SEED_OFFSET, Score, draw, evaluate
+from nrl_ros.cli.evaluate import SEED_OFFSET, draw
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.orchestrator import Outcome, connected, make_monitor
@@ -19,6 +19,7 @@ from nrl_ros.cli.plan import Plan, make_plan
 from nrl_ros.cli.processes import choose_domain, node_environment
 from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.runs import newest
+from nrl_ros.cli.scores import START, TRAINED, UNTRAINED, Scores, report_scores, score_both
 from nrl_ros.cli.watch import TrainRun
 from nrl_ros.ros.security import require_support
 from nrl_ros.ros.signals import Signals
@@ -47,18 +48,15 @@ def train(options: TrainOptions, console: Console) -> int:
     domain = choose_domain(options.domain)
     os.environ.update(node_environment(domain))
     say.print(f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={domain}', soft_wrap=True)
-    before = None
-    if options.untrained:
-        before = _score(plan, options, plan.start if plan.resumed is None else None, console)
-    if before is not None:
-        success = f', {before.success}' if before.success else ''
-        say.print(f'untrained policy: {before}{success} ({before.episodes} greedy episodes)')
+    before = _first_scores(plan, options, console) if options.untrained else None
+    for line in before.lines() if before is not None else ():
+        say.print(line, highlight=False, soft_wrap=True)
     with Signals() as signals:
         return _watched(plan, options, console, signals, before)
 
 
 def _watched(
-    plan: Plan, options: TrainOptions, console: Console, signals: Signals, before: Score | None
+    plan: Plan, options: TrainOptions, console: Console, signals: Signals, before: Scores | None
 ) -> int:
     """Run the nodes, score what they have learned, and report it.
 
@@ -70,7 +68,7 @@ def _watched(
     after = None
     last = None if outcome.code in _UNFIT else _last_checkpoint(plan, console)
     with signals.skipping():
-        after = _last_score(plan, options, last, console) if last is not None else None
+        after = _last_scores(plan, options, last, console) if last is not None else None
     try:
         _write_summary(plan, progress, outcome, before, after)
         with signals.skipping():
@@ -80,9 +78,9 @@ def _watched(
     except OSError as error:
         warn(console, f'{error.filename or plan.run.folder} was not written: {error.strerror}')
     _report(plan, outcome, progress, console)
-    _report_scores(before, after, console)
-    if before is None and after is not None:
-        _report_course(progress, after, console)
+    if before is None:
+        _report_course(progress, console)
+    report_scores([one for one in (before, after) if one is not None], console)
     return outcome.code
 
 
@@ -129,21 +127,27 @@ def _run_nodes(
 
 
 def _score(
-    plan: Plan, options: TrainOptions, checkpoint: Path | None, console: Console
-) -> Score | None:
+    policy: str, plan: Plan, options: TrainOptions, checkpoint: Path | None, console: Console
+) -> Scores | None:
     if options.episodes < 1:
         return None
-    seed, count = plan.settings.environment.seed + SEED_OFFSET, options.episodes
     say = lines_to(console, quiet=options.quiet)
-    return evaluate(plan.settings, checkpoint, episodes=count, seed=seed, say=say)
+    return score_both(policy, plan.settings, checkpoint, episodes=options.episodes, say=say)
 
 
-def _last_score(
+def _first_scores(plan: Plan, options: TrainOptions, console: Console) -> Scores | None:
+    """Score what the run starts from: a checkpoint that has learned is not called untrained."""
+    if plan.start is None or plan.resumed is not None:
+        return _score(UNTRAINED, plan, options, None, console)
+    return _score(START, plan, options, plan.start, console)
+
+
+def _last_scores(
     plan: Plan, options: TrainOptions, checkpoint: Path, console: Console
-) -> Score | None:
+) -> Scores | None:
     """Score what was learned; what cannot be scored is still there, so that is a warning."""
     try:
-        return _score(plan, options, checkpoint, console)
+        return _score(TRAINED, plan, options, checkpoint, console)
     except NrlError as error:
         warn(console, f'no score: {error}')
         return None
@@ -165,8 +169,8 @@ def _write_summary(
     plan: Plan,
     progress: Progress,
     outcome: Outcome,
-    before: Score | None,
-    after: Score | None,
+    before: Scores | None,
+    after: Scores | None,
 ) -> None:
     first, mean_return = progress.first_mean_return, progress.mean_return
     plan.run.write_summary(
@@ -174,8 +178,8 @@ def _write_summary(
             **outcome.summary(plan.settings, progress, plan.task),
             'training_seconds': round(outcome.training_s, 2),
             'steps_per_second': round(_speed(outcome, progress), 1),
-            'untrained': None if before is None else before.data(),
-            'trained': None if after is None else after.data(),
+            **{name: None for name in (UNTRAINED, START, TRAINED)},
+            **{one.policy: one.data() for one in (before, after) if one is not None},
             'mean_return_first_100': None if math.isnan(first) else first,
             'mean_return_last_100': None if math.isnan(mean_return) else mean_return,
             'resumed_from': None if plan.resumed is None else plan.resumed.number,
@@ -225,28 +229,13 @@ def _report(plan: Plan, outcome: Outcome, progress: Progress, console: Console) 
         console.print(f'learning curve: {plan.run.picture}', soft_wrap=True, highlight=False)
 
 
-def _report_scores(before: Score | None, after: Score | None, console: Console) -> None:
-    if before is None or after is None:
-        return
-    if before.success:
-        console.print(f'untrained {before.success}', highlight=False, soft_wrap=True)
-        console.print(f'trained   [bold green]{after.success}[/]', highlight=False, soft_wrap=True)
-    console.print(
-        f'untrained [bold]{before}[/] → trained [bold green]{after}[/] '
-        f'({after.episodes} greedy episodes each)',
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _report_course(progress: Progress, after: Score, console: Console) -> None:
+def _report_course(progress: Progress, console: Console) -> None:
     """Print what the first episodes tell in place of an evaluation before the training."""
-    if after.success:
-        console.print(f'trained   [bold green]{after.success}[/]', highlight=False, soft_wrap=True)
+    if math.isnan(progress.mean_return):
+        return
     console.print(
-        f'exploring: first 100 episodes [bold]{number(progress.first_mean_return)}[/], last 100 '
-        f'[bold]{number(progress.mean_return)}[/]; trained, greedy: [bold green]{after}[/] '
-        f'({after.episodes} episodes)',
+        f'in the training, exploring: first 100 episodes [bold]{number(progress.first_mean_return)}'
+        f'[/], last 100 [bold]{number(progress.mean_return)}[/]',
         highlight=False,
         soft_wrap=True,
     )

@@ -223,10 +223,10 @@ def test_an_evaluation_makes_no_more_copies_than_the_run(monkeypatch, instances,
 
 def test_an_evaluation_that_takes_long_is_told():
     said = []
-    told = EvaluationLines(said.append, period_s=0.0)
+    told = EvaluationLines(said.append, 'exploring', period_s=0.0)
     for done in (3, 5):
         told(done, 5)
-    assert said == ['evaluating: 3 of 5 greedy episodes']
+    assert said == ['evaluating: 3 of 5 exploring episodes']
 
 
 def test_what_is_waited_for_is_said():
