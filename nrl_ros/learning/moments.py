@@ -77,9 +77,9 @@ class RunningMoments(Stateful):
         Before the first row was added, the numbers stay as they are.
         """
         if self.state.mean is None:
-            return rows.copy()
-        normal = (rows - self.state.mean) / self.deviation
-        return np.asarray(np.clip(normal, -_FARTHEST, _FARTHEST), rows.dtype)
+            return np.array(rows)
+        normal: Array = (rows - self.state.mean) / self.deviation
+        return normal.clip(-_FARTHEST, _FARTHEST).astype(rows.dtype)
 
     def check_snapshot(self, snapshot: dict[str, Any]) -> None:
         """Refuse moments that no rows can have.

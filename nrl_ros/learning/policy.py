@@ -71,6 +71,7 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
     spec = NetworkSpec.of(settings.network, info.spec.observation_size, head.outputs)
     generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed)))
     weights = xavier_normal(spec, generator, np.dtype(settings.network.precision))
+    weights[-1] *= weights[-1].dtype.type(settings.network.output_scale)
     moments = _new_moments(settings)
     return Policy(Network(spec, weights), head, space, info.spec.manifest, moments)
 

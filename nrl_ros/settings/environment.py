@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from nrl_ros.base.part_files import absolute_name
 from nrl_ros.base.records import Delivery
 from nrl_ros.base.settings import Settings, at_start, realtime
+from nrl_ros.settings.presets import WithPreset
 
 
 def _absolute(options: dict[str, Any]) -> dict[str, Any]:
@@ -69,8 +70,10 @@ class EnvironmentCheckpointGroup(Settings):
     load: str = at_start('', 'State to start from; empty: start anew')
 
 
-class EnvironmentNodeSettings(Settings):
+class EnvironmentNodeSettings(WithPreset):
     """Settings of the environment node."""
+
+    node: ClassVar[str] = 'environment'
 
     autostart: bool = Field(
         True, description='Configure and activate without waiting for a command'

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.settings import Settings, at_start, live, realtime
 from nrl_ros.learning.settings import CreditSettings, LearnerSettings
+from nrl_ros.settings.presets import WithPreset
 
 
 class CreditGroup(CreditSettings):
@@ -44,8 +47,10 @@ class CheckpointGroup(Settings):
     )
 
 
-class LearnerNodeSettings(LearnerSettings):
+class LearnerNodeSettings(LearnerSettings, WithPreset):
     """Settings of the learner node."""
+
+    node: ClassVar[str] = 'learner'
 
     autostart: bool = Field(
         True, description='Configure and activate without waiting for a command'

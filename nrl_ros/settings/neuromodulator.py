@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from pydantic import Field
 
 from nrl_ros.base.limits import Limits
-from nrl_ros.base.settings import Settings, at_start, realtime
+from nrl_ros.base.settings import at_start, realtime
 from nrl_ros.learning.baselines.critic import CriticSettings
 from nrl_ros.learning.neuromodulator import RpeSettings
+from nrl_ros.settings.presets import WithPreset
 
 
 class CriticGroup(CriticSettings):
@@ -20,8 +23,10 @@ class CriticGroup(CriticSettings):
     )
 
 
-class NeuromodulatorNodeSettings(Settings):
+class NeuromodulatorNodeSettings(WithPreset):
     """Settings of the neuromodulator node."""
+
+    node: ClassVar[str] = 'neuromodulator'
 
     autostart: bool = Field(
         True, description='Configure and activate without waiting for a command'

@@ -94,4 +94,10 @@ def check(nodes: Mapping[str, Flat], *, source: str) -> RunSettings:
             faults.append(str(error))
     if faults:
         raise ConfigError(f'{source}: ' + '; '.join(faults))
+    presets = {name: model.preset for name, model in models.items()}  # type: ignore[attr-defined]
+    if len(set(presets.values())) > 1:
+        raise ConfigError(
+            f'{source}: the nodes have different presets, {presets}; expected the same for all '
+            'three: give it once below /** in the file, or set it for each node'
+        )
     return RunSettings(**models)  # type: ignore[arg-type]

@@ -28,6 +28,12 @@ class NetworkSettings(Settings):
         description='Give the network each observation as standard deviations from the mean of '
         'all that were learned from; mean and deviation are saved with the weights',
     )
+    output_scale: float = Field(
+        1.0,
+        gt=0,
+        description='Factor of the first weights of the output layer; 0.01 begins with nearly the '
+        'same policy in every state, which explores [1]',
+    )
     precision: Literal['float32', 'float64'] = Field('float32', description='Number format')
     options: dict[str, Any] = Field(
         {}, description='Options of the neurons themselves, given as network.options.NAME'
