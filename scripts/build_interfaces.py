@@ -9,10 +9,14 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -24,6 +28,9 @@ _COMPILERS = {'CC': ('cc', 'gcc', 'clang'), 'CXX': ('c++', 'g++', 'clang++')}
 # For building against the package and for sourcing it: they name folders of this build.
 _LEFT_OUT = ('.cmake', '.sh', '.bash', '.zsh', '.dsv')
 _PARENTS = 'parent_prefix_path'
+# ROS's CMake files split a path at its blanks, and lose one with letters beyond ASCII.
+_PLAIN = re.compile(r'[A-Za-z0-9_./+-]+')
+Plain = Callable[[Path], Path]
 
 
 def digest(root: Path = ROOT) -> str:
@@ -75,29 +82,64 @@ def build(build_folder: Path, stage: Path) -> Path:
         SystemExit: something is missing, or CMake failed; its output is shown.
     """
     _check_tools()
-    environment = _environment()
-    source = _copy_source(build_folder.parent / 'source')
-    generator = ['-G', 'Ninja'] if shutil.which('ninja', path=environment['PATH']) else []
-    commands = [
-        ['cmake', '-S', str(source), '-B', str(build_folder), *generator]
-        + [f'-DCMAKE_INSTALL_PREFIX={stage}', f'-DPython3_EXECUTABLE={sys.executable}']
-        + ['-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF'],
-        ['cmake', '--build', str(build_folder), '--parallel', str(os.cpu_count() or 1)],
-        ['cmake', '--install', str(build_folder)],
-    ]
-    # A change in a compiled module is built in seconds; what is older than a message or CMake's own
-    # file is not worth keeping.
-    known, now = build_folder / STAMP, _fingerprint(_interfaces(ROOT))
-    if not known.is_file() or known.read_text() != now:
-        shutil.rmtree(build_folder, ignore_errors=True)
-    known.unlink(missing_ok=True)
-    shutil.rmtree(stage, ignore_errors=True)
-    _run(commands, environment)
-    known.write_text(now)
+    with plain_paths() as plain:
+        _configure_and_build(build_folder, stage, plain)
     found = sorted(stage.glob('**/nrl_ros/msg/__init__.py'))
     if not found:
         raise SystemExit(f'error: CMake installed no messages below {stage}')
     return found[0].parent.parent
+
+
+@contextmanager
+def plain_paths() -> Iterator[Plain]:
+    """Give a function that returns a name of a folder which ROS's CMake files can read.
+
+    That is its own name, or that of a link which lasts as long as the block.
+    """
+    with tempfile.TemporaryDirectory(prefix='nrl_ros_') as folder:
+        links: dict[Path, Path] = {}
+
+        def plain(path: Path) -> Path:
+            if _PLAIN.fullmatch(str(path)):
+                return path
+            if path not in links:
+                links[path] = Path(folder, str(len(links)))
+                links[path].symlink_to(path.resolve(), target_is_directory=True)
+            return links[path]
+
+        yield plain
+
+
+def _configure_and_build(build_folder: Path, stage: Path, plain: Plain) -> None:
+    environment = _environment(plain)
+    build_folder.parent.mkdir(parents=True, exist_ok=True)
+    stage.parent.mkdir(parents=True, exist_ok=True)
+    folder = plain(build_folder.parent) / build_folder.name
+    stage = plain(stage.parent) / stage.name
+    source = _copy_source(folder.parent / 'source')
+    generator = ['-G', 'Ninja'] if shutil.which('ninja', path=environment['PATH']) else []
+    commands = [
+        ['cmake', '-S', str(source), '-B', str(folder), *generator]
+        + [f'-DCMAKE_INSTALL_PREFIX={stage}', f'-DPython3_EXECUTABLE={_python(plain)}']
+        + ['-DCMAKE_BUILD_TYPE=Release', '-DBUILD_TESTING=OFF'],
+        ['cmake', '--build', str(folder), '--parallel', str(os.cpu_count() or 1)],
+        ['cmake', '--install', str(folder)],
+    ]
+    # A change in a compiled module is built in seconds; what is older than a message or CMake's own
+    # file is not worth keeping, nor is what was built through a link that is gone.
+    known, now = folder / STAMP, _fingerprint(_interfaces(ROOT))
+    if folder != build_folder or not known.is_file() or known.read_text() != now:
+        shutil.rmtree(folder, ignore_errors=True)
+    known.unlink(missing_ok=True)
+    shutil.rmtree(stage, ignore_errors=True)
+    _run(commands, environment)
+    known.write_text(now)
+
+
+def _python(plain: Plain) -> Path:
+    """Name this Python below its prefix, since it finds a virtual environment beside itself."""
+    python, prefix = Path(sys.executable), Path(sys.prefix)
+    return plain(prefix) / python.relative_to(prefix) if python.is_relative_to(prefix) else python
 
 
 def build_checked(build_folder: Path, stage: Path) -> Path:
@@ -153,8 +195,11 @@ def _missing(what: str, package: str) -> SystemExit:
     return SystemExit(f'error: {what} is missing; on Debian and Ubuntu: sudo apt install {package}')
 
 
-def _environment() -> dict[str, str]:
+def _environment(plain: Plain = Path) -> dict[str, str]:
     """Variables with which CMake and the generators find ROS 2.
+
+    Args:
+        plain: names folders so that CMake can read them (``plain_paths``).
 
     Raises:
         SystemExit: there is none.
@@ -167,7 +212,7 @@ def _environment() -> dict[str, str]:
     # The wheels lie in the virtual environment, or in a temporary folder of pip beside it.
     spec = importlib.util.find_spec('ament_package')
     places = [Path(sys.prefix), *(Path(spec.origin).parents if spec and spec.origin else ())]
-    wheels = [str(place) for place in places if (place / 'share/ament_cmake').is_dir()]
+    wheels = [str(plain(place)) for place in places if (place / 'share/ament_cmake').is_dir()]
     installed = known('AMENT_PREFIX_PATH')
     if not wheels and not installed:
         raise SystemExit(
@@ -181,7 +226,7 @@ def _environment() -> dict[str, str]:
     below = [f'lib/{version}/site-packages', f'local/lib/{version}/dist-packages']
     modules = [str(Path(prefix, part)) for prefix in installed for part in below]
     environment['PYTHONPATH'] = os.pathsep.join([*known('PYTHONPATH'), *modules])
-    environment['PATH'] = os.pathsep.join([str(Path(sys.executable).parent), environment['PATH']])
+    environment['PATH'] = os.pathsep.join([str(_python(plain).parent), environment['PATH']])
     return environment
 
 

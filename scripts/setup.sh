@@ -58,8 +58,14 @@ fi
 # A folder on the path and one command: the checkout is the installed package.
 site=$("$VENV/bin/python" -c 'import sysconfig; print(sysconfig.get_paths()["purelib"])')
 pwd >"$site/nrl_ros_checkout.pth"
+# The system reads the first line of a program up to its first blank, and no longer than 127 bytes. So
+# the shell finds Python beside the program; to Python, the shell's line is a text.
 {
-  echo "#!$(pwd)/$VENV/bin/python"
+  cat <<'END'
+#!/bin/sh
+'''exec' "$(dirname -- "$(readlink -f -- "$0")")/python" "$0" "$@"
+' '''
+END
   sed 1d scripts/nodes/nrl
 } >"$VENV/bin/nrl"
 chmod +x "$VENV/bin/nrl"

@@ -5,7 +5,10 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import platform
+import re
 import shutil
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -174,6 +177,48 @@ def test_ros_is_found_where_its_wheels_lie(load, monkeypatch, tmp_path):
     monkeypatch.setattr(importlib.util, 'find_spec', lambda _name: spec)
     monkeypatch.setenv('AMENT_PREFIX_PATH', '')
     assert str(tmp_path) in interfaces._environment()['AMENT_PREFIX_PATH'].split(':')
+
+
+def test_cmake_is_told_of_no_path_that_it_cannot_read(load, monkeypatch, tmp_path):
+    """ROS's CMake files split a path at its blanks, and lose one with letters beyond ASCII."""
+    interfaces = load('build_interfaces')
+    prefix = tmp_path / 'my dir ü/.venv'
+    for folder in ('bin', 'share/ament_cmake'):
+        (prefix / folder).mkdir(parents=True)
+    (prefix / 'bin/python').touch()
+    seen = []
+
+    def run(commands, environment):
+        names = ('AMENT_PREFIX_PATH', 'CMAKE_PREFIX_PATH', 'PATH')
+        seen.extend([*(environment[name] for name in names), *(sum(commands, []))])
+        source, python = (commands[0][n].partition('=')[2] or commands[0][n] for n in (2, -3))
+        assert Path(source, 'CMakeLists.txt').is_file() and Path(python).exists()
+        (tmp_path / 'my dir ü/build/cmake').mkdir()
+
+    monkeypatch.setattr(interfaces, '_run', run)
+    monkeypatch.setattr(interfaces.sys, 'prefix', str(prefix))
+    monkeypatch.setattr(interfaces.sys, 'executable', str(prefix / 'bin/python'))
+    monkeypatch.delenv('AMENT_PREFIX_PATH', raising=False)
+    monkeypatch.delenv('CMAKE_PREFIX_PATH', raising=False)
+    monkeypatch.setenv('PATH', '/bin')
+    build = prefix.parent / 'build'
+    with interfaces.plain_paths() as plain:
+        interfaces._configure_and_build(build / 'cmake', build / 'stage', plain)
+        assert plain(Path('/opt/ros/jazzy')) == Path('/opt/ros/jazzy')
+    assert not [text for text in seen if 'my dir' in text]
+
+
+def test_the_command_starts_in_a_folder_of_any_name(tmp_path):
+    """The system reads the first line of a program only up to its first blank."""
+    launcher = re.search("<<'END'\n(.*?)END\n", (SCRIPTS / 'setup.sh').read_text(), re.DOTALL)[1]
+    program = tmp_path / f'my dir ü {"x" * 120}/nrl'
+    program.parent.mkdir()
+    program.write_text(launcher + 'import sys\nprint(*sys.argv[1:], sep="|")\n')
+    program.chmod(0o755)
+    (program.parent / 'python').symlink_to(sys.executable)
+    (tmp_path / 'link').symlink_to(program)
+    done = subprocess.run([tmp_path / 'link', 'a b', 'ü'], capture_output=True, text=True)
+    assert done.stdout == 'a b|ü\n', done.stderr
 
 
 def test_what_names_folders_of_the_build_is_left_out(load, tmp_path):
