@@ -174,6 +174,9 @@ def evaluate(
     untrained: Annotated[
         bool, typer.Option('--untrained', help='Untrained weights, by the seed of the run')
     ] = False,
+    best: Annotated[
+        bool, typer.Option('--best', help='The best checkpoint in place of the newest')
+    ] = False,
     explore: Annotated[
         bool,
         typer.Option('--explore', help='With noise and drawn actions, as in the training'),
@@ -193,8 +196,12 @@ def evaluate(
         def skipped(error: NrlError) -> None:
             warn(errors, error)
 
+        if best and untrained:
+            raise ConfigError('expected --best or --untrained, received both')
         checkpoint = None
-        if not untrained:
+        if best:
+            checkpoint = opened.best_checkpoint()
+        elif not untrained:
             checkpoint = newest(opened, settings.environment.agent, skipped=skipped).learner
         where = settings.environment.seed + SEED_OFFSET if seed is None else seed
         say = lines_to(errors)

@@ -98,8 +98,8 @@ class Monitor(Node):
             EpisodeRow(total, wall, self._agent, *row)
             for total, *row in zip(steps.tolist(), *columns, strict=True)
         ]
-        self._progress.add_returns(int(steps[-1]), returns)
         kept = ends.ending != Ending.ABORTED
+        self._progress.add_returns(int(steps[-1]), ends.episode_return[kept].tolist())
         self._progress.figures.add({name: one[kept] for name, one in ends.figures.items()})
         self._progress.steps = max(self._progress.steps, int(steps[-1]))
         self._progress.moving = True

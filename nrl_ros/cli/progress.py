@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nrl_ros.cli.best import BestWatch
 from nrl_ros.environments.figures import RecentFigures
 
 _RECENT = 100
@@ -91,6 +92,7 @@ class Progress:
         restored: counters that a node began with, from a checkpoint.
         figures: of the last 500 episodes, as the environment names them, without aborted ones.
         phase: what is done now, in words, while no steps are done; empty during the training.
+        best: is told of all returns.
     """
 
     target_steps: int = 0
@@ -116,6 +118,7 @@ class Progress:
     restored: dict[str, dict[str, int]] = field(default_factory=dict)
     figures: RecentFigures = field(default_factory=lambda: RecentFigures(FIGURE_EPISODES))
     phase: str = ''
+    best: BestWatch = field(default_factory=BestWatch)
     _first: list[float] = field(default_factory=list)
     _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _stride: int = 1
@@ -155,11 +158,12 @@ class Progress:
         return total
 
     def add_returns(self, total_steps: int, returns: list[float]) -> None:
-        """Add the returns of finished episodes."""
+        """Add the returns of finished episodes that were not aborted."""
         if not returns:
             return
         self._first.extend(returns[: _RECENT - len(self._first)])
         self._recent.extend(returns)
+        self.best.add(total_steps, returns)
         self._offered += 1
         if self._offered % self._stride:
             return

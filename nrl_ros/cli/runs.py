@@ -67,9 +67,31 @@ class Run:
         return self.folder / 'checkpoints'
 
     @property
+    def best(self) -> Path:
+        """The learner's checkpoint after which the returns were highest; not always the newest."""
+        return self.checkpoints / f'best{SUFFIX}'
+
+    @property
+    def candidate(self) -> Path:
+        """A checkpoint that may become the best one, while the run goes on."""
+        return self.checkpoints / f'candidate{SUFFIX}'
+
+    @property
     def log(self) -> Path:
         """Folder of the nodes' output."""
         return self.folder / 'log'
+
+    def best_checkpoint(self) -> Path:
+        """Return the file of the best checkpoint.
+
+        Raises:
+            RunError: the run has kept none.
+        """
+        if not self.best.is_file():
+            raise RunError(
+                f'{self.folder} has no best checkpoint: nrl train keeps one after 100 episodes'
+            )
+        return self.best
 
     def read_summary(self) -> dict[str, Any]:
         """Return the summary; empty if the run has none (still running, or killed).

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 import os
 import signal
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
 from nrl_ros.base.errors import NrlError
+from nrl_ros.cli.best import BestWatch, read_best
 from nrl_ros.cli.display import lines_to, make_display, number, warn
 from nrl_ros.cli.evaluate import SEED_OFFSET, draw
 from nrl_ros.cli.monitor import Monitor
@@ -19,7 +22,17 @@ from nrl_ros.cli.plan import Plan, make_plan
 from nrl_ros.cli.processes import choose_domain, node_environment
 from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.runs import newest
-from nrl_ros.cli.scores import START, TRAINED, UNTRAINED, Scores, report_scores, score_both
+from nrl_ros.cli.scores import (
+    BEST,
+    START,
+    TRAINED,
+    UNTRAINED,
+    Scores,
+    advice,
+    has_fallen,
+    report_scores,
+    score_both,
+)
 from nrl_ros.cli.watch import TrainRun
 from nrl_ros.ros.security import require_support
 from nrl_ros.ros.signals import Signals
@@ -65,12 +78,16 @@ def _watched(
     """
     progress = _progress(plan)
     outcome = _run_nodes(plan, options, progress, console, signals)
-    after = None
+    scores = [] if before is None else [before]
     last = None if outcome.code in _UNFIT else _last_checkpoint(plan, console)
-    with signals.skipping():
-        after = _last_scores(plan, options, last, console) if last is not None else None
+    if last is not None:
+        with signals.skipping():
+            scores += _last_scores(plan, options, last, console)
+            if has_fallen(progress.best):
+                scores += _best_scores(plan, options, console)
+    told = advice(plan.task, plan.run, progress.best, scores) if last is not None else []
     try:
-        _write_summary(plan, progress, outcome, before, after)
+        _write_summary(plan, progress, outcome, scores, told)
         with signals.skipping():
             _draw(plan, console)
             if last is not None and options.episodes:
@@ -80,14 +97,19 @@ def _watched(
     _report(plan, outcome, progress, console)
     if before is None:
         _report_course(progress, console)
-    report_scores([one for one in (before, after) if one is not None], console)
+    report_scores(scores, console)
+    for line in told:
+        warn(console, line)
     return outcome.code
 
 
 def _progress(plan: Plan) -> Progress:
     stop = plan.settings.environment.stop
     return Progress(
-        target_steps=stop.steps, target_episodes=stop.episodes, earlier_steps=plan.earlier_steps
+        target_steps=stop.steps,
+        target_episodes=stop.episodes,
+        earlier_steps=plan.earlier_steps,
+        best=BestWatch(plan.settings.environment.bridge.instances, read_best(plan.run)),
     )
 
 
@@ -115,6 +137,7 @@ def _run_nodes(
             tables.progress,
             signals,
             display=display,
+            folder=plan.run,
             compose=options.compose,
             say=lines_to(console, quiet=options.quiet),
             warn=lambda text: warn(console, text),
@@ -143,14 +166,19 @@ def _first_scores(plan: Plan, options: TrainOptions, console: Console) -> Scores
 
 
 def _last_scores(
-    plan: Plan, options: TrainOptions, checkpoint: Path, console: Console
-) -> Scores | None:
+    plan: Plan, options: TrainOptions, checkpoint: Path, console: Console, policy: str = TRAINED
+) -> list[Scores]:
     """Score what was learned; what cannot be scored is still there, so that is a warning."""
     try:
-        return _score(TRAINED, plan, options, checkpoint, console)
+        found = _score(policy, plan, options, checkpoint, console)
     except NrlError as error:
         warn(console, f'no score: {error}')
-        return None
+        return []
+    return [] if found is None else [found]
+
+
+def _best_scores(plan: Plan, options: TrainOptions, console: Console) -> list[Scores]:
+    return _last_scores(plan, options, plan.run.best, console, BEST)
 
 
 def _last_checkpoint(plan: Plan, console: Console) -> Path | None:
@@ -169,17 +197,20 @@ def _write_summary(
     plan: Plan,
     progress: Progress,
     outcome: Outcome,
-    before: Scores | None,
-    after: Scores | None,
+    scores: Sequence[Scores],
+    told: Sequence[str],
 ) -> None:
+    best = progress.best.best
     first, mean_return = progress.first_mean_return, progress.mean_return
     plan.run.write_summary(
         {
             **outcome.summary(plan.settings, progress, plan.task),
             'training_seconds': round(outcome.training_s, 2),
             'steps_per_second': round(_speed(outcome, progress), 1),
-            **{name: None for name in (UNTRAINED, START, TRAINED)},
-            **{one.policy: one.data() for one in (before, after) if one is not None},
+            **{name: None for name in (UNTRAINED, START, TRAINED, BEST)},
+            **{one.policy: one.data() for one in scores},
+            'best_window': None if best is None else asdict(best),
+            'advice': list(told),
             'mean_return_first_100': None if math.isnan(first) else first,
             'mean_return_last_100': None if math.isnan(mean_return) else mean_return,
             'resumed_from': None if plan.resumed is None else plan.resumed.number,

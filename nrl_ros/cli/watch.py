@@ -9,14 +9,17 @@ from typing import Any
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 
+from nrl_ros.cli.best import BestWatch, keep_best
 from nrl_ros.cli.display import Display
 from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.orchestrator import EndedEarly, Orchestrator, Outcome
 from nrl_ros.cli.processes import COMPOSED
 from nrl_ros.cli.progress import Progress, StallWatch
+from nrl_ros.cli.runs import Run
 from nrl_ros.environments.faults import NEVER_ENDS
-from nrl_ros.ros.names import ENVIRONMENT, LEARNER, NEUROMODULATOR
+from nrl_ros.ros.interfaces import SaveCheckpoint
+from nrl_ros.ros.names import ENVIRONMENT, LEARNER, NEUROMODULATOR, SAVE_CHECKPOINT
 from nrl_ros.ros.signals import Signals
 
 # In the order of starting.
@@ -41,6 +44,59 @@ def _not_in_time(limit_s: float, starting: bool) -> str:
     )
 
 
+class BestSaver:
+    """Asks the learner for candidates, and keeps the best of them.
+
+    Args:
+        monitor: the node that asks.
+        watch: knows when, and which is the best.
+        run: gets the checkpoint.
+        warn: prints what a person has to know.
+    """
+
+    def __init__(
+        self, monitor: Monitor, watch: BestWatch, run: Run, warn: Callable[[str], None]
+    ) -> None:
+        self._watch, self._run, self._warn = watch, run, warn
+        self._client: Any = monitor.create_client(
+            SaveCheckpoint, SAVE_CHECKPOINT.replace('~', LEARNER)
+        )
+        self._answer: Any = None
+        self._fails = False
+
+    def look(self, now_s: float) -> None:
+        """Take the answer to the last request, keep the best, and make the next request."""
+        if self._answer is not None:
+            if self._answer.done():
+                response, self._answer = self._answer.result(), None
+                self._watch.answered(now_s, saved=response.success)
+                self._tell('' if response.success else response.message)
+            return
+        self.keep()
+        if self._client.service_is_ready() and self._watch.is_due(now_s):
+            request = SaveCheckpoint.Request(path=str(self._run.candidate))
+            self._answer = self._client.call_async(request)
+
+    def keep(self) -> None:
+        """Keep the candidate if it is the best."""
+        if self._watch.take() and self._watch.best is not None:
+            try:
+                keep_best(self._run, self._watch.best)
+            except OSError as error:
+                self._tell(error.strerror or str(error))
+
+    def end(self) -> None:
+        """Keep the last candidate or delete it."""
+        self.keep()
+        self._run.candidate.unlink(missing_ok=True)
+
+    def _tell(self, fault: str) -> None:
+        """Warn of a fault, once until it has passed."""
+        if fault and not self._fails:
+            self._warn(f'the best checkpoint is not kept: {fault}')
+        self._fails = bool(fault)
+
+
 class TrainRun(Orchestrator):
     """The three nodes of a training, or one process for all of them.
 
@@ -50,6 +106,7 @@ class TrainRun(Orchestrator):
         rows: as of Orchestrator.
         signals: as of Orchestrator.
         display: shows the progress.
+        folder: of the run, where its best checkpoint is kept.
         compose: one process for all nodes.
         say: prints what is waited for.
         warn: prints what a person has to know at once.
@@ -63,6 +120,7 @@ class TrainRun(Orchestrator):
         signals: Signals,
         *,
         display: Display,
+        folder: Run,
         compose: bool,
         say: Callable[[str], None],
         warn: Callable[[str], None],
@@ -78,6 +136,7 @@ class TrainRun(Orchestrator):
         self._first_step: float | None = None
         self._last_step = 0.0
         self._stall = StallWatch(_STALLED_S)
+        self._best = BestSaver(monitor, progress.best, folder, warn)
 
     def start(self) -> None:
         """Start the nodes, and activate the environment after all nodes are found.
@@ -138,6 +197,7 @@ class TrainRun(Orchestrator):
 
     def look(self) -> Outcome | None:
         """Return a failure if the environment reports that its states are not answered."""
+        self._best.look(time.monotonic())
         environment = self.progress.counters.get(ENVIRONMENT, {})
         if environment.get('endless_episodes') and not self._said_endless:
             self._said_endless = True
@@ -168,6 +228,7 @@ class TrainRun(Orchestrator):
     def stopped(self, outcome: Outcome) -> None:
         """Read the nodes' last reports."""
         self.settle(lambda: True)
+        self._best.end()
         # The last panel stays on the screen, with the share that was done.
         self.progress.phase = ''
         outcome.training_s = self._last_step - (self._first_step or self._last_step)
