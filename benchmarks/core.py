@@ -34,7 +34,7 @@ from benchmarks.torch_loop import TorchNrl
 from benchmarks.torch_loop import loop as torch_loop
 from benchmarks.traces import show
 from benchmarks.updates import costs
-from nrl_ros.base.records import Delivery, FinishedEpisodes
+from nrl_ros.base.records import Delivery
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning import cycle, loop
@@ -67,7 +67,7 @@ class Ours:
             )
         )
         self.neuromodulator = Neuromodulator(RpeSettings(scale='absolute_reward'))
-        self.cycle: Iterator[FinishedEpisodes | None] = loop.run(
+        self.cycle: Iterator[int] = loop.run(
             self.episodes, self.learner, self.neuromodulator, seed=SEED
         )
         next(self.cycle)

@@ -114,6 +114,8 @@ class Episodes(Stateful):
             )
         self.info = AgentInfo(agent, session, environment.spec, lockstep, delivery, delivery_steps)
         batch = environment.spec.instances
+        # Figures that the environment gave with the newest step [B, M].
+        self._metrics: Array | None = None
         self._all_applied = np.ones(batch, np.uint8)
         self._no_ending = np.zeros(batch, np.uint8)
         size = environment.spec.observation_size
@@ -222,7 +224,7 @@ class Episodes(Stateful):
             result, invalid = _cleaned(result)
             self.receive(result)
         self.move(result, invalid)
-        return Advance(*self.newest(applied, stamp_ns, learner), self.ends(result.metrics))
+        return Advance(*self.newest(applied, stamp_ns, learner), self.ends())
 
     def receive(self, result: StepResult) -> bool:
         """Give a step's result to the tracker; return True if all its numbers are finite.
@@ -259,6 +261,7 @@ class Episodes(Stateful):
         state.steps += tracker.live
         state.episodes += tracker.finished_count
         state.aborted += tracker.aborted_count
+        self._metrics = result.metrics
 
     def newest(
         self, applied: Array | None = None, stamp_ns: int = 0, learner: int = 0
@@ -279,13 +282,9 @@ class Episodes(Stateful):
         ending = self.tracker.ending.copy() if self.tracker.finished_count else self._no_ending
         return self._state(ending, applied, stamp_ns, learner), reward
 
-    def ends(self, metrics: Array | None) -> FinishedEpisodes | None:
-        """Return the episodes that ended with the newest step.
-
-        Args:
-            metrics: figures that the environment gave for all instances [B, M].
-        """
-        tracker, info = self.tracker, self.info
+    def ends(self) -> FinishedEpisodes | None:
+        """Make the record of episodes that ended with the newest step, None if there are none."""
+        tracker, info, metrics = self.tracker, self.info, self._metrics
         if not tracker.finished_count:
             return None
         arrays = tracker.finished_episodes()

@@ -57,13 +57,15 @@ class InProcessRun:
         Args:
             listener: is told each record.
         """
-        return loop.run(
+        cycle = loop.run(
             self.episodes,
             self.learner,
             self.neuromodulator,
             seed=self.settings.environment.seed,
             listener=listener,
         )
+        for ended in cycle:
+            yield self.episodes.ends() if ended else None
 
     def close(self) -> None:
         """Close the environment."""

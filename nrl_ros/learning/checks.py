@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nrl_ros.base.errors import InvalidValueError, ShapeError
 from nrl_ros.base.records import AgentInfo, RpeBatch, StateBatch, UInt32
@@ -57,6 +59,17 @@ def check_arrays(state: StateBatch, batch: int, size: int) -> None:
             f'state {state.sequence} of {state.agent!r}: expected {batch} values of {name}, '
             f'received {shapes[name]}'
         )
+
+
+def check_sizes(size: int, *arrays: NDArray[Any]) -> None:
+    """Refuse arrays that do not have one number for each instance: compiled loops do not check.
+
+    Raises:
+        ShapeError: one has another shape.
+    """
+    for array in arrays:
+        if array.shape != (size,):
+            raise ShapeError(f'expected arrays of shape ({size},), received {array.shape}')
 
 
 def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:

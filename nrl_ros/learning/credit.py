@@ -142,11 +142,11 @@ class CreditWindows:
             self._state = state
             windows.receive(state.window, state.phase, state.ending)
 
-    def look_at(self, window: Array, phase: Array, ending: Array) -> None:
-        """Take a state of the environment's own tracker, [B] each; call ``close`` next."""
+    def look(self) -> None:
+        """Take the state that the window tracker watches; call ``close`` next."""
         windows = self.windows
         self._state = None
-        windows.copy(window, phase, ending)
+        windows.look()
 
     def check(self, state: StateBatch) -> None:
         """Refuse a state whose windows run backwards.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import ActionKind, FinishedEpisodes, Float32, Int32
+from nrl_ros.base.records import ActionKind, Float32, Int32
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.learner import Learner
@@ -64,9 +64,11 @@ class Cycle:
         self._tracker, self._windows = episodes.tracker, credit.windows
         # These arrays stay the same ones and are written in every step.
         state, closed = self._tracker.state, self._tracker.closed
-        self._outcome = (state['window'], state['phase'], self._tracker.ending)
-        self._rewarded, self._value = (closed['instance'], closed['window']), closed['value']
-        self._known = agent.state.baseline_known.view(np.uint8)
+        self._rewarded = rewarded = (closed['instance'], closed['window'])
+        outcome = (state['window'], state['phase'], self._tracker.ending)
+        self._windows.watch(outcome, (*rewarded, averages.rpe))
+        known = agent.state.baseline_known.view(np.uint8)
+        averages.watch((*rewarded, closed['value']), (agent.state.baseline, known))
         self._fresh = self._windows.state['fresh'].view(np.uint8)
         self._instances = episodes.info.spec.instances
         # The noise is drawn into the memory of its rows.
@@ -92,14 +94,15 @@ class Cycle:
         ascent = self._learner.plain_ascent()
         self._update = None if ascent is None else PlainUpdate(self._store, *ascent)
 
-    def advance(self, action: Int32 | Float32) -> FinishedEpisodes | None:
-        """Step the environment; return the episodes that ended, None if there are none."""
-        result = self._episodes.step(action)
-        self._seen = self._episodes.receive(result)
-        if not self._seen:
-            return self._episodes.take(result).ends
-        self._episodes.move(result)
-        return self._episodes.ends(result.metrics) if self._tracker.finished_count else None
+    def advance(self, action: Int32 | Float32) -> None:
+        """Step the environment."""
+        episodes = self._episodes
+        result = episodes.step(action)
+        self._seen = episodes.receive(result)
+        if self._seen:
+            episodes.move(result)
+        else:
+            episodes.take(result)
 
     def answer(self) -> Int32 | None:
         """Learn from the newest step and act; do nothing and return None if the step is unusual."""
@@ -109,9 +112,9 @@ class Cycle:
         if learner.settings is not self._settings:
             self._set()
         averages, count = self._averages, self._tracker.closed_count
-        if count and not averages.copy(count, *self._rewarded, self._value):
+        if count and not averages.look(count):
             return None
-        credit.look_at(*self._outcome)
+        credit.look()
         # In lockstep no RPE is held, since those of the windows that close come now.
         credit.close()
         if count:
@@ -139,9 +142,9 @@ class Cycle:
     def _learn(self, agent: ServedAgent) -> None:
         learner, averages, update = self._learner, self._averages, self._update
         windows, count = self._windows, averages.count
-        matched = windows.match_closed(count, *self._rewarded, averages.rpe)
+        matched = windows.match_watched(count)
         if matched and update is not None:
-            averages.tell(agent.state.baseline, self._known)
+            averages.tell()
             done = update.learn(windows.ready, windows.ready_rpe, windows.ready_count)
             learner.learned(count, update.rpe_size, rejected=not done)
             return

@@ -6,6 +6,7 @@ Compiled by Cython. The text is plain Python and gives the same numbers if it is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import cython
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.compiled import require_compiled
 from nrl_ros.base.records import Ending, Phase
+from nrl_ros.learning.checks import check_sizes
 
 require_compiled(__name__, cython.compiled)
 
@@ -106,6 +108,13 @@ class WindowTracker:
     _rpe: cython.double[::1]
     _outcome: cython.uchar[::1]
 
+    _watched_window: cython.uint[::1]
+    _watched_phase: cython.uchar[::1]
+    _watched_ending: cython.uchar[::1]
+    _watched_instance: cython.uint[::1]
+    _watched_closed: cython.uint[::1]
+    _watched_rpe: cython.double[::1]
+
     def __init__(self, instances: int, *, reset: bool) -> None:
         self._resets = reset
         self.waiting = self.ready_count = self.aborted_count = 0
@@ -134,21 +143,39 @@ class WindowTracker:
         outcome = np.zeros(instances, np.uint8)
         self._rpe_arrays = (instance, named, rpe, outcome)
         self._instance, self._named, self._rpe, self._outcome = instance, named, rpe, outcome
+        # Until others are watched.
+        self.watch((window, phase, ending), (window, window, rpe))
 
     def receive(self, window: Array, phase: Array, ending: Array) -> None:
         """Copy the parts of a state, [B] each, to which the next calls refer."""
         seen = self._seen_arrays
         seen[0][:], seen[1][:], seen[2][:] = window, phase, ending
 
-    def copy(
-        self, window: cython.uint[::1], phase: cython.uchar[::1], ending: cython.uchar[::1]
-    ) -> None:
-        """Do what ``receive`` does with arrays of exactly these kinds, in less time."""
+    def watch(self, state: Sequence[Array], closed: Sequence[Array]) -> None:
+        """Read inputs from these arrays, which stay the same ones, when they are asked for.
+
+        To hand over eleven arrays in each step took 5 % of a step of CartPole with one instance
+        (``benchmarks/core.py``).
+
+        Args:
+            state: window uint32 [B], phase uint8 [B] and ending uint8 [B], for ``look``.
+            closed: instance uint32 [B], window uint32 [B] and reward-prediction error float64 [B]
+                of windows that closed, for ``match_watched``.
+
+        Raises:
+            ShapeError: an array has another size.
+        """
+        check_sizes(len(self._window), *state, *closed)
+        self._watched_window, self._watched_phase, self._watched_ending = state
+        self._watched_instance, self._watched_closed, self._watched_rpe = closed
+
+    def look(self) -> None:
+        """Do what ``receive`` does with the watched arrays."""
         b: cython.Py_ssize_t
         for b in range(self._seen_window.shape[0]):
-            self._seen_window[b] = window[b]
-            self._seen_phase[b] = phase[b]
-            self._seen_ending[b] = ending[b]
+            self._seen_window[b] = self._watched_window[b]
+            self._seen_phase[b] = self._watched_phase[b]
+            self._seen_ending[b] = self._watched_ending[b]
 
     def backwards(self) -> int:
         """Return the first instance whose window runs backwards, -1 if none does."""
@@ -237,22 +264,16 @@ class WindowTracker:
         arrays[0][:count], arrays[1][:count], arrays[2][:count] = instance, window, rpe
         return bool(self._match(count, is_early))
 
-    def match_closed(
-        self,
-        count: cython.Py_ssize_t,
-        instance: cython.uint[::1],
-        window: cython.uint[::1],
-        rpe: cython.double[::1],
-    ) -> bool:
-        """Do what ``match`` does with the first entries of arrays of these kinds, in less time.
+    def match_watched(self, count: cython.Py_ssize_t) -> bool:
+        """Do what ``match`` does with the first entries of the watched arrays.
 
         The RPEs answer rewards of windows that closed with the state received last.
         """
         c: cython.Py_ssize_t
         for c in range(count):
-            self._instance[c] = instance[c]
-            self._named[c] = window[c]
-            self._rpe[c] = rpe[c]
+            self._instance[c] = self._watched_instance[c]
+            self._named[c] = self._watched_closed[c]
+            self._rpe[c] = self._watched_rpe[c]
         return bool(self._match(count, True))
 
     @cython.cfunc

@@ -91,7 +91,7 @@ def ask(credit: CreditWindows, name: str, state: StateBatch) -> None:
     window, error = np.zeros(1, np.int64), np.ones(1)
     rows = np.ones((1, 1, 1))
     arguments: dict[str, tuple[Any, ...]] = {
-        'look_at': (state.window, state.phase, state.ending),
+        'look': (),
         'check': (state,),
         'observe': (state,),
         'reinforce': (window, window, error),

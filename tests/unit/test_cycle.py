@@ -82,7 +82,9 @@ def plain(it: Run, steps: int, change: Change, seen: list[Any]) -> Run:
 def fused(it: Run, steps: int, change: Change, seen: list[Any]) -> Run:
     """As ``run`` does it."""
     steady = run(it.episodes, it.learner, it.neuromodulator, seed=3)
-    for step, ends in enumerate(islice(steady, steps)):
+    for step, ended in enumerate(islice(steady, steps)):
+        ends = it.episodes.ends()
+        assert ended == (0 if ends is None else len(ends.instance))
         note(it, ends, seen)
         change(it, step)
     return it
@@ -184,8 +186,9 @@ def test_where_nothing_goes_wrong_every_step_but_the_first_ones_is_fused(
 def test_what_a_step_gave_stays_as_it_was() -> None:
     it = Run()
     kept, copies = [], []
-    for ends in islice(run(it.episodes, it.learner, it.neuromodulator, seed=3), STEPS):
+    for _ in islice(run(it.episodes, it.learner, it.neuromodulator, seed=3), STEPS):
         state, reward = it.episodes.newest()
+        ends = it.episodes.ends()
         kept.append([vars(state), reward and vars(reward), ends and vars(ends)])
         copies.append(deepcopy(kept[-1]))
     assert same(kept, copies)

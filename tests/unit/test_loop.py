@@ -131,13 +131,13 @@ def test_the_rule_learns_to_choose_the_better_action(action: ActionSpace, source
         rule=NodePerturbation(sigma=1e-2, samples=2),
     )
     # The reward of a step is (1 + action) * 1, so the return tells the action.
-    returns = [
-        float(np.mean(ends.episode_return))
-        for _, ends in zip(
-            range(600), run(episodes, learner, Neuromodulator(RpeSettings()), seed=0), strict=False
-        )
-        if ends
-    ]
+    cycle = run(episodes, learner, Neuromodulator(RpeSettings()), seed=0)
+    returns = []
+    for _, ended in zip(range(600), cycle, strict=False):
+        ends = episodes.ends()
+        assert ended == (0 if ends is None else len(ends.instance))
+        if ends is not None:
+            returns.append(float(np.mean(ends.episode_return)))
     assert np.mean(returns[:5]) < 1.75
     assert np.mean(returns[-50:]) > 1.9
 

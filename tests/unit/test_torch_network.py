@@ -86,8 +86,13 @@ def episodes_of(action: ActionSpace, session: int = 7) -> Episodes:
 
 def returns_of(episodes: Episodes, learner: Learner, steps: int) -> list[float]:
     cycle = loop.run(episodes, learner, Neuromodulator(RpeSettings()), seed=0)
-    played = zip(range(steps), cycle, strict=False)
-    return [float(ends.episode_return.mean()) for _, ends in played if ends is not None]
+    returns = []
+    for _, ended in zip(range(steps), cycle, strict=False):
+        ends = episodes.ends()
+        assert ended == (0 if ends is None else len(ends.instance))
+        if ends is not None:
+            returns.append(float(ends.episode_return.mean()))
+    return returns
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ Compiled by Cython. The text is plain Python and gives the same numbers if it is
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import cython
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.compiled import require_compiled
+from nrl_ros.learning.checks import check_sizes
 
 require_compiled(__name__, cython.compiled)
 
@@ -72,6 +74,12 @@ class RunningAverage:
     _after: cython.double[::1]
     _rpe: cython.double[::1]
 
+    _watched_instance: cython.uint[::1]
+    _watched_window: cython.uint[::1]
+    _watched_value: cython.double[::1]
+    _told_baseline: cython.double[::1]
+    _told_known: cython.uchar[::1]
+
     def __init__(self, instances: int) -> None:
         self.count = 0
         self.state = {name: np.zeros(instances, kind) for name, kind in STATE.items()}
@@ -84,6 +92,9 @@ class RunningAverage:
         self._instance, self._window = self._instance_array, self._window_array
         self._value, self._expected = self._value_array, self._expected_array
         self._after, self._rpe = self.after, self.rpe
+        # Until others are watched.
+        rewards = (self._instance_array, self._window_array, self._value_array)
+        self.watch(rewards, (self.state['baseline'], self._known))
 
     def receive(self, instance: Array, window: Array, value: Array) -> bool:
         """Copy rewards, which ``compare`` then compares.
@@ -103,19 +114,27 @@ class RunningAverage:
         self._value_array[:count] = value
         return bool(self._check(count))
 
-    def copy(
-        self,
-        count: cython.Py_ssize_t,
-        instance: cython.uint[::1],
-        window: cython.uint[::1],
-        value: cython.double[::1],
-    ) -> bool:
-        """Do what ``receive`` does with the first entries of these kinds of arrays, faster."""
+    def watch(self, rewards: Sequence[Array], told: Sequence[Array]) -> None:
+        """Read from and write to these arrays, which stay the same ones.
+
+        Args:
+            rewards: instance uint32 [B], window uint32 [B] and value float64 [B], for ``look``.
+            told: average float64 [B] and whether it is known uint8 [B], for ``tell``.
+
+        Raises:
+            ShapeError: an array has another size.
+        """
+        check_sizes(len(self._baseline), *rewards, *told)
+        self._watched_instance, self._watched_window, self._watched_value = rewards
+        self._told_baseline, self._told_known = told
+
+    def look(self, count: cython.Py_ssize_t) -> bool:
+        """Do what ``receive`` does with the first entries of the watched arrays."""
         c: cython.Py_ssize_t
         for c in range(count):
-            self._instance[c] = instance[c]
-            self._window[c] = window[c]
-            self._value[c] = value[c]
+            self._instance[c] = self._watched_instance[c]
+            self._window[c] = self._watched_window[c]
+            self._value[c] = self._watched_value[c]
         return bool(self._check(count))
 
     @cython.cfunc
@@ -199,11 +218,11 @@ class RunningAverage:
             self._known[b] = True
             self._last_window[b] = self._window[c]
 
-    def tell(self, baseline: cython.double[::1], known: cython.uchar[::1]) -> None:
-        """Copy the averages that ``compare`` moved to the arrays of another, [B] each."""
+    def tell(self) -> None:
+        """Copy the averages that ``compare`` moved to the watched arrays."""
         c: cython.Py_ssize_t
         b: cython.Py_ssize_t
         for c in range(self.count):
             b = self._instance[c]
-            baseline[b] = self._after[c]
-            known[b] = True
+            self._told_baseline[b] = self._after[c]
+            self._told_known[b] = True
