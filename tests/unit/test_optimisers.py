@@ -11,7 +11,7 @@ import torch
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.noise import NoiseSettings
-from nrl_ros.learning.optimisers import OPTIMISERS, Adam, GradientAscent, LayerNormalised
+from nrl_ros.learning.optimisers import OPTIMISERS, Adam, AmsGrad, GradientAscent, LayerNormalised
 from nrl_ros.learning.rules import NodePerturbation
 from nrl_ros.learning.rules.settings import PlasticitySettings
 from nrl_ros.learning.schedule import Schedule
@@ -36,12 +36,13 @@ def totals_of(step: int, dtype: Any = np.float64) -> list[np.ndarray]:
     return [generator.standard_normal(shape).astype(dtype) for shape in SHAPES]
 
 
+@pytest.mark.parametrize('kind', [Adam, AmsGrad])
 @pytest.mark.parametrize(('dtype', 'tolerance'), [(np.float64, 1e-13), (np.float32, 1e-5)])
-def test_adam_is_that_of_torch(dtype: Any, tolerance: float) -> None:
+def test_adam_and_amsgrad_are_those_of_torch(dtype: Any, tolerance: float, kind: Any) -> None:
     weights = totals_of(99, dtype)
     parameters = [torch.tensor(weight, requires_grad=True) for weight in weights]
-    theirs = torch.optim.Adam(parameters, lr=0.03, maximize=True)
-    mine = Adam()
+    theirs = torch.optim.Adam(parameters, lr=0.03, maximize=True, amsgrad=kind is AmsGrad)
+    mine = kind()
     for step in range(20):
         totals = totals_of(step, dtype)
         if step == 7:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator
 
 from nrl_ros.base.registry import Registry
 from nrl_ros.learning.optimisers.adam import Adam
+from nrl_ros.learning.optimisers.amsgrad import AmsGrad
 from nrl_ros.learning.optimisers.base import Optimiser
 from nrl_ros.learning.optimisers.gradient_ascent import GradientAscent
 from nrl_ros.learning.optimisers.layer_normalised import LayerNormalised
@@ -20,9 +21,22 @@ from nrl_ros.learning.optimisers.layer_normalised import LayerNormalised
 OPTIMISERS: Registry[Optimiser] = Registry(
     'optimiser',
     'nrl_ros.optimisers',
-    {'sgd': GradientAscent, 'layer_normalised': LayerNormalised, 'adam': Adam},
+    {
+        'sgd': GradientAscent,
+        'layer_normalised': LayerNormalised,
+        'adam': Adam,
+        'amsgrad': AmsGrad,
+    },
     parts=('step', 'state'),
 )
 OptimiserName = Annotated[str, AfterValidator(OPTIMISERS.known)]
 
-__all__ = ['OPTIMISERS', 'Adam', 'GradientAscent', 'LayerNormalised', 'Optimiser', 'OptimiserName']
+__all__ = [
+    'OPTIMISERS',
+    'Adam',
+    'AmsGrad',
+    'GradientAscent',
+    'LayerNormalised',
+    'Optimiser',
+    'OptimiserName',
+]

@@ -40,7 +40,10 @@ class Adam(Stateful):
         epsilon: Annotated[float, Field(gt=0)] = 1e-8,
     ) -> None:
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
-        self.state: AdamState = AdamState()
+        self.state: AdamState = self._new_state()
+
+    def _new_state(self) -> AdamState:
+        return AdamState()
 
     def step(self, weights: list[Array], totals: list[Array], rate: float) -> None:
         """Add a step to the weights, scaled by both moments."""
@@ -51,9 +54,12 @@ class Adam(Stateful):
         state.count += 1
         unbias = math.sqrt(1.0 - self._beta2**state.count)
         length = rate * unbias / (1.0 - self._beta1**state.count)
-        for weight, total, first, second in zip(
-            weights, totals, state.first, state.second, strict=True
-        ):
+        moments = zip(weights, totals, state.first, state.second, strict=True)
+        for layer, (weight, total, first, second) in enumerate(moments):
             first += (1.0 - self._beta1) * (total - first)
             second += (1.0 - self._beta2) * (total * total - second)
-            weight += length * first / (np.sqrt(second) + self._epsilon * unbias)
+            weight += length * first / (np.sqrt(self._squares(layer)) + self._epsilon * unbias)
+
+    def _squares(self, layer: int) -> Array:
+        """Return what the squares of the gradient of a layer are taken to be."""
+        return self.state.second[layer]
