@@ -96,6 +96,12 @@ RosDumper.add_implicit_resolver(
 )
 
 
+def one_line(value: Any) -> str:
+    """Return a value of settings as YAML in one line."""
+    text = yaml.dump(value, Dumper=RosDumper, default_flow_style=True, width=sys.maxsize)
+    return str(text).removesuffix('\n').removesuffix('...').strip()
+
+
 def config_folders() -> list[Path]:
     """Return the folders with task files: that of a checkout first, then installed ones."""
     checkout = Path(nrl_ros.__file__).resolve().parent.parent

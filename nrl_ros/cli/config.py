@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from textwrap import wrap
 from typing import Any
 
 import yaml
@@ -14,6 +15,7 @@ from nrl_ros.base.config_files import (
     RosLoader,
     config_folders,
     find_config,
+    one_line,
 )
 from nrl_ros.base.errors import ConfigError, closest
 from nrl_ros.base.parameter_values import pack
@@ -29,6 +31,9 @@ __all__ = [
     'find_config',
     'read_config',
 ]
+
+# Widths of the files that are written [1].
+_WIDTH, _COMMENT_AT = 96, 44
 
 
 def parse_override(text: str) -> tuple[str, str, Any]:
@@ -67,10 +72,25 @@ def resolve(
     Raises:
         ConfigError: of read_config, parse_override or check.
     """
-    nodes = apply_overrides(read_config(path), overrides)
+    return resolve_nodes(read_config(path), overrides, forced, source=str(path))
+
+
+def resolve_nodes(
+    given: Mapping[str, Flat],
+    overrides: Iterable[str] = (),
+    forced: Mapping[str, Flat] | None = None,
+    *,
+    source: str,
+) -> RunSettings:
+    """Do what ``resolve`` does, with settings that were not read from a file.
+
+    Raises:
+        ConfigError: of parse_override or check.
+    """
+    nodes = apply_overrides(given, overrides)
     for name, flat in (forced or {}).items():
         nodes[name] = overlay(nodes[name], flat)
-    return check(nodes, source=str(path))
+    return check(nodes, source=source)
 
 
 def to_yaml(settings: RunSettings, *, comment: str) -> str:
@@ -93,8 +113,43 @@ def parameter_file(nodes: Mapping[str, Mapping[str, Any]], *, comment: str = '')
         f'/**/{name}': {PARAMETERS: nest(pack(dotted(values)))} for name, values in nodes.items()
     }
     head = ''.join(f'# {line}\n' for line in comment.splitlines())
-    style: dict[str, Any] = {'sort_keys': False, 'default_flow_style': None, 'width': 96}
+    style: dict[str, Any] = {'sort_keys': False, 'default_flow_style': None, 'width': _WIDTH}
     return head + str(yaml.dump(data, Dumper=RosDumper, **style))
+
+
+def commented_file(
+    nodes: Mapping[str, Mapping[str, Any]],
+    comments: Mapping[tuple[str, str], str],
+    *,
+    head: Iterable[str],
+) -> str:
+    """Return a ROS parameter file for people to read and change, with a comment on each setting.
+
+    Args:
+        nodes: dotted settings by name of the node, ``**`` for all nodes.
+        comments: by node and dotted name.
+        head: lines at its beginning, broken where they are too long.
+    """
+    text = [f'# {part}' for line in head for part in wrap(line, _WIDTH - 2) or ['']]
+    for node, flat in nodes.items():
+        text += ['', '/**:' if node == '**' else f'/**/{node}:', f'  {PARAMETERS}:']
+        text += _commented(node, nest(flat), comments)
+    return '\n'.join(line.rstrip() for line in text) + '\n'
+
+
+def _commented(
+    node: str, group: Mapping[str, Any], comments: Mapping[tuple[str, str], str], above: str = ''
+) -> Iterator[str]:
+    indent = ' ' * (4 + 2 * above.count('.'))
+    for key, value in group.items():
+        name = f'{above}{key}'
+        if isinstance(value, Mapping) and value:
+            yield f'{indent}{key}:'
+            yield from _commented(node, value, comments, f'{name}.')
+            continue
+        written = f'{indent}{key}: {one_line(value)}'
+        comment = comments.get((node, name), '')
+        yield f'{written:<{_COMMENT_AT}}# {comment}' if comment else written
 
 
 def _written(settings: Settings) -> Flat:

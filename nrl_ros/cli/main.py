@@ -102,6 +102,24 @@ app.command(name='train', help=_TRAIN_HELP)(command(TrainOptions, _train_or_fail
 
 
 @app.command()
+def new(
+    task: Annotated[
+        str, typer.Argument(metavar='ID', help='gymnasium:ID, gymnasium:MODULE:ID or FILE.py:NAME')
+    ],
+    out: Annotated[Path | None, typer.Option(help='File to write; default: NAME.yaml')] = None,
+) -> None:
+    """Choose settings for an environment, and write them into a file with a comment on each."""
+    with _errors() as errors:
+        from nrl_ros.cli.display import lines_to
+        from nrl_ros.cli.new_task import write_file
+
+        path = write_file(task, out, lines_to(errors))
+        Console().print(
+            f'{path}: train it with `nrl train {path}`', highlight=False, soft_wrap=True
+        )
+
+
+@app.command()
 def demo(
     seed: Annotated[int, typer.Option(help='Seed of everything random', min=0)] = 0,
     out: Annotated[Path | None, typer.Option(help='Folder of the run')] = None,

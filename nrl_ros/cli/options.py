@@ -62,8 +62,8 @@ class TrainOptions(RunOptions):
     task: Annotated[
         str | None,
         typer.Argument(
-            help='ur5e, cartpole, acrobot, reaching, or any other of `nrl list tasks`; or a file '
-            'of your own, as in my_task.yaml'
+            help='ur5e, cartpole, acrobot, reaching, or any other of `nrl list tasks`; a file of '
+            'your own, as in my_task.yaml; or an environment, as in gymnasium:LunarLander-v3'
         ),
     ] = None
     config: Annotated[Path | None, typer.Option(help="Parameter file instead of the task's")] = None

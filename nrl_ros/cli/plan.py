@@ -12,6 +12,13 @@ from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import Say, told_if_slow
 from nrl_ros.cli.metrics import last_steps, read_metrics, write_metrics
+from nrl_ros.cli.new_task import (
+    is_new_task,
+    propose_settings,
+    proposed_nodes,
+    resolved,
+    short_name,
+)
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.run_parts import changed_parts, keep_parts
 from nrl_ros.cli.runs import (
@@ -74,6 +81,9 @@ def check_options(options: TrainOptions) -> None:
     Raises:
         NrlError: a task, file, run folder or setting is wrong.
     """
+    if options.resume is None and _names_environment(options):
+        resolved(str(options.task), options.overrides, _wanted(options))
+        return
     path = _source(options) if options.resume is None else open_run(options.resume).config
     config.resolve(path, options.overrides, _wanted(options))
 
@@ -87,6 +97,22 @@ def _source(options: TrainOptions) -> Path:
         both = f'{options.task} and --config {options.config}'
         raise ConfigError(f'expected one file, received {both}')
     return Path(options.task)
+
+
+def _names_environment(options: TrainOptions) -> bool:
+    """Return whether settings have to be chosen, since the task is an environment's name.
+
+    Raises:
+        ConfigError: a file is given too.
+    """
+    if options.task is None or not is_new_task(options.task):
+        return False
+    if options.config is not None:
+        raise ConfigError(
+            f'{options.task} gets settings of its own, received --config {options.config} too: '
+            'name the environment in that file, or leave one of them away'
+        )
+    return True
 
 
 def _is_file(task: str) -> bool:
@@ -111,20 +137,36 @@ def make_plan(options: TrainOptions, warn: Warn, say: Say = _silent) -> Plan:
 
 
 def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
-    path = _source(options)
-    task = path.stem if options.task is None or _is_file(options.task) else options.task
     # Everything is checked before the run folder is made, so that a wrong option leaves nothing
     # behind.
-    checked = config.resolve(path, options.overrides, _wanted(options))
-    _try_environment(checked, warn, say)
+    if _names_environment(options):
+        task, origin, nodes = _chosen(options, say)
+        checked = config.resolve_nodes(nodes, options.overrides, _wanted(options), source=origin)
+    else:
+        path = _source(options)
+        task = path.stem if options.task is None or _is_file(options.task) else options.task
+        origin, nodes = str(path), config.read_config(path)
+        checked = config.resolve_nodes(nodes, options.overrides, _wanted(options), source=origin)
+        _try_environment(checked, warn, say)
     run = create_run(options.root, task, checked.learner.seed, folder=options.out)
-    settings = config.resolve(path, options.overrides, _wanted(options, run))
-    _write_config(run, settings, f'{task}, from {path}')
+    wanted = _wanted(options, run)
+    settings = config.resolve_nodes(nodes, options.overrides, wanted, source=origin)
+    _write_config(run, settings, f'{task}, from {origin}')
     write_json(run.folder / 'versions.json', versions())
     keep_parts(run, settings)
     load = settings.learner.checkpoint.load
     start = Path(load) if load else None
     return Plan(run, task, settings, [run.config, _write_start(run, {})], start=start)
+
+
+def _chosen(options: TrainOptions, say: Say) -> tuple[str, str, dict[str, config.Flat]]:
+    """Return short name, origin and settings of a task of which only the environment is given."""
+    task = str(options.task)
+    proposal = propose_settings(task, resolved(task, options.overrides, _wanted(options)), say)
+    for line in proposal.lines:
+        say(line)
+    say(f'to change any of it: nrl new {task} writes it into a file, or --set NODE.NAME=VALUE')
+    return short_name(task), task, proposed_nodes(task, proposal)
 
 
 def _try_environment(settings: RunSettings, warn: Warn, say: Say) -> None:
