@@ -70,7 +70,7 @@ setup(
         'yardstick': ['stable-baselines3>=2.9,<3', 'torch>=2.2'],
         'test': (ROOT / 'requirements/test.txt').read_text().splitlines(),
     },
-    entry_points={'console_scripts': ['nrl = nrl_ros.cli.main:app']},
+    entry_points={'console_scripts': ['nrl = nrl_ros.cli.main:main']},
     cmdclass={'build_py': BuildWithInterfaces},
     distclass=BinaryDistribution,
 )

@@ -17,21 +17,28 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from nrl_ros.base import installed
+from nrl_ros.base import installed, machine, meeting
+from nrl_ros.base.errors import ConfigError
 
 HERE = Path(__file__).resolve().parent.parent
-ROUNDTRIP_S = 15.0
+# Longest time in which two processes may find each other [s].
+ROUNDTRIP_S = meeting.MEETING_S
+# Longest time of any other probe [s].
+_PROBE_S = 20.0
 # The line by which the build finds modules that are to be compiled.
 _MARK = 'import cython'
 LOCKS = Path('/proc/locks')
 SHARED = Path('/dev/shm')
 _MUCH_MB = 1000.0
 _WHEELS = 'python -m pip install -r requirements/jazzy.txt (or `make setup` in a checkout)'
+_ONE_ROS = 'nothing, if it is not wanted; else use it alone: docs/installed_ros.md'
+# Domains above it share their ports with outgoing connections on Linux.
+_LAST_SAFE_DOMAIN = 101
 _BUILD = (
     '`make setup` in a checkout; `pip install .` of it in a virtual environment; '
     'or `colcon build` in a workspace, then source install/setup.bash'
@@ -47,29 +54,6 @@ _MESSAGES = (
 # The name of a distribution by the major version of its rclpy.
 _DISTRIBUTIONS = {'7': 'jazzy', '9': 'kilted'}
 _SERVICES = ('GetLearnerState', 'LoadCheckpoint', 'SaveCheckpoint')
-
-_ROUNDTRIP = """
-import sys, time
-import rclpy
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.signals import SignalHandlerOptions
-from std_msgs.msg import UInt64
-rclpy.init(signal_handler_options=SignalHandlerOptions.NO)
-node = rclpy.create_node('nrl_doctor')
-seen = []
-node.create_subscription(UInt64, '~/ping', lambda message: seen.append(message.data), 10)
-publisher = node.create_publisher(UInt64, '~/ping', 10)
-executor = SingleThreadedExecutor()
-executor.add_node(node)
-end = time.monotonic() + float(sys.argv[1])
-while not seen and time.monotonic() < end:
-    publisher.publish(UInt64(data=7))
-    executor.spin_once(timeout_sec=0.1)
-print('arrived' if seen == [7] * len(seen) and seen else 'nothing arrived', flush=True)
-node.destroy_node()
-rclpy.try_shutdown()
-"""
-
 
 # The middleware loads a message's type support only when the message is serialized, so the probe
 # serializes one.
@@ -108,7 +92,16 @@ print(support())
 
 
 class Finding(Exception):  # noqa: N818 - not an error of the program
-    """A probe found that something is missing; the text describes what was found."""
+    """A probe found that something is missing; the text describes what was found.
+
+    Args:
+        text: what was found.
+        remedy: how to mend it; empty: as the check says.
+    """
+
+    def __init__(self, text: str, remedy: str = '') -> None:
+        super().__init__(text)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True)
@@ -149,7 +142,8 @@ def run() -> list[Check]:
         _check(
             'ROS 2 (rclpy)',
             _rclpy,
-            f'unset RMW_IMPLEMENTATION; source /opt/ros/<distribution>/setup.bash, or {_WHEELS}',
+            'unset RMW_IMPLEMENTATION; in a new terminal, source '
+            f'/opt/ros/<distribution>/setup.bash, or {_WHEELS}',
         ),
         _check('middleware', _middleware, f'unset RMW_IMPLEMENTATION, or {_WHEELS}'),
         _check(
@@ -157,14 +151,15 @@ def run() -> list[Check]:
             _domain,
             'export ROS_DOMAIN_ID=<0..101>; larger ones collide with ephemeral ports',
         ),
+        _check('other ROS 2', _other_ros, _ONE_ROS, required=False),
+        _check('logs of ROS', _logs, 'export ROS_LOG_DIR=<a folder of yours>'),
         _check('messages', _messages, _BUILD),
         _check('built from these sources', _stamp, 'make setup', required=False),
         _check('compiled modules', _compiled, _BUILD),
         _check(
-            'message over the middleware',
+            'message between processes',
             _roundtrip,
-            'allow UDP multicast on the loopback device, or set ROS_AUTOMATIC_DISCOVERY_RANGE='
-            'LOCALHOST; a firewall or a container without network is the usual cause',
+            'first what is said of ROS 2 above',
         ),
         _check(
             'DDS security',
@@ -200,7 +195,9 @@ def run() -> list[Check]:
 def _check(name: str, probe: Callable[[], str], remedy: str, *, required: bool = True) -> Check:
     try:
         return Check(name, True, probe(), remedy, required)
-    except (Finding, installed.Unsuitable) as finding:
+    except Finding as finding:
+        return Check(name, False, str(finding), finding.remedy or remedy, required)
+    except installed.Unsuitable as finding:
         return Check(name, False, str(finding), remedy, required)
     except Exception as error:  # noqa: BLE001 - whatever is broken, the report goes on
         text = ' '.join(f'{type(error).__name__}: {error}'.split())
@@ -269,9 +266,41 @@ def _domain() -> str:
     text = os.environ.get('ROS_DOMAIN_ID', '')
     if not text:
         return '0 (not set; each `nrl train` takes a free one)'
-    if not text.isdigit() or int(text) > 101:
-        raise Finding(f'{text!r} is not one of 0 to 101')
+    try:
+        number = machine.check_domain(text)
+    except ConfigError as error:
+        raise Finding(str(error)) from None
+    if number > _LAST_SAFE_DOMAIN:
+        raise Finding(f'{text!r} is not one of 0 to {_LAST_SAFE_DOMAIN}')
     return text
+
+
+def _other_ros() -> str:
+    places = os.environ.get(machine.LEFT_ASIDE, '')
+    if not places:
+        return 'none'
+    raise Finding(f'left aside, since this Python has its own: {places}')
+
+
+def _logs() -> str:
+    try:
+        found = machine.log_variables(os.environ)
+    except ConfigError as error:
+        raise Finding(str(error)) from None
+    return found.get('ROS_LOG_DIR', 'in the home folder, or where ROS_LOG_DIR says')
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of a probe: those of a run's nodes, without what is found wrong."""
+    environment = dict(os.environ)
+    with contextlib.suppress(ConfigError):
+        environment |= machine.log_variables(environment)
+    environment.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
+    try:
+        machine.check_domain(environment.get('ROS_DOMAIN_ID', '0') or '0')
+    except ConfigError:
+        del environment['ROS_DOMAIN_ID']
+    return environment
 
 
 def _messages() -> str:
@@ -295,7 +324,9 @@ def _stamp() -> str:
 def _compiled() -> str:
     """Load each module that is marked as compiled."""
     folder = HERE.parent
-    found = [path for path in sorted(HERE.rglob('*.py')) if _MARK in path.read_text().splitlines()]
+    found = [
+        path for path in sorted(HERE.rglob('*.py')) if _MARK in path.read_text('utf-8').splitlines()
+    ]
     names = ['.'.join(path.relative_to(folder).with_suffix('').parts) for path in found]
     return _in_a_process(_LOAD, str(folder), *names)
 
@@ -306,12 +337,14 @@ def _in_a_process(code: str, *arguments: str) -> str:
         done = subprocess.run(
             [sys.executable, *_flags(), '-c', code, *arguments],
             capture_output=True,
-            text=True,
-            timeout=ROUNDTRIP_S + 5.0,
+            encoding='utf-8',
+            errors='replace',
+            env=_environment(),
+            timeout=_PROBE_S,
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise Finding(f'no end within {ROUNDTRIP_S + 5.0:.0f} s') from None
+        raise Finding(f'no end within {_PROBE_S:.0f} s') from None
     if done.returncode != 0:
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         chosen = [line for line in lines if 'Error' in line or 'rror:' in line] or lines
@@ -325,10 +358,17 @@ def _flags() -> list[str]:
 
 
 def _roundtrip() -> str:
-    answer = _in_a_process(_ROUNDTRIP, str(ROUNDTRIP_S))
-    if answer != 'arrived':
-        raise Finding(f'nothing arrived within {ROUNDTRIP_S:.0f} s')
-    return answer
+    environment = _environment()
+    # Without ROS there is nothing to try, and no remedy of the middleware's.
+    _in_a_process('import rclpy')
+
+    def meet(variables: Mapping[str, str]) -> str:
+        return meeting.meet(variables, ROUNDTRIP_S)
+
+    fault = meet(environment)
+    if fault:
+        raise Finding(fault, meeting.remedy_for(environment, meet))
+    return 'arrived'
 
 
 def _launch() -> str:
@@ -355,7 +395,7 @@ def _owners_gone() -> int:
     """Count the nodes that left segments behind: the system has released the lock beside each."""
     if not LOCKS.is_file():
         return 0
-    held = {line.split()[-3] for line in LOCKS.read_text().splitlines()}
+    held = {line.split()[-3] for line in LOCKS.read_text('utf-8').splitlines()}
     gone = 0
     for path in SHARED.glob('fast*_el'):
         if '_port' not in path.name:

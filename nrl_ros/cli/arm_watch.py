@@ -16,6 +16,7 @@ from nrl_ros.base.patience import Patience
 from nrl_ros.base.records import Ending
 from nrl_ros.cli.arm import ArmFigures, ArmPlan, make_plan
 from nrl_ros.cli.arm_standby import Standby
+from nrl_ros.cli.display import warn
 from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.operator import Operator
@@ -23,6 +24,7 @@ from nrl_ros.cli.options import ArmOptions
 from nrl_ros.cli.orchestrator import Orchestrator, Outcome, connected, make_monitor
 from nrl_ros.cli.processes import (
     absolute_namespace,
+    check_machine,
     choose_domain,
     node_environment,
 )
@@ -124,9 +126,12 @@ def run(options: ArmOptions, console: Console) -> int:
         NrlError: it could not be started.
     """
     require_support()
-    plan = make_plan(options)
     environment = _environment(options)
+    said = check_machine(environment)
+    if said:
+        warn(console, said)
     os.environ.update(environment)
+    plan = make_plan(options)
     console.print(
         f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]}\n'
         'type stop, clear or go and Enter; Ctrl-C ends it',

@@ -14,6 +14,7 @@ from rich.markup import escape
 from nrl_ros import __version__
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.installed import NEEDED, require
+from nrl_ros.base.machine import leave_other_ros_aside, prepare_pictures, print_what_fits
 from nrl_ros.cli.options import ArmOptions, TrainOptions, command
 
 app = typer.Typer(
@@ -337,5 +338,13 @@ def version() -> None:
     typer.echo(__version__)
 
 
-if __name__ == '__main__':
+def main() -> None:
+    """Run the command, whatever the terminal and its variables are."""
+    leave_other_ros_aside()
+    prepare_pictures()
+    print_what_fits()
     app()
+
+
+if __name__ == '__main__':
+    main()

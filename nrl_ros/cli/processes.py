@@ -15,6 +15,8 @@ from pathlib import Path
 
 import nrl_ros
 from nrl_ros.base.errors import NrlError
+from nrl_ros.base.machine import LEFT_ASIDE, check_domain, check_loopback, log_variables
+from nrl_ros.base.meeting import check_meeting
 from nrl_ros.base.threads import THREAD_VARIABLES
 from nrl_ros.ros.middleware import fast_dds_version, middleware_variables
 
@@ -195,6 +197,7 @@ def node_environment(domain: int, *, udp_only: bool = False) -> dict[str, str]:
     result |= middleware_variables(result, udp_only=udp_only, version=fast_dds_version())
     for name in THREAD_VARIABLES:
         result.setdefault(name, '1')
+    result |= log_variables(result)
     result.setdefault('ROS_AUTOMATIC_DISCOVERY_RANGE', 'LOCALHOST')
     result['ROS_DOMAIN_ID'] = str(domain)
     result['PYTHONUNBUFFERED'] = '1'
@@ -207,6 +210,24 @@ def node_environment(domain: int, *, udp_only: bool = False) -> dict[str, str]:
     return result
 
 
+def check_machine(environment: Mapping[str, str]) -> str:
+    """Check that processes of this machine can find each other, before anything is started.
+
+    Args:
+        environment: of the nodes.
+
+    Returns:
+        What a person should know of it; empty: nothing.
+
+    Raises:
+        ConfigError: they cannot; one line with the remedy.
+    """
+    check_loopback()
+    check_meeting(os.environ, environment)
+    places = os.environ.get(LEFT_ASIDE, '')
+    return f'the ROS 2 in {places} is left aside: this Python has its own' if places else ''
+
+
 def choose_domain(wanted: int | None) -> int:
     """Return the ROS domain of a run.
 
@@ -214,15 +235,13 @@ def choose_domain(wanted: int | None) -> int:
     process id and whose discovery port is free, so that two users of one machine do not meet.
 
     Raises:
-        ProcessError: ROS_DOMAIN_ID is not a number.
+        ConfigError: ROS_DOMAIN_ID is no number of a domain.
     """
     if wanted is not None:
         return wanted
     given = os.environ.get('ROS_DOMAIN_ID', '').strip()
     if given:
-        if not given.isdigit():
-            raise ProcessError(f'ROS_DOMAIN_ID must be a number from 0 to 232, received {given!r}')
-        return int(given)
+        return check_domain(given)
     taken = _udp_ports()
     start = os.getpid() % _DOMAINS
     for offset in range(_DOMAINS):

@@ -19,7 +19,7 @@ from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.orchestrator import Outcome, connected, make_monitor
 from nrl_ros.cli.plan import Plan, make_plan
-from nrl_ros.cli.processes import choose_domain, node_environment
+from nrl_ros.cli.processes import check_machine, choose_domain, node_environment
 from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.runs import newest
 from nrl_ros.cli.scores import (
@@ -55,11 +55,15 @@ def train(options: TrainOptions, console: Console) -> int:
     """
     require_support()
     say = Console(quiet=True) if options.quiet else console
+    domain = choose_domain(options.domain)
+    environment = node_environment(domain)
+    said = check_machine(environment)
+    if said:
+        warn(say, said)
+    os.environ.update(environment)
     plan = make_plan(
         options, lambda text: warn(console, text), lines_to(console, quiet=options.quiet)
     )
-    domain = choose_domain(options.domain)
-    os.environ.update(node_environment(domain))
     say.print(f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={domain}', soft_wrap=True)
     before = _first_scores(plan, options, console) if options.untrained else None
     for line in before.lines() if before is not None else ():

@@ -15,6 +15,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from nrl_ros.base.errors import NrlError
+from nrl_ros.base.machine import check_domain, log_variables
 
 ENABLE, KEYSTORE = 'ROS_SECURITY_ENABLE', 'ROS_SECURITY_KEYSTORE'
 MAPS = Path('/proc/self/maps')
@@ -86,8 +87,11 @@ def initialise(arguments: Sequence[str] | None) -> None:
 
     Raises:
         SecurityError: security is asked for, and the middleware or the keys for it are missing.
+        ConfigError: ROS_DOMAIN_ID or a folder for logs cannot be used.
     """
     require_support()
+    check_domain(os.environ.get('ROS_DOMAIN_ID', '') or '0')
+    os.environ.update(log_variables(os.environ))
     with refused_in_one_line():
         rclpy.init(
             args=None if arguments is None else list(arguments),
@@ -127,4 +131,4 @@ def refusal(reason: str, environment: Mapping[str, str]) -> str:
 def _lacking_here() -> str:
     # Asking for its name loads the middleware.
     get_rmw_implementation_identifier()
-    return lacking(loaded_libraries(MAPS.read_text() if MAPS.is_file() else ''))
+    return lacking(loaded_libraries(MAPS.read_text('utf-8') if MAPS.is_file() else ''))

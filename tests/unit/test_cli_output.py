@@ -12,6 +12,7 @@ from rich.console import Console
 from typer.testing import CliRunner
 
 from nrl_ros import __version__
+from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.settings import flatten
 from nrl_ros.cli import display, listing, main, plot, processes, reference, runs
 from nrl_ros.cli.display import line_of, number, sparkline
@@ -235,7 +236,7 @@ def test_domain_is_the_one_wanted_or_given_or_a_safe_one(monkeypatch):
     monkeypatch.delenv('ROS_DOMAIN_ID')
     assert 1 <= processes.choose_domain(None) <= 101
     monkeypatch.setenv('ROS_DOMAIN_ID', 'x')
-    with pytest.raises(processes.ProcessError, match='must be a number'):
+    with pytest.raises(ConfigError, match='must be a whole number'):
         processes.choose_domain(None)
 
 

@@ -46,7 +46,7 @@ def test_without_site_packages_every_probe_still_reports(unbuilt):
     """-S hides everything that was installed."""
     checks = report(unbuilt, '-S', '-I')
     assert checks['Python']['ok']
-    for name in ('numpy', 'pydantic', 'ROS 2 (rclpy)', 'messages', 'message over the middleware'):
+    for name in ('numpy', 'pydantic', 'ROS 2 (rclpy)', 'messages', 'message between processes'):
         assert not checks[name]['ok'], name
         assert checks[name]['required']
         assert checks[name]['remedy']
@@ -61,6 +61,8 @@ def test_without_messages_it_says_how_to_build_them(unbuilt):
     checks = report(unbuilt)
     assert checks['ROS 2 (rclpy)']['ok']
     assert checks['middleware']['ok']
+    # These two have found each other.
+    assert checks['message between processes']['ok']
     assert not checks['messages']['ok']
     assert 'nrl_ros.msg' in checks['messages']['detail']
     assert 'make setup' in checks['messages']['remedy']
@@ -99,6 +101,30 @@ def test_versions(monkeypatch, version, ok):
     check = doctor._check('pydantic', lambda: doctor._package('pydantic'), 'x')
     assert check.ok is ok
     assert ok or version in check.detail
+
+
+def test_the_remedy_fits_what_keeps_two_processes_apart(monkeypatch):
+    """A process that talks to itself would not have seen it."""
+    monkeypatch.setattr(doctor, '_in_a_process', lambda _: '')
+
+    def meet(variables, _limit_s):
+        return 'nothing arrived' if 'ROS_DISCOVERY_SERVER' in variables else ''
+
+    monkeypatch.setattr(doctor.meeting, 'meet', meet)
+    assert doctor._check('x', doctor._roundtrip, 'mend').ok
+    monkeypatch.setenv('ROS_DISCOVERY_SERVER', '127.0.0.1:11811')
+    check = doctor._check('x', doctor._roundtrip, 'mend')
+    assert not check.ok and check.detail == 'nothing arrived'
+    assert 'unset ROS_DISCOVERY_SERVER' in check.remedy
+
+
+def test_a_wrong_domain_and_no_home_do_not_fail_the_other_probes(monkeypatch, tmp_path):
+    (tmp_path / 'file').touch()
+    monkeypatch.setenv('HOME', str(tmp_path / 'file/home'))
+    monkeypatch.setenv('ROS_DOMAIN_ID', '300')
+    found = doctor._environment()
+    assert 'ROS_DOMAIN_ID' not in found
+    assert found['ROS_LOG_DIR']
 
 
 def test_a_probe_that_raises_is_a_finding():

@@ -65,9 +65,11 @@ ROOMS: dict[str, set[str]] = {
     'launch': {'launch', 'launch_ros', 'nrl_ros.launch'},
 }
 EXCEPTIONS: dict[str, set[str]] = {
-    # These two run before anything else is sure to be there: the standard library alone.
+    # These run before anything else is sure to be there: the standard library alone.
     'nrl_ros/base/doctor.py': STANDARD,
     'nrl_ros/base/installed.py': STANDARD,
+    'nrl_ros/base/machine.py': STANDARD,
+    'nrl_ros/base/meeting.py': STANDARD,
     # Files of settings are looked for where an installation puts them.
     'nrl_ros/base/config_files.py': {'os', 'nrl_ros'},
     'nrl_ros/experiments/ray_engine.py': {'ray'},
