@@ -16,7 +16,8 @@ from nrl_ros.base.settings import parse
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.options import ArmOptions
-from nrl_ros.cli.runs import Run, create_run, newest, open_run, versions, write_json
+from nrl_ros.cli.runs import Run, create_run, json_text, newest, open_run, versions
+from nrl_ros.cli.start import Start
 from nrl_ros.environments.figures import RecentFigures
 from nrl_ros.learning.policy import first_difference
 from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
@@ -38,14 +39,16 @@ class ArmPlan:
     """A run of an arm that is ready to start.
 
     Attributes:
-        run: its folder, with all files written.
+        run: its folder.
         settings: of the nodes in this run.
         params: parameter files, later ones winning.
+        start: writes them into the folder once the environment is heard.
     """
 
     run: Run
     settings: RunSettings
     params: list[Path]
+    start: Start
 
 
 def check_options(options: ArmOptions) -> RunSettings:
@@ -142,7 +145,7 @@ def start_from(options: ArmOptions) -> str:
 
 
 def make_plan(options: ArmOptions) -> ArmPlan:
-    """Make the run folder and its files.
+    """Make the run folder and the files of its start.
 
     ``config.yaml`` is the simulated task, as ``nrl eval`` and ``nrl train --resume`` read it;
     ``arm.yaml`` holds the settings that make it the task of one arm in real time.
@@ -163,8 +166,7 @@ def make_plan(options: ArmOptions) -> ArmPlan:
         },
     )
     comment = f'Resolved settings of {run.folder.name}, simulated; arm.yaml wins on the arm.'
-    run.config.write_text(config.to_yaml(task, comment=comment), encoding='utf-8')
-    arm = run.folder / 'arm.yaml'
+    texts = {run.config.name: config.to_yaml(task, comment=comment)}
     nodes = {name: dict(flat) for name, flat in live(options).items()}
     if load:
         nodes['learner']['checkpoint.load'] = nodes['neuromodulator']['load'] = load
@@ -178,9 +180,11 @@ def make_plan(options: ArmOptions) -> ArmPlan:
         for name in ('arm_driver', 'safety'):
             nodes[name]['realtime_priority'] = 0
     comment = 'What nrl arm tells the nodes besides config.yaml.'
-    arm.write_text(config.parameter_file(nodes, comment=comment), encoding='utf-8')
-    write_json(run.folder / 'versions.json', versions())
-    return ArmPlan(run, settings, [run.config, arm])
+    texts['arm.yaml'] = config.parameter_file(nodes, comment=comment)
+    start = Start(run, fresh=True)
+    params = start.write(texts)
+    start.write({'versions.json': json_text(versions())})
+    return ArmPlan(run, settings, params, start)
 
 
 @dataclass

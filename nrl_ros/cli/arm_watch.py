@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
@@ -132,6 +132,13 @@ def run(options: ArmOptions, console: Console) -> int:
         warn(console, said)
     os.environ.update(environment)
     plan = make_plan(options)
+    with plan.start:
+        return _run(plan, options, environment, console)
+
+
+def _run(
+    plan: ArmPlan, options: ArmOptions, environment: Mapping[str, str], console: Console
+) -> int:
     console.print(
         f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]}\n'
         'type stop, clear or go and Enter; Ctrl-C ends it',
@@ -141,6 +148,11 @@ def run(options: ArmOptions, console: Console) -> int:
     progress = Progress(target_episodes=options.episodes, figures=figures.recent)
     with Signals() as signals:
         with connected(plan.run, console) as tables:
+
+            def begin() -> None:
+                plan.start.begin()
+                tables.open()
+
             monitor = make_monitor(
                 ArmMonitor,
                 figures,
@@ -160,14 +172,19 @@ def run(options: ArmOptions, console: Console) -> int:
                     options=options,
                 )
             outcome = arm.run(
-                plan.params, plan.run.log, options.namespace, limited=bool(options.episodes)
+                plan.params,
+                plan.run.log,
+                options.namespace,
+                limited=bool(options.episodes),
+                begin=begin,
             )
-        plan.run.write_summary(
-            {
-                **outcome.summary(plan.settings, progress, plan.settings.environment.agent),
-                **figures.summary(),
-            }
-        )
+        if plan.start.begun:
+            plan.run.write_summary(
+                {
+                    **outcome.summary(plan.settings, progress, plan.settings.environment.agent),
+                    **figures.summary(),
+                }
+            )
         _report(plan, figures, outcome, console)
     return outcome.code
 

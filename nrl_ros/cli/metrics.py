@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TextIO
 
-from nrl_ros.cli.runs import Run, RunError
+from nrl_ros.cli.runs import Run, RunError, write_whole
 
 METRICS = (
     'total_steps',
@@ -69,10 +70,11 @@ def read_metrics(run: Run) -> list[EpisodeRow]:
 
 def write_metrics(run: Run, rows: Iterable[EpisodeRow]) -> None:
     """Replace all rows, for a run that is resumed from an earlier checkpoint."""
-    with run.metrics.open('w', newline='', encoding='utf-8') as file:
-        table = csv.writer(file)
-        table.writerow(METRICS)
-        table.writerows(rows)
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(METRICS)
+    table.writerows(rows)
+    write_whole(run.metrics, text.getvalue())
 
 
 def last_steps(run: Run) -> int:
@@ -92,34 +94,46 @@ class Table:
     Args:
         path: the file.
         columns: its header.
+        held: keep rows until ``open`` is called, and write nothing before.
 
     Attributes:
         lost: number of rows that could not be written.
         reason: why.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], *, held: bool = False) -> None:
         self.lost = 0
         self.reason = ''
-        fresh = not path.exists() or path.stat().st_size == 0
-        self._file = path.open('a', newline='', encoding='utf-8')
-        self._writer = csv.writer(self._file)
-        if fresh:
-            self.add([columns])
+        self._path, self._columns = path, columns
+        self._held: list[Sequence[Any]] = []
+        self._file: TextIO | None = None
+        if not held:
+            self.open()
+
+    def open(self) -> None:
+        """Open the file, and write the rows that were held."""
+        fresh = not self._path.exists() or self._path.stat().st_size == 0
+        self._file = self._path.open('a', newline='', encoding='utf-8')
+        rows, self._held = self._held, []
+        self.add([*([self._columns] if fresh else []), *rows])
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
         """Append rows and flush them to the system."""
         rows = list(rows)
+        if self._file is None:
+            self._held += rows
+            return
         try:
-            self._writer.writerows(rows)
+            csv.writer(self._file).writerows(rows)
             self._file.flush()
         except OSError as error:
             self.lost += len(rows)
             self.reason = error.strerror or str(error)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, if it is open."""
         try:
-            self._file.close()
+            if self._file is not None:
+                self._file.close()
         except OSError as error:
             self.reason = error.strerror or str(error)

@@ -124,11 +124,21 @@ class Tables(NamedTuple):
     episodes: Table
     progress: Table
 
+    def open(self) -> None:
+        """Write the rows so far, and those to come."""
+        for table in self:
+            table.open()
+
 
 @contextmanager
 def connected(run: Run, console: Console) -> Iterator[Tables]:
-    """Connect this process to ROS and open the tables of a run, for a ``with`` block."""
-    tables = Tables(Table(run.metrics, METRICS), Table(run.progress, PROGRESS))
+    """Connect this process to ROS and make the tables of a run, for a ``with`` block.
+
+    The tables hold their rows until they are opened.
+    """
+    tables = Tables(
+        Table(run.metrics, METRICS, held=True), Table(run.progress, PROGRESS, held=True)
+    )
     # An environment that speaks ROS itself may have left it on when it was tried.
     rclpy.try_shutdown()
     initialise([])
@@ -164,6 +174,7 @@ class Orchestrator:
         self.monitor, self.progress, self.signals = monitor, progress, signals
         self.processes: Processes
         self._rows, self._row_at = rows, 0.0
+        self._begin: Callable[[], None] | None = None
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(monitor)
 
@@ -176,6 +187,10 @@ class Orchestrator:
             EndedEarly: they cannot begin.
         """
         raise NotImplementedError
+
+    def begun(self) -> bool:
+        """Return True if the run has done something that is worth keeping."""
+        return self.progress.moving
 
     def show(self, wall_s: float) -> None:
         """Show a person the newest figures."""
@@ -195,7 +210,15 @@ class Orchestrator:
 
     # -------------------------------------------------------------- the run
 
-    def run(self, params: Sequence[Path], log: Path, namespace: str, *, limited: bool) -> Outcome:
+    def run(
+        self,
+        params: Sequence[Path],
+        log: Path,
+        namespace: str,
+        *,
+        limited: bool,
+        begin: Callable[[], None],
+    ) -> Outcome:
         """Run the nodes until the run ends, and stop all of them.
 
         Args:
@@ -203,7 +226,9 @@ class Orchestrator:
             log: folder of the nodes' output.
             namespace: ROS namespace of the nodes.
             limited: True if the run has a limit, so that an interrupted one is not complete.
+            begin: called once, when the run has ``begun``.
         """
+        self._begin = begin
         self.processes = Processes(params, log, namespace=namespace, environment=os.environ)
         start = time.monotonic()
         try:
@@ -223,6 +248,7 @@ class Orchestrator:
         finally:
             self.processes.stop()
         outcome.seconds = time.monotonic() - start
+        self._begin_if_due(finished=outcome.ended == 'finished')
         self._rows.add([self.progress.row(self.monitor.wall_time_s)])
         return outcome
 
@@ -254,10 +280,16 @@ class Orchestrator:
         """Take the nodes' messages for a while, and show them."""
         self._executor.spin_once(timeout_sec=timeout_s)
         wall_s = self.monitor.wall_time_s
+        self._begin_if_due()
         self.show(wall_s)
         if wall_s - self._row_at >= _ROW_PERIOD_S and self.progress.learner_heard:
             self._row_at = wall_s
             self._rows.add([self.progress.row(wall_s)])
+
+    def _begin_if_due(self, *, finished: bool = False) -> None:
+        if self._begin is not None and (finished or self.begun()):
+            begin, self._begin = self._begin, None
+            begin()
 
     def settle(self, complete: Callable[[], bool]) -> None:
         """Wait for the nodes' last messages, until they are complete or the time is over."""

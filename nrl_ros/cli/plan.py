@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import AgentInfo
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import Say, told_if_slow
-from nrl_ros.cli.metrics import last_steps, read_metrics, write_metrics
+from nrl_ros.cli.metrics import EpisodeRow, last_steps, read_metrics, write_metrics
 from nrl_ros.cli.new_task import (
     is_new_task,
     propose_settings,
@@ -26,15 +27,17 @@ from nrl_ros.cli.runs import (
     RunError,
     Saved,
     create_run,
+    json_text,
     newest,
     open_run,
     saved_states,
     versions,
-    write_json,
 )
+from nrl_ros.cli.start import Start
 from nrl_ros.environments.faults import close_fault
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.environments.trial import try_start
+from nrl_ros.learning.learner import Learner
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.lock import FolderLock
 
@@ -57,12 +60,14 @@ class Plan:
     """A training that is ready to start.
 
     Attributes:
-        run: its folder, with the configuration written.
+        run: its folder.
         task: name of the task.
         settings: checked, the limits of the whole run among them.
         params: parameter files for the nodes, later ones winning.
-        earlier_steps: steps done before and not counted by the environment.
-        start: checkpoint that the learner starts from.
+        start: writes the configuration into the folder once the run has begun.
+        steps: steps of the run before this start.
+        earlier_steps: those of them that the environment does not count.
+        load: checkpoint that the learner starts from.
         resumed: the checkpoint of this run that is continued.
     """
 
@@ -70,8 +75,10 @@ class Plan:
     task: str
     settings: RunSettings
     params: list[Path]
+    start: Start
+    steps: int = 0
     earlier_steps: int = 0
-    start: Path | None = None
+    load: Path | None = None
     resumed: Saved | None = None
 
 
@@ -121,7 +128,7 @@ def _is_file(task: str) -> bool:
 
 
 def make_plan(options: TrainOptions, warn: Warn, say: Say = _silent) -> Plan:
-    """Find, check and write everything that a training needs.
+    """Find and check everything that a training needs; only its start writes into the run folder.
 
     Args:
         options: of the command.
@@ -132,7 +139,7 @@ def make_plan(options: TrainOptions, warn: Warn, say: Say = _silent) -> Plan:
         NrlError: something is wrong; nothing was started.
     """
     if options.resume is not None:
-        return _resumed(options, options.resume, warn)
+        return _resumed(options, options.resume, warn, say)
     return _new(options, warn, say)
 
 
@@ -151,12 +158,12 @@ def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
     run = create_run(options.root, task, checked.learner.seed, folder=options.out)
     wanted = _wanted(options, run)
     settings = config.resolve_nodes(nodes, options.overrides, wanted, source=origin)
-    _write_config(run, settings, f'{task}, from {origin}')
-    write_json(run.folder / 'versions.json', versions())
-    keep_parts(run, settings)
+    start = Start(run, fresh=True)
+    params = start.write(_parameters(run, settings, f'{task}, from {origin}', {}))
+    start.write({'versions.json': json_text(versions())})
+    keep_parts(Run(start.folder), settings)
     load = settings.learner.checkpoint.load
-    start = Path(load) if load else None
-    return Plan(run, task, settings, [run.config, _write_start(run, {})], start=start)
+    return Plan(run, task, settings, params, start, load=Path(load) if load else None)
 
 
 def _chosen(options: TrainOptions, say: Say) -> tuple[str, str, dict[str, config.Flat]]:
@@ -169,14 +176,18 @@ def _chosen(options: TrainOptions, say: Say) -> tuple[str, str, dict[str, config
     return short_name(task), task, proposed_nodes(task, proposal)
 
 
-def _try_environment(settings: RunSettings, warn: Warn, say: Say) -> None:
-    """Make one instance, reset it and step it once, so that its faults are told at once."""
+def _try_environment(settings: RunSettings, warn: Warn, say: Say) -> AgentInfo | None:
+    """Make one instance, reset it and step it once, so that its faults are told at once.
+
+    Returns:
+        What it promises a learner; None for a robot, which is left alone.
+    """
     bridge, agent = settings.environment.bridge, settings.environment.agent
     what = f'one instance of the environment of agent {agent!r}, which is tried before the start'
     with told_if_slow(say, what):
         environment = make_bridge(bridge.name, 1, bridge.options)
         try:
-            try_start(environment, agent)
+            return try_start(environment, agent)
         finally:
             fault = close_fault(environment)
             if fault:
@@ -201,35 +212,37 @@ def _wanted(options: TrainOptions, run: Run | None = None) -> dict[str, config.F
     return {'learner': learner, 'environment': environment, 'neuromodulator': neuromodulator}
 
 
-def _write_config(run: Run, settings: RunSettings, origin: str) -> None:
+def _parameters(
+    run: Run, settings: RunSettings, origin: str, nodes: Mapping[str, Any]
+) -> dict[str, str]:
+    """Return the parameter files of a start by name: the run's settings, and what it adds.
+
+    The environment waits to be activated.
+    """
     comment = (
         f'Resolved settings of {run.folder.name}: {origin}.\n'
         'Every setting is here, defaults included. For `nrl train --config`, or '
         '`ros2 launch nrl_ros train.launch.py params_file:=...`.'
     )
-    run.config.write_text(config.to_yaml(settings, comment=comment), encoding='utf-8')
-
-
-def _write_start(run: Run, nodes: Mapping[str, Any]) -> Path:
-    """Write the settings that this start adds to those of the run; the environment waits."""
     merged = {name: dict(values) for name, values in nodes.items()}
     # This command has its own display.
     merged.setdefault('environment', {}).update(autostart=False, progress_period_s=0.0)
-    path = run.folder / 'start.yaml'
-    comment = 'What the newest start of this run added to config.yaml; written by nrl train.'
-    path.write_text(config.parameter_file(merged, comment=comment), encoding='utf-8')
-    return path
+    added = 'What the newest start of this run added to config.yaml; written by nrl train.'
+    return {
+        run.config.name: config.to_yaml(settings, comment=comment),
+        'start.yaml': config.parameter_file(merged, comment=added),
+    }
 
 
 # ------------------------------------------------------------------- resume
 
 
-def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
+def _resumed(options: TrainOptions, folder: Path, warn: Warn, say: Say) -> Plan:
     for name in ('config', 'seed', 'out'):
         if getattr(options, name) is not None:
             raise ConfigError(f'--{name} cannot be given with --resume: the run has its own')
     run = open_run(folder)
-    # Tried before anything of the run is changed: it may still be running.
+    # The run may still be going on.
     lock = FolderLock(run.checkpoints, 'learner')
     lock.hold()
     lock.release()
@@ -257,23 +270,44 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn) -> Plan:
             f'checkpoint {saved.number} has no state of the environment: its episodes start anew, '
             'learning goes on'
         )
-    _leave_behind(run, agent, saved.number)
-    _trim_metrics(run, earlier)
-    _write_config(run, settings, f'resumed from checkpoint {saved.number}')
+    _try_checkpoint(settings, saved, _try_environment(settings, warn, say))
     remaining = target if counted or not target else target - earlier
     nodes = _from_checkpoint(saved, remaining)
     if any(item.partition('=')[0].strip() in _LIVE for item in options.overrides):
         nodes['learner']['checkpoint']['keep_settings'] = True
-    start = _write_start(run, nodes)
+    newer = [state for state in saved_states(run, agent) if state.number > saved.number]
+    trimmed = _trimmed_metrics(run, earlier)
+
+    def make_room() -> None:
+        _leave_behind(run, newer)
+        if trimmed is not None:
+            write_metrics(run, trimmed)
+
+    start = Start(run, fresh=False, meanwhile=make_room)
+    origin = f'resumed from checkpoint {saved.number}'
     return Plan(
         run,
         run.task,
         settings,
-        [run.config, start],
+        start.write(_parameters(run, settings, origin, nodes)),
+        start,
+        steps=earlier,
         earlier_steps=0 if counted else earlier,
-        start=saved.learner,
+        load=saved.learner,
         resumed=saved,
     )
+
+
+def _try_checkpoint(settings: RunSettings, saved: Saved, info: AgentInfo | None) -> None:
+    """Continue a checkpoint in this process, so that one that does not fit is told at once.
+
+    Raises:
+        NrlError: it does not fit the settings or the spaces of the environment.
+    """
+    learner = Learner(settings.learner)
+    learner.restore(read_checkpoint(saved.learner, 'learner'))
+    if info is not None:
+        learner.join(info)
 
 
 def _steps_done(run: Run, saved: Saved) -> tuple[int, bool]:
@@ -285,23 +319,23 @@ def _steps_done(run: Run, saved: Saved) -> tuple[int, bool]:
     return min(bound, last_steps(run)), False
 
 
-def _leave_behind(run: Run, agent: str, number: int) -> None:
-    """Move checkpoints that are newer than the resumed one, so that new ones do not meet them."""
-    for state in saved_states(run, agent):
+def _leave_behind(run: Run, newer: Iterable[Saved]) -> None:
+    """Move checkpoints that are newer than the resumed one, which no later start is to take."""
+    for state in newer:
         for path in (state.learner, state.environment):
-            if state.number > number and path is not None:
+            if path is not None:
                 folder = run.checkpoints / _LEFT_BEHIND
                 folder.mkdir(exist_ok=True)
                 path.replace(folder / path.name)
 
 
-def _trim_metrics(run: Run, steps: int) -> None:
-    """Drop episodes that ended after the checkpoint, since they will happen again."""
-    if run.metrics.is_file():
-        rows = read_metrics(run)
-        kept = [row for row in rows if row.total_steps <= steps]
-        if len(kept) != len(rows):
-            write_metrics(run, kept)
+def _trimmed_metrics(run: Run, steps: int) -> list[EpisodeRow] | None:
+    """Return the episodes up to a checkpoint, since later ones happen again; None if all are."""
+    if not run.metrics.is_file():
+        return None
+    rows = read_metrics(run)
+    kept = [row for row in rows if row.total_steps <= steps]
+    return kept if len(kept) != len(rows) else None
 
 
 def _from_checkpoint(saved: Saved, remaining: int) -> dict[str, Any]:

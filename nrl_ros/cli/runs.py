@@ -19,6 +19,8 @@ from nrl_ros.base.errors import CheckpointError, NrlError
 from nrl_ros.base.installed import versions_of
 from nrl_ros.storage.checkpoint import SUFFIX, read_checkpoint
 
+# Files of a start wait here until the run has begun.
+STARTING = '.starting'
 _PACKAGES = ('numpy', 'pydantic', 'msgpack', 'gymnasium', 'typer', 'rich', 'rclpy', 'ros-rclpy')
 
 
@@ -108,7 +110,7 @@ class Run:
 
     def write_summary(self, data: Mapping[str, Any]) -> None:
         """Write the summary in one piece."""
-        write_json(self.summary, data)
+        write_whole(self.summary, json_text(data))
 
     @property
     def task(self) -> str:
@@ -132,7 +134,7 @@ def create_run(root: Path, task: str, seed: int, *, folder: Path | None = None) 
     run = Run(folder.resolve())
     if run.config.exists():
         raise RunError(f'{folder} already holds a run; choose another folder or --resume it')
-    if folder.is_dir() and any(folder.iterdir()):
+    if folder.is_dir() and not _is_unused(run):
         raise RunError(f'{folder} is not empty; choose a new folder for the run')
     try:
         for part in (run.checkpoints, run.log):
@@ -140,6 +142,20 @@ def create_run(root: Path, task: str, seed: int, *, folder: Path | None = None) 
     except OSError as error:
         raise RunError(f'cannot make the run folder {folder}: {error.strerror}') from error
     return run
+
+
+def _is_unused(run: Run) -> bool:
+    """Return True if a folder holds no more than a start leaves that has failed or was killed."""
+    for path in run.folder.iterdir():
+        if path == run.log:
+            unused = all(one.suffix == '.log' for one in path.glob('*'))
+        elif path == run.checkpoints:
+            unused = all(one.name.startswith('.') for one in path.glob('*'))
+        else:
+            unused = path.name in (STARTING, '.start.lock')
+        if not unused:
+            return False
+    return True
 
 
 def open_run(folder: Path) -> Run:
@@ -214,11 +230,17 @@ def _numbered(folder: Path, name: str) -> dict[int, Path]:
     return found
 
 
-def write_json(path: Path, data: Mapping[str, Any]) -> None:
-    """Write JSON so that a reader sees the old file or the new one, never half of it."""
+def write_whole(path: Path, text: str) -> None:
+    """Write a text so that a reader sees the old file or the new one, never half of it."""
     temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    temporary.write_text(json.dumps(data, indent=2) + '\n', encoding='utf-8')
+    with temporary.open('w', newline='', encoding='utf-8') as file:
+        file.write(text)
     temporary.replace(path)
+
+
+def json_text(data: Mapping[str, Any]) -> str:
+    """Return data as the files of a run hold it."""
+    return json.dumps(data, indent=2) + '\n'
 
 
 def versions() -> dict[str, Any]:

@@ -64,6 +64,12 @@ def train(options: TrainOptions, console: Console) -> int:
     plan = make_plan(
         options, lambda text: warn(console, text), lines_to(console, quiet=options.quiet)
     )
+    with plan.start:
+        return _train(plan, options, domain, console)
+
+
+def _train(plan: Plan, options: TrainOptions, domain: int, console: Console) -> int:
+    say = Console(quiet=True) if options.quiet else console
     say.print(f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={domain}', soft_wrap=True)
     before = _first_scores(plan, options, console) if options.untrained else None
     for line in before.lines() if before is not None else ():
@@ -82,6 +88,9 @@ def _watched(
     """
     progress = _progress(plan)
     outcome = _run_nodes(plan, options, progress, console, signals)
+    if not plan.start.begun:
+        _report_no_step(plan, outcome, console)
+        return outcome.code
     scores = [] if before is None else [before]
     last = None if outcome.code in _UNFIT else _last_checkpoint(plan, console)
     if last is not None:
@@ -117,6 +126,13 @@ def _progress(plan: Plan) -> Progress:
     )
 
 
+def _report_no_step(plan: Plan, outcome: Outcome, console: Console) -> None:
+    """Report a start of which nothing is kept."""
+    outcome.say_failed(plan.run.log, console)
+    left = 'its folder may be used again' if plan.start.fresh else 'it is as it was before'
+    console.print(f'{plan.run.folder}: no step was done, {left}', soft_wrap=True, highlight=False)
+
+
 def _run_nodes(
     plan: Plan, options: TrainOptions, progress: Progress, console: Console, signals: Signals
 ) -> Outcome:
@@ -127,6 +143,11 @@ def _run_nodes(
         f'{settings.environment.bridge.instances} instances'
     )
     display = make_display(console, title, quiet=options.quiet, plain=options.plain)
+
+    def begin() -> None:
+        plan.start.begin()
+        tables.open()
+
     with connected(plan.run, console) as tables, display:
         monitor = make_monitor(
             Monitor,
@@ -143,11 +164,12 @@ def _run_nodes(
             display=display,
             folder=plan.run,
             compose=options.compose,
+            steps=plan.steps,
             say=lines_to(console, quiet=options.quiet),
             warn=lambda text: warn(console, text),
         )
         limited = bool(stop.steps or stop.episodes)
-        return run.run(plan.params, plan.run.log, options.namespace, limited=limited)
+        return run.run(plan.params, plan.run.log, options.namespace, limited=limited, begin=begin)
 
 
 # ------------------------------------------------------------------ result
@@ -164,9 +186,9 @@ def _score(
 
 def _first_scores(plan: Plan, options: TrainOptions, console: Console) -> Scores | None:
     """Score what the run starts from: a checkpoint that has learned is not called untrained."""
-    if plan.start is None or plan.resumed is not None:
+    if plan.load is None or plan.resumed is not None:
         return _score(UNTRAINED, plan, options, None, console)
-    return _score(START, plan, options, plan.start, console)
+    return _score(START, plan, options, plan.load, console)
 
 
 def _last_scores(

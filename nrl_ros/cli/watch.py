@@ -108,6 +108,7 @@ class TrainRun(Orchestrator):
         display: shows the progress.
         folder: of the run, where its best checkpoint is kept.
         compose: one process for all nodes.
+        steps: that the run had before.
         say: prints what is waited for.
         warn: prints what a person has to know at once.
     """
@@ -122,11 +123,13 @@ class TrainRun(Orchestrator):
         display: Display,
         folder: Run,
         compose: bool,
+        steps: int,
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
         super().__init__(monitor, progress, rows, signals)
         self._display, self._say, self._warn = display, say, warn
+        self._steps_before = steps
         self._said_endless = False
         self._names = (COMPOSED,) if compose else NODES
         self.last = self._names[-1]
@@ -186,6 +189,10 @@ class TrainRun(Orchestrator):
             if starting and now > say_at:
                 say_at = now + _AGAIN_S
                 self._say(f'waiting for the environment to start: {now - begin:.0f} s so far')
+
+    def begun(self) -> bool:
+        """Return True once the environment was stepped."""
+        return self.progress.steps > self._steps_before
 
     def show(self, wall_s: float) -> None:
         """Show the progress, and note when the first step was done."""

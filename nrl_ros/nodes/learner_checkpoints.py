@@ -41,6 +41,8 @@ class LearnerCheckpoints:
         self._series = open_series(node, node.settings.checkpoint, names.LEARNER, names.LEARNER)
         self._schedule = SaveSchedule(time.monotonic())
         self._number = 0
+        # States acted upon and updates, as they were loaded.
+        self._loaded = (core.states, core.updates)
 
     # ------------------------------------------------------------------ saving
 
@@ -90,7 +92,7 @@ class LearnerCheckpoints:
 
     def save_last(self) -> None:
         """Save what was learned at the end; if that fails, keep a copy elsewhere and log it."""
-        if self._series is None or not self._core.states:
+        if self._series is None or self._is_as_loaded():
             return
         self._number = self._series.next_number(self._number)
         data = self._data()
@@ -101,6 +103,14 @@ class LearnerCheckpoints:
         else:
             self._node.get_logger().info(f'saved {path}')
             prune(self._node, self._series)
+
+    def _is_as_loaded(self) -> bool:
+        """Return True if nothing was done but perhaps to act once, which taught nothing.
+
+        A start that fails then leaves the checkpoints as they were.
+        """
+        states, updates = self._loaded
+        return self._core.updates == updates and self._core.states <= states + 1
 
     # ----------------------------------------------------------------- loading
 
@@ -135,6 +145,7 @@ class LearnerCheckpoints:
         self._core.restore(data, keep_settings=self._node.settings.checkpoint.keep_settings)
         self._show_settings_in_force()
         self._number = max(self._number, number)
+        self._loaded = (self._core.states, self._core.updates)
         if self._series is not None:
             self._series.continue_from(file)
         self._node.get_logger().info(f'continues from {file}: {self._core.steps} steps so far')

@@ -100,7 +100,8 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         """Save the critic; everything else that the node knows is in the learner's checkpoints."""
         assert self._core is not None
         folder = self.settings.critic.folder
-        if self._core.critic is None or not folder:
+        if self._core.critic is None or not folder or not self._core.counters['rewards']:
+            # It is as it was loaded.
             return
         data = self._core.critic.snapshot()
         try:

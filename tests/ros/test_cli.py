@@ -241,15 +241,34 @@ def test_a_run_whose_states_are_never_answered_ends_and_says_why(tmp_path):
     assert 'has 6 observations' in done.stdout
 
 
-def test_environment_that_cannot_start_is_shown(tmp_path):
+def test_a_start_that_fails_is_shown_and_leaves_the_folder_as_it_was(tmp_path):
+    """A task of which there is one instance: with two, the environment's node cannot start."""
     folder = tmp_path / 'run'
-    done = nrl(
-        'train', 'cartpole', '--instances', 4, '--episodes', 0, '--quiet', '--out', folder,
-        '--set', 'environment.checkpoint.load=/does/not/exist.nrl',
+
+    def one_only(*arguments):
+        return nrl('train', *arguments, '--episodes', 0, '--quiet')
+
+    task = (
+        'cartpole', '--steps', 200, '--out', folder,
+        '--set', 'environment.bridge.name=gymnasium',
+        '--set', 'environment.bridge.options={id: "tests.unit.foreign:OnlyOne-v0"}',
     )  # fmt: skip
-    assert done.returncode == 1
-    assert 'environment could not be started' in done.stdout
-    assert '/does/not/exist.nrl' in done.stdout
+    failed = one_only(*task, '--instances', 2)
+    assert failed.returncode == 1
+    assert 'environment could not be started' in failed.stdout
+    assert 'OSError: in use' in failed.stdout
+    # Its logs tell why, and do not block the same command.
+    assert [path.name for path in folder.iterdir()] == ['log']
+    done = one_only(*task, '--instances', 1)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+    def content():
+        files = (path for path in folder.rglob('*') if path.is_file() and path.suffix != '.log')
+        return {path: path.read_bytes() for path in files}
+
+    before = content()
+    assert one_only('--resume', folder, '--steps', 400, '--instances', 2).returncode == 1
+    assert content() == before
 
 
 def test_nodes_of_one_process_have_its_log(tmp_path):

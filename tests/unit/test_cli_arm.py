@@ -180,6 +180,8 @@ def test_what_commands_comes_before_what_learns_or_nothing_before_anything(
 
 def test_a_run_folder_stands_for_its_newest_checkpoint(tmp_path: Path) -> None:
     plan = make_plan(ArmOptions(robot='planar', out=tmp_path / 'run'))
+    with plan.start as start:
+        start.begin()
     with pytest.raises(NrlError, match='nothing to load'):
         start_from(ArmOptions(robot='planar', load=plan.run.folder))
     with pytest.raises(NrlError, match='no folder of them'):

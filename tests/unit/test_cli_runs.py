@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from nrl_ros.base.errors import ConfigError, NrlError
+from nrl_ros.base.errors import CheckpointError, ConfigError, NrlError
 from nrl_ros.cli import config, evaluate, runs
 from nrl_ros.cli.display import EvaluationLines, told_if_slow
 from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
@@ -13,6 +13,7 @@ from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
 from nrl_ros.cli.progress import PROGRESS, Progress, group_counters
 from nrl_ros.cli.runs import RunError
+from nrl_ros.learning.learner import Learner
 from nrl_ros.storage.checkpoint import checkpoint_path, write_checkpoint
 from tests.unit.fakes import ScriptedEnvironment
 
@@ -30,9 +31,30 @@ def new_run(tmp_path, **options):
     return make_plan(TrainOptions(task='cartpole', out=tmp_path / 'run', **options), fail)
 
 
+def begun_run(tmp_path, **options):
+    """A run whose nodes have done a step."""
+    plan = new_run(tmp_path, **options)
+    with plan.start as start:
+        start.begin()
+    return plan.run
+
+
+def content(folder):
+    """Names and bytes of all files that are no part of a start."""
+    files = (path for path in folder.rglob('*') if path.is_file())
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in files
+        if not str(path.relative_to(folder)).startswith('.start')
+    }
+
+
 def save(run, number, *, environment_steps=None, steps=0):
+    learner = Learner(config.resolve(run.config).learner)
     write_checkpoint(
-        checkpoint_path(run.checkpoints, 'learner', number), 'learner', {'steps': steps}
+        checkpoint_path(run.checkpoints, 'learner', number),
+        'learner',
+        learner.snapshot() | {'steps': steps},
     )
     if environment_steps is not None:
         path = checkpoint_path(run.checkpoints, 'environment_cartpole', number)
@@ -54,6 +76,9 @@ def test_new_plan_writes_settings_that_read_back(tmp_path):
     assert plan.settings.environment.bridge.instances == 3
     assert plan.settings.environment.stop.steps == 700
     assert plan.settings.learner.checkpoint.folder == str(plan.run.checkpoints)
+    with plan.start as start:
+        start.begin()
+    assert config.resolve(plan.run.config) == plan.settings
     assert (plan.run.folder / 'versions.json').is_file()
     with pytest.raises(RunError, match='already holds a run'):
         new_run(tmp_path)
@@ -101,7 +126,7 @@ def test_missing_and_foreign_folders_are_named(tmp_path):
 
 
 def test_damaged_checkpoint_is_skipped_and_told(tmp_path):
-    run = new_run(tmp_path).run
+    run = begun_run(tmp_path)
     save(run, 1)
     save(run, 2)
     path = checkpoint_path(run.checkpoints, 'learner', 2)
@@ -114,12 +139,16 @@ def test_damaged_checkpoint_is_skipped_and_told(tmp_path):
 
 
 def test_resume_with_environment_drops_what_will_happen_again(tmp_path):
-    run = new_run(tmp_path, steps=1000).run
+    run = begun_run(tmp_path, steps=1000)
     write_metrics(run, ROWS)
     save(run, 1, environment_steps=300)
     save(run, 2)
+    before = content(run.folder)
     plan = make_plan(TrainOptions(resume=run.folder, exact=True), fail)
-    assert plan.earlier_steps == 0
+    assert (plan.earlier_steps, plan.steps) == (0, 300)
+    with plan.start as start:
+        assert content(run.folder) == before
+        start.begin()
     assert [row.total_steps for row in read_metrics(run)] == [100, 200, 300]
     assert [state.number for state in runs.saved_states(run, 'cartpole')] == [1]
     assert 'environment_cartpole_00000001' in (run.folder / 'start.yaml').read_text()
@@ -128,7 +157,7 @@ def test_resume_with_environment_drops_what_will_happen_again(tmp_path):
 
 
 def test_resume_without_environment_counts_on(tmp_path):
-    run = new_run(tmp_path, steps=1000).run
+    run = begun_run(tmp_path, steps=1000)
     table = Table(run.progress, PROGRESS)
     table.add([Progress(steps=400).row(1.0)])
     table.close()
@@ -136,13 +165,15 @@ def test_resume_without_environment_counts_on(tmp_path):
     save(run, 3, steps=450)
     told = []
     plan = make_plan(TrainOptions(resume=run.folder), told.append)
-    assert plan.earlier_steps == 400
+    assert plan.earlier_steps == plan.steps == 400
+    with plan.start as start:
+        start.begin()
     assert 'steps: 600' in (run.folder / 'start.yaml').read_text()
     assert 'episodes start anew' in told[0]
 
 
 def test_resume_of_a_finished_run_says_what_to_do(tmp_path):
-    run = new_run(tmp_path, steps=1000).run
+    run = begun_run(tmp_path, steps=1000)
     save(run, 1, environment_steps=1000)
     with pytest.raises(RunError, match='--steps'):
         make_plan(TrainOptions(resume=run.folder), fail)
@@ -151,9 +182,81 @@ def test_resume_of_a_finished_run_says_what_to_do(tmp_path):
 
 
 def test_resume_keeps_its_seed(tmp_path):
-    run = new_run(tmp_path).run
+    run = begun_run(tmp_path)
     with pytest.raises(ConfigError, match='--seed'):
         make_plan(TrainOptions(resume=run.folder, seed=1), fail)
+
+
+def test_a_start_that_fails_leaves_a_run_as_it_was(tmp_path):
+    run = begun_run(tmp_path, steps=1000)
+    write_metrics(run, ROWS)
+    save(run, 1, environment_steps=300)
+    save(run, 2)
+    before = content(tmp_path)
+    plan = make_plan(TrainOptions(resume=run.folder, exact=True, steps=2000), fail)
+    with pytest.raises(RuntimeError), plan.start:
+        raise RuntimeError('a node has ended')
+    assert content(tmp_path) == before
+    assert not plan.start.begun
+    assert not list(run.folder.glob('.start*'))
+
+
+def test_a_resume_with_another_network_is_refused_before_anything_is_written(tmp_path):
+    run = begun_run(tmp_path, steps=1000)
+    save(run, 1, environment_steps=300)
+    before = content(tmp_path)
+    other = TrainOptions(
+        resume=run.folder, overrides=('learner.network.hidden_sizes=[3]',), steps=2000
+    )
+    with pytest.raises(CheckpointError, match='another network'):
+        make_plan(other, fail)
+    assert content(tmp_path) == before
+
+
+def test_a_new_start_that_fails_does_not_block_the_same_command(tmp_path):
+    plan = new_run(tmp_path)
+    with plan.start:
+        pass
+    # Nothing was started, so that there are no logs either.
+    assert not plan.run.folder.exists()
+    plan = new_run(tmp_path)
+    with plan.start:
+        (plan.run.log / 'learner.log').write_text('why')
+        (plan.run.checkpoints / '.learner.lock').write_text('')
+    assert list(content(tmp_path / 'run')) == [Path('log/learner.log')]
+    # A killed command cannot tidy up.
+    plan = new_run(tmp_path)
+    plan.start._lock.release()
+    with new_run(tmp_path).start as start:
+        start.begin()
+    with pytest.raises(RunError, match='already holds a run'):
+        new_run(tmp_path)
+
+
+def test_a_start_in_which_something_was_saved_is_kept(tmp_path):
+    plan = new_run(tmp_path)
+    with plan.start:
+        write_checkpoint(checkpoint_path(plan.run.checkpoints, 'learner', 1), 'learner', {})
+    assert plan.run.config.is_file()
+
+
+def test_two_starts_do_not_share_a_folder(tmp_path):
+    plan = new_run(tmp_path)
+    with plan.start:
+        with pytest.raises(RunError, match='is in use: another command'):
+            new_run(tmp_path)
+        assert plan.params[0].is_file()
+
+
+def test_a_table_holds_its_rows_until_it_is_opened(tmp_path):
+    run = runs.create_run(tmp_path, 'cartpole', 0)
+    write_metrics(run, ROWS[:2])
+    table = Table(run.metrics, METRICS, held=True)
+    table.add(ROWS[2:])
+    assert read_metrics(run) == ROWS[:2]
+    table.open()
+    table.close()
+    assert read_metrics(run) == ROWS
 
 
 def test_counters_are_grouped_for_people():

@@ -125,7 +125,10 @@ def test_a_run_from_a_checkpoint_does_not_start_untrained(tmp_path: Path, start:
 
 def test_the_command_says_which_kind_of_episodes_it_measured(tmp_path: Path) -> None:
     settings = settings_of()
-    run = make_plan(TrainOptions(task='cartpole', instances=4, out=tmp_path / 'run'), fail).run
+    plan = make_plan(TrainOptions(task='cartpole', instances=4, out=tmp_path / 'run'), fail)
+    with plan.start as start:
+        start.begin()
+    run = plan.run
     write_checkpoint(run.checkpoints / 'learner_00000001.nrl', 'learner', learned(settings))
     for option, said in (((), '6 greedy episodes'), (('--explore',), '6 exploring episodes')):
         result = CliRunner().invoke(app, ['eval', str(run.folder), '--episodes', '6', *option])
