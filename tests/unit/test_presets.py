@@ -34,7 +34,7 @@ def test_every_value_of_a_preset_is_set(name, node):
 def test_values_of_the_file_and_the_command_line_replace_those_of_the_preset(tmp_path):
     got = config.resolve(file_of(tmp_path), ['neuromodulator.critic.discount=0.9'])
     assert (got.learner.seed, got.learner.plasticity.samples) == (7, 3)
-    assert got.learner.plasticity.optimiser == 'adam'
+    assert got.learner.plasticity.optimiser == 'amsgrad'
     assert got.neuromodulator.critic.discount == 0.9
     assert got.environment.bridge.options == {'id': 'CartPole-v1'}
     assert got.environment.reward.delivery == 'every_step'
