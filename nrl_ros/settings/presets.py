@@ -18,7 +18,7 @@ from nrl_ros.base.settings import Flat, Settings, at_start, dotted, nest, overla
 
 PresetName = Literal['none', 'robust']
 
-# By preset and node. benchmarks/gymnasium_tasks.py says on which tasks the values were found.
+# By preset and node.
 PRESETS: dict[str, dict[str, Flat]] = {
     'robust': {
         'learner': {
