@@ -125,9 +125,7 @@ def evaluate(
         NrlError: the checkpoint does not fit the settings, or an episode does not end.
     """
     saved = None if checkpoint is None else read_checkpoint(checkpoint, 'learner')
-    return evaluate_snapshot(
-        settings, saved, episodes=episodes, seed=seed, acting=acting, say=say
-    )
+    return evaluate_snapshot(settings, saved, episodes=episodes, seed=seed, acting=acting, say=say)
 
 
 def evaluate_snapshot(

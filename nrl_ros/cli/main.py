@@ -243,7 +243,10 @@ def plot(
         Path | None, typer.Option(help='Picture; default: in the run, or learning_curves.png')
     ] = None,
 ) -> None:
-    """Draw learning curves; several runs of one task become their mean and spread."""
+    """Draw learning curves: a panel for each task, a line for each setting that differs.
+
+    Runs whose settings are equal, but for their seeds, become their mean and spread.
+    """
     with _errors():
         from nrl_ros.cli.plot import plot_runs
         from nrl_ros.cli.runs import open_run

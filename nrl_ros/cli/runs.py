@@ -24,6 +24,10 @@ STARTING = '.starting'
 _PACKAGES = ('numpy', 'pydantic', 'msgpack', 'gymnasium', 'typer', 'rich', 'rclpy', 'ros-rclpy')
 
 
+# The first line of a run's config.yaml names the task, as in `... of RUN: reaching, from PATH.`
+_ORIGIN = re.compile(r'^# Resolved settings of .*?: (.+?), from ')
+
+
 class RunError(NrlError):
     """A run folder is missing or damaged, or lacks what was asked for."""
 
@@ -114,9 +118,18 @@ class Run:
 
     @property
     def task(self) -> str:
-        """Name of the task, from the folder's name if there is no summary."""
-        task = self.read_summary().get('task')
+        """Name of the task: of the summary, or of the settings, or else from the folder's name."""
+        task = self.read_summary().get('task') or self._first_words()
         return str(task) if task else re.sub(r'-\d{8}-\d{6}.*$', '', self.folder.name)
+
+    def _first_words(self) -> str:
+        """Return the task's name from the first line of the settings; '' if it has none."""
+        try:
+            with self.config.open(encoding='utf-8') as file:
+                found = _ORIGIN.search(file.readline())
+        except OSError:
+            return ''
+        return found[1] if found else ''
 
 
 def create_run(root: Path, task: str, seed: int, *, folder: Path | None = None) -> Run:

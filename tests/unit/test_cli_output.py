@@ -14,12 +14,13 @@ from typer.testing import CliRunner
 from nrl_ros import __version__
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.settings import flatten
-from nrl_ros.cli import display, listing, main, plot, processes, reference, runs
+from nrl_ros.cli import display, grouping, listing, main, plot, processes, reference, runs
 from nrl_ros.cli.display import line_of, number, sparkline
 from nrl_ros.cli.evaluate import score_of
 from nrl_ros.cli.main import app
 from nrl_ros.cli.metrics import EpisodeRow, write_metrics
 from nrl_ros.cli.options import ArmOptions, TrainOptions, command
+from nrl_ros.cli.plan import make_plan
 from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.settings.run import NODES
 
@@ -268,3 +269,69 @@ def test_an_option_is_declared_once_and_reaches_its_command(name, kind):
         field.name for field in dataclasses.fields(kind)
     } - {'root'}
     assert RUNNER.invoke(main.app, [name, '--domain-id', '233']).exit_code == 2
+
+
+def test_runs_are_grouped_by_settings_and_seeds_are_not_settings(tmp_path):
+    made = []
+    for count, (rate, seed) in enumerate([('0.01', 0), ('0.02', 0), ('0.01', 1), ('0.02', 1)]):
+        overrides = (f'learner.plasticity.learning_rate={rate}',)
+        folder = tmp_path / str(count)
+        options = TrainOptions(task='cartpole', seed=seed, out=folder, overrides=overrides)
+        made.append(make_plan(options, print).run)
+    first, second = grouping.group_runs(made)
+    assert first.label == 'learning_rate 0.01'
+    assert second.label == 'learning_rate 0.02'
+    assert first.runs == (made[0], made[2])
+    assert second.runs == (made[1], made[3])
+    # Runs that differ in their seeds alone need no label.
+    assert [group.label for group in grouping.group_runs(first.runs)] == ['']
+    assert made[0].task == 'cartpole', 'a run that has no summary yet'
+
+
+def test_a_label_tells_settings_of_one_name_apart():
+    values = [
+        {'learner.plasticity.rate': 1, 'neuromodulator.rpe.rate': 1, 'learner.noise.sigma': 0.1},
+        {'learner.plasticity.rate': 2, 'neuromodulator.rpe.rate': 2, 'learner.noise.sigma': 0.1},
+    ]
+    assert list(grouping.differing(values).values()) == ['plasticity.rate', 'rpe.rate']
+
+
+def figure_of(monkeypatch, tmp_path, made):
+    """The figure that plot_runs saves."""
+    pyplot = pytest.importorskip('matplotlib.pyplot')
+    kept = []
+    monkeypatch.setattr(pyplot, 'close', kept.append)
+    plot.plot_runs(made, tmp_path / 'curves.png')
+    monkeypatch.undo()
+    return kept[0]
+
+
+def test_a_picture_has_a_line_and_a_label_for_each_setting(tmp_path, monkeypatch):
+    made = []
+    for name, rate in (('a', 0.01), ('b', 0.02), ('c', 0.02)):
+        run = run_with(tmp_path, name, [float(n % 9) for n in range(200)])
+        text = f'/**/learner: {{ros__parameters: {{plasticity.learning_rate: {rate}}}}}'
+        run.config.write_text(text, encoding='utf-8')
+        runs.write_json(run.summary, {'task': 'my own task'})
+        made.append(run)
+    figure = figure_of(monkeypatch, tmp_path, made)
+    [axes] = figure.axes
+    assert axes.get_title() == 'my own task'
+    labels = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert labels[0].startswith('learning_rate 0.01: rolling mean')
+    assert labels[1].startswith('learning_rate 0.02: mean of 2 runs')
+    colours = {line.get_color() for line in axes.get_lines()}
+    assert len(colours) == 2
+    # The legend covers nothing of the curves.
+    figure.draw_without_rendering()
+    legend, inside = axes.get_legend().get_window_extent(), axes.get_window_extent()
+    assert legend.y1 < inside.y0
+    assert legend.y0 >= 0.0
+
+
+def test_runs_without_common_steps_are_refused(tmp_path):
+    early = run_with(tmp_path, 'early', [1.0] * 50)
+    late = run_with(tmp_path, 'late', [1.0])
+    write_metrics(late, [EpisodeRow(10**6, 1.0, 'cartpole', 0, 0, 10, 'terminated', 1.0)])
+    with pytest.raises(runs.RunError, match='no steps in common'):
+        plot.together([plot.run_curve(early), plot.run_curve(late)])

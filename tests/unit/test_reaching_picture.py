@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import pyplot
 from PIL import Image
 from rich.console import Console
 
@@ -16,7 +18,7 @@ from nrl_ros.cli.progress import Progress
 from nrl_ros.environments.figures import RecentFigures, shares
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.nodes.progress_line import Figures, progress_line
-from nrl_ros.robots.arm.picture import draw_reaches, reaches_of
+from nrl_ros.robots.arm.picture import Arm, Reaches, draw_reaches, reaches_of
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.shapes import Shapes
 
@@ -106,3 +108,36 @@ def test_shapes_end_where_joints_are(name: str) -> None:
     # The last link's shape reaches the tool, within its own size.
     nearest = np.linalg.norm(segments.reshape(-1, 3) - tool, axis=1).min()
     assert nearest < 0.15
+
+
+@pytest.mark.parametrize('name', ['planar', 'ur5e', 'fr3'])
+def test_the_arm_is_one_piece_and_all_of_it_is_in_the_picture(name: str) -> None:
+    robot = load_robot(name)
+    ends, radius = Shapes(robot.model).joined(robot.home)
+    assert len(ends) == len(radius)
+    count = (len(ends) + 1) // 2
+    # Each shape from the second on has a joint that ends within it, and begins in one before it.
+    for number in range(1, count):
+        begin, end = ends[count + number - 1]
+        assert distance_to(ends[number], end) < 1e-9
+        assert min(distance_to(ends[other], begin) for other in range(number)) < 1e-9
+
+    position = np.repeat(robot.home[None, None], 2, axis=0)
+    tool = robot.chain.tool(position[:, 0])[:, None]
+    reaches = Reaches(robot, position, tool, tool[0], 0.04, 0.02)
+    axes: Any = pyplot.figure().add_subplot(projection='3d')
+    arm = Arm(reaches, position[:, 0])
+    arm.make_room(axes)
+    for line in arm.draw(axes, robot.home):
+        for values, limits in zip(
+            line.get_data_3d(), (axes.get_xlim(), axes.get_ylim(), axes.get_zlim()), strict=True
+        ):
+            assert limits[0] <= min(values)
+            assert max(values) <= limits[1]
+    pyplot.close(axes.figure)
+
+
+def distance_to(segment: Any, point: Any) -> float:
+    start, end = segment
+    along = float(np.clip((point - start) @ (end - start) / ((end - start) @ (end - start)), 0, 1))
+    return float(np.linalg.norm(start + along * (end - start) - point))

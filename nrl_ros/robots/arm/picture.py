@@ -25,7 +25,8 @@ _SHOWN = 4
 _WAYS = 24
 _FRAMES_EVERY = 4
 _PAUSE_FRAMES = 3
-_PIXELS_A_METRE = 300.0
+# Width of a line of the arm, as a share of the room that is drawn [points].
+_POINTS = 110.0
 
 
 @dataclass(frozen=True)
@@ -93,9 +94,10 @@ def draw_reaches(before: Reaches, after: Reaches, picture: Path, animation: Path
 
     figure = pyplot.figure(figsize=(11.0, 5.0), layout='constrained')
     left = figure.add_subplot(1, 2, 1, projection='3d')
-    _room(left, after)
+    arm = Arm(after, after.position[-1:, 0])
+    arm.make_room(left)
     _ways(left, after)
-    _arm(left, after, after.position[-1, 0])
+    arm.draw(left, after.position[-1, 0])
     left.set_title('paths of the tool to unseen targets, after training')
     right = figure.add_subplot(1, 2, 2)
     _distances(right, before, after)
@@ -104,38 +106,60 @@ def draw_reaches(before: Reaches, after: Reaches, picture: Path, animation: Path
     _animate(after, animation)
 
 
-def _room(axes: Axes3D, reaches: Reaches) -> None:
-    points = np.concatenate([reaches.target, reaches.tool.reshape(-1, 3), np.zeros((1, 3))])
-    low, high = points.min(axis=0), points.max(axis=0)
-    middle, half = (low + high) / 2.0, 0.5 * float((high - low).max())
-    for name, centre in zip('xyz', middle, strict=True):
-        getattr(axes, f'set_{name}lim')(centre - half, centre + half)
-        getattr(axes, f'set_{name}label')(f'{name} [m]')
-    axes.set_box_aspect((1.0, 1.0, 1.0))
-
-
 def _ways(axes: Axes3D, reaches: Reaches) -> None:
     for arm in range(min(_WAYS, reaches.tool.shape[1])):
         axes.plot(*reaches.tool[:, arm].T, color='#1f6fb2', alpha=0.5, linewidth=1.0)
         axes.scatter(*reaches.target[arm], color='#c1272d', s=14, depthshade=False)
 
 
-def _arm(axes: Axes3D, reaches: Reaches, position: Array) -> list[Any]:
-    """Draw the arm's shapes, and return the lines that were drawn."""
-    shapes = Shapes(reaches.robot.model)
-    # Shapes are in the frame of the model's root, everything else is in the frame of the workspace.
-    root = reaches.robot.from_frame('')
-    drawn = []
-    for (start, end), radius in zip(shapes.segments(position), shapes.radius, strict=True):
-        line = np.array([root.of(start), root.of(end)])
-        drawn += axes.plot(
-            *line.T,
-            color='#5a6470',
-            linewidth=max(1.5, 2.0 * radius * _PIXELS_A_METRE * 0.4),
-            solid_capstyle='round',
-            alpha=0.85,
-        )
-    return drawn
+class Arm:
+    """Draws an arm in axes that have room for all of it.
+
+    Args:
+        reaches: episodes of the arm.
+        shown: positions of the joints that are drawn [K, J].
+    """
+
+    def __init__(self, reaches: Reaches, shown: Array) -> None:
+        self._robot, self._shapes = reaches.robot, Shapes(reaches.robot.model)
+        # Shapes are in the frame of the model's root, all else is in the frame of the workspace.
+        self._root = reaches.robot.from_frame('')
+        bodies = [self._segments(position)[0].reshape(-1, 3) for position in shown]
+        seen = [reaches.target, reaches.tool.reshape(-1, 3), *bodies]
+        points = np.concatenate(seen)
+        low, high = points.min(axis=0), points.max(axis=0)
+        thick = float(self._shapes.radius.max(initial=0.0))
+        self._middle = (low + high) / 2.0
+        self._half = 0.5 * float((high - low).max()) + thick
+
+    def make_room(self, axes: Axes3D) -> None:
+        """Set the limits of axes, equal in all directions."""
+        for name, centre in zip('xyz', self._middle, strict=True):
+            getattr(axes, f'set_{name}lim')(centre - self._half, centre + self._half)
+            getattr(axes, f'set_{name}label')(f'{name} [m]')
+        # A little smaller than usual, so that no label leaves the picture.
+        axes.set_box_aspect((1.0, 1.0, 1.0), zoom=0.92)
+
+    def draw(self, axes: Axes3D, position: Array) -> list[Any]:
+        """Draw the arm's shapes, and return the lines that were drawn."""
+        drawn = []
+        for ends, radius in zip(*self._segments(position), strict=True):
+            drawn += axes.plot(
+                *ends.T,
+                color='#5a6470',
+                linewidth=max(1.5, radius * _POINTS / self._half),
+                solid_capstyle='round',
+            )
+        return drawn
+
+    def _segments(self, position: Array) -> tuple[Array, Array]:
+        """Return the ends of all segments [S, 2, 3], the way to the tool last, and their radii."""
+        ends, radius = self._shapes.joined(position)
+        ends = np.array([[self._root.of(point) for point in pair] for pair in ends])
+        tool = self._robot.chain.tool(position[None])[0]
+        points = ends.reshape(-1, 3)
+        last = points[np.linalg.norm(points - tool, axis=1).argmin()]
+        return np.concatenate([ends, [[last, tool]]]), np.append(radius, 0.3 * radius.min())
 
 
 def _distances(axes: Any, before: Reaches, after: Reaches) -> None:
@@ -160,7 +184,8 @@ def _distances(axes: Any, before: Reaches, after: Reaches) -> None:
     axes.set_xlabel('distance of the tool from its target at the end [cm]')
     axes.set_ylabel('episodes [1]')
     axes.set_title(f'{len(after.target):,} unseen targets, greedy policy')
-    axes.legend(frameon=False)
+    # Below the axes, since bars and the line of the radius may be anywhere in them.
+    axes.legend(frameon=False, loc='upper center', bbox_to_anchor=(0.5, -0.13), ncols=2)
     for side in ('top', 'right'):
         axes.spines[side].set_visible(False)
 
@@ -172,27 +197,28 @@ def _animate(reaches: Reaches, path: Path) -> None:
     # The layout is computed once, since to compute it for each frame takes as long as the drawing.
     figure = pyplot.figure(figsize=(4.8, 4.4))
     axes: Any = figure.add_axes((0.02, 0.02, 0.9, 0.9), projection='3d')
-    _room(axes, reaches)
     axes.view_init(elev=22, azim=-55)
     frames = [
-        (arm, step)
-        for arm in range(min(_SHOWN, len(reaches.target)))
+        (number, step)
+        for number in range(min(_SHOWN, len(reaches.target)))
         for step in [
             *range(0, len(reaches.position), _FRAMES_EVERY),
             *[len(reaches.position) - 1] * _PAUSE_FRAMES,
         ]
     ]
+    arm = Arm(reaches, np.array([reaches.position[step, number] for number, step in frames]))
+    arm.make_room(axes)
     drawn: list[Any] = []
 
     def show(frame: tuple[int, int]) -> list[Any]:
-        arm, step = frame
+        number, step = frame
         while drawn:
             drawn.pop().remove()
-        drawn.extend(_arm(axes, reaches, reaches.position[step, arm]))
-        drawn.extend(axes.plot(*reaches.tool[: step + 1, arm].T, color='#1f6fb2', linewidth=1.5))
-        drawn.append(axes.scatter(*reaches.target[arm], color='#c1272d', s=40, depthshade=False))
-        distance = float(np.linalg.norm(reaches.tool[step, arm] - reaches.target[arm]))
-        axes.set_title(f'target {arm + 1}: {100 * distance:.1f} cm away', fontsize=10)
+        drawn.extend(arm.draw(axes, reaches.position[step, number]))
+        drawn.extend(axes.plot(*reaches.tool[: step + 1, number].T, color='#1f6fb2', linewidth=1.5))
+        drawn.append(axes.scatter(*reaches.target[number], color='#c1272d', s=40, depthshade=False))
+        distance = float(np.linalg.norm(reaches.tool[step, number] - reaches.target[number]))
+        axes.set_title(f'target {number + 1}: {100 * distance:.1f} cm away', fontsize=10)
         return drawn
 
     rate = 1.0 / (_FRAMES_EVERY * reaches.period_s)

@@ -12,6 +12,9 @@ from nrl_ros.robots.arm.couplings import Posing
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.source import load_mujoco
 
+# Points of a segment, as shares of its length, among which the nearest of two segments are found.
+_ALONG = np.linspace(0.0, 1.0, 17)
+
 
 class Shapes:
     """The capsules and cylinders of an arm as line segments.
@@ -45,3 +48,28 @@ class Shapes:
         axis = data.geom_xmat[self._geoms].reshape(-1, 3, 3)[:, :, 2]
         half = axis * self._mj.geom_size[self._geoms, 1][:, None]
         return np.stack([centre - half, centre + half], axis=1)
+
+    def joined(self, position: NDArray[Any]) -> tuple[Float64, Float64]:
+        """Return all segments with those that join them, so that no piece stands apart.
+
+        Shapes of a model are as large as safety needs them, which leaves gaps at joints. From the
+        second on, each is joined with the nearest one before it, along the arm, by a segment.
+
+        Args:
+            position: of the joints [J].
+
+        Returns:
+            The ends of each segment [2 S - 1, 2, 3], m, and the radius of each [2 S - 1, m].
+        """
+        segments = self.segments(position)
+        joints, radius = [], []
+        along = segments[:, :1] + _ALONG[:, None] * (segments[:, 1:] - segments[:, :1])
+        for number in range(1, len(segments)):
+            mine, others = along[number], along[:number].reshape(-1, 3)
+            distance = np.linalg.norm(mine[:, None] - others[None], axis=-1)
+            here, there = np.unravel_index(distance.argmin(), distance.shape)
+            joints.append([others[there], mine[here]])
+            radius.append(min(self.radius[number], self.radius[int(there) // len(_ALONG)]))
+        if not joints:
+            return segments, self.radius
+        return np.concatenate([segments, np.array(joints)]), np.append(self.radius, radius)
