@@ -261,7 +261,8 @@ class Learner:
             # changes them.
             other.credit.prepare()
         rate = state.settings.plasticity.learning_rate
-        if not state.update.learn(policy.network, credit.store, creditable, rate):
+        learn = state.update.learn
+        if not learn(policy.network, credit.store, creditable, rate, head=policy.head):
             state.counters['rejected_updates'] += 1
             credit.clear_overflown(policy.network.spec)
         elif state.update.changes_sigma:

@@ -12,7 +12,7 @@ import numpy as np
 from nrl_ros.base.errors import CheckpointError, ShapeError
 from nrl_ros.base.records import ActionSpace, AgentInfo
 from nrl_ros.base.state import restore_snapshot
-from nrl_ros.learning.heads import PolicyHead, make_head
+from nrl_ros.learning.heads import AmendsUpdates, PolicyHead, make_head
 from nrl_ros.learning.moments import RunningMoments
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
 from nrl_ros.learning.settings import LearnerSettings
@@ -72,6 +72,8 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
     generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed)))
     weights = xavier_normal(spec, generator, np.dtype(settings.network.precision))
     weights[-1] *= weights[-1].dtype.type(settings.network.output_scale)
+    if isinstance(head, AmendsUpdates):
+        head.begin(weights[-1])
     moments = _new_moments(settings)
     return Policy(Network(spec, weights), head, space, info.spec.manifest, moments)
 

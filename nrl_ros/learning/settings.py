@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from nrl_ros.base.settings import Settings
 from nrl_ros.learning.heads import PolicySettings
@@ -41,6 +41,15 @@ class LearnerSettings(Settings):
     def _known_neuron(cls, network: NetworkSettings) -> NetworkSettings:
         check_neuron(network)
         return network
+
+    @model_validator(mode='after')
+    def _std_has_a_bias(self) -> LearnerSettings:
+        if not (self.policy.std_of_state or self.network.bias):
+            raise ValueError(
+                'policy.std_of_state is false, expected network.bias: true with it: the deviation '
+                'is the bias of an output'
+            )
+        return self
 
     def make_rule(self) -> PlasticityRule:
         """Return the rule with its options and its noise."""

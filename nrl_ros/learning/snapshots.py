@@ -37,6 +37,8 @@ def fingerprint(settings: LearnerSettings) -> dict[str, Any]:
         'noise_options': settings.noise.options,
     }
     found |= {name: value for name, value in options.items() if value}
+    if not policy.std_of_state:
+        found['std_of_state'] = False
     if network.normalise_observations:
         found['normalise_observations'] = True
     return found if policy.head == AUTO else found | {'head': policy.head}

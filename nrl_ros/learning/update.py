@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.state import Stateful
 from nrl_ros.learning.credit import Creditable
+from nrl_ros.learning.heads import AmendsUpdates, PolicyHead
 from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.optimisers import OPTIMISERS, GradientAscent, Optimiser
 from nrl_ros.learning.schedule import Schedule
@@ -90,9 +91,22 @@ class LearningStep(Stateful):
         return self.state.schedule.sigma_factor(self.updates)
 
     def learn(
-        self, network: Network, store: TraceStore, creditable: Creditable, learning_rate: float
+        self,
+        network: Network,
+        store: TraceStore,
+        creditable: Creditable,
+        learning_rate: float,
+        *,
+        head: PolicyHead | None = None,
     ) -> bool:
         """Change the weights: ``W_l <- W_l + eta c_l sum_i delta_i e_l,i``.
+
+        Args:
+            network: whose weights are changed.
+            store: has the traces.
+            creditable: which of them, and their reward-prediction errors.
+            learning_rate: eta.
+            head: of the policy; it may amend the sum for the output layer.
 
         Returns:
             False if the sum is not finite: one overflow would ruin the weights for ever. Nothing
@@ -117,12 +131,13 @@ class LearningStep(Stateful):
         if not (math.isfinite(squares) or np.isfinite(self._flat).all()):
             return False
         self._scale()
+        windows = len(creditable.instances) + len(creditable.late)
+        if isinstance(head, AmendsUpdates):
+            head.amend(network.weights[-1], self._total[-1], windows)
         rate = learning_rate * schedule.rate_factor(self.updates)
         self.state.optimiser.step(network.weights, self._total, rate)
         schedule.heard(heard)
-        self.note(
-            len(creditable.instances) + len(creditable.late), float(np.add.reduce(np.abs(heard)))
-        )
+        self.note(windows, float(np.add.reduce(np.abs(heard))))
         return True
 
     def note(self, windows: int, rpe_size: float) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo, field_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from nrl_ros.base.records import ActionKind, ActionSpace
 from nrl_ros.base.registry import Registry
 from nrl_ros.base.settings import Settings, shared
-from nrl_ros.learning.heads.base import PolicyHead
-from nrl_ros.learning.heads.gaussian import GaussianHead
+from nrl_ros.learning.heads.base import AmendsUpdates, PolicyHead
+from nrl_ros.learning.heads.gaussian import GaussianHead, std_fault
 from nrl_ros.learning.heads.softmax import SoftmaxHead
 
 AUTO = 'auto'
@@ -57,9 +57,18 @@ class PolicySettings(Settings):
     )
     action_std: float = shared(GaussianHead, 'action_std')
     learn_std: bool = shared(GaussianHead, 'learn_std')
+    std_of_state: bool = shared(GaussianHead, 'std_of_state')
+    entropy_bonus: float = shared(GaussianHead, 'entropy_bonus')
     options: dict[str, Any] = Field(
         {}, description='Options of the head itself, given as policy.options.NAME'
     )
+
+    @model_validator(mode='after')
+    def _std_fits(self) -> PolicySettings:
+        fault = std_fault(self.learn_std, self.std_of_state, self.entropy_bonus)
+        if fault:
+            raise ValueError(fault)
+        return self
 
     @field_validator('options')
     @classmethod
@@ -84,4 +93,12 @@ def make_head(space: ActionSpace, settings: PolicySettings | None = None) -> Pol
     return HEADS.make(name, space, options=settings.options, shared=settings.model_dump())
 
 
-__all__ = ['HEADS', 'GaussianHead', 'PolicyHead', 'PolicySettings', 'SoftmaxHead', 'make_head']
+__all__ = [
+    'HEADS',
+    'AmendsUpdates',
+    'GaussianHead',
+    'PolicyHead',
+    'PolicySettings',
+    'SoftmaxHead',
+    'make_head',
+]

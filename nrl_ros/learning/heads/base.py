@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,4 +59,23 @@ class PolicyHead(Protocol):
 
     def to_action(self, choice: Array) -> Int32 | Float32:
         """Return the action as the environment takes it [B, A]."""
+        ...
+
+
+@runtime_checkable
+class AmendsUpdates(Protocol):
+    """A policy head that has a say in the weights of its own outputs."""
+
+    def begin(self, weight: Array) -> None:
+        """Change the first weights of the output layer [n, inputs] in place."""
+        ...
+
+    def amend(self, weight: Array, total: Array, windows: int) -> None:
+        """Change the estimated gradient of the output layer in place, before the step.
+
+        Args:
+            weight: of the output layer [n, inputs].
+            total: the estimate, summed over the credit windows of an update [n, inputs].
+            windows: how many these are.
+        """
         ...

@@ -18,6 +18,15 @@ Array = NDArray[Any]
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 
 
+def std_fault(learn_std: bool, std_of_state: bool, entropy_bonus: float) -> str:
+    """Return why settings of the deviation do not go together; '' if they do."""
+    if not (std_of_state or learn_std):
+        return 'policy.std_of_state is false, expected policy.learn_std: true with it'
+    if entropy_bonus and std_of_state:
+        return 'policy.entropy_bonus is positive, expected policy.std_of_state: false with it'
+    return ''
+
+
 class GaussianHead(PolicyHead):
     """Independent normal distributions around the network's outputs.
 
@@ -29,6 +38,10 @@ class GaussianHead(PolicyHead):
         space: continuous action space.
         action_std: standard deviation in units of half the range [1], positive.
         learn_std: take ``log(std / action_std)`` from A further outputs, within [-3, 1].
+        std_of_state: with ``learn_std``, let these outputs depend on the state. Otherwise only
+            their biases are learned: one deviation for each action, the same in every state.
+        entropy_bonus: added to the gradient of each such bias for each credit window: the
+            gradient of the entropy, which is ``sum log std`` and a constant, is 1.
 
     Raises:
         ConfigError: the actions are choices.
@@ -50,19 +63,51 @@ class GaussianHead(PolicyHead):
         learn_std: Annotated[
             bool, Field(description='Let the network set the standard deviation too')
         ] = False,
+        std_of_state: Annotated[
+            bool,
+            Field(
+                description='With learn_std: a deviation that depends on the state; otherwise one '
+                'for each action, which is the bias of its output (needs network.bias)'
+            ),
+        ] = True,
+        entropy_bonus: Annotated[
+            float,
+            Field(
+                ge=0,
+                description='With learn_std and without std_of_state: reward for the entropy of '
+                'the Gaussian policy, per credit window [1]',
+            ),
+        ] = 0.0,
     ) -> None:
         if space.kind != ActionKind.CONTINUOUS:
             raise ConfigError(
                 'policy.head gaussian is for real actions, received choices; expected softmax'
             )
+        fault = std_fault(learn_std, std_of_state, entropy_bonus)
+        if fault:
+            raise ConfigError(fault)
         low, high = np.asarray(space.low), np.asarray(space.high)
         self._size = len(space.low)
         self.outputs = self._size * (2 if learn_std else 1)
-        self._learn_std = learn_std
+        self._learn_std, self._one_std = learn_std, learn_std and not std_of_state
+        self._bonus = entropy_bonus
         self._log_std = math.log(action_std)
         self._middle = ((low + high) / 2.0).astype(np.float32)
         self._half_range = ((high - low) / 2.0).astype(np.float32)
         self._low, self._high = low.astype(np.float32), high.astype(np.float32)
+
+    def begin(self, weight: Array) -> None:
+        """Begin with ``action_std`` in every state, where the deviation is one for all."""
+        if self._one_std:
+            weight[self._size :] = 0.0
+
+    def amend(self, weight: Array, total: Array, windows: int) -> None:
+        """Leave the biases alone to learn a deviation for all states, with the entropy bonus."""
+        if not self._one_std:
+            return
+        total[self._size :, :-1] = 0.0
+        bias = weight[self._size :, -1]
+        total[self._size :, -1] += np.where(_inside(bias), self._bonus * windows, 0.0)
 
     def _log_std_of(self, z: Array) -> Array:
         if not self._learn_std:
@@ -96,7 +141,7 @@ class GaussianHead(PolicyHead):
         gradient = np.empty_like(z)
         gradient[:, :size] = standardised * np.exp(-log_std)
         if self._learn_std:
-            inside = np.abs(z[:, size:] + 1.0) < 2.0
+            inside = _inside(z[:, size:])
             gradient[:, size:] = np.where(inside, standardised * standardised - 1.0, 0.0)
         return gradient
 
@@ -106,3 +151,9 @@ class GaussianHead(PolicyHead):
         with np.errstate(over='ignore', invalid='ignore'):
             action = self._middle + self._half_range * choice
         return np.asarray(np.clip(action, self._low, self._high), np.float32)
+
+
+def _inside(log_ratio: Array) -> Array:
+    """Return where ``log(std / action_std)`` is within its limits, so that it has a gradient."""
+    inside: Array = np.abs(log_ratio + 1.0) < 2.0
+    return inside
