@@ -22,6 +22,7 @@ from nrl_ros.base.records import Bool, EnvSpec, Float32, Int32, StepResult
 from nrl_ros.base.state import Stateful, restore_snapshot, transient
 from nrl_ros.environments.interfaces import Environment
 from sim_bridge import gymnasium_faults as faults
+from sim_bridge.gymnasium_forms import GymnasiumForms
 from sim_bridge.gymnasium_ids import spec_of, to_make
 from sim_bridge.gymnasium_options import GymnasiumOptions
 from sim_bridge.gymnasium_spaces import Actions, Observations
@@ -49,6 +50,9 @@ class GymnasiumBridge:
         options: see GymnasiumOptions.
         backend: what Gymnasium made for B instances.
 
+    Attributes:
+        forms: how the task itself writes observations and actions.
+
     Raises:
         ConfigError: spaces, bounds or scaling do not fit.
     """
@@ -59,8 +63,10 @@ class GymnasiumBridge:
         self._id = options.id
         source: Any = self._many if self._many is not None else self._one[0]
         prefix = 'single_' if self._many is not None else ''
-        self._observations = Observations(_space(source, f'{prefix}observation_space'), options)
+        seen = _space(source, f'{prefix}observation_space')
+        self._observations = Observations(seen, options)
         self._actions = Actions(_space(source, f'{prefix}action_space'), options)
+        self.forms = GymnasiumForms(options.id, seen, self._observations, self._actions)
         self._limit = _limit(options)
         low, high = self._observations.low, self._observations.high
         self.spec = EnvSpec(

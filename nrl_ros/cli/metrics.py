@@ -8,6 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TextIO
 
+import numpy as np
+
+from nrl_ros.base.records import Ending, FinishedEpisodes
 from nrl_ros.cli.runs import Run, RunError, write_whole
 
 METRICS = (
@@ -33,6 +36,29 @@ class EpisodeRow(NamedTuple):
     length: int
     ending: str
     episode_return: float
+
+
+def episode_rows(
+    ends: FinishedEpisodes, wall_time_s: float, earlier_steps: int = 0
+) -> list[EpisodeRow]:
+    """Return the rows of finished episodes.
+
+    Args:
+        ends: the episodes.
+        wall_time_s: since the start of the run [s].
+        earlier_steps: steps of the run that its environment does not count.
+    """
+    steps = ends.total_steps.astype(np.int64) + earlier_steps
+    endings = [Ending(ending).name.lower() for ending in ends.ending]
+    columns = (
+        *(one.tolist() for one in (ends.instance, ends.episode, ends.length)),
+        endings,
+        ends.episode_return.tolist(),
+    )
+    return [
+        EpisodeRow(total, wall_time_s, ends.agent, *row)
+        for total, *row in zip(steps.tolist(), *columns, strict=True)
+    ]
 
 
 def read_metrics(run: Run) -> list[EpisodeRow]:

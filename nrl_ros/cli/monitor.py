@@ -12,7 +12,7 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
 from nrl_ros.base.records import Ending
-from nrl_ros.cli.metrics import EpisodeRow
+from nrl_ros.cli.metrics import EpisodeRow, episode_rows
 from nrl_ros.cli.progress import Progress
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.hearing import Refusals, Topic, counters_of, hear
@@ -89,15 +89,7 @@ class Monitor(Node):
         returns = ends.episode_return.tolist()
         if not returns:
             return
-        wall = round(self.wall_time_s, 3)
-        endings = [Ending(ending).name.lower() for ending in ends.ending]
-        columns = (
-            ends.instance.tolist(), ends.episode.tolist(), ends.length.tolist(), endings, returns,
-        )  # fmt: skip
-        rows = [
-            EpisodeRow(total, wall, self._agent, *row)
-            for total, *row in zip(steps.tolist(), *columns, strict=True)
-        ]
+        rows = episode_rows(ends, round(self.wall_time_s, 3), self._progress.earlier_steps)
         kept = ends.ending != Ending.ABORTED
         self._progress.add_returns(int(steps[-1]), ends.episode_return[kept].tolist())
         self._progress.figures.add({name: one[kept] for name, one in ends.figures.items()})

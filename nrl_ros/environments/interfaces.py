@@ -52,6 +52,22 @@ class Environment(Protocol):
         ...
 
 
+class Forms(Protocol):
+    """How a task writes the observations and actions that the learner has as rows of numbers."""
+
+    def rows(self, observation: Any) -> tuple[Array, bool]:
+        """Return one observation or several as rows [B, O], and whether it was one.
+
+        Raises:
+            ShapeError: they do not fit the task's space.
+        """
+        ...
+
+    def action(self, action: Array, *, single: bool) -> Any:
+        """Return actions [B, A] as the task takes them, or the only one of them."""
+        ...
+
+
 @runtime_checkable
 class LiveEnvironment(Environment, Protocol):
     """An environment that does not wait, such as a robot; it is polled once in each control period.

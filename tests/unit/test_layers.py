@@ -39,7 +39,9 @@ ENTRY = STANDARD | {'nrl_ros', 'numpy', 'yaml'} | ROS
 # Each room and what it may import; 'a.b' allows a.b and what is below it, 'nrl_ros' all of it.
 # The rooms stand in the order of ARCHITECTURE.md: each imports only those above it.
 ROOMS: dict[str, set[str]] = {
-    'nrl_ros/__init__.py': STANDARD,
+    # The way in from Python, imported when it is asked for.
+    'nrl_ros/__init__.py': STANDARD | {'nrl_ros.api'},
+    'nrl_ros/api.py': ENTRY - ROS,
     # Runs where ros2 launch does, perhaps in a Python without pydantic and the like.
     'nrl_ros/launch.py': PURE | {'launch', 'launch_ros'},
     'nrl_ros/base': PURE | {'pathlib', 'numpy', 'pydantic', 'yaml', BASE},

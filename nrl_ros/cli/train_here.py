@@ -1,0 +1,171 @@
+"""Trains a plan in this process, without ROS, and leaves the files that nodes would leave."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from nrl_ros.base.records import Ending, FinishedEpisodes
+from nrl_ros.cli.display import Say, line_of
+from nrl_ros.cli.metrics import METRICS, Table, episode_rows
+from nrl_ros.cli.plan import Plan
+from nrl_ros.cli.progress import PROGRESS, Progress
+from nrl_ros.experiments.in_process import InProcessRun
+from nrl_ros.storage.checkpoint import find_checkpoint, read_checkpoint
+from nrl_ros.storage.series import CheckpointSeries
+
+# Between two rows of progress, two lines of it, and two looks at the clock.
+_ROW_S, _LINE_S, _LOOK_STEPS = 0.5, 5.0, 64
+
+
+def train_here(plan: Plan, say: Say, *, clock: Callable[[], float]) -> None:
+    """Step a plan until its end, or until a person interrupts it; what was learned is saved.
+
+    Args:
+        plan: a new one, with its folder made.
+        say: gets lines of progress.
+        clock: time since the start [s].
+
+    Raises:
+        NrlError: the environment failed; what was learned until then is saved.
+    """
+    with plan.start:
+        _train(plan, say, clock)
+
+
+def _train(plan: Plan, say: Say, clock: Callable[[], float]) -> None:
+    checkpoint = plan.settings.learner.checkpoint
+    series = CheckpointSeries(plan.run.checkpoints, 'learner', 'learner', checkpoint.keep)
+    series.hold()
+    try:
+        with (
+            closing(InProcessRun(plan.settings)) as run,
+            closing(Table(plan.run.metrics, METRICS, held=True)) as episodes,
+            closing(Table(plan.run.progress, PROGRESS, held=True)) as rows,
+        ):
+            if checkpoint.load:
+                _load(run, Path(checkpoint.load), keep_settings=checkpoint.keep_settings)
+            _Training(plan, run, series, episodes, rows, say, clock).run()
+    finally:
+        series.release()
+
+
+def _load(run: InProcessRun, path: Path, *, keep_settings: bool) -> None:
+    """Begin with the newest readable checkpoint of a folder, or with a file."""
+    file = find_checkpoint(path, 'learner', lambda _path, _error: None)
+    if file is not None:
+        run.learner.restore(read_checkpoint(file, 'learner'), keep_settings=keep_settings)
+
+
+class _Training:
+    """One training: its figures, and when they are written."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        run: InProcessRun,
+        series: CheckpointSeries,
+        episodes: Table,
+        rows: Table,
+        say: Say,
+        clock: Callable[[], float],
+    ) -> None:
+        self._plan, self._run, self._series = plan, run, series
+        self._episodes, self._rows, self._say, self._clock = episodes, rows, say, clock
+        stop = plan.settings.environment.stop
+        self._progress = Progress(target_steps=stop.steps, target_episodes=stop.episodes)
+        self._period_s = plan.settings.learner.checkpoint.period_s
+        self._row_at = self._line_at = self._saved_at = 0.0
+        self._ended = 'failed'
+        self._reason = ''
+
+    def run(self) -> None:
+        """Step until the end."""
+        try:
+            self._step()
+            self._ended = 'finished'
+        except KeyboardInterrupt:
+            self._ended, self._reason = 'interrupted', 'interrupted by hand'
+            self._say('interrupted: what was learned is saved')
+        except Exception as error:
+            self._reason = str(error)
+            raise
+        finally:
+            # A start without a step leaves nothing.
+            if self._plan.start.begun:
+                self._save()
+                self._write_row()
+                self._plan.run.write_summary(self._summary())
+
+    def _step(self) -> None:
+        progress = self._progress
+        for done, ends in enumerate(self._run.steps(), start=1):
+            if done == 1:
+                self._begin()
+            if ends is not None:
+                self._note(ends)
+            # The environment counts the steps that happened, resets left out.
+            progress.steps = self._run.episodes.total_steps
+            if progress.share_done >= 1.0:
+                return
+            if done % _LOOK_STEPS == 0:
+                self._look()
+
+    def _begin(self) -> None:
+        self._plan.start.begin()
+        for table in (self._episodes, self._rows):
+            table.open()
+
+    def _note(self, ends: FinishedEpisodes) -> None:
+        progress = self._progress
+        progress.episodes += len(ends.instance)
+        self._episodes.add(episode_rows(ends, round(self._clock(), 3)))
+        kept = ends.ending != Ending.ABORTED
+        progress.add_returns(progress.steps, ends.episode_return[kept].tolist())
+
+    def _look(self) -> None:
+        now = self._clock()
+        if now - self._row_at >= _ROW_S:
+            self._write_row()
+        if now - self._line_at >= _LINE_S:
+            self._line_at = now
+            self._say(line_of(self._progress, now))
+        if self._period_s and now - self._saved_at >= self._period_s:
+            self._saved_at = now
+            self._save()
+
+    def _write_row(self) -> None:
+        learner, progress, now = self._run.learner, self._progress, self._clock()
+        progress.weight_norm = learner.weight_norm
+        progress.learning_rate = learner.settings.plasticity.learning_rate
+        progress.steps_per_second = progress.steps / now if now > 0.0 else 0.0
+        if learner.windows_learned:
+            progress.mean_absolute_rpe = learner.absolute_rpe_sum / learner.windows_learned
+        self._row_at = now
+        self._rows.add([progress.row(round(now, 3))])
+
+    def _save(self) -> None:
+        number = self._series.next_number()
+        self._series.write(number, self._run.learner.snapshot() | {'number': number})
+        self._series.prune()
+
+    def _summary(self) -> dict[str, Any]:
+        progress, settings, seconds = self._progress, self._plan.settings, self._clock()
+        first, last = progress.first_mean_return, progress.mean_return
+        return {
+            'task': self._plan.task,
+            'ended': self._ended,
+            'reason': self._reason,
+            'seed': settings.learner.seed,
+            'instances': settings.environment.bridge.instances,
+            'steps': progress.steps,
+            'episodes': progress.episodes,
+            'seconds': round(seconds, 2),
+            'training_seconds': round(seconds, 2),
+            'counters': {'learner': dict(self._run.learner.counters)},
+            'mean_return_first_100': None if math.isnan(first) else first,
+            'mean_return_last_100': None if math.isnan(last) else last,
+        }
