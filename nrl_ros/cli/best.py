@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from nrl_ros.cli.runs import Run, json_text, write_whole
+from nrl_ros.cli.runs import Run, write_json
 
 # Episodes of a window: the instances end theirs together at worst, so each counts once.
 WINDOW = 100
@@ -149,7 +149,7 @@ def keep_best(run: Run, window: Window) -> None:
         OSError: a file cannot be written.
     """
     run.candidate.replace(run.best)
-    write_whole(_beside(run.best), json_text(asdict(window)))
+    write_json(_beside(run.best), asdict(window))
 
 
 def _beside(path: Path) -> Path:

@@ -28,8 +28,9 @@ app = typer.Typer(
 _TRAIN_HELP = """Train a task over ROS 2: starts learner, neuromodulator and environment, shows
 progress, stops cleanly, and leaves a run folder with settings, metrics, checkpoints and a picture.
 
-Without --domain-id and ROS_DOMAIN_ID each run takes a free ROS domain of its own (1 to 101, from
-its process id), so that two runs on one machine do not meet; it is shown at the start.
+Each run has a ROS namespace of its own, so that runs in one ROS domain do not meet; without
+--domain-id and ROS_DOMAIN_ID it also takes a free domain (1 to 101, from its process id). Both are
+shown at the start; `--namespace /` leaves the names of topics as they are.
 """
 
 

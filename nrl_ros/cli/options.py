@@ -27,14 +27,14 @@ class RunOptions:
         overrides: ``NODE.NAME=VALUE``.
         out: folder of the run itself.
         root: folder that run folders are made in.
-        namespace: ROS namespace; empty: none.
+        namespace: ROS namespace; empty: none; None: one of the run's own.
         domain: ROS domain.
     """
 
     overrides: Annotated[_TEXTS, typer.Option('--set', help=_SET_HELP)] = ()
     out: Path | None = None
     root: Path = Path('runs')
-    namespace: str = ''
+    namespace: str | None = None
     domain: Annotated[
         int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
     ] = None
@@ -80,7 +80,10 @@ class TrainOptions(RunOptions):
         Path | None, typer.Option(help='Folder of the run; default: runs/TASK-DATE-sSEED')
     ] = None
     compose: Annotated[bool, typer.Option('--compose', help='All nodes in one process')] = False
-    namespace: Annotated[str, typer.Option(help='ROS namespace of the nodes')] = ''
+    namespace: Annotated[
+        str | None,
+        typer.Option(help='ROS namespace of the nodes; default: one of its own, / for none'),
+    ] = None
     resume: Annotated[
         Path | None, typer.Option(help='Run folder to continue from its newest checkpoint')
     ] = None

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import hashlib
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -14,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nrl_ros
-from nrl_ros.base.errors import NrlError
+from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.machine import LEFT_ASIDE, check_domain, check_loopback, log_variables
 from nrl_ros.base.meeting import check_meeting
 from nrl_ros.base.threads import THREAD_VARIABLES
@@ -30,6 +33,10 @@ _PR_SET_PDEATHSIG = 1
 _DOMAINS = 101
 _FIRST_PORT = 7400
 _PORTS_PER_DOMAIN = 250
+
+_NAMESPACE = re.compile('/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*/?', re.ASCII)
+# Words of a label that stand in the namespace of a run.
+_MOST_WORDS = 6
 
 COMPOSED = 'app'
 MODULES = {
@@ -261,6 +268,35 @@ def _udp_ports() -> set[int]:
             continue
         ports |= {int(line.split()[1].rsplit(':', 1)[1], 16) for line in lines}
     return ports
+
+
+def choose_namespace(wanted: str | None, folder: Path, label: str, *, secured: bool) -> str:
+    """Return the ROS namespace of a run, absolute; empty: none.
+
+    It is the one asked for, else one of the run's own, so that runs do not meet in one ROS domain.
+
+    Args:
+        wanted: on the command line; None: not given.
+        folder: of the run, which no other run has.
+        label: words by which a person recognises the run.
+        secured: keys protect the topics by their names, so that another namespace has none.
+
+    Raises:
+        ConfigError: it is no namespace.
+    """
+    if wanted is not None:
+        if wanted.strip('/') and not _NAMESPACE.fullmatch(wanted):
+            raise ConfigError(
+                f'--namespace: expected names of letters, digits and _ with / between them, none '
+                f'beginning with a digit, received {wanted!r}'
+            )
+        return absolute_namespace(wanted)
+    if secured:
+        return ''
+    where = f'{socket.gethostname()}:{folder.resolve()}'
+    mark = hashlib.sha256(where.encode(errors='surrogateescape')).hexdigest()[:6]
+    name = '_'.join([*re.findall('[A-Za-z0-9]+', label)[-_MOST_WORDS:], mark])
+    return f'/run_{name}' if name[0].isdigit() else f'/{name}'
 
 
 def absolute_namespace(namespace: str) -> str:

@@ -114,7 +114,7 @@ class Run:
 
     def write_summary(self, data: Mapping[str, Any]) -> None:
         """Write the summary in one piece."""
-        write_whole(self.summary, json_text(data))
+        write_json(self.summary, data)
 
     @property
     def task(self) -> str:
@@ -254,6 +254,11 @@ def write_whole(path: Path, text: str) -> None:
 def json_text(data: Mapping[str, Any]) -> str:
     """Return data as the files of a run hold it."""
     return json.dumps(data, indent=2) + '\n'
+
+
+def write_json(path: Path, data: Mapping[str, Any]) -> None:
+    """Write data as the files of a run hold it, whole or not at all."""
+    write_whole(path, json_text(data))
 
 
 def versions() -> dict[str, Any]:

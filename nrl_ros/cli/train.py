@@ -6,7 +6,7 @@ import math
 import os
 import signal
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from rich.console import Console
@@ -19,9 +19,14 @@ from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.orchestrator import Outcome, connected, make_monitor
 from nrl_ros.cli.plan import Plan, make_plan
-from nrl_ros.cli.processes import check_machine, choose_domain, node_environment
+from nrl_ros.cli.processes import (
+    check_machine,
+    choose_domain,
+    choose_namespace,
+    node_environment,
+)
 from nrl_ros.cli.progress import Progress
-from nrl_ros.cli.runs import newest
+from nrl_ros.cli.runs import json_text, newest
 from nrl_ros.cli.scores import (
     BEST,
     START,
@@ -34,7 +39,7 @@ from nrl_ros.cli.scores import (
     score_both,
 )
 from nrl_ros.cli.watch import TrainRun
-from nrl_ros.ros.security import require_support
+from nrl_ros.ros.security import asked, require_support
 from nrl_ros.ros.signals import Signals
 
 # Rollouts in the picture of the policy that is drawn at the end of a training.
@@ -70,7 +75,14 @@ def train(options: TrainOptions, console: Console) -> int:
 
 def _train(plan: Plan, options: TrainOptions, domain: int, console: Console) -> int:
     say = Console(quiet=True) if options.quiet else console
-    say.print(f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={domain}', soft_wrap=True)
+    seed = plan.settings.learner.seed
+    namespace = choose_namespace(
+        options.namespace, plan.run.folder, f'{plan.task} s{seed}', secured=asked(os.environ)
+    )
+    options = replace(options, namespace=namespace)
+    plan.start.write({'ros.json': json_text({'ROS_DOMAIN_ID': domain, 'namespace': namespace})})
+    where = f'ROS_DOMAIN_ID={domain}, namespace {namespace or "/"}'
+    say.print(f'run folder [bold]{plan.run.folder}[/], {where}', soft_wrap=True)
     before = _first_scores(plan, options, console) if options.untrained else None
     for line in before.lines() if before is not None else ():
         say.print(line, highlight=False, soft_wrap=True)
@@ -154,7 +166,7 @@ def _run_nodes(
             settings.environment.agent,
             progress,
             tables.episodes.add,
-            namespace=options.namespace,
+            namespace=options.namespace or '',
         )
         run = TrainRun(
             monitor,
@@ -169,7 +181,9 @@ def _run_nodes(
             warn=lambda text: warn(console, text),
         )
         limited = bool(stop.steps or stop.episodes)
-        return run.run(plan.params, plan.run.log, options.namespace, limited=limited, begin=begin)
+        return run.run(
+            plan.params, plan.run.log, options.namespace or '', limited=limited, begin=begin
+        )
 
 
 # ------------------------------------------------------------------ result

@@ -15,7 +15,9 @@ pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 pytest.importorskip('gymnasium')
 
+from nrl_ros.cli.metrics import read_metrics
 from nrl_ros.cli.processes import COMPOSED, Processes, Started
+from nrl_ros.cli.runs import Run
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.ros
@@ -126,6 +128,33 @@ def test_run_leaves_everything_and_is_the_same_composed(tmp_path):
     assert results['three']['trained'] == results['one']['trained']
     evaluated = nrl('eval', tmp_path / 'three', '--episodes', 5)
     assert f'{results["three"]["trained"]["mean"]:,.1f}' in evaluated.stdout
+
+
+def test_runs_in_one_domain_do_not_meet(tmp_path):
+    """Started at once: each has its own episodes, and learns what it learns alone."""
+    folders = {seed: tmp_path / f'seed_{seed}' for seed in (0, 1)}
+    started_at_once = {
+        seed: subprocess.Popen(
+            command(
+                'train', 'cartpole', '--instances', 8, '--steps', 4000, '--episodes', 5,
+                '--quiet', '--seed', seed, '--compose', '--out', folder,
+            ),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=environment(),
+        )
+        for seed, folder in folders.items()
+    }  # fmt: skip
+    for seed, process in started_at_once.items():
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+        assert process.returncode == 0, output
+        found, rows = summary(folders[seed]), read_metrics(Run(folders[seed]))
+        assert found['seed'] == seed
+        assert len(rows) == found['episodes']
+        assert len({(row.instance, row.episode) for row in rows}) == len(rows)
+        log = (folders[seed] / 'log' / 'app.log').read_text()
+        assert 'already the name' not in log and 'two learners' not in log
 
 
 def test_resume_adds_to_the_run(tmp_path):

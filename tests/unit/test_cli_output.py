@@ -2,8 +2,10 @@
 
 import dataclasses
 import io
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -277,7 +279,10 @@ def test_runs_are_grouped_by_settings_and_seeds_are_not_settings(tmp_path):
         overrides = (f'learner.plasticity.learning_rate={rate}',)
         folder = tmp_path / str(count)
         options = TrainOptions(task='cartpole', seed=seed, out=folder, overrides=overrides)
-        made.append(make_plan(options, print).run)
+        plan = make_plan(options, print)
+        with plan.start as start:
+            start.begin()
+        made.append(plan.run)
     first, second = grouping.group_runs(made)
     assert first.label == 'learning_rate 0.01'
     assert second.label == 'learning_rate 0.02'
@@ -335,3 +340,26 @@ def test_runs_without_common_steps_are_refused(tmp_path):
     write_metrics(late, [EpisodeRow(10**6, 1.0, 'cartpole', 0, 0, 10, 'terminated', 1.0)])
     with pytest.raises(runs.RunError, match='no steps in common'):
         plot.together([plot.run_curve(early), plot.run_curve(late)])
+
+
+def namespace(wanted, folder='/runs/a', label='cartpole s0', *, secured=False):
+    return processes.choose_namespace(wanted, Path(folder), label, secured=secured)
+
+
+def test_each_run_has_a_namespace_of_its_own():
+    assert re.fullmatch('/cartpole_s0_[0-9a-f]{6}', namespace(None))
+    assert namespace(None) == namespace(None) != namespace(None, '/runs/b')
+    # Names of tasks hold what a namespace cannot.
+    assert re.fullmatch(
+        '/LunarLander_v3_s7_[0-9a-f]{6}', namespace(None, label='LunarLander-v3 s7')
+    )
+    assert namespace(None, label='2048-v0 s1').startswith('/run_2048_v0_s1_')
+    # Keys are for topics by their names.
+    assert namespace(None, secured=True) == ''
+
+
+def test_a_namespace_may_be_given_and_is_checked():
+    assert [namespace(text) for text in ('', '/', 'a', '/a/b_1/')] == ['', '', '/a', '/a/b_1']
+    for wrong in ('my-run', '1a', 'a//b', 'a b', 'ü'):
+        with pytest.raises(ConfigError, match='--namespace'):
+            namespace(wrong)
