@@ -243,6 +243,23 @@ class GymnasiumBridge:
         except faults.InstanceFault as error:
             raise self._fault(error.instance, str(error)) from error
 
+    def frame(self) -> Array:
+        """Return the picture that the environment renders of instance 0 [height, width, 3].
+
+        Raises:
+            BridgeError: it renders none.
+        """
+        if not self._one:
+            raise BridgeError(f'{self._id}: set bridge.options.render to have pictures')
+        try:
+            return faults.as_picture(self._one[0].render())
+        except faults.MisfitError as error:
+            modes = self._one[0].metadata.get('render_modes')
+            text = f'{error}; its render_modes are {modes}, expected rgb_array among them'
+            raise self._fault(0, text) from error
+        except Exception as error:
+            raise self._fault(0, f'render failed: {describe(error)}') from error
+
     def close(self) -> None:
         """Close the environments; may be called twice.
 
@@ -337,19 +354,23 @@ def _limit(options: GymnasiumOptions) -> int:
 
 def _open(instances: int, options: GymnasiumOptions) -> Backend:
     # Wrappers are for single environments.
-    one_array = options.vectorize and not options.wrappers
+    one_array = options.vectorize and not options.wrappers and not options.render
     if one_array and spec_of(options).vector_entry_point is not None:
         many = _open_many(instances, options)
         if many is not None:
             return many
     named = to_make(options)
+    shown = {'render_mode': 'rgb_array'} if options.render else {}
     made: list[gymnasium.Env[Any, Any]] = []
     try:
         for _ in range(instances):
             # -1 switches off Gymnasium's own limit: the bridge counts the steps.
             made.append(
                 gymnasium.make(
-                    named, max_episode_steps=-1, disable_env_checker=True, **options.kwargs
+                    named,
+                    max_episode_steps=-1,
+                    disable_env_checker=True,
+                    **options.kwargs | shown,
                 )
             )
             made[-1] = wrap(made[-1], options.wrappers)

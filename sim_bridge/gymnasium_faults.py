@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 from gymnasium import spaces
+from numpy.typing import NDArray
 
 from nrl_ros.base.errors import describe
 
@@ -153,6 +154,19 @@ def as_flag(value: Any, name: str) -> bool:
     if single not in (0, 1):
         raise MisfitError(f'{name} is {_shown(value)}, expected True or False')
     return bool(single)
+
+
+def as_picture(value: Any) -> NDArray[Any]:
+    """Return what an environment has rendered as a picture [height, width, 3].
+
+    Raises:
+        MisfitError: it is none, with what it is.
+    """
+    array = np.asarray(value) if isinstance(value, np.ndarray) else None
+    if array is None or array.ndim != 3 or array.shape[2] != 3:
+        what = _shown(value) if array is None else f'an array of shape {array.shape}'
+        raise MisfitError(f'render() returned {what}, expected a picture [height, width, 3]')
+    return array
 
 
 def _single(value: Any, name: str, expected: str) -> Any:

@@ -32,6 +32,9 @@ class GymnasiumOptions(Settings):
         description="Gymnasium's wrappers by name, the innermost first; one with options as "
         '{NAME: {OPTION: VALUE}}',
     )
+    render: bool = Field(
+        False, description='Make it so that it can be filmed, as `nrl eval --film` does'
+    )
     scaling: Literal['none', 'bounds', 'fixed'] = Field(
         'none',
         description='Observations as they are; bounded components to -1..1; or '

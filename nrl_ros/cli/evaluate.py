@@ -155,29 +155,50 @@ def evaluate_snapshot(
     """
     instances = min(episodes, settings.environment.bridge.instances)
     told = EvaluationLines(say, acting)
-    with _at_work(settings, snapshot, instances=instances, acting=acting, say=say) as at_work:
-        return score_of(*_first_episodes(at_work, seed, episodes, told), acting)
+    with at_work(settings, snapshot, instances=instances, acting=acting, say=say) as stage:
+        return score_of(*_first_episodes(stage, seed, episodes, told), acting)
 
 
-class _AtWork(NamedTuple):
+class AtWork(NamedTuple):
+    """An environment, its episodes, and a learner that acts in them.
+
+    Attributes:
+        environment: is stepped by ``episodes`` alone.
+        episodes: of it.
+        learner: only acts.
+    """
+
     environment: Environment
     episodes: Episodes
     learner: Learner
 
 
 @contextmanager
-def _at_work(
+def at_work(
     settings: RunSettings,
     snapshot: dict[str, Any] | None,
     *,
     instances: int,
     acting: Acting = 'greedy',
+    more: Mapping[str, Any] | None = None,
     say: Say = _silent,
-) -> Iterator[_AtWork]:
-    """Make an environment and a learner that acts for it; close the environment at the end."""
+) -> Iterator[AtWork]:
+    """Make an environment and a learner that acts for it; close the environment at the end.
+
+    Args:
+        settings: of the run.
+        snapshot: of the learner; None: the weights with which training begins.
+        instances: of the environment.
+        acting: how the policy acts.
+        more: options of the bridge beside those of the run.
+        say: gets texts on what takes long.
+
+    Raises:
+        NrlError: the environment cannot be made, or the snapshot does not fit.
+    """
     bridge = settings.environment.bridge
     with told_if_slow(say, f'{instances} instances of the environment to evaluate with'):
-        environment = make_bridge(bridge.name, instances, dict(bridge.options))
+        environment = make_bridge(bridge.name, instances, {**bridge.options, **(more or {})})
     try:
         episodes = Episodes(
             environment,
@@ -187,7 +208,7 @@ def _at_work(
             delivery=Delivery.EPISODE,
         )
         learner = _learner(settings, snapshot, episodes.info, acting)
-        yield _AtWork(environment, episodes, learner)
+        yield AtWork(environment, episodes, learner)
     finally:
         # A run has told of a fault at its start; it takes nothing from the score.
         close_fault(environment)
@@ -207,7 +228,7 @@ def record(
     Returns:
         What the environment's ``pose`` gave, by name [T + 1, B, ...].
     """
-    with _at_work(settings, snapshot, instances=instances) as (environment, episodes, learner):
+    with at_work(settings, snapshot, instances=instances) as (environment, episodes, learner):
         assert isinstance(environment, Depictable)
         state = episodes.begin(seed)
         poses = [environment.pose()]
@@ -265,14 +286,14 @@ def _learner(
 
 
 def _first_episodes(
-    at_work: _AtWork, seed: int, count: int, told: Callable[[int, int], None]
+    stage: AtWork, seed: int, count: int, told: Callable[[int, int], None]
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Return returns [N], and means of all other figures, of the first episodes of all instances.
 
     How many of each instance is fixed before the first: whoever ends first would favour short
     episodes.
     """
-    episodes, learner = at_work.episodes, at_work.learner
+    episodes, learner = stage.episodes, stage.learner
     spec = episodes.info.spec
     # Episodes that each instance still has to end.
     left = np.full(spec.instances, count // spec.instances)

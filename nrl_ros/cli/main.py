@@ -201,40 +201,24 @@ def evaluate(
         bool,
         typer.Option('--explore', help='With noise and drawn actions, as in the training'),
     ] = False,
+    film: Annotated[
+        Path | None, typer.Option(help='Write a film of the first episode too, as in film.gif')
+    ] = None,
 ) -> None:
     """Evaluate the newest checkpoint of a run without learning: greedy, or with --explore."""
     with _errors() as errors:
-        from nrl_ros.cli import config
-        from nrl_ros.cli.display import lines_to, warn
-        from nrl_ros.cli.evaluate import SEED_OFFSET, Acting
-        from nrl_ros.cli.evaluate import evaluate as run
-        from nrl_ros.cli.runs import newest, open_run
+        from nrl_ros.cli.measure import EvalOptions, measure
 
-        opened = open_run(folder)
-        settings = config.resolve(opened.config)
-
-        def skipped(error: NrlError) -> None:
-            warn(errors, error)
-
-        if best and untrained:
-            raise ConfigError('expected --best or --untrained, received both')
-        checkpoint = None
-        if best:
-            checkpoint = opened.best_checkpoint()
-        elif not untrained:
-            checkpoint = newest(opened, settings.environment.agent, skipped=skipped).learner
-        where = settings.environment.seed + SEED_OFFSET if seed is None else seed
-        say = lines_to(errors)
-        acting: Acting = 'exploring' if explore else 'greedy'
-        score = run(settings, checkpoint, episodes=episodes, seed=where, acting=acting, say=say)
-        what = 'untrained' if checkpoint is None else checkpoint.name
-        Console().print(
-            f'{opened.task}, {what}: return [bold]{score}[/] (mean ± standard deviation of '
-            f'{score.episodes} {score.acting} episodes), min {score.min:,.1f}, max {score.max:,.1f}'
-            + (f'; {score.success}' if score.success else ''),
-            highlight=False,
-            soft_wrap=True,
+        options = EvalOptions(
+            folder=folder,
+            episodes=episodes,
+            seed=seed,
+            untrained=untrained,
+            best=best,
+            acting='exploring' if explore else 'greedy',
+            film=film,
         )
+        measure(options, Console(), errors)
 
 
 @app.command()

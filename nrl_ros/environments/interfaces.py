@@ -159,3 +159,15 @@ class Depictable(Protocol):
             folder: exists.
         """
         ...
+
+
+@runtime_checkable
+class Rendering(Protocol):
+    """An environment that shows what its first instance does, for films (``nrl eval --film``).
+
+    If it has to be made otherwise for that, its options have ``render``, which is set then.
+    """
+
+    def frame(self) -> Array:
+        """Return a picture of the newest state of instance 0 [height, width, 3], 0 to 255."""
+        ...

@@ -20,6 +20,35 @@ class Sound(gymnasium.Env):
         return self.seen, self.reward, self.terminated, self.truncated, {}
 
 
+class Shown(Sound):
+    """Renders a picture whose brightness is the step of the episode."""
+
+    metadata = {'render_modes': ['rgb_array'], 'render_fps': 50}
+    length = 9
+
+    def __init__(self, render_mode=None):
+        self.render_mode, self.count = render_mode, 0
+
+    def reset(self, *, seed=None, options=None):
+        self.count = 0
+        return self.seen, {}
+
+    def step(self, action):
+        self.count += 1
+        return self.seen, 1.0, self.count == self.length, False, {}
+
+    def render(self):
+        assert self.render_mode == 'rgb_array'
+        return np.full((30, 900, 3), 20 * self.count, np.uint8)
+
+
+class ShownAsText(Shown):
+    metadata = {'render_modes': ['ansi']}
+
+    def render(self):
+        return 'a text'
+
+
 class OldReset(Sound):
     def reset(self):
         return self.seen

@@ -317,7 +317,7 @@ def test_a_picture_has_a_line_and_a_label_for_each_setting(tmp_path, monkeypatch
         run = run_with(tmp_path, name, [float(n % 9) for n in range(200)])
         text = f'/**/learner: {{ros__parameters: {{plasticity.learning_rate: {rate}}}}}'
         run.config.write_text(text, encoding='utf-8')
-        runs.write_json(run.summary, {'task': 'my own task'})
+        run.write_summary({'task': 'my own task'})
         made.append(run)
     figure = figure_of(monkeypatch, tmp_path, made)
     [axes] = figure.axes
