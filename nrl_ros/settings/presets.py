@@ -18,7 +18,8 @@ from nrl_ros.base.settings import Flat, Settings, at_start, dotted, nest, overla
 
 PresetName = Literal['none', 'robust']
 
-# By preset and node.
+# By preset and node. benchmarks/gymnasium_tasks.py says on which tasks the values were found, and
+# docs/results/tasks.md what they reach.
 PRESETS: dict[str, dict[str, Flat]] = {
     'robust': {
         'learner': {
