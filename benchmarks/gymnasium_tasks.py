@@ -195,9 +195,9 @@ counts. PPO is stable-baselines3's, with its own settings, 8 environments, and o
 rewards normalised.
 
 """
-_REMARKS = """**What it does not reach, what was tried, and why as far as it is known.** What was tried
-is of one seed each, with settings on the way to the preset: it says where to look, not what is
-better.
+_REMARKS = """**What it does not reach, what was tried, and why as far as it is known.** What was
+tried is of one seed each, with settings on the way to the preset: it says where to look, not what
+is better.
 
 - Seeds differ: one of three is slow on CartPole, two are on Pendulum, and one never begins on
   Acrobot. The reason is not known. It may be AMSGrad, which never forgets an early large error.
