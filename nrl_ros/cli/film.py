@@ -65,7 +65,7 @@ class Film:
         self.episode_return: float | None = None
 
     def pictures(self) -> Iterator[Image]:
-        """Yield the first picture, every later one, and that of the end."""
+        """Take the pictures one by one: the first, those of later periods, and that of the end."""
         episodes, learner = self._stage.episodes, self._stage.learner
         state = episodes.begin(self._seed)
         yield self._picture()
@@ -95,7 +95,7 @@ def film(
     seed: int,
     acting: Acting = 'greedy',
 ) -> Film:
-    """Film the first episode of one instance, without learning, and return the film.
+    """Make a film of the first episode of one instance, without learning.
 
     Args:
         settings: of the run.

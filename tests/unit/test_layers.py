@@ -77,6 +77,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/experiments/ray_engine.py': {'ray'},
     # What an arm draws of itself; imported when it does.
     'nrl_ros/robots/arm/picture.py': {'matplotlib', 'mpl_toolkits'},
+    # Films are written by Pillow, which matplotlib brings.
+    'nrl_ros/cli/film.py': {'PIL'},
     # What an arm's environment says of itself.
     'nrl_ros/cli/arm_watch.py': {'diagnostic_msgs'},
     'nrl_ros/cli/arm_standby.py': {'sensor_msgs'},
