@@ -14,11 +14,12 @@ from typing import Any, Generic, TypeVar
 import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
 
-from nrl_ros.base.errors import NrlError
+from nrl_ros.base.errors import NrlError, ProtocolError
 from nrl_ros.base.settings import Settings
 from nrl_ros.ros import leaving
 from nrl_ros.ros.executor import StepExecutor
@@ -69,6 +70,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
         self._said_at: dict[str, float] = {}
         # Functions that undo what configuring has made.
         self._made: list[Callable[[], Any]] = []
+        self._guard_transitions()
 
     @property
     def settings(self) -> Model:
@@ -102,6 +104,31 @@ class NrlNode(LifecycleNode, Generic[Model]):
         self.exit_requested = True
 
     # ------------------------------------------------------------- lifecycle
+
+    def _guard_transitions(self) -> None:
+        """Answer a request for a transition that is not possible now with a refusal.
+
+        rclpy raises an error in place of an answer, which would end the process.
+        """
+        served: Any = self._service_change_state
+        change = served.callback
+
+        def guarded(request: Any, response: Any) -> Any:
+            state = self._state_machine.current_state[1]
+            try:
+                return change(request, response)
+            except rclpy_implementation.RCLError:
+                asked = request.transition.label or request.transition.id
+                self._refusals.refuse(
+                    ProtocolError(
+                        f'transition {asked} was asked for, which is not possible while the node '
+                        f'is {state}'
+                    )
+                )
+                response.success = False
+                return response
+
+        served.callback = guarded
 
     def _transition(
         self, name: str, action: Callable[[], None], state: LifecycleState

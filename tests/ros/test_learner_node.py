@@ -326,6 +326,16 @@ def test_configured_anew_with_other_settings(dialogue):
     assert status.weight_norm != norm
 
 
+def test_a_transition_that_is_not_possible_is_refused(dialogue):
+    """Two commands that start one node: the second one ended it with a traceback."""
+    for transition in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CLEANUP, 77):
+        request = ChangeState.Request(transition=Transition(id=transition))
+        assert not dialogue.probe.call('learner', '~/change_state', ChangeState, request).success
+    dialogue.counter('dropped_ProtocolError', 3)
+    dialogue.state(0)
+    dialogue.action(0)
+
+
 def test_a_checkpoint_brings_its_learning_rate_unless_told_otherwise(ros, tmp_path):
     """What is in force and what the parameters say are the same, whichever of them wins."""
     first = Dialogue(ros, info_of(2), {'checkpoint.folder': str(tmp_path)})
