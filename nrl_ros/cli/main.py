@@ -92,6 +92,10 @@ def _train(options: TrainOptions) -> int:
     from nrl_ros.cli.display import lasting_console
     from nrl_ros.cli.train import train as run
 
+    if options.seeds > 1:
+        from nrl_ros.cli.seeds import train_seeds
+
+        return train_seeds(options, lasting_console(), run)
     return run(options, lasting_console())
 
 
@@ -240,6 +244,21 @@ def plot(
         target = out or (runs[0].picture if len(runs) == 1 else Path('learning_curves.png'))
         plot_runs(runs, target)
         Console().print(f'{target}', highlight=False, soft_wrap=True)
+
+
+@app.command()
+def compare(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar='FOLDER...', help='Run folders, or folders of runs')
+    ],
+) -> None:
+    """Compare settings over seeds: mean and interval of each, and of their differences."""
+    with _errors():
+        from nrl_ros.cli.display import lines_to
+        from nrl_ros.cli.seeds import find_runs, report
+
+        runs = [run for folder in folders for run in find_runs(folder)]
+        report(runs, lines_to(Console()))
 
 
 @app.command()

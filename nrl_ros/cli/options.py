@@ -49,6 +49,7 @@ class TrainOptions(RunOptions):
         config: a file instead of the task's.
         instances: parallel instances of the environment.
         seed: of the learner and the environment.
+        seeds: so many runs, one after the other, with seeds from ``seed`` on.
         steps: environment steps of all instances, earlier ones included.
         compose: one process for all nodes.
         resume: run folder to continue.
@@ -73,6 +74,14 @@ class TrainOptions(RunOptions):
     seed: Annotated[
         int | None, typer.Option(help='Seed of weights, noise, actions and environment', min=0)
     ] = None
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help='So many runs one after the other, with seeds from --seed on, and what they come '
+            'to: mean, interval, worst',
+            min=1,
+        ),
+    ] = 1
     steps: Annotated[
         int | None, typer.Option(help='Environment steps of all instances; 0: no limit', min=0)
     ] = None

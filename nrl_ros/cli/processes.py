@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import nrl_ros
+from nrl_ros.base.config_files import config_folders
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.machine import LEFT_ASIDE, check_domain, check_loopback, log_variables
 from nrl_ros.base.meeting import check_meeting
 from nrl_ros.base.threads import THREAD_VARIABLES
-from nrl_ros.ros.middleware import fast_dds_version, middleware_variables
+from nrl_ros.ros.middleware import PROFILE_VARIABLES, fast_dds_version, middleware_variables
 
 _GRACE_S = 5.0
 # The learner may write a large checkpoint to a slow disk at its end [s].
@@ -230,9 +231,19 @@ def check_machine(environment: Mapping[str, str]) -> str:
         ConfigError: they cannot; one line with the remedy.
     """
     check_loopback()
-    check_meeting(os.environ, environment)
+    check_meeting(_of_the_user(os.environ), environment)
     places = os.environ.get(LEFT_ASIDE, '')
     return f'the ROS 2 in {places} is left aside: this Python has its own' if places else ''
+
+
+def _of_the_user(environment: Mapping[str, str]) -> dict[str, str]:
+    """Leave out the profile that an earlier run of this process has set."""
+    own = [str(folder / 'middleware') for folder in config_folders()]
+    return {
+        name: value
+        for name, value in environment.items()
+        if name not in PROFILE_VARIABLES.values() or os.path.dirname(value) not in own
+    }
 
 
 def choose_domain(wanted: int | None) -> int:

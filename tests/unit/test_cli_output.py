@@ -41,7 +41,7 @@ def run_with(tmp_path, name, returns):
 
 
 @pytest.mark.parametrize(
-    'command', ['train', 'eval', 'plot', 'doctor', 'params', 'list', 'demo', 'version']
+    'command', ['train', 'eval', 'plot', 'compare', 'doctor', 'params', 'list', 'demo', 'version']
 )
 def test_every_command_has_help(command):
     assert RUNNER.invoke(app, [command, '--help']).exit_code == 0
