@@ -229,8 +229,13 @@ def newest(
             continue
         if state.environment is not None or not exact:
             return state
-    what = 'checkpoint with the state of the environment' if exact else 'readable checkpoint'
-    raise RunError(f'{run.checkpoints} has no {what}: nothing to load')
+    if not exact:
+        raise RunError(f'{run.checkpoints} has no readable checkpoint: nothing to load')
+    raise RunError(
+        f'{run.checkpoints} has no checkpoint with the state of the environment, which is kept every '
+        'learner.checkpoint.period_s while a run goes on, and not at its end: leave --exact away to '
+        'continue from the newest checkpoint'
+    )
 
 
 def _numbered(folder: Path, name: str) -> dict[int, Path]:

@@ -23,6 +23,7 @@ from nrl_ros.nodes.learner_checkpoints import LearnerCheckpoints
 from nrl_ros.nodes.learner_status import LearnerReports
 from nrl_ros.nodes.rpe_source import RpeSource
 from nrl_ros.ros import conversion, graph, hearing, names, qos
+from nrl_ros.ros.executor import take
 from nrl_ros.ros.interfaces import (
     Action,
     EnvInfo,
@@ -39,6 +40,8 @@ from nrl_ros.ros.round_trip import AwaitedAnswers
 from nrl_ros.ros.sender import Sender
 from nrl_ros.settings.learner import LearnerNodeSettings
 
+# Introductions that wait at most.
+_INTRODUCTIONS = 64
 # So many agents are logged when they join; the status lists all of them.
 _JOINS_SAID = 100
 
@@ -69,7 +72,9 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._action = self.publisher(Action, names.ACTION, qos.step())
         status = self.publisher(LearnerStatus, names.LEARNER_STATUS, qos.latched())
         self._reports = LearnerReports(self, self._core, status)
-        self.subscription(EnvInfo, names.ENV_INFO, qos.latched(64), self._on_info, inactive=True)
+        self._introductions = self.subscription(
+            EnvInfo, names.ENV_INFO, qos.latched(_INTRODUCTIONS), self._on_info, inactive=True
+        )
         self.subscription(
             Neuromodulation,
             names.NEUROMODULATION,
@@ -157,6 +162,9 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         assert self._core is not None
         start = time.perf_counter()
         state = conversion.state_from_wire(data)
+        served = self._core.served(state.agent)
+        if served is None or served.info.session != state.session:
+            self._take_introductions()
         try:
             again = self._core.observe(state)
         except NrlError:
@@ -167,6 +175,12 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         elif not self._act_if_it_may(state.agent) and self._core.awaiting(state.agent) is not None:
             self._awaited.ask(state.agent, state.sequence, time.monotonic())
         self._reports.interval.worked(time.perf_counter() - start)
+
+    def _take_introductions(self) -> None:
+        """Take the introductions that have come, since states are handled before them."""
+        for _ in range(_INTRODUCTIONS):
+            if not take(self._introductions):
+                return
 
     def _on_neuromodulation(self, data: bytes, publisher: hearing.Sender) -> None:
         assert self._core is not None

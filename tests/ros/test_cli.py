@@ -124,6 +124,8 @@ def test_run_leaves_everything_and_is_the_same_composed(tmp_path):
         assert len(rows) - 1 == results[name]['episodes']
         assert results[name]['ended'] == 'finished'
         assert results[name]['steps'] >= 4000
+        # The first state is handled before the introduction that came with it, and is not lost.
+        assert 'dropped_ProtocolError' not in results[name]['counters']['learner']
     # Lockstep is deterministic: the same seed gives the same policy, however the nodes are run.
     assert results['three']['trained'] == results['one']['trained']
     evaluated = nrl('eval', tmp_path / 'three', '--episodes', 5)
