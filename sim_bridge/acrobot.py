@@ -19,7 +19,8 @@ from pydantic import Field
 from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
 from nrl_ros.base.settings import Settings
 from nrl_ros.base.state import Stateful
-from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.interfaces import Array, Environment
+from sim_bridge.frames import BLUE, DARK, RED, Line, frame_of
 
 Rows = tuple[Float64, ...]
 _PERIOD = 0.2
@@ -255,6 +256,18 @@ class AcrobotBridge(Stateful):
         # Each call returns a new array in C order.
         observation: Float32 = self._seen.T.astype(np.float32, order='C')
         return observation
+
+    def frame(self) -> Array:
+        """Return a picture of both links of instance 0, and of the height of success."""
+        first, second = np.cumsum(self.state.motion[:2, 0]).tolist()
+        elbow = (float(np.sin(first)), -float(np.cos(first)))
+        tip = (elbow[0] + float(np.sin(second)), elbow[1] - float(np.cos(second)))
+        lines = [
+            Line((-2.2, 1.0), (2.2, 1.0), 0.03, RED),
+            Line((0.0, 0.0), elbow, 0.16, DARK),
+            Line(elbow, tip, 0.12, BLUE),
+        ]
+        return frame_of(lines, (0.0, 0.0), 2.3)
 
     def close(self) -> None:
         """Do nothing: no resources are held."""

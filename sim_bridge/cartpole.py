@@ -19,7 +19,8 @@ from pydantic import Field
 from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
 from nrl_ros.base.settings import Settings
 from nrl_ros.base.state import Stateful
-from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.interfaces import Array, Environment
+from sim_bridge.frames import BLUE, DARK, GREY, Line, frame_of
 
 _PERIOD = 0.02
 _RESET = 0.05
@@ -168,6 +169,17 @@ class CartPoleBridge(Stateful):
         # Each call returns a new array in C order.
         observation: Float32 = self._motion.T.astype(np.float32, order='C')
         return observation
+
+    def frame(self) -> Array:
+        """Return a picture of cart and pole of instance 0 [height, width, 3]."""
+        x, _, theta, _ = self.state.motion[:, 0].tolist()
+        tip = (x + float(np.sin(theta)), float(np.cos(theta)))
+        lines = [
+            Line((-_TRACK, -0.15), (_TRACK, -0.15), 0.03, GREY),
+            Line((x - 0.25, 0.0), (x + 0.25, 0.0), 0.25, DARK),
+            Line((x, 0.0), tip, 0.1, BLUE),
+        ]
+        return frame_of(lines, (0.0, 0.5), _TRACK + 0.3)
 
     def close(self) -> None:
         """Do nothing: no resources are held."""

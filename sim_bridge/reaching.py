@@ -20,7 +20,8 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Float64, Int32, StepResult
 from nrl_ros.base.settings import Settings
 from nrl_ros.base.state import Stateful
-from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.interfaces import Array, Environment
+from sim_bridge.frames import BLUE, GREY, RED, WHITE, Line, frame_of
 
 _CIRCLE = 2.0 * np.pi
 # Motions of the three choices, in neurogym's order: none, plus, minus.
@@ -151,6 +152,18 @@ class ReachingBridge(Stateful):
         distance = np.minimum(distance, _CIRCLE - distance)
         reward: Float64 = self._options.reward_correct - distance
         return np.maximum(reward, self._options.reward_fail)
+
+    def frame(self) -> Array:
+        """Return a picture of the circle of instance 0: its position, its target once shown."""
+        middle = (0.0, 0.0)
+        lines = [Line(middle, middle, 2.03, GREY), Line(middle, middle, 1.97, WHITE)]
+        shown = [(self.state.position, 0.18, BLUE)]
+        if self.state.at >= self._fixation:
+            shown.insert(0, (self.state.target, 0.28, RED))
+        for angle, width, colour in shown:
+            point = (float(np.cos(angle[0])), float(np.sin(angle[0])))
+            lines.append(Line(point, point, width, colour))
+        return frame_of(lines, middle, 1.3)
 
     def close(self) -> None:
         """Do nothing: no resources are held."""

@@ -96,3 +96,20 @@ def test_the_command_films_and_measures(tmp_path: Path) -> None:
     assert 'one greedy episode of 9 steps, return 9.0' in result.output
     assert '2 greedy episodes' in result.output
     assert len(brightness(path)) == 6
+
+
+@pytest.mark.parametrize('name', ['cartpole', 'acrobot', 'reaching'])
+def test_our_own_tasks_show_what_moves(tmp_path: Path, name: str) -> None:
+    settings = config.resolve(config.find_config('reaching'), [f'environment.bridge.name={name}'])
+    path = tmp_path / 'film.gif'
+    made = film(settings, None, path, seed=1)
+    assert made.episode_return is not None
+    blue = []
+    with Image.open(path) as picture:
+        assert picture.size == (240, 240)
+        for number in range(picture.n_frames):
+            picture.seek(number)
+            shown = np.asarray(picture.convert('RGB'), np.int16)
+            blue.append((shown[..., 2] - shown[..., 0]) > 80)
+    assert all(part.sum() > 50 for part in blue)
+    assert any((blue[0] ^ part).sum() > 50 for part in blue), 'it moves'
