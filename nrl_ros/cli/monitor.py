@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -76,6 +76,19 @@ class Monitor(Node):
         """Return whether a configured environment publishes its topics."""
         return all(self.count_publishers(name) for name in (names.EPISODES, names.ENV_STATUS))
 
+    def namesakes(self, nodes: Collection[str], expected: int) -> list[str]:
+        """Return the nodes in this namespace of which there are more than expected.
+
+        Args:
+            nodes: their names.
+            expected: of each.
+        """
+        here = self.get_namespace()
+        found = Counter(
+            name for name, place in self.get_node_names_and_namespaces() if place == here
+        )
+        return [name for name in nodes if found[name] > expected]
+
     @property
     def wall_time_s(self) -> float:
         """Time since the monitor started [s]."""
@@ -101,6 +114,7 @@ class Monitor(Node):
         if message.agent != self._agent:
             return
         progress, counters = self._progress, counters_of(message)
+        progress.environment_heard += 1
         progress.steps = message.steps + progress.earlier_steps
         progress.moving = True
         progress.episodes = message.episodes

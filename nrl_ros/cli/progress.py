@@ -13,6 +13,8 @@ from nrl_ros.environments.figures import RecentFigures
 _RECENT = 100
 FIGURE_EPISODES = 500
 _CURVE_POINTS = 600
+# So many reports without a step come of an environment that waits, and not of one at work.
+_REPORTS = 10
 
 PROGRESS = (
     'wall_time_s',
@@ -78,6 +80,41 @@ class StallWatch:
         return resent > self._resent and now - self._since > self._limit_s
 
 
+class FirstStepWatch:
+    """Tells when an environment that was activated does no first step.
+
+    An environment that is silent may be at work on its first step, so it has much longer than one
+    that reports again and again that it has done none.
+
+    Args:
+        limit_s: longest time from the first report to the first step [s].
+        silent_s: longest time to the first report [s].
+        lockstep: the environment waits for an action; otherwise only its silence is a fault.
+    """
+
+    def __init__(self, limit_s: float, silent_s: float, *, lockstep: bool) -> None:
+        self._limit_s, self._silent_s, self._lockstep = limit_s, silent_s, lockstep
+        self._begin: float | None = None
+        self._heard: float | None = None
+
+    def fault(self, now: float, reports: int) -> str:
+        """Return what is wrong, empty if nothing is; called until the first step.
+
+        Args:
+            now: time of a steady clock [s].
+            reports: of the environment so far, all without a step.
+        """
+        self._begin = now if self._begin is None else self._begin
+        if not reports:
+            silent = now - self._begin > self._silent_s
+            return f'has not reported anything within {self._silent_s:.0f} s' if silent else ''
+        self._heard = now if self._heard is None else self._heard
+        waits = now - self._heard > self._limit_s and reports >= _REPORTS
+        if not (self._lockstep and waits):
+            return ''
+        return f'has done no step within {self._limit_s:.0f} s, and reports that it waits'
+
+
 @dataclass
 class Progress:
     """Newest figures of one run.
@@ -113,6 +150,7 @@ class Progress:
     served: bool = False
     moving: bool = False
     learner_heard: int = 0
+    environment_heard: int = 0
     curve: list[tuple[int, float]] = field(default_factory=list)
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     restored: dict[str, dict[str, int]] = field(default_factory=dict)

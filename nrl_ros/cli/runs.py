@@ -232,9 +232,9 @@ def newest(
     if not exact:
         raise RunError(f'{run.checkpoints} has no readable checkpoint: nothing to load')
     raise RunError(
-        f'{run.checkpoints} has no checkpoint with the state of the environment, which is kept every '
-        'learner.checkpoint.period_s while a run goes on, and not at its end: leave --exact away to '
-        'continue from the newest checkpoint'
+        f'{run.checkpoints} has no checkpoint with the state of the environment, which is kept '
+        'every learner.checkpoint.period_s while a run goes on, and not at its end: leave --exact '
+        'away to continue from the newest checkpoint'
     )
 
 

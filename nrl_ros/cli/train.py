@@ -177,6 +177,7 @@ def _run_nodes(
             folder=plan.run,
             compose=options.compose,
             steps=plan.steps,
+            lockstep=settings.environment.mode == 'lockstep',
             say=lines_to(console, quiet=options.quiet),
             warn=lambda text: warn(console, text),
         )

@@ -15,7 +15,7 @@ from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.orchestrator import EndedEarly, Orchestrator, Outcome
 from nrl_ros.cli.processes import COMPOSED
-from nrl_ros.cli.progress import Progress, StallWatch
+from nrl_ros.cli.progress import FirstStepWatch, Progress, StallWatch
 from nrl_ros.cli.runs import Run
 from nrl_ros.environments.faults import NEVER_ENDS
 from nrl_ros.ros.interfaces import SaveCheckpoint
@@ -32,6 +32,10 @@ _STALLED_S = 20.0
 # An environment may load for long, such as a simulator with a window; it is said meanwhile [s].
 _ENVIRONMENT_S = 600.0
 _SLOW_S = 3.0
+# Nodes of another run are found within this time [s].
+_LOOK_S = 0.3
+# Nodes that were killed are seen for so long [s].
+_GONE_S = 25.0
 _AGAIN_S = 10.0
 
 
@@ -97,6 +101,13 @@ class BestSaver:
         self._fails = bool(fault)
 
 
+def _not_alone(others: Sequence[str], where: str) -> str:
+    return (
+        f'{", ".join(others)} of another run are in namespace {where} of this ROS domain: leave '
+        '--namespace away, so that this run has one of its own, or name another'
+    )
+
+
 class TrainRun(Orchestrator):
     """The three nodes of a training, or one process for all of them.
 
@@ -109,6 +120,7 @@ class TrainRun(Orchestrator):
         folder: of the run, where its best checkpoint is kept.
         compose: one process for all nodes.
         steps: that the run had before.
+        lockstep: the environment waits for its actions.
         say: prints what is waited for.
         warn: prints what a person has to know at once.
     """
@@ -124,6 +136,7 @@ class TrainRun(Orchestrator):
         folder: Run,
         compose: bool,
         steps: int,
+        lockstep: bool,
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
@@ -139,6 +152,7 @@ class TrainRun(Orchestrator):
         self._first_step: float | None = None
         self._last_step = 0.0
         self._stall = StallWatch(_STALLED_S)
+        self._first = FirstStepWatch(_STALLED_S, _ENVIRONMENT_S, lockstep=lockstep)
         self._best = BestSaver(monitor, progress.best, folder, warn)
 
     def start(self) -> None:
@@ -148,17 +162,47 @@ class TrainRun(Orchestrator):
         the middleware repeats itself. Until then, reports of an environment would be lost.
         """
         self.progress.phase = f'starting {", ".join(NODES)}'
+        self._refuse_namesakes(0, _LOOK_S)
         for name in self._names:
             self.processes.start(name)
         heard = self.progress.counters
         self._until(lambda: {LEARNER, NEUROMODULATOR} <= heard.keys())
         client: Any = self.monitor.create_client(ChangeState, f'{ENVIRONMENT}/change_state')
         self._until(client.service_is_ready)
+        self._refuse_namesakes(1, 0.0)
         self.progress.phase = 'the environment makes its instances'
         self._transition(client, Transition.TRANSITION_CONFIGURE)
         self._until(self.monitor.hears_environment)
         self.progress.phase = 'the environment resets its instances'
         self._transition(client, Transition.TRANSITION_ACTIVATE)
+
+    def _refuse_namesakes(self, expected: int, look_s: float) -> None:
+        """End this start if another run has nodes of the same names, which would answer for ours.
+
+        Nodes that were killed are seen for some 20 s, so others have that time to go.
+
+        Args:
+            expected: nodes of each name that are ours.
+            look_s: how long others may take to be found [s].
+
+        Raises:
+            EndedEarly: there are others, or a signal came.
+        """
+        begin, said = time.monotonic(), False
+        while True:
+            self.spin()
+            outcome, others = self.ended(), self.monitor.namesakes(NODES, expected)
+            passed_s = time.monotonic() - begin
+            if not others and passed_s >= look_s:
+                return
+            if others and not said:
+                self._say(f'waiting for {", ".join(others)} of another run to end')
+                said = True
+            if others and passed_s > _GONE_S:
+                where = self.monitor.get_namespace()
+                outcome = Outcome('failed', code=1, reason=_not_alone(others, where))
+            if outcome is not None:
+                raise EndedEarly(outcome)
 
     def _transition(self, client: Any, transition: int) -> None:
         request = ChangeState.Request(transition=Transition(id=transition))
@@ -213,6 +257,10 @@ class TrainRun(Orchestrator):
         if self._stall.is_stalled(time.monotonic(), self.progress.steps, resent):
             what = f'is not answered: no step for {_STALLED_S:.0f} s'
             return self.failed(ENVIRONMENT, what, LEARNER)
+        if not self.begun():
+            what = self._first.fault(time.monotonic(), self.progress.environment_heard)
+            if what:
+                return self.failed(ENVIRONMENT, what, LEARNER)
         return None
 
     def done(self, outcome: Outcome) -> None:

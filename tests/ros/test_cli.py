@@ -42,6 +42,7 @@ IMPATIENT = (
     'from nrl_ros.cli import watch\n'
     'from nrl_ros.cli.main import app\n'
     'watch._STALLED_S = 3.0\n'
+    'watch._GONE_S = 1.0\n'
     'app()',
 )
 
@@ -65,10 +66,10 @@ def summary(folder):
     return json.loads((folder / 'summary.json').read_text())
 
 
-def short_run(folder, *arguments):
+def short_run(folder, *arguments, program=COMMAND):
     return nrl(
         'train', 'cartpole', '--instances', 8, '--steps', 4000, '--episodes', 5, '--plain',
-        '--out', folder, *arguments,
+        '--out', folder, *arguments, program=program,
     )  # fmt: skip
 
 
@@ -84,12 +85,12 @@ def wait_until(holds, what):
         time.sleep(0.05)
 
 
-def started(folder, **variables):
+def started(folder, arguments=(), **variables):
     """A run without limit that has finished its first episodes."""
     process = subprocess.Popen(
         command(
             'train', 'cartpole', '--instances', 4, '--steps', 0, '--episodes', 2,
-            '--quiet', '--out', folder,
+            '--quiet', '--out', folder, *arguments,
         ),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -226,6 +227,21 @@ def test_a_node_that_dies_ends_the_run(tmp_path):
     assert process.returncode == 1
     assert 'learner ended unexpectedly with signal SIGKILL' in output
     assert not [pid for pid in nodes if Path(f'/proc/{pid}').exists()]
+
+
+def test_a_namespace_that_another_run_has_is_refused(tmp_path):
+    process = started(tmp_path / 'run', arguments=('--namespace', 'taken'))
+    try:
+        refused = short_run(tmp_path / 'other', '--namespace', 'taken', program=IMPATIENT)
+        assert refused.returncode == 1
+        assert 'environment of another run are in namespace /taken' in refused.stdout
+        assert process.poll() is None
+    finally:
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    # The other one was not disturbed.
+    assert process.returncode == 0, output
+    assert 'foreign' not in str(summary(tmp_path / 'run')['counters'])
 
 
 def test_a_killed_command_takes_its_nodes_along(tmp_path):

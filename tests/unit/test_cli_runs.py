@@ -11,7 +11,7 @@ from nrl_ros.cli.display import EvaluationLines, told_if_slow
 from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
-from nrl_ros.cli.progress import PROGRESS, Progress, group_counters
+from nrl_ros.cli.progress import PROGRESS, FirstStepWatch, Progress, group_counters
 from nrl_ros.cli.runs import RunError
 from nrl_ros.learning.learner import Learner
 from nrl_ros.storage.checkpoint import checkpoint_path, write_checkpoint
@@ -270,6 +270,29 @@ def test_counters_from_a_checkpoint_are_not_shown_as_new():
     progress.restored['learner'] = {'released_windows': 60}
     progress.counters['learner'] = {'released_windows': 62}
     assert progress.groups['released'] == 2
+
+
+def first_step(lockstep=True):
+    return FirstStepWatch(20.0, 600.0, lockstep=lockstep)
+
+
+def test_an_environment_that_never_moves_is_told_of_once_it_waits_and_not_while_it_works():
+    waits, works = first_step(), first_step()
+    # It reports every half second: no step.
+    faults = [waits.fault(0.5 * report, report) for report in range(50)]
+    assert [bool(fault) for fault in faults].index(True) == 42
+    assert 'no step within 20 s' in faults[-1]
+    # It has reported once, and is at work on its first step.
+    assert not any(works.fault(float(second), 1) for second in range(500))
+
+
+def test_an_environment_that_is_not_heard_has_ten_minutes():
+    watch = first_step()
+    faults = [watch.fault(float(second), 0) for second in range(700)]
+    assert [bool(fault) for fault in faults].index(True) == 601
+    # In real time it steps without actions, so it was paused.
+    paused = first_step(lockstep=False)
+    assert not any(paused.fault(0.5 * report, report) for report in range(500))
 
 
 def test_curve_stays_short():
