@@ -68,35 +68,31 @@ def test_rewards_that_differ_are_delivered_at_every_step_against_a_critic() -> N
     assert any('differ from step to step' in line for line in proposal.lines)
 
 
-def test_one_reward_over_and_over_is_summed_if_the_sums_differ() -> None:
+def test_one_reward_over_and_over_is_told_with_its_share_and_gets_a_critic_too() -> None:
     facts = facts_of(np.ones(50), lengths=(20, 30), returns=(20.0, 30.0), terminated=2)
     settings, proposal = settings_of(facts)
-    assert settings.environment.reward.delivery == 'episode'
-    assert settings.neuromodulator.rpe.baseline == 'running_average'
-    assert settings.neuromodulator.rpe.scale == 'absolute_reward'
-    assert any('100 % of the rewards are 1' in line for line in proposal.lines)
-
-
-def test_sparse_rewards_keep_the_critic_and_their_absence_is_told() -> None:
-    rare = facts_of([0.0] * 49 + [1.0], lengths=(25, 25), returns=(0.0, 1.0))
-    settings, proposal = settings_of(rare)
     assert settings.environment.reward.delivery == 'every_step'
     assert settings.neuromodulator.rpe.baseline == 'critic'
+    assert any('100 % of the rewards are 1' in line for line in proposal.lines)
     assert not any('nothing is learned' in line for line in proposal.lines)
+
+
+def test_rare_rewards_are_told_and_so_is_their_absence() -> None:
+    rare = facts_of([0.0] * 49 + [1.0], lengths=(25, 25), returns=(0.0, 1.0))
+    lines = settings_of(rare)[1].lines
+    assert any('98 % of the rewards are 0' in line for line in lines)
+    assert not any('nothing is learned' in line for line in lines)
     never = facts_of([-1.0] * 50, lengths=(25, 25), returns=(-25.0, -25.0))
     assert any(
         'nothing is learned before exploring' in line for line in settings_of(never)[1].lines
     )
 
 
-def test_observations_are_normalised_unless_they_lie_between_0_and_1() -> None:
+def test_observations_are_normalised_and_their_spread_is_told() -> None:
     settings, proposal = settings_of(DENSE)
     assert settings.learner.network.normalise_observations
+    assert settings.neuromodulator.critic.normalise_observations
     assert any('they spread by 0.5 to 20' in line for line in proposal.lines)
-    spec = spec_of(observation_low=(0.0, 0.0), observation_high=(1.0, 1.0))
-    settings, _ = settings_of(replace(DENSE, spec=spec))
-    assert not settings.learner.network.normalise_observations
-    assert not settings.neuromodulator.critic.normalise_observations
 
 
 def test_a_task_without_an_end_gets_one_and_others_keep_theirs() -> None:
