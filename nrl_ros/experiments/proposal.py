@@ -140,8 +140,8 @@ def _head(facts: Facts) -> Part:
 def _observations(facts: Facts) -> Part:
     spread = facts.std[facts.std > 0.0]
     told = _range(float(spread.min()), float(spread.max())) if len(spread) else '0'
-    # Also where they lie between 0 and 1: FrozenLake, whose places are such, came to 0.7 with it and
-    # to 0.1 without, after 250,000 steps.
+    # Also where they lie between 0 and 1: FrozenLake, whose places are such, came to 0.7 with it
+    # and to 0.1 without, after 250,000 steps.
     name, why = 'normalise_observations', f'they spread by {told} in random steps'
     return (
         Chosen('learner', f'network.{name}', True, 'in units of their running mean and spread'),
