@@ -192,7 +192,7 @@ training episodes, *best* the highest mean of 100 in a row, *greedy* the last po
 over 20 new starts. A goal is reached if exploring or greedy is at least that much. Wall time is
 that of the training alone, in one process on a shared machine, so only its order of magnitude
 counts. PPO is stable-baselines3's, with its own settings, 8 environments, and observations and
-rewards normalised.
+rewards normalised; on tasks without a line of it, it was not run.
 
 """
 _REMARKS = """**What it does not reach, what was tried, and why as far as it is known.** What was
