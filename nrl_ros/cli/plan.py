@@ -127,6 +127,12 @@ def _is_file(task: str) -> bool:
     return Path(task).suffix in ('.yaml', '.yml')
 
 
+def _task_of(path: Path) -> str:
+    """Return the name of the task in a file: its own name, or the task of the run it is from."""
+    run = Run(path.resolve().parent)
+    return run.task if path.resolve() == run.config else path.stem
+
+
 def make_plan(options: TrainOptions, warn: Warn, say: Say = _silent) -> Plan:
     """Find and check everything that a training needs; only its start writes into the run folder.
 
@@ -151,7 +157,8 @@ def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
         checked = config.resolve_nodes(nodes, options.overrides, _wanted(options), source=origin)
     else:
         path = _source(options)
-        task = path.stem if options.task is None or _is_file(options.task) else options.task
+        named = options.task is not None and not _is_file(options.task)
+        task = str(options.task) if named else _task_of(path)
         origin, nodes = str(path), config.read_config(path)
         checked = config.resolve_nodes(nodes, options.overrides, _wanted(options), source=origin)
         _try_environment(checked, warn, say)

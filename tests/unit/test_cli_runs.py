@@ -94,6 +94,13 @@ def test_a_file_may_stand_in_place_of_a_task(tmp_path):
         make_plan(TrainOptions(task=str(path), config=path, root=tmp_path), fail)
 
 
+def test_settings_of_a_run_are_of_its_task(tmp_path):
+    """A second run from the settings of a first one is no task named config."""
+    first = begun_run(tmp_path)
+    options = TrainOptions(task=str(first.config), out=tmp_path / 'second')
+    assert make_plan(options, fail).task == 'cartpole'
+
+
 def test_typing_error_leaves_no_folder(tmp_path):
     with pytest.raises(ConfigError):
         new_run(tmp_path, overrides=('learner.sed=1',))
