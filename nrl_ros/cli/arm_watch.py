@@ -109,7 +109,7 @@ class ArmMonitor(Monitor):
         self._figures.moves = _MOVES.get(message.purpose, '')
 
     def _on_report(self, message: EpisodeReport) -> None:
-        if message.agent != self._agent:
+        if not self.is_meant(message):
             return
         super()._on_report(message)
         self._figures.hear_episodes([ending == Ending.ABORTED for ending in message.ending])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Container
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ class Monitor(Node):
         agent: whose episodes are recorded.
         progress: kept up to date.
         record: called with the rows of finished episodes.
+        sessions: of the environment that is meant; None: all of that name.
         options: passed to rclpy's node.
     """
 
@@ -43,10 +44,12 @@ class Monitor(Node):
         agent: str,
         progress: Progress,
         record: Callable[[list[EpisodeRow]], None],
+        *,
+        sessions: Container[int] | None = None,
         **options: Any,
     ) -> None:
         super().__init__('monitor', **options)
-        self._agent = agent
+        self._agent, self._sessions = agent, sessions
         self._progress = progress
         self._record = record
         self._start = time.monotonic()
@@ -94,8 +97,13 @@ class Monitor(Node):
         """Time since the monitor started [s]."""
         return time.monotonic() - self._start
 
+    def is_meant(self, message: EpisodeReport | EnvStatus) -> bool:
+        """Return True if a message is of the agent and sessions that are listened to."""
+        mine = self._sessions is None or message.session in self._sessions
+        return mine and message.agent == self._agent
+
     def _on_report(self, message: EpisodeReport) -> None:
-        if message.agent != self._agent:
+        if not self.is_meant(message):
             return
         ends = conversion.report_from_msg(message)
         steps = ends.total_steps.astype(np.int64) + self._progress.earlier_steps
@@ -111,7 +119,7 @@ class Monitor(Node):
         self._record(rows)
 
     def _on_env(self, message: EnvStatus) -> None:
-        if message.agent != self._agent:
+        if not self.is_meant(message):
             return
         progress, counters = self._progress, counters_of(message)
         progress.environment_heard += 1

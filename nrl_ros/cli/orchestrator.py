@@ -99,13 +99,16 @@ class EndedEarly(Exception):  # noqa: N818 - not an error
         self.outcome = outcome
 
 
-def make_monitor(kind: Callable[..., AnyMonitor], *arguments: Any, namespace: str) -> AnyMonitor:
+def make_monitor(
+    kind: Callable[..., AnyMonitor], *arguments: Any, namespace: str, **more: Any
+) -> AnyMonitor:
     """Return a monitor of the nodes in a namespace.
 
     Args:
         kind: what makes it, such as ``Monitor``.
         arguments: of it.
         namespace: of the nodes; empty: none.
+        more: keyword arguments of it.
 
     Raises:
         SecurityError: this process may not take part in ROS.
@@ -115,6 +118,7 @@ def make_monitor(kind: Callable[..., AnyMonitor], *arguments: Any, namespace: st
             *arguments,
             namespace=absolute_namespace(namespace) or None,
             use_global_arguments=False,
+            **more,
         )
 
 

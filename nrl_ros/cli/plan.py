@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,10 +50,31 @@ def _silent(_: str) -> None:
 
 
 _LEFT_BEHIND = 'left_behind'
+# A session begins when an environment is activated, or starts over.
+_MOST_SESSIONS = 10_000
 
 
 # These settings are saved with every checkpoint; the command line replaces them.
 _LIVE = ('learner.plasticity.learning_rate', 'learner.noise.sigma')
+
+
+@dataclass(frozen=True)
+class Sessions:
+    """The numbers of the sessions that an environment may have in one start.
+
+    Attributes:
+        first: the first new one, from which later ones count on.
+        restored: the one of its checkpoint; 0: none.
+    """
+
+    first: int = field(default_factory=lambda: secrets.randbelow(2**61) + 1)
+    restored: int = 0
+
+    def __contains__(self, session: object) -> bool:
+        """Return True if a session is one of them."""
+        if not isinstance(session, int):
+            return False
+        return session == self.restored != 0 or 0 <= session - self.first < _MOST_SESSIONS
 
 
 @dataclass(frozen=True)
@@ -68,6 +90,7 @@ class Plan:
         steps: steps of the run before this start.
         earlier_steps: those of them that the environment does not count.
         load: checkpoint that the learner starts from.
+        sessions: of the environment of this start.
         resumed: the checkpoint of this run that is continued.
     """
 
@@ -80,6 +103,7 @@ class Plan:
     earlier_steps: int = 0
     load: Path | None = None
     resumed: Saved | None = None
+    sessions: Sessions = field(default_factory=Sessions)
 
 
 def check_options(options: TrainOptions) -> None:
@@ -166,11 +190,29 @@ def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
     wanted = _wanted(options, run)
     settings = config.resolve_nodes(nodes, options.overrides, wanted, source=origin)
     start = Start(run, fresh=True)
-    params = start.write(_parameters(run, settings, f'{task}, from {origin}', {}))
+    state = settings.environment.checkpoint.load
+    sessions = _sessions(Path(state) if state else None)
+    added = {'environment': {'session': sessions.first}}
+    params = start.write(_parameters(run, settings, f'{task}, from {origin}', added))
     start.write({'versions.json': json_text(versions())})
     keep_parts(Run(start.folder), settings)
     load = settings.learner.checkpoint.load
-    return Plan(run, task, settings, params, start, load=Path(load) if load else None)
+    return Plan(
+        run,
+        task,
+        settings,
+        params,
+        start,
+        load=Path(load) if load else None,
+        sessions=sessions,
+    )
+
+
+def _sessions(state: Path | None) -> Sessions:
+    """Return the sessions of a start that restores a state of the environment, or none."""
+    if state is None:
+        return Sessions()
+    return Sessions(restored=int(read_checkpoint(state, 'environment').get('session', 0)))
 
 
 def _chosen(options: TrainOptions, say: Say) -> tuple[str, str, dict[str, config.Flat]]:
@@ -279,7 +321,9 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn, say: Say) -> Plan:
         )
     _try_checkpoint(settings, saved, _try_environment(settings, warn, say))
     remaining = target if counted or not target else target - earlier
+    sessions = _sessions(saved.environment)
     nodes = _from_checkpoint(saved, remaining)
+    nodes['environment']['session'] = sessions.first
     if any(item.partition('=')[0].strip() in _LIVE for item in options.overrides):
         nodes['learner']['checkpoint']['keep_settings'] = True
     newer = [state for state in saved_states(run, agent) if state.number > saved.number]
@@ -302,6 +346,7 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn, say: Say) -> Plan:
         earlier_steps=0 if counted else earlier,
         load=saved.learner,
         resumed=saved,
+        sessions=sessions,
     )
 
 

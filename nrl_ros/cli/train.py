@@ -167,6 +167,7 @@ def _run_nodes(
             progress,
             tables.episodes.add,
             namespace=options.namespace or '',
+            sessions=plan.sessions,
         )
         run = TrainRun(
             monitor,

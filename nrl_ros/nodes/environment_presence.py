@@ -41,7 +41,8 @@ class EnvironmentPresence:
 
     def new_session(self) -> int:
         """Return a number for a session of this environment."""
-        session = draw_identity()
+        first = self._node.settings.session
+        session = first + len(self._namesakes.mine) if first else draw_identity()
         self._namesakes.mine.add(session)
         return session
 

@@ -83,6 +83,13 @@ class EnvironmentNodeSettings(WithPreset):
         'agent', pattern=r'^[A-Za-z][A-Za-z0-9_]{0,63}$', description='Name of the agent, unique'
     )
     seed: int = Field(0, ge=0, description='Fixes everything random in the environment')
+    session: int = Field(
+        0,
+        ge=0,
+        le=2**62,
+        description='Number of the first session, by which whoever started the node knows its '
+        'messages; later ones count on from it; 0: drawn',
+    )
     mode: Literal['lockstep', 'realtime'] = Field(
         'lockstep', description='Wait for each action, or run at the control period'
     )

@@ -15,9 +15,16 @@ pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 pytest.importorskip('gymnasium')
 
+from rclpy.context import Context
+
+from nrl_ros.base.records import FinishedEpisodes
 from nrl_ros.cli.metrics import read_metrics
+from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.processes import COMPOSED, Processes, Started
+from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.runs import Run
+from nrl_ros.ros import conversion
+from nrl_ros.ros.interfaces import EnvStatus
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 pytestmark = pytest.mark.ros
@@ -131,6 +138,23 @@ def test_run_leaves_everything_and_is_the_same_composed(tmp_path):
     assert results['three']['trained'] == results['one']['trained']
     evaluated = nrl('eval', tmp_path / 'three', '--episodes', 5)
     assert f'{results["three"]["trained"]["mean"]:,.1f}' in evaluated.stdout
+
+
+def test_reports_of_another_session_are_not_recorded():
+    """Another environment of the same name, in a namespace that is shared."""
+    context, rows, progress = Context(), [], Progress()
+    context.init(domain_id=int(DOMAIN))
+    monitor = Monitor('agent', progress, rows.extend, sessions={7}, context=context)
+    try:
+        for session in (8, 7):
+            numbers = (np.ones(1, kind) for kind in ('u8', 'u4', 'u4', 'u4', 'u1', 'f8'))
+            ends = FinishedEpisodes('agent', session, *numbers, figures={})
+            monitor._on_report(conversion.report_to_msg([ends], 0))
+            monitor._on_env(EnvStatus(agent='agent', session=session, steps=session))
+            assert (len(rows), progress.steps) == ((0, 0) if session == 8 else (1, 7))
+    finally:
+        monitor.destroy_node()
+        context.try_shutdown()
 
 
 def test_runs_in_one_domain_do_not_meet(tmp_path):

@@ -10,7 +10,7 @@ from nrl_ros.cli import config, evaluate, runs
 from nrl_ros.cli.display import EvaluationLines, told_if_slow
 from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
 from nrl_ros.cli.options import TrainOptions
-from nrl_ros.cli.plan import make_plan
+from nrl_ros.cli.plan import Sessions, make_plan
 from nrl_ros.cli.progress import PROGRESS, FirstStepWatch, Progress, group_counters
 from nrl_ros.cli.runs import RunError
 from nrl_ros.learning.learner import Learner
@@ -300,6 +300,16 @@ def test_an_environment_that_is_not_heard_has_ten_minutes():
     # In real time it steps without actions, so it was paused.
     paused = first_step(lockstep=False)
     assert not any(paused.fault(0.5 * report, report) for report in range(500))
+
+
+def test_the_sessions_of_a_start_are_its_own_and_the_restored_one(tmp_path):
+    plan, other = new_run(tmp_path), Sessions(restored=77)
+    first = plan.sessions.first
+    assert f'session: {first}' in plan.params[1].read_text()
+    # Later sessions count on.
+    assert all(session in plan.sessions for session in (first, first + 3))
+    assert not any(session in plan.sessions for session in (0, first - 1, 77, other.first))
+    assert 77 in other
 
 
 def test_curve_stays_short():
