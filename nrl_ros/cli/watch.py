@@ -92,7 +92,11 @@ class BestSaver:
     def end(self) -> None:
         """Keep the last candidate or delete it."""
         self.keep()
-        self._run.candidate.unlink(missing_ok=True)
+        try:
+            self._run.candidate.unlink(missing_ok=True)
+        except OSError as error:
+            # The result of the run is still to be written.
+            self._tell(error.strerror or str(error))
 
     def _tell(self, fault: str) -> None:
         """Warn of a fault, once until it has passed."""
