@@ -133,7 +133,6 @@ def train_ppo(task: Task, seed: int) -> dict[str, Any]:
     """Train PPO with the settings that stable-baselines3 gives it, 8 environments, normalised."""
     import torch
     from stable_baselines3 import PPO
-    from stable_baselines3.common.callbacks import BaseCallback
     from stable_baselines3.common.env_util import make_vec_env
     from stable_baselines3.common.evaluation import evaluate_policy
     from stable_baselines3.common.vec_env import VecNormalize
@@ -143,15 +142,12 @@ def train_ppo(task: Task, seed: int) -> dict[str, Any]:
     returns: list[float] = []
     at: list[int] = []
 
-    class Ends(BaseCallback):
-        """Notes the returns of episodes."""
-
-        def _on_step(self) -> bool:
-            for info in self.locals['infos']:
-                if 'episode' in info:
-                    returns.append(float(info['episode']['r']))
-                    at.append(self.num_timesteps)
-            return True
+    def note_ends(values: dict[str, Any], _globals: dict[str, Any]) -> bool:
+        for info in values['infos']:
+            if 'episode' in info:
+                returns.append(float(info['episode']['r']))
+                at.append(model.num_timesteps)
+        return True
 
     plain = make_vec_env(task.id, 8, seed=seed)
     # Choices have no mean and variance.
@@ -159,7 +155,7 @@ def train_ppo(task: Task, seed: int) -> dict[str, Any]:
     environment = VecNormalize(plain) if numbers else plain
     model = PPO('MlpPolicy', environment, seed=seed, device='cpu')
     start = time.perf_counter()
-    model.learn(task.steps, callback=Ends())
+    model.learn(task.steps, callback=note_ends)
     seconds = time.perf_counter() - start
     if isinstance(environment, VecNormalize):
         environment.training = environment.norm_reward = False
