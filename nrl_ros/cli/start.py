@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 
 from nrl_ros.base.errors import CheckpointError
-from nrl_ros.cli.runs import STARTING, Run, RunError
+from nrl_ros.cli.runs import STARTING, Run, RunError, write_whole
 from nrl_ros.storage.checkpoint import SUFFIX
 from nrl_ros.storage.lock import FolderLock
 
@@ -21,9 +21,11 @@ def _nothing() -> None:
 class Start:
     """A start of a run, for a ``with`` block: it begins, or it leaves the folder as it was.
 
-    Its files wait in a hidden folder, where the nodes read them. ``begin`` moves them into the run
-    folder, once the first step is done. A start that ends before has written nothing but the logs
-    of its nodes, so that a failed resume spoils no run and a failed command can be given again.
+    Its files wait in a hidden folder, where the nodes read them. ``begin`` copies them into the run
+    folder, once the first step is done; the hidden folder stays until the block ends, since a node
+    that is started later, such as one that brings an arm to rest, reads the same files. A start
+    that ends before has written nothing but the logs of its nodes, so that a failed resume spoils
+    no run and a failed command can be given again.
 
     Args:
         run: its folder; it is locked against other starts until the block ends.
@@ -32,7 +34,7 @@ class Start:
 
     Attributes:
         fresh: as given.
-        folder: where files wait; all of it is moved into the run folder.
+        folder: where files wait; all of it is copied into the run folder.
         begun: True if the files are in the run folder.
 
     Raises:
@@ -67,14 +69,16 @@ class Start:
         return written
 
     def begin(self) -> None:
-        """Move the files into the run folder, which makes it a run; do so once."""
+        """Copy the files into the run folder, which makes it a run; do so once."""
         if self.begun:
             return
         self.begun = True
         self._meanwhile()
         for path in list(self.folder.iterdir()):
-            path.replace(self._run.folder / path.name)
-        self.folder.rmdir()
+            if path.is_dir():
+                shutil.copytree(path, self._run.folder / path.name, dirs_exist_ok=True)
+            else:
+                write_whole(self._run.folder / path.name, path.read_text(encoding='utf-8'))
 
     def _saved(self) -> set[str]:
         return {path.name for path in self._run.checkpoints.glob(f'*{SUFFIX}')}
@@ -96,6 +100,7 @@ class Start:
             if not self.begun:
                 self._give_up()
         finally:
+            shutil.rmtree(self.folder, ignore_errors=True)
             self._lock.release()
             if not self.begun and self.fresh:
                 with contextlib.suppress(OSError):
@@ -103,7 +108,6 @@ class Start:
                     self._run.folder.rmdir()
 
     def _give_up(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
         if self.fresh:
             shutil.rmtree(self._run.checkpoints, ignore_errors=True)
             with contextlib.suppress(OSError):

@@ -240,6 +240,17 @@ def test_a_new_start_that_fails_does_not_block_the_same_command(tmp_path):
         new_run(tmp_path)
 
 
+def test_a_node_that_is_started_late_finds_its_files(tmp_path):
+    """The safety node that brings an arm to rest is started when another one has died."""
+    plan = new_run(tmp_path)
+    with plan.start as start:
+        start.begin()
+        assert [path.read_text() for path in plan.params] == [
+            (plan.run.folder / path.name).read_text() for path in plan.params
+        ]
+    assert not list(plan.run.folder.glob('.start*'))
+
+
 def test_a_start_in_which_something_was_saved_is_kept(tmp_path):
     plan = new_run(tmp_path)
     with plan.start:
