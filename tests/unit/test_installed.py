@@ -20,6 +20,7 @@ KEYS = {
     'gymnasium': 'python3-gymnasium-pip',
     'matplotlib': 'python3-matplotlib',
     'mpl_toolkits': 'python3-matplotlib',
+    'PIL': 'python3-pil',
     'msgpack': 'python3-msgpack',
     'mujoco': 'python3-mujoco-pip',
     'numpy': 'python3-numpy',
