@@ -17,6 +17,7 @@ NEEDED = {
     'matplotlib': (3, 8),
     'msgpack': (1, 0),
     'numpy': (1, 26),
+    'pillow': (9,),
     'pydantic': (2, 6),
     'PyYAML': (6,),
     'rich': (13,),
