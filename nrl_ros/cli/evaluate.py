@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,10 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import NrlError
-from nrl_ros.base.records import AgentInfo, Delivery
+from nrl_ros.base.records import AgentInfo, Delivery, StateBatch
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import EvaluationLines, Say, told_if_slow
-from nrl_ros.environments.episodes import Episodes
+from nrl_ros.environments.episodes import Advance, Episodes
 from nrl_ros.environments.faults import close_fault
 from nrl_ros.environments.figures import RecentFigures, shares
 from nrl_ros.environments.interfaces import Depictable, Drawn, Environment, Rollout
@@ -172,6 +173,17 @@ class AtWork(NamedTuple):
     episodes: Episodes
     learner: Learner
 
+    def advances(self, seed: int) -> Iterator[Advance]:
+        """Reset the environment now, and step it each time that the next advance is asked for."""
+        return self._advances(self.episodes.begin(seed))
+
+    def _advances(self, state: StateBatch) -> Iterator[Advance]:
+        while True:
+            self.learner.observe(state)
+            advance = self.episodes.advance(self.learner.act(state.agent).action)
+            state = advance.state
+            yield advance
+
 
 @contextmanager
 def at_work(
@@ -228,13 +240,12 @@ def record(
     Returns:
         What the environment's ``pose`` gave, by name [T + 1, B, ...].
     """
-    with at_work(settings, snapshot, instances=instances) as (environment, episodes, learner):
+    with at_work(settings, snapshot, instances=instances) as stage:
+        environment = stage.environment
         assert isinstance(environment, Depictable)
-        state = episodes.begin(seed)
+        advances = stage.advances(seed)
         poses = [environment.pose()]
-        for _ in range(episodes.info.spec.max_episode_steps):
-            learner.observe(state)
-            state = episodes.advance(learner.act(state.agent).action).state
+        for _ in islice(advances, stage.episodes.info.spec.max_episode_steps):
             poses.append(environment.pose())
     return {name: np.stack([pose[name] for pose in poses]) for name in poses[0]}
 
@@ -293,19 +304,14 @@ def _first_episodes(
     How many of each instance is fixed before the first: whoever ends first would favour short
     episodes.
     """
-    episodes, learner = stage.episodes, stage.learner
-    spec = episodes.info.spec
+    spec = stage.episodes.info.spec
     # Episodes that each instance still has to end.
     left = np.full(spec.instances, count // spec.instances)
     left[: count % spec.instances] += 1
     returns: list[float] = []
     figures = RecentFigures(count)
-    state = episodes.begin(seed)
     limit = spec.max_episode_steps or _MOST_STEPS
-    for _ in range((limit + 1) * int(left.max())):
-        learner.observe(state)
-        advance = episodes.advance(learner.act(state.agent).action)
-        state = advance.state
+    for advance in islice(stage.advances(seed), (limit + 1) * int(left.max())):
         if advance.ends is not None:
             counted = left[advance.ends.instance] > 0
             left[advance.ends.instance[counted]] -= 1
@@ -314,7 +320,7 @@ def _first_episodes(
             told(len(returns), count)
             if not left.any():
                 return np.array(returns), figures.means()
-        elif not spec.max_episode_steps and int(state.step.max()) >= _MOST_STEPS:
+        elif not spec.max_episode_steps and int(advance.state.step.max()) >= _MOST_STEPS:
             break
     raise NrlError(
         f'an episode did not end within {limit} steps: nothing to measure a policy by; limit them '

@@ -66,13 +66,11 @@ class Film:
 
     def pictures(self) -> Iterator[Image]:
         """Take the pictures one by one: the first, those of later periods, and that of the end."""
-        episodes, learner = self._stage.episodes, self._stage.learner
-        state = episodes.begin(self._seed)
+        advances = self._stage.advances(self._seed)
         yield self._picture()
         while self.frames < _MOST_FRAMES and self.episode_return is None:
-            learner.observe(state)
-            advance = episodes.advance(learner.act(state.agent).action)
-            state, self.steps = advance.state, self.steps + 1
+            advance = next(advances)
+            self.steps += 1
             if advance.ends is not None:
                 self.episode_return = float(advance.ends.episode_return[0])
             if self.steps % self._every == 0 or self.episode_return is not None:
