@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from nrl_ros.base.errors import ConfigError, NrlError
+from nrl_ros.base.manifest import first_difference, sides
 from nrl_ros.base.settings import parse
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
@@ -19,7 +20,6 @@ from nrl_ros.cli.options import ArmOptions
 from nrl_ros.cli.runs import Run, create_run, json_text, newest, open_run, versions
 from nrl_ros.cli.start import Start
 from nrl_ros.environments.figures import RecentFigures
-from nrl_ros.learning.policy import first_difference
 from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.robot import load_robot
@@ -95,8 +95,8 @@ def _check_policy(start: Path, expected: str) -> None:
         if different:
             raise ConfigError(
                 f'--load: {file} was learned with {different[0]!r}, this arm has '
-                f'{different[1]!r}: name the robot '
-                'and task that it was learned with, or train for this one'
+                f'{different[1]!r}{sides(learned, expected)}: name the robot and task that it was '
+                'learned with, or train for this one'
             )
         return
     raise ConfigError(f'--load: {start} has no checkpoint that can be read: {why}')

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from nrl_ros.base.errors import CheckpointError, ShapeError
+from nrl_ros.base.manifest import first_difference, sides
 from nrl_ros.base.records import ActionSpace, AgentInfo
 from nrl_ros.base.state import restore_snapshot
 from nrl_ros.learning.heads import AmendsUpdates, PolicyHead, make_head
@@ -128,15 +128,9 @@ def policy_of(
     return Policy(network, make_head(space, settings.policy), space, manifest, moments)
 
 
-def first_difference(learned: str, received: str) -> tuple[str, str] | None:
-    """Return the first lines in which two manifests differ; None if they agree or one is empty."""
-    if not learned or not received or learned == received:
-        return None
-    lines = zip_longest(learned.splitlines(), received.splitlines(), fillvalue='nothing')
-    return next((left, right) for left, right in lines if left != right)
-
-
 def _difference(learned: str, received: str) -> str:
     """Return the first difference of two manifests in words, '' if there is none."""
     lines = first_difference(learned, received)
-    return '' if lines is None else f'learned with "{lines[0]}", received "{lines[1]}"'
+    if lines is None:
+        return ''
+    return f'learned with "{lines[0]}", received "{lines[1]}"{sides(learned, received)}'

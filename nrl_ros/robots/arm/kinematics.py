@@ -19,6 +19,7 @@ from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.chain_parts import Parts, Pose, frame_of, parts_of, place_of
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.motion_bounds import motion_bound
+from nrl_ros.robots.arm.screws import Screw, screws_of
 
 # At most this many tapes are kept; each holds a few arrays of the size of its poses.
 _TAPES = 32
@@ -272,6 +273,12 @@ class Chain:
         depths = [self._depths[int(self._back[0])]] * 3
         rows: Float64 = self._run('turn', depths, self._axes, position)
         return np.swapaxes(rows, 1, 2)
+
+    def screws(self) -> tuple[list[Screw], Pose]:
+        """Return how each joint moves the tool's point, and its pose, all joints at 0."""
+        tool = self._tool_pose
+        place = tool.rotation @ self._offset + tool.translation
+        return screws_of(self._parts, Pose(tool.rotation, place))
 
     def _run(
         self, what: str, depths: Sequence[int], entries: Float64, position: NDArray[Any]

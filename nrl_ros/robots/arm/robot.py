@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.manifest import note
 from nrl_ros.robots.arm.chain_parts import Pose, frame_pose, inverse
 from nrl_ros.robots.arm.clearance import Clearance
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
@@ -23,6 +24,7 @@ from nrl_ros.robots.arm.robot_checks import (
     check_shapes,
     notes_of,
 )
+from nrl_ros.robots.arm.screws import kinematic_lines
 from nrl_ros.robots.arm.urdf import MOST_RAD
 from nrl_ros.robots.safety.limits import JointLimits, Part, Workspace, WorkspaceGuard
 
@@ -107,24 +109,33 @@ class Robot:
         return WorkspaceGuard(chain.points, workspace, clearance, least, tuple(parts))
 
     def manifest(self) -> str:
-        """Return the interface description: joints with limits and units, tool and frame.
+        """Return the interface description: joints with limits and units, and kinematics.
 
-        A policy is valid only for robots with the same text.
+        A policy is valid for robots with the same one (``base.manifest.first_difference``). Names
+        of robot, frame and tool are notes: what counts is how the joints move the tool's point.
         """
+        return '\n'.join([note(f'tool: {self.model.tool}'), *self._interface()])
+
+    def _interface(self) -> list[str]:
+        """Return the lines of the manifest, the tool's name left out."""
         frame = self.description.workspace.frame or 'base'
-        lines = [f'robot: {self.description.name}', f'tool: {self.model.tool}', f'frame: {frame}']
+        lines = [note(f'robot: {self.description.name}'), note(f'frame: {frame}')]
+        lines += [note(f'held: {joint} at {value:.6g}') for joint, value in self.model.held.items()]
         limits = self.hard
         for at, (joint, unit) in enumerate(zip(self.joints, self.model.units, strict=True)):
             lines.append(
                 f'{joint}: {limits.position_low[at]:.6g} to {limits.position_high[at]:.6g} {unit}, '
                 f'{limits.velocity[at]:.6g} {unit}/s'
             )
-        lines += [f'{joint}: held at {value:.6g}' for joint, value in self.model.held.items()]
-        return '\n'.join(lines)
+        return lines + kinematic_lines(self.joints, *self.chain.screws())
 
     def digest(self) -> str:
-        """Return a short hash of the manifest."""
-        return hashlib.sha256(self.manifest().encode()).hexdigest()[:16]
+        """Return a short hash of the manifest: the same on all nodes of one arm.
+
+        The tool's name is left out, since a driver's ``tool0`` may be the point that another model
+        calls ``tool``.
+        """
+        return hashlib.sha256('\n'.join(self._interface()).encode()).hexdigest()[:16]
 
 
 def load_robot(name: str, *, xml: str = '', share: float = 1.0) -> Robot:
