@@ -31,8 +31,9 @@ def spec_of(options: GymnasiumOptions) -> Any:
     try:
         return gymnasium.spec(rest)
     except (gymnasium.error.Error, ImportError) as error:
+        said = str(error).rstrip('.')
         raise BridgeError(
-            f'Gymnasium does not know {name!r}: {error}; if another package brings it, '
+            f'Gymnasium does not know {name!r} ({said}); if another package brings it, '
             'install that and write the id as PACKAGE:ID'
         ) from error
 

@@ -236,7 +236,7 @@ def line_of(progress: Progress, wall_time_s: float) -> str:
         f'steps {progress.steps:,}',
         f'{progress.steps_per_second:,.0f}/s',
         f'episodes {progress.episodes:,}',
-        f'return {number(progress.mean_return)}',
+        f'return {number(progress.mean_return)} ({number(progress.mean_reward)} a step)',
         f'|RPE| {number(progress.mean_absolute_rpe)}',
         f'baseline {number(progress.baseline)}',
         f'|W| {number(progress.weight_norm)}',
@@ -268,7 +268,7 @@ def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableTy
         ('return ', 'dim'),
         (f'{number(progress.mean_return):>8} ', 'bold green'),
         (sparkline([value for _, value in progress.curve]), 'green'),
-        (' mean of 100 episodes', 'dim'),
+        (f' mean of 100 episodes, {number(progress.mean_reward)} a step', 'dim'),
     )
     outer.add_row(curve)
     shares = progress.figures.shares()

@@ -112,7 +112,9 @@ class Monitor(Node):
             return
         rows = episode_rows(ends, round(self.wall_time_s, 3), self._progress.earlier_steps)
         kept = ends.ending != Ending.ABORTED
-        self._progress.add_returns(int(steps[-1]), ends.episode_return[kept].tolist())
+        self._progress.add_episodes(
+            int(steps[-1]), ends.episode_return[kept].tolist(), ends.length[kept].tolist()
+        )
         self._progress.figures.add({name: one[kept] for name, one in ends.figures.items()})
         self._progress.steps = max(self._progress.steps, int(steps[-1]))
         self._progress.moving = True

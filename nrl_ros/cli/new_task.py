@@ -13,10 +13,10 @@ from nrl_ros.base.errors import ConfigError, nearest
 from nrl_ros.base.part_files import absolute_name, is_file_name, load_part
 from nrl_ros.base.settings import Flat
 from nrl_ros.cli import config
-from nrl_ros.cli.display import Say, told_if_slow
-from nrl_ros.environments.faults import close_fault
+from nrl_ros.cli.display import Say
+from nrl_ros.cli.one_instance import one_instance
 from nrl_ros.environments.random_steps import Facts, take_random_steps
-from nrl_ros.environments.registry import bridge_names, make_bridge
+from nrl_ros.environments.registry import bridge_names
 from nrl_ros.experiments.proposal import ALL, GYMNASIUM, Proposal, propose
 from nrl_ros.settings.run import RunSettings
 
@@ -64,16 +64,10 @@ def propose_settings(task: str, settings: RunSettings, say: Say) -> Proposal:
     Raises:
         BridgeError: the environment cannot be made, or failed.
     """
-    bridge = settings.environment.bridge
-    with told_if_slow(say, f'one instance of {task}, which is tried before the start'):
-        environment = make_bridge(bridge.name, 1, bridge.options)
-    try:
-        facts = _random_steps(environment, settings.environment.agent, say)
-    finally:
-        fault = close_fault(environment)
-        if fault:
-            say(fault)
-    return propose(facts, bridge=bridge.name, agent=settings.environment.agent)
+    agent = settings.environment.agent
+    with one_instance(settings, task, say, say) as environment:
+        facts = _random_steps(environment, agent, say)
+    return propose(facts, bridge=settings.environment.bridge.name, agent=agent)
 
 
 def proposed_nodes(task: str, proposal: Proposal) -> dict[str, Flat]:

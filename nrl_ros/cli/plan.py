@@ -21,6 +21,7 @@ from nrl_ros.cli.new_task import (
     resolved,
     short_name,
 )
+from nrl_ros.cli.one_instance import one_instance
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.run_parts import changed_parts, keep_parts
 from nrl_ros.cli.runs import (
@@ -35,8 +36,6 @@ from nrl_ros.cli.runs import (
     versions,
 )
 from nrl_ros.cli.start import Start
-from nrl_ros.environments.faults import close_fault
-from nrl_ros.environments.registry import make_bridge
 from nrl_ros.environments.trial import try_start
 from nrl_ros.learning.learner import Learner
 from nrl_ros.storage.checkpoint import read_checkpoint
@@ -231,16 +230,13 @@ def _try_environment(settings: RunSettings, warn: Warn, say: Say) -> AgentInfo |
     Returns:
         What it promises a learner; None for a robot, which is left alone.
     """
-    bridge, agent = settings.environment.bridge, settings.environment.agent
-    what = f'one instance of the environment of agent {agent!r}, which is tried before the start'
-    with told_if_slow(say, what):
-        environment = make_bridge(bridge.name, 1, bridge.options)
-        try:
-            return try_start(environment, agent)
-        finally:
-            fault = close_fault(environment)
-            if fault:
-                warn(fault)
+    agent = settings.environment.agent
+    name = f'the environment of agent {agent!r}'
+    with (
+        one_instance(settings, name, say, warn) as environment,
+        told_if_slow(say, f'the first steps of {name}'),
+    ):
+        return try_start(environment, agent)
 
 
 def _wanted(options: TrainOptions, run: Run | None = None) -> dict[str, config.Flat]:

@@ -32,6 +32,7 @@ PROGRESS = (
     'dropped',
     'duplicate',
     'released',
+    'mean_reward',
 )
 
 # Counters that mean the same to a person are shown together under one name.
@@ -158,14 +159,25 @@ class Progress:
     phase: str = ''
     best: BestWatch = field(default_factory=BestWatch)
     _first: list[float] = field(default_factory=list)
-    _recent: deque[float] = field(default_factory=lambda: deque(maxlen=_RECENT))
+    _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _stride: int = 1
     _offered: int = 0
 
     @property
     def mean_return(self) -> float:
         """Mean return of the last 100 episodes; NaN before the first."""
-        return sum(self._recent) / len(self._recent) if self._recent else math.nan
+        returns = [value for value, _ in self._recent]
+        return sum(returns) / len(returns) if returns else math.nan
+
+    @property
+    def mean_reward(self) -> float:
+        """Mean reward a step over the last 100 episodes; NaN before the first.
+
+        The return of a task that does not end by itself depends on when its episodes are cut;
+        this does not.
+        """
+        steps = sum(length for _, length in self._recent)
+        return sum(value for value, _ in self._recent) / steps if steps else math.nan
 
     @property
     def first_mean_return(self) -> float:
@@ -195,12 +207,12 @@ class Progress:
                 total[name] += max(value - before[name], 0)
         return total
 
-    def add_returns(self, total_steps: int, returns: list[float]) -> None:
-        """Add the returns of finished episodes that were not aborted."""
+    def add_episodes(self, total_steps: int, returns: list[float], lengths: list[int]) -> None:
+        """Add returns and lengths [steps] of finished episodes that were not aborted."""
         if not returns:
             return
         self._first.extend(returns[: _RECENT - len(self._first)])
-        self._recent.extend(returns)
+        self._recent.extend(zip(returns, lengths, strict=True))
         self.best.add(total_steps, returns)
         self._offered += 1
         if self._offered % self._stride:
@@ -222,5 +234,11 @@ class Progress:
             self.learning_rate,
             self.busy_share,
         )
-        shown = ['' if math.isnan(value) else f'{value:.6g}' for value in figures]
-        return [f'{wall_time_s:.2f}', self.steps, self.episodes, *shown, *self.groups.values()]
+        shown = [_cell(value) for value in figures]
+        counts = self.groups.values()
+        reward = _cell(self.mean_reward)
+        return [f'{wall_time_s:.2f}', self.steps, self.episodes, *shown, *counts, reward]
+
+
+def _cell(value: float) -> str:
+    return '' if math.isnan(value) else f'{value:.6g}'

@@ -244,6 +244,7 @@ def _write_summary(
 ) -> None:
     best = progress.best.best
     first, mean_return = progress.first_mean_return, progress.mean_return
+    reward = progress.mean_reward
     plan.run.write_summary(
         {
             **outcome.summary(plan.settings, progress, plan.task),
@@ -255,6 +256,7 @@ def _write_summary(
             'advice': list(told),
             'mean_return_first_100': None if math.isnan(first) else first,
             'mean_return_last_100': None if math.isnan(mean_return) else mean_return,
+            'mean_reward_last_100': None if math.isnan(reward) else reward,
             'resumed_from': None if plan.resumed is None else plan.resumed.number,
         }
     )

@@ -124,7 +124,9 @@ class _Training:
         progress.episodes += len(ends.instance)
         self._episodes.add(episode_rows(ends, round(self._clock(), 3)))
         kept = ends.ending != Ending.ABORTED
-        progress.add_returns(progress.steps, ends.episode_return[kept].tolist())
+        progress.add_episodes(
+            progress.steps, ends.episode_return[kept].tolist(), ends.length[kept].tolist()
+        )
 
     def _look(self) -> None:
         now = self._clock()
@@ -155,6 +157,7 @@ class _Training:
     def _summary(self) -> dict[str, Any]:
         progress, settings, seconds = self._progress, self._plan.settings, self._clock()
         first, last = progress.first_mean_return, progress.mean_return
+        reward = progress.mean_reward
         return {
             'task': self._plan.task,
             'ended': self._ended,
@@ -168,4 +171,5 @@ class _Training:
             'counters': {'learner': dict(self._run.learner.counters)},
             'mean_return_first_100': None if math.isnan(first) else first,
             'mean_return_last_100': None if math.isnan(last) else last,
+            'mean_reward_last_100': None if math.isnan(reward) else reward,
         }

@@ -1,5 +1,6 @@
 """Run folders, their tables, and what is taken up from them."""
 
+import math
 import threading
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from nrl_ros.base.errors import CheckpointError, ConfigError, NrlError
 from nrl_ros.cli import config, evaluate, runs
-from nrl_ros.cli.display import EvaluationLines, told_if_slow
+from nrl_ros.cli.display import EvaluationLines, line_of, told_if_slow
 from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import Sessions, make_plan
@@ -323,10 +324,20 @@ def test_the_sessions_of_a_start_are_its_own_and_the_restored_one(tmp_path):
     assert 77 in other
 
 
+def test_an_endless_task_has_a_mean_reward_a_step_whatever_its_episodes_are_cut_to():
+    progress = Progress()
+    assert math.isnan(progress.mean_reward)
+    progress.add_episodes(600, [-100.0, -400.0], [100, 400])
+    assert progress.mean_reward == -1.0
+    assert progress.mean_return == -250.0
+    assert '(-1 a step)' in line_of(progress, 1.0)
+    assert dict(zip(PROGRESS, progress.row(1.0), strict=True))['mean_reward'] == '-1'
+
+
 def test_curve_stays_short():
     progress = Progress()
     for step in range(10_000):
-        progress.add_returns(step, [float(step)])
+        progress.add_episodes(step, [float(step)], [1])
     assert len(progress.curve) < 600
     assert progress.curve[-1][0] > 9_000
 
@@ -418,6 +429,6 @@ def test_a_close_that_raises_is_a_warning(tmp_path):
 def test_the_first_and_the_last_episodes_are_told():
     progress = Progress()
     for number in range(30):
-        progress.add_returns(number, [float(number)] * 10)
+        progress.add_episodes(number, [float(number)] * 10, [1] * 10)
     assert progress.first_mean_return == 4.5
     assert progress.mean_return == 24.5

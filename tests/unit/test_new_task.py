@@ -90,7 +90,7 @@ def test_short_names_are_those_of_folders_and_tasks_of_files_are_no_environments
         ('./nowhere.py:Only', 'cannot read .*nowhere.py: No such file'),
         ('./my_tasks.py:Onyl', "has no 'Onyl', did you mean 'Only'"),
         ('./my_tasks.py', 'expected FILE.py:NAME'),
-        ('gymnasium:NoSuchTask-v0', "Gymnasium does not know 'NoSuchTask-v0'"),
+        ('gymnasium:NoSuchTask-v0', r"know 'NoSuchTask-v0' \(Env\S+ \S+ doesn't exist\); if"),
     ],
 )
 def test_a_wrong_name_gives_one_clear_line_and_leaves_nothing(
