@@ -304,10 +304,19 @@ def choose_namespace(wanted: str | None, folder: Path, label: str, *, secured: b
         return absolute_namespace(wanted)
     if secured:
         return ''
-    where = f'{socket.gethostname()}:{folder.resolve()}'
-    mark = hashlib.sha256(where.encode(errors='surrogateescape')).hexdigest()[:6]
-    name = '_'.join([*re.findall('[A-Za-z0-9]+', label)[-_MOST_WORDS:], mark])
+    name = '_'.join([*re.findall('[A-Za-z0-9]+', label)[-_MOST_WORDS:], _mark(folder)])
     return f'/run_{name}' if name[0].isdigit() else f'/{name}'
+
+
+def is_own_namespace(namespace: str, folder: Path) -> bool:
+    """Return whether a namespace was made for the run of this folder, so that no other has it."""
+    return namespace.endswith(f'_{_mark(folder)}')
+
+
+def _mark(folder: Path) -> str:
+    """Return what tells the run of a folder from all others, on other hosts too."""
+    where = f'{socket.gethostname()}:{folder.resolve()}'
+    return hashlib.sha256(where.encode(errors='surrogateescape')).hexdigest()[:6]
 
 
 def absolute_namespace(namespace: str) -> str:

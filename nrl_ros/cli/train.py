@@ -23,6 +23,7 @@ from nrl_ros.cli.processes import (
     check_machine,
     choose_domain,
     choose_namespace,
+    is_own_namespace,
     node_environment,
 )
 from nrl_ros.cli.progress import Progress
@@ -161,12 +162,13 @@ def _run_nodes(
         tables.open()
 
     with connected(plan.run, console) as tables, display:
+        namespace = options.namespace or ''
         monitor = make_monitor(
             Monitor,
             settings.environment.agent,
             progress,
             tables.episodes.add,
-            namespace=options.namespace or '',
+            namespace=namespace,
             sessions=plan.sessions,
         )
         run = TrainRun(
@@ -179,13 +181,12 @@ def _run_nodes(
             compose=options.compose,
             steps=plan.steps,
             lockstep=settings.environment.mode == 'lockstep',
+            shared=not is_own_namespace(namespace, plan.run.folder),
             say=lines_to(console, quiet=options.quiet),
             warn=lambda text: warn(console, text),
         )
         limited = bool(stop.steps or stop.episodes)
-        return run.run(
-            plan.params, plan.run.log, options.namespace or '', limited=limited, begin=begin
-        )
+        return run.run(plan.params, plan.run.log, namespace, limited=limited, begin=begin)
 
 
 # ------------------------------------------------------------------ result

@@ -32,8 +32,11 @@ _STALLED_S = 20.0
 # An environment may load for long, such as a simulator with a window; it is said meanwhile [s].
 _ENVIRONMENT_S = 600.0
 _SLOW_S = 3.0
-# Nodes of another run are found within this time [s].
-_LOOK_S = 0.3
+# Nodes of another run are found within this time, where the namespace is one that others may have
+# too; on a busy machine the middleware needs more than a second [s].
+_LOOK_S = 3.0
+# A namespace of the run's own is only met by what an earlier run of the same folder left [s].
+_LOOK_OWN_S = 0.3
 # Nodes that were killed are seen for so long [s].
 _GONE_S = 25.0
 _AGAIN_S = 10.0
@@ -125,6 +128,7 @@ class TrainRun(Orchestrator):
         compose: one process for all nodes.
         steps: that the run had before.
         lockstep: the environment waits for its actions.
+        shared: another run may have the namespace of this one, since a person chose it.
         say: prints what is waited for.
         warn: prints what a person has to know at once.
     """
@@ -141,12 +145,14 @@ class TrainRun(Orchestrator):
         compose: bool,
         steps: int,
         lockstep: bool,
+        shared: bool,
         say: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
         super().__init__(monitor, progress, rows, signals)
         self._display, self._say, self._warn = display, say, warn
         self._steps_before = steps
+        self._look_s = _LOOK_S if shared else _LOOK_OWN_S
         self._said_endless = False
         self._names = (COMPOSED,) if compose else NODES
         self.last = self._names[-1]
@@ -166,7 +172,7 @@ class TrainRun(Orchestrator):
         the middleware repeats itself. Until then, reports of an environment would be lost.
         """
         self.progress.phase = f'starting {", ".join(NODES)}'
-        self._refuse_namesakes(0, _LOOK_S)
+        self._refuse_namesakes(0, self._look_s)
         for name in self._names:
             self.processes.start(name)
         heard = self.progress.counters

@@ -253,16 +253,13 @@ def test_a_node_that_dies_ends_the_run(tmp_path):
     assert not [pid for pid in nodes if Path(f'/proc/{pid}').exists()]
 
 
-@pytest.mark.xfail(
-    reason='on a busy machine the middleware needs longer than the 0.3 s in which another run is '
-    'looked for; then the runs meet, and refuse and count what they hear of each other'
-)
 def test_a_namespace_that_another_run_has_is_refused(tmp_path):
     process = started(tmp_path / 'run', arguments=('--namespace', 'taken'))
     try:
         refused = short_run(tmp_path / 'other', '--namespace', 'taken', program=IMPATIENT)
         assert refused.returncode == 1
-        assert 'environment of another run are in namespace /taken' in refused.stdout
+        # Which of its nodes is found first depends on the middleware.
+        assert 'of another run are in namespace /taken' in refused.stdout
         assert process.poll() is None
     finally:
         process.send_signal(signal.SIGINT)

@@ -358,6 +358,13 @@ def test_each_run_has_a_namespace_of_its_own():
     assert namespace(None, secured=True) == ''
 
 
+def test_a_namespace_of_ones_own_is_told_from_one_that_others_may_have():
+    assert processes.is_own_namespace(namespace(None), Path('/runs/a'))
+    assert not processes.is_own_namespace(namespace(None), Path('/runs/b'))
+    for shared in ('', '/taken', '/cartpole_s0_000000'):
+        assert not processes.is_own_namespace(shared, Path('/runs/a'))
+
+
 def test_a_namespace_may_be_given_and_is_checked():
     assert [namespace(text) for text in ('', '/', 'a', '/a/b_1/')] == ['', '', '/a', '/a/b_1']
     for wrong in ('my-run', '1a', 'a//b', 'a b', 'ü'):
