@@ -21,6 +21,7 @@ from nrl_ros.environments.interfaces import Drawn, Environment, Rollout
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.picture import draw_reaches, reaches_of
 from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
+from nrl_ros.robots.arm.reach import remarks_of
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.safety.limits import Guard
@@ -147,6 +148,10 @@ class ArmBridge(Stateful):
 
     def close(self) -> None:
         """Do nothing: no resources are held."""
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return what a person should know before the arms learn."""
+        return remarks_of(self.robot, self._options)
 
     def pose(self) -> dict[str, Array]:
         """Return the positions of the joints [B, J, rad] and the targets [B, 3, m]."""

@@ -266,17 +266,23 @@ def doctor(
     robot: Annotated[
         str, typer.Option(help='Summarise this robot description instead: a name or a path')
     ] = '',
+    task: Annotated[
+        str,
+        typer.Option(
+            help="Say which targets of this task the robot reaches: a name or a file; default: the "
+            "task of the robot's name"
+        ),
+    ] = '',
     speed_share: Annotated[
         float, typer.Option(help='With --robot: share of the described speeds', min=0.001, max=1.0)
     ] = 1.0,
 ) -> None:
     """Check ROS, messages, middleware and packages, and say how to mend what is missing."""
     with _errors():
-        if robot:
-            from nrl_ros.robots.arm.preflight import preflight
-            from nrl_ros.robots.arm.robot import load_robot
+        if robot or task:
+            from nrl_ros.cli.robot import doctor_lines
 
-            for line in preflight(load_robot(robot, share=speed_share)):
+            for line in doctor_lines(robot, task, speed_share):
                 typer.echo(line)
             return
         from nrl_ros.base.doctor import run

@@ -36,6 +36,7 @@ from nrl_ros.cli.runs import (
     versions,
 )
 from nrl_ros.cli.start import Start
+from nrl_ros.environments.interfaces import Remarking
 from nrl_ros.environments.trial import try_start
 from nrl_ros.learning.learner import Learner
 from nrl_ros.storage.checkpoint import read_checkpoint
@@ -236,7 +237,10 @@ def _try_environment(settings: RunSettings, warn: Warn, say: Say) -> AgentInfo |
         one_instance(settings, name, say, warn) as environment,
         told_if_slow(say, f'the first steps of {name}'),
     ):
-        return try_start(environment, agent)
+        info = try_start(environment, agent)
+        for text in environment.remarks() if isinstance(environment, Remarking) else ():
+            warn(text)
+        return info
 
 
 def _wanted(options: TrainOptions, run: Run | None = None) -> dict[str, config.Flat]:

@@ -2,12 +2,13 @@
 
 Everything that can be trained on implements ``Environment``. A robot implements ``LiveEnvironment``
 as well. An environment that continues bit for bit from a checkpoint implements ``Snapshottable``;
-one that draws its instances at work implements ``Depictable``.
+one that draws its instances at work implements ``Depictable``, one that has something to say before
+a start implements ``Remarking``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -118,6 +119,15 @@ class Snapshottable(Protocol):
         Raises:
             CheckpointError: the snapshot is not one of this environment.
         """
+        ...
+
+
+@runtime_checkable
+class Remarking(Protocol):
+    """An environment that knows what a person should know before anything learns in it."""
+
+    def remarks(self) -> Sequence[str]:
+        """Return warnings, one line each, such as that some targets cannot be reached."""
         ...
 
 

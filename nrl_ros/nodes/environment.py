@@ -19,7 +19,7 @@ from nrl_ros.base.errors import BridgeError, ConfigError, NrlError, ProtocolErro
 from nrl_ros.base.records import ActionBatch, RewardBatch, StateBatch
 from nrl_ros.environments.episodes import Advance, Episodes, check_action, safe_action
 from nrl_ros.environments.faults import NEVER_ENDS, close_fault, never_ends
-from nrl_ros.environments.interfaces import Environment, LiveEnvironment
+from nrl_ros.environments.interfaces import Environment, LiveEnvironment, Remarking
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.environments.session import LAST_ANSWER_S, Answer, EnvironmentSession, Stage
 from nrl_ros.nodes.environment_presence import EnvironmentPresence
@@ -76,6 +76,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._bridge = make_bridge(
             settings.bridge.name, settings.bridge.instances, dict(settings.bridge.options)
         )
+        for text in self._bridge.remarks() if isinstance(self._bridge, Remarking) else ():
+            self.get_logger().warning(text)
         self._lockstep = settings.mode == 'lockstep'
         self._live = self._bridge if isinstance(self._bridge, LiveEnvironment) else None
         if self._live is not None and self._lockstep:

@@ -28,6 +28,7 @@ from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.joint_usage import JointUsage
 from nrl_ros.robots.arm.phases import ArmPhases, Names, Phase, Task
+from nrl_ros.robots.arm.reach import remarks_of
 from nrl_ros.robots.arm.robot import make_robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.safety.announcer import Announcer
@@ -266,6 +267,10 @@ class ArmEnvironment:
             f'{node.resolve_topic_name(names.ARM_COMMAND)}: {graph.named(there)}: end the other '
             'one, or start one of the two in a namespace of its own'
         )
+
+    def remarks(self) -> tuple[str, ...]:
+        """Return what a person should know before the arm learns."""
+        return remarks_of(self.robot, self._options)
 
     # --------------------------------------------------------------- acting
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from nrl_ros.base.config_files import PARAMETERS, read_yaml
 from nrl_ros.base.errors import ConfigError, closest
@@ -35,6 +36,8 @@ NODES: dict[str, type[Settings]] = {
     'safety': SafetyNodeSettings,
     'arm_driver': ArmDriverNodeSettings,
 }
+
+_OPTIONS, _SETTINGS_FILES = 'bridge.options.', ('.yaml', '.yml')
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,7 @@ def read_config(path: Path) -> dict[str, Flat]:
             raise ConfigError(f'{path}: unknown node {key!r}{closest(last, list(MODELS))}')
         if not (isinstance(value, dict) and isinstance(value.get(PARAMETERS), dict)):
             raise ConfigError(f'{path}: expected {PARAMETERS} below {key!r}')
-        flat = unpack(dotted(value[PARAMETERS]), f'{path}: {key}')
+        flat = _beside(unpack(dotted(value[PARAMETERS]), f'{path}: {key}'), path.parent)
         for name in MODELS if last == '**' else [last]:
             nodes[name] = overlay(nodes[name], flat)
         # Settings below /** are meant to be replaced by others; /learner and /**/learner are one
@@ -75,6 +78,23 @@ def read_config(path: Path) -> dict[str, Flat]:
                     f'{path}: {setting!r} below {key!r} and below {other!r}: remove one'
                 )
     return nodes
+
+
+def _beside(flat: Flat, folder: Path) -> Flat:
+    """Return settings with the absolute paths of files that a bridge's options name.
+
+    A relative path is taken from the folder of the file of settings, if there is such a file, else
+    from the folder that the command is started in.
+    """
+
+    def found(name: str, value: Any) -> Any:
+        is_file = isinstance(value, str) and value.lower().endswith(_SETTINGS_FILES)
+        if not (is_file and name.startswith(_OPTIONS)):
+            return value
+        path = folder / value
+        return str(path.resolve()) if path.is_file() else value
+
+    return {name: found(name, value) for name, value in flat.items()}
 
 
 def check(nodes: Mapping[str, Flat], *, source: str) -> RunSettings:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.records import Bool, EnvSpec, Float32, Float64, StepResult
 from nrl_ros.base.state import Stateful
+from nrl_ros.robots.arm.reachable import targets_of
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.task import ReachTask, Targets, distance_to
@@ -73,7 +74,7 @@ class ReachEpisodes(Stateful):
             wanted=np.zeros((arms, self.task.joints)),
             steps=np.zeros(arms, np.int64),
             ended=np.zeros(arms, np.bool_),
-            targets=Targets(settings.target, np.random.default_rng(0)),
+            targets=targets_of(robot, settings.target),
         )
         self._never = np.zeros(arms, np.bool_)
         self._radii = np.array(_RADII) * settings.episode.success_radius_m
@@ -143,5 +144,4 @@ class ReachEpisodes(Stateful):
 
     def seed(self, seed: int) -> None:
         """Seed the generator of the targets and start their list anew."""
-        targets = self.state.targets.state
-        targets.random, targets.at = np.random.default_rng(seed), 0
+        self.state.targets.seed(seed)

@@ -25,10 +25,11 @@ from nrl_ros.robots.arm.couplings import (
 from nrl_ros.robots.arm.joint_limits import ModelLimits, servo_gain
 from nrl_ros.robots.arm.model_files import MODELS_FOLDER, known_models, locate, read_model
 from nrl_ros.robots.arm.source import Source, load_mujoco, read_source
+from nrl_ros.robots.arm.tools import is_part, tool_candidates
 
 DEFAULT_TOOL = 'tool'
-# The last link of a file often has one of these words in its name, and is no tool centre point.
-_NO_TOOLS = ('finger', 'knuckle', 'pad', 'jaw', 'cover', 'cap', 'camera', 'sensor', 'cable', 'head')
+# A note on a tool that was chosen because none was named begins with this.
+TOOL_NOTE = 'tool is not set'
 
 
 @dataclass(frozen=True, eq=False)
@@ -240,13 +241,22 @@ def _find_tool(mj: Any, name: str) -> tuple[str, bool, int, list[str]]:
         if not name:
             return '', False, len(bodies) - 1, notes
         if name != DEFAULT_TOOL:
-            part = any(word in name.lower() for word in _NO_TOOLS)
             notes.append(
-                f'tool is not set: the last body of the model is taken, {name!r}'
-                + '; by its name it is a part, not the centre point of a tool: set tool' * part
+                f'{TOOL_NOTE}: the last body of the model is taken, {name!r}{_question(mj, name)}'
             )
+    elif is_part(name):
+        notes.append(f'tool {name!r}{_question(mj, name)}')
     is_site, number = _find_place(mj, name)
     return name, is_site, int(mj.site_bodyid[number]) if is_site else number, notes
+
+
+def _question(mj: Any, name: str) -> str:
+    """Return the end of a note on a tool that is by its name a part, such as a finger."""
+    better = [each for each in tool_candidates(mj) if each != name][:3]
+    if is_part(name):
+        known = f', as {", ".join(better)}' if better else ''
+        return f'; by its name it is a part, not the centre point of a tool: set tool{known}'
+    return f'; set tool, as {", ".join([name, *better])}'
 
 
 def _rigid_above(source: Source, mj: Any, body: int) -> dict[str, str]:

@@ -63,6 +63,11 @@ class TargetGroup(Settings):
     centre_m: Point = Field(
         (0.0, 0.0, 0.15), description='random: point from which near_m and far_m are measured'
     )
+    reachable: bool = Field(
+        False,
+        description='random: only targets that the arm can reach within its limits; a draw costs '
+        'more',
+    )
     points_m: tuple[float, ...] = Field((), description='list: x, y, z of each, one after another')
     topic: str = Field(
         'target', description='topic: geometry_msgs/PointStamped; used from the next episode on'
@@ -79,6 +84,10 @@ class TargetGroup(Settings):
             raise ValueError(
                 f'target.points_m must hold x, y, z of each point, received '
                 f'{len(self.points_m)} numbers'
+            )
+        if self.reachable and self.source != 'random':
+            raise ValueError(
+                f'target.reachable is for target.source: random, received {self.source}'
             )
         if any(low >= high for low, high in zip(self.low_m, self.high_m, strict=True)):
             raise ValueError(f'target.low_m {self.low_m} must be below high_m {self.high_m}')

@@ -173,6 +173,10 @@ class Targets(Stateful):
         self.state: TargetsState = TargetsState(generator)
         self._list = np.reshape(np.array(settings.points_m, np.float64), (-1, 3))
 
+    def seed(self, seed: int) -> None:
+        """Seed the generator, and start the list anew."""
+        self.state.random, self.state.at = np.random.default_rng(seed), 0
+
     def draw(self, count: int) -> Float64:
         """Return the next targets [count, 3].
 

@@ -1,0 +1,56 @@
+"""Which places of a model may be the tool's centre point, by their names and joints."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from nrl_ros.robots.arm.couplings import chain_of, joints_of
+
+# Names of parts beside the tool's centre point, which are often the last of a file.
+PARTS = (
+    'finger', 'knuckle', 'pad', 'jaw', 'cover', 'cap', 'camera', 'sensor', 'cable', 'head', 'prop',
+    'tip_link', 'thumb', 'optical', 'ft_frame', 'base', 'mount', 'bar_link',
+)  # fmt: skip
+# Names of centre points, the best first; all other names come after them.
+_KNOWN = (
+    r'^tool$', r'tcp|tool_?cent|centre_point', r'^(.*_)?tool0$', r'tool|(^|_)ee(_|$)|eef|end_?eff',
+    r'grasp|gripper_(frame|center|centre|link)', r'flange|hand|palm',
+)  # fmt: skip
+# Such a place hangs on at least this share of the joints of the longest chain.
+_DEEP = 0.6
+
+
+def is_part(name: str) -> bool:
+    """Return whether a place is, by its name, a part and not the centre point of a tool."""
+    plain = name.lower()
+    return any(word in plain for word in PARTS)
+
+
+def tool_candidates(mj: Any) -> list[str]:
+    """Return the names of places that may be the tool's centre point, the likeliest first.
+
+    Args:
+        mj: the compiled model.
+    """
+    places = [(mj.site(number).name, int(mj.site_bodyid[number])) for number in range(mj.nsite)]
+    places += [(mj.body(number).name, number) for number in range(1, mj.nbody)]
+    depths = {
+        name: sum(len(joints_of(mj, link)) for link in chain_of(mj, body))
+        for name, body in places
+        if name
+    }
+    deepest = max(depths.values(), default=0)
+    order = {name: number for number, name in enumerate(depths)}
+    found = [
+        name for name, depth in depths.items() if depth and depth >= _DEEP * deepest
+        and not is_part(name)
+    ]  # fmt: skip
+
+    def rank(name: str) -> tuple[int, int, int]:
+        plain = name.lower()
+        kind = next((at for at, word in enumerate(_KNOWN) if re.search(word, plain)), len(_KNOWN))
+        # Of places of one kind, that which most joints move, and which comes last.
+        return kind, -depths[name], -order[name]
+
+    return sorted(found, key=rank)
