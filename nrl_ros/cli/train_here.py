@@ -5,16 +5,23 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from nrl_ros.base.records import Ending, FinishedEpisodes
+from nrl_ros.cli.best import BestWatch, keep_best
 from nrl_ros.cli.display import Say, line_of
 from nrl_ros.cli.metrics import METRICS, Table, episode_rows
 from nrl_ros.cli.plan import Plan
 from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.experiments.in_process import InProcessRun
-from nrl_ros.storage.checkpoint import find_checkpoint, read_checkpoint
+from nrl_ros.storage.checkpoint import (
+    CRITIC_FILE,
+    find_checkpoint,
+    read_checkpoint,
+    write_checkpoint,
+)
 from nrl_ros.storage.series import CheckpointSeries
 
 # Between two rows of progress, two lines of it, and two looks at the clock.
@@ -76,7 +83,11 @@ class _Training:
         self._plan, self._run, self._series = plan, run, series
         self._episodes, self._rows, self._say, self._clock = episodes, rows, say, clock
         stop = plan.settings.environment.stop
-        self._progress = Progress(target_steps=stop.steps, target_episodes=stop.episodes)
+        self._progress = Progress(
+            target_steps=stop.steps,
+            target_episodes=stop.episodes,
+            best=BestWatch(plan.settings.environment.bridge.instances),
+        )
         self._period_s = plan.settings.learner.checkpoint.period_s
         self._row_at = self._line_at = self._saved_at = 0.0
         self._ended = 'failed'
@@ -97,6 +108,8 @@ class _Training:
             # A start without a step leaves nothing.
             if self._plan.start.begun:
                 self._save()
+                self._keep_best()
+                self._plan.run.candidate.unlink(missing_ok=True)
                 self._write_row()
                 self._plan.run.write_summary(self._summary())
 
@@ -113,6 +126,7 @@ class _Training:
                 return
             if done % _LOOK_STEPS == 0:
                 self._look()
+                self._look_for_best()
 
     def _begin(self) -> None:
         self._plan.start.begin()
@@ -153,11 +167,28 @@ class _Training:
         number = self._series.next_number()
         self._series.write(number, self._run.learner.snapshot() | {'number': number})
         self._series.prune()
+        critic = self._run.neuromodulator.critic
+        if critic is not None:
+            write_checkpoint(self._plan.run.checkpoints / CRITIC_FILE, 'critic', critic.snapshot())
+
+    def _look_for_best(self) -> None:
+        """Save a candidate for the best checkpoint if it is time to, as the learner's node does."""
+        self._keep_best()
+        watch = self._progress.best
+        if watch.is_due(self._clock()):
+            write_checkpoint(self._plan.run.candidate, 'learner', self._run.learner.snapshot())
+            watch.answered(self._clock(), saved=True)
+
+    def _keep_best(self) -> None:
+        """Keep the candidate if the episodes after it were the best ones."""
+        watch = self._progress.best
+        if watch.take() and watch.best is not None:
+            keep_best(self._plan.run, watch.best)
 
     def _summary(self) -> dict[str, Any]:
         progress, settings, seconds = self._progress, self._plan.settings, self._clock()
         first, last = progress.first_mean_return, progress.mean_return
-        reward = progress.mean_reward
+        reward, best = progress.mean_reward, progress.best.best
         return {
             'task': self._plan.task,
             'ended': self._ended,
@@ -169,6 +200,7 @@ class _Training:
             'seconds': round(seconds, 2),
             'training_seconds': round(seconds, 2),
             'counters': {'learner': dict(self._run.learner.counters)},
+            'best_window': None if best is None else asdict(best),
             'mean_return_first_100': None if math.isnan(first) else first,
             'mean_return_last_100': None if math.isnan(last) else last,
             'mean_reward_last_100': None if math.isnan(reward) else reward,

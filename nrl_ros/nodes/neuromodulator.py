@@ -26,6 +26,7 @@ from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
 from nrl_ros.storage.checkpoint import (
+    CRITIC_FILE,
     find_checkpoint,
     make_folder,
     read_checkpoint,
@@ -34,7 +35,7 @@ from nrl_ros.storage.checkpoint import (
 from nrl_ros.storage.lock import FolderLock
 
 _SAVE_PERIOD_S = 60.0
-_CRITIC, _CRITIC_FILE = 'critic', 'critic.nrl'
+_CRITIC = 'critic'
 
 
 class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
@@ -91,7 +92,7 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         if not self.settings.load:
             return
         saved = Path(self.settings.load)
-        path = (saved if saved.is_dir() else saved.parent) / _CRITIC_FILE
+        path = (saved if saved.is_dir() else saved.parent) / CRITIC_FILE
         if path.exists():
             critic.restore(read_checkpoint(path, 'critic'))
         self.get_logger().info(f'critic from {path if path.exists() else "nowhere: starts anew"}')
@@ -105,7 +106,7 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
             return
         data = self._core.critic.snapshot()
         try:
-            write_checkpoint(Path(folder) / _CRITIC_FILE, _CRITIC, data)
+            write_checkpoint(Path(folder) / CRITIC_FILE, _CRITIC, data)
         except NrlError as error:
             if last:
                 not_saved(self, _CRITIC, _CRITIC, data, error)

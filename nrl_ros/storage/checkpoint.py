@@ -23,6 +23,8 @@ from nrl_ros.storage.codec import (
 from nrl_ros.storage.files import read_head, read_regular, reason, replace_whole, shown
 
 SUFFIX = '.nrl'
+# Of a critic, beside the checkpoints of its learner.
+CRITIC_FILE = f'critic{SUFFIX}'
 # An action message carries the number in 32 bits.
 MAX_NUMBER = 2**32 - 1
 NUMBERED = re.compile(rf'.+_\d{{8,}}{re.escape(SUFFIX)}')

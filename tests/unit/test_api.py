@@ -21,6 +21,7 @@ from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.experiments.policy import CallablePolicy
+from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 SMALL = {'learner.network.hidden_sizes': [8], 'learner.plasticity.samples': 1}
@@ -108,6 +109,23 @@ def test_a_run_is_a_folder_with_figures_as_arrays(run: TrainedRun) -> None:
     }
     assert len(metrics['return']) == run.summary['episodes'] and run.summary['ended'] == 'finished'
     assert run.summary['steps'] == 4000 and run.summary['seed'] == 3
+
+
+def test_a_run_keeps_its_best_checkpoint_and_its_critic(tmp_path: Path) -> None:
+    critic = {'neuromodulator.rpe.baseline': 'critic', 'environment.reward.delivery': 'every_step'}
+    out = tmp_path / 'run'
+    made = nrl_ros.train(
+        'cartpole', steps=12_000, instances=8, settings=SMALL | critic, out=out, say=None
+    )
+    best = nrl_ros.load(out, best=True)
+    assert best.checkpoint.name == 'best.nrl' and made.summary['best_window']['episodes'] == 100
+    assert best.policy(np.zeros(4)) in (0, 1)
+    assert not (out / 'checkpoints' / 'candidate.nrl').exists()
+    # The neuromodulator of a run that is resumed looks for it there.
+    neuromodulator = made.settings.neuromodulator
+    values = Neuromodulator(neuromodulator.rpe, critic=neuromodulator.critic).critic
+    assert values is not None
+    values.restore(read_checkpoint(out / 'checkpoints' / 'critic.nrl', 'critic'))
 
 
 def test_the_policy_acts_as_the_one_that_is_evaluated(run: TrainedRun) -> None:
