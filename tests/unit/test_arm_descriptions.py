@@ -278,8 +278,8 @@ def test_joints_beside_the_way_are_told(tmp_path: Path) -> None:
             ('upper="2.5"', 'upper="120"'),
             'joint j1 turns from -2.5 to 120 rad by its model: degrees?',
         ),
-        (('lower="-2.5" upper="2.5"', ''), 'joint j1 has no position limits in its model'),
-        ((LIMIT, ''), 'joint j1 has no position limits in its model'),
+        (('lower="-2.5" upper="2.5"', ''), 'joints j1, j2, j3 have no position limits in'),
+        ((LIMIT, ''), 'joints j1, j2, j3 have no position limits in'),
     ],
 )
 def test_odd_limits_are_refused_by_joint(

@@ -19,6 +19,8 @@ from nrl_ros.robots.arm.model_files import known_models, locate
 from nrl_ros.robots.safety.settings import WatchdogSettings
 
 Numbers = tuple[float, ...]
+# One number for all joints, or one for each; None leaves a joint to its model.
+NumbersOrModel = tuple[float | None, ...]
 Point = tuple[float, float, float]
 
 # With this name as model, a node waits for the model on a topic instead of reading a file.
@@ -26,12 +28,18 @@ FROM_TOPIC = 'robot_description'
 
 
 class LimitsGroup(Settings):
-    """Limits of the joints: one number for all joints, or one for each."""
+    """Limits of the joints: one number for all joints, or one for each; null: the model's."""
 
-    position_low_rad: Numbers = Field((), description="Lowest position; empty: the model's")
-    position_high_rad: Numbers = Field((), description="Highest position; empty: the model's")
+    position_low_rad: NumbersOrModel = Field(
+        (), description="Lowest position; empty, or null for one joint: the model's"
+    )
+    position_high_rad: NumbersOrModel = Field(
+        (), description="Highest position; empty, or null for one joint: the model's"
+    )
     margin_rad: float = Field(0.05, ge=0, description='Distance kept from both')
-    velocity_rad_s: Numbers = Field((0.3,), description="Speed; never above the model's")
+    velocity_rad_s: NumbersOrModel = Field(
+        (0.3,), description="Speed; never above the model's, which null for one joint takes"
+    )
     acceleration_rad_s2: Numbers = Field((1.4,), description='Change of speed')
     stop_acceleration_rad_s2: Numbers = Field(
         (), description='Change of speed in a stop; empty: twice the acceleration'
@@ -99,6 +107,22 @@ class WatchdogGroup(WatchdogSettings):
     least_speed_scaling_percent: float = Field(99.0, ge=0, description='how far it may fall')
 
 
+class ToolOffsetGroup(Settings):
+    """Centre point of a tool of one's own, in the frame of ``tool``."""
+
+    xyz_m: Point = Field(
+        (0.0, 0.0, 0.0), description="Centre point of a tool of one's own, in the frame of tool"
+    )
+    rpy_rad: Point = Field(
+        (0.0, 0.0, 0.0), description='Its roll, pitch and yaw there, as in a URDF'
+    )
+
+    @property
+    def is_none(self) -> bool:
+        """True if the centre point is that of ``tool`` itself."""
+        return not any((*self.xyz_m, *self.rpy_rad))
+
+
 class RobotDescription(Settings):
     """A robot arm."""
 
@@ -108,6 +132,7 @@ class RobotDescription(Settings):
         description='Model of this package, a URDF or MJCF file, or robot_description: the topic',
     )
     tool: str = Field('', description="Body or site at the tool's centre point; empty: the last")
+    tool_offset: ToolOffsetGroup = ToolOffsetGroup()
     joints: tuple[str, ...] = Field((), description="In this order; empty: the model's")
     held: dict[str, float] = Field(
         {},

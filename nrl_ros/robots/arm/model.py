@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,14 @@ from nrl_ros.robots.arm.couplings import (
 )
 from nrl_ros.robots.arm.joint_limits import ModelLimits, servo_gain
 from nrl_ros.robots.arm.model_files import MODELS_FOLDER, known_models, locate, read_model
-from nrl_ros.robots.arm.source import Source, load_mujoco, read_source
+from nrl_ros.robots.arm.source import Site, Source, load_mujoco, read_source
 from nrl_ros.robots.arm.tools import is_part, tool_candidates
 
 DEFAULT_TOOL = 'tool'
+# A tool's centre point of one's own is called after the place in whose frame it is given.
+OFFSET = '_offset'
+# Position [m], and roll, pitch and yaw [rad].
+Offset = tuple[tuple[float, float, float], tuple[float, float, float]]
 # A note on a tool that was chosen because none was named begins with this.
 TOOL_NOTE = 'tool is not set'
 
@@ -77,6 +81,8 @@ class ArmModel:
         joints: Sequence[str] | None = None,
         tool: str = '',
         held: Mapping[str, float] | None = None,
+        *,
+        offset: Offset | None = None,
     ) -> ArmModel:
         """Read a file, or a model that comes with the package.
 
@@ -87,6 +93,8 @@ class ArmModel:
                 position; those that follow others (mimic) follow.
             tool: name of a site or body; by default the site ``tool``, else the last body.
             held: positions of joints that are not commanded, by name, rad or m.
+            offset: position [m], and roll, pitch and yaw [rad], of the tool's centre point in the
+                frame of ``tool``; None: it is that of ``tool`` itself.
 
         Raises:
             ConfigError: no such file, model, joint or tool, or the file is wrong.
@@ -99,7 +107,8 @@ class ArmModel:
                 f'no arm model {str(source)!r}{_like(Path(source))}: expected the path of an MJCF '
                 f'or URDF file, or one of {", ".join(known_models())}'
             )
-        return cls._of(read_source(read_model(path), str(path)), joints, tool, held or {})
+        source_ = read_source(read_model(path), str(path))
+        return cls._of(source_, joints, tool, held or {}, offset=offset)
 
     @classmethod
     def from_text(
@@ -108,6 +117,8 @@ class ArmModel:
         joints: Sequence[str] | None = None,
         tool: str = '',
         held: Mapping[str, float] | None = None,
+        *,
+        offset: Offset | None = None,
     ) -> ArmModel:
         """Read MJCF or URDF from a text, such as that of the topic ``robot_description``.
 
@@ -117,15 +128,24 @@ class ArmModel:
         Raises:
             ConfigError: no such joint or tool, or the text is wrong.
         """
-        return cls._of(read_source(text, ''), joints, tool, held or {})
+        return cls._of(read_source(text, ''), joints, tool, held or {}, offset=offset)
 
     @classmethod
     def _of(
-        cls, source: Source, wanted: Sequence[str] | None, tool: str, held: Mapping[str, float]
+        cls,
+        source: Source,
+        wanted: Sequence[str] | None,
+        tool: str,
+        held: Mapping[str, float],
+        *,
+        offset: Offset | None,
     ) -> ArmModel:
         mj = source.spec().compile()
         asked = tool
         tool, is_site, body, notes = _find_tool(mj, tool)
+        if offset is not None and tool:
+            source = replace(source, site=Site(f'{tool}{OFFSET}', tool, *offset))
+            mj, tool, is_site = source.spec().compile(), f'{tool}{OFFSET}', True
         followers = followers_of(mj)
         known = commanded(mj, body, followers)
         if not tool:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nrl_ros.base.errors import BridgeError
 from nrl_ros.robots.arm.homing import Homing
 from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.arm.robot_checks import refused_because
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.safety.records import STOPPED_MODES, Mode
 
@@ -316,6 +317,13 @@ class ArmPhases:
             raise BridgeError(
                 f'not at home within {group.timeout_s} s: {self._robot.joints[worst]} is at '
                 f'{position[worst]:.3f} {self._robot.hard.units[worst]}, expected '
-                f'{home[worst]:.3f}: is something in the way, is the controller active?'
+                f'{home[worst]:.3f}: {self._refused(position)}is something in the way, is the '
+                'controller active?'
             )
         return self.way.velocity(position, now)
+
+    def _refused(self, position: Array) -> str:
+        """Return why the arm may not be where it is, '' if it may."""
+        robot = self._robot
+        why = refused_because(robot.description, robot.guard(), position)
+        return f'there {why}; ' if why else ''

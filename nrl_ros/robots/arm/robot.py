@@ -16,16 +16,15 @@ from nrl_ros.robots.arm.chain_parts import Pose, frame_pose, inverse
 from nrl_ros.robots.arm.clearance import Clearance
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.robots.arm.kinematics import Chain
+from nrl_ros.robots.arm.limits_in_force import hard_limits, home_within, with_margin
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.robot_checks import (
-    check_degrees,
     check_home,
     check_left_out,
     check_shapes,
     notes_of,
 )
 from nrl_ros.robots.arm.screws import kinematic_lines
-from nrl_ros.robots.arm.urdf import MOST_RAD
 from nrl_ros.robots.safety.limits import JointLimits, Part, Workspace, WorkspaceGuard
 
 Array = NDArray[Any]
@@ -161,17 +160,9 @@ def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1
         )
     model = read_arm(description, xml)
     check_left_out(description.name, model)
-    hard = _limits(description, model)
-    limits = _with_margin(description, hard).scaled(share)
-    home = _each(description, 'home_rad', description.home_rad, len(hard.joints), 0.0)
-    outside = (home < limits.position_low) | (home > limits.position_high)
-    if outside.any():
-        at = int(np.flatnonzero(outside)[0])
-        raise ConfigError(
-            f'robot {description.name!r}: home_rad of {hard.joints[at]} is {home[at]:g}, expected '
-            f'{limits.position_low[at]:g} to {limits.position_high[at]:g} {model.units[at]}: '
-            f'limits with their margin{", degrees?" if abs(home[at]) > MOST_RAD else ""}'
-        )
+    hard = hard_limits(description, model)
+    limits = with_margin(description, model, hard).scaled(share)
+    home = home_within(description, model, hard, limits)
     chain = Chain(model, description.workspace.watched, description.workspace.frame)
     robot = Robot(description, model, chain, hard, limits, home)
     box = description.workspace
@@ -191,74 +182,8 @@ def read_arm(description: RobotDescription, xml: str = '') -> ArmModel:
         ConfigError: there is no such model, or it does not fit.
     """
     joints, tool, held = description.joints or None, description.tool, description.held
+    own = description.tool_offset
+    offset = None if own.is_none else (own.xyz_m, own.rpy_rad)
     if xml:
-        return ArmModel.from_text(xml, joints, tool, held)
-    return ArmModel.from_file(description.model, joints, tool, held)
-
-
-def _with_margin(description: RobotDescription, hard: JointLimits) -> JointLimits:
-    margin = description.limits.margin_rad
-    try:
-        return hard.with_margin(margin)
-    except ConfigError as error:
-        raise ConfigError(
-            f'robot {description.name!r}: limits.margin_rad {margin} leaves no room: {error}'
-        ) from None
-
-
-def _limits(description: RobotDescription, model: ArmModel) -> JointLimits:
-    """Return the model's limits tightened by the description, which may not widen them."""
-    group, count, name = description.limits, len(model.joints), description.name
-    low = _each(description, 'position_low_rad', group.position_low_rad, count, -np.inf)
-    high = _each(description, 'position_high_rad', group.position_high_rad, count, np.inf)
-    speed = _each(description, 'velocity_rad_s', group.velocity_rad_s, count, np.inf)
-    for what, value, own, wider in (
-        ('position_low_rad', low, model.position_low,
-         np.isfinite(low) & (low < model.position_low - 1e-9)),
-        ('position_high_rad', high, model.position_high,
-         np.isfinite(high) & (high > model.position_high + 1e-9)),
-        ('velocity_rad_s', speed, model.velocity, speed > model.velocity + 1e-9),
-    ):  # fmt: skip
-        if wider.any():
-            at = int(np.flatnonzero(wider)[0])
-            raise ConfigError(
-                f'robot {name!r}: limits.{what} of {model.joints[at]} is wider than its model '
-                f'allows, {value[at]:g} where the model has {own[at]:g} {model.units[at]}'
-                f'{"/s" * (what == "velocity_rad_s")}'
-                f'{", degrees?" if abs(value[at]) > MOST_RAD else ""}; a description may only '
-                'tighten limits'
-            )
-    low, high = np.maximum(low, model.position_low), np.minimum(high, model.position_high)
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        joint = model.joints[int(np.flatnonzero(~(np.isfinite(low) & np.isfinite(high)))[0])]
-        raise ConfigError(
-            f'robot {name!r}: joint {joint} has no position limits in its model; set '
-            'limits.position_low_rad and limits.position_high_rad'
-        )
-    check_degrees(name, model, low, high)
-    acceleration = _each(
-        description, 'acceleration_rad_s2', group.acceleration_rad_s2, count, np.nan
-    )
-    stop = group.stop_acceleration_rad_s2
-    braking = _each(description, 'stop_acceleration_rad_s2', stop, count, np.nan)
-    return JointLimits(
-        tuple(model.joints),
-        tuple(low.tolist()),
-        tuple(high.tolist()),
-        tuple(speed.tolist()),
-        tuple(acceleration.tolist()),
-        tuple((braking if stop else 2.0 * acceleration).tolist()),
-        model.units,
-    )
-
-
-def _each(
-    description: RobotDescription, name: str, values: tuple[float, ...], count: int, absent: float
-) -> Array:
-    """Return one number for each joint, from one for all or from one for each."""
-    if len(values) not in (0, 1, count):
-        raise ConfigError(
-            f'robot {description.name!r}: {name} must hold 1 or {count} numbers (one a joint), '
-            f'received {len(values)}'
-        )
-    return np.full(count, values[0] if values else absent) if len(values) < 2 else np.array(values)
+        return ArmModel.from_text(xml, joints, tool, held, offset=offset)
+    return ArmModel.from_file(description.model, joints, tool, held, offset=offset)

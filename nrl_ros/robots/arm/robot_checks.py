@@ -90,39 +90,100 @@ def check_home(description: RobotDescription, guard: WorkspaceGuard, home: Float
     """Check that the arm may be at its home position.
 
     Raises:
-        ConfigError: home is outside of the workspace, or the arm is too near to itself; names the
-            links.
+        ConfigError: home is outside of the workspace, or the arm is too near to itself; names
+            points and walls, links and distances.
     """
-    box, name = description.workspace, description.name
-    violation = float(guard.violation(home[None])[0])
-    if violation <= 0.0:
+    if float(guard.violation(home[None])[0]) <= 0.0:
         return
-    clearance = guard.clearance
-    assert clearance is None or isinstance(clearance, Clearance)
-    near: dict[tuple[str, str], float] = {}
-    if clearance is not None:
-        asked = np.ones((1, len(clearance.pairs)), np.bool_)
-        distances = clearance.distances(home[None], asked)[0].tolist()
-        for links, distance in zip(clearance.links, distances, strict=True):
-            if distance < box.clearance_m:
-                near[links] = min(distance, near.get(links, np.inf))
-    if not near:
-        raise ConfigError(
-            f'robot {name!r}: at home it is {violation:.3f} m outside of its workspace; mend '
-            'home_rad or workspace'
+    box, name = description.workspace, description.name
+    outside, near = beyond_walls(description, guard, home), too_near(guard, home)
+    faults, remedies = [], []
+    if outside or not near:
+        faults.append(f'outside of its workspace: {_some(outside, "; ")}')
+        remedies.append('mend home_rad or workspace')
+    if near:
+        faults.append(
+            f'too near to itself, of which {box.clearance_m} m are to be kept: '
+            f'{_some([_pair(*each) for each in near.items()])}'
         )
-    assert clearance is not None
-    told = [f'{one} and {other} ({distance:.3f} m)' for (one, other), distance in near.items()]
-    always = [links for links in clearance.always if links in near]
+        remedies.append('mend home_rad or clearance_m')
+    raise ConfigError(
+        f'robot {name!r}: at home it is {" and ".join(faults)}; {", ".join(remedies)}'
+        f'{_may_touch(guard, list(near))}'
+    )
+
+
+def refused_because(description: RobotDescription, guard: WorkspaceGuard, position: Float64) -> str:
+    """Return why a pose is not allowed, with points, walls, links and distances; '' if it is.
+
+    Args:
+        description: of the robot.
+        guard: of its workspace and clearance.
+        position: of the joints [J], rad or m.
+    """
+    near = [f'{_pair(*each)} too near' for each in too_near(guard, position).items()]
+    return _some([*beyond_walls(description, guard, position), *near], '; ')
+
+
+def beyond_walls(
+    description: RobotDescription, guard: WorkspaceGuard, position: Float64
+) -> list[str]:
+    """Return which watched points are beyond which walls of the workspace, and by how much.
+
+    Args:
+        description: of the robot.
+        guard: of its workspace.
+        position: of the joints [J], rad or m.
+    """
+    walls, box, found = guard.workspace, description.workspace, []
+    names = (description.tool or 'the tool', *box.watched)
+    for name, point in zip(names, guard.points(position[None])[0].tolist(), strict=True):
+        for at, axis in enumerate('xyz'):
+            below, above = walls.low_m[at] - point[at], point[at] - walls.high_m[at]
+            if max(below, above) <= 0.0:
+                continue
+            which, wall = ('low_m', walls.low_m) if below > above else ('high_m', walls.high_m)
+            found.append(
+                f'{name} is at {axis} {point[at]:.3f} m, {max(below, above):.3f} m beyond '
+                f'{wall[at]:g} (workspace.{which} with margin_m {box.margin_m:g})'
+            )
+    return found
+
+
+def too_near(guard: WorkspaceGuard, position: Float64) -> dict[tuple[str, str], float]:
+    """Return which links are nearer to one another than they may be, with their distances [m].
+
+    Args:
+        guard: of the arm's clearance.
+        position: of the joints [J], rad or m.
+    """
+    clearance = guard.clearance
+    near: dict[tuple[str, str], float] = {}
+    if not isinstance(clearance, Clearance):
+        return near
+    asked = np.ones((1, len(clearance.pairs)), np.bool_)
+    distances = clearance.distances(position[None], asked)[0].tolist()
+    for links, distance in zip(clearance.links, distances, strict=True):
+        if distance < guard.least_clearance_m:
+            near[links] = min(distance, near.get(links, np.inf))
+    return near
+
+
+def _pair(links: tuple[str, str], distance_m: float) -> str:
+    return f'{links[0]} and {links[1]} ({distance_m:.3f} m)'
+
+
+def _may_touch(guard: WorkspaceGuard, near: list[tuple[str, str]]) -> str:
+    """Return how pairs of links that are too near are left out."""
+    if not near:
+        return ''
+    clearance = guard.clearance
+    always = [links for links in getattr(clearance, 'always', ()) if links in near]
     pairs = ', '.join(f'[{one}, {other}]' for one, other in always or near)
     every = f'{_some([" and ".join(links) for links in always])} overlap in every pose: ' * bool(
         always
     )
-    raise ConfigError(
-        f'robot {name!r}: at home it is too near to itself, of which {box.clearance_m} m are to be '
-        f'kept: {_some(told)}; mend home_rad or clearance_m. {every}links that may touch are left '
-        f'out by workspace.touching: [{pairs}]'
-    )
+    return f'. {every}links that may touch are left out by workspace.touching: [{pairs}]'
 
 
 def notes_of(description: RobotDescription, model: ArmModel) -> tuple[str, ...]:

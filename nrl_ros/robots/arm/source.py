@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
@@ -50,6 +50,36 @@ def load_mujoco() -> ModuleType:
     return module
 
 
+class Site(NamedTuple):
+    """A place on an arm that its model has not, such as the centre point of a tool of one's own.
+
+    Attributes:
+        name: of the place.
+        parent: body or site in whose frame it is given.
+        xyz_m: position there.
+        rpy_rad: roll, pitch and yaw there, as in a URDF.
+    """
+
+    name: str
+    parent: str
+    xyz_m: tuple[float, float, float]
+    rpy_rad: tuple[float, float, float]
+
+    def add_to(self, spec: Any) -> None:
+        """Add the place to a ``mujoco.MjSpec`` that has its parent."""
+        mujoco = load_mujoco()
+        place, turn = np.array(self.xyz_m), np.zeros(4)
+        mujoco.mju_euler2Quat(turn, np.array(self.rpy_rad), 'XYZ')
+        site = next((each for each in spec.sites if each.name == self.parent), None)
+        body = next((each for each in spec.bodies if each.name == self.parent), spec.worldbody)
+        if site is not None:
+            # Sites have no sites of their own: both poses are joined.
+            at, turned = np.zeros(3), np.zeros(4)
+            mujoco.mju_mulPose(at, turned, np.array(site.pos), np.array(site.quat), place, turn)
+            body, place, turn = site.parent, at, turned
+        body.add_site(name=self.name, pos=place, quat=turn)
+
+
 @dataclass(frozen=True)
 class Source:
     """What an arm's model is compiled from.
@@ -66,6 +96,7 @@ class Source:
         shaped: of a URDF, links that have a shape in it, seen or to collide with.
         lost: meshes of links that are left out, and why.
         notes: what a person should know.
+        site: a place of one's own that is added, None without one.
     """
 
     text: str
@@ -79,6 +110,7 @@ class Source:
     shaped: frozenset[str] = frozenset()
     lost: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    site: Site | None = None
 
     def spec(self) -> Any:
         """Return a ``mujoco.MjSpec`` that compiles.
@@ -93,6 +125,8 @@ class Source:
             else:
                 # MuJoCo needs the path of an MJCF file to find the files that it names.
                 spec = make.from_file(self.path) if self.path else make.from_string(self.xml)
+            if self.site is not None:
+                self.site.add_to(spec)
             spec.compile()
         except ValueError as error:
             raise ConfigError(

@@ -1,0 +1,202 @@
+"""Limits of an arm's joints and its home: those of the model, tightened by the description."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import Bool, Float64
+from nrl_ros.robots.arm.description import RobotDescription
+from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.robot_checks import check_degrees
+from nrl_ros.robots.arm.urdf import MOST_RAD
+from nrl_ros.robots.safety.limits import JointLimits
+
+# Differences of rounding between a description and its model.
+_ROUNDING = 1e-9
+
+
+def hard_limits(description: RobotDescription, model: ArmModel) -> JointLimits:
+    """Return the model's limits tightened by the description, which may not widen them.
+
+    Args:
+        description: of the robot.
+        model: of it.
+
+    Raises:
+        ConfigError: a limit is missing, or wider than the model's; names all such joints.
+    """
+    group, name = description.limits, description.name
+    low = _or_model(description, model, 'position_low_rad', group.position_low_rad)
+    high = _or_model(description, model, 'position_high_rad', group.position_high_rad)
+    speed = _or_model(description, model, 'velocity_rad_s', group.velocity_rad_s)
+    _check_wider(name, model, 'position_low_rad', low, model.position_low, sign=-1.0)
+    _check_wider(name, model, 'position_high_rad', high, model.position_high, sign=1.0)
+    _check_wider(name, model, 'velocity_rad_s', speed, model.velocity, sign=1.0)
+    # A limit within rounding of the model's is the model's.
+    low, high = np.maximum(low, model.position_low), np.minimum(high, model.position_high)
+    endless = ~(np.isfinite(low) & np.isfinite(high))
+    if endless.any():
+        raise ConfigError(
+            f'robot {name!r}: {_have_no(model, endless)} position limits in '
+            f'{_whose(endless)} model; set '
+            'limits.position_low_rad and limits.position_high_rad'
+        )
+    if not np.isfinite(speed).all():
+        raise ConfigError(
+            f'robot {name!r}: {_have_no(model, ~np.isfinite(speed))} speed limit in '
+            f'{_whose(~np.isfinite(speed))} model; '
+            'limits.velocity_rad_s needs a number there'
+        )
+    check_degrees(name, model, low, high)
+    count, stop = len(model.joints), group.stop_acceleration_rad_s2
+    acceleration = each(name, 'acceleration_rad_s2', group.acceleration_rad_s2, count)
+    braking = each(name, 'stop_acceleration_rad_s2', stop, count) if stop else 2.0 * acceleration
+    return JointLimits(
+        tuple(model.joints),
+        tuple(low.tolist()),
+        tuple(high.tolist()),
+        tuple(speed.tolist()),
+        tuple(acceleration.tolist()),
+        tuple(braking.tolist()),
+        model.units,
+    )
+
+
+def with_margin(description: RobotDescription, model: ArmModel, hard: JointLimits) -> JointLimits:
+    """Return the limits with the margin of the description kept from both ends.
+
+    Raises:
+        ConfigError: it leaves no room between them; names all such joints.
+    """
+    margin = description.limits.margin_rad
+    low, high = np.array(hard.position_low), np.array(hard.position_high)
+    narrow = low + margin >= high - margin
+    if narrow.any():
+        told = [
+            f'{model.joints[at]}, which has {low[at]:g} to {high[at]:g} {model.units[at]} '
+            f'({_own(model, at)})'
+            for at in _places(narrow)
+        ]
+        raise ConfigError(
+            f'robot {description.name!r}: limits.margin_rad {margin:g} leaves no room for '
+            f'{"; ".join(told)}: make it smaller'
+        )
+    return hard.with_margin(margin)
+
+
+def home_within(
+    description: RobotDescription, model: ArmModel, hard: JointLimits, limits: JointLimits
+) -> Float64:
+    """Return home [J], which lies within the limits in force.
+
+    Args:
+        description: of the robot.
+        model: of it.
+        hard: its limits without the margin.
+        limits: those in force.
+
+    Raises:
+        ConfigError: it does not; names all such joints, their limits, the model's and the margin.
+    """
+    home = each(description.name, 'home_rad', description.home_rad, len(hard.joints), absent=0.0)
+    outside = (home < limits.position_low) | (home > limits.position_high)
+    if not outside.any():
+        return home
+    told = []
+    for at in _places(outside):
+        told.append(
+            f'home_rad of {hard.joints[at]} is {home[at]:g}, expected '
+            f'{limits.position_low[at]:g} to {limits.position_high[at]:g} {model.units[at]}: its '
+            f'limits {hard.position_low[at]:g} to {hard.position_high[at]:g} ({_own(model, at)}) '
+            f'less limits.margin_rad {description.limits.margin_rad:g}'
+            f'{_question(model, at, home[at])}'
+        )
+    raise ConfigError(f'robot {description.name!r}: {"; ".join(told)}')
+
+
+def each(
+    robot: str, name: str, values: Sequence[float | None], count: int, *, absent: float = np.nan
+) -> Float64:
+    """Return one number for each joint, from one for all or from one for each.
+
+    Args:
+        robot: its name.
+        name: of the setting.
+        values: none, one, or one for each joint; None is absent too.
+        count: number of joints.
+        absent: stands where no number is given.
+
+    Raises:
+        ConfigError: there are more or fewer.
+    """
+    if len(values) not in (0, 1, count):
+        raise ConfigError(
+            f'robot {robot!r}: {name} must hold 1 or {count} numbers (one a joint), received '
+            f'{len(values)}'
+        )
+    numbers = [absent if value is None else value for value in values or (None,)]
+    return np.array(numbers * (count if len(numbers) < count else 1), np.float64)
+
+
+def _or_model(
+    description: RobotDescription, model: ArmModel, name: str, values: Sequence[float | None]
+) -> Float64:
+    """Return limits [J] of the description, and the model's where it gives none."""
+    own = {
+        'position_low_rad': model.position_low,
+        'position_high_rad': model.position_high,
+        'velocity_rad_s': model.velocity,
+    }[name]
+    given = each(description.name, name, values, len(model.joints))
+    return np.where(np.isnan(given), own, given)
+
+
+def _check_wider(
+    robot: str, model: ArmModel, what: str, values: Float64, own: Float64, *, sign: float
+) -> None:
+    """Check that no limit lies beyond the model's, upwards for sign 1, downwards for -1."""
+    wider = _places(sign * values > sign * own + _ROUNDING)
+    if not wider:
+        return
+    per = '/s' * (what == 'velocity_rad_s')
+    told = [
+        f'limits.{what} of {model.joints[at]} is wider than its model allows, {values[at]:g} where '
+        f'the model has {own[at]:g} {model.units[at]}{per}'
+        f'{_question(model, at, values[at])}'
+        for at in wider
+    ]
+    raise ConfigError(
+        f'robot {robot!r}: {"; ".join(told)}; a description may only tighten limits, and null '
+        "takes the model's"
+    )
+
+
+def _own(model: ArmModel, at: int) -> str:
+    """Return the position limits of a joint that its model has, in words."""
+    low, high = model.position_low[at], model.position_high[at]
+    if not np.isfinite(low) and not np.isfinite(high):
+        return 'its model has none'
+    return f"its model's are {low:g} to {high:g}"
+
+
+def _whose(which: Bool) -> str:
+    return 'their' if which.sum() > 1 else 'its'
+
+
+def _question(model: ArmModel, at: int, value: float) -> str:
+    """Return whether a number is asked about that is too large for an angle in radians."""
+    return ', degrees?' if not model.linear[at] and abs(value) > MOST_RAD else ''
+
+
+def _places(which: Bool) -> list[int]:
+    """Return the numbers of the joints for which a mask is true."""
+    return [int(at) for at in np.flatnonzero(which)]
+
+
+def _have_no(model: ArmModel, which: Bool) -> str:
+    names = [model.joints[at] for at in _places(which)]
+    several = len(names) > 1
+    return f'joint{"s" * several} {", ".join(names)} {"have" if several else "has"} no'
