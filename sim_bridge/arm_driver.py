@@ -31,7 +31,7 @@ from nrl_ros.base.records import Float64 as Array
 from nrl_ros.robots.arm.chain_parts import root_name
 from nrl_ros.robots.arm.controller_facts import COMMAND_INTERFACES, INTERFACE_NAME, JOINTS
 from nrl_ros.robots.arm.controllers import Controllers, JointSensor, Mode
-from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
+from nrl_ros.robots.arm.description import read_robot
 from nrl_ros.robots.arm.kinematics import Chain
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
@@ -40,6 +40,7 @@ from nrl_ros.robots.arm.trajectory import Trajectory
 from nrl_ros.ros import qos
 from nrl_ros.ros.controller import parameter_service
 from nrl_ros.ros.conversion import time_of
+from nrl_ros.ros.description import model_of
 from nrl_ros.ros.diagnostics import OK, WARN, diagnostics
 from nrl_ros.ros.executor import call_timer, take
 from nrl_ros.ros.lifecycle import NrlNode
@@ -76,7 +77,8 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
         """Read the model, and make plant, controllers and topics."""
         self._used = settings = described(self.settings)
         if settings.robot:
-            self._model = read_arm(read_robot(settings.robot))
+            robot = read_robot(settings.robot)
+            self._model = read_arm(robot, model_of(robot))
         else:
             self._model = ArmModel.from_file(settings.model, settings.joints or None, settings.tool)
         self._period_s = 1.0 / settings.rate_hz
@@ -383,17 +385,11 @@ def described(settings: ArmDriverNodeSettings) -> ArmDriverNodeSettings:
     """Return the settings with the values of the robot's description filled in.
 
     Raises:
-        ConfigError: the description is wrong, or its model comes from a topic, which only the
-            driver would publish that this node replaces.
+        ConfigError: the description is wrong.
     """
     if not settings.robot:
         return settings
     robot = read_robot(settings.robot)
-    if robot.model == FROM_TOPIC:
-        raise ConfigError(
-            f'robot {robot.name!r} takes its model from a topic, which nobody but the driver '
-            'publishes: name a URDF or MJCF file as model to simulate it'
-        )
     control, topics = robot.control, settings.topics
     taken = {'velocity': '', 'position': '', 'trajectory': ''}
     taken |= {control.interface: control.command_topic, 'joint_states': control.state_topic}

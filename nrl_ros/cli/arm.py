@@ -19,6 +19,7 @@ from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.options import ArmOptions
 from nrl_ros.cli.runs import Run, create_run, json_text, newest, open_run, versions
 from nrl_ros.cli.start import Start
+from nrl_ros.cli.topic_model import ROBOT, fetched_model, kept_robot
 from nrl_ros.environments.figures import RecentFigures
 from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
@@ -43,12 +44,14 @@ class ArmPlan:
         settings: of the nodes in this run.
         params: parameter files, later ones winning.
         start: writes them into the folder once the environment is heard.
+        robot: description that the nodes read.
     """
 
     run: Run
     settings: RunSettings
     params: list[Path]
     start: Start
+    robot: str
 
 
 def check_options(options: ArmOptions) -> RunSettings:
@@ -61,7 +64,9 @@ def check_options(options: ArmOptions) -> RunSettings:
         raise ConfigError(f'--speed-share must be in (0, 1], received {options.speed_share}')
     path, robot = config.find_config(options.task), None
     if not (options.real and read_robot(options.description).model == FROM_TOPIC):
-        robot = load_robot(options.description, share=options.speed_share)
+        # A model on a topic is fetched now, before the command joins a domain of its own.
+        model = fetched_model(options.description)
+        robot = load_robot(options.description, xml=model, share=options.speed_share)
     start = start_from(options)
     settings = config.resolve(path, options.overrides, live(options))
     task = parse(
@@ -117,7 +122,7 @@ def live(options: ArmOptions) -> dict[str, config.Flat]:
             'realtime_priority': PRIORITIES['environment'] if options.realtime else 0,
             'bridge.name': 'ros2_control_arm',
             'bridge.instances': 1,
-            'bridge.options.robot': options.description,
+            ROBOT: options.description,
             'stop.steps': 0,
             'stop.episodes': options.episodes,
             'stop.exit': True,
@@ -155,24 +160,27 @@ def make_plan(options: ArmOptions) -> ArmPlan:
     """
     settings, load = check_options(options), start_from(options)
     run = create_run(options.root, f'arm-{options.task}', settings.learner.seed, folder=options.out)
-    folder = str(run.checkpoints)
+    folder, robot = str(run.checkpoints), options.description
+    if not options.real:
+        robot = kept_robot(robot, run.checkpoints)
     task = config.resolve(
         config.find_config(options.task),
         options.overrides,
         {
             'learner': {'checkpoint.folder': folder},
             'neuromodulator': {'critic.folder': folder},
-            'environment': {'bridge.options.robot': options.description},
+            'environment': {ROBOT: robot},
         },
     )
     comment = f'Resolved settings of {run.folder.name}, simulated; arm.yaml wins on the arm.'
     texts = {run.config.name: config.to_yaml(task, comment=comment)}
     nodes = {name: dict(flat) for name, flat in live(options).items()}
+    nodes['environment'][ROBOT] = robot
     if load:
         nodes['learner']['checkpoint.load'] = nodes['neuromodulator']['load'] = load
-    nodes['arm_driver'] = {'robot': options.description}
+    nodes['arm_driver'] = {'robot': robot}
     nodes['safety'] = {
-        'robot': options.description,
+        'robot': robot,
         'speed_share': options.speed_share,
         'dry_run': options.dry_run,
     }
@@ -184,7 +192,7 @@ def make_plan(options: ArmOptions) -> ArmPlan:
     start = Start(run, fresh=True)
     params = start.write(texts)
     start.write({'versions.json': json_text(versions())})
-    return ArmPlan(run, settings, params, start)
+    return ArmPlan(run, settings, params, start, robot)
 
 
 @dataclass

@@ -170,6 +170,7 @@ def _run(
                     figures=figures,
                     console=console,
                     options=options,
+                    robot=plan.robot,
                 )
             outcome = arm.run(
                 plan.params,
@@ -211,6 +212,7 @@ class ArmRun(Orchestrator):
         figures: kept by the monitor.
         console: for the lines.
         options: of the command.
+        robot: description that the nodes read.
     """
 
     order = _STOPPING
@@ -226,6 +228,7 @@ class ArmRun(Orchestrator):
         figures: ArmFigures,
         console: Console,
         options: ArmOptions,
+        robot: str,
     ) -> None:
         super().__init__(monitor, progress, rows, signals)
         self._arm, self._figures = monitor, figures
@@ -238,7 +241,7 @@ class ArmRun(Orchestrator):
         self._said_at = -_AGAIN_S
         self._rescued = False
         self._standby = Standby(
-            options.description,
+            robot,
             options.speed_share,
             absolute_namespace(options.namespace) or None,
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from nrl_ros.base.errors import ConfigError
@@ -36,6 +37,7 @@ from nrl_ros.cli.runs import (
     versions,
 )
 from nrl_ros.cli.start import Start
+from nrl_ros.cli.topic_model import ROBOT, fetched_model, kept_robot, simulated_robot
 from nrl_ros.environments.interfaces import Remarking
 from nrl_ros.environments.trial import try_start
 from nrl_ros.learning.learner import Learner
@@ -116,7 +118,10 @@ def check_options(options: TrainOptions) -> None:
         resolved(str(options.task), options.overrides, _wanted(options))
         return
     path = _source(options) if options.resume is None else open_run(options.resume).config
-    config.resolve(path, options.overrides, _wanted(options))
+    settings = config.resolve(path, options.overrides, _wanted(options))
+    # A model on a topic is fetched now, before the command joins a domain of its own.
+    if robot := simulated_robot(settings):
+        fetched_model(robot)
 
 
 def _source(options: TrainOptions) -> Path:
@@ -185,9 +190,12 @@ def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
         task = str(options.task) if named else _task_of(path)
         origin, nodes = str(path), config.read_config(path)
         checked = config.resolve_nodes(nodes, options.overrides, _wanted(options), source=origin)
-        _try_environment(checked, warn, say)
+        with TemporaryDirectory(prefix='nrl_robot_') as folder:
+            _try_environment(_with_model(checked, Path(folder)), warn, say)
     run = create_run(options.root, task, checked.learner.seed, folder=options.out)
     wanted = _wanted(options, run)
+    if robot := simulated_robot(checked):
+        wanted['environment'][ROBOT] = kept_robot(robot, run.checkpoints)
     settings = config.resolve_nodes(nodes, options.overrides, wanted, source=origin)
     start = Start(run, fresh=True)
     state = settings.environment.checkpoint.load
@@ -206,6 +214,17 @@ def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
         load=Path(load) if load else None,
         sessions=sessions,
     )
+
+
+def _with_model(settings: RunSettings, folder: Path) -> RunSettings:
+    """Return settings in which a robot's model is a file, also if it comes from a topic."""
+    robot = simulated_robot(settings)
+    if not robot:
+        return settings
+    environment = settings.environment
+    options = {**environment.bridge.options, 'robot': kept_robot(robot, folder)}
+    bridge = environment.bridge.model_copy(update={'options': options})
+    return replace(settings, environment=environment.model_copy(update={'bridge': bridge}))
 
 
 def _sessions(state: Path | None) -> Sessions:

@@ -8,6 +8,7 @@ from nrl_ros.base.config_files import config_files, find_config
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.settings import parse
 from nrl_ros.cli import config
+from nrl_ros.cli.topic_model import fetched_model
 from nrl_ros.robots.arm.preflight import preflight
 from nrl_ros.robots.arm.reach import reach_lines
 from nrl_ros.robots.arm.robot import load_robot
@@ -27,9 +28,11 @@ def doctor_lines(robot: str, task: str, speed_share: float) -> list[str]:
 
     Raises:
         ConfigError: something is wrong, missing, or is no task of an arm.
+        BridgeError: its model comes from a topic, and nothing came.
     """
     settings = _task_of(robot, task)
-    arm = load_robot(robot or (settings.robot if settings else ''), share=speed_share)
+    name = robot or (settings.robot if settings else '')
+    arm = load_robot(name, xml=fetched_model(name), share=speed_share)
     return [*preflight(arm), *reach_lines(arm, settings.target if settings else None)]
 
 

@@ -24,7 +24,7 @@ from nrl_ros.base.records import Applied, Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.nodes.arm_status import arm_diagnostics
 from nrl_ros.robots.arm.chain_parts import Pose
-from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
+from nrl_ros.robots.arm.description import read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.joint_usage import JointUsage
 from nrl_ros.robots.arm.phases import ArmPhases, Names, Phase, Task
@@ -36,7 +36,7 @@ from nrl_ros.robots.safety.commander import FollowedWatch
 from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator
 from nrl_ros.robots.safety.records import Mode, finite_row
 from nrl_ros.ros import conversion, graph, names, qos
-from nrl_ros.ros.description import wait_for_description
+from nrl_ros.ros.description import model_of
 from nrl_ros.ros.hearing import counters_of
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader
@@ -71,10 +71,7 @@ class ArmEnvironment:
                 'environment node for each arm'
             )
         description = read_robot(options.robot)
-        xml = ''
-        if description.model == FROM_TOPIC:
-            xml = wait_for_description(description.control.description_topic)
-        self.robot = make_robot(description, xml=xml)
+        self.robot = make_robot(description, xml=model_of(description))
         self._options = options
         self.episodes = ReachEpisodes(self.robot, options, 1)
         self.spec = self.episodes.spec

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.task import Future
 from std_msgs.msg import String
 
-from nrl_ros.base.errors import BridgeError
+from nrl_ros.base.errors import BridgeError, NrlError
+from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription
 from nrl_ros.ros import qos
 from nrl_ros.ros.hearing import Refusals, Topic, hear
 from nrl_ros.ros.rclpy_types import AnyFuture
@@ -19,6 +23,17 @@ from nrl_ros.ros.signals import told_to_end
 _WAIT_S = 10.0
 # How often the wait checks whether the process was told to end [s].
 _LOOK_S = 0.2
+
+
+def model_of(description: RobotDescription) -> str:
+    """Return the model of a description that takes it from a topic; '' if it has a file.
+
+    Raises:
+        BridgeError: nothing came on the topic.
+    """
+    if description.model != FROM_TOPIC:
+        return ''
+    return wait_for_description(description.control.description_topic)
 
 
 def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
@@ -62,3 +77,26 @@ def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
             'or name a URDF or MJCF file as model in the robot description'
         )
     return text
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the description that comes on a topic into a file, for commands without a node.
+
+    Args:
+        arguments: name of the topic, path of the file.
+
+    Returns:
+        Exit code: 1 if nothing came, with the reason as last line of the error stream.
+    """
+    topic, file = arguments
+    try:
+        text = wait_for_description(topic)
+    except NrlError as error:
+        sys.stderr.write(f'{error}\n')
+        return 1
+    Path(file).write_text(text, encoding='utf-8')
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main(sys.argv[1:]))

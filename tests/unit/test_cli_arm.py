@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import yaml
 
-from nrl_ros.base.errors import NrlError
+from nrl_ros.base.errors import BridgeError, NrlError
 from nrl_ros.base.settings import dotted, load
-from nrl_ros.cli import config
+from nrl_ros.cli import config, topic_model
 from nrl_ros.cli.arm import (
     ArmFigures,
     check_options,
@@ -108,7 +108,13 @@ def test_times_and_errors_that_watch_nothing_are_refused(
         check_options(ArmOptions(robot_file=path))
 
 
-def test_a_model_from_the_driver_cannot_be_simulated(tmp_path: Path) -> None:
+def test_a_rehearsal_without_the_drivers_model_is_not_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nothing(topic: str) -> str:
+        raise BridgeError(f'nothing on {topic}: name a URDF or MJCF file as model')
+
+    monkeypatch.setattr(topic_model, '_fetch', nothing)
     path = described(tmp_path, FROM_TOPIC)
     with pytest.raises(NrlError, match='name a URDF or MJCF file as model'):
         check_options(ArmOptions(robot_file=path))

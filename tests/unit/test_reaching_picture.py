@@ -110,6 +110,33 @@ def test_shapes_end_where_joints_are(name: str) -> None:
     assert nearest < 0.15
 
 
+def test_an_arm_without_plain_shapes_is_drawn_by_its_bones(tmp_path: Path) -> None:
+    """As nearly every vendor's, whose shapes are meshes: 0.4 m and 0.3 m of a planar arm."""
+    joints = ''.join(
+        f'<joint name="j{at}" type="revolute"><parent link="l{at}"/><child link="l{at + 1}"/>'
+        f'<origin xyz="{place} 0 0.1"/><axis xyz="0 0 1"/>'
+        '<limit lower="-2" upper="2" velocity="1" effort="9"/></joint>'
+        for at, place in enumerate((0.0, 0.4))
+    ) + (
+        '<joint name="end" type="fixed"><parent link="l2"/><child link="tip"/>'
+        '<origin xyz="0.3 0 0"/></joint>'
+    )
+    links = ''.join(f'<link name="{name}"/>' for name in ('l0', 'l1', 'l2', 'tip'))
+    (tmp_path / 'arm.urdf').write_text(f'<robot name="bare">{links}{joints}</robot>')
+    (tmp_path / 'arm.yaml').write_text('model: arm.urdf\nworkspace: {clearance_m: 0.0}\n')
+    robot = load_robot(str(tmp_path / 'arm.yaml'))
+    expected = [
+        [[0, 0, 0], [0, 0, 0.1]],
+        [[0, 0, 0.1], [0.4, 0, 0.2]],
+        [[0.4, 0, 0.2], [0.7, 0, 0.2]],
+    ]
+    np.testing.assert_allclose(Shapes(robot.model).segments(robot.home), expected, atol=1e-12)
+    position = np.zeros((2, 1, 2))
+    tool = robot.chain.tool(position[:, 0])[:, None]
+    reaches = Reaches(robot, position, tool, tool[0], 0.04, 0.02)
+    draw_reaches(reaches, reaches, tmp_path / 'a.png', tmp_path / 'a.gif')
+
+
 @pytest.mark.parametrize('name', ['planar', 'ur5e', 'fr3'])
 def test_the_arm_is_one_piece_and_all_of_it_is_in_the_picture(name: str) -> None:
     robot = load_robot(name)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import yaml
 from pydantic import Field, model_validator
 
 from nrl_ros.base.config_files import find_config, read_yaml
@@ -25,6 +26,8 @@ Point = tuple[float, float, float]
 
 # With this name as model, a node waits for the model on a topic instead of reading a file.
 FROM_TOPIC = 'robot_description'
+# File beside a kept description, for the model that came on the topic.
+_KEPT_MODEL = 'robot_description.xml'
 
 
 class LimitsGroup(Settings):
@@ -166,13 +169,7 @@ def read_robot(name: str) -> RobotDescription:
     Raises:
         ConfigError: there is no such file, or it is wrong; names every faulty key.
     """
-    if name.lower().endswith(('.yaml', '.yml')):
-        path = locate(name, Path()) or Path(name)
-    else:
-        path = find_config(name, 'robots')
-    data: Any = read_yaml(path)
-    if not isinstance(data, dict):
-        raise ConfigError(f'{path}: expected the groups of a robot description')
+    path, data = _read(name)
     held = data.get('held')
     if isinstance(held, dict):
         # Dots in the names of joints do not separate groups.
@@ -189,3 +186,35 @@ def read_robot(name: str) -> RobotDescription:
     if found is not None:
         description = description.model_copy(update={'model': str(found.resolve())})
     return description
+
+
+def keep_robot(name: str, model: str, folder: Path) -> Path:
+    """Write a copy of a description beside the model that came on its topic; return its path.
+
+    Args:
+        name: of a file in ``config/robots``, or the path of a file.
+        model: URDF or MJCF.
+        folder: is made; a copy that is there already is replaced.
+
+    Raises:
+        ConfigError: there is no such description.
+    """
+    path, data = _read(name)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _KEPT_MODEL).write_text(model, encoding='utf-8')
+    kept = folder / f'{path.stem}.yaml'
+    text = yaml.safe_dump(data | {'model': _KEPT_MODEL}, sort_keys=False, allow_unicode=True)
+    kept.write_text(f'# {path} with the model that came on its topic.\n{text}', encoding='utf-8')
+    return kept
+
+
+def _read(name: str) -> tuple[Path, dict[str, Any]]:
+    """Return the file of a description and its groups."""
+    if name.lower().endswith(('.yaml', '.yml')):
+        path = locate(name, Path()) or Path(name)
+    else:
+        path = find_config(name, 'robots')
+    data: Any = read_yaml(path)
+    if not isinstance(data, dict):
+        raise ConfigError(f'{path}: expected the groups of a robot description')
+    return path, data

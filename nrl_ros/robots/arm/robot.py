@@ -155,8 +155,9 @@ def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1
     """Make the robot of a description; other arguments and errors are those of load_robot."""
     if description.model == FROM_TOPIC and not xml:
         raise ConfigError(
-            f'robot {description.name!r}: its model comes from the topic {FROM_TOPIC}, which '
-            'simulation and tools cannot wait for: name a URDF or MJCF file as model'
+            f'robot {description.name!r}: its model comes from the topic {FROM_TOPIC}, which only '
+            'nodes of an arm wait for, and `nrl doctor`, `nrl train` and `nrl arm` fetch: use one '
+            'of these, or name a URDF or MJCF file as model'
         )
     model = read_arm(description, xml)
     check_left_out(description.name, model)

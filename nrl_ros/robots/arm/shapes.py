@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.records import Float64
-from nrl_ros.robots.arm.couplings import Posing
+from nrl_ros.robots.arm.chain_parts import frame_of
+from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.source import load_mujoco
 
@@ -16,8 +18,15 @@ from nrl_ros.robots.arm.source import load_mujoco
 _ALONG = np.linspace(0.0, 1.0, 17)
 
 
+# Half the thickness of an arm that has only meshes, or no shapes at all [m].
+_BONE_M = 0.025
+
+
 class Shapes:
     """The capsules and cylinders of an arm as line segments.
+
+    An arm that has none is drawn by its bones: lines from the frame of each moving link to the
+    next one.
 
     Attributes:
         radius: of each segment [S, m].
@@ -35,6 +44,12 @@ class Shapes:
             number for number in range(self._mj.ngeom) if self._mj.geom_type[number] in long
         ]
         self.radius: Float64 = np.array(self._mj.geom_size[self._geoms, 0])
+        self._bones: list[tuple[int, int]] = []
+        if not self._geoms:
+            body, _ = frame_of(model, model.tool)
+            chain = [0, *(link for link in chain_of(model.mj, body) if joints_of(model.mj, link))]
+            self._bones = list(pairwise([*chain, body]))
+            self.radius = np.full(len(self._bones), _BONE_M)
 
     def segments(self, position: NDArray[Any]) -> Float64:
         """Return both ends of each segment at joint positions [J].
@@ -44,6 +59,8 @@ class Shapes:
         """
         self._pose(np.asarray(position, np.float64))
         data = self._pose.data
+        if self._bones:
+            return np.asarray(data.xpos[self._bones], np.float64)
         centre = data.geom_xpos[self._geoms]
         axis = data.geom_xmat[self._geoms].reshape(-1, 3, 3)[:, :, 2]
         half = axis * self._mj.geom_size[self._geoms, 1][:, None]
