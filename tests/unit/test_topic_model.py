@@ -8,6 +8,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
+from nrl_ros.base.config_files import find_config
 from nrl_ros.base.errors import BridgeError, NrlError
 from nrl_ros.cli import plan, topic_model
 from nrl_ros.cli.arm import make_plan
@@ -35,7 +36,7 @@ def described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
     monkeypatch.setattr(topic_model, '_fetch', published)
     path = tmp_path / 'cell.yaml'
-    groups = yaml.safe_load(Path('config/robots/planar.yaml').read_text())
+    groups = yaml.safe_load(find_config('planar', 'robots').read_text())
     groups |= {'model': 'robot_description', 'control': {'description_topic': TOPIC}}
     path.write_text(yaml.safe_dump(groups))
     return path
