@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,8 +107,8 @@ def config_folders() -> list[Path]:
     """Return the folders with task files: that of a checkout first, then installed ones."""
     checkout = Path(nrl_ros.__file__).resolve().parent.parent
     folders = [checkout / 'config'] if (checkout / 'msg').is_dir() else []
-    prefixes = [Path(p) for p in os.environ.get('AMENT_PREFIX_PATH', '').split(os.pathsep) if p]
-    folders += [prefix / 'share' / 'nrl_ros' / 'config' for prefix in (*prefixes, Path(sys.prefix))]
+    prefixes = (*_paths('AMENT_PREFIX_PATH'), Path(sys.prefix))
+    folders += [prefix / 'share' / 'nrl_ros' / 'config' for prefix in prefixes]
     return [folder for folder in folders if folder.is_dir()]
 
 
@@ -167,11 +168,51 @@ def read_yaml(path: Path) -> Any:
         raise ConfigError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from error
 
 
-def package_folder(name: str) -> Path | None:
-    """Return the share folder of an installed ROS package, or None if there is no such package."""
-    for variable, below in (('AMENT_PREFIX_PATH', 'share'), ('ROS_PACKAGE_PATH', '')):
-        for prefix in os.environ.get(variable, '').split(os.pathsep):
-            folder = Path(prefix) / below / name
-            if prefix and folder.is_dir():
-                return folder
-    return None
+def package_folders(name: str, paths: Sequence[Path] = ()) -> list[Path]:
+    """Return the folders that a ROS package may be in, the most explicit first.
+
+    Args:
+        name: of the package.
+        paths: folders to look in before AMENT_PREFIX_PATH and ROS_PACKAGE_PATH: packages
+            themselves, or folders that hold packages, repositories of packages or an installation.
+    """
+    if name in ('', '.', '..'):
+        return []
+    found = [folder for path in paths for folder in _packages_in(path, name)]
+    for prefix in _paths('AMENT_PREFIX_PATH'):
+        found.append(prefix / 'share' / name)
+    for path in _paths('ROS_PACKAGE_PATH'):
+        found += _packages_in(path, name)
+    return [folder for folder in dict.fromkeys(found) if folder.is_dir()]
+
+
+def is_package(folder: Path, name: str) -> bool:
+    """Return whether a folder holds the sources of a ROS package, whatever the folder's name is."""
+    try:
+        text = (folder / 'package.xml').read_text(errors='replace')
+    except OSError:
+        return False
+    return re.search(rf'<name>\s*{re.escape(name)}\s*</name>', text) is not None
+
+
+def _packages_in(path: Path, name: str) -> list[Path]:
+    """Return where a package may be below a folder, or the folder itself if it is the package."""
+    own = [path] if path.name == name or is_package(path, name) else []
+    installed = [path / 'share' / name, path / name / 'share' / name]
+    # A workspace's sources lie in folders of repositories, each with packages in it.
+    return [*own, path / name, *installed, *sorted(path.glob(f'*/{name}'))]
+
+
+def _paths(variable: str) -> list[Path]:
+    return [Path(each) for each in os.environ.get(variable, '').split(os.pathsep) if each]
+
+
+def cache_folder() -> Path | None:
+    """Return the user's folder for files that can be made again; None if there is none."""
+    named = Path(os.environ.get('XDG_CACHE_HOME', ''))
+    # A relative path is invalid by the specification, and is to be ignored.
+    try:
+        folder = named if named.is_absolute() else Path.home() / '.cache'
+    except RuntimeError:
+        return None
+    return folder / 'nrl_ros'

@@ -11,8 +11,8 @@ from visualization_msgs.msg import Marker, MarkerArray
 
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.couplings import Posing
+from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
-from nrl_ros.robots.arm.source import load_mujoco
 
 _TOOL_COLOUR = ColorRGBA(r=0.9, g=0.3, b=0.2, a=1.0)
 _TOOL_SIZE_M = 0.03

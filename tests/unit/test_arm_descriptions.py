@@ -95,6 +95,11 @@ def test_a_sound_arm_has_nothing_to_be_told(tmp_path: Path) -> None:
 # ------------------------------------------------------------------ files
 
 
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+
 @pytest.mark.parametrize(
     ('data', 'said'),
     [
@@ -403,17 +408,17 @@ def meshed(name: str) -> str:
     ('name', 'why'),
     [
         ('package://stub_description/part.stl', 'not found'),
-        ('meshes/part.dae', 'no STL or OBJ'),
+        ('meshes/part.ply', 'no STL, OBJ or DAE'),
         ('meshes/ascii.stl', 'not readable'),
         ('meshes/empty.stl', 'not readable'),
-        ('meshes', 'no STL or OBJ'),
+        ('meshes', 'no STL, OBJ or DAE'),
     ],
 )
 def test_without_a_pair_of_shapes_no_clearance_is_claimed(
     tmp_path: Path, name: str, why: str
 ) -> None:
     (tmp_path / 'meshes').mkdir()
-    for file, data in (('part.dae', b'<x/>'), ('ascii.stl', b'solid x'), ('empty.stl', b'')):
+    for file, data in (('part.ply', b'<x/>'), ('ascii.stl', b'solid x'), ('empty.stl', b'')):
         (tmp_path / 'meshes' / file).write_bytes(data)
     said = refused(tmp_path, meshed(name))
     assert 'links without a shape: link1, link2, link3' in said

@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 # Under which name package.xml (rosdep's, for Python packages) has what is imported.
 KEYS = {
     'annotated_types': 'python3-pydantic',  # which brings it
+    'collada': 'python3-collada',
     'gymnasium': 'python3-gymnasium-pip',
     'matplotlib': 'python3-matplotlib',
     'mpl_toolkits': 'python3-matplotlib',

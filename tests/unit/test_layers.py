@@ -75,6 +75,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     # Files of settings are looked for where an installation puts them.
     'nrl_ros/base/config_files.py': {'os', 'nrl_ros'},
     'nrl_ros/experiments/ray_engine.py': {'ray'},
+    # Reads COLLADA meshes where it is installed; it is given the content of a file.
+    'nrl_ros/robots/arm/hulls.py': {'collada', 'io'},
     # What an arm draws of itself; imported when it does.
     'nrl_ros/robots/arm/picture.py': {'matplotlib', 'mpl_toolkits'},
     # Films are written by Pillow, which matplotlib brings.

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from nrl_ros.base.errors import ConfigError, ShapeError, closest
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
+from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.motion_bounds import by_command, motion_bound_of_each
-from nrl_ros.robots.arm.source import load_mujoco
 
 # Largest distance of interest [m].
 FAR_M = 0.25

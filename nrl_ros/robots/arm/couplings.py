@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError, closest
 from nrl_ros.base.records import Float64
-from nrl_ros.robots.arm.source import load_mujoco
+from nrl_ros.robots.arm.engine import load_mujoco
 
 
 class Follower(NamedTuple):

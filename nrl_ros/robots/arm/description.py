@@ -134,6 +134,11 @@ class RobotDescription(Settings):
         'planar',
         description='Model of this package, a URDF or MJCF file, or robot_description: the topic',
     )
+    package_paths: tuple[str, ...] = Field(
+        (),
+        description='Folders in which the packages of package:// are looked for, before '
+        'AMENT_PREFIX_PATH and ROS_PACKAGE_PATH; relative ones from the folder of this file',
+    )
     tool: str = Field('', description="Body or site at the tool's centre point; empty: the last")
     tool_offset: ToolOffsetGroup = ToolOffsetGroup()
     joints: tuple[str, ...] = Field((), description="In this order; empty: the model's")
@@ -176,11 +181,13 @@ def read_robot(name: str) -> RobotDescription:
         data = {**data, 'held': {}}
     flat = dotted(data) | ({'held': held} if held is not None else {})
     description = load(RobotDescription, flat, source=str(path))
+    packages = _package_paths(description, path.parent)
+    description = description.model_copy(update={'package_paths': tuple(map(str, packages))})
     model = description.model
     if model == FROM_TOPIC or (model in known_models() and not (path.parent / model).is_file()):
         return description
     # A relative path of a model is taken from the folder of its description.
-    found = locate(model, path.parent)
+    found = locate(model, path.parent, packages)
     if found is None and '://' not in model and Path(model).suffix:
         found = path.parent / model
     if found is not None:
@@ -203,7 +210,11 @@ def keep_robot(name: str, model: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _KEPT_MODEL).write_text(model, encoding='utf-8')
     kept = folder / f'{path.stem}.yaml'
-    text = yaml.safe_dump(data | {'model': _KEPT_MODEL}, sort_keys=False, allow_unicode=True)
+    data = data | {'model': _KEPT_MODEL}
+    if 'package_paths' in data:
+        # The copy lies in another folder, from which relative ones would not be found.
+        data['package_paths'] = list(read_robot(str(path)).package_paths)
+    text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     kept.write_text(f'# {path} with the model that came on its topic.\n{text}', encoding='utf-8')
     return kept
 
@@ -218,3 +229,21 @@ def _read(name: str) -> tuple[Path, dict[str, Any]]:
     if not isinstance(data, dict):
         raise ConfigError(f'{path}: expected the groups of a robot description')
     return path, data
+
+
+def _package_paths(description: RobotDescription, folder: Path) -> tuple[Path, ...]:
+    """Return the folders with packages, absolute.
+
+    Raises:
+        ConfigError: one of them is no folder.
+    """
+    found = []
+    for named in description.package_paths:
+        path = locate(named, folder)
+        if path is None or not path.is_dir():
+            raise ConfigError(
+                f'robot {description.name!r}: package_paths names {named!r}, which is no folder; '
+                f'a relative one begins at {folder}'
+            )
+        found.append(path.resolve())
+    return tuple(found)

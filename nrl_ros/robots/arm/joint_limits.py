@@ -11,7 +11,8 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm import urdf
 from nrl_ros.robots.arm.couplings import followers_of, led_by
-from nrl_ros.robots.arm.source import Source, load_mujoco
+from nrl_ros.robots.arm.engine import load_mujoco
+from nrl_ros.robots.arm.source import Source
 
 # A hinge of an MJCF in degrees moves less than this if its range was written in radians by mistake.
 _NARROW_RAD = 0.15

@@ -22,9 +22,10 @@ from nrl_ros.robots.arm.couplings import (
     joints_of,
     scalar_joints,
 )
+from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.joint_limits import ModelLimits, servo_gain
 from nrl_ros.robots.arm.model_files import MODELS_FOLDER, known_models, locate, read_model
-from nrl_ros.robots.arm.source import Site, Source, load_mujoco, read_source
+from nrl_ros.robots.arm.source import Site, Source, read_source
 from nrl_ros.robots.arm.tools import is_part, tool_candidates
 
 DEFAULT_TOOL = 'tool'
@@ -83,6 +84,7 @@ class ArmModel:
         held: Mapping[str, float] | None = None,
         *,
         offset: Offset | None = None,
+        packages: Sequence[Path] = (),
     ) -> ArmModel:
         """Read a file, or a model that comes with the package.
 
@@ -95,6 +97,7 @@ class ArmModel:
             held: positions of joints that are not commanded, by name, rad or m.
             offset: position [m], and roll, pitch and yaw [rad], of the tool's centre point in the
                 frame of ``tool``; None: it is that of ``tool`` itself.
+            packages: folders in which packages with meshes are looked for first.
 
         Raises:
             ConfigError: no such file, model, joint or tool, or the file is wrong.
@@ -107,8 +110,8 @@ class ArmModel:
                 f'no arm model {str(source)!r}{_like(Path(source))}: expected the path of an MJCF '
                 f'or URDF file, or one of {", ".join(known_models())}'
             )
-        source_ = read_source(read_model(path), str(path))
-        return cls._of(source_, joints, tool, held or {}, offset=offset)
+        read = read_source(read_model(path), str(path), packages)
+        return cls._of(read, joints, tool, held or {}, offset=offset)
 
     @classmethod
     def from_text(
@@ -119,16 +122,18 @@ class ArmModel:
         held: Mapping[str, float] | None = None,
         *,
         offset: Offset | None = None,
+        packages: Sequence[Path] = (),
     ) -> ArmModel:
         """Read MJCF or URDF from a text, such as that of the topic ``robot_description``.
 
         The arguments are those of ``from_file``. Meshes of a URDF are read if their names are
-        complete: ``file://``, or ``package://`` with a package that is installed here.
+        complete: ``file://``, or ``package://`` with a package that is found here.
 
         Raises:
             ConfigError: no such joint or tool, or the text is wrong.
         """
-        return cls._of(read_source(text, ''), joints, tool, held or {}, offset=offset)
+        read = read_source(text, '', packages)
+        return cls._of(read, joints, tool, held or {}, offset=offset)
 
     @classmethod
     def _of(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import codecs
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
 from xml.etree import ElementTree
 
-from nrl_ros.base.config_files import package_folder
+from nrl_ros.base.config_files import is_package, package_folders
 from nrl_ros.base.errors import ConfigError
 
 MODELS_FOLDER = Path(__file__).parent / 'models'
@@ -33,26 +34,51 @@ def known_models() -> list[str]:
     return sorted(path.stem for path in MODELS_FOLDER.glob('*.xml'))
 
 
-def locate(name: str, near: Path | None) -> Path | None:
+def locate(name: str, near: Path | None, packages: Sequence[Path] = ()) -> Path | None:
     """Return the file that a name stands for.
 
     Args:
         name: a path, absolute, with ``~`` or relative to ``near``; or ``file://`` or ``package://``.
         near: folder of the file in which the name stands; None for a text from a topic.
+        packages: folders in which packages are looked for first.
 
     Returns:
         None where there is no such file or folder.
     """
     if name.startswith('package://'):
-        package, _, rest = unquote(name.removeprefix('package://')).partition('/')
-        folder = _package(package, near)
-        path = None if folder is None else folder / rest
-    elif name.startswith('file:'):
-        rest = unquote(re.sub(r'^file:(//(localhost)?)?', '', name))
-        path = _beside(Path(rest), near)
-    else:
-        path = _beside(Path(name), near)
+        package, _, rest = _uri_path(name).partition('/')
+        # A package may be there twice, as sources and installed without its meshes.
+        places = (folder / rest for folder in _packages(package, near, packages))
+        return next((place for place in places if place.exists()), None)
+    path = _beside(Path(_uri_path(name)), near)
     return path if path is not None and path.exists() else None
+
+
+def why_not_located(name: str, near: Path | None, packages: Sequence[Path] = ()) -> str:
+    """Return why ``locate`` finds nothing, and how to mend it; its arguments are the same."""
+    if name.startswith('package://'):
+        package = _uri_path(name).partition('/')[0]
+        if folders := _packages(package, near, packages):
+            return f'not found in {folders[0]}'
+        return (
+            f'not found: package {package!r} is in no folder of package_paths, AMENT_PREFIX_PATH '
+            'or ROS_PACKAGE_PATH'
+        )
+    if not name:
+        return 'not found: it has no file name'
+    path = _beside(Path(_uri_path(name)), near)
+    if path is None:
+        return 'not found: its path is relative, and the model is no file'
+    return f'not found: {path} does not exist'
+
+
+def _uri_path(name: str) -> str:
+    """Return the path within a name; that of ``package://`` begins with the package."""
+    if name.startswith('package://'):
+        return unquote(name.removeprefix('package://'))
+    if name.startswith('file:'):
+        return unquote(re.sub(r'^file:(//(localhost)?)?', '', name))
+    return name
 
 
 def _beside(path: Path, near: Path | None) -> Path | None:
@@ -66,14 +92,17 @@ def _beside(path: Path, near: Path | None) -> Path | None:
     return None if near is None else near / path
 
 
-def _package(name: str, near: Path | None) -> Path | None:
-    """Return the folder of an installed package, or of the one whose sources hold the file."""
-    folder = package_folder(name)
-    if folder is None and near is not None:
+def _packages(name: str, near: Path | None, paths: Sequence[Path]) -> list[Path]:
+    """Return the folders of a package: named, installed, or around the file that asks for it."""
+    folders = package_folders(name, paths)
+    if near is not None:
         for parent in (near.resolve(), *near.resolve().parents):
-            if parent.name == name:
-                return parent
-    return folder
+            if parent.name == name or is_package(parent, name):
+                folders.append(parent)
+            elif is_package(parent / name, name):
+                # Packages of one repository or workspace lie beside each other.
+                folders.append(parent / name)
+    return folders
 
 
 def read_model(path: Path) -> str:

@@ -17,9 +17,9 @@ from nrl_ros.base.errors import ConfigError, InvalidValueError, ShapeError
 from nrl_ros.base.records import Float64
 from nrl_ros.base.state import Stateful
 from nrl_ros.robots.arm.couplings import scalar_joints
+from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.simulation import PAYLOAD, servo_name, simulated
-from nrl_ros.robots.arm.source import load_mujoco
 
 # Gain of the position loop around the simulated servos, slow enough for the inner loop [1/s].
 _POSITION_GAIN = 20.0

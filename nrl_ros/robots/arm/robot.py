@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -185,6 +186,9 @@ def read_arm(description: RobotDescription, xml: str = '') -> ArmModel:
     joints, tool, held = description.joints or None, description.tool, description.held
     own = description.tool_offset
     offset = None if own.is_none else (own.xyz_m, own.rpy_rad)
+    packages = tuple(map(Path, description.package_paths))
     if xml:
-        return ArmModel.from_text(xml, joints, tool, held, offset=offset)
-    return ArmModel.from_file(description.model, joints, tool, held, offset=offset)
+        return ArmModel.from_text(xml, joints, tool, held, offset=offset, packages=packages)
+    return ArmModel.from_file(
+        description.model, joints, tool, held, offset=offset, packages=packages
+    )

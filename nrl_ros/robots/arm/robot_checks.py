@@ -81,8 +81,8 @@ def check_shapes(robot: str, model: ArmModel, clearance: Clearance | None) -> No
     raise ConfigError(
         f'robot {robot!r}: no pair of shapes is left to compare, so that nothing would keep the '
         f'arm from touching itself; {which}{lost}. Give them collision shapes, or meshes (STL, '
-        'OBJ) that are found from where the model is; or set workspace.clearance_m: 0, to move it '
-        'without a clearance'
+        'OBJ, DAE) that are found: package_paths says where packages are; or set '
+        'workspace.clearance_m: 0, to move it without a clearance'
     )
 
 
@@ -217,6 +217,11 @@ def _shapes(description: RobotDescription, model: ArmModel) -> list[str]:
     missing, box = without_shape(model), description.workspace
     if missing:
         notes.append(f'links without a shape, of which no clearance is watched: {_some(missing)}')
+    if model.source.visual:
+        notes.append(
+            'compared by their visual shapes, since they have no other: '
+            f'{_some(model.source.visual)}'
+        )
     if model.source.lost:
         notes.append(f'meshes that are left out: {_some(model.source.lost, "; ", 3)}')
     if box.touching:

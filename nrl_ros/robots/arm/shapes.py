@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.chain_parts import frame_of
 from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
+from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
-from nrl_ros.robots.arm.source import load_mujoco
 
 # Points of a segment, as shares of its length, among which the nearest of two segments are found.
 _ALONG = np.linspace(0.0, 1.0, 17)

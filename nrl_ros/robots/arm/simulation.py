@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
-from nrl_ros.robots.arm.source import load_mujoco
 
 PAYLOAD = 'nrl_payload'
 # Used if a model has no servo: its time constant [s], and the inertia that its geared rotor adds to

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
@@ -13,7 +13,9 @@ import numpy as np
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm import urdf
-from nrl_ros.robots.arm.model_files import locate, root_of
+from nrl_ros.robots.arm.collision_shapes import CollisionShapes
+from nrl_ros.robots.arm.engine import load_mujoco
+from nrl_ros.robots.arm.model_files import root_of
 
 # Links without inertia get a little, since they could not be simulated; kinematics does not need
 # it.
@@ -26,28 +28,6 @@ _COMPILER = {
 # A link with a physically impossible inertia gets that of a ball of this radius, and of this mass
 # if its own mass is impossible too.
 _BALL_M, _BALL_KG = 0.05, 0.1
-_MESHES = ('.stl', '.obj', '.msh')
-_MOST_MESH_BYTES = 64 * 2**20
-_TRIAL = (
-    '<mujoco><asset><mesh name="mesh" file="{file}" scale="{scale}"/></asset>'
-    '<worldbody><geom type="mesh" mesh="mesh"/></worldbody></mujoco>'
-)
-
-
-def load_mujoco() -> ModuleType:
-    """Import and return the module mujoco.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        import mujoco
-    except ImportError as error:
-        raise ConfigError(
-            f'arms need MuJoCo, which cannot be imported ({error}): pip install mujoco'
-        ) from None
-    module: ModuleType = mujoco
-    return module
 
 
 class Site(NamedTuple):
@@ -88,13 +68,14 @@ class Source:
         text: URDF or MJCF as it was read.
         path: where it was read from, empty for a text.
         xml: what MuJoCo is given.
-        assets: files that a URDF's meshes come from, by the names that ``xml`` has for them.
+        assets: hulls of a URDF's meshes, by the names that ``xml`` has for them.
         name: the model's own name.
         is_urdf: whether it is a URDF.
         root: of a URDF, the link that hangs on no joint.
         joints: of a URDF, by name.
         shaped: of a URDF, links that have a shape in it, seen or to collide with.
         lost: meshes of links that are left out, and why.
+        visual: of a URDF, links whose visual shapes are compared, since they have no other.
         notes: what a person should know.
         site: a place of one's own that is added, None without one.
     """
@@ -109,6 +90,7 @@ class Source:
     joints: dict[str, urdf.Joint] = field(default_factory=dict)
     shaped: frozenset[str] = frozenset()
     lost: tuple[str, ...] = ()
+    visual: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     site: Site | None = None
 
@@ -136,8 +118,13 @@ class Source:
         return spec
 
 
-def read_source(text: str, path: str) -> Source:
+def read_source(text: str, path: str, packages: Sequence[Path] = ()) -> Source:
     """Prepare a model's text for MuJoCo.
+
+    Args:
+        text: URDF or MJCF.
+        path: of its file, empty for a text.
+        packages: folders in which packages with meshes are looked for first.
 
     Raises:
         ConfigError: it is no model of one arm.
@@ -152,9 +139,9 @@ def read_source(text: str, path: str) -> Source:
         for link in root.findall('link')
         if link.find('collision') is not None or link.find('visual') is not None
     )
-    meshes = _Meshes(Path(path).parent if path else None)
+    shapes = CollisionShapes(Path(path).parent if path else None, packages)
     for link in root.findall('link'):
-        meshes.take(link)
+        shapes.take(link)
     notes = _mend_inertia(root)
     _write_joints(root, joints)
     for element in root.findall('mujoco'):
@@ -166,11 +153,12 @@ def read_source(text: str, path: str) -> Source:
         ElementTree.tostring(root, encoding='unicode'),
         root.get('name', 'arm'),
         is_urdf=True,
-        assets=meshes.assets,
+        assets=shapes.assets,
         root=urdf.root_link(joints, root),
         joints=joints,
         shaped=shaped,
-        lost=meshes.lost,
+        lost=shapes.lost,
+        visual=shapes.visual,
         notes=tuple(notes),
     )
 
@@ -205,78 +193,6 @@ def _write_joints(root: ElementTree.Element, joints: dict[str, urdf.Joint]) -> N
                 limit.set(attribute, repr(value))
         if np.isfinite(joint.limits.effort):
             limit.set('effort', repr(joint.limits.effort))
-
-
-class _Meshes:
-    """Collision meshes of a URDF: those that can be read are kept, the others are named.
-
-    Args:
-        folder: of the file, from which relative names count; None for a text.
-    """
-
-    def __init__(self, folder: Path | None) -> None:
-        self._folder = folder
-        self._known: dict[tuple[Path, str], str] = {}
-        self.assets: dict[str, bytes] = {}
-        self._lost: dict[tuple[str, str], list[str]] = {}
-
-    @property
-    def lost(self) -> tuple[str, ...]:
-        """Meshes that are left out, with their links and the reason."""
-        return tuple(
-            f'{named} ({", ".join(links)}): {why}' for (named, why), links in self._lost.items()
-        )
-
-    def take(self, link: ElementTree.Element) -> None:
-        """Remove visual elements, and meshes that cannot be read."""
-        for element in link.findall('visual'):
-            link.remove(element)
-        for element in link.findall('collision'):
-            mesh = element.find('geometry/mesh')
-            if mesh is None:
-                continue
-            named = mesh.get('filename', '')
-            try:
-                mesh.set('filename', self._asset(named, mesh.get('scale', '1 1 1')))
-            except ConfigError as error:
-                link.remove(element)
-                self._lost.setdefault((named, str(error)), []).append(link.get('name', ''))
-
-    def _asset(self, named: str, scale: str) -> str:
-        path = locate(named, self._folder)
-        if path is None:
-            raise ConfigError('not found')
-        if path.suffix.lower() not in _MESHES:
-            raise ConfigError(f'no STL or OBJ, which alone are read ({path.suffix or "no ending"})')
-        key = (path.resolve(), scale)
-        if key not in self._known:
-            try:
-                if path.stat().st_size > _MOST_MESH_BYTES:
-                    raise ConfigError(f'larger than {_MOST_MESH_BYTES} bytes')
-                data = path.read_bytes()
-            except OSError as error:
-                raise ConfigError(f'not readable: {error.strerror}') from None
-            # Each file gets a unique name: MuJoCo ignores folders, so that equal names would be one
-            # mesh.
-            name = f'nrl_mesh_{len(self._known)}{path.suffix.lower()}'
-            _try_mesh(name, data, scale)
-            self._known[key] = name
-            self.assets[name] = data
-        return self._known[key]
-
-
-def _try_mesh(name: str, data: bytes, scale: str) -> None:
-    """Check that MuJoCo reads a mesh, so that a faulty one is left out and the arm still compiles.
-
-    Raises:
-        ConfigError: MuJoCo does not read it.
-    """
-    try:
-        numbers = ' '.join(str(float(part)) for part in scale.split())
-        text = _TRIAL.format(file=name, scale=numbers)
-        load_mujoco().MjSpec.from_string(text, assets={name: data}).compile()
-    except ValueError as error:
-        raise ConfigError(f'not readable: {" ".join(str(error).split())}') from None
 
 
 def _mend_inertia(root: ElementTree.Element) -> list[str]:

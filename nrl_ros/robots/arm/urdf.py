@@ -58,7 +58,8 @@ def joints_of(root: Element) -> dict[str, Joint]:
     """
     links = _names(root.findall('link'), 'link')
     for link in root.findall('link'):
-        _check_shapes(link)
+        for shape in link.findall('collision'):
+            check_shape(link.get('name', ''), shape)
     elements = root.findall('joint')
     names = _names(elements, 'joint')
     joints: dict[str, Joint] = {}
@@ -143,26 +144,33 @@ def _check_numbers(element: Element, name: str) -> None:
             )
 
 
-def _check_shapes(link: Element) -> None:
-    """Check sizes and places of collision shapes: MuJoCo refuses them without naming the link."""
-    for shape in link.findall('collision'):
-        for element in shape.iter():
-            for attribute in ('xyz', 'rpy', 'radius', 'length', 'size'):
-                text = element.get(attribute)
-                if text is None:
-                    continue
-                try:
-                    values = [float(part) for part in text.split()]
-                except ValueError:
-                    values = []
-                good = bool(values) and all(map(math.isfinite, values))
-                if attribute in ('radius', 'length', 'size'):
-                    good = good and min(values) > 0.0
-                if not good:
-                    raise ConfigError(
-                        f'link {link.get("name")!r} of the URDF: {attribute} of a collision shape '
-                        f'is {text!r}, expected finite numbers, of a size above 0'
-                    )
+def check_shape(link: str, shape: Element) -> None:
+    """Check size and place of a shape: MuJoCo refuses them without naming the link.
+
+    Args:
+        link: its name.
+        shape: a collision or visual element of it.
+
+    Raises:
+        ConfigError: a number is missing or not finite, or a size is not above 0.
+    """
+    for element in shape.iter():
+        for attribute in ('xyz', 'rpy', 'radius', 'length', 'size'):
+            text = element.get(attribute)
+            if text is None:
+                continue
+            try:
+                values = [float(part) for part in text.split()]
+            except ValueError:
+                values = []
+            good = bool(values) and all(map(math.isfinite, values))
+            if attribute in ('radius', 'length', 'size'):
+                good = good and min(values) > 0.0
+            if not good:
+                raise ConfigError(
+                    f'link {link!r} of the URDF: {attribute} of a collision shape is {text!r}, '
+                    'expected finite numbers, of a size above 0'
+                )
 
 
 def _check_mimic(element: Element, name: str, names: list[str]) -> None:

@@ -1,0 +1,358 @@
+"""Meshes of links: they are found, read and kept as convex hulls, or it is said why not."""
+
+from __future__ import annotations
+
+import itertools
+import struct
+from pathlib import Path
+
+import mujoco
+import numpy as np
+import pytest
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.robots.arm import hulls
+from nrl_ros.robots.arm.clearance import Clearance
+from nrl_ros.robots.arm.hulls import points_of, read_hull
+from nrl_ros.robots.arm.model import ArmModel
+
+WHOLE = (1.0, 1.0, 1.0)
+CUBE = np.array(list(itertools.product((-0.5, 0.5), repeat=3)))
+# Two triangles of each side; what lies on the hull decides, not how its sides are cut.
+SIDES = [
+    [CUBE[[a, b, c]], CUBE[[b, c, d]]]
+    for axis in range(3)
+    for value in (-0.5, 0.5)
+    for a, b, c, d in [np.flatnonzero(CUBE[:, axis] == value)]
+]
+TRIANGLES = np.array(SIDES).reshape(-1, 3, 3)
+GOOD = (
+    '<COLLADA xmlns="http://www.collada.org/2005/11/COLLADASchema" version="1.4.1"><asset>'
+    '<unit meter="0.01"/><up_axis>Y_UP</up_axis></asset><library_geometries><geometry id="g">'
+    '<mesh><source id="p"><float_array id="a" count="12">0 0 0 1 0 0 0 1 0 0 0 1</float_array>'
+    '<technique_common><accessor source="#a" count="4" stride="3"><param name="X" type="float"/>'
+    '<param name="Y" type="float"/><param name="Z" type="float"/></accessor></technique_common>'
+    '</source><vertices id="v"><input semantic="POSITION" source="#p"/></vertices>'
+    '<triangles count="4"><input semantic="VERTEX" source="#v" offset="0"/>'
+    '<p>0 1 2 0 1 3 0 2 3 1 2 3</p></triangles></mesh></geometry></library_geometries>'
+    '<library_visual_scenes><visual_scene id="s"><node id="n"><translate>0 0 5</translate>'
+    '<instance_geometry url="#g"/></node></visual_scene></library_visual_scenes>'
+    '<scene><instance_visual_scene url="#s"/></scene></COLLADA>'
+)
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
+
+
+def stl(triangles: np.ndarray = TRIANGLES) -> bytes:
+    rows = [np.concatenate([np.zeros(3), each.ravel()]).astype('<f4') for each in triangles]
+    body = b''.join(row.tobytes() + b'00' for row in rows)
+    return b' ' * 80 + struct.pack('<I', len(rows)) + body
+
+
+def ascii_stl(triangles: np.ndarray = TRIANGLES) -> bytes:
+    facets = [
+        'facet normal 0 0 0\nouter loop\n'
+        + ''.join(f'  vertex {x:g} {y:g} {z:.3e}\n' for x, y, z in each)
+        + 'endloop\nendfacet\n'
+        for each in triangles
+    ]
+    return f'solid cube\n{"".join(facets)}endsolid cube\n'.encode()
+
+
+def obj() -> bytes:
+    points = ''.join(f'v {x} {y} {z}\n' for x, y, z in CUBE)
+    return (points + 'f 1 2 3\nf 5//1 6//1 7//1\nf 8 4 2\n').encode()
+
+
+def corners(path: Path, data: bytes, scale: tuple[float, float, float] = WHOLE) -> np.ndarray:
+    """The hull's corners, sorted, so that they can be compared."""
+    path.write_bytes(data)
+    points = points_of(read_hull(path, scale)).round(6) + 0.0
+    return np.array(sorted(points.tolist()))
+
+
+def in_order(points: np.ndarray) -> np.ndarray:
+    return np.array(sorted((points.round(6) + 0.0).tolist()))
+
+
+# ----------------------------------------------------------------- reading
+
+
+@pytest.mark.parametrize(
+    ('name', 'data'),
+    [('a.stl', stl()), ('a.STL', ascii_stl()), ('a.stl', b'solid x' + stl()[7:]), ('a.obj', obj())],
+)
+def test_a_cube_has_eight_corners_whatever_its_file(
+    tmp_path: Path, name: str, data: bytes
+) -> None:
+    np.testing.assert_allclose(corners(tmp_path / name, data), in_order(CUBE), atol=1e-6)
+
+
+@pytest.mark.parametrize('scale', [(0.001, 0.001, 0.001), (1.0, 2.0, 3.0), (-1.0, 1.0, 0.5)])
+def test_a_scale_holds_for_each_coordinate_and_may_mirror(tmp_path: Path, scale) -> None:
+    wedge = CUBE[[0, 1, 2, 4]]
+    triangles = np.array([wedge[[0, 1, 2]], wedge[[0, 1, 3]], wedge[[0, 2, 3]], wedge[1:]])
+    found = corners(tmp_path / 'a.stl', stl(triangles), scale)
+    np.testing.assert_allclose(found, in_order(wedge * scale), atol=1e-6)
+
+
+def test_a_dae_counts_its_unit_and_the_places_of_its_scene_and_not_its_up_axis(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip('collada')
+    wanted = np.array([[0, 0, 5], [1, 0, 5], [0, 1, 5], [0, 0, 6]]) * 0.01
+    found = corners(tmp_path / 'a.dae', b'\n' + GOOD.encode())
+    np.testing.assert_allclose(found, in_order(wanted), atol=1e-6)
+
+
+def test_points_within_the_hull_do_not_count(tmp_path: Path) -> None:
+    inner = np.concatenate([TRIANGLES, 0.9 * TRIANGLES, 0.2 * TRIANGLES])
+    np.testing.assert_allclose(corners(tmp_path / 'a.stl', stl(inner)), in_order(CUBE), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ('name', 'data', 'said'),
+    [
+        ('a.stl', b'', 'is the file complete?'),
+        ('a.stl', stl()[:-30], 'is the file complete?'),
+        ('a.stl', stl()[:84][:80] + bytes(4), '0 points'),
+        ('a.stl', ascii_stl()[:-20], 'ends too early'),
+        ('a.stl', ascii_stl().replace(b'-5.000e-01', b'half'), 'is not three numbers'),
+        ('a.stl', stl(TRIANGLES * [1.0, 1.0, 0.0]), 'coplanar'),
+        ('a.stl', stl(TRIANGLES[:1]), '3 points'),
+        ('a.stl', stl(TRIANGLES * [1.0, np.nan, 1.0]), 'not finite'),
+        ('a.stl', stl(TRIANGLES * 900.0), 'millimetres? Set scale="0.001 0.001 0.001"'),
+        ('a.stl', stl(TRIANGLES * 1e-7), 'too small'),
+        ('a.obj', b'v 0 0 0\nv 1 0 0\nv 0 1 0\nv 0 0 1\nf 1 2 9\n', 'does not exist'),
+        ('a.obj', b'', 'not readable'),
+        ('a.dae', b'<COLLADA', 'not readable'),
+        ('a.dae', GOOD.encode()[:-300], 'not readable'),
+        ('a.ply', b'ply', 'no STL, OBJ or DAE'),
+        ('a', b'', 'no ending'),
+    ],
+)
+def test_what_has_no_hull_says_why_in_one_line(
+    tmp_path: Path, name: str, data: bytes, said: str
+) -> None:
+    if name == 'a.dae':
+        pytest.importorskip('collada')
+    with pytest.raises(ConfigError) as error:
+        corners(tmp_path / name, data)
+    assert said in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_without_pycollada_a_dae_says_what_is_missing(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setitem(__import__('sys').modules, 'collada', None)
+    with pytest.raises(ConfigError, match='pip install pycollada'):
+        corners(tmp_path / 'a.dae', GOOD.encode())
+
+
+# ------------------------------------------------------------------- cache
+
+
+def no_hull(points: np.ndarray) -> None:
+    raise AssertionError('computed again')
+
+
+def test_a_hull_is_computed_once_and_kept_by_content_and_scale(tmp_path: Path, monkeypatch) -> None:
+    first = corners(tmp_path / 'a.stl', stl())
+    monkeypatch.setattr(hulls, '_hull', no_hull)
+    np.testing.assert_array_equal(corners(tmp_path / 'another name.stl', stl()), first)
+    for path, data, scale in (
+        (tmp_path / 'a.stl', stl(), (1.0, 1.0, 2.0)),
+        (tmp_path / 'a.stl', stl(TRIANGLES * 0.5), WHOLE),
+    ):
+        with pytest.raises(AssertionError, match='computed again'):
+            corners(path, data, scale)
+
+
+def test_a_damaged_hull_is_computed_again(tmp_path: Path) -> None:
+    first = corners(tmp_path / 'a.stl', stl())
+    (kept,) = (tmp_path / 'cache' / 'nrl_ros' / 'hulls').iterdir()
+    whole = kept.read_bytes()
+    for damaged in (whole[:-9], whole.replace(b'0.5', b'0.1', 1), b'', b'\xff' * 99):
+        kept.write_bytes(damaged)
+        np.testing.assert_array_equal(corners(tmp_path / 'a.stl', stl()), first)
+        assert kept.read_bytes() == whole
+
+
+def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / 'file').write_text('')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'file'))
+    assert len(corners(tmp_path / 'a.stl', stl())) == 8
+
+
+# --------------------------------------------------------------- distances
+
+
+def two_hulls(folder: Path, first: np.ndarray, second: np.ndarray) -> ArmModel:
+    """Two meshes; the second one slides along x, y, z and turns about z and x."""
+    for name, points in (('a', first), ('b', second)):
+        text = ''.join(f'v {x!r} {y!r} {z!r}\n' for x, y, z in points.tolist())
+        (folder / f'{name}.obj').write_text(text)
+    links = ['a', 'x', 'y', 'z', 't', 'b']
+    shapes = {name: f'<collision><geometry><mesh filename="{name}.obj"/></geometry></collision>'
+              for name in 'ab'}
+    axes = ['1 0 0', '0 1 0', '0 0 1', '0 0 1', '1 0 0']
+    joints = ''.join(
+        f'<joint name="j{at}" type="{"prismatic" if at < 3 else "revolute"}">'
+        f'<parent link="{links[at]}"/><child link="{links[at + 1]}"/><axis xyz="{axes[at]}"/>'
+        '<limit lower="-2" upper="2" effort="1" velocity="1"/></joint>'
+        for at in range(5)
+    )
+    bodies = ''.join(f'<link name="{name}">{shapes.get(name, "")}</link>' for name in links)
+    (folder / 'arm.urdf').write_text(f'<robot name="two">{bodies}{joints}</robot>')
+    return ArmModel.from_file(folder / 'arm.urdf')
+
+
+def test_the_distance_of_two_boxes_is_that_of_their_sides_edges_and_corners(
+    tmp_path: Path,
+) -> None:
+    clearance = Clearance(two_hulls(tmp_path, CUBE, CUBE), far_m=9.0)
+    assert clearance.links == [('a', 'b')]
+    eighth = np.pi / 4.0
+    across = np.sqrt(2.0) / 2.0
+    for pose, wanted in (
+        ([1.7, 0.2, 0.3, 0.0, 0.0], 0.7),
+        ([1.5, 1.6, 0.1, 0.0, 0.0], np.hypot(0.5, 0.6)),
+        ([1.5, 1.6, 1.7, 0.0, 0.0], np.sqrt(0.5**2 + 0.6**2 + 0.7**2)),
+        ([1.9, 0.0, 0.0, eighth, 0.0], 1.9 - 0.5 - across),
+        ([0.0, 0.0, 1.9, 0.0, eighth], 1.9 - 0.5 - across),
+        ([0.4, 0.0, 0.0, 0.0, 0.0], -0.6),
+    ):
+        assert clearance(np.array([pose]))[0] == pytest.approx(wanted, abs=2e-5)
+
+
+def test_hulls_of_random_points_are_as_far_apart_as_their_triangles(tmp_path: Path) -> None:
+    """Held against the least distance of all pairs of points, edges and triangles."""
+    rng = np.random.default_rng(5)
+    first, second = 0.3 * rng.normal(size=(2, 12, 3))
+    arm = two_hulls(tmp_path, first, second)
+    clearance = Clearance(arm, far_m=9.0)
+    poses = rng.uniform(-2.0, 2.0, (60, 5))
+    found = clearance(poses)
+    for pose, distance in zip(poses, found, strict=True):
+        turned = second @ _turn(pose[4], 0).T @ _turn(pose[3], 2).T + pose[:3]
+        # Of convex bodies that lie apart the distance is the widest gap over all directions.
+        gap = _gap(first, turned)
+        if gap > 0.0:
+            assert distance == pytest.approx(gap, abs=2e-4)
+        else:
+            assert distance < 1e-4
+
+
+def _turn(angle: float, axis: int) -> np.ndarray:
+    c, s = np.cos(angle), np.sin(angle)
+    turn = np.eye(3)
+    one, other = [each for each in range(3) if each != axis]
+    sign = -1.0 if axis == 1 else 1.0
+    turn[one, one] = turn[other, other] = c
+    turn[one, other], turn[other, one] = -sign * s, sign * s
+    return turn
+
+
+def _gap(one: np.ndarray, other: np.ndarray) -> float:
+    """Widest gap between two sets of points, by Gilbert's algorithm on their difference."""
+    differences = (other[:, None] - one[None]).reshape(-1, 3)
+    nearest = differences[0]
+    for _ in range(20_000):
+        furthest = differences[(differences @ nearest).argmin()]
+        step = nearest - furthest
+        share = float(np.clip(nearest @ step / max(step @ step, 1e-30), 0.0, 1.0))
+        nearest = nearest - share * step
+    length = float(np.linalg.norm(nearest))
+    return float((differences @ nearest).min() / length) if length > 1e-6 else 0.0
+
+
+def test_a_mesh_of_a_box_is_as_far_as_mujocos_own_box(tmp_path: Path) -> None:
+    """At random poses, against mj_geomDistance of the primitive in place of the mesh."""
+    rng = np.random.default_rng(7)
+    clearance = Clearance(two_hulls(tmp_path, CUBE * 0.4, CUBE * 0.6), far_m=9.0)
+    spec = mujoco.MjSpec()
+    for size in (0.2, 0.3):
+        body = spec.worldbody.add_body()
+        body.add_freejoint()
+        body.add_geom(type=mujoco.mjtGeom.mjGEOM_BOX, size=[size] * 3)
+    boxes = spec.compile()
+    data = mujoco.MjData(boxes)
+    turn = np.zeros(4)
+    for pose in rng.uniform(-2.0, 2.0, (200, 5)):
+        mujoco.mju_mat2Quat(turn, (_turn(pose[3], 2) @ _turn(pose[4], 0)).ravel())
+        data.qpos[7:10], data.qpos[10:14] = pose[:3], turn
+        mujoco.mj_kinematics(boxes, data)
+        wanted = mujoco.mj_geomDistance(boxes, data, 0, 1, 9.0, None)
+        assert clearance(pose[None])[0] == pytest.approx(wanted, abs=2e-5)
+
+
+# ----------------------------------------------------------------- finding
+
+
+@pytest.mark.parametrize(
+    ('place', 'variable', 'value'),
+    [
+        ('share/parts', 'AMENT_PREFIX_PATH', '.'),
+        ('install/share/parts', 'AMENT_PREFIX_PATH', '/nowhere:install'),
+        ('parts', 'ROS_PACKAGE_PATH', '.'),
+        ('src/repository/parts', 'ROS_PACKAGE_PATH', '/nowhere:src'),
+        ('parts', 'paths', '.'),
+        ('parts', 'paths', 'parts'),
+        ('src/repository/parts', 'paths', 'src'),
+        ('install/parts/share/parts', 'paths', 'install'),
+        ('install/share/parts', 'paths', 'install'),
+        ('renamed', 'paths', 'renamed'),
+        ('robot/parts', 'nothing', ''),
+        ('parts', 'nothing', ''),
+    ],
+)
+def test_a_package_is_found_where_ros_and_people_have_it(
+    tmp_path: Path, monkeypatch, place: str, variable: str, value: str
+) -> None:
+    package = tmp_path / place
+    package.mkdir(parents=True)
+    (package / 'package.xml').write_text('<package><name>parts</name></package>')
+    for name in ('AMENT_PREFIX_PATH', 'ROS_PACKAGE_PATH'):
+        monkeypatch.delenv(name, raising=False)
+    given = ':'.join(str(tmp_path / each) for each in value.split(':'))
+    paths = [tmp_path / value] if variable == 'paths' else []
+    if variable.isupper():
+        monkeypatch.setenv(variable, given)
+    (package / 'cube.stl').write_bytes(stl())
+    shape = '<collision><geometry><mesh filename="{}"/></geometry></collision>'
+    text = (
+        '<robot name="one"><link name="base">'
+        + shape.format('package://parts/cube.stl')
+        + '</link><link name="end"/><joint name="j" type="revolute"><parent link="base"/>'
+        '<child link="end"/><axis xyz="0 0 1"/><limit lower="-1" upper="1" effort="1" '
+        'velocity="1"/></joint></robot>'
+    )
+    folder = tmp_path / 'robot' / 'urdf'
+    folder.mkdir(parents=True)
+    (folder / 'arm.urdf').write_text(text)
+    arm = ArmModel.from_file(folder / 'arm.urdf', packages=paths)
+    assert arm.source.lost == ()
+    assert arm.mj.ngeom == 1
+    if variable == 'paths':
+        (lost,) = ArmModel.from_text(text.replace('/parts/', '/porta/'), packages=paths).source.lost
+        assert "package 'porta' is in no folder of package_paths" in lost
+
+
+def test_a_package_that_is_there_twice_gives_what_one_of_them_has(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """Sources beside an installation that was made without the meshes, or the reverse."""
+    (tmp_path / 'a' / 'share' / 'parts').mkdir(parents=True)
+    full = tmp_path / 'b' / 'share' / 'parts'
+    full.mkdir(parents=True)
+    (full / 'cube.stl').write_bytes(stl())
+    monkeypatch.setenv('AMENT_PREFIX_PATH', f'{tmp_path / "a"}:{tmp_path / "b"}')
+    arm = two_hulls(tmp_path, CUBE, CUBE)
+    text = arm.text.replace('a.obj', 'package://parts/cube.stl')
+    text = text.replace('b.obj', 'package://parts/absent.stl')
+    arm = ArmModel.from_text(text)
+    assert arm.source.lost == (
+        f'package://parts/absent.stl (b): not found in {tmp_path}/a/share/parts',
+    )
