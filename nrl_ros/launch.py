@@ -23,7 +23,7 @@ SAVES = {'sigterm_timeout': '30', 'sigkill_timeout': '30', 'respawn_delay': 2.0}
 TASK = DeclareLaunchArgument(
     'task',
     default_value='reaching',
-    choices=['cartpole', 'acrobot', 'reaching', 'planar', 'ur5e', 'fr3'],
+    choices=['cartpole', 'acrobot', 'reaching', 'planar', 'ur5e', 'fr3', 'ur5e_pose', 'fr3_pose'],
     description='Task whose configuration is taken',
 )
 

@@ -28,7 +28,7 @@ from benchmarks.arm_runs import STUDIED, Training, arms, score, settings_of, wri
 from nrl_ros.experiments.engine import ProcessEngine, records
 from nrl_ros.robots.arm.kinematics import Chain
 from nrl_ros.robots.arm.settings import TargetGroup
-from nrl_ros.robots.arm.task import Targets
+from nrl_ros.robots.arm.targets import Targets
 from sim_bridge.arm import ArmBridge
 
 RESULTS = Path(__file__).resolve().parent.parent / 'docs' / 'results'
@@ -64,8 +64,8 @@ def lengthen(bridge: ArmBridge) -> None:
     believed = Chain(bridge.robot.model)
     see = bridge.episodes.task.observe
 
-    def observe(position: Any, velocity: Any, tool: Any, target: Any) -> Any:
-        return see(position, velocity, believed.tool(position), target)
+    def observe(position: Any, velocity: Any, tool: Any, target: Any, *turned: Any) -> Any:
+        return see(position, velocity, believed.tool(position), target, *turned)
 
     bridge.episodes.task.observe = observe  # type: ignore[method-assign]
     bridge.robot.chain.tool_offset = [0.0, 0.0, 0.1]

@@ -95,9 +95,8 @@ class ArmBridge(Stateful):
         self.state.episode[:] = 0
         everyone = np.ones(self.spec.instances, np.bool_)
         self._place(everyone)
-        tool = self.robot.chain.tool(self.plant.position)
-        self.episodes.begin(everyone, tool)
-        return self.episodes.observe(self.plant.position, self.plant.velocity, tool)
+        self.episodes.begin(everyone, self.plant.position)
+        return self.episodes.observe(self.plant.position, self.plant.velocity)
 
     def _place(self, which: Array) -> None:
         """Put arms at home, or at a random allowed place near it."""
@@ -138,9 +137,8 @@ class ArmBridge(Stateful):
             home = started & (episode % every == 0) if every else self._nobody(started)
             if home.any():
                 self._place(home)
-        tool = self.robot.chain.tool(self.plant.position)
-        self.episodes.begin(started, tool)
-        return self.episodes.finish(self.plant.position, self.plant.velocity, tool, wanted, started)
+        self.episodes.begin(started, self.plant.position)
+        return self.episodes.finish(self.plant.position, self.plant.velocity, wanted, started)
 
     @staticmethod
     def _nobody(started: Array) -> Array:

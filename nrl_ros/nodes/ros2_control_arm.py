@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PointStamped
+from geometry_msgs.msg import PointStamped, PoseStamped
 from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from nrl_ros.base.errors import BridgeError, ConfigError, InvalidValueError
+from nrl_ros.base.errors import BridgeError, ConfigError, InvalidValueError, ShapeError
 from nrl_ros.base.records import Applied, Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.nodes.arm_status import arm_diagnostics
@@ -30,7 +30,9 @@ from nrl_ros.robots.arm.joint_usage import JointUsage
 from nrl_ros.robots.arm.phases import ArmPhases, Names, Phase, Task
 from nrl_ros.robots.arm.reach import remarks_of
 from nrl_ros.robots.arm.robot import make_robot
+from nrl_ros.robots.arm.rotations import matrices_of
 from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.robots.arm.targets import Poses
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.commander import FollowedWatch
 from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator
@@ -104,7 +106,7 @@ class ArmEnvironment:
         self._wanted = np.zeros_like(self._position)
         self._heard = self._aborted = self._begun = False
         self._episode = 0
-        self._target: Array | None = None
+        self._target: Poses | None = None
         self._told = Announcer(again_s=0.0)
 
     def on_configure(self, node: Any) -> None:
@@ -120,9 +122,12 @@ class ArmEnvironment:
             SafetyStatus, names.SAFETY_STATUS, qos.latched(), self._on_status, inactive=True
         )
         if self._options.target.source == 'topic':
-            node.subscription(
-                PointStamped, self._options.target.topic, qos.event(), self._on_target
+            kind, hear = (
+                (PoseStamped, self._on_pose)
+                if self._options.target.orientation.axes
+                else (PointStamped, self._on_point)
             )
+            node.subscription(kind, self._options.target.topic, qos.event(), hear)
         node.service(Trigger, names.GO, self._on_go)
         self._diagnostics = node.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
         node.periodic(_DIAGNOSTICS_S, self._publish_diagnostics)
@@ -193,17 +198,36 @@ class ArmEnvironment:
             )
         self.phases.hear_status(wrong, counters_of(message).get('ticks', 0), message.why)
 
-    def _on_target(self, message: PointStamped) -> None:
-        box, frame = self.robot.description.workspace, message.header.frame_id.lstrip('/')
-        point = np.array([message.point.x, message.point.y, message.point.z])
-        if np.isfinite(point).all():
-            point = self._targets_from(frame).of(point)
-        if not ((point >= box.low_m) & (point <= box.high_m)).all():
+    def _on_point(self, message: PointStamped) -> None:
+        point, turn = message.point, [0.0, 0.0, 0.0, 1.0]
+        self._take_target(message.header.frame_id, [point.x, point.y, point.z], turn)
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        point, turn = message.pose.position, message.pose.orientation
+        self._take_target(
+            message.header.frame_id, [point.x, point.y, point.z], [turn.x, turn.y, turn.z, turn.w]
+        )
+
+    def _take_target(self, frame: str, point: list[float], quaternion: list[float]) -> None:
+        """Keep a target for the next episode, brought from its frame into the workspace's.
+
+        Raises:
+            InvalidValueError: its frame is not known, its quaternion none, or its point outside.
+        """
+        box, values = self.robot.description.workspace, np.array(point)
+        try:
+            rotation = matrices_of(np.array([quaternion]))
+        except ShapeError as error:
+            raise InvalidValueError(f'a target is refused: {error}') from None
+        if np.isfinite(values).all():
+            pose = self._targets_from(frame.lstrip('/'))
+            values, rotation = pose.of(values), pose.rotation @ rotation
+        if not ((values >= box.low_m) & (values <= box.high_m)).all():
             raise InvalidValueError(
-                f'target {point.round(4).tolist()} m in the frame of the workspace, expected '
+                f'target {values.round(4).tolist()} m in the frame of the workspace, expected '
                 f'within {box.low_m} to {box.high_m} m'
             )
-        self._target = point
+        self._target = Poses(values[None], rotation)
 
     def _targets_from(self, frame: str) -> Pose:
         """Return the pose that converts targets of a frame to the workspace's frame."""
@@ -329,24 +353,21 @@ class ArmEnvironment:
 
     def _begin(self) -> None:
         target = None if self._options.target.source != 'topic' else self._target
-        given = None if target is None else target[None]
-        self.episodes.begin(_ONE, self.robot.chain.tool(self._position), given)
+        self.episodes.begin(_ONE, self._position, target)
         self.usage.episodes += 1
         self._begun = True
         self.phases.begun()
 
     def _observe(self) -> Float32:
-        tool = self.robot.chain.tool(self._position)
-        return self.episodes.observe(self._position, self._velocity, tool)
+        return self.episodes.observe(self._position, self._velocity)
 
     def step(self, action: Int32 | Float32) -> StepResult:
         """Return the result of the action that was sent; the argument is not used."""
         started = self.episodes.state.ended.copy()
         if started[0]:
             self._begin()
-        tool = self.robot.chain.tool(self._position)
         wanted = np.zeros_like(self._wanted) if started[0] else self._wanted
-        result = self.episodes.finish(self._position, self._velocity, tool, wanted, started)
+        result = self.episodes.finish(self._position, self._velocity, wanted, started)
         if self._aborted:
             self._aborted = False
             self.episodes.state.ended = _ONE.copy()

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('mujoco')
 
-from geometry_msgs.msg import PointStamped
+from geometry_msgs.msg import PointStamped, PoseStamped
 
 from nrl_ros.base.errors import ConfigError, InvalidValueError
 from nrl_ros.nodes.ros2_control_arm import ArmEnvironment
@@ -49,9 +49,9 @@ def test_a_target_is_brought_into_the_frame_of_the_workspace(
 ) -> None:
     """The base stands 0.7 m above the world, and looks along its y axis."""
     arm = environment(tmp_path, frame=given)
-    arm._on_target(at(frame, 0.3, 0.1, 0.7))
+    arm._on_point(at(frame, 0.3, 0.1, 0.7))
     assert arm._target is not None
-    np.testing.assert_allclose(arm._target, wanted, atol=1e-12)
+    np.testing.assert_allclose(arm._target.point, [wanted], atol=1e-12)
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,33 @@ def test_a_target_in_no_such_frame_or_outside_is_refused(
 ) -> None:
     arm = environment(tmp_path)
     with pytest.raises(InvalidValueError, match=said):
-        arm._on_target(message)
+        arm._on_point(message)
+    assert arm._target is None
+
+
+def pose_at(frame: str, *quaternion: float) -> PoseStamped:
+    message = PoseStamped()
+    message.header.frame_id = frame
+    place, turn = message.pose.position, message.pose.orientation
+    place.x, place.y, place.z = 0.3, 0.1, 0.7
+    turn.x, turn.y, turn.z, turn.w = quaternion
+    return message
+
+
+def test_a_pose_is_brought_into_the_frame_of_the_workspace(tmp_path: Path) -> None:
+    arm = environment(tmp_path, orientation={'axes': ['x', 'y', 'z']})
+    arm._on_pose(pose_at('base_link', 0.0, 0.0, 0.0, 1.0))
+    assert arm._target is not None
+    np.testing.assert_allclose(arm._target.point, [[-0.1, 0.3, 1.4]], atol=1e-12)
+    # The base's x is the world's y.
+    quarter = [[[0.0, -1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]]
+    np.testing.assert_allclose(arm._target.rotation, quarter, atol=1e-12)
+
+
+def test_a_pose_without_an_orientation_is_refused(tmp_path: Path) -> None:
+    arm = environment(tmp_path, orientation={'axes': ['x', 'y', 'z']})
+    with pytest.raises(InvalidValueError, match='has length 0, expected 1'):
+        arm._on_pose(pose_at('world', 0.0, 0.0, 0.0, 0.0))
     assert arm._target is None
 
 

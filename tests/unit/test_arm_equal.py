@@ -112,16 +112,13 @@ class Live:
     def reset(self, seed: int) -> Any:
         self.episodes.seed(seed)
         self.begin()
-        return self.episodes.observe(self.plant.position, self.plant.velocity, self.tool())
+        return self.episodes.observe(self.plant.position, self.plant.velocity)
 
     def begin(self) -> None:
-        self.episodes.begin(ONE, self.tool())
+        self.episodes.begin(ONE, self.plant.position)
 
     def close(self) -> None:
         """Nothing is held."""
-
-    def tool(self) -> Any:
-        return self.robot.chain.tool(self.plant.position)
 
     def go_home(self) -> None:
         """As between the episodes of a real arm, until rounding is all that is left."""
@@ -145,9 +142,7 @@ class Live:
             self.period(wanted)
         if started[0]:
             self.begin()
-        return self.episodes.finish(
-            self.plant.position, self.plant.velocity, self.tool(), wanted, started
-        )
+        return self.episodes.finish(self.plant.position, self.plant.velocity, wanted, started)
 
 
 def boxed(tmp_path: Any) -> str:

@@ -21,7 +21,7 @@ from nrl_ros.cli.main import app
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
 from nrl_ros.robots.arm.description import RobotDescription
-from nrl_ros.robots.arm.inverse import Goals, InverseKinematics, rotation_vectors
+from nrl_ros.robots.arm.inverse import Goals, InverseKinematics
 from nrl_ros.robots.arm.jacobian import Jacobian
 from nrl_ros.robots.arm.kinematics import Chain
 from nrl_ros.robots.arm.model import ArmModel
@@ -34,6 +34,7 @@ from nrl_ros.robots.arm.reach import (
 )
 from nrl_ros.robots.arm.reachable import targets_of
 from nrl_ros.robots.arm.robot import Robot, load_robot, make_robot
+from nrl_ros.robots.arm.rotations import rotation_vectors
 from nrl_ros.robots.arm.settings import ReachSettings, TargetGroup
 
 Array = NDArray[Any]

@@ -20,7 +20,8 @@ from nrl_ros.robots.arm.homing import Homing, way_home
 from nrl_ros.robots.arm.joint_usage import JointUsage
 from nrl_ros.robots.arm.robot import Robot, load_robot, make_robot
 from nrl_ros.robots.arm.settings import ReachSettings
-from nrl_ros.robots.arm.task import ReachTask, Targets
+from nrl_ros.robots.arm.targets import Targets
+from nrl_ros.robots.arm.task import ReachTask
 from nrl_ros.robots.safety.motion import MotionFilter
 from sim_bridge.arm import ArmBridge
 from tests.unit.fakes import same

@@ -15,8 +15,10 @@ from nrl_ros.base.records import Bool, EnvSpec, Float32, Float64, StepResult
 from nrl_ros.base.state import Stateful
 from nrl_ros.robots.arm.reachable import targets_of
 from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.arm.rotations import RotationError
 from nrl_ros.robots.arm.settings import ReachSettings
-from nrl_ros.robots.arm.task import ReachTask, Targets, distance_to
+from nrl_ros.robots.arm.targets import Poses, Targets
+from nrl_ros.robots.arm.task import ReachTask, distance_to
 
 Array = NDArray[Any]
 
@@ -32,7 +34,9 @@ class ReachState:
 
     Attributes:
         target: of each arm [B, 3, m].
+        rotation: orientation of the target, where it matters [B, 3, 3].
         distance: of the tools from their targets [B, m].
+        angle: of the tools from the orientations of their targets [B, rad]; 0 for points.
         nearest: the smallest distance of the episodes so far [B, m].
         wanted: joint velocities that the newest action commanded [B, J].
         steps: of the episodes so far [B].
@@ -41,7 +45,9 @@ class ReachState:
     """
 
     target: Float64
+    rotation: Float64
     distance: Float64
+    angle: Float64
     nearest: Float64
     wanted: Float64
     steps: NDArray[np.int64]
@@ -67,9 +73,13 @@ class ReachEpisodes(Stateful):
     def __init__(self, robot: Robot, settings: ReachSettings, arms: int) -> None:
         self.task = ReachTask(robot, settings)
         self._robot, self._settings = robot, settings
+        axes = settings.target.orientation.axes
+        self._turn = RotationError(axes) if axes else None
         self.state: ReachState = ReachState(
             target=np.zeros((arms, 3)),
+            rotation=np.tile(np.eye(3), (arms, 1, 1)),
             distance=np.zeros(arms),
+            angle=np.zeros(arms),
             nearest=np.zeros(arms),
             wanted=np.zeros((arms, self.task.joints)),
             steps=np.zeros(arms, np.int64),
@@ -78,69 +88,114 @@ class ReachEpisodes(Stateful):
         )
         self._never = np.zeros(arms, np.bool_)
         self._radii = np.array(_RADII) * settings.episode.success_radius_m
+        self._angles = np.array(_RADII) * settings.episode.success_angle_rad
         self.spec = EnvSpec(
             arms,
             self.task.observation_size,
             self.task.action_space,
             control_period_s=self.task.period_s,
             max_episode_steps=settings.episode.steps,
-            metrics=(*METRICS, *(f'is_within_{100.0 * radius:g}_cm' for radius in self._radii)),
+            metrics=self._metrics(),
             manifest=self.task.manifest(),
         )
 
-    def begin(self, which: Array, tool: Array, target: Array | None = None) -> None:
+    def _metrics(self) -> tuple[str, ...]:
+        """Return the names of the figures that each step gives."""
+        within = [f'is_within_{100.0 * radius:g}_cm' for radius in self._radii]
+        if self._turn is None:
+            return (*METRICS, *within)
+        degrees = np.degrees(self._angles)
+        marks = (f'{mark}_{turn:.3g}_deg' for mark, turn in zip(within, degrees, strict=True))
+        return (*METRICS, 'final_angle_rad', *marks)
+
+    def begin(self, which: Array, position: Array, target: Poses | None = None) -> None:
         """Start episodes.
 
         Args:
             which: mask of the arms whose episodes start [B, bool].
-            tool: positions of all tools [B, 3].
-            target: for those arms [n, 3]; None: the next targets of the task.
+            position: of all joints [B, J].
+            target: for those arms [n]; None: the next targets of the task.
         """
         count, state = int(np.count_nonzero(which)), self.state
-        if count:
-            state.target[which] = state.targets.draw(count) if target is None else target
-            distance = distance_to(tool[which], state.target[which])
-            state.distance[which] = state.nearest[which] = distance
-            state.wanted[which] = 0.0
-            state.steps[which] = 0
-            state.ended[which] = False
+        if not count:
+            return
+        tool = self._robot.chain.tool(position)
+        if self._turn is None:
+            point = state.targets.draw(count) if target is None else target.point
+        else:
+            target = state.targets.draw_poses(count) if target is None else target
+            point, state.rotation[which] = target.point, target.rotation
+        state.target[which] = point
+        distance = distance_to(tool[which], state.target[which])
+        state.distance[which] = state.nearest[which] = distance
+        state.angle[which] = self._angle(self._turned(position))[which]
+        state.wanted[which] = 0.0
+        state.steps[which] = 0
+        state.ended[which] = False
 
-    def observe(self, position: Array, velocity: Array, tool: Array) -> Float32:
-        """Return the observations [B, O] for joints [B, J] and tools [B, 3]."""
-        return self.task.observe(position, velocity, tool, self.state.target)
+    def _turned(self, position: Array) -> tuple[Array, ...]:
+        """Return rotation vectors to the targets [B, 3] and orientations of the tools [B, 3, 3].
 
-    def finish(
-        self, position: Array, velocity: Array, tool: Array, wanted: Array, started: Array
-    ) -> StepResult:
+        Where orientation does not matter there are none.
+        """
+        if self._turn is None:
+            return ()
+        rotation = self._robot.chain.orientation(position)
+        return self._turn(rotation, self.state.rotation), rotation
+
+    def _angle(self, turned: tuple[Array, ...]) -> Array:
+        """Return the angles from the orientations of the targets [B, rad]; 0 for points."""
+        return np.linalg.norm(turned[0], axis=1) if turned else np.zeros(len(self._never))
+
+    def observe(self, position: Array, velocity: Array) -> Float32:
+        """Return the observations [B, O] for joints [B, J]."""
+        tool = self._robot.chain.tool(position)
+        turned = self._turned(position)
+        return self.task.observe(position, velocity, tool, self.state.target, *turned)
+
+    def finish(self, position: Array, velocity: Array, wanted: Array, started: Array) -> StepResult:
         """Return the result of a step, and count it.
 
         Args:
             position: of the joints after it [B, J].
             velocity: of the joints after it [B, J].
-            tool: after it [B, 3].
             wanted: joint velocities that its action asked for [B, J].
             started: arms whose episode began in this step instead [B, bool].
         """
         state, went = self.state, ~started
-        distance = distance_to(tool, state.target)
+        tool = self._robot.chain.tool(position)
+        turned = self._turned(position)
+        distance, angle = distance_to(tool, state.target), self._angle(turned)
         state.steps += went
         late = (state.steps >= self._settings.episode.steps) & went
         there = self._never
         if self._settings.episode.terminate_at_target:
-            there = self.task.at_target(distance) & went
-        reward = self.task.reward(state.distance, distance, wanted, state.wanted, late | there)
-        state.distance = distance
+            there = self.task.at_target(distance, *(angle,) * bool(turned)) & went
+        angles = (state.angle, angle) if turned else ()
+        reward = self.task.reward(
+            state.distance, distance, wanted, state.wanted, late | there, *angles
+        )
+        state.distance, state.angle = distance, angle
         state.nearest = np.minimum(state.nearest, distance)
         state.wanted = np.where(went[:, None], wanted, 0.0)
         state.ended = late | there
         return StepResult(
-            self.observe(position, velocity, tool),
+            self.task.observe(position, velocity, tool, state.target, *turned),
             np.where(went, reward, 0.0),
             there,
             late & ~there,
             self._never,
-            np.column_stack([distance, state.nearest, distance[:, None] < self._radii]),
+            self._figures(),
         )
+
+    def _figures(self) -> Float64:
+        """Return the figures of the episodes so far [B, M]."""
+        state = self.state
+        within = state.distance[:, None] < self._radii
+        if self._turn is None:
+            return np.column_stack([state.distance, state.nearest, within])
+        within &= state.angle[:, None] < self._angles
+        return np.column_stack([state.distance, state.nearest, state.angle, within])
 
     def seed(self, seed: int) -> None:
         """Seed the generator of the targets and start their list anew."""

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from nrl_ros.base.records import Bool, Float64
 from nrl_ros.robots.arm.jacobian import Jacobian
 from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.arm.rotations import rotation_vectors
 
 Array = NDArray[Any]
 
@@ -86,29 +87,6 @@ class Goals:
             return np.asarray(close)
         angle = np.linalg.norm(error[:, 3:], axis=1) / self.metres_per_rad
         return np.asarray(close & (angle <= NEAR_RAD))
-
-
-def rotation_vectors(turn: Float64) -> Float64:
-    """Return axis times angle [N, 3, rad] of rotation matrices [N, 3, 3]; angles up to pi."""
-    twice = np.stack(
-        [
-            turn[:, 2, 1] - turn[:, 1, 2],
-            turn[:, 0, 2] - turn[:, 2, 0],
-            turn[:, 1, 0] - turn[:, 0, 1],
-        ],
-        axis=1,
-    )
-    sine = 0.5 * np.linalg.norm(twice, axis=1)
-    cosine = 0.5 * (np.trace(turn, axis1=1, axis2=2) - 1.0)
-    angle = np.arctan2(sine, cosine)
-    scale = np.where(sine > 1e-9, 0.5 * angle / np.maximum(sine, 1e-9), 0.5)
-    vectors = scale[:, None] * twice
-    # At half a turn the antisymmetric part vanishes: the axis is the largest column of R + 1.
-    for at in np.flatnonzero((sine <= 1e-6) & (cosine < 0.0)):
-        columns = turn[at] + np.eye(3)
-        axis = columns[:, int(np.argmax(np.diag(columns)))]
-        vectors[at] = angle[at] * axis / np.linalg.norm(axis)
-    return np.asarray(vectors)
 
 
 class InverseKinematics:

@@ -17,12 +17,15 @@ from nrl_ros.base.records import Bool, Float64
 from nrl_ros.robots.arm.inverse import NEAR_M, Goals, InverseKinematics
 from nrl_ros.robots.arm.model import TOOL_NOTE
 from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.arm.rotations import AXES
 from nrl_ros.robots.arm.settings import ReachSettings, TargetGroup
-from nrl_ros.robots.arm.task import shell
+from nrl_ros.robots.arm.targets import Targets, shell
 
 Array = NDArray[Any]
 Point = tuple[float, float, float]
 
+# Targets of a topic are not known before, and those of joint positions are reached.
+_UNASKED = ('topic', 'joints')
 # Below this share a person is told before the arm learns.
 ENOUGH = 0.95
 _SAMPLES = 400
@@ -123,8 +126,12 @@ def reached_targets(robot: Robot, settings: TargetGroup) -> Reached:
     Raises:
         ConfigError: there are no such targets.
     """
-    points = sampled_targets(settings)
-    found = InverseKinematics(robot).solve(Goals(points))
+    points, turned = sampled_targets(settings), None
+    # Where a turn is free the orientations of some targets do not say what is reached.
+    if len(settings.orientation.axes) == len(AXES):
+        drawn = Targets(settings, np.random.default_rng(0), robot).draw_poses(len(points))
+        points, turned = drawn.point, drawn.rotation
+    found = InverseKinematics(robot).solve(Goals(points, turned))
     there = points[found.reached]
     if not len(there):
         nowhere = (float('nan'),) * 3
@@ -264,7 +271,7 @@ def remarks_of(robot: Robot, settings: ReachSettings) -> tuple[str, ...]:
     """
     told = () if robot.description.tool else robot.notes
     remarks = [note for note in told if note.startswith(TOOL_NOTE)]
-    if settings.target.source != 'topic':
+    if settings.target.source not in _UNASKED:
         reached = reached_targets(robot, settings.target)
         if reached.share < ENOUGH:
             remarks.append(f'{_said(reached, settings.target)}; {_better(robot, settings.target)}')
@@ -278,7 +285,7 @@ def reach_lines(robot: Robot, settings: TargetGroup | None) -> list[str]:
         robot: the arm.
         settings: of the targets; None: there is no task.
     """
-    if settings is None or settings.source == 'topic':
+    if settings is None or settings.source in _UNASKED:
         return [f'reach: {_offer(robot)}']
     reached = reached_targets(robot, settings)
     lines = [_said(reached, settings)]

@@ -11,7 +11,7 @@ from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.inverse import Goals, InverseKinematics
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.arm.settings import TargetGroup
-from nrl_ros.robots.arm.task import Targets, TargetsState, draw_in_shell
+from nrl_ros.robots.arm.targets import Poses, Targets, TargetsState, draw_in_shell
 
 # Points that are looked at together; those that are not asked for yet wait.
 _AT_ONCE = 128
@@ -25,10 +25,12 @@ class ReachableState(TargetsState):
 
     Attributes:
         ready: targets that wait [_AT_ONCE, 3]; the first ``left`` of them count.
+        turned: their orientations, where these matter [_AT_ONCE, 3, 3].
         left: how many.
     """
 
     ready: Float64 = field(default_factory=lambda: np.zeros((_AT_ONCE, 3)))
+    turned: Float64 = field(default_factory=lambda: np.zeros((_AT_ONCE, 3, 3)))
     left: int = 0
 
 
@@ -42,7 +44,7 @@ class ReachableTargets(Targets):
     """
 
     def __init__(self, robot: Robot, settings: TargetGroup, generator: np.random.Generator) -> None:
-        super().__init__(settings, generator)
+        super().__init__(settings, generator, robot)
         self._solver = InverseKinematics(robot)
         self.state: ReachableState = ReachableState(generator)
 
@@ -52,25 +54,43 @@ class ReachableTargets(Targets):
         Raises:
             ConfigError: the arm reaches hardly any point of the box.
         """
-        drawn = np.empty((count, 3))
-        state, done, in_vain = self.state, 0, 0
+        return self.draw_poses(count).point
+
+    def draw_poses(self, count: int) -> Poses:
+        """Return the next targets with their orientations; errors are those of ``draw``."""
+        drawn = Poses(np.empty((count, 3)), np.empty((count, 3, 3)))
+        state, done = self.state, 0
         while done < count:
             if not state.left:
-                points = draw_in_shell(self._settings, state.random, _AT_ONCE)
-                good = points[self._solver.solve(Goals(points)).reached]
-                in_vain = 0 if len(good) else in_vain + _AT_ONCE
-                if in_vain >= _MOST:
-                    raise ConfigError(
-                        f'target: of {_MOST} points of the box {self._settings.low_m} to '
-                        f'{self._settings.high_m} the arm reaches none: move the box, '
-                        '`nrl doctor --robot` proposes one'
-                    )
-                state.left = len(good)
-                state.ready[: state.left] = good
+                self._find()
             some = min(state.left, count - done)
-            drawn[done : done + some] = state.ready[state.left - some : state.left]
+            taken = slice(state.left - some, state.left)
+            drawn.point[done : done + some] = state.ready[taken]
+            drawn.rotation[done : done + some] = state.turned[taken]
             state.left, done = state.left - some, done + some
         return drawn
+
+    def _find(self) -> None:
+        """Let some reached targets wait.
+
+        Raises:
+            ConfigError: the arm reaches none.
+        """
+        state, settings = self.state, self._settings
+        for _ in range(_MOST // _AT_ONCE):
+            points = draw_in_shell(settings, state.random, _AT_ONCE)
+            turned = self._in_cone(_AT_ONCE) if settings.orientation.axes else None
+            good = self._solver.solve(Goals(points, turned)).reached
+            state.left = int(np.count_nonzero(good))
+            if state.left:
+                state.ready[: state.left] = points[good]
+                if turned is not None:
+                    state.turned[: state.left] = turned[good]
+                return
+        raise ConfigError(
+            f'target: of {_MOST} points of the box {settings.low_m} to {settings.high_m} the arm '
+            'reaches none: move the box, `nrl doctor --robot` proposes one'
+        )
 
     def seed(self, seed: int) -> None:
         """Begin anew with another generator; targets that wait are forgotten."""

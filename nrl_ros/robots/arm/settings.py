@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import pi
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -48,20 +49,69 @@ class ObservationGroup(Settings):
     error_scale_m: float = Field(
         0.1, gt=0, description='s of error / (s + |error|): direction when far, distance when near'
     )
+    error_scale_rad: float = Field(
+        0.3, gt=0, description='The same of the rotation to the target, where orientation matters'
+    )
+
+
+class OrientationGroup(Settings):
+    """Whether targets are poses, and how their orientations are drawn."""
+
+    axes: tuple[Literal['x', 'y', 'z'], ...] = Field(
+        (),
+        description='Axes of the tool about which its rotation matters, as [x, y, z]; [x, y]: a '
+        'turn about z is free; empty: targets are points',
+    )
+    reference_xyzw: tuple[float, ...] = Field(
+        (), description="Quaternion about which cone_rad is measured; empty: the tool's at home"
+    )
+    cone_rad: float = Field(
+        0.5, gt=0, le=pi, description='random, joints: largest rotation from the reference'
+    )
+    quaternions_xyzw: tuple[float, ...] = Field(
+        (), description='list: x, y, z, w of each of points_m; empty: the reference for all'
+    )
+
+    @model_validator(mode='after')
+    def _fit(self) -> OrientationGroup:
+        if len(set(self.axes)) < len(self.axes):
+            raise ValueError(f'target.orientation.axes: each once, received {list(self.axes)}')
+        for name, several in (('reference_xyzw', False), ('quaternions_xyzw', True)):
+            numbers = getattr(self, name)
+            rows = [numbers[at : at + 4] for at in range(0, len(numbers), 4)]
+            if len(numbers) % 4 or (len(rows) > 1 and not several):
+                raise ValueError(
+                    f'target.orientation.{name} must hold x, y, z, w of '
+                    f'{"each" if several else "one"}, received {len(numbers)} numbers'
+                )
+            for row in rows:
+                length = sum(value * value for value in row) ** 0.5
+                if abs(length - 1.0) > 0.01:
+                    raise ValueError(
+                        f'target.orientation.{name}: {list(row)} has length {length:.4g}, expected '
+                        'a unit quaternion'
+                    )
+        return self
 
 
 class TargetGroup(Settings):
     """Source of the targets, in the frame of the workspace."""
 
-    source: Literal['random', 'list', 'topic'] = Field(
-        'random', description='Drawn in a box, taken from points_m in turn, or from a topic'
+    source: Literal['random', 'joints', 'list', 'topic'] = Field(
+        'random',
+        description='Drawn in a box; the tool of the arm at random allowed joint positions, within '
+        'the box (joints); taken from points_m in turn; or from a topic',
     )
-    low_m: Point = Field((0.25, -0.4, 0.15), description='random: lowest x, y, z')
-    high_m: Point = Field((0.65, 0.4, 0.6), description='random: highest x, y, z')
-    near_m: float = Field(0.0, ge=0, description='random: least distance from centre_m')
-    far_m: float = Field(0.75, gt=0, description='random: largest distance from centre_m')
+    low_m: Point = Field((0.25, -0.4, 0.15), description='random, joints: lowest x, y, z')
+    high_m: Point = Field((0.65, 0.4, 0.6), description='random, joints: highest x, y, z')
+    near_m: float = Field(0.0, ge=0, description='random, joints: least distance from centre_m')
+    far_m: float = Field(0.75, gt=0, description='random, joints: largest distance from centre_m')
     centre_m: Point = Field(
-        (0.0, 0.0, 0.15), description='random: point from which near_m and far_m are measured'
+        (0.0, 0.0, 0.15),
+        description='random, joints: point from which near_m and far_m are measured',
+    )
+    spread_rad: float = Field(
+        pi, gt=0, description='joints: largest distance of each joint from home'
     )
     reachable: bool = Field(
         False,
@@ -70,13 +120,16 @@ class TargetGroup(Settings):
     )
     points_m: tuple[float, ...] = Field((), description='list: x, y, z of each, one after another')
     topic: str = Field(
-        'target', description='topic: geometry_msgs/PointStamped; used from the next episode on'
+        'target',
+        description='topic: geometry_msgs/PointStamped, or PoseStamped where orientation matters; '
+        'used from the next episode on',
     )
     frame: str = Field(
         '',
         description='topic: frame of targets that name none, a link or site that no joint moves; '
         "empty: the workspace's. Targets that name such a frame are brought into it",
     )
+    orientation: OrientationGroup = OrientationGroup()
 
     @model_validator(mode='after')
     def _fit(self) -> TargetGroup:
@@ -91,6 +144,12 @@ class TargetGroup(Settings):
             )
         if any(low >= high for low, high in zip(self.low_m, self.high_m, strict=True)):
             raise ValueError(f'target.low_m {self.low_m} must be below high_m {self.high_m}')
+        orientations = len(self.orientation.quaternions_xyzw) // 4
+        if orientations and orientations != len(self.points_m) // 3:
+            raise ValueError(
+                f'target.orientation.quaternions_xyzw holds {orientations} orientations, '
+                f'target.points_m {len(self.points_m) // 3} points: expected one for each'
+            )
         if self.near_m >= self.far_m:
             raise ValueError(f'target.near_m {self.near_m} must be below far_m {self.far_m}')
         return self
@@ -105,6 +164,11 @@ class RewardGroup(Settings):
         'success: 1 for an episode that ends at it',
     )
     scale_m: float = Field(0.01, gt=0, description='progress, distance: metres for a reward of 1')
+    scale_rad: float = Field(
+        0.05,
+        gt=0,
+        description='The same of the rotation to the target, where orientation matters',
+    )
     action_cost: float = Field(
         0.0, ge=0, description='Cost of full speed, times the mean square action [1]'
     )
@@ -119,6 +183,9 @@ class EpisodeGroup(Settings):
     steps: int = Field(100, ge=1, description='Steps until the time is up [1]')
     success_radius_m: float = Field(
         0.02, gt=0, description='A tool nearer than this counts as at the target'
+    )
+    success_angle_rad: float = Field(
+        0.0873, gt=0, description='and turned less than this from it, where orientation matters'
     )
     terminate_at_target: bool = Field(False, description='End an episode at the target')
     home_every: int = Field(

@@ -6,22 +6,17 @@ joints, O: size of an observation. Positions in m in the frame of the base, angl
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import ActionSpace, Float32, Float64
-from nrl_ros.base.state import Stateful
 from nrl_ros.robots.arm.robot import Robot
-from nrl_ros.robots.arm.settings import ReachSettings, TargetGroup
+from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.robots.arm.targets import check_targets
 
 Array = NDArray[Any]
-
-_MOST_DRAWS = 10_000
 
 
 class ReachTask:
@@ -50,7 +45,10 @@ class ReachTask:
         self._full = self._speed * settings.action.speed_share
         each = 2 if settings.observation.joints == 'sine' else 1
         self.observation_size = (each + 1) * self.joints + 9
-        _check_targets(settings.target, low, high)
+        self._oriented = bool(settings.target.orientation.axes)
+        if self._oriented:
+            self.observation_size += 9
+        check_targets(settings.target, low, high)
 
     # --------------------------------------------------------------- actions
 
@@ -74,45 +72,62 @@ class ReachTask:
 
     # ---------------------------------------------------------- observations
 
-    def observe(self, position: Array, velocity: Array, tool: Array, target: Array) -> Float32:
+    def observe(
+        self, position: Array, velocity: Array, tool: Array, target: Array, *turned: Array
+    ) -> Float32:
         """Return the observations [B, O].
 
         Their parts are, in this order: joint positions (J numbers scaled to -1 .. 1 within their
         limits, or J sines and J cosines), joint velocities divided by their limits (J), positions
         of tool and target scaled to -1 .. 1 within the workspace (3 and 3), and error / (s +
-        |error|) (3).
+        |error|) (3). Where orientation matters there follow the rotation vector from tool to
+        target, scaled likewise (3), and the tool's x and z axis (6).
 
         Args:
             position: of the joints [B, J].
             velocity: of the joints [B, J].
             tool: position of the tool [B, 3].
             target: [B, 3].
+            turned: where orientation matters, the rotation vectors from tool to target [B, 3, rad]
+                and the orientation of the tool [B, 3, 3].
         """
-        if self._settings.observation.joints == 'sine':
+        settings = self._settings.observation
+        if settings.joints == 'sine':
             joints = [np.sin(position), np.cos(position)]
         else:
             joints = [(2.0 * position - self._low - self._high) / (self._high - self._low)]
-        error = target - tool
-        distance = np.sqrt(np.einsum('ij,ij->i', error, error))
-        parts = (
+        parts = [
             *joints,
             velocity / self._speed,
             (tool - self._middle) / self._half,
             (target - self._middle) / self._half,
-            error / (self._settings.observation.error_scale_m + distance)[:, None],
-        )
+            _saturated(target - tool, settings.error_scale_m),
+        ]
+        if self._oriented:
+            turn, rotation = turned
+            parts += [
+                _saturated(turn, settings.error_scale_rad),
+                rotation[:, :, 0],
+                rotation[:, :, 2],
+            ]
         return np.concatenate(parts, axis=1, dtype=np.float32, casting='same_kind')
 
     def manifest(self) -> str:
         """Return the meaning of each number of observation and action, with units and scales."""
-        settings = self._settings
+        settings, turned = self._settings, ''
+        if self._oriented:
+            turned = (
+                f', rotation about {" ".join(settings.target.orientation.axes)} / '
+                f'({settings.observation.error_scale_rad} rad + |rotation|), x and z axis of the '
+                'tool'
+            )
         return '\n'.join(
             [
                 self._robot.manifest(),
                 f'observation: joints {settings.observation.joints}, velocities over their '
                 f'limits, tool and target in {self._middle - self._half} to '
                 f'{self._middle + self._half} m, error / ({settings.observation.error_scale_m} m '
-                '+ |error|)',
+                f'+ |error|){turned}',
                 f'action: joint {settings.action.kind}, choices {settings.action.choices}, '
                 f'at most {settings.action.speed_share} of the velocity limits, each '
                 f'{self.period_s:.6g} s',
@@ -122,7 +137,13 @@ class ReachTask:
     # --------------------------------------------------------------- rewards
 
     def reward(
-        self, before: Array, after: Array, wanted: Array, wanted_before: Array, last: Array
+        self,
+        before: Array,
+        after: Array,
+        wanted: Array,
+        wanted_before: Array,
+        last: Array,
+        *angles: Array,
     ) -> Float64:
         """Return the rewards [B].
 
@@ -132,14 +153,20 @@ class ReachTask:
             wanted: joint velocities that the action of this step commands [B, J].
             wanted_before: those of the action before it [B, J].
             last: True where the episode ends with this step [B, bool].
+            angles: where orientation matters, the angles from the target before and after the step
+                [B, rad].
         """
         settings = self._settings.reward
         if settings.kind == 'progress':
             reward = (before - after) / settings.scale_m
+            if self._oriented:
+                reward += (angles[0] - angles[1]) / settings.scale_rad
         elif settings.kind == 'distance':
             reward = -after / settings.scale_m
+            if self._oriented:
+                reward -= angles[1] / settings.scale_rad
         else:
-            reward = (last & (after < self._settings.episode.success_radius_m)).astype(np.float64)
+            reward = (last & self.at_target(after, *angles[1:])).astype(np.float64)
         if settings.action_cost:
             reward = reward - settings.action_cost * _mean_square(wanted / self._full)
         if settings.smoothness_cost:
@@ -147,75 +174,15 @@ class ReachTask:
             reward = reward - settings.smoothness_cost * _mean_square(change)
         return np.asarray(reward, np.float64)
 
-    def at_target(self, distance: Array) -> Array:
-        """Return which arms are at their target [B, bool]."""
-        return np.asarray(distance < self._settings.episode.success_radius_m)
+    def at_target(self, distance: Array, *angle: Array) -> Array:
+        """Return which arms are at their target [B, bool].
 
-
-@dataclass
-class TargetsState:
-    """What draws the next targets, and the place in the list of those that have one."""
-
-    random: np.random.Generator
-    at: int = 0
-
-
-class Targets(Stateful):
-    """Gives targets: drawn at random, or from a list in turn.
-
-    Args:
-        settings: of the targets.
-        generator: draws them.
-    """
-
-    def __init__(self, settings: TargetGroup, generator: np.random.Generator) -> None:
-        self._settings = settings
-        self.state: TargetsState = TargetsState(generator)
-        self._list = np.reshape(np.array(settings.points_m, np.float64), (-1, 3))
-
-    def seed(self, seed: int) -> None:
-        """Seed the generator, and start the list anew."""
-        self.state.random, self.state.at = np.random.default_rng(seed), 0
-
-    def draw(self, count: int) -> Float64:
-        """Return the next targets [count, 3].
-
-        Raises:
-            ConfigError: targets come from a topic, or the box and the distances hardly meet.
+        Args:
+            distance: from it [B, m].
+            angle: from its orientation where that matters [B, rad].
         """
-        settings, state = self._settings, self.state
-        if settings.source == 'list':
-            which = (state.at + np.arange(count)) % len(self._list)
-            state.at = int((state.at + count) % len(self._list))
-            return np.asarray(self._list[which])
-        if settings.source == 'topic':
-            raise ConfigError('targets from a topic exist on hardware only; set target.source')
-        return draw_in_shell(settings, state.random, count)
-
-
-def draw_in_shell(settings: TargetGroup, generator: np.random.Generator, count: int) -> Float64:
-    """Draw points [count, 3] evenly within the box and within the distances from the centre."""
-    inside = shell(settings)
-    points = np.empty((0, 3))
-    for _ in range(_MOST_DRAWS):
-        if len(points) >= count:
-            return points[:count]
-        drawn = generator.uniform(settings.low_m, settings.high_m, (max(count, 16), 3))
-        points = np.concatenate([points, drawn[inside(drawn)]])
-    raise ConfigError(
-        f'target: no point of the box {settings.low_m} to {settings.high_m} lies between '
-        f'{settings.near_m} and {settings.far_m} m from {settings.centre_m}'
-    )
-
-
-def shell(settings: TargetGroup) -> Callable[[Array], Array]:
-    """Return a function that tells which points [N, 3] are within the distances from the centre."""
-
-    def inside(points: Array) -> Array:
-        distance = np.linalg.norm(points - np.array(settings.centre_m), axis=1)
-        return np.asarray((distance >= settings.near_m) & (distance <= settings.far_m))
-
-    return inside
+        near = np.asarray(distance < self._settings.episode.success_radius_m)
+        return near & (angle[0] < self._settings.episode.success_angle_rad) if angle else near
 
 
 def distance_to(tool: Array, target: Array) -> Float64:
@@ -224,19 +191,10 @@ def distance_to(tool: Array, target: Array) -> Float64:
     return np.asarray(np.sqrt(np.einsum('ij,ij->i', error, error)))
 
 
-def _check_targets(settings: TargetGroup, low: Array, high: Array) -> None:
-    if settings.source == 'topic':
-        return
-    points = np.array(
-        [settings.low_m, settings.high_m]
-        if settings.source == 'random'
-        else np.reshape(settings.points_m, (-1, 3))
-    )
-    if (points < low).any() or (points > high).any():
-        raise ConfigError(
-            f'targets reach from {points.min(axis=0)} to {points.max(axis=0)} m, the workspace '
-            f'from {low} to {high} m: targets must be within'
-        )
+def _saturated(error: Array, scale: float) -> Array:
+    """Return error / (scale + |error|) of vectors [B, 3]."""
+    length = np.sqrt(np.einsum('ij,ij->i', error, error))
+    return np.asarray(error / (scale + length)[:, None])
 
 
 def _mean_square(values: Array) -> Array:
