@@ -47,7 +47,7 @@ def _quick(table: Table) -> list[Claim]:
     roles, found = table.study.roles, []
     for depth in table.study.depths:
         result = table.main(roles.reaching, roles.nrl, depth)
-        if result is None:
+        if result is None or math.isnan(table.level(roles.reaching, depth)):
             continue
         episodes = table.episodes_to_level(result)
         text = f'NRL reaches 90 % of BP on Reaching within {WITHIN:,} episodes, depth {depth}'

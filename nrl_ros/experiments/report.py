@@ -79,7 +79,10 @@ def _head(schedule: Schedule, table: Table, made: Mapping[str, str]) -> Iterator
     )
     left = sum(1 for _ in schedule.open_sizes())
     if left or schedule.failed:
-        yield f'**Not complete:** {left} trials are left, {len(schedule.failed)} failed.\n'
+        yield (
+            f'**Not complete:** {left} trials are left, {len(schedule.failed)} failed. A row has '
+            'the seeds that it counts; rules and variants without any are left out.\n'
+        )
     yield (
         'Final performance is the mean return of the last 10 % of the episodes of the budget, '
         'exploring. A spread over seeds is the sample standard deviation. Episodes to 90 %: '
@@ -115,7 +118,7 @@ def _comparison(table: Table) -> Iterator[str]:
         'they are positive.\n'
     )
     header = (
-        'Task', 'Depth', 'Rule', 'Final', 'Worst', 'Best', 'Share', 'Raw',
+        'Task', 'Depth', 'Rule', 'Seeds', 'Final', 'Worst', 'Best', 'Share', 'Raw',
         'Episodes to 90 %', 'Reached', 'Diverged', 'Steps/s', 'Settings',
     )  # fmt: skip
     rows = []
@@ -135,14 +138,16 @@ def _figures(table: Table, result: Result) -> tuple[Any, ...]:
     episodes = table.episodes_to_level(result)
     count = sum(1 for value in episodes if math.isfinite(value))
     speed = sum(r['steps_per_second'] for r in result.records) / len(result.records)
+    known = not any(map(math.isnan, episodes))
     return (
+        len(result.records),
         f'{result.mean:,.1f} ± {result.std:,.1f}',
         f'{min(result.finals):,.1f}',
         f'{max(result.finals):,.1f}',
         percent(table.share(task, depth, result.mean)),
         '–' if reference is None else percent(raw_share(result.mean, reference.mean)),
         number(median(episodes)),
-        f'{count}/{len(episodes)}',
+        f'{count}/{len(episodes)}' if known else '–',
         result.diverged or '',
         f'{speed:,.0f}',
         _point(result),
@@ -184,7 +189,7 @@ def _sections(table: Table) -> Iterator[str]:
         yield f'## {section.title or section.name}\n'
         yield f'On {section.task}, varied from {section.rule}, {how}.\n'
         header = (
-            section.axis or 'Variant', 'Depth', 'Final', 'Worst', 'Best', 'Share', 'Raw',
+            section.axis or 'Variant', 'Depth', 'Seeds', 'Final', 'Worst', 'Best', 'Share', 'Raw',
             'Episodes to 90 %', 'Reached', 'Diverged', 'Steps/s', 'Settings',
         )  # fmt: skip
         yield _markdown(header, rows)

@@ -81,6 +81,7 @@ FINALS = {
     ('acrobot', 'bp'): (-90.0, -110.0),
     ('acrobot', 'rmhl'): (-500.0, -500.0),
 }
+MADE = {'command': 'nrl study tiny', 'commit': 'abc'}
 STEP_AT = {('nrl', 1): (200, 400), ('nrl', 2): (300, 900), ('bp', 1): (100, 100)}
 
 
@@ -182,7 +183,7 @@ def test_claims_are_those_of_the_hand(schedule):
 
 def test_the_report_says_what_made_it_and_holds_every_figure(schedule, tmp_path):
     out = tmp_path / 'report'
-    write_report(schedule, out, {'command': 'nrl study tiny', 'commit': 'abc'})
+    write_report(schedule, out, MADE)
     page = (out / 'report.md').read_text()
     assert 'Made by `nrl study tiny` at commit abc with nrl_ros 1, Python 3, numpy 2' in page
     assert 'Final seeds 0, 1; search seeds 100' in page
@@ -195,6 +196,19 @@ def test_the_report_says_what_made_it_and_holds_every_figure(schedule, tmp_path)
     for picture in ('curves', 'finals', 'section_reference_passes'):
         assert f'![{picture}]({picture}.png)' in page
         assert (out / f'{picture}.png').stat().st_size > 1000
+
+
+def test_a_row_says_of_how_many_seeds_it_is_and_nothing_is_claimed_without_a_reference(tmp_path):
+    unsearched = {'seeds': [100], 'grid': {}}
+    one_seed = Schedule(study(seeds=[0], search=unsearched), Store(tmp_path))
+    put(one_seed, one_seed.conditions[0], (104.0,), (200,))
+    both = Schedule(study(search=unsearched), Store(tmp_path))
+    write_report(both, tmp_path / 'report', MADE)
+    page = (tmp_path / 'report' / 'report.md').read_text()
+    assert '| reaching | 1 | nrl | 1 | 104.0 ± 0.0 |' in page
+    # Nobody knows what nine tenths are without backpropagation and the floor.
+    assert '| 0/1 |' not in page and 'reaches 90 %' not in page
+    assert '**Not complete:**' in page and 'A row has the seeds that it counts' in page
 
 
 def test_a_report_of_nothing_yet_says_so(tmp_path):
