@@ -202,6 +202,15 @@ def scalar_joints(mj: Any) -> list[int]:
     return [joint for joint in range(mj.njnt) if int(mj.jnt_type[joint]) in simple]
 
 
+def unit_of(mj: Any, name: str) -> str:
+    """Return the unit of a joint's position: rad, m for one that slides, '' for another one."""
+    scalar = {mj.joint(number).name: number for number in scalar_joints(mj)}
+    if name not in scalar:
+        return ''
+    slide = int(load_mujoco().mjtJoint.mjJNT_SLIDE)
+    return 'm' if int(mj.jnt_type[scalar[name]]) == slide else 'rad'
+
+
 class Posing:
     """Places a model's bodies for given positions of the commanded joints.
 

@@ -39,13 +39,21 @@ class LimitsGroup(Settings):
     position_high_rad: NumbersOrModel = Field(
         (), description="Highest position; empty, or null for one joint: the model's"
     )
-    margin_rad: float = Field(0.05, ge=0, description='Distance kept from both')
+    margin_rad: float = Field(
+        0.05,
+        ge=0,
+        description='Distance kept from both; m for a joint that slides, as in all limits',
+    )
     velocity_rad_s: NumbersOrModel = Field(
         (0.3,), description="Speed; never above the model's, which null for one joint takes"
     )
-    acceleration_rad_s2: Numbers = Field((1.4,), description='Change of speed')
+    acceleration_rad_s2: NumbersOrModel = Field(
+        (1.4,), description="Change of speed; never above the model's, which null takes"
+    )
     stop_acceleration_rad_s2: Numbers = Field(
-        (), description='Change of speed in a stop; empty: twice the acceleration'
+        (),
+        description='Change of speed in a stop; empty: twice the acceleration, at most the '
+        "model's deceleration",
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,32 @@ from nrl_ros.robots.arm.source import Source
 _NARROW_RAD = 0.15
 # A note is given if a joint's damping takes more than this share of its servo's command.
 _SLOW = 0.02
+
+
+class Bounds(NamedTuple):
+    """Limits of J commanded joints, each [J]; infinite where there is none.
+
+    Attributes:
+        low: lowest position [rad, m].
+        high: highest position.
+        velocity: highest speed [rad/s, m/s].
+        effort: highest effort [N m, N].
+        acceleration: largest increase of speed [rad/s^2, m/s^2].
+        deceleration: largest decrease of speed.
+        jerk: largest change of acceleration [rad/s^3, m/s^3].
+    """
+
+    low: Float64
+    high: Float64
+    velocity: Float64
+    effort: Float64
+    acceleration: Float64
+    deceleration: Float64
+    jerk: Float64
+
+
+# What a joint that follows limits in proportion to its motion.
+_RATES = ('velocity', 'acceleration', 'deceleration', 'jerk')
 
 
 class ModelLimits:
@@ -41,7 +67,7 @@ class ModelLimits:
         if mj.jnt_limited[joint]:
             low, high = (float(end) for end in mj.jnt_range[joint])
         velocity, effort = _servo_limits(mj, joint)
-        return urdf.Limits(low, high, velocity, effort, self._fault(name))
+        return urdf.Limits(low, high, velocity, effort, faults=self._fault(name))
 
     def _fault(self, name: str) -> str:
         """Return what is wrong with the range of an MJCF's joint; MuJoCo ignores such a range."""
@@ -63,8 +89,8 @@ class ModelLimits:
             notes = [note for name in names for note in self.by_name(name).notes]
             raise ConfigError(f'limits of the model: {"; ".join([*faults, *notes])}')
 
-    def of(self, names: Sequence[str], chain: Sequence[int]) -> tuple[Float64, Float64, Float64]:
-        """Return lowest and highest positions and highest velocities of commanded joints, each [J].
+    def of(self, names: Sequence[str], chain: Sequence[int]) -> Bounds:
+        """Return the limits of commanded joints.
 
         A follower on the way to the tool is kept within its own limits too.
 
@@ -72,9 +98,7 @@ class ModelLimits:
             ConfigError: the limits of a joint and of its follower have no position in common.
         """
         own = [self.by_name(name) for name in names]
-        low = np.array([limit.low for limit in own])
-        high = np.array([limit.high for limit in own])
-        velocity = np.array([limit.velocity for limit in own])
+        bounds = Bounds(*(np.array([getattr(one, what) for one in own]) for what in Bounds._fields))
         for joint in chain:
             led = led_by(self._mj, self._followers, joint)
             if joint not in self._followers or led.leader < 0 or not led.ratio:
@@ -85,14 +109,17 @@ class ModelLimits:
             theirs = self.by_name(name)
             self.check([name])
             ends = sorted((end - led.offset) / led.ratio for end in (theirs.low, theirs.high))
-            low[at], high[at] = max(low[at], ends[0]), min(high[at], ends[1])
-            velocity[at] = min(velocity[at], theirs.velocity / abs(led.ratio))
-            if low[at] >= high[at]:
+            bounds.low[at] = max(bounds.low[at], ends[0])
+            bounds.high[at] = min(bounds.high[at], ends[1])
+            for what in _RATES:
+                mine = getattr(bounds, what)
+                mine[at] = min(mine[at], getattr(theirs, what) / abs(led.ratio))
+            if bounds.low[at] >= bounds.high[at]:
                 raise ConfigError(
                     f'limits of the model: joint {name!r} follows {leader!r}, and within the '
                     'limits of the one the other cannot move'
                 )
-        return low, high, velocity
+        return bounds
 
     def notes(self, names: Sequence[str], velocity: Float64) -> list[str]:
         """Return what a person should know about the limits of the commanded joints."""

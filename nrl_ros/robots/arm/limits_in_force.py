@@ -16,6 +16,8 @@ from nrl_ros.robots.safety.limits import JointLimits
 
 # Differences of rounding between a description and its model.
 _ROUNDING = 1e-9
+# Limits that have a default, which is a number.
+_RATES = ('velocity_rad_s', 'acceleration_rad_s2')
 
 
 def hard_limits(description: RobotDescription, model: ArmModel) -> JointLimits:
@@ -51,9 +53,7 @@ def hard_limits(description: RobotDescription, model: ArmModel) -> JointLimits:
             'limits.velocity_rad_s needs a number there'
         )
     check_degrees(name, model, low, high)
-    count, stop = len(model.joints), group.stop_acceleration_rad_s2
-    acceleration = each(name, 'acceleration_rad_s2', group.acceleration_rad_s2, count)
-    braking = each(name, 'stop_acceleration_rad_s2', stop, count) if stop else 2.0 * acceleration
+    acceleration, braking = _accelerations(description, model)
     return JointLimits(
         tuple(model.joints),
         tuple(low.tolist()),
@@ -117,6 +117,31 @@ def home_within(
     raise ConfigError(f'robot {description.name!r}: {"; ".join(told)}')
 
 
+def jerk_note(model: ArmModel, limits: JointLimits, period_s: float) -> list[str]:
+    """Return a note if commands may change their acceleration by more than the model allows.
+
+    Args:
+        model: of the arm.
+        limits: in force.
+        period_s: time between two commands [s].
+    """
+    # Acceleration is limited and not smoothed: within a period it may turn round.
+    jerk = 2.0 * np.array(limits.acceleration) / period_s
+    fast = _places(jerk > model.jerk + _ROUNDING)
+    if not fast:
+        return []
+    told = [
+        f'{model.joints[at]} {jerk[at]:.3g} {model.units[at]}/s^3, its model allows '
+        f'{model.jerk[at]:g}'
+        for at in fast
+    ]
+    return [
+        'commands change their acceleration at once, by up to '
+        f'{"; ".join(told)}: the controller has to smooth them, or lower '
+        'limits.acceleration_rad_s2'
+    ]
+
+
 def each(
     robot: str, name: str, values: Sequence[float | None], count: int, *, absent: float = np.nan
 ) -> Float64:
@@ -149,9 +174,34 @@ def _or_model(
         'position_low_rad': model.position_low,
         'position_high_rad': model.position_high,
         'velocity_rad_s': model.velocity,
+        'acceleration_rad_s2': np.minimum(model.acceleration, model.deceleration),
     }[name]
     given = each(description.name, name, values, len(model.joints))
-    return np.where(np.isnan(given), own, given)
+    if name in _RATES and name not in description.limits.model_fields_set:
+        # A default is no wish of a person: a slower joint keeps its model's.
+        return np.asarray(np.minimum(own, given))
+    return np.asarray(np.where(np.isnan(given), own, given))
+
+
+def _accelerations(description: RobotDescription, model: ArmModel) -> tuple[Float64, Float64]:
+    """Return the largest changes of speed [J]: of motion, and of a stop."""
+    group, name = description.limits, description.name
+    acceleration = _or_model(description, model, 'acceleration_rad_s2', group.acceleration_rad_s2)
+    # What follows commands brakes as it speeds up.
+    own = np.minimum(model.acceleration, model.deceleration)
+    _check_wider(name, model, 'acceleration_rad_s2', acceleration, own, sign=1.0)
+    if not np.isfinite(acceleration).all():
+        raise ConfigError(
+            f'robot {name!r}: {_have_no(model, ~np.isfinite(acceleration))} acceleration limit in '
+            f'{_whose(~np.isfinite(acceleration))} model; limits.acceleration_rad_s2 needs a '
+            'number there'
+        )
+    if not group.stop_acceleration_rad_s2:
+        return acceleration, np.minimum(2.0 * acceleration, model.deceleration)
+    what = 'stop_acceleration_rad_s2'
+    braking = each(name, what, group.stop_acceleration_rad_s2, len(model.joints))
+    _check_wider(name, model, what, braking, model.deceleration, sign=1.0)
+    return acceleration, braking
 
 
 def _check_wider(
@@ -161,7 +211,7 @@ def _check_wider(
     wider = _places(sign * values > sign * own + _ROUNDING)
     if not wider:
         return
-    per = '/s' * (what == 'velocity_rad_s')
+    per = {'velocity_rad_s': '/s'}.get(what, '/s^2' if what.endswith('_s2') else '')
     told = [
         f'limits.{what} of {model.joints[at]} is wider than its model allows, {values[at]:g} where '
         f'the model has {own[at]:g} {model.units[at]}{per}'

@@ -50,6 +50,9 @@ class ArmModel:
         position_high: highest positions [J], rad or m.
         velocity: highest velocities [J], rad/s or m/s; inf if the file gives none.
         effort: highest efforts [J], N m or N; inf if the file gives none.
+        acceleration: largest increases of speed [J], rad/s^2 or m/s^2; inf if the file gives none.
+        deceleration: largest decreases of speed [J].
+        jerk: largest changes of acceleration [J], rad/s^3 or m/s^3.
         linear: which joints slide instead of turning [J].
         mj: the compiled ``mujoco.MjModel``.
         source: what it was compiled from.
@@ -67,6 +70,9 @@ class ArmModel:
     position_high: Float64
     velocity: Float64
     effort: Float64
+    acceleration: Float64
+    deceleration: Float64
+    jerk: Float64
     linear: tuple[bool, ...]
     mj: Any
     source: Source
@@ -168,8 +174,7 @@ class ArmModel:
         _check_held(mj, source, names, held, limits)
         chain = [joint for link in chain_of(mj, body) for joint in joints_of(mj, link)]
         limits.check([*names, *(name for joint in chain if (name := mj.joint(joint).name) in held)])
-        low, high, velocity = limits.of(names, chain)
-        own = [limits.by_name(name) for name in names]
+        bounds = limits.of(names, chain)
         left = {name: 'not commanded' for name in known if name not in (*names, *held)}
         left |= {name: kind for name, kind in rigid.items() if name not in held}
         kinds = load_mujoco().mjtJoint
@@ -178,10 +183,13 @@ class ArmModel:
             joints=names,
             tool=tool,
             tool_is_site=is_site,
-            position_low=low,
-            position_high=high,
-            velocity=velocity,
-            effort=np.array([limit.effort for limit in own]),
+            position_low=bounds.low,
+            position_high=bounds.high,
+            velocity=bounds.velocity,
+            effort=bounds.effort,
+            acceleration=bounds.acceleration,
+            deceleration=bounds.deceleration,
+            jerk=bounds.jerk,
             linear=tuple(
                 int(mj.jnt_type[mj.joint(name).id]) == int(kinds.mjJNT_SLIDE) for name in names
             ),
@@ -190,7 +198,7 @@ class ArmModel:
             couplings=couplings_of(mj, followers, names, held),
             held=dict(held),
             left_out=left,
-            notes=(*notes, *source.notes, *limits.notes(names, velocity), *_loops(mj)),
+            notes=(*notes, *source.notes, *limits.notes(names, bounds.velocity), *_loops(mj)),
         )
 
     @property

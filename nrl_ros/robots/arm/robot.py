@@ -17,7 +17,7 @@ from nrl_ros.robots.arm.chain_parts import Pose, frame_pose, inverse
 from nrl_ros.robots.arm.clearance import Clearance
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.robots.arm.kinematics import Chain
-from nrl_ros.robots.arm.limits_in_force import hard_limits, home_within, with_margin
+from nrl_ros.robots.arm.limits_in_force import hard_limits, home_within, jerk_note, with_margin
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.robot_checks import (
     check_home,
@@ -170,7 +170,8 @@ def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1
     box = description.workspace
     check_shapes(description.name, model, robot.clearance if box.clearance_m else None)
     check_home(description, robot.guard(), home)
-    return replace(robot, notes=notes_of(description, model))
+    notes = (*notes_of(description, model), *jerk_note(model, limits, robot.period_s))
+    return replace(robot, notes=notes)
 
 
 def read_arm(description: RobotDescription, xml: str = '') -> ArmModel:

@@ -7,7 +7,7 @@ import numpy as np
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.clearance import Clearance, count_of_links, without_shape
-from nrl_ros.robots.arm.couplings import scalar_joints
+from nrl_ros.robots.arm.couplings import scalar_joints, unit_of
 from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.urdf import MOST_RAD, RIGID
@@ -188,7 +188,22 @@ def _may_touch(guard: WorkspaceGuard, near: list[tuple[str, str]]) -> str:
 
 def notes_of(description: RobotDescription, model: ArmModel) -> tuple[str, ...]:
     """Return what a person should know about model and description before the arm moves."""
-    return (*model.notes, *_standing(model), *_shapes(description, model))
+    standing = (*_sliding(description, model), *_standing(model))
+    return (*model.notes, *standing, *_shapes(description, model))
+
+
+def _sliding(description: RobotDescription, model: ArmModel) -> list[str]:
+    """Return a note on the numbers that one setting gives in rad and in m."""
+    names = [name for name, linear in zip(model.joints, model.linear, strict=True) if linear]
+    if not names:
+        return []
+    watchdog = description.watchdog
+    return [
+        f'{_some(names)}: linear, so that what is named rad counts in m there: margin_rad '
+        f'{description.limits.margin_rad:g} m, tracking_error_rad {watchdog.tracking_error_rad:g} '
+        f'm, position_tolerance_rad {watchdog.position_tolerance_rad:g} m, still_rad_s '
+        f'{watchdog.still_rad_s:g} m/s'
+    ]
 
 
 def _standing(model: ArmModel) -> list[str]:
@@ -197,13 +212,19 @@ def _standing(model: ArmModel) -> list[str]:
     if model.followers:
         notes.append(f'not commanded, since they follow others (mimic): {_some(model.followers)}')
     if model.held:
-        held = [f'{name} at {value:g}' for name, value in model.held.items()]
+        held = [
+            f'{name} at {value:g} {unit_of(model.mj, name)}'.strip()
+            for name, value in model.held.items()
+        ]
         notes.append(f'held, as the description says; nothing measures it: {_some(held)}')
     beside = []
     for joint in scalar_joints(model.mj):
         name = model.mj.joint(joint).name
         if name not in (*model.joints, *model.followers, *model.held):
-            beside.append(f'{name or "a joint without a name"} at {model.couplings.rest[joint]:g}')
+            beside.append(
+                f'{name or "a joint without a name"} at {model.couplings.rest[joint]:g} '
+                f'{unit_of(model.mj, name)}'
+            )
     if beside:
         notes.append(
             f'beside the way to the tool, not commanded, taken to stand (held: says where): '

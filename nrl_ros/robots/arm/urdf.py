@@ -16,6 +16,8 @@ RIGID = ('planar', 'floating')
 MOST_RAD = 4.0 * math.pi + 0.1
 WHOLE_RAD = 2.0 * math.pi + 0.1
 _MOST_RAD_S = 50.0
+# Limits upwards; the last three came with URDF 1.2.
+_MOST = ('velocity', 'effort', 'acceleration', 'deceleration', 'jerk')
 
 
 class Limits(NamedTuple):
@@ -26,6 +28,10 @@ class Limits(NamedTuple):
         high: highest position.
         velocity: highest velocity [rad/s, m/s]; infinity if not given.
         effort: highest effort [N m, N]; infinity if not given.
+        acceleration: largest increase of speed, as of URDF 1.2 [rad/s^2, m/s^2]; infinity if not
+            given, as of the two that follow.
+        deceleration: largest decrease of speed; that of ``acceleration`` if only that is given.
+        jerk: largest change of acceleration [rad/s^3, m/s^3].
         faults: what is wrong with them, '' if nothing.
         notes: what a person should know of them.
     """
@@ -34,6 +40,9 @@ class Limits(NamedTuple):
     high: float
     velocity: float
     effort: float
+    acceleration: float = math.inf
+    deceleration: float = math.inf
+    jerk: float = math.inf
     faults: str = ''
     notes: tuple[str, ...] = ()
 
@@ -213,7 +222,7 @@ def _limits(element: Element, kind: str) -> Limits:
     faults: list[str] = []
     notes: list[str] = []
     most = {}
-    for what in ('velocity', 'effort'):
+    for what in _MOST:
         value = _number(values, what, name, faults)
         if value is not None and value < 0.0:
             faults.append(f'{what} limit {value:g} is below 0')
@@ -222,11 +231,14 @@ def _limits(element: Element, kind: str) -> Limits:
     low, high = _ends(values, kind, name, faults, notes)
     if most['velocity'] > _MOST_RAD_S and math.isfinite(most['velocity']) and kind != 'prismatic':
         notes.append(f'velocity limit {most["velocity"]:g} rad/s of its model: degrees?')
+    most['deceleration'] = min(most['deceleration'], most['acceleration'])
     return Limits(
-        low, high, most['velocity'], most['effort'],
-        f'joint {name!r}: {", ".join(faults)}' if faults else '',
-        tuple(f'joint {name}: {note}' for note in notes),
-    )  # fmt: skip
+        low,
+        high,
+        **most,
+        faults=f'joint {name!r}: {", ".join(faults)}' if faults else '',
+        notes=tuple(f'joint {name}: {note}' for note in notes),
+    )
 
 
 def _ends(

@@ -36,6 +36,7 @@ class CommandChecker:
         self.position: Array | None = None
         self.velocity = np.zeros(len(limits.joints))
         self._braking = Braking(limits, period_s)
+        self._units = limits.units
         self._top = np.array(limits.velocity) * _SHARE
         self._step = self._top * period_s * (1.0 + PULL * anchored) + _RAD
         self._change = np.array(limits.stop_acceleration) * (period_s * _SHARE)
@@ -65,10 +66,17 @@ class CommandChecker:
             return 'a motion before the first position'
         # Comparisons with NaN are false, so each check states what must hold and not what must not.
         if not (np.abs(velocity) <= self._top).all():
-            return f'a velocity of {velocity.tolist()} rad/s'
+            return f'velocities of {self._with_units(velocity, "/s")}'
         if not (np.abs(position - self.position) <= self._step).all():
-            return f'a step from {self.position.tolist()} to {position.tolist()} rad'
+            here, there = self._with_units(self.position), self._with_units(position)
+            return f'a step from {here} to {there}'
         if not (np.abs(velocity - self.velocity) <= self._change + _RAD).all():
-            return f'a jump from {self.velocity.tolist()} to {velocity.tolist()} rad/s'
+            before, after = self._with_units(self.velocity, '/s'), self._with_units(velocity, '/s')
+            return f'a jump from {before} to {after}'
         self.position, self.velocity = position, velocity
         return ''
+
+    def _with_units(self, values: Array, per: str = '') -> str:
+        """Return one number for each joint, each with its unit."""
+        pairs = zip(values.tolist(), self._units, strict=True)
+        return f'[{", ".join(f"{value} {unit}{per}" for value, unit in pairs)}]'

@@ -244,9 +244,12 @@ class InputMonitor:
         )
 
     def _unit_question(self, position: Array) -> str:
-        """Return which unit the driver may have meant, if all hinges are at absurd positions."""
-        turning = self._turning
-        return unit_question(position[turning], self._low[turning], self._high[turning])
+        """Return which unit the driver may have meant, if all joints of a kind are absurd."""
+        for which, unit in ((self._turning, 'rad'), (~self._turning, 'm')):
+            asked = unit_question(position[which], self._low[which], self._high[which], unit)
+            if asked:
+                return asked
+        return ''
 
     def missing(self, now: float) -> Mapping[StopReason, str]:
         """Return which inputs that an arm needs to move are missing, as texts by stop reason."""

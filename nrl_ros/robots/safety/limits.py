@@ -99,7 +99,7 @@ class JointLimits:
             margin_rad: distance kept from both ends, not negative [rad].
         """
         if not (math.isfinite(margin_rad) and margin_rad >= 0.0):
-            raise ConfigError(f'margin of the joints must be >= 0 rad, received {margin_rad}')
+            raise ConfigError(f'margin of the joints must be >= 0, received {margin_rad}')
         return replace(
             self,
             position_low=tuple(low + margin_rad for low in self.position_low),

@@ -23,13 +23,16 @@ class WatchdogSettings(Settings):
     tracking_error_rad: float = Field(
         0.1,
         gt=0,
-        description='Distance between command and measurement of any joint: stop, if it lasts',
+        description='Distance between command and measurement of any joint (m if it slides): stop, '
+        'if it lasts',
     )
     tracking_time_s: float = Field(
         0.1, gt=0, description='How long the distance tracking_error_rad may be exceeded'
     )
     position_tolerance_rad: float = Field(
-        0.02, ge=0, description='How far beyond a limit a position may be measured'
+        0.02,
+        ge=0,
+        description='How far beyond a limit a position may be measured; m if the joint slides',
     )
     velocity_factor: float = Field(
         1.5,

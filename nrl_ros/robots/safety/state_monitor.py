@@ -13,8 +13,13 @@ _ARRIVALS = 64
 _LEAST_ARRIVALS = 3
 # Mean intervals between states above this share of their time limit are too long.
 _SLOW_SHARE = 0.5
-# An arm never gets this far beyond a limit by its own motion.
-_FAR_RAD = 0.5
+# An arm never gets this far beyond a limit by its own motion [rad, m].
+_FAR = 0.5
+# Units that drivers report by mistake, and how many of the right one each is.
+_OTHER_UNITS = {
+    'rad': (('degrees', math.pi / 180.0), ('milliradians', 1e-3)),
+    'm': (('millimetres', 1e-3), ('centimetres', 1e-2)),
+}
 
 
 class StateMonitor:
@@ -114,19 +119,21 @@ class StateMonitor:
         )
 
 
-def unit_question(values: Sequence[float], low: Sequence[float], high: Sequence[float]) -> str:
+def unit_question(
+    values: Sequence[float], low: Sequence[float], high: Sequence[float], unit: str = 'rad'
+) -> str:
     """Return a question for the unit if all positions would fit the limits in another one, else ''.
 
     Args:
-        values: positions of joints that turn, some far beyond their limits [rad].
-        low: lowest positions [rad].
-        high: highest positions [rad].
+        values: positions of joints of one kind, some far beyond their limits.
+        low: lowest positions.
+        high: highest positions.
+        unit: of all of them, rad or m.
     """
     bounds = list(zip(values, low, high, strict=True))
-    if all(least - _FAR_RAD <= value <= most + _FAR_RAD for value, least, most in bounds):
+    if all(least - _FAR <= value <= most + _FAR for value, least, most in bounds):
         return ''
-    units = (('degrees', math.pi / 180.0), ('milliradians', 1e-3))
-    for name, factor in units:
+    for name, factor in _OTHER_UNITS[unit]:
         if all(least <= factor * value <= most for value, least, most in bounds):
-            return f': are these {name}? Joint states are in rad'
+            return f': are these {name}? Joint states are in {unit}'
     return ''
