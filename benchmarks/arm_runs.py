@@ -37,7 +37,9 @@ STUDIED = (
     'environment.bridge.options.reward.action_cost=0.0',
     'neuromodulator.rpe.rate=0.05',
 )
-_FINAL = 'final_distance_m'
+_FINAL, _ANGLE = 'final_distance_m', 'final_angle_rad'
+# A pose counts within both: 2 cm and 5 degrees.
+POSE_M, POSE_RAD = 0.02, float(np.radians(5.0))
 
 
 def settings_of(overrides: Iterable[str] = (), *, seed: int = 0, task: str = 'ur5e') -> RunSettings:
@@ -100,8 +102,8 @@ def arms(
     return Episodes(environment, agent='score', session=1, lockstep=True, delivery=Delivery.EPISODE)
 
 
-def final_distances(books: Episodes, act: Act, seed: int) -> Array:
-    """Where the first episode of each arm ends [B, m].
+def final_figures(books: Episodes, act: Act, seed: int) -> dict[str, Array]:
+    """What the first episode of each arm comes to, by name of the figure [B].
 
     Args:
         books: the arms.
@@ -109,14 +111,24 @@ def final_distances(books: Episodes, act: Act, seed: int) -> Array:
         seed: of the targets, added to one that no training uses.
     """
     state = books.begin(SEED_OFFSET + seed)
-    final = np.full(len(state.phase), np.nan)
-    while np.isnan(final).any():
+    count = len(state.phase)
+    found = {name: np.full(count, np.nan) for name in books.info.spec.metrics}
+    open_ = np.ones(count, np.bool_)
+    while open_.any():
         advance = books.advance(act(state))
         state = advance.state
         if advance.ends is not None:
             first = advance.ends.episode == 0
-            final[advance.ends.instance[first]] = advance.ends.figures[_FINAL][first]
-    return final
+            which = advance.ends.instance[first]
+            open_[which] = False
+            for name, values in found.items():
+                values[which] = advance.ends.figures[name][first]
+    return found
+
+
+def final_distances(books: Episodes, act: Act, seed: int) -> Array:
+    """Where the first episode of each arm ends [B, m]; the arguments are those of final_figures."""
+    return final_figures(books, act, seed)[_FINAL]
 
 
 def greedy(settings: RunSettings, snapshot: dict[str, Any] | None, books: Episodes) -> Act:
@@ -150,19 +162,28 @@ def score(
 ) -> dict[str, float]:
     """Greedy episodes of a learner; see ``arms`` and ``success``."""
     books = arms(settings, count, change)
-    return success(final_distances(books, greedy(settings, snapshot, books), seed))
+    return success(final_figures(books, greedy(settings, snapshot, books), seed))
 
 
-def success(distances: Array) -> dict[str, float]:
+def success(figures: dict[str, Array]) -> dict[str, float]:
     """Shares of episodes that end within each radius, and the median distance.
 
+    Where orientation matters there are the share within 2 cm and 5 degrees, ``success_pose``, and
+    the median angle too.
+
     Args:
-        distances: [N, m].
+        figures: of N episodes, see final_figures.
     """
+    distances = figures[_FINAL]
     shares = {
         f'success_{radius}cm': float(np.mean(distances < radius / 100.0)) for radius in RADII_CM
     }
-    return {**shares, 'median_mm': float(np.median(distances)) * 1e3}
+    found = {**shares, 'median_mm': float(np.median(distances)) * 1e3}
+    if _ANGLE in figures:
+        there = (distances < POSE_M) & (figures[_ANGLE] < POSE_RAD)
+        found['success_pose'] = float(np.mean(there))
+        found['median_deg'] = float(np.degrees(np.median(figures[_ANGLE])))
+    return found
 
 
 def write_section(page: Path, title: str, text: str) -> None:

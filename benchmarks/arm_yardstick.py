@@ -128,7 +128,7 @@ class _Deadline(BaseCallback):
 
 
 def train(
-    algorithm: str, overrides: Sequence[str], *, seed: int, seconds: float
+    algorithm: str, overrides: Sequence[str], *, seed: int, seconds: float, task: str = 'ur5e'
 ) -> tuple[Act, int, float]:
     """Train for so long on one core.
 
@@ -137,12 +137,13 @@ def train(
         overrides: of the task's file, as ``NODE.NAME=VALUE``.
         seed: of everything.
         seconds: of wall time.
+        task: name of the file.
 
     Returns:
         The policy, environment steps, and the time that they took [s].
     """
     torch.set_num_threads(1)
-    bridge = settings_of(overrides, seed=seed).environment.bridge
+    bridge = settings_of(overrides, seed=seed, task=task).environment.bridge
     arms = Arms(bridge.name, ARMS[algorithm], dict(bridge.options), seed)
     model = ALGORITHMS[algorithm]('MlpPolicy', arms, seed=seed, device='cpu', **SETTINGS[algorithm])
     start = time.perf_counter()

@@ -178,6 +178,20 @@ def test_poses_of_joints_are_those_of_allowed_joint_positions(ur5e: Robot) -> No
     assert (again.point == drawn.point).all()
 
 
+def test_episodes_draw_poses_that_the_arm_can_have(ur5e: Robot) -> None:
+    episodes = ReachEpisodes(ur5e, poses(target__orientation__cone_rad=3.0), 60)
+    episodes.begin(np.ones(60, np.bool_), np.tile(ur5e.home, (60, 1)))
+    state = episodes.state
+    found = InverseKinematics(ur5e).solve(Goals(state.target, state.rotation))
+    # Of poses in the box with any orientation a quarter can be had; the search misses a few.
+    assert found.share > 0.85
+
+
+def test_poses_without_a_robot_are_refused() -> None:
+    with pytest.raises(ConfigError, match='need a robot'):
+        Targets(poses().target, np.random.default_rng(0))
+
+
 def test_points_of_joints_need_no_orientation(ur5e: Robot) -> None:
     settings = poses(target__orientation={}).target
     points = Targets(settings, np.random.default_rng(0), ur5e).draw(50)

@@ -103,4 +103,4 @@ def targets_of(robot: Robot, settings: TargetGroup) -> Targets:
     generator = np.random.default_rng(0)
     if settings.reachable:
         return ReachableTargets(robot, settings, generator)
-    return Targets(settings, generator)
+    return Targets(settings, generator, robot)

@@ -52,6 +52,9 @@ class Targets(Stateful):
         settings: of the targets.
         generator: draws them.
         robot: the arm; None: targets are points of a box or a list.
+
+    Raises:
+        ConfigError: they need a robot.
     """
 
     def __init__(
@@ -63,6 +66,8 @@ class Targets(Stateful):
         self._joints: PosesOfJoints | None = None
         self._reference = np.eye(3)
         if robot is None:
+            if settings.source == 'joints' or settings.orientation.axes:
+                raise ConfigError('targets of joints, or with an orientation, need a robot')
             return
         given = settings.orientation.reference_xyzw
         self._reference = (
