@@ -77,13 +77,17 @@ class Registry(Generic[Made]):
         installed = sorted({point.name for point in entry_points(group=self.group)})
         return [*self._entries, *(name for name in installed if name not in self._entries)]
 
-    def add(self, name: str, entry: Entry) -> None:
+    def add(self, name: str, entry: Entry | str) -> None:
         """Add a part by hand, as a script does that is not an installed package.
+
+        Args:
+            name: of the part.
+            entry: what makes it, or its place as ``module:name``.
 
         Raises:
             ConfigError: the name is taken by another part.
         """
-        if self._entries.get(name, entry) is not entry:
+        if self._entries.get(name, entry) != entry:
             raise ConfigError(f'{self._what} {name!r} is there already, expected another name')
         self._entries[name] = entry
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import InvalidValueError, NrlError, ProtocolError
-from nrl_ros.base.records import ActionBatch, AgentInfo, RpeBatch, StateBatch
+from nrl_ros.base.records import ActionBatch, AgentInfo, Phase, RpeBatch, StateBatch
 from nrl_ros.base.state import Stateful, restore_snapshot
 from nrl_ros.learning.agent_memory import traces_of
 from nrl_ros.learning.checks import check_rpe, check_state
@@ -25,6 +25,8 @@ Array = NDArray[Any]
 
 # States that one gap counts as, at most.
 _MOST_LOST = 2**32 - 1
+# Comparing arrays with plain integers is several times faster than with enumerations.
+_FIRST = int(Phase.FIRST)
 
 
 @dataclass
@@ -96,6 +98,7 @@ class ServedAgent(Stateful):
             components=components,
             dtype=network.dtype,
         )
+        self._remembers = network.memory_size > 0
         self.explorer = rule.explorer(
             network, head, batch=batch, source=int(settings.policy.action_from == 'noisy')
         )
@@ -145,6 +148,8 @@ class ServedAgent(Stateful):
             if record:
                 moments.add(observation)
             observation = moments.normalised(observation)
+        if self._remembers:
+            self.explorer.begin(np.flatnonzero(state.phase == _FIRST))
         if greedy:
             return self.explorer.greedy(observation)
         choice, rows = self.explorer.explore(

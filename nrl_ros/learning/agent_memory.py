@@ -37,7 +37,9 @@ def memory_of(settings: LearnerSettings, spec: NetworkSpec, info: AgentInfo) -> 
     batch = info.spec.instances
     rows = batch * rule.samples * (spec.noise_components + spec.input_components)
     kind: str = plasticity.trace
-    if kind == 'auto':
+    if kind == 'auto' and not spec.outer:
+        kind = 'factored'
+    elif kind == 'auto':
         samples = batch * rule.samples
         kind = choose_kind(spec, info.window_steps_hint, samples) if plasticity.trace_reset else ''
     per_row = _ROWS_KEPT

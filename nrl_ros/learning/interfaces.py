@@ -98,6 +98,13 @@ class Explorer(Protocol):
         """Change the noise from the next step on; rows not yet asked for keep theirs."""
         ...
 
+    def begin(self, instances: Array) -> None:
+        """Forget what the network remembers of these instances, whose episodes begin.
+
+        It is called only where a network remembers something.
+        """
+        ...
+
     def greedy(self, observation: Array) -> Array:
         """Return the most probable choice [B, A], without noise and without random numbers."""
         ...

@@ -14,7 +14,8 @@ from nrl_ros.base.records import ActionSpace, AgentInfo
 from nrl_ros.base.state import restore_snapshot
 from nrl_ros.learning.heads import AmendsUpdates, PolicyHead, make_head
 from nrl_ros.learning.moments import RunningMoments
-from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
+from nrl_ros.learning.networks.feed_forward import Network
+from nrl_ros.learning.networks.kinds import new_network
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.learning.snapshots import network_data, network_of, space_data, space_of
 
@@ -68,14 +69,11 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
     """Make a policy with fresh weights for the spaces of an agent."""
     space = info.spec.action
     head = make_head(space, settings.policy)
-    spec = NetworkSpec.of(settings.network, info.spec.observation_size, head.outputs)
-    generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(settings.seed)))
-    weights = xavier_normal(spec, generator, np.dtype(settings.network.precision))
-    weights[-1] *= weights[-1].dtype.type(settings.network.output_scale)
+    size = info.spec.observation_size
+    network = new_network(settings.network, size, head.outputs, settings.seed)
     if isinstance(head, AmendsUpdates):
-        head.begin(weights[-1])
-    moments = _new_moments(settings)
-    return Policy(Network(spec, weights), head, space, info.spec.manifest, moments)
+        head.begin(network.weights[-1])
+    return Policy(network, head, space, info.spec.manifest, _new_moments(settings))
 
 
 def _new_moments(settings: LearnerSettings) -> RunningMoments | None:

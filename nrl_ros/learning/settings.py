@@ -7,7 +7,7 @@ from pydantic import Field, field_validator, model_validator
 from nrl_ros.base.settings import Settings
 from nrl_ros.learning.heads import PolicySettings
 from nrl_ros.learning.interfaces import PlasticityRule
-from nrl_ros.learning.networks.passes import check_neuron
+from nrl_ros.learning.networks.kinds import check_network
 from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.noise.settings import NoiseSettings
 from nrl_ros.learning.rules import make_rule
@@ -38,12 +38,17 @@ class LearnerSettings(Settings):
 
     @field_validator('network')
     @classmethod
-    def _known_neuron(cls, network: NetworkSettings) -> NetworkSettings:
-        check_neuron(network)
+    def _known_network(cls, network: NetworkSettings) -> NetworkSettings:
+        check_network(network)
         return network
 
     @model_validator(mode='after')
     def _std_has_a_bias(self) -> LearnerSettings:
+        if not self.policy.std_of_state and self.network.kind == 'torch':
+            raise ValueError(
+                'policy.std_of_state is false, expected network.kind: dense with it: the deviation '
+                'is the bias of an output, and a torch module has no weights of that form'
+            )
         if not (self.policy.std_of_state or self.network.bias):
             raise ValueError(
                 'policy.std_of_state is false, expected network.bias: true with it: the deviation '

@@ -11,6 +11,7 @@ from nrl_ros.base.records import ActionKind, ActionSpace
 from nrl_ros.base.state import restore_snapshot
 from nrl_ros.learning.heads import AUTO
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.networks.kinds import saved_network
 from nrl_ros.learning.settings import LearnerSettings
 
 
@@ -37,6 +38,8 @@ def fingerprint(settings: LearnerSettings) -> dict[str, Any]:
         'noise_options': settings.noise.options,
     }
     found |= {name: value for name, value in options.items() if value}
+    if network.kind == 'torch':
+        found |= {'kind': 'torch', 'factory': network.factory, 'frozen': list(network.frozen)}
     if not policy.std_of_state:
         found['std_of_state'] = False
     if network.normalise_observations:
@@ -92,11 +95,13 @@ def saved_baselines(snapshot: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def network_data(network: Network) -> dict[str, Any]:
     """Return sizes and weights of a network as plain data (copies)."""
-    return {
+    data = {
         'inputs': network.spec.inputs,
         'outputs': network.spec.outputs,
         'weights': [weight.copy() for weight in network.weights],
     }
+    fixed = {name: value.copy() for name, value in network.fixed.items()}
+    return data | {'fixed': fixed} if fixed else data
 
 
 def network_of(
@@ -114,18 +119,16 @@ def network_of(
     """
     if data is None:
         return None
-    spec = NetworkSpec.of(settings.network, data['inputs'], data['outputs'])
-    if served is not None and served != spec:
-        raise CheckpointError(f'the checkpoint is of {spec}, the learner serves {served}')
-    weights = [np.array(weight) for weight in data['weights']]
-    if any(weight.dtype != settings.network.precision for weight in weights):
+    sizes = data['inputs'], data['outputs']
+    if served is not None and (served.inputs, served.outputs) != sizes:
         raise CheckpointError(
-            f'the checkpoint has weights of {[str(w.dtype) for w in weights]}, '
-            f'expected {settings.network.precision}'
+            f'the checkpoint has {sizes[0]} inputs and {sizes[1]} outputs, the learner serves '
+            f'{served.inputs} and {served.outputs}'
         )
-    if not all(np.isfinite(weight).all() for weight in weights):
-        raise CheckpointError('the checkpoint has weights that are not finite')
-    return Network(spec, weights)
+    network = saved_network(settings.network, sizes, data['weights'], data.get('fixed', {}))
+    if served is not None and served != network.spec:
+        raise CheckpointError(f'the checkpoint is of {network.spec}, the learner serves {served}')
+    return network
 
 
 def space_data(space: ActionSpace | None) -> dict[str, Any] | None:

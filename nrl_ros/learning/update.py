@@ -65,11 +65,10 @@ class LearningStep(Stateful):
         """Make what an update of this network needs."""
         self._network = network
         self._scales = self._scales_of(network.spec)
-        shapes = network.spec.shapes
-        ends = np.cumsum([n_out * n_in for n_out, n_in in shapes])
-        self._flat = np.zeros(ends[-1], network.dtype)
-        parts = np.split(self._flat, ends[:-1])
-        self._total = [part.reshape(shape) for part, shape in zip(parts, shapes, strict=True)]
+        spec = network.spec
+        self._flat = np.zeros(spec.weight_count, network.dtype)
+        parts = zip(spec.shapes, spec.weight_slices, strict=True)
+        self._total = [self._flat[where].reshape(shape) for shape, where in parts]
 
     @property
     def updates(self) -> int:

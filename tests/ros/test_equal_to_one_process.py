@@ -131,6 +131,18 @@ for rule, own in {
         {**CARTPOLE, 'bridge.instances': 4, 'stop.steps': 2000},
     )
 
+RUNS['cartpole by a torch module that remembers'] = (
+    {
+        **{name: value for name, value in LEARNER.items() if not name.startswith('network.')},
+        'network.kind': 'torch',
+        'network.factory': 'recurrent',
+        'network.options.size': 12,
+        'plasticity.samples': 2,
+    },
+    SCALED,
+    {**CARTPOLE, 'bridge.instances': 4, 'stop.steps': 2000},
+)
+
 
 def distributed(ros, learner, neuromodulator, environment, folder, timeout_s=60.0):
     """Run three processes to the end of the environment; returns the learner's checkpoint."""

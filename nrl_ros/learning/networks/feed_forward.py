@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -42,6 +45,8 @@ class NetworkSpec:
     leak: float = _DEFAULTS.leak
     neuron: str = _DEFAULTS.neuron
     options: tuple[tuple[str, Any], ...] = ()
+    # True if a step adds outer products [out, in], which the compiled traces are made for.
+    outer: ClassVar[bool] = True
 
     @classmethod
     def of(cls, settings: NetworkSettings, inputs: int, outputs: int) -> NetworkSpec:
@@ -71,6 +76,11 @@ class NetworkSpec:
         return [(n_out, n_in + self.bias) for n_in, n_out in pairwise(sizes)]
 
     @cached_property
+    def widths(self) -> list[int]:
+        """Noisy neurons of the layer of each weight matrix."""
+        return [n_out for n_out, _ in self.shapes]
+
+    @cached_property
     def noise_slices(self) -> list[slice]:
         """Slice of each layer's neurons among all N noisy ones."""
         return _slices([n_out for n_out, _ in self.shapes])
@@ -93,7 +103,23 @@ class NetworkSpec:
     @cached_property
     def weight_count(self) -> int:
         """Weights over all layers, biases included."""
-        return sum(n_out * n_in for n_out, n_in in self.shapes)
+        return sum(math.prod(shape) for shape in self.shapes)
+
+    @cached_property
+    def weight_slices(self) -> list[slice]:
+        """Slice of each layer's weights among all of them, side by side."""
+        return _slices([math.prod(shape) for shape in self.shapes])
+
+    def add_products(self, total: list[Array], post: Array, pre: Array) -> None:
+        """Add what rows of a trace stand for: the sum of their outer products, layer by layer.
+
+        Args:
+            total: one array of ``shapes`` each; changed.
+            post: postsynaptic rows [R, N].
+            pre: presynaptic rows [R, M].
+        """
+        for part, out, where in zip(total, self.noise_slices, self.input_slices, strict=True):
+            part += post[:, out].T @ pre[:, where]
 
 
 def _slices(sizes: list[int]) -> list[slice]:
@@ -128,9 +154,14 @@ class Network:
         spec: sizes.
         weights: one matrix [out, in] a layer; changed in place by plasticity.
 
+    Attributes:
+        fixed: arrays besides the weights that its outputs depend on, by name.
+
     Raises:
         ShapeError: the weights do not fit the spec.
     """
+
+    fixed: Mapping[str, Array] = MappingProxyType({})
 
     def __init__(self, spec: NetworkSpec, weights: list[Array]) -> None:
         received = [tuple(weight.shape) for weight in weights]
@@ -139,3 +170,8 @@ class Network:
         self.spec = spec
         self.weights = weights
         self.dtype = weights[0].dtype
+
+    @property
+    def memory_size(self) -> int:
+        """Numbers that an instance remembers from one step of an episode to the next."""
+        return 0

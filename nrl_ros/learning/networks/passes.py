@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
 
 from nrl_ros.base.registry import Registry
 from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.networks.forward_pass import ForwardPass
-from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.networks.spiking import SpikingPasses
 
 Array = NDArray[Any]
@@ -24,6 +23,46 @@ class AnyPasses(Protocol):
 
     def presynaptic(self) -> Array:
         """Return all layers' inputs in the noisy passes [K * B, M]; in the clean one if K is 0."""
+        ...
+
+
+@runtime_checkable
+class MakesPasses(Protocol):
+    """A network that has passes of its own kind."""
+
+    def make_passes(self, instances: int, samples: int, memory: Array | None) -> AnyPasses:
+        """Make the working memory for its passes; arguments are those of ``make_passes``."""
+        ...
+
+
+@runtime_checkable
+class Differentiable(Protocol):
+    """Passes that know the gradient of their own clean outputs."""
+
+    def run_differentiable(self, observation: Array) -> Array:
+        """Return the clean outputs [B, n]; ``backpropagate`` may follow."""
+        ...
+
+    def backpropagate(self, gradient: Array) -> Array:
+        """Return the gradient with respect to all pre-activations [B, N], from that of outputs."""
+        ...
+
+
+@runtime_checkable
+class KeepsPreactivation(Protocol):
+    """Passes that can keep the pre-activations of their noisy passes."""
+
+    def keep_preactivation(self) -> Array:
+        """Return the array [K * B, N] to which each pass from now on writes them."""
+        ...
+
+
+@runtime_checkable
+class Disturbable(Protocol):
+    """Passes that can be run with weights that differ between instances."""
+
+    def disturbed(self, observation: Array, noise: Array, sigma: float) -> Array:
+        """Return outputs [B, n] with weights ``W + sigma z``, noise z being [B, W]."""
         ...
 
 
@@ -43,22 +82,18 @@ NETWORKS: Registry[AnyPasses] = Registry(
 )
 
 
-def check_neuron(settings: NetworkSettings) -> None:
-    """Check that there are such neurons, with such options.
-
-    Raises:
-        ConfigError: there are none, or an option is unknown, of another type, or out of range.
-    """
-    NETWORKS.check(settings.neuron, settings.options)
-
-
-def make_passes(network: Network, instances: int, samples: int) -> AnyPasses:
+def make_passes(
+    network: Network, instances: int, samples: int, memory: Array | None = None
+) -> AnyPasses:
     """Make the working memory for the passes of a network.
 
     Args:
         network: whose weights are used; its arrays must stay the same ones.
         instances: B.
         samples: K, noisy passes per clean one; 0 for acting without noise.
+        memory: [B, H], what the instances remember from step to step; None: nothing.
     """
+    if isinstance(network, MakesPasses):
+        return network.make_passes(instances, samples, memory)
     spec = network.spec
     return NETWORKS.make(spec.neuron, network, instances, samples, options=dict(spec.options))

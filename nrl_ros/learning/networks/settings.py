@@ -1,4 +1,4 @@
-"""Settings of the policy network: its size, and its kind of neurons."""
+"""Settings of the policy network: its kind, its size, and its kind of neurons."""
 
 from __future__ import annotations
 
@@ -13,8 +13,26 @@ from nrl_ros.base.settings import Settings
 class NetworkSettings(Settings):
     """Settings of the policy network."""
 
+    kind: Literal['dense', 'torch'] = Field(
+        'dense',
+        description='dense: layers of neurons, compiled; torch: any torch module, made by '
+        'network.factory',
+    )
+    factory: Annotated[str, AfterValidator(absolute_name)] = Field(
+        'dense',
+        description='torch: what makes the module: dense, convolutional, recurrent, '
+        'package.module:function, or ./FILE.py:function',
+    )
+    initial: str = Field(
+        '', description='torch: file with the first weights, a state_dict of the module'
+    )
+    frozen: tuple[str, ...] = Field(
+        (), description='torch: parts of the module that do not learn, by the prefix of their name'
+    )
     hidden_sizes: tuple[PositiveInt, ...] = Field(
-        (64,), description='Neurons of each hidden layer [1]'
+        (64,),
+        description='Neurons of each hidden layer; a factory that has hidden_sizes, bias or leak '
+        'is given them [1]',
     )
     bias: bool = Field(False, description='Give each layer one more input that is always 1')
     leak: float = Field(0.1, ge=0, le=1, description='Slope of the LeakyReLU below zero [1]')
@@ -36,5 +54,6 @@ class NetworkSettings(Settings):
     )
     precision: Literal['float32', 'float64'] = Field('float32', description='Number format')
     options: dict[str, Any] = Field(
-        {}, description='Options of the neurons themselves, given as network.options.NAME'
+        {},
+        description='Options of the neurons or of the factory, given as network.options.NAME',
     )

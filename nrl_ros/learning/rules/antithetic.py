@@ -44,7 +44,7 @@ class _Explorer(NoisyExplorer[AntitheticPairs]):
         super().__init__(rule, network, head, batch)
         self._shape = (rule.samples, batch, -1)
         self._pairs = (2, *self._shape)
-        self._passes = make_passes(network, batch, 2 * rule.samples)
+        self._passes = make_passes(network, batch, 2 * rule.samples, self._memory)
         self._noise = np.empty(
             (2, rule.samples * batch, network.spec.noise_components), network.dtype
         )

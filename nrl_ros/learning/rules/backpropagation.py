@@ -11,6 +11,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.networks.passes import Differentiable
 from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
 
 Array = NDArray[Any]
@@ -44,12 +45,13 @@ class Backpropagation(NoiseRule):
         Raises:
             ConfigError: the network has spiking neurons, which have no gradient.
         """
-        if network.spec.neuron != 'rate':
+        explorer = _Explorer(network, head, batch)
+        if network.spec.neuron != 'rate' and not explorer.is_differentiable:
             raise ConfigError(
                 f'backpropagation: {network.spec.neuron} neurons have no gradient, '
                 "expected network.neuron 'rate'"
             )
-        return _Explorer(network, head, batch)
+        return explorer
 
 
 def backpropagate(network: Network, presynaptic: Array, gradient: Array, out: Array) -> Array:
@@ -84,17 +86,23 @@ class _Explorer(GreedyExplorer):
         super().__init__(network, head, batch)
         self._network = network
         self._post = np.zeros((batch, network.spec.noise_components), network.dtype)
+        self.is_differentiable = isinstance(self._quiet, Differentiable)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
         """Act by the clean policy; return the choice and a function for its exact gradient."""
-        z = self._quiet.run(observation, None, 0.0)[0]
+        passes = self._quiet
+        if isinstance(passes, Differentiable):
+            z = passes.run_differentiable(observation)
+        else:
+            z = passes.run(observation, None, 0.0)[0]
         choice = self._head.draw(z, generator)
 
         def rows() -> tuple[Array, Array]:
-            pre = self._quiet.presynaptic()
-            gradient = self._head.gradient(z, choice)
+            pre, gradient = passes.presynaptic(), self._head.gradient(z, choice)
+            if isinstance(passes, Differentiable):
+                return passes.backpropagate(gradient)[None], pre[None]
             return backpropagate(self._network, pre, gradient, self._post)[None], pre[None]
 
         return choice, rows

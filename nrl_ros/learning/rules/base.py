@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
+import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -58,7 +59,7 @@ class PerturbationRule(Settings):
 
     def scales(self, spec: NetworkSpec) -> list[float]:
         """Return the factor c of each layer's update."""
-        widths = [float(n_out) for n_out, _ in spec.shapes]
+        widths = [float(width) for width in spec.widths]
         if self.step_scale == 'one':
             return [1.0] * len(widths)
         if self.step_scale == 'layer_width' or self.norm == 'layer':
@@ -112,7 +113,23 @@ class GreedyExplorer(Stateful):
     def __init__(self, network: Network, head: PolicyHead, batch: int) -> None:
         self._spec = network.spec
         self._head = head
-        self._quiet = make_passes(network, batch, 0)
+        # What the instances remember, read and written by all passes.
+        self._memory: Array | None = None
+        if network.memory_size:
+            self._memory = np.zeros((batch, network.memory_size), network.dtype)
+        self._quiet = make_passes(network, batch, 0, self._memory)
+        self.state: Any = self.remembered(None)
+
+    def remembered(self, own: Any) -> Any:
+        """Return what the explorer saves: what the rule remembers, and what the network does."""
+        if self._memory is None:
+            return own
+        return {'memory': self._memory} if own is None else {'rule': own, 'memory': self._memory}
+
+    def begin(self, instances: Array) -> None:
+        """Forget what the network remembers of these instances, whose episodes begin."""
+        if self._memory is not None:
+            self._memory[instances] = 0.0
 
     def greedy(self, observation: Array) -> Array:
         """Return the most probable choice [B, A], without noise and without random numbers."""

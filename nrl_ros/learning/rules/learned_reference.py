@@ -70,7 +70,7 @@ class _Explorer(NoisyExplorer[LearnedReference]):
         self, rule: LearnedReference, network: Network, head: PolicyHead, batch: int
     ) -> None:
         super().__init__(rule, network, head, batch)
-        self._passes = make_passes(network, batch, 1)
+        self._passes = make_passes(network, batch, 1, self._memory)
         spec = network.spec
         generator = np.random.Generator(np.random.SFC64(_SEED))
         scale = 1.0 / np.sqrt(spec.inputs)
@@ -80,7 +80,8 @@ class _Explorer(NoisyExplorer[LearnedReference]):
         self._offset = generator.uniform(-1.0, 1.0, _FEATURES).astype(network.dtype)
         self._features = np.ones((batch, 1 + spec.inputs + _FEATURES), network.dtype)
         readout = np.zeros((spec.outputs, self._features.shape[1]), network.dtype)
-        self.state: LearnedReferenceState = LearnedReferenceState(readout)
+        self._own = LearnedReferenceState(readout)
+        self.state = self.remembered(self._own)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
@@ -92,11 +93,11 @@ class _Explorer(NoisyExplorer[LearnedReference]):
         features = self._features
         features[:, 1 : 1 + inputs] = observation
         np.tanh(observation @ self._mix + self._offset, out=features[:, 1 + inputs :])
-        predicted = features @ self.state.readout.T
+        predicted = features @ self._own.readout.T
         both = self._head.log_probability(np.stack([z, predicted]), choice)
         impact = both[:1] - both[1:]
         error = (z - predicted) / np.einsum('bf,bf->b', features, features)[:, None]
-        self.state.readout += (rule.reference_rate / len(z)) * (error.T @ features)
+        self._own.readout += (rule.reference_rate / len(z)) * (error.T @ features)
 
         def rows() -> tuple[Array, Array]:
             post = rule.postsynaptic_(noise[None], impact, self._spec)

@@ -49,7 +49,7 @@ class NodeExplorer(NoisyExplorer[NodePerturbation]):
         super().__init__(rule, network, head, batch)
         self._source = source
         self._shape = (rule.samples, batch, -1)
-        self._passes = make_passes(network, batch, rule.samples)
+        self._passes = make_passes(network, batch, rule.samples, self._memory)
         self._rows = EligibilityRows(rule.norm_ends(network.spec))
         # Log-probabilities of the clean pass and of the noisy ones.
         self._log_probability = np.zeros((1 + rule.samples, batch))

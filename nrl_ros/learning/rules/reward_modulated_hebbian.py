@@ -14,7 +14,7 @@ from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
 from nrl_ros.learning.networks.forward_pass import ForwardPass
-from nrl_ros.learning.networks.passes import AnyPasses, make_passes
+from nrl_ros.learning.networks.passes import AnyPasses, KeepsPreactivation, make_passes
 from nrl_ros.learning.rules.base import NoiseRule, NoisyExplorer
 
 Array = NDArray[Any]
@@ -60,8 +60,8 @@ class RewardModulatedHebbian(NoiseRule):
             ConfigError: the noise estimate is a running mean and the neurons are spiking.
         """
         if self.noise_estimate == 'explicit':
-            return _Explorer(self, network, head, batch, make_passes(network, batch, 1))
-        if network.spec.neuron != 'rate':
+            return _Explorer(self, network, head, batch)
+        if network.spec.neuron not in ('rate', 'torch'):
             raise ConfigError(
                 f'rmhl: {network.spec.neuron} neurons keep no pre-activation, '
                 "expected noise_estimate 'explicit'"
@@ -76,10 +76,12 @@ class _Explorer(NoisyExplorer[RewardModulatedHebbian]):
         network: Network,
         head: PolicyHead,
         batch: int,
-        passes: AnyPasses,
     ) -> None:
         super().__init__(rule, network, head, batch)
-        self._passes = passes
+        self._passes = self._make_passes(network, batch)
+
+    def _make_passes(self, network: Network, batch: int) -> AnyPasses:
+        return make_passes(network, batch, 1, self._memory)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
@@ -118,14 +120,23 @@ class _EstimatingExplorer(_Explorer):
     def __init__(
         self, rule: RewardModulatedHebbian, network: Network, head: PolicyHead, batch: int
     ) -> None:
-        self._keeping = ForwardPass(network, batch, 1, keeps_preactivation=True)
-        super().__init__(rule, network, head, batch, self._keeping)
+        super().__init__(rule, network, head, batch)
         mean = np.zeros((batch, network.spec.noise_components), network.dtype)
-        self.state: RunningMeanState = RunningMeanState(mean)
+        self._mean = RunningMeanState(mean)
+        self.state = self.remembered(self._mean)
+
+    def _make_passes(self, network: Network, batch: int) -> AnyPasses:
+        if network.spec.neuron == 'rate':
+            passes: Any = ForwardPass(network, batch, 1, keeps_preactivation=True)
+            self._preactivation = passes.preactivation()
+            return passes  # type: ignore[no-any-return]
+        made = super()._make_passes(network, batch)
+        assert isinstance(made, KeepsPreactivation)
+        self._preactivation = made.keep_preactivation()
+        return made
 
     def _post(self, noise: Array, sigma: float) -> Array:
-        activation = self._keeping.preactivation()
-        state = self.state
+        activation, state = self._preactivation, self._mean
         if not state.started:
             state.mean[...] = activation
             state.started = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+import math
 from typing import Any, ClassVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.networks.passes import Disturbable
 from nrl_ros.learning.rules.base import NoiseRule, NoisyExplorer
 
 Array = NDArray[Any]
@@ -38,16 +39,16 @@ class WeightPerturbation(NoiseRule):
 
     def scales(self, spec: NetworkSpec) -> list[float]:
         """Return the factor c of each layer: the size of its norm's group, or 1."""
-        counts = [float(n_out * n_in) for n_out, n_in in spec.shapes]
+        counts = [float(math.prod(shape)) for shape in spec.shapes]
         if self.step_scale == 'layer_width':
-            return [float(n_out) for n_out, _ in spec.shapes]
+            return [float(width) for width in spec.widths]
         if self.step_scale == 'one':
             return [1.0] * len(counts)
         return counts if self.norm == 'layer' else [sum(counts)] * len(counts)
 
     def norm_ends(self, spec: NetworkSpec) -> list[int]:
         """Return where each group of weights ends; the norm of the noise runs over one group."""
-        ends = list(accumulate(n_out * n_in for n_out, n_in in spec.shapes))
+        ends = [where.stop for where in spec.weight_slices]
         return ends if self.norm == 'layer' else ends[-1:]
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
@@ -56,12 +57,13 @@ class WeightPerturbation(NoiseRule):
         Raises:
             ConfigError: the network has spiking neurons.
         """
-        if network.spec.neuron != 'rate':
+        explorer = _Explorer(self, network, head, batch, source)
+        if network.spec.neuron != 'rate' and not explorer.is_disturbable:
             raise ConfigError(
                 f'weight_perturbation does not know {network.spec.neuron} neurons, '
                 "expected network.neuron 'rate'"
             )
-        return _Explorer(self, network, head, batch, source)
+        return explorer
 
 
 class _Explorer(NoisyExplorer[WeightPerturbation]):
@@ -72,9 +74,12 @@ class _Explorer(NoisyExplorer[WeightPerturbation]):
         self._network = network
         self._source = source
         self._batch = batch
+        self.is_disturbable = isinstance(self._quiet, Disturbable)
 
     def _disturbed(self, observation: Array, noise: Array) -> Array:
         """Return outputs [B, n] with weights ``W + sigma z``, where each instance has its own z."""
+        if isinstance(self._quiet, Disturbable):
+            return self._quiet.disturbed(observation, noise, self._rule.sigma)
         spec, at = self._spec, 0
         activity = np.asarray(observation, self._network.dtype)
         one = np.ones((self._batch, 1), self._network.dtype)
@@ -94,9 +99,9 @@ class _Explorer(NoisyExplorer[WeightPerturbation]):
     ) -> tuple[Array, Rows]:
         """Act with disturbed or clean weights; return the choice and a function for the rows."""
         rule = self._rule
-        z = np.stack(
-            [self._quiet.run(observation, None, 0.0)[0], self._disturbed(observation, noise)]
-        )
+        # What a network remembers is read by both and written by the clean one.
+        disturbed = self._disturbed(observation, noise)
+        z = np.stack([self._quiet.run(observation, None, 0.0)[0], disturbed])
         choice = self._head.draw(z[self._source], generator)
         log_probability = self._head.log_probability(z, choice)
         impact = log_probability[1:] - log_probability[0]

@@ -6,6 +6,8 @@ average).
 
     * dense: e itself, ``sum(out * in)`` numbers an instance; a step is one multiply-add over all of
       them.
+      Layers whose weights are no matrices [out, in] with outer products, such as convolutions, are
+      folded into it every few steps.
     * factored: the rows, ``N + M`` numbers a step; the trace appears only in one matrix product
       when a window closes. Rows that no longer fit are folded into a dense trace.
 
@@ -30,6 +32,7 @@ from nrl_ros.learning.traces.whole import WholeTraces
 # The ring of a factored trace is as long as the longest window, but within this memory.
 _RING_BYTES = 256 * 2**20
 _DEFAULT_STEPS = 256
+_FOLDED_STEPS = 16
 TRACE_KINDS = ('auto', 'dense', 'factored')
 
 
@@ -62,14 +65,20 @@ def make_store(
     """
     if not 0.0 < decay <= 1.0:
         raise ConfigError(f'trace decay must be in (0, 1], received {decay}')
-    if kind == 'auto':
+    if kind == 'auto' and not spec.outer:
+        kind = 'factored'
+    elif kind == 'auto':
         kind = choose_kind(spec, window_steps, instances * samples) if reset else 'dense'
-    if kind == 'dense':
+    if kind == 'dense' and spec.outer:
         return DenseTraces(spec, instances, samples, decay, dtype)
-    if kind == 'factored':
+    if kind in ('dense', 'factored'):
         numbers = instances * samples * (spec.noise_components + spec.input_components)
         room = max(_RING_BYTES // (numbers * np.dtype(dtype).itemsize), 1)
         steps = min(window_steps or _DEFAULT_STEPS, room)
+        if kind == 'dense':
+            # Layers without outer products are folded from a short ring: one vector-Jacobian
+            # product for several steps costs less than one for each.
+            steps = min(steps, _FOLDED_STEPS)
         return FactoredTraces(spec, instances, samples, decay, dtype, ring_steps=steps)
     raise ConfigError(f'unknown trace kind {kind!r}, expected one of {TRACE_KINDS}')
 

@@ -56,12 +56,11 @@ class DetachedTrace:
     def add_to(self, total: list[Array], weight: float, spec: NetworkSpec) -> None:
         """Add ``weight * e`` to ``total``, one matrix [out, in] a layer."""
         scaled = self.post * self.post.dtype.type(weight)
-        for layer, (out, where) in enumerate(
-            zip(spec.noise_slices, spec.input_slices, strict=True)
-        ):
-            total[layer] += scaled[:, out].T @ self.pre[:, where]
-            if self.dense is not None:
-                total[layer] += self.dense[layer] * total[layer].dtype.type(weight)
+        if len(scaled):
+            spec.add_products(total, scaled, self.pre)
+        if self.dense is not None:
+            for part, dense in zip(total, self.dense, strict=True):
+                part += dense * part.dtype.type(weight)
 
 
 class TraceStore(Protocol):

@@ -75,7 +75,7 @@ class FactoredTraces(Stateful):
         self._pre = np.zeros((ring_steps, samples, instances, spec.input_components), dtype)
         self._flat_post = self._post.reshape(-1, spec.noise_components)
         self._flat_pre = self._pre.reshape(-1, spec.input_components)
-        small = spec.weight_count <= _COMPILED_WEIGHTS
+        small = spec.outer and spec.weight_count <= _COMPILED_WEIGHTS
         self._compiled = OuterProducts(spec, self._flat_post, self._flat_pre) if small else None
         self._start, self._count = np.zeros((2, instances), np.int64)
         self._folded = np.zeros(instances, np.bool_)
@@ -154,14 +154,9 @@ class FactoredTraces(Stateful):
         if self._compiled is not None:
             self._compiled.add_to(total, rows, weight)
             return
-        spec = self._spec
         post = self._flat_post[rows]
         post *= weight[:, None]
-        pre = self._flat_pre[rows]
-        for layer, (out, where) in enumerate(
-            zip(spec.noise_slices, spec.input_slices, strict=True)
-        ):
-            total[layer] += post[:, out].T @ pre[:, where]
+        self._spec.add_products(total, post, self._flat_pre[rows])
 
     def _fade(self, index: Array) -> Array:
         """Return d^n for the folded part of each trace, n being its steps since."""

@@ -45,11 +45,9 @@ class WholeTraces(Stateful):
         return whole
 
     def _layers(self, flat: Array) -> list[Array]:
-        layers, at = [], 0
-        for n_out, n_in in self._spec.shapes:
-            layers.append(flat[at : at + n_out * n_in].reshape(n_out, n_in))
-            at += n_out * n_in
-        return layers
+        spec = self._spec
+        parts = zip(spec.shapes, spec.weight_slices, strict=True)
+        return [flat[where].reshape(shape) for shape, where in parts]
 
     def add_to(
         self, total: list[Array], index: Array, weight: Array, carried: Array | None = None

@@ -1,0 +1,160 @@
+"""Torch modules that come along: dense, convolutional, recurrent."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field, PositiveInt
+from torch import nn
+
+from nrl_ros.base.errors import ConfigError
+
+Tensor = torch.Tensor
+Activation = Literal['leaky_relu', 'relu', 'tanh', 'silu']
+
+_ACTIVATIONS: dict[str, type[nn.Module]] = {
+    'relu': nn.ReLU,
+    'tanh': nn.Tanh,
+    'silu': nn.SiLU,
+}
+
+
+def _activation(name: str, leak: float = 0.1) -> nn.Module:
+    return nn.LeakyReLU(leak) if name == 'leaky_relu' else _ACTIVATIONS[name]()
+
+
+def _linear(inputs: int, outputs: int, *, bias: bool = True) -> nn.Linear:
+    """Return a layer with the first weights of the dense network of nrl_ros; biases are 0."""
+    layer = nn.Linear(inputs, outputs, bias=bias)
+    nn.init.normal_(layer.weight, std=(2.0 / (inputs + outputs)) ** 0.5)
+    if bias:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+class Dense(nn.Sequential):
+    """Dense layers, as ``network.kind: dense`` has them; with other activations too.
+
+    Args:
+        inputs: O.
+        outputs: n.
+        hidden_sizes: neurons of each hidden layer.
+        activation: of the hidden layers.
+        leak: slope of the LeakyReLU below zero [1].
+        bias: of every layer.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        hidden_sizes: tuple[PositiveInt, ...] = (64,),
+        activation: Activation = 'leaky_relu',
+        leak: Annotated[float, Field(ge=0, le=1)] = 0.1,
+        bias: bool = True,
+    ) -> None:
+        sizes = [inputs, *hidden_sizes]
+        parts: list[nn.Module] = []
+        for below, above in zip(sizes[:-1], sizes[1:], strict=True):
+            parts += [_linear(below, above, bias=bias), _activation(activation, leak)]
+        super().__init__(*parts, _linear(sizes[-1], outputs, bias=bias))
+
+
+class Convolutional(nn.Module):
+    """Two convolutions and a dense layer, for small images.
+
+    Args:
+        inputs: O, all numbers of an image, which comes as one row.
+        outputs: n.
+        image: its shape as the environment gives it, flattened in this order.
+        order: of these axes: rows, columns and channels, or channels first.
+        channels: of both convolutions.
+        hidden_size: neurons of the dense layer.
+        scale: factor of the numbers of an image, such as 1/255 for bytes [1].
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        image: tuple[PositiveInt, PositiveInt, PositiveInt],
+        order: Literal['hwc', 'chw'] = 'hwc',
+        channels: tuple[PositiveInt, PositiveInt] = (16, 16),
+        hidden_size: PositiveInt = 64,
+        scale: Annotated[float, Field(gt=0)] = 1.0,
+    ) -> None:
+        super().__init__()
+        if image[0] * image[1] * image[2] != inputs:
+            raise ConfigError(
+                f'network.options.image {image}: expected {inputs} numbers, as many as an '
+                'observation of the environment has'
+            )
+        self._image, self._order, self._scale = image, order, scale
+        depth, *size = image if order == 'chw' else (image[2], image[0], image[1])
+        self.first = nn.Conv2d(depth, channels[0], 3, padding=1)
+        self.second = nn.Conv2d(channels[0], channels[1], 3, stride=2, padding=1)
+        flat = channels[1] * ((size[0] + 1) // 2) * ((size[1] + 1) // 2)
+        self.hidden = _linear(flat, hidden_size)
+        self.output = _linear(hidden_size, outputs)
+        self._activation = nn.LeakyReLU(0.1)
+
+    def forward(self, observation: Tensor) -> Tensor:
+        """Return outputs [R, n] of observations [R, O]."""
+        image = observation.reshape(-1, *self._image) * self._scale
+        if self._order == 'hwc':
+            image = image.permute(0, 3, 1, 2)
+        active = self._activation(self.second(self._activation(self.first(image))))
+        return self.output(self._activation(self.hidden(active.flatten(1))))  # type: ignore[no-any-return]
+
+
+class GatedCell(nn.Module):
+    """A gated recurrent unit of two Linear layers, so that noise enters its gates.
+
+    Args:
+        inputs: of the cell.
+        size: H, numbers that it remembers.
+
+    References:
+        Cho et al. 2014, "Learning phrase representations using RNN encoder-decoder", section 2.3,
+        with the reset gate after the product, as torch's GRUCell.
+    """
+
+    def __init__(self, inputs: int, size: int) -> None:
+        super().__init__()
+        self.of_input = _linear(inputs, 3 * size)
+        self.of_memory = _linear(size, 3 * size)
+
+    def forward(self, given: Tensor, memory: Tensor) -> Tensor:
+        """Return the new memory [R, H] from inputs [R, I] and the memory before [R, H]."""
+        reset, update, candidate = self.of_input(given).chunk(3, dim=1)
+        own_reset, own_update, own_candidate = self.of_memory(memory).chunk(3, dim=1)
+        update = torch.sigmoid(update + own_update)
+        candidate = torch.tanh(candidate + torch.sigmoid(reset + own_reset) * own_candidate)
+        return (1.0 - update) * candidate + update * memory
+
+
+class Recurrent(nn.Module):
+    """A gated recurrent cell with a linear readout.
+
+    Args:
+        inputs: O.
+        outputs: n.
+        size: H, numbers that an instance remembers.
+
+    Attributes:
+        memory_size: H.
+    """
+
+    def __init__(self, inputs: int, outputs: int, *, size: PositiveInt = 32) -> None:
+        super().__init__()
+        self.memory_size = size
+        self.cell = GatedCell(inputs, size)
+        self.output = _linear(size, outputs)
+
+    def forward(self, observation: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs [R, n] and the new memory [R, H]."""
+        memory = self.cell(observation, memory)
+        return self.output(memory), memory
