@@ -129,6 +129,16 @@ class ActionSpace:
         """Return the space of real numbers within bounds, in the action's own units."""
         return cls(ActionKind.CONTINUOUS, (len(low),), tuple(low), tuple(high))
 
+    def equals(self, other: ActionSpace) -> bool:
+        """Return whether both are one space; bounds count as float32, as messages carry them."""
+        bounds = np.array([*self.low, *self.high], np.float32)
+        others = np.array([*other.low, *other.high], np.float32)
+        return (
+            (self.kind, self.sizes) == (other.kind, other.sizes)
+            and len(bounds) == len(others)
+            and bool((bounds == others).all())
+        )
+
     @property
     def components(self) -> int:
         """Numbers in one action, A."""

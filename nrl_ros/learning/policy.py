@@ -50,11 +50,11 @@ class Policy:
         Raises:
             ShapeError: naming both.
         """
-        expected = (self.network.spec.inputs, self.space)
-        if (info.spec.observation_size, info.spec.action) != expected:
+        inputs, spec = self.network.spec.inputs, info.spec
+        if spec.observation_size != inputs or not self.space.equals(spec.action):
             raise ShapeError(
-                f'agent {info.agent!r} has {info.spec.observation_size} observations and '
-                f'{info.spec.action}, the network expects {expected[0]} and {expected[1]}; '
+                f'agent {info.agent!r} has {spec.observation_size} observations and '
+                f'{spec.action}, the network expects {inputs} and {self.space}; '
                 'start another learner, in another namespace, for it'
             )
         different = _difference(self.manifest, info.spec.manifest)
