@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -137,6 +138,24 @@ def test_encodings_are_read(tmp_path: Path, encoding: str) -> None:
     assert load(tmp_path, text.encode(encoding)).model.name == 'größe'
 
 
+@pytest.mark.parametrize(
+    ('encoding', 'declared'),
+    [
+        # As CAD programs leave them: Latin-1 that is not declared, or declared as what it is not.
+        ('latin-1', ''),
+        ('cp1252', ' encoding="utf-8"'),
+        ('utf-16-le', ' encoding="utf-16"'),
+        ('utf-16-be', ''),
+    ],
+)
+def test_encodings_that_nothing_declares_are_read(
+    tmp_path: Path, encoding: str, declared: str
+) -> None:
+    text = URDF.replace('"stub"', '"größe"').replace('?>', f'{declared}?>', 1)
+    robot = load(tmp_path, text.encode(encoding))
+    assert robot.model.name == 'größe' and robot.joints == ('j1', 'j2', 'j3')
+
+
 @pytest.mark.parametrize('form', ['{}', '~/{}', 'file://{}', 'package://arms/{}'])
 def test_a_model_is_found_however_it_is_named(tmp_path: Path, monkeypatch, form: str) -> None:
     folder = tmp_path / 'arms'
@@ -174,8 +193,9 @@ def test_a_name_in_another_case_is_suggested(tmp_path: Path) -> None:
 )
 @pytest.mark.parametrize('namespace', ['', ' xmlns:xacro="http://www.ros.org/wiki/xacro"'])
 def test_a_xacro_file_is_told_with_how_to_expand_it(
-    tmp_path: Path, text: str, namespace: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str, namespace: str
 ) -> None:
+    monkeypatch.setitem(sys.modules, 'xacro', None)
     said = refused(tmp_path, text.replace('<robot', f'<robot{namespace}'))
     assert 'this is a xacro file' in said
     assert 'ros2 run xacro xacro arm.urdf -o arm_expanded.urdf' in said
@@ -504,6 +524,8 @@ def test_an_empty_tool_says_which_was_taken(tmp_path: Path) -> None:
     [
         ('ixx="0.004"', 'ixx="-0.0012"'), ('ixx="0.004"', 'ixx="nan"'),
         ('<mass value="1.2"/>', '<mass value="-1"/>'), ('ixy="0"', 'ixy="0.1"'),
+        # What the physics engine asks for, and a person may have left out.
+        ('<mass value="1.2"/>', ''), ('ixy="0" ', ''),
     ],
 )  # fmt: skip
 def test_an_inertia_of_no_body_is_replaced_and_told(
@@ -513,6 +535,18 @@ def test_an_inertia_of_no_body_is_replaced_and_told(
     assert 'inertia of link1, link2, link3 is that of no body' in told(robot)
     sound = load(tmp_path)
     assert (robot.chain.tool(robot.home[None]) == sound.chain.tool(robot.home[None])).all()
+    plant = MujocoPlant(robot.model, 1, 0.008)
+    plant.step(np.full(3, 0.1))
+    assert np.isfinite(plant.position).all()
+
+
+def test_links_without_a_mass_are_told_and_the_arm_is_used(tmp_path: Path) -> None:
+    """What is fixed to a link counts with it: link3 has its mass at the tool."""
+    text = re.sub(r'<inertial>.*?</inertial>', '', URDF)
+    mass = '<inertial><mass value="1"/></inertial>'
+    text = text.replace('<link name="tool0"/>', f'<link name="tool0">{mass}</link>')
+    robot = load(tmp_path, text)
+    assert 'the model has no mass of link1, link2: 0.001 kg each instead' in told(robot)
     plant = MujocoPlant(robot.model, 1, 0.008)
     plant.step(np.full(3, 0.1))
     assert np.isfinite(plant.position).all()

@@ -28,6 +28,7 @@ KEYS = {
     'pydantic': 'python3-pydantic',
     'rich': 'python3-rich',
     'typer': 'python3-typer',
+    'xacro': 'xacro',
     'yaml': 'python3-yaml',
 }
 # Asked for by an extra of setup.py; rosdep knows no key.

@@ -82,6 +82,8 @@ EXCEPTIONS: dict[str, set[str]] = {
         f'nrl_ros/learning/networks/modules/{name}.py': {'torch'}
         for name in ('layers', 'network', 'passes', 'ready')
     },
+    # Optional: models that are programs.
+    'nrl_ros/robots/arm/xacro_files.py': {'xacro'},
     # What an arm draws of itself; imported when it does.
     'nrl_ros/robots/arm/picture.py': {'matplotlib', 'mpl_toolkits'},
     # Films are written by Pillow, which matplotlib brings.

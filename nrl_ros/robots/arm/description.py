@@ -147,6 +147,9 @@ class RobotDescription(Settings):
         description='Folders in which the packages of package:// are looked for, before '
         'AMENT_PREFIX_PATH and ROS_PACKAGE_PATH; relative ones from the folder of this file',
     )
+    xacro_arguments: dict[str, str | bool | int | float] = Field(
+        {}, description='If model is a xacro file: values of its arguments, as {ur_type: ur5e}'
+    )
     tool: str = Field('', description="Body or site at the tool's centre point; empty: the last")
     tool_offset: ToolOffsetGroup = ToolOffsetGroup()
     joints: tuple[str, ...] = Field((), description="In this order; empty: the model's")
@@ -183,11 +186,9 @@ def read_robot(name: str) -> RobotDescription:
         ConfigError: there is no such file, or it is wrong; names every faulty key.
     """
     path, data = _read(name)
-    held = data.get('held')
-    if isinstance(held, dict):
-        # Dots in the names of joints do not separate groups.
-        data = {**data, 'held': {}}
-    flat = dotted(data) | ({'held': held} if held is not None else {})
+    # Dots in the names of joints and arguments do not separate groups.
+    named = {name: data[name] for name in ('held', 'xacro_arguments') if data.get(name) is not None}
+    flat = dotted({name: value for name, value in data.items() if name not in named}) | named
     description = load(RobotDescription, flat, source=str(path))
     packages = _package_paths(description, path.parent)
     description = description.model_copy(update={'package_paths': tuple(map(str, packages))})

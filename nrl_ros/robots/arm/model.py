@@ -24,9 +24,10 @@ from nrl_ros.robots.arm.couplings import (
 )
 from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.joint_limits import ModelLimits, servo_gain
-from nrl_ros.robots.arm.model_files import MODELS_FOLDER, known_models, locate, read_model
+from nrl_ros.robots.arm.model_files import MODELS_FOLDER, known_models, locate
 from nrl_ros.robots.arm.source import Site, Source, read_source
 from nrl_ros.robots.arm.tools import is_part, tool_candidates
+from nrl_ros.robots.arm.xacro_files import Argument, model_text
 
 DEFAULT_TOOL = 'tool'
 # A tool's centre point of one's own is called after the place in whose frame it is given.
@@ -91,6 +92,7 @@ class ArmModel:
         *,
         offset: Offset | None = None,
         packages: Sequence[Path] = (),
+        arguments: Mapping[str, Argument] | None = None,
     ) -> ArmModel:
         """Read a file, or a model that comes with the package.
 
@@ -104,6 +106,7 @@ class ArmModel:
             offset: position [m], and roll, pitch and yaw [rad], of the tool's centre point in the
                 frame of ``tool``; None: it is that of ``tool`` itself.
             packages: folders in which packages with meshes are looked for first.
+            arguments: of a xacro file, by name.
 
         Raises:
             ConfigError: no such file, model, joint or tool, or the file is wrong.
@@ -116,7 +119,8 @@ class ArmModel:
                 f'no arm model {str(source)!r}{_like(Path(source))}: expected the path of an MJCF '
                 f'or URDF file, or one of {", ".join(known_models())}'
             )
-        read = read_source(read_model(path), str(path), packages)
+        text = model_text(path, arguments, packages)
+        read = read_source(text, str(path), packages)
         return cls._of(read, joints, tool, held or {}, offset=offset)
 
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -24,6 +24,9 @@ _MARKS = (
     (codecs.BOM_UTF32_BE, 'utf-32'),
     (codecs.BOM_UTF16_LE, 'utf-16'),
     (codecs.BOM_UTF16_BE, 'utf-16'),
+    # The first character of XML, without a mark.
+    (b'<\0', 'utf-16-le'),
+    (b'\0<', 'utf-16-be'),
 )
 _DECLARED = re.compile(rb'^\s*<\?xml[^>]*encoding\s*=\s*["\']([A-Za-z0-9._:-]+)["\']')
 _COMMENT = re.compile(r'<!--.*?-->', re.DOTALL)
@@ -120,14 +123,24 @@ def read_model(path: Path) -> str:
         raise ConfigError(f'cannot read {path}: {error.strerror}') from None
     if len(data) > _MOST_BYTES:
         raise ConfigError(f'{path} is larger than {_MOST_BYTES} bytes: no model of an arm is')
+    try:
+        return _decoded(data)
+    except (UnicodeError, LookupError) as error:
+        raise ConfigError(f'{path} cannot be read as text: {error}; save it as UTF-8') from None
+
+
+def _decoded(data: bytes) -> str:
     encoding = next((name for mark, name in _MARKS if data.startswith(mark)), '')
     if not encoding:
         declared = _DECLARED.match(data[:200])
         encoding = declared[1].decode() if declared else 'utf-8'
     try:
         return data.decode(encoding)
-    except (UnicodeError, LookupError) as error:
-        raise ConfigError(f'{path} cannot be read as text: {error}; save it as UTF-8') from None
+    except UnicodeError:
+        # Many files of CAD programs are Latin-1 and do not say so; what has zeros is no text in it.
+        if encoding.lower() not in ('utf-8', 'ascii', 'us-ascii') or b'\0' in data:
+            raise
+        return data.decode('cp1252')
 
 
 def root_of(text: str, name: str = 'the model') -> ElementTree.Element:
@@ -149,14 +162,14 @@ def root_of(text: str, name: str = 'the model') -> ElementTree.Element:
         root = _parsed(text, name)
     except ElementTree.ParseError as error:
         if '<xacro:' in text:
-            raise _unexpanded(name) from None
+            raise unexpanded(name) from None
         ended = any(words in str(error) for words in ('no element found', 'unclosed token'))
         short = 'ends too early: ' * ended
         raise ConfigError(
             f'{name} is neither MJCF nor URDF: {short}{error}; it must be well-formed XML'
         ) from None
     if _is_xacro(root):
-        raise _unexpanded(name)
+        raise unexpanded(name)
     if root.tag.startswith('{'):
         for element in root.iter():
             element.tag = element.tag.rpartition('}')[2]
@@ -196,14 +209,38 @@ def _is_xacro(root: ElementTree.Element) -> bool:
     return False
 
 
-def _unexpanded(name: str) -> ConfigError:
+def holds_xacro(text: str) -> bool:
+    """Return whether a text is a xacro file that was not expanded; False if it is no XML at all."""
+    if not any(sign in text for sign in ('xacro', '${', '$(')):
+        return False
+    try:
+        return _is_xacro(_parsed(text.lstrip('\ufeff'), 'the model'))
+    except ElementTree.ParseError:
+        return '<xacro:' in text
+
+
+def argument_text(value: Any) -> str:
+    """Return an argument of a xacro file as xacro takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def unexpanded(name: str, arguments: Mapping[str, Any] | None = None, why: str = '') -> ConfigError:
+    """Return the error of a xacro file that has to be expanded before it can be read.
+
+    Args:
+        name: its path.
+        arguments: of the file.
+        why: it could not be expanded here; '': xacro is not installed, or it came as a text.
+    """
     path = Path(name)
     known = path.suffix != '' and ' ' not in path.name
     file = path.name if known else 'ARM.urdf.xacro'
     stem = file.removesuffix('.xacro').removesuffix('.urdf').removesuffix('.URDF')
     out = f'{stem}.urdf' if f'{stem}.urdf' != file else f'{stem}_expanded.urdf'
+    given = ''.join(f' {name}:={argument_text(value)}' for name, value in (arguments or {}).items())
+    failed = f', and could not be here: {why}; mend it, or xacro_arguments of the robot' * bool(why)
     return ConfigError(
-        f'{name} holds xacro: this is a xacro file, which has to be expanded first: '
-        f'`ros2 run xacro xacro {file} -o {out}` (without ROS: `pip install xacro`, then '
-        f'`xacro {file} -o {out}`), then name {out} as model'
+        f'{name} holds xacro: this is a xacro file, which has to be expanded first{failed}: '
+        f'`ros2 run xacro xacro {file}{given} -o {out}` (without ROS: `pip install xacro`, then '
+        f'`xacro {file}{given} -o {out}`), then name {out} as model'
     )

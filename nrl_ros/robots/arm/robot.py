@@ -191,5 +191,11 @@ def read_arm(description: RobotDescription, xml: str = '') -> ArmModel:
     if xml:
         return ArmModel.from_text(xml, joints, tool, held, offset=offset, packages=packages)
     return ArmModel.from_file(
-        description.model, joints, tool, held, offset=offset, packages=packages
+        description.model,
+        joints,
+        tool,
+        held,
+        offset=offset,
+        packages=packages,
+        arguments=description.xacro_arguments,
     )

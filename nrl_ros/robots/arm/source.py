@@ -28,6 +28,7 @@ _COMPILER = {
 # A link with a physically impossible inertia gets that of a ball of this radius, and of this mass
 # if its own mass is impossible too.
 _BALL_M, _BALL_KG = 0.05, 0.1
+_MOMENTS = ('ixx', 'iyy', 'izz', 'ixy', 'ixz', 'iyz')
 
 
 class Site(NamedTuple):
@@ -142,7 +143,7 @@ def read_source(text: str, path: str, packages: Sequence[Path] = ()) -> Source:
     shapes = CollisionShapes(Path(path).parent if path else None, packages)
     for link in root.findall('link'):
         shapes.take(link)
-    notes = _mend_inertia(root)
+    notes = [*_mend_inertia(root), *_without_mass(root, joints)]
     _write_joints(root, joints)
     for element in root.findall('mujoco'):
         root.remove(element)
@@ -237,6 +238,31 @@ def _mend_inertia(root: ElementTree.Element) -> list[str]:
     ]
 
 
+def _without_mass(root: ElementTree.Element, joints: dict[str, urdf.Joint]) -> list[str]:
+    """Return a note that names the links that joints move and that have no mass, nor what is fixed.
+
+    MuJoCo gives them the least mass that is set for the compiler.
+    """
+    heavy = {
+        link.get('name', '')
+        for link in root.findall('link')
+        if _values(link.find('inertial/mass'), ('value',))[0] > 0.0
+    }
+    fixed = [joint for joint in joints.values() if joint.kind in ('fixed', *urdf.RIGID)]
+
+    def has_mass(link: str) -> bool:
+        return link in heavy or any(has_mass(one.child) for one in fixed if one.parent == link)
+
+    moved = [joint.child for joint in joints.values() if joint not in fixed]
+    light = [link for link in moved if not has_mass(link)]
+    if not light:
+        return []
+    return [
+        f'the model has no mass of {", ".join(light)}: {_COMPILER["boundmass"]} kg each instead. '
+        'Kinematics, limits and a real arm do not need it; dynamics in simulation (mujoco) do'
+    ]
+
+
 def _is_place(element: ElementTree.Element) -> bool:
     for attribute in ('xyz', 'rpy'):
         try:
@@ -260,9 +286,7 @@ def _values(element: ElementTree.Element | None, names: tuple[str, ...]) -> list
 
 def _moments(inertial: ElementTree.Element) -> Float64:
     """Return the matrix of inertia [3, 3], kg m^2; NaN for entries that are no numbers."""
-    xx, yy, zz, xy, xz, yz = _values(
-        inertial.find('inertia'), ('ixx', 'iyy', 'izz', 'ixy', 'ixz', 'iyz')
-    )
+    xx, yy, zz, xy, xz, yz = _values(inertial.find('inertia'), _MOMENTS)
     return np.array([[xx, xy, xz], [xy, yy, yz], [xz, yz, zz]])
 
 
@@ -273,7 +297,11 @@ def _is_balanced(inertial: ElementTree.Element) -> bool:
 
 
 def _is_body(inertial: ElementTree.Element) -> bool:
-    """Return whether mass and moments are possible; MuJoCo bounds them if all are missing."""
+    """Return whether mass and moments are there and possible; MuJoCo bounds them if all are 0."""
+    for path, names in (('mass', ('value',)), ('inertia', _MOMENTS)):
+        element = inertial.find(path)
+        if element is None or any(name not in element.attrib for name in names):
+            return False
     mass = _values(inertial.find('mass'), ('value',))[0]
     moments = _moments(inertial)
     origin = inertial.find('origin')
