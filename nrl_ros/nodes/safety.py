@@ -27,6 +27,7 @@ from nrl_ros.base.errors import BridgeError, ConfigError, NrlError
 from nrl_ros.nodes.safety_commands import CommandIntake
 from nrl_ros.nodes.safety_publishers import PublisherCheck
 from nrl_ros.nodes.safety_status import SafetyPublishers, SafetyReports
+from nrl_ros.robots.arm.clearance_checks import pair_lines
 from nrl_ros.robots.arm.controller_facts import QUESTIONS, ControllerFacts, judge, state_problem
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.robots.arm.robot import Robot, make_robot
@@ -173,6 +174,8 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             f'{control.interface} on {self.resolve_topic_name(control.command_topic)}'
             f'{", dry run: nothing is sent" if self.settings.dry_run else ""}:\n{robot.manifest()}'
         )
+        for line in pair_lines(robot.clearance):
+            self.get_logger().info(f'clearance: {line}')
         for note in robot.notes:
             self.get_logger().warning(f'robot {description.name!r}: {note}')
         if self._early_stop:

@@ -11,6 +11,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 
 from nrl_ros.nodes.safety_commands import CommandIntake
+from nrl_ros.robots.arm.clearance import without_shape
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
@@ -68,6 +69,7 @@ class SafetyReports:
             Mode.WAITING, StopReason(0), '', None, None, 0, False, -1, math.inf, math.inf
         )
         self._standstill_s = standstill_s
+        self._watched = watched_fields(robot)
         self._periods: list[float] = []
         self._ticked_at = self._jitter_s = math.nan
         self._waits = Announcer(hold_s=_WAITS_S)
@@ -151,11 +153,24 @@ class SafetyReports:
             jitter_s=self._jitter_s,
             counter_name=list(counted),
             counter_value=list(counted.values()),
+            **self._watched,
         )
         conversion.set_stamp(message.header.stamp, node.now_ns())
         self._publishers.status.publish(message)
         name = node.get_fully_qualified_name().lstrip('/')
         self._publishers.diagnostics.publish(safety_diagnostics(name, message, output, robot.notes))
+
+
+def watched_fields(robot: Robot) -> dict[str, Any]:
+    """Return the fields of SafetyStatus that say what keeps an arm from touching itself."""
+    kept, choice = robot.description.workspace.clearance_m, robot.clearance.choice
+    watched = choice.watched if kept else ()
+    return {
+        'clearance_m': kept if watched else 0.0,
+        'watched_pair': [' and '.join(pair) for pair in watched],
+        'unwatched_pair': [' and '.join(pair) for pair in (*choice.touching, *choice.excluded)],
+        'unwatched_link': without_shape(robot.model),
+    }
 
 
 def safety_diagnostics(
@@ -183,6 +198,9 @@ def safety_diagnostics(
         'at rest': status.at_rest,
         'speed share': f'{status.speed_share:g}',
         'jitter of the control period [s]': f'{status.jitter_s:.6f}',
+        'clearance [m]': f'{status.clearance_m:g}',
+        'pairs of links watched': len(status.watched_pair),
+        'links without a shape': ', '.join(status.unwatched_link),
         'cause': ', '.join(kind.name or '' for kind in StopReason if kind & cause),
         **dict(zip(status.counter_name, status.counter_value, strict=True)),
     }

@@ -90,7 +90,8 @@ def told(robot: Robot) -> str:
 def test_a_sound_arm_has_nothing_to_be_told(tmp_path: Path) -> None:
     robot = load(tmp_path)
     assert robot.notes == ()
-    assert '0.233 m (0.02 m are kept; 1 pair of shapes compared)' in told(robot)
+    assert '0.233 m (0.02 m are kept)' in told(robot)
+    assert '1 pair of links watched: link1 with link3' in told(robot)
 
 
 # ------------------------------------------------------------------ files
@@ -484,19 +485,8 @@ def test_one_link_without_a_shape_is_told(tmp_path: Path) -> None:
     one = re.sub('<cylinder[^>]*/>', '<mesh filename="absent.stl"/>', link('link2', 0.3))
     robot = load(tmp_path, URDF.replace(link('link2', 0.3), one))
     assert 'no clearance is watched: link2' in told(robot)
-    assert '1 pair of shapes compared, of links that have shapes)' in told(robot)
-
-
-def test_shapes_that_overlap_in_every_pose_are_named_and_may_be_left_out(tmp_path: Path) -> None:
-    big = '<cylinder radius="0.03" length="0.1"/>'
-    text = URDF.replace(big, '<sphere radius="0.4"/>')
-    said = refused(tmp_path, text)
-    assert 'link1 and link3 overlap in every pose' in said
-    assert 'workspace.touching: [[link1, link3]]' in said
-    robot = load(tmp_path, text, YAML.replace('0.02}', '0.02, touching: [[link3, link1]]}'))
-    assert 'not compared, as workspace.touching says: link3 and link1' in told(robot)
-    wrong = YAML.replace('0.02}', '0.02, touching: [[link3, lin1]]}')
-    assert "no link 'lin1', did you mean 'link1'" in refused(tmp_path, text, wrong)
+    assert '0.02 m are kept, of links that have shapes)' in told(robot)
+    assert '1 pair of links watched: link1 with link3' in told(robot)
 
 
 def test_shapes_that_no_commanded_joint_moves_apart_are_not_compared(tmp_path: Path) -> None:

@@ -9,12 +9,18 @@ from pathlib import Path
 import mujoco
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.robots.arm import hulls
+from nrl_ros.robots.arm.capsules import CapsuleSettings, fitted
 from nrl_ros.robots.arm.clearance import Clearance
+from nrl_ros.robots.arm.description import keep_robot
 from nrl_ros.robots.arm.hulls import points_of, read_hull
 from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.preflight import preflight
+from nrl_ros.robots.arm.robot import load_robot
 
 WHOLE = (1.0, 1.0, 1.0)
 CUBE = np.array(list(itertools.product((-0.5, 0.5), repeat=3)))
@@ -356,3 +362,309 @@ def test_a_package_that_is_there_twice_gives_what_one_of_them_has(
     assert arm.source.lost == (
         f'package://parts/absent.stl (b): not found in {tmp_path}/a/share/parts',
     )
+
+
+# --------------------------------------------------------- pairs of links
+
+BALL = '<collision><geometry><sphere radius="{}"/></geometry></collision>'
+
+
+def chain(radii: list[float], place: str = '0 0 0.3', more: str = '') -> str:
+    """Links l0, l1, ..., each with a ball, and a hinge between each of them and the next."""
+    links = ''.join(
+        f'<link name="l{at}">{BALL.format(radius) if radius else ""}</link>'
+        for at, radius in enumerate(radii)
+    )
+    joints = ''.join(
+        f'<joint name="j{at}" type="revolute"><parent link="l{at}"/><child link="l{at + 1}"/>'
+        f'<origin xyz="{place}"/><axis xyz="0 1 0"/>'
+        '<limit lower="-2.5" upper="2.5" effort="9" velocity="1"/></joint>'
+        for at in range(len(radii) - 1)
+    )
+    return f'<robot name="balls">{links}{joints}{more}</robot>'
+
+
+DESCRIPTION = """
+name: balls
+model: arm.urdf
+home_rad: [0.1]
+limits: {velocity_rad_s: [0.5], margin_rad: 0.0}
+workspace: {low_m: [-3, -3, -3], high_m: [3, 3, 3], clearance_m: 0.02}
+"""
+
+
+def described(folder: Path, urdf: str, more: str = '') -> str:
+    (folder / 'arm.urdf').write_text(urdf)
+    (folder / 'arm.yaml').write_text(DESCRIPTION + more)
+    return str(folder / 'arm.yaml')
+
+
+def test_pairs_that_touch_in_every_pose_are_left_out_and_listed(tmp_path: Path) -> None:
+    """Hulls of close links fill what is hollow; before, no home was allowed."""
+    name = described(tmp_path, chain([0.4, 0.02, 0.4, 0.02, 0.02]))
+    robot = load_robot(name)
+    choice = robot.clearance.choice
+    assert choice.touching == (('l0', 'l2'),)
+    assert ('l0', 'l4') in choice.watched
+    said = '\n'.join(preflight(robot))
+    assert 'touch in every pose, not compared: l0 with l2' in said
+    assert 'note: not compared, since they touch in every pose: l0 with l2' in said
+
+
+def test_a_pair_that_is_sometimes_clear_or_further_apart_than_touching_is_watched(
+    tmp_path: Path,
+) -> None:
+    """A great clearance does not take pairs for touching that could be kept by a smaller one."""
+    arm = ArmModel.from_text(chain([0.1, 0.02, 0.02, 0.1], place='0 0.15 0'))
+    wide = Clearance(arm, least_m=0.3).choice
+    assert wide.touching == ()
+    assert ('l0', 'l3') in wide.watched
+    arm = ArmModel.from_text(chain([0.28, 0.02, 0.28, 0.02]))
+    choice = Clearance(arm, least_m=0.02).choice
+    assert ('l0', 'l2') in choice.watched
+    assert 0.5 < choice.touching_share[('l0', 'l2')] < 1.0
+
+
+def test_each_pair_of_links_is_in_one_list(tmp_path: Path) -> None:
+    fingers = ''.join(
+        f'<link name="{name}">{BALL.format(0.01)}</link><joint name="{name}" type="fixed">'
+        f'<parent link="{parent}"/><child link="{name}"/><origin xyz="0 {y} 0"/></joint>'
+        for name, parent, y in (('left', 'l4', 0.2), ('right', 'l4', -0.2), ('stand', 'l0', 2.0))
+    )
+    slides = ''.join(
+        f'<link name="{name}">{BALL.format(0.3)}</link><joint name="{name}" type="prismatic">'
+        f'<parent link="{parent}"/><child link="{name}"/>'
+        '<limit lower="0" upper="1" effort="1" velocity="1"/></joint>'
+        for name, parent in (('rail', 'l4'), ('carriage', 'rail'))
+    )
+    robot = load_robot(
+        described(
+            tmp_path,
+            chain([0.4, 0.02, 0.4, 0.02, 0.02], more=fingers),
+            'tool: l4\nclearance: {exclude: [[right, l1]]}\n',
+        )
+    )
+    choice = robot.clearance.choice
+    lists = [choice.watched, choice.far, choice.touching, choice.fixed, choice.excluded]
+    every = [frozenset(pair) for pairs in lists for pair in pairs]
+    assert len(every) == len(set(every))
+    assert choice.excluded == (('l1', 'right'),)
+    assert ('l2', 'stand') in choice.far
+    # Joints that are not commanded hold their links still against those before them.
+    text = chain([0.1, 0.02, 0.02, 0.02, 0.02], more=fingers + slides)
+    arm = ArmModel.from_text(text, [f'j{at}' for at in range(4)], 'l4')
+    assert ('left', 'carriage') in Clearance(arm).choice.fixed
+
+
+def test_what_a_description_or_its_srdf_excludes_is_not_compared(tmp_path: Path) -> None:
+    urdf = chain([0.1] * 5)
+    before = load_robot(described(tmp_path, urdf)).clearance.choice
+    assert {('l0', 'l3'), ('l1', 'l4'), ('l0', 'l4')} <= set(before.watched)
+    (tmp_path / 'config').mkdir()
+    (tmp_path / 'config' / 'arm.srdf').write_text(
+        '<robot name="balls"><disable_collisions link1="l4" link2="l1" reason="Never"/>'
+        '<disable_collisions link1="l4" link2="hand"/></robot>'
+    )
+    more = 'clearance: {exclude: [[l3, l0]], srdf: config/arm.srdf}\n'
+    robot = load_robot(described(tmp_path, urdf, more))
+    choice = robot.clearance.choice
+    assert set(choice.excluded) == {('l0', 'l3'), ('l1', 'l4')}
+    assert set(choice.watched) == set(before.watched) - set(choice.excluded)
+    assert set(robot.clearance.links) == set(choice.watched)
+    assert 'not compared, as clearance and its SRDF say: ' in ' '.join(robot.notes)
+    kept = keep_robot(str(tmp_path / 'arm.yaml'), urdf, tmp_path / 'run')
+    assert load_robot(str(kept)).clearance.choice.excluded == choice.excluded
+
+
+@pytest.mark.parametrize(
+    ('more', 'said'),
+    [
+        ('clearance: {exclude: [[l0, l33]]}', "no link 'l33', did you mean 'l3'"),
+        ('clearance: {srdf: absent.srdf}', "clearance.srdf names 'absent.srdf', not found"),
+        ('clearance: {srdf: arm.urdf}', 'has no disable_collisions'),
+        ('clearance: {srdf: other.srdf}', 'is in the model: it names x1, x2, the model has l0'),
+        ('clearance: {srdf: half.srdf}', 'a disable_collisions names l1, expected link1 and link2'),
+        ('clearance: {srdf: bad.srdf}', 'is neither MJCF nor URDF'),
+        ('package_paths: [absent]', "package_paths names 'absent', which is no folder"),
+        (
+            'clearance: {exclude: [[l0, l2], [l0, l3], [l1, l3]]}',
+            'no pair of links is left to compare',
+        ),
+    ],
+)
+def test_a_wrong_exclusion_is_told_in_one_line(tmp_path: Path, more: str, said: str) -> None:
+    for name, text in (
+        ('other', '<robot><disable_collisions link1="x1" link2="x2"/></robot>'),
+        ('half', '<robot><disable_collisions link1="l1"/></robot>'),
+        ('bad', 'pairs'),
+    ):
+        (tmp_path / f'{name}.srdf').write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load_robot(described(tmp_path, chain([0.1] * 4), more))
+    assert said in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+def test_a_home_that_is_too_near_says_which_pairs_may_be_excluded(tmp_path: Path) -> None:
+    name = described(tmp_path, chain([0.28, 0.02, 0.28, 0.02]))
+    Path(name).write_text(DESCRIPTION.replace('[0.1]', '[1.0]'))
+    with pytest.raises(ConfigError) as error:
+        load_robot(name)
+    assert 'They touch in many poses, ' in str(error.value)
+    assert '% of all for l0 and l2' in str(error.value)
+    assert 'left out by clearance.exclude: [[l0, l2]' in str(error.value)
+
+
+# ---------------------------------------------------------------- capsules
+
+
+def on_capsule(start: np.ndarray, end: np.ndarray, radius: float, count: int) -> np.ndarray:
+    """Points on the surface of a capsule, its round ends included."""
+    rng = np.random.default_rng(2)
+    ways = rng.normal(size=(count, 3))
+    ways /= np.linalg.norm(ways, axis=1, keepdims=True)
+    along = (end - start) / np.linalg.norm(end - start)
+    side = ways - (ways @ along)[:, None] * along
+    side /= np.linalg.norm(side, axis=1, keepdims=True)
+    share = rng.random((count, 1))
+    walls = start + share * (end - start) + radius * side
+    ends = np.where((ways @ along > 0)[:, None], end, start) + radius * ways
+    return np.concatenate([walls, ends])
+
+
+def beyond(points: np.ndarray, start, end, radius: float) -> np.ndarray:
+    """How far each point is outside of a capsule."""
+    start, way = np.asarray(start), np.subtract(end, start)
+    share = np.clip((points - start) @ way / max(way @ way, 1e-12), 0.0, 1.0)
+    return np.linalg.norm(points - start - share[:, None] * way, axis=1) - radius
+
+
+def test_a_fitted_capsule_is_that_of_which_the_points_are() -> None:
+    start, end = np.array([0.1, 0.2, 0.3]), np.array([0.4, -0.1, 0.5])
+    points = on_capsule(start, end, 0.06, 2000)
+    low, high, radius = fitted(points)
+    assert radius == pytest.approx(0.06, rel=0.05)
+    length = np.linalg.norm(np.subtract(high, low))
+    assert length == pytest.approx(np.linalg.norm(end - start), rel=0.1)
+    assert beyond(points, low, high, radius).max() < 1e-9
+
+
+@given(seed=st.integers(0, 10_000), count=st.integers(4, 40), flat=st.floats(0.01, 3.0))
+@settings(max_examples=60, deadline=None)
+def test_a_fitted_capsule_holds_all_points(seed: int, count: int, flat: float) -> None:
+    points = np.random.default_rng(seed).normal(size=(count, 3)) * [1.0, 0.3, flat]
+    assert beyond(points, *fitted(points)).max() < 1e-9
+
+
+def test_capsules_of_the_description_are_compared_instead_of_shapes(tmp_path: Path) -> None:
+    urdf = chain([0.05, 0.02, 0.0, 0.05])
+    more = (
+        'clearance:\n  capsules:\n'
+        '    - {link: l0, start_m: [0, -1, 0], end_m: [0, 1, 0], radius_m: 0.1}\n'
+        '    - {link: l2, radius_m: 0.03}\n'
+    )
+    robot = load_robot(described(tmp_path, urdf, more))
+    assert ('l0', 'l3') in robot.clearance.choice.watched
+    assert robot.clearance.choice.touching_share.keys() >= {('l0', 'l3')}
+    assert 'compared by the capsules of the description: l0, l2' in '\n'.join(robot.notes)
+    assert 'without a shape' not in '\n'.join(robot.notes)
+    far = Clearance(robot.model, far_m=9.0)
+    pose, pair = np.array([[0.4, 1.1, 0.7]]), far.links.index(('l0', 'l3'))
+    distance = far.distances(pose, np.ones((1, len(far.pairs)), np.bool_))[0, pair]
+    # The axis of l0 lies along y through its origin, as the hinges do: a distance within the plane.
+    angles = np.cumsum(pose[0])
+    ways = [np.array([0.0, 1.0]), *(np.array([np.sin(a), np.cos(a)]) for a in angles[:2])]
+    wanted = np.linalg.norm(0.3 * np.sum(ways, axis=0)) - 0.1 - 0.05
+    assert distance == pytest.approx(wanted, abs=1e-6)
+
+
+def test_a_capsule_from_joint_to_joint_ends_where_the_next_link_begins(tmp_path: Path) -> None:
+    more = 'clearance: {capsules: [{link: l2, radius_m: 0.03}]}\n'
+    mj = load_robot(described(tmp_path, chain([0.05, 0.02, 0.0, 0.05]), more)).model.mj
+    (geom,) = np.flatnonzero(mj.geom_type == mujoco.mjtGeom.mjGEOM_CAPSULE)
+    np.testing.assert_allclose(mj.geom_size[geom][:2], [0.03, 0.15])
+    np.testing.assert_allclose(mj.geom_pos[geom], [0.0, 0.0, 0.15], atol=1e-12)
+
+
+def test_a_mesh_is_replaced_by_the_capsule_that_is_fitted_to_it(tmp_path: Path) -> None:
+    two_hulls(tmp_path, CUBE * [0.2, 0.2, 0.8], CUBE * 0.1)
+    arm = ArmModel.from_file(
+        tmp_path / 'arm.urdf', capsules=[CapsuleSettings.model_validate({'link': 'a'})]
+    )
+    meshed = Clearance(ArmModel.from_file(tmp_path / 'arm.urdf'), far_m=9.0)
+    rounded = Clearance(arm, far_m=9.0)
+    assert rounded.choice.watched == meshed.choice.watched == (('a', 'b'),)
+    poses = np.random.default_rng(1).uniform(-2.0, 2.0, (50, 5))
+    less = meshed(poses) - rounded(poses)
+    # The capsule holds the mesh, and is not much larger: its radius is 0.14 m, not 0.1.
+    assert (less > -1e-5).all()
+    assert less.max() < 0.15
+    assert less.max() > 0.02
+
+
+@pytest.mark.parametrize(
+    ('capsule', 'said'),
+    [
+        ('{link: l9}', "no link 'l9'"),
+        ('{link: l1}', "link 'l1' has no mesh that a capsule could be fitted to"),
+        ('{link: l3, radius_m: 0.1}', "no link hangs on 'l3'"),
+        ('{link: l1, radius_m: 0}', 'radius_m'),
+        ('{link: l1, start_m: [0, 0, 0], radius_m: 0.1}', 'belong together'),
+        ('{radius_m: 0.1}', 'link'),
+    ],
+)
+def test_a_wrong_capsule_is_told_in_one_line(tmp_path: Path, capsule: str, said: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        load_robot(
+            described(tmp_path, chain([0.1] * 4), f'clearance: {{capsules: [{capsule}]}}\n')
+        )
+    assert said in str(error.value)
+    assert '\n' not in str(error.value)
+
+
+# ------------------------------------------------------------ visual shapes
+
+
+def test_a_link_without_a_usable_collision_shape_is_compared_by_what_is_seen_of_it(
+    tmp_path: Path,
+) -> None:
+    seen = '<visual><geometry><sphere radius="0.1"/></geometry><material name="red"/></visual>'
+    lost = '<collision><geometry><mesh filename="absent.stl"/></geometry></collision>'
+    text = chain([0.1, 0.0, 0.02, 0.0, 0.1])
+    text = text.replace('<link name="l1">', f'<link name="l1">{seen}')
+    small = seen.replace('0.1', '0.05')
+    text = text.replace('<link name="l3">', f'<link name="l3">{lost}{small}')
+    robot = load_robot(described(tmp_path, text))
+    said = '\n'.join(robot.notes)
+    assert 'compared by their visual shapes, since they have no other: l1, l3' in said
+    assert 'absent.stl (l3): not found' in said
+    np.testing.assert_allclose(robot.model.mj.geom_size[:, 0], [0.1, 0.1, 0.02, 0.05, 0.1])
+    flat = text.replace('radius="0.05"', 'radius="0"')
+    robot = load_robot(described(tmp_path, flat, 'tool: l3\n'))
+    assert 'links without a shape, of which no clearance is watched: l3' in '\n'.join(robot.notes)
+
+
+# ------------------------------------------------------------------ status
+
+
+def test_the_status_says_which_pairs_are_watched_and_which_links_have_no_shape(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip('rclpy')
+    from nrl_ros.nodes.safety_status import watched_fields
+    from nrl_ros.ros.interfaces import SafetyStatus
+
+    bare = '<visual><geometry><mesh filename="absent.dae"/></geometry></visual>'
+    urdf = chain([0.4, 0.02, 0.4, 0.02, 0.02, 0.0])
+    urdf = urdf.replace('<link name="l5">', f'<link name="l5">{bare}')
+    more = 'clearance: {exclude: [[l0, l3]]}\n'
+    message = SafetyStatus(**watched_fields(load_robot(described(tmp_path, urdf, more))))
+    assert message.clearance_m == 0.02
+    assert set(message.watched_pair) == {'l0 and l4', 'l1 and l4', 'l2 and l4'}
+    assert list(message.unwatched_pair) == ['l0 and l2', 'l0 and l3']
+    assert list(message.unwatched_link) == ['l5']
+    Path(tmp_path / 'arm.yaml').write_text(
+        DESCRIPTION.replace('clearance_m: 0.02', 'clearance_m: 0.0')
+    )
+    message = SafetyStatus(**watched_fields(load_robot(str(tmp_path / 'arm.yaml'))))
+    assert (message.clearance_m, list(message.watched_pair)) == (0.0, [])

@@ -16,7 +16,8 @@ from pydantic import Field, model_validator
 from nrl_ros.base.config_files import find_config, read_yaml
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.settings import Settings, dotted, load
-from nrl_ros.robots.arm.model_files import known_models, locate
+from nrl_ros.robots.arm.capsules import CapsuleSettings
+from nrl_ros.robots.arm.model_files import known_models, locate, why_not_located
 from nrl_ros.robots.safety.settings import WatchdogSettings
 
 Numbers = tuple[float, ...]
@@ -74,9 +75,23 @@ class WorkspaceGroup(Settings):
     clearance_m: float = Field(
         0.01, ge=0, description='Least distance between parts of the arm; 0: not checked'
     )
-    touching: tuple[tuple[str, str], ...] = Field(
+
+
+class ClearanceGroup(Settings):
+    """What is compared to keep ``workspace.clearance_m`` between the links of the arm."""
+
+    exclude: tuple[tuple[str, str], ...] = Field(
+        (), description='Pairs of links that may touch, as [[link_1, link_3]]: not compared'
+    )
+    srdf: str = Field(
+        '',
+        description="MoveIt's SRDF of the arm, whose disable_collisions are not compared either; "
+        'found as the model is',
+    )
+    capsules: tuple[CapsuleSettings, ...] = Field(
         (),
-        description='Pairs of links whose shapes may touch, as [[link_1, link_3]]: not compared',
+        description="Capsules instead of links' shapes, each {link, start_m, end_m, radius_m}; "
+        "without ends: from the link to those that hang on it; link alone: fitted to its meshes",
     )
 
 
@@ -160,6 +175,7 @@ class RobotDescription(Settings):
     home_rad: Numbers = Field((), description='Where episodes start; empty: all zero')
     limits: LimitsGroup = LimitsGroup()
     workspace: WorkspaceGroup = WorkspaceGroup()
+    clearance: ClearanceGroup = ClearanceGroup()
     control: ControlGroup = ControlGroup()
     watchdog: WatchdogGroup = WatchdogGroup()
 
@@ -191,7 +207,11 @@ def read_robot(name: str) -> RobotDescription:
     flat = dotted({name: value for name, value in data.items() if name not in named}) | named
     description = load(RobotDescription, flat, source=str(path))
     packages = _package_paths(description, path.parent)
-    description = description.model_copy(update={'package_paths': tuple(map(str, packages))})
+    srdf = _srdf(description, path.parent, packages)
+    clearance = description.clearance.model_copy(update={'srdf': srdf})
+    description = description.model_copy(
+        update={'package_paths': tuple(map(str, packages)), 'clearance': clearance}
+    )
     model = description.model
     if model == FROM_TOPIC or (model in known_models() and not (path.parent / model).is_file()):
         return description
@@ -220,9 +240,12 @@ def keep_robot(name: str, model: str, folder: Path) -> Path:
     (folder / _KEPT_MODEL).write_text(model, encoding='utf-8')
     kept = folder / f'{path.stem}.yaml'
     data = data | {'model': _KEPT_MODEL}
-    if 'package_paths' in data:
-        # The copy lies in another folder, from which relative ones would not be found.
-        data['package_paths'] = list(read_robot(str(path)).package_paths)
+    # The copy lies in another folder, from which relative paths would not be found.
+    read = read_robot(str(path))
+    if read.package_paths:
+        data['package_paths'] = list(read.package_paths)
+    if read.clearance.srdf:
+        data['clearance'] = {**data['clearance'], 'srdf': read.clearance.srdf}
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     kept.write_text(f'# {path} with the model that came on its topic.\n{text}', encoding='utf-8')
     return kept
@@ -256,3 +279,21 @@ def _package_paths(description: RobotDescription, folder: Path) -> tuple[Path, .
             )
         found.append(path.resolve())
     return tuple(found)
+
+
+def _srdf(description: RobotDescription, folder: Path, packages: tuple[Path, ...]) -> str:
+    """Return the absolute path of the SRDF, '' without one.
+
+    Raises:
+        ConfigError: there is no such file.
+    """
+    named = description.clearance.srdf
+    if not named:
+        return ''
+    path = locate(named, folder, packages)
+    if path is None:
+        raise ConfigError(
+            f'robot {description.name!r}: clearance.srdf names {named!r}, '
+            f'{why_not_located(named, folder, packages)}'
+        )
+    return str(path.resolve())

@@ -12,6 +12,7 @@ import numpy as np
 from nrl_ros.base.errors import ConfigError, closest
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm import urdf
+from nrl_ros.robots.arm.capsules import CapsuleSettings, capsules_of
 from nrl_ros.robots.arm.couplings import (
     Couplings,
     chain_of,
@@ -93,6 +94,7 @@ class ArmModel:
         offset: Offset | None = None,
         packages: Sequence[Path] = (),
         arguments: Mapping[str, Argument] | None = None,
+        capsules: Sequence[CapsuleSettings] = (),
     ) -> ArmModel:
         """Read a file, or a model that comes with the package.
 
@@ -107,6 +109,7 @@ class ArmModel:
                 frame of ``tool``; None: it is that of ``tool`` itself.
             packages: folders in which packages with meshes are looked for first.
             arguments: of a xacro file, by name.
+            capsules: shapes that replace those of their links.
 
         Raises:
             ConfigError: no such file, model, joint or tool, or the file is wrong.
@@ -120,7 +123,7 @@ class ArmModel:
                 f'or URDF file, or one of {", ".join(known_models())}'
             )
         text = model_text(path, arguments, packages)
-        read = read_source(text, str(path), packages)
+        read = _with_capsules(read_source(text, str(path), packages), capsules)
         return cls._of(read, joints, tool, held or {}, offset=offset)
 
     @classmethod
@@ -133,6 +136,7 @@ class ArmModel:
         *,
         offset: Offset | None = None,
         packages: Sequence[Path] = (),
+        capsules: Sequence[CapsuleSettings] = (),
     ) -> ArmModel:
         """Read MJCF or URDF from a text, such as that of the topic ``robot_description``.
 
@@ -142,7 +146,7 @@ class ArmModel:
         Raises:
             ConfigError: no such joint or tool, or the text is wrong.
         """
-        read = read_source(text, '', packages)
+        read = _with_capsules(read_source(text, '', packages), capsules)
         return cls._of(read, joints, tool, held or {}, offset=offset)
 
     @classmethod
@@ -242,6 +246,13 @@ class ArmModel:
             ConfigError: neither a site nor a body has that name.
         """
         return _find_place(self.mj, name)
+
+
+def _with_capsules(source: Source, wanted: Sequence[CapsuleSettings]) -> Source:
+    if not wanted:
+        return source
+    capsules = capsules_of(source.spec().compile(), source.root, wanted)
+    return replace(source, capsules=capsules)
 
 
 def _like(path: Path) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from nrl_ros.robots.arm.chain_parts import frames_of, root_name
 from nrl_ros.robots.arm.clearance import FAR_M, without_shape
+from nrl_ros.robots.arm.clearance_checks import pair_lines
 from nrl_ros.robots.arm.controller_facts import name_problem
 from nrl_ros.robots.arm.robot import Robot
 
@@ -47,23 +48,21 @@ def _places(robot: Robot) -> list[str]:
         f'workspace: {sides} m, {box.margin_m} m from its walls; watched: '
         f'{", ".join((robot.model.tool, *box.watched))}',
         _clearance(robot),
+        *(f'  {line}' for line in pair_lines(robot.clearance)),
     ]
 
 
 def _clearance(robot: Robot) -> str:
     """Return the line on clearance: what is kept, and what is measured at home."""
-    kept, pairs = robot.description.workspace.clearance_m, len(robot.clearance.pairs)
-    asked = f'{kept} m are kept' if kept else 'NOT watched in motion'
-    if not pairs:
+    kept = robot.description.workspace.clearance_m
+    if not robot.clearance.pairs:
         why = 'no two links can come near one another' if kept else 'NOT watched'
         return f'clearance of the arm from itself: no pair of shapes is compared, {why}'
     least = robot.clearance(robot.home[None])[0]
     more = 'more than ' * bool(least >= FAR_M)
     some = ', of links that have shapes' * bool(without_shape(robot.model))
-    return (
-        f'clearance of the arm from itself at home: {more}{least:.3f} m ({asked}; {pairs} '
-        f'pair{"s" * (pairs > 1)} of shapes compared{some})'
-    )
+    asked = f'{kept} m are kept{some}' if kept else 'NOT watched in motion'
+    return f'clearance of the arm from itself at home: {more}{least:.3f} m ({asked})'
 
 
 def _topics(robot: Robot) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.manifest import note
 from nrl_ros.robots.arm.chain_parts import Pose, frame_pose, inverse
 from nrl_ros.robots.arm.clearance import Clearance
+from nrl_ros.robots.arm.clearance_checks import check_shapes, excluded_pairs
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.robots.arm.kinematics import Chain
 from nrl_ros.robots.arm.limits_in_force import hard_limits, home_within, jerk_note, with_margin
@@ -22,7 +23,6 @@ from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.robot_checks import (
     check_home,
     check_left_out,
-    check_shapes,
     notes_of,
 )
 from nrl_ros.robots.arm.screws import kinematic_lines
@@ -42,7 +42,6 @@ class Robot:
         hard: limits of the machine as described, without margin or share of speed.
         limits: limits in force: with the margin, and at the share of speed that was asked for.
         home: where episodes start [J], rad or m.
-        notes: what a person should know of model and description before the arm moves.
     """
 
     description: RobotDescription
@@ -51,7 +50,6 @@ class Robot:
     hard: JointLimits
     limits: JointLimits
     home: Array
-    notes: tuple[str, ...] = ()
 
     @property
     def joints(self) -> tuple[str, ...]:
@@ -74,7 +72,17 @@ class Robot:
     @cached_property
     def clearance(self) -> Clearance:
         """Measures the arm's distance from itself; ``clearance_m`` says whether it is kept."""
-        return Clearance(self.model, touching=self.description.workspace.touching)
+        return Clearance(
+            self.model,
+            excluded=excluded_pairs(self.description, self.model),
+            least_m=self.description.workspace.clearance_m,
+        )
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a person should know of model and description before the arm moves."""
+        own = notes_of(self.description, self.model, self.clearance)
+        return (*own, *jerk_note(self.model, self.limits, self.period_s))
 
     def from_frame(self, name: str) -> Pose:
         """Return the pose that converts another frame's points to the workspace's frame.
@@ -170,8 +178,7 @@ def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1
     box = description.workspace
     check_shapes(description.name, model, robot.clearance if box.clearance_m else None)
     check_home(description, robot.guard(), home)
-    notes = (*notes_of(description, model), *jerk_note(model, limits, robot.period_s))
-    return replace(robot, notes=notes)
+    return robot
 
 
 def read_arm(description: RobotDescription, xml: str = '') -> ArmModel:
@@ -188,8 +195,11 @@ def read_arm(description: RobotDescription, xml: str = '') -> ArmModel:
     own = description.tool_offset
     offset = None if own.is_none else (own.xyz_m, own.rpy_rad)
     packages = tuple(map(Path, description.package_paths))
+    capsules = description.clearance.capsules
     if xml:
-        return ArmModel.from_text(xml, joints, tool, held, offset=offset, packages=packages)
+        return ArmModel.from_text(
+            xml, joints, tool, held, offset=offset, packages=packages, capsules=capsules
+        )
     return ArmModel.from_file(
         description.model,
         joints,
@@ -198,4 +208,5 @@ def read_arm(description: RobotDescription, xml: str = '') -> ArmModel:
         offset=offset,
         packages=packages,
         arguments=description.xacro_arguments,
+        capsules=capsules,
     )

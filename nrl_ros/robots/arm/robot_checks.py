@@ -6,15 +6,16 @@ import numpy as np
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import Float64
-from nrl_ros.robots.arm.clearance import Clearance, count_of_links, without_shape
+from nrl_ros.robots.arm.clearance import Clearance
+from nrl_ros.robots.arm.clearance_checks import shape_notes, some
 from nrl_ros.robots.arm.couplings import scalar_joints, unit_of
 from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.urdf import MOST_RAD, RIGID
 from nrl_ros.robots.safety.limits import WorkspaceGuard
 
-# An error or a note names at most this many of one kind.
-_MOST_NAMES = 8
+# Links that touch in more of the sampled poses are told to be a matter of their shapes.
+_OFTEN = 0.5
 
 
 def check_left_out(robot: str, model: ArmModel) -> None:
@@ -59,33 +60,6 @@ def check_degrees(robot: str, model: ArmModel, low: Float64, high: Float64) -> N
             )
 
 
-def check_shapes(robot: str, model: ArmModel, clearance: Clearance | None) -> None:
-    """Check that the arm has shapes for the clearance that it should keep.
-
-    Args:
-        robot: its name.
-        model: of it.
-        clearance: of the model; None if no clearance is kept.
-
-    Raises:
-        ConfigError: no pair of shapes is compared, because shapes are missing.
-    """
-    if clearance is None or clearance.pairs:
-        return
-    missing = without_shape(model)
-    if not missing and not model.source.lost and count_of_links(model) > 1:
-        # All links have shapes, but no two of them can come near one another: nothing is missing.
-        return
-    lost = f' ({_some(model.source.lost, "; ", 3)})' if model.source.lost else ''
-    which = f'links without a shape: {_some(missing)}' if missing else 'the model has no shapes'
-    raise ConfigError(
-        f'robot {robot!r}: no pair of shapes is left to compare, so that nothing would keep the '
-        f'arm from touching itself; {which}{lost}. Give them collision shapes, or meshes (STL, '
-        'OBJ, DAE) that are found: package_paths says where packages are; or set '
-        'workspace.clearance_m: 0, to move it without a clearance'
-    )
-
-
 def check_home(description: RobotDescription, guard: WorkspaceGuard, home: Float64) -> None:
     """Check that the arm may be at its home position.
 
@@ -99,12 +73,12 @@ def check_home(description: RobotDescription, guard: WorkspaceGuard, home: Float
     outside, near = beyond_walls(description, guard, home), too_near(guard, home)
     faults, remedies = [], []
     if outside or not near:
-        faults.append(f'outside of its workspace: {_some(outside, "; ")}')
+        faults.append(f'outside of its workspace: {some(outside, "; ")}')
         remedies.append('mend home_rad or workspace')
     if near:
         faults.append(
             f'too near to itself, of which {box.clearance_m} m are to be kept: '
-            f'{_some([_pair(*each) for each in near.items()])}'
+            f'{some([_pair(*each) for each in near.items()])}'
         )
         remedies.append('mend home_rad or clearance_m')
     raise ConfigError(
@@ -122,7 +96,7 @@ def refused_because(description: RobotDescription, guard: WorkspaceGuard, positi
         position: of the joints [J], rad or m.
     """
     near = [f'{_pair(*each)} too near' for each in too_near(guard, position).items()]
-    return _some([*beyond_walls(description, guard, position), *near], '; ')
+    return some([*beyond_walls(description, guard, position), *near], '; ')
 
 
 def beyond_walls(
@@ -178,18 +152,23 @@ def _may_touch(guard: WorkspaceGuard, near: list[tuple[str, str]]) -> str:
     if not near:
         return ''
     clearance = guard.clearance
-    always = [links for links in getattr(clearance, 'always', ()) if links in near]
-    pairs = ', '.join(f'[{one}, {other}]' for one, other in always or near)
-    every = f'{_some([" and ".join(links) for links in always])} overlap in every pose: ' * bool(
-        always
-    )
-    return f'. {every}links that may touch are left out by workspace.touching: [{pairs}]'
+    share = clearance.choice.touching_share if isinstance(clearance, Clearance) else {}
+    often = [
+        f'{share[links]:.0%} of all for {" and ".join(links)}'
+        for links in near
+        if share.get(links, 0.0) > _OFTEN
+    ]
+    told = f'They touch in many poses, {some(often)}: ' if often else ''
+    pairs = ', '.join(f'[{one}, {other}]' for one, other in near)
+    return f'. {told}links that may touch are left out by clearance.exclude: [{pairs}]'
 
 
-def notes_of(description: RobotDescription, model: ArmModel) -> tuple[str, ...]:
+def notes_of(
+    description: RobotDescription, model: ArmModel, clearance: Clearance
+) -> tuple[str, ...]:
     """Return what a person should know about model and description before the arm moves."""
     standing = (*_sliding(description, model), *_standing(model))
-    return (*model.notes, *standing, *_shapes(description, model))
+    return (*model.notes, *standing, *shape_notes(description, model, clearance))
 
 
 def _sliding(description: RobotDescription, model: ArmModel) -> list[str]:
@@ -199,7 +178,7 @@ def _sliding(description: RobotDescription, model: ArmModel) -> list[str]:
         return []
     watchdog = description.watchdog
     return [
-        f'{_some(names)}: linear, so that what is named rad counts in m there: margin_rad '
+        f'{some(names)}: linear, so that what is named rad counts in m there: margin_rad '
         f'{description.limits.margin_rad:g} m, tracking_error_rad {watchdog.tracking_error_rad:g} '
         f'm, position_tolerance_rad {watchdog.position_tolerance_rad:g} m, still_rad_s '
         f'{watchdog.still_rad_s:g} m/s'
@@ -210,13 +189,13 @@ def _standing(model: ArmModel) -> list[str]:
     """Return notes on joints that are not commanded."""
     notes = []
     if model.followers:
-        notes.append(f'not commanded, since they follow others (mimic): {_some(model.followers)}')
+        notes.append(f'not commanded, since they follow others (mimic): {some(model.followers)}')
     if model.held:
         held = [
             f'{name} at {value:g} {unit_of(model.mj, name)}'.strip()
             for name, value in model.held.items()
         ]
-        notes.append(f'held, as the description says; nothing measures it: {_some(held)}')
+        notes.append(f'held, as the description says; nothing measures it: {some(held)}')
     beside = []
     for joint in scalar_joints(model.mj):
         name = model.mj.joint(joint).name
@@ -228,32 +207,6 @@ def _standing(model: ArmModel) -> list[str]:
     if beside:
         notes.append(
             f'beside the way to the tool, not commanded, taken to stand (held: says where): '
-            f'{_some(beside)}'
+            f'{some(beside)}'
         )
     return notes
-
-
-def _shapes(description: RobotDescription, model: ArmModel) -> list[str]:
-    notes = []
-    missing, box = without_shape(model), description.workspace
-    if missing:
-        notes.append(f'links without a shape, of which no clearance is watched: {_some(missing)}')
-    if model.source.visual:
-        notes.append(
-            'compared by their visual shapes, since they have no other: '
-            f'{_some(model.source.visual)}'
-        )
-    if model.source.lost:
-        notes.append(f'meshes that are left out: {_some(model.source.lost, "; ", 3)}')
-    if box.touching:
-        pairs = [f'{one} and {other}' for one, other in box.touching]
-        notes.append(f'not compared, as workspace.touching says: {_some(pairs)}')
-    if not box.clearance_m:
-        notes.append('the clearance of the arm from itself is not watched (clearance_m: 0)')
-    return notes
-
-
-def _some(names: list[str] | tuple[str, ...], between: str = ', ', most: int = _MOST_NAMES) -> str:
-    """Return the first names of a list, and how many more there are."""
-    rest = len(names) - most
-    return between.join(names[:most]) + (f' and {rest} more' if rest > 0 else '')

@@ -13,6 +13,7 @@ import numpy as np
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm import urdf
+from nrl_ros.robots.arm.capsules import Capsule, add_capsules
 from nrl_ros.robots.arm.collision_shapes import CollisionShapes
 from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model_files import root_of
@@ -78,6 +79,7 @@ class Source:
         lost: meshes of links that are left out, and why.
         visual: of a URDF, links whose visual shapes are compared, since they have no other.
         notes: what a person should know.
+        capsules: shapes that replace those of their links.
         site: a place of one's own that is added, None without one.
     """
 
@@ -93,6 +95,7 @@ class Source:
     lost: tuple[str, ...] = ()
     visual: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    capsules: tuple[Capsule, ...] = ()
     site: Site | None = None
 
     def spec(self) -> Any:
@@ -108,6 +111,7 @@ class Source:
             else:
                 # MuJoCo needs the path of an MJCF file to find the files that it names.
                 spec = make.from_file(self.path) if self.path else make.from_string(self.xml)
+            add_capsules(spec, self.capsules)
             if self.site is not None:
                 self.site.add_to(spec)
             spec.compile()
