@@ -50,5 +50,5 @@ bench: setup-test
 	$(RUN) scripts/performance_page.py
 
 clean:
-	rm -rf build $(VENV) nrl_ros/msg nrl_ros/srv nrl_ros/interfaces.sha256
+	rm -rf build $(VENV) nrl_ros/msg nrl_ros/srv nrl_ros/action nrl_ros/interfaces.sha256
 	find nrl_ros -name '*.so' -delete

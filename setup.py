@@ -53,7 +53,8 @@ setup(
     license='Apache-2.0',
     python_requires='>=3.10',
     packages=find_packages(
-        include=['nrl_ros', 'nrl_ros.*', 'sim_bridge'], exclude=['nrl_ros.msg', 'nrl_ros.srv']
+        include=['nrl_ros', 'nrl_ros.*', 'sim_bridge'],
+        exclude=['nrl_ros.msg', 'nrl_ros.srv', 'nrl_ros.action'],
     ),
     package_data={'nrl_ros': ['py.typed'], 'nrl_ros.robots.arm': ['models/*.xml']},
     data_files=[],

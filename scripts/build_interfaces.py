@@ -22,6 +22,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 STAMP = 'interfaces.sha256'
+# Folders of definitions, and of the modules that are generated from them.
+INTERFACES = ('msg', 'srv', 'action')
 # A module with this line is compiled; CMake looks for it, too.
 COMPILED = 'import cython'
 _COMPILERS = {'CC': ('cc', 'gcc', 'clang'), 'CXX': ('c++', 'g++', 'clang++')}
@@ -40,7 +42,7 @@ def digest(root: Path = ROOT) -> str:
 
 def _interfaces(root: Path) -> list[Path]:
     """What decides the messages, and how all is built."""
-    parts = [*sorted((root / 'msg').glob('*.msg')), *sorted((root / 'srv').glob('*.srv'))]
+    parts = [path for kind in INTERFACES for path in sorted((root / kind).glob(f'*.{kind}'))]
     parts += [root / 'scripts/message_stubs.py', root / 'CMakeLists.txt', root / 'package.xml']
     return parts
 
@@ -49,7 +51,7 @@ def _compiled(root: Path) -> list[Path]:
     """Sources of the compiled modules, and of the arithmetic in C."""
     found = []
     for path in sorted((root / 'nrl_ros').rglob('*')):
-        if path.parts[len(root.parts) + 1] in ('msg', 'srv'):
+        if path.parts[len(root.parts) + 1] in INTERFACES:
             continue
         marked = path.suffix == '.py' and COMPILED in path.read_text().splitlines()
         if marked or path.suffix in ('.c', '.h', '.pxd'):
@@ -233,10 +235,10 @@ def _environment(plain: Plain = Path) -> dict[str, str]:
 def _copy_source(target: Path) -> Path:
     """The sources beside the virtual environment: CMake refuses one that lies inside of them."""
     shutil.rmtree(target, ignore_errors=True)
-    generated = shutil.ignore_patterns('__pycache__', '*.so', 'msg', 'srv', STAMP)
+    generated = shutil.ignore_patterns('__pycache__', '*.so', *INTERFACES, STAMP)
     for name in ('nrl_ros', 'sim_bridge', 'launch', 'config', 'scripts'):
         shutil.copytree(ROOT / name, target / name, ignore=generated)
-    for name in ('msg', 'srv'):
+    for name in INTERFACES:
         shutil.copytree(ROOT / name, target / name)
     for name in ('CMakeLists.txt', 'package.xml'):
         shutil.copy2(ROOT / name, target / name)
@@ -246,12 +248,12 @@ def _copy_source(target: Path) -> Path:
 def copy_package(generated: Path, package: Path) -> None:
     """Copy the generated modules and libraries into a ``nrl_ros`` folder."""
     compiled = shutil.ignore_patterns('__pycache__')
-    for name in ('msg', 'srv'):
+    for name in INTERFACES:
         shutil.rmtree(package / name, ignore_errors=True)
         shutil.copytree(generated / name, package / name, ignore=compiled)
     for library in sorted(generated.rglob('*.so')):
         inside = library.relative_to(generated)
-        if inside.parts[0] not in ('msg', 'srv'):
+        if inside.parts[0] not in INTERFACES:
             (package / inside.parent).mkdir(parents=True, exist_ok=True)
             _replace(library, package / inside)
     (package / STAMP).write_text(digest() + '\n')

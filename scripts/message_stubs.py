@@ -1,4 +1,4 @@
-"""Writes the types of the generated messages: ``msg/__init__.pyi`` and ``srv/__init__.pyi``.
+"""Writes the types of the generated messages: ``__init__.pyi`` of ``msg``, ``srv`` and ``action``.
 
 rosidl generates Python without types, so that nobody would notice a misspelt field before it runs.
 CMake calls this with the folder that the stubs go to; they are installed beside the modules.
@@ -72,7 +72,7 @@ def fields(definition: str, source: str) -> Iterator[Field]:
 
 
 def message(name: str, definition: str, source: str) -> str:
-    """Return the class of a message, or of one half of a service."""
+    """Return the class of a message, or of one part of a service or an action."""
     declared = list(fields(definition, source))
     lines = [f'class {name}:']
     lines += [f'    {one.name}: Final = {one.value}' for one in declared if not one.written]
@@ -90,10 +90,22 @@ def message(name: str, definition: str, source: str) -> str:
 
 def service(name: str, definition: str, source: str) -> str:
     """Return the classes of a service: request, response, and the two by their short names."""
-    halves = dict(zip(('Request', 'Response'), definition.split('\n---\n'), strict=True))
-    made = [message(f'{name}_{half}', text, source) for half, text in halves.items()]
-    short = ''.join(f'    {half}: TypeAlias = {name}_{half}\n' for half in halves)
+    return _in_parts(name, definition, source, ('Request', 'Response'))
+
+
+def action(name: str, definition: str, source: str) -> str:
+    """Return the classes of an action: goal, result, feedback, and these by their short names."""
+    return _in_parts(name, definition, source, ('Goal', 'Result', 'Feedback'))
+
+
+def _in_parts(name: str, definition: str, source: str, parts: tuple[str, ...]) -> str:
+    texts = dict(zip(parts, definition.split('\n---\n'), strict=True))
+    made = [message(f'{name}_{part}', text, source) for part, text in texts.items()]
+    short = ''.join(f'    {part}: TypeAlias = {name}_{part}\n' for part in texts)
     return '\n'.join([*made, f'class {name}:\n{short}'])
+
+
+_MAKE = {'msg': message, 'srv': service, 'action': action}
 
 
 def imports(text: str) -> str:
@@ -106,18 +118,17 @@ def stub(folder: Path) -> str:
     """Return the stub of the module that is generated from a folder of definitions."""
     paths = sorted(folder.glob(f'*.{folder.name}'))
     texts = {path: path.read_text() for path in paths}
-    make = message if folder.name == 'msg' else service
     own = {path.stem for path in (folder.parent / 'msg').glob('*.msg')}
     used = sorted(name for name in own if re.search(rf'^{name}\s', '\n'.join(texts.values()), re.M))
     lines = imports('\n'.join(texts.values()))
     lines += ''.join(f'from nrl_ros.msg import {name}\n' for name in used)
-    classes = [make(path.stem, text, path.name) for path, text in texts.items()]
+    classes = [_MAKE[folder.name](path.stem, text, path.name) for path, text in texts.items()]
     return '\n'.join([_HEAD + lines, *classes])
 
 
 def main() -> int:
-    """Write both stubs below the folder that is given."""
-    for name in ('msg', 'srv'):
+    """Write the stubs below the folder that is given."""
+    for name in _MAKE:
         target = Path(sys.argv[1], name, '__init__.pyi')
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(stub(ROOT / name))

@@ -54,15 +54,18 @@ _MESSAGES = (
 # The name of a distribution by the major version of its rclpy.
 _DISTRIBUTIONS = {'7': 'jazzy', '9': 'kilted'}
 _SERVICES = ('GetLearnerState', 'LoadCheckpoint', 'SaveCheckpoint')
+_ACTIONS = ('Reach',)
 
 # The middleware loads a message's type support only when the message is serialized, so the probe
 # serializes one.
 _CONVERT = """
 import sys
 sys.path.insert(0, sys.argv[1])
-import nrl_ros.msg, nrl_ros.srv
+import nrl_ros.msg, nrl_ros.srv, nrl_ros.action
 from rclpy.serialization import deserialize_message, serialize_message
-for module, names in ((nrl_ros.msg, sys.argv[2].split()), (nrl_ros.srv, sys.argv[3].split())):
+modules = nrl_ros.msg, nrl_ros.srv, nrl_ros.action
+named = [names.split() for names in sys.argv[2:]]
+for module, names in zip(modules, named):
     missing = [name for name in names if not hasattr(module, name)]
     if missing:
         sys.exit(f'ImportError: {module.__name__} lacks {missing}, it was built from older sources')
@@ -70,7 +73,8 @@ action = nrl_ros.msg.Action
 back = deserialize_message(serialize_message(action(agent='doctor', sequence=3)), action)
 if (back.agent, back.sequence) != ('doctor', 3):
     sys.exit('Error: a message does not come back from its bytes as it was')
-print(len(sys.argv[2].split()), 'messages,', len(sys.argv[3].split()), 'services')
+kinds = ('messages', 'services', 'actions')
+print(*(f'{len(names)} {kind}' for names, kind in zip(named, kinds)), sep=', ')
 """
 
 
@@ -304,7 +308,8 @@ def _environment() -> dict[str, str]:
 
 
 def _messages() -> str:
-    count = _in_a_process(_CONVERT, str(HERE.parent), ' '.join(_MESSAGES), ' '.join(_SERVICES))
+    named = (' '.join(names) for names in (_MESSAGES, _SERVICES, _ACTIONS))
+    count = _in_a_process(_CONVERT, str(HERE.parent), *named)
     return f'{count}, and one comes back from its bytes as it was'
 
 

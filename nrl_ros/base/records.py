@@ -240,7 +240,10 @@ class StepResult:
 
 @dataclass
 class StateBatch:
-    """One state of all instances of an agent (EnvState); ``applied`` holds values of Applied."""
+    """One state of all instances of an agent (EnvState); ``applied`` holds values of Applied.
+
+    ``greedy`` says that the episode is no training: nothing is recorded, and no reward is sent.
+    """
 
     agent: Final[str]
     session: Final[int]
@@ -254,6 +257,7 @@ class StateBatch:
     observation: Final[Float32]
     stamp_ns: Final[int] = 0
     learner: Final[int] = 0
+    greedy: Final[bool] = False
 
 
 @dataclass

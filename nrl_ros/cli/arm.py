@@ -127,6 +127,7 @@ def live(options: ArmOptions) -> dict[str, config.Flat]:
             'stop.episodes': options.episodes,
             'stop.exit': True,
             'progress_period_s': 0.0,  # This command has its own display.
+            **({'bridge.options.goals.serve': 'only'} if options.serve else {}),
         },
     }
 

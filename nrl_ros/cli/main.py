@@ -156,6 +156,55 @@ app.command(
 )(command(ArmOptions, _arm_or_fail))
 
 
+@app.command(context_settings={'ignore_unknown_options': True})
+def reach(
+    x: Annotated[float, typer.Argument(help='Target of the tool [m]')],
+    y: Annotated[float, typer.Argument()],
+    z: Annotated[float, typer.Argument()],
+    roll: Annotated[float | None, typer.Argument(help='Its orientation about x [rad]')] = None,
+    pitch: Annotated[float | None, typer.Argument(help='then about y')] = None,
+    yaw: Annotated[float | None, typer.Argument(help='then about z')] = None,
+    frame: Annotated[str, typer.Option(help="Of the target; default: the workspace's")] = '',
+    tolerance: Annotated[
+        float, typer.Option(help='Distance that counts as reached [m]; 0: as in the task', min=0)
+    ] = 0.0,
+    limit: Annotated[float, typer.Option(help='Time limit [s]; 0: as in the task', min=0)] = 0.0,
+    preempt: Annotated[
+        bool, typer.Option('--preempt', help='Take the place of a goal that is being served')
+    ] = False,
+    learn: Annotated[
+        bool, typer.Option('--learn', help='Explore and learn on the way, as in training')
+    ] = False,
+    namespace: Annotated[
+        str, typer.Option(help='Of the arm; default: of the only one that serves goals')
+    ] = '',
+    domain: Annotated[
+        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
+    ] = None,
+) -> None:
+    """Bring the tool of a running arm to a target with what was learned; Ctrl-C cancels."""
+    with _errors():
+        given = [angle for angle in (roll, pitch, yaw) if angle is not None]
+        if len(given) not in (0, 3):
+            raise ConfigError(
+                f'expected X Y Z, or X Y Z ROLL PITCH YAW, received {3 + len(given)} numbers'
+            )
+        from nrl_ros.cli.reach import ReachOptions, run
+
+        options = ReachOptions(
+            (x, y, z),
+            (given[0], given[1], given[2]) if given else None,
+            frame=frame,
+            tolerance_m=tolerance,
+            time_limit_s=limit,
+            preempt=preempt,
+            learn=learn,
+            namespace=namespace,
+            domain=domain,
+        )
+        raise typer.Exit(run(options, Console()))
+
+
 @app.command()
 def study(
     which: Annotated[
@@ -269,7 +318,7 @@ def doctor(
     task: Annotated[
         str,
         typer.Option(
-            help="Say which targets of this task the robot reaches: a name or a file; default: the "
+            help='Say which targets of this task the robot reaches: a name or a file; default: the '
             "task of the robot's name"
         ),
     ] = '',

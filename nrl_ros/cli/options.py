@@ -134,6 +134,7 @@ class ArmOptions(RunOptions):
         speed_share: share of the described speeds and accelerations [1].
         dry_run: compute and show commands, send none.
         evaluate: act without noise, learn nothing.
+        serve: only serve goals of the action reach.
         realtime: real-time priority for the processes that command the arm, if it is permitted.
         episodes: after which it ends; 0: until Ctrl-C.
     """
@@ -158,6 +159,10 @@ class ArmOptions(RunOptions):
     ] = False
     evaluate: Annotated[
         bool, typer.Option('--evaluate', help='Act without noise, learn nothing')
+    ] = False
+    serve: Annotated[
+        bool,
+        typer.Option('--serve', help='Stand between goals of `nrl reach`, with no episodes'),
     ] = False
     realtime: Annotated[
         bool,

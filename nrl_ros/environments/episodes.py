@@ -30,7 +30,7 @@ from nrl_ros.base.records import (
 from nrl_ros.base.state import Stateful
 from nrl_ros.environments.episode_tracker import EpisodeTracker
 from nrl_ros.environments.faults import failed, first_observation_fault, step_fault
-from nrl_ros.environments.interfaces import Environment, Snapshottable
+from nrl_ros.environments.interfaces import Environment, Serving, Snapshottable
 
 Array = NDArray[Any]
 
@@ -114,6 +114,7 @@ class Episodes(Stateful):
             )
         self.info = AgentInfo(agent, session, environment.spec, lockstep, delivery, delivery_steps)
         batch = environment.spec.instances
+        self._serving = environment if isinstance(environment, Serving) else None
         # Figures that the environment gave with the newest step [B, M].
         self._metrics: Array | None = None
         self._all_applied = np.ones(batch, np.uint8)
@@ -127,6 +128,11 @@ class Episodes(Stateful):
         self._shape = (batch, space.components)
         self._observed, self._paid = (batch, size), (batch,)
         self._choices = 0 if space.low or space.components > 1 else space.sizes[0]
+
+    @property
+    def greedy(self) -> bool:
+        """True if the present episode is no training (``Serving``)."""
+        return self._serving is not None and self._serving.greedy
 
     @property
     def sequence(self) -> int:
@@ -259,8 +265,9 @@ class Episodes(Stateful):
         state.sequence += 1
         state.observation = result.observation
         state.steps += tracker.live
-        state.episodes += tracker.finished_count
-        state.aborted += tracker.aborted_count
+        if not self.greedy:
+            state.episodes += tracker.finished_count
+            state.aborted += tracker.aborted_count
         self._metrics = result.metrics
 
     def newest(
@@ -274,7 +281,8 @@ class Episodes(Stateful):
             The state, and the rewards of the windows that closed with it, None if there are none.
         """
         closed, info, reward = self.tracker.closed_windows(), self.info, None
-        if closed is not None:
+        # Rewards of what is no training would change what later ones are compared with.
+        if closed is not None and not self.greedy:
             reward = RewardBatch(
                 info.agent, info.session, self.sequence, info.spec.instances, *closed, stamp_ns
             )
@@ -285,7 +293,7 @@ class Episodes(Stateful):
     def ends(self) -> FinishedEpisodes | None:
         """Make the record of episodes that ended with the newest step, None if there are none."""
         tracker, info, metrics = self.tracker, self.info, self._metrics
-        if not tracker.finished_count:
+        if not tracker.finished_count or self.greedy:
             return None
         arrays = tracker.finished_episodes()
         which = arrays['instance']
@@ -313,6 +321,7 @@ class Episodes(Stateful):
             self.state.observation,
             stamp_ns,
             learner,
+            self.greedy,
         )
 
     def renew(self, session: int) -> None:

@@ -1,9 +1,9 @@
 """Interfaces of environments: a batch of instances of a task, or a robot that does not wait.
 
 Everything that can be trained on implements ``Environment``. A robot implements ``LiveEnvironment``
-as well. An environment that continues bit for bit from a checkpoint implements ``Snapshottable``;
-one that draws its instances at work implements ``Depictable``, one that has something to say before
-a start implements ``Remarking``.
+as well, and ``Serving`` if others may use what was learned. An environment that continues bit for
+bit from a checkpoint implements ``Snapshottable``; one that draws its instances at work implements
+``Depictable``, one that has something to say before a start implements ``Remarking``.
 """
 
 from __future__ import annotations
@@ -98,6 +98,22 @@ class LiveEnvironment(Environment, Protocol):
 
     def shutdown(self) -> None:
         """Bring everything to rest for good: the topics end after this call."""
+        ...
+
+
+@runtime_checkable
+class Serving(LiveEnvironment, Protocol):
+    """A live environment that also does what others ask of it, in episodes that are no training.
+
+    Attributes:
+        greedy: True while such an episode runs: the learner acts without noise, nothing is
+            learned, and the episode is not counted.
+    """
+
+    greedy: bool
+
+    def interrupted(self, reason: str) -> None:
+        """End what is done for others: the environment was paused, or has done its episodes."""
         ...
 
 

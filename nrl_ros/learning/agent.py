@@ -245,6 +245,7 @@ class ServedAgent(Stateful):
         """
         state, self.pending = self.pending, None
         assert state is not None
+        greedy, record = greedy or state.greedy, record and not state.greedy
         action = self._policy.head.to_action(self._choose(state, greedy=greedy, record=record))
         if action.dtype.kind == 'f' and not np.isfinite(action).all():
             raise InvalidValueError(

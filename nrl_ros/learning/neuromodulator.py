@@ -173,7 +173,7 @@ class Neuromodulator:
             InvalidValueError: an observation is not finite.
             LimitError: it is larger than the limits allow.
         """
-        if not self.baseline.sees_states:
+        if not self.baseline.sees_states or state.greedy:
             return None
         try:
             self.baseline.observe(state)

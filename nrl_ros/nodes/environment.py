@@ -19,7 +19,12 @@ from nrl_ros.base.errors import BridgeError, ConfigError, NrlError, ProtocolErro
 from nrl_ros.base.records import ActionBatch, RewardBatch, StateBatch
 from nrl_ros.environments.episodes import Advance, Episodes, check_action, safe_action
 from nrl_ros.environments.faults import NEVER_ENDS, close_fault, never_ends
-from nrl_ros.environments.interfaces import Environment, LiveEnvironment, Remarking
+from nrl_ros.environments.interfaces import (
+    Environment,
+    LiveEnvironment,
+    Remarking,
+    Serving,
+)
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.environments.session import LAST_ANSWER_S, Answer, EnvironmentSession, Stage
 from nrl_ros.nodes.environment_presence import EnvironmentPresence
@@ -64,6 +69,11 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             time.monotonic(), lockstep=True, restored=False, paused=False
         )
         self._namesakes = Namesakes()
+
+    @property
+    def paused(self) -> bool:
+        """True while nothing is stepped, since a person has asked for that."""
+        return self._session.paused
 
     # ----------------------------------------------------------- lifecycle
 
@@ -258,6 +268,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         assert self._live is not None
         if self._session.stage in _ENDING:
             self._live.hold()
+            if isinstance(self._live, Serving):
+                self._live.interrupted('the environment has done its episodes')
         if not self._begin_period():
             return
         try:
@@ -382,6 +394,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
     def _on_pause(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if self._live is not None and request.data:
             self._live.hold()
+            if isinstance(self._live, Serving):
+                self._live.interrupted('the environment was paused')
         response.success = True
         response.message = 'paused' if request.data else 'running'
         action = self._session.set_paused(time.monotonic(), paused=request.data)

@@ -4,7 +4,8 @@ The environment of one arm that reaches. It reads the joint states, asks the saf
 velocities, and keeps episodes as the vectorised simulation does (``nrl_ros.robots.arm.episode``).
 It never sends anything to a controller itself. Between episodes it drives home slowly. A stop, lost
 joint states or an absent safety node end the episode as aborted; after any of them nothing moves
-before a person calls ``~/go``.
+before a person calls ``~/go``. Goals of the action ``reach`` come before episodes, and are served
+by the same policy (``nrl_ros.robots.arm.reach_goals``).
 """
 
 from __future__ import annotations
@@ -23,12 +24,14 @@ from nrl_ros.base.errors import BridgeError, ConfigError, InvalidValueError, Sha
 from nrl_ros.base.records import Applied, Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.nodes.arm_status import arm_diagnostics
+from nrl_ros.nodes.reach_action import ReachAction
 from nrl_ros.robots.arm.chain_parts import Pose
 from nrl_ros.robots.arm.description import read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.joint_usage import JointUsage
-from nrl_ros.robots.arm.phases import ArmPhases, Names, Phase, Task
+from nrl_ros.robots.arm.phases import MOVING, ArmPhases, Names, Phase, Task
 from nrl_ros.robots.arm.reach import remarks_of
+from nrl_ros.robots.arm.reach_goals import Goal, ReachGoals
 from nrl_ros.robots.arm.robot import make_robot
 from nrl_ros.robots.arm.rotations import matrices_of
 from nrl_ros.robots.arm.settings import ReachSettings
@@ -42,6 +45,7 @@ from nrl_ros.ros.description import model_of
 from nrl_ros.ros.hearing import counters_of
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader
+from nrl_ros.ros.signals import told_to_end
 from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 
 Array = NDArray[Any]
@@ -55,7 +59,10 @@ _MODES = frozenset(map(int, Mode))
 
 
 class ArmEnvironment:
-    """Environment of one arm that reaches, in real time.
+    """Environment of one arm that reaches, in real time, and serves goals of others.
+
+    Attributes:
+        greedy: True while an episode is that of a goal from which nothing is learned.
 
     Args:
         instances: must be 1.
@@ -89,6 +96,11 @@ class ArmEnvironment:
         self.robot.from_frame(options.target.frame)
         topics = Names(description.control.state_topic, names.SAFETY_STATE, names.SAFETY_STATUS)
         self.phases = ArmPhases(self.robot, options, self.episodes.task.period_s, topics)
+        self.goals = ReachGoals(options.goals)
+        self.greedy = False
+        # The goal that the present episode is for; None: it is one of the task's own.
+        self._goal: Goal | None = None
+        self._action: ReachAction | None = None
         self.usage = JointUsage(len(self.robot.joints))
         self._node: Any = None
         self._reader = JointReader(self.robot.joints, self.robot.continuous)
@@ -129,6 +141,16 @@ class ArmEnvironment:
             )
             node.subscription(kind, self._options.target.topic, qos.event(), hear)
         node.service(Trigger, names.GO, self._on_go)
+        if self._options.goals.serve != 'never':
+            self._action = ReachAction(
+                node,
+                self.goals,
+                self._options,
+                robot=self.robot,
+                target_of=self._poses_of,
+                refusal=self._refusal,
+                brake=self.hold,
+            )
         self._diagnostics = node.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
         node.periodic(_DIAGNOSTICS_S, self._publish_diagnostics)
         node.get_logger().info(f'manifest {self.robot.digest()}:\n{self.episodes.task.manifest()}')
@@ -200,16 +222,19 @@ class ArmEnvironment:
 
     def _on_point(self, message: PointStamped) -> None:
         point, turn = message.point, [0.0, 0.0, 0.0, 1.0]
-        self._take_target(message.header.frame_id, [point.x, point.y, point.z], turn)
+        self._target = self._poses(message.header.frame_id, [point.x, point.y, point.z], turn)
 
     def _on_pose(self, message: PoseStamped) -> None:
+        self._target = self._poses_of(message)
+
+    def _poses_of(self, message: PoseStamped) -> Poses:
         point, turn = message.pose.position, message.pose.orientation
-        self._take_target(
+        return self._poses(
             message.header.frame_id, [point.x, point.y, point.z], [turn.x, turn.y, turn.z, turn.w]
         )
 
-    def _take_target(self, frame: str, point: list[float], quaternion: list[float]) -> None:
-        """Keep a target for the next episode, brought from its frame into the workspace's.
+    def _poses(self, frame: str, point: list[float], quaternion: list[float]) -> Poses:
+        """Return a target, brought from its frame into the workspace's.
 
         Raises:
             InvalidValueError: its frame is not known, its quaternion none, or its point outside.
@@ -227,7 +252,15 @@ class ArmEnvironment:
                 f'target {values.round(4).tolist()} m in the frame of the workspace, expected '
                 f'within {box.low_m} to {box.high_m} m'
             )
-        self._target = Poses(values[None], rotation)
+        return Poses(values[None], rotation)
+
+    def _refusal(self) -> str:
+        """Return why no goal can be served now, in words; empty: one can."""
+        if not self._node.active:
+            return 'the environment is not active'
+        if self._node.paused:
+            return 'the environment is paused: call ~/pause of it with false'
+        return self.phases.refusal()
 
     def _targets_from(self, frame: str) -> Pose:
         """Return the pose that converts targets of a frame to the workspace's frame."""
@@ -250,9 +283,9 @@ class ArmEnvironment:
         """
         self._check_followed()
         phases, node, now = self.phases, self._node, time.monotonic()
-        aimed = self._options.target.source != 'topic' or self._target is not None
+        self._look_at_goal(now)
         try:
-            step = phases.step(now, Task(self._episode, self._is_between(), aimed))
+            step = phases.step(now, self._task(now))
         except BridgeError:
             self.hold()
             raise
@@ -262,11 +295,41 @@ class ArmEnvironment:
             self._publish(step.velocity, ArmCommand.PURPOSE_HOMING)
             node.counters['homings'] = phases.homings
             node.counters['homings_blocked'] = phases.way.blocked
-        elif step.velocity is not None:
+        elif step.velocity is not None or (self.goals.serving and not self.goals.moves):
             self.hold()
+        if step.phase != Phase.SERVING:
+            self.goals.stop(now, f'the arm {phases.about()}')
+        if self._action is not None:
+            self._action.report(now)
         # What something outside of the task has ended is reported by the next step.
         self._aborted |= step.interrupted
-        return step.interrupted or step.phase == Phase.RUNNING
+        return step.interrupted or step.phase in MOVING
+
+    def _look_at_goal(self, now: float) -> None:
+        goal = self.goals.goal
+        if goal is not None:
+            distance, angle = self.episodes.away(self._position, goal.target)
+            slow = self.robot.description.watchdog.still_rad_s
+            still = bool(np.abs(self._velocity).max() < slow)
+            self.goals.look(now, float(distance[0]), float(angle[0]), still=still)
+
+    def _task(self, now: float) -> Task:
+        goals, between = self.goals, self._is_between()
+        return Task(
+            self._episode,
+            between,
+            self._options.target.source != 'topic' or self._target is not None,
+            # The episode of a goal ends in the period after its goal.
+            goals.serving or (self._goal is not None and not between),
+            goals.rests(now),
+        )
+
+    def interrupted(self, reason: str) -> None:
+        """End the goal that is served: the node was paused, or has done its episodes."""
+        now = time.monotonic()
+        self.goals.stop(now, reason)
+        if self._action is not None:
+            self._action.interrupted(now, reason)
 
     def _is_between(self) -> bool:
         """Return whether an episode is over, or none has begun."""
@@ -297,8 +360,12 @@ class ArmEnvironment:
 
     def send(self, action: Array) -> None:
         """Command the velocities of an action [1, A] at once, unless no episode runs."""
-        if self.phases.phase != Phase.RUNNING or self._is_between():
+        if self.phases.phase not in MOVING or self._is_between():
             return
+        if self._goal is not None:
+            self.goals.acted()
+            if not self.goals.moves:
+                return
         self._wanted = self.episodes.task.wanted_velocity(action)
         self._publish(self._wanted[0], ArmCommand.PURPOSE_ACTION)
         self._sent, self._limited = action, 0
@@ -313,6 +380,9 @@ class ArmEnvironment:
 
     def shutdown(self) -> None:
         """Command zero velocities for good: the topics end after this call."""
+        if not told_to_end():
+            # Otherwise no result is sent any more, and callers see that the action has gone.
+            self.interrupted('the environment ends')
         self.hold()
 
     def _publish(self, velocity: Array, purpose: int) -> None:
@@ -353,8 +423,12 @@ class ArmEnvironment:
 
     def _begin(self) -> None:
         target = None if self._options.target.source != 'topic' else self._target
+        self._goal = self.goals.goal
+        self.greedy = self._goal is not None and not self._goal.learn
+        if self._goal is not None:
+            target = self._goal.target
         self.episodes.begin(_ONE, self._position, target)
-        self.usage.episodes += 1
+        self.usage.episodes += self._goal is None
         self._begun = True
         self.phases.begun()
 
@@ -367,7 +441,10 @@ class ArmEnvironment:
         if started[0]:
             self._begin()
         wanted = np.zeros_like(self._wanted) if started[0] else self._wanted
-        result = self.episodes.finish(self._position, self._velocity, wanted, started)
+        over = None
+        if self._goal is not None:
+            over = np.array([self._goal is not self.goals.goal])
+        result = self.episodes.finish(self._position, self._velocity, wanted, started, over=over)
         if self._aborted:
             self._aborted = False
             self.episodes.state.ended = _ONE.copy()

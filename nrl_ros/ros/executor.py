@@ -248,13 +248,16 @@ class StepExecutor(SingleThreadedExecutor):
 
     def _handle_rare(self) -> None:
         """Handle services, clients, events and guard conditions by rclpy's own means."""
-        self._rare_due = True
+        self._rare_due, handled = True, False
         for _ in range(_RARE_BATCH):
             try:
                 handler, *_ = self.wait_for_ready_callbacks(timeout_sec=0.0)
             except (TimeoutException, ShutdownException):
-                self._rare_due = False
+                # What was handled may have made tasks, such as the answer of an action. Its trigger
+                # was taken by the wait that found nothing else, and only another look finds them.
+                self._rare_due = handled
                 return
+            handled = True
             handler()
             handler.result()  # Raises what the callback raised.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from nrl_ros.base.errors import NrlError
 
 try:
+    from nrl_ros.action import Reach
     from nrl_ros.msg import (
         Action,
         ArmCommand,
@@ -39,6 +40,7 @@ __all__ = [
     'LoadCheckpoint',
     'Neuromodulation',
     'NeuromodulatorStatus',
+    'Reach',
     'Reward',
     'SafetyState',
     'SafetyStatus',

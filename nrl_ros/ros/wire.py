@@ -27,8 +27,10 @@ from nrl_ros.ros.hearing import read_message
 
 Array = NDArray[Any]
 
+_FLAG = 'boolean'  # There are no arrays of it.
 # Codes of the struct and array modules, and types of numpy.
 TYPES: dict[str, tuple[str, type[np.generic]]] = {
+    _FLAG: ('?', np.bool_),
     'uint8': ('B', np.uint8),
     'uint32': ('I', np.uint32),
     'int32': ('i', np.int32),
@@ -160,7 +162,7 @@ class WireCodec:
         self._longest_agent = int(bound[1])
         for name, kind in others:
             element = kind.removeprefix('sequence<').removesuffix('>')
-            if element not in TYPES:
+            if element not in TYPES or (element == _FLAG != kind):
                 self._refuse(name, kind, f'one of {", ".join(TYPES)}, or an unbounded array of it')
             code, dtype = TYPES[element]
             if kind != element:
@@ -347,6 +349,8 @@ class WireCodec:
 def _range_of(kind: str) -> str:
     """Return the name and the range of a declared type of number in words."""
     dtype = np.dtype(TYPES[kind][1])
+    if dtype.kind == 'b':
+        return kind
     if dtype.kind == 'f':
         return f'{kind}, at most {np.finfo(dtype).max:.3g}'
     limits = np.iinfo(dtype)

@@ -108,6 +108,13 @@ def test_a_task_runs(node):
     executor.shutdown()
 
 
+def test_a_task_that_a_task_has_made_runs(node):
+    executor, done = StepExecutor(node), []
+    executor.create_task(lambda: executor.create_task(lambda: done.append(True)))
+    run_until(executor, lambda: done)
+    executor.shutdown()
+
+
 def test_what_a_callback_destroyed_is_not_called_any_more(node):
     """Two messages are ready, and either callback destroys the other's subscription and timer."""
     heard, called = [], []

@@ -14,16 +14,19 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
+from action_msgs.msg import GoalStatus
 from geometry_msgs.msg import PointStamped
+from rclpy.action import ActionClient
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool
 from std_srvs.srv import SetBool, Trigger
 
 from nrl_ros.base.records import ActionBatch, Ending
 from nrl_ros.robots.arm.phases import Phase
+from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.safety.records import StopReason
 from nrl_ros.ros import conversion, names, qos
-from nrl_ros.ros.interfaces import ArmCommand, EnvState, SafetyState
+from nrl_ros.ros.interfaces import ArmCommand, EnvState, Reach, SafetyState
 from tests.ros.harness import (
     EMERGENCY,
     JOINT_STATES,
@@ -555,6 +558,136 @@ class Player:
             state.agent, state.session, state.sequence, *whose, self.velocity, learner=1
         )
         self.action.publish(conversion.action_to_wire(batch))
+
+
+class Reacher(Player):
+    """Answers with the way to joint positions, as a policy would that has learned to reach."""
+
+    def __init__(self, cell):
+        super().__init__(cell, 0.0, 0.0)
+        self.aim = np.array(HOME)
+
+    def answer(self, state):
+        sine, cosine = np.reshape(list(state.observation)[:4], (2, 2))
+        way = 4.0 * (self.aim - np.arctan2(sine, cosine))
+        self.velocity = np.clip(way, -1.0, 1.0).astype(np.float32)[None]
+        super().answer(state)
+
+
+class Goals:
+    """Sends goals of the action, whose targets are where joint positions lead."""
+
+    def __init__(self, cell):
+        self.cell, self.player = cell, Reacher(cell)
+        self.chain = load_robot('planar').chain
+        self.client = ActionClient(cell.probe.node, Reach, names.REACH)
+        cell.probe.until(self.client.server_is_ready, 'the action')
+        cell.probe.hear(names.REWARD)
+        self.feedback = []
+
+    def send(self, *joints, x=None, **fields):
+        """Send a goal; returns its handle once the protocol has it."""
+        self.player.aim = np.array(joints)
+        goal = Reach.Goal(tolerance_m=0.005, time_limit_s=8.0, **fields)
+        place = self.chain.tool(self.player.aim[None])[0]
+        position = goal.target.pose.position
+        position.x, position.y, position.z = place.tolist()
+        position.x = position.x if x is None else x
+        self.feedback.clear()
+        sent = self.client.send_goal_async(goal, lambda m: self.feedback.append(m.feedback))
+        self.cell.probe.until(sent.done, 'a goal that was taken')
+        handle = sent.result()
+        assert handle.accepted
+        self.ending = handle.get_result_async()
+        return handle
+
+    def end(self, ending=None):
+        """The result of the newest goal, or of another one."""
+        ending = ending or self.ending
+        self.cell.probe.until(ending.done, 'the end of a goal')
+        return ending.result().result
+
+    def moving(self):
+        self.cell.probe.until(lambda: self.feedback, 'feedback')
+        self.cell.until(lambda state: any(state.velocity), 'motion')
+
+    def stands_at(self, *joints):
+        place = self.cell.probe.heard[JOINT_STATES][-1].position
+        return np.abs(np.array(place) - joints).max() < 0.05
+
+    def close(self):
+        self.client.destroy()
+        self.player.close()
+
+
+@pytest.fixture
+def goals(cell, environment):
+    cell.logged(environment(goals__serve='only'), Phase.RESTING.value)
+    made = Goals(cell)
+    yield made
+    made.close()
+
+
+def test_others_use_what_was_learned_by_the_action_reach(cell, goals):
+    goals.send(0.8, 1.2)
+    goals.moving()
+    assert goals.feedback[0].doing == 'moves to the goal' and goals.feedback[0].distance_m > 0.005
+    result = goals.end()
+    assert (result.outcome, result.distance_m < 0.005) == (Reach.Result.OUTCOME_REACHED, True)
+    assert goals.stands_at(0.8, 1.2)
+    # The next pose begins there; nothing was learned, and nothing drives home between the two.
+    handle = goals.send(0.2, 1.0)
+    assert goals.end().outcome == Reach.Result.OUTCOME_REACHED
+    assert handle.status == GoalStatus.STATUS_SUCCEEDED
+    states = cell.probe.heard[names.STATE]
+    assert states and all(state.greedy for state in states)
+    assert not cell.probe.heard[names.REWARD] and not cell.probe.heard[names.EPISODES]
+    purposes = {command.purpose for command in cell.probe.heard[names.ARM_COMMAND]}
+    assert ArmCommand.PURPOSE_HOMING not in purposes
+    # It says why where it does not move at all.
+    for fields, why in (
+        ({'x': 5.0}, 'expected within'),
+        ({'x': -0.749}, 'no pose was found'),
+        ({'use_orientation': True}, 'trained to reach points only'),
+    ):
+        goals.send(0.2, 1.0, **fields)
+        refused = goals.end()
+        assert refused.outcome == Reach.Result.OUTCOME_REFUSED and why in refused.reason
+    assert cell.stays_still()
+
+
+def test_a_goal_can_be_cancelled_replaced_stopped_and_refused(cell, goals):
+    handle = goals.send(1.6, 1.6)
+    goals.moving()
+    cancelled = handle.cancel_goal_async()
+    cell.probe.until(cancelled.done, 'a cancel that was taken')
+    assert goals.end().outcome == Reach.Result.OUTCOME_CANCELLED
+    assert not any(cell.until(lambda state: True, 'a state').velocity)
+    assert not goals.stands_at(1.6, 1.6)
+    goals.send(1.6, 1.6)
+    first = goals.ending
+    goals.send(-0.4, 1.2)
+    assert 'does not ask to take its place' in goals.end().reason
+    goals.send(-0.4, 1.2, preempt=True)
+    assert goals.end(first).outcome == Reach.Result.OUTCOME_PREEMPTED
+    goals.moving()
+    cell.probe.say(EMERGENCY, Bool(data=True))
+    stopped = goals.end()
+    assert stopped.outcome == Reach.Result.OUTCOME_STOPPED and 'stopped' in stopped.reason
+    goals.send(0.4, 0.8)
+    refused = goals.end()
+    assert refused.outcome == Reach.Result.OUTCOME_REFUSED and 'stopped' in refused.reason
+    cell.probe.say(EMERGENCY, Bool(data=False))
+    cell.clear()
+    cell.go()
+    request = SetBool.Request(data=True)
+    assert cell.probe.call('environment', names.PAUSE, SetBool, request).success
+    goals.send(0.4, 0.8)
+    assert 'paused' in goals.end().reason
+    request = SetBool.Request(data=False)
+    assert cell.probe.call('environment', names.PAUSE, SetBool, request).success
+    goals.send(0.4, 0.8)
+    assert goals.end().outcome == Reach.Result.OUTCOME_REACHED
 
 
 def test_an_environment_that_is_killed_leaves_an_arm_at_rest(cell, environment):

@@ -140,7 +140,7 @@ def test_the_least_processor_draws_the_same_normal_numbers(
 
 
 def test_without_what_is_compiled_one_error_says_how_to_build_it(tmp_path: Path) -> None:
-    generated = shutil.ignore_patterns('msg', 'srv', '*.so', '__pycache__')
+    generated = shutil.ignore_patterns('msg', 'srv', 'action', '*.so', '__pycache__')
     shutil.copytree(ROOT / 'nrl_ros', tmp_path / 'nrl_ros', ignore=generated)
     code = 'import sys; sys.path.insert(0, "."); import nrl_ros.learning.noise'
     done = subprocess.run(

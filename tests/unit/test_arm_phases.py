@@ -36,6 +36,7 @@ class Cell:
         # Where the episodes stand: the number, steps of it, whether one runs.
         self.episode, self.steps, self.between, self.aimed = 0, 0, True, True
         self.length = 5
+        self.goal = self.rests = False
         self.interrupted = 0
 
     def hear(self) -> None:
@@ -51,7 +52,7 @@ class Cell:
         """Let a period pass, as the environment does: hear, decide, move, count."""
         self.now += seconds
         self.hear()
-        task = Task(self.episode, self.between, self.aimed)
+        task = Task(self.episode, self.between, self.aimed, self.goal, self.rests)
         step = self.phases.step(self.now, task)
         if step.velocity is not None:
             self.phases.commanded(step.velocity)
@@ -332,3 +333,68 @@ def test_an_arm_that_passes_home_has_not_arrived() -> None:
     cell.hears.remove('joints')
     cell.phases.hear_joints(cell.now + PERIOD, ROBOT.home.copy(), np.array([0.0, 0.3]))
     assert cell.period().phase == Phase.HOMING
+
+
+def test_a_goal_comes_before_episodes_and_homing_and_the_arm_rests_after_it() -> None:
+    cell = Cell()
+    cell.run(3)
+    assert not cell.between
+    cell.goal = True
+    step = cell.period()
+    # The episode that ran is aborted, and nothing drives home before the goal.
+    assert (step.phase, step.interrupted, step.velocity) == (Phase.SERVING, True, None)
+    assert not cell.period().interrupted and cell.phases.homings == 0
+    cell.goal, cell.rests = False, True
+    step = cell.period()
+    assert step.phase == Phase.RESTING
+    assert step.velocity is not None and not step.velocity.any()
+    cell.rests = False
+    assert Phase.HOMING in cell.until(Phase.RUNNING)
+
+
+@pytest.mark.parametrize('lost', ['stop', 'joints', 'safety'])
+def test_a_goal_does_not_outlast_what_it_needs(lost: str) -> None:
+    cell = Cell()
+    cell.period()
+    cell.goal = True
+    assert cell.period().phase == Phase.SERVING
+    cell.between = False
+    cell.phases.commanded(np.ones(2))
+    if lost == 'stop':
+        cell.stop()
+    else:
+        cell.hears.discard(lost)
+    phases = [cell.period() for _ in range(20)]
+    after = {step.phase for step in phases} - {Phase.SERVING}
+    assert after == {Phase.STOPPED if lost == 'stop' else Phase.WAITING}
+    assert sum(step.interrupted for step in phases) == 1
+    assert cell.phases.refusal()
+    # It is not served again before a person has looked.
+    cell.clear()
+    cell.hears = {'joints', 'safety', 'status'}
+    assert cell.period().phase == Phase.STOPPED
+    assert '~/go' in cell.phases.refusal()
+    assert cell.phases.go()[0]
+    assert cell.period().phase == Phase.SERVING
+
+
+def test_goals_are_refused_with_a_reason_while_the_arm_may_not_move() -> None:
+    cell = Cell()
+    assert cell.phases.refusal() == f'the arm {Phase.WAITING.value}'
+    cell.period()
+    assert cell.phases.refusal() == ''
+    cell.stop()
+    cell.hear()
+    assert cell.phases.refusal().startswith('the arm was stopped by the safety node, cause 0x1')
+    cell = Cell()
+    cell.dry_run = True
+    cell.period()
+    assert 'dry' in cell.phases.refusal()
+    cell = Cell(homing__wait_for_go=True)
+    cell.period()
+    assert '~/go' in cell.phases.refusal()
+    cell.phases.go()
+    cell.until(Phase.ASKING)
+    cell.phases.go()
+    cell.until(Phase.RUNNING)
+    assert 'homing.wait_for_go' in cell.phases.refusal()

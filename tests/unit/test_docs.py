@@ -60,7 +60,8 @@ def constants(path: Path) -> dict[str, str]:
 
 def test_every_message_and_service_is_described() -> None:
     named = code(page('messages.md'))
-    for path in [*(ROOT / 'msg').glob('*.msg'), *(ROOT / 'srv').glob('*.srv')]:
+    kinds = ('msg', 'srv', 'action')
+    for path in [path for kind in kinds for path in (ROOT / kind).glob(f'*.{kind}')]:
         assert path.stem in named, f'{path.name} is not in docs/messages.md'
 
 
@@ -190,7 +191,7 @@ def test_files_that_a_worked_change_touches_are_there() -> None:
 def test_architecture_names_every_room_and_only_files_that_are_there() -> None:
     text = (ROOT / 'ARCHITECTURE.md').read_text(encoding='utf-8')
     rooms = {path.parent.name for path in (ROOT / 'nrl_ros').glob('*/__init__.py')}
-    for room in rooms - {'msg', 'srv'}:
+    for room in rooms - {'msg', 'srv', 'action'}:
         assert f'| `nrl_ros/{room}' in text, f'nrl_ros/{room} has no line'
     product = ROOT / 'nrl_ros'
     places = [ROOT, product, *(product / name for name in ('learning', 'experiments', 'nodes'))]
@@ -206,7 +207,8 @@ def test_files_named_in_code_and_documents_are_there() -> None:
     )
     places = [*PAGES, *(ROOT / 'config').glob('*.yaml'), *(ROOT / 'msg').glob('*.msg')]
     for room in ('nrl_ros', 'sim_bridge', 'benchmarks', 'scripts', 'examples'):
-        places += [p for p in (ROOT / room).rglob('*.py') if not {'msg', 'srv'} & set(p.parts)]
+        generated = {'msg', 'srv', 'action'}
+        places += [p for p in (ROOT / room).rglob('*.py') if not generated & set(p.parts)]
     missing: Counter[str] = Counter()
     for place in places:
         for name in pattern.findall(place.read_text(encoding='utf-8')):

@@ -24,7 +24,9 @@ _PRINT = (
 @pytest.fixture
 def unbuilt(tmp_path):
     """The package as a fresh clone has it: no messages, nothing compiled."""
-    generated = shutil.ignore_patterns('msg', 'srv', '*.so', '__pycache__', 'interfaces.sha256')
+    generated = shutil.ignore_patterns(
+        'msg', 'srv', 'action', '*.so', '__pycache__', 'interfaces.sha256'
+    )
     shutil.copytree(ROOT / 'nrl_ros', tmp_path / 'nrl_ros', ignore=generated)
     return tmp_path
 
@@ -135,7 +137,7 @@ def test_a_probe_that_raises_is_a_finding():
 
 
 def test_changed_sources_are_seen(tmp_path, monkeypatch):
-    for name in ('msg', 'srv', 'scripts'):
+    for name in ('msg', 'srv', 'action', 'scripts'):
         shutil.copytree(ROOT / name, tmp_path / name)
     module = 'nrl_ros/environments/episode_tracker.py'
     kernels = 'nrl_ros/learning/kernels'
@@ -163,6 +165,7 @@ def test_changed_sources_are_seen(tmp_path, monkeypatch):
 def test_named_messages_are_those_of_the_sources():
     assert sorted(doctor._MESSAGES) == sorted(path.stem for path in (ROOT / 'msg').glob('*.msg'))
     assert sorted(doctor._SERVICES) == sorted(path.stem for path in (ROOT / 'srv').glob('*.srv'))
+    assert sorted(doctor._ACTIONS) == sorted(p.stem for p in (ROOT / 'action').glob('*.action'))
 
 
 def test_names_are_unique_and_remedies_given():

@@ -308,3 +308,51 @@ def test_environment_that_cannot_be_saved_has_no_snapshot() -> None:
         spec = ScriptedEnvironment([3]).spec
 
     assert not episodes_of(Unsaved()).can_be_saved
+
+
+class Serves(ScriptedEnvironment):
+    """A live environment that also works for others, who learn nothing from it."""
+
+    greedy = False
+
+    def on_configure(self, node: Any) -> None:
+        """Not used here, as all below."""
+
+    def poll(self) -> bool:
+        return True
+
+    def send(self, action: Any) -> None:
+        pass
+
+    def applied(self) -> Any:
+        return np.ones(1, np.uint8)
+
+    def hold(self) -> None:
+        pass
+
+    def shutdown(self) -> None:
+        pass
+
+    def interrupted(self, reason: str) -> None:
+        pass
+
+
+@pytest.mark.parametrize('delivery', [Delivery.EVERY_STEP, Delivery.EPISODE])
+def test_an_episode_that_is_no_training_is_not_rewarded_or_counted(delivery: Delivery) -> None:
+    environment = Serves([3])
+    episodes = episodes_of(environment, delivery)
+    assert not episodes.begin(0).greedy
+    assert any(rewards(play(episodes, 3)))
+    assert episodes.total_episodes == 1
+    environment.greedy = True
+    served = play(episodes, 4)
+    assert all(advance.state.greedy for advance in served)
+    assert rewards(served) == [None] * 4
+    assert all(advance.ends is None for advance in served)
+    assert served[-1].state.phase[0] == LAST and served[-1].state.ending[0] == Ending.TERMINATED
+    environment.greedy = False
+    after = play(episodes, 4)
+    assert not after[0].state.greedy and any(rewards(after))
+    assert after[-1].ends is not None and episodes.total_episodes == 2
+    # Windows count on, so that none is taken for another one.
+    assert column(after, 'window')[0] == served[-1].state.window[0]

@@ -128,7 +128,8 @@ def imported() -> set[str]:
     found: set[str] = set()
     for path in files:
         inside = path.relative_to(ROOT).parts
-        if inside[:2] in (('nrl_ros', 'msg'), ('nrl_ros', 'srv')) or not path.is_file():
+        made = inside[0] == 'nrl_ros' and inside[1] in ('msg', 'srv', 'action')
+        if made or not path.is_file():
             continue
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Import):

@@ -20,7 +20,10 @@ IMPURE = {
 }  # fmt: skip
 PURE = set(sys.stdlib_module_names) - IMPURE
 STANDARD = set(sys.stdlib_module_names) - {'pickle', 'shelve', 'marshal'}
-ROS = {'rclpy', 'rcl_interfaces', 'builtin_interfaces', 'std_msgs', 'std_srvs', 'lifecycle_msgs'}
+ROS = {
+    'rclpy', 'action_msgs', 'rcl_interfaces', 'builtin_interfaces', 'std_msgs', 'std_srvs',
+    'lifecycle_msgs',
+}  # fmt: skip
 # What arms speak.
 ARM_MESSAGES = {
     'diagnostic_msgs',
@@ -33,7 +36,7 @@ ARM_MESSAGES = {
 BASE, ENVIRONMENTS, LEARNING = 'nrl_ros.base', 'nrl_ros.environments', 'nrl_ros.learning'
 ROBOTS, SETTINGS, STORAGE = 'nrl_ros.robots', 'nrl_ros.settings', 'nrl_ros.storage'
 EXPERIMENTS, TRANSPORT, VERSION = 'nrl_ros.experiments', 'nrl_ros.ros', 'nrl_ros.__version__'
-MESSAGES = {'nrl_ros.msg', 'nrl_ros.srv'}
+MESSAGES = {'nrl_ros.msg', 'nrl_ros.srv', 'nrl_ros.action'}
 ENTRY = STANDARD | {'nrl_ros', 'numpy', 'yaml'} | ROS
 
 # Each room and what it may import; 'a.b' allows a.b and what is below it, 'nrl_ros' all of it.
@@ -91,6 +94,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     # What an arm's environment says of itself.
     'nrl_ros/cli/arm_watch.py': {'diagnostic_msgs'},
     'nrl_ros/cli/arm_standby.py': {'sensor_msgs'},
+    'nrl_ros/cli/reach.py': {'geometry_msgs'},
     'nrl_ros/ros/joints.py': ARM_MESSAGES,
     'nrl_ros/ros/diagnostics.py': ARM_MESSAGES,
     'nrl_ros/ros/arm_markers.py': ARM_MESSAGES,
@@ -99,7 +103,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     # A node of its own, not a bridge: it stands where an arm's hardware stands.
     'sim_bridge/arm_driver.py': {'nrl_ros', *ROS, *ARM_MESSAGES},
 }
-GENERATED = {'msg', 'srv', '__pycache__'}
+GENERATED = {'msg', 'srv', 'action', '__pycache__'}
 
 
 def imports(path: Path) -> set[str]:

@@ -447,6 +447,35 @@ def test_evaluating_is_greedy_and_draws_no_random_numbers() -> None:
     assert same(feed(paused, states), feed(other, states))
 
 
+def test_an_episode_that_is_no_training_is_greedy_and_leaves_no_trace_of_itself() -> None:
+    """What is learned before and after it is what would be learned without it."""
+    info = info_of(2)
+    interrupted, other = (learner_of(info) for _ in range(2))
+    before = message_flow(info, steps=40, seed=2)
+    for learner in (interrupted, other):
+        feed(learner, before)
+    # Each has as much to learn from and to release by then.
+    weights, count = interrupted.weights, max(m.sequence for m in before) + 1
+    moving = [np.full((2, 3), 0.1 * (n % 2)) for n in range(8)]
+    served = [
+        replace(
+            state_of(info, count + n, window=count + n, episode=99, step=n, observation=moving[n]),
+            greedy=True,
+        )
+        for n in range(8)
+    ]
+    actions = feed(interrupted, served)
+    assert same(actions[0], actions[2]) and same(actions[1], actions[3])
+    assert same(interrupted.weights, weights)
+    after = message_flow(info, steps=40, seed=3)
+    later = {
+        learner: feed(learner, [replace_sequence(message, count + by) for message in after])
+        for learner, by in ((interrupted, len(served)), (other, 0))
+    }
+    assert same(later[interrupted], later[other])
+    assert equal(interrupted, other) and not same(interrupted.weights, weights)
+
+
 def test_greedy_action_is_the_most_probable_one() -> None:
     info = info_of(1, action=ActionSpace.discrete(3))
     learner = learner_of(info, hidden_sizes=(), precision='float64')

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-GENERATED = {'msg', 'srv'}
+GENERATED = {'msg', 'srv', 'action'}
 
 # Verbs in the imperative with which docstrings begin; a new one is added here if it is one.
 WORDS = """

@@ -147,13 +147,36 @@ class ReachEpisodes(Stateful):
         """Return the angles from the orientations of the targets [B, rad]; 0 for points."""
         return np.linalg.norm(turned[0], axis=1) if turned else np.zeros(len(self._never))
 
+    def away(self, position: Array, target: Poses) -> tuple[Float64, Float64]:
+        """Return how far tools are from targets: distances [B, m], and angles [B, rad].
+
+        Where orientation does not matter the angles are 0.
+
+        Args:
+            position: of the joints [B, J].
+            target: of each arm [B].
+        """
+        distance = distance_to(self._robot.chain.tool(position), target.point)
+        if self._turn is None:
+            return distance, np.zeros(len(distance))
+        turn = self._turn(self._robot.chain.orientation(position), target.rotation)
+        return distance, np.asarray(np.linalg.norm(turn, axis=1))
+
     def observe(self, position: Array, velocity: Array) -> Float32:
         """Return the observations [B, O] for joints [B, J]."""
         tool = self._robot.chain.tool(position)
         turned = self._turned(position)
         return self.task.observe(position, velocity, tool, self.state.target, *turned)
 
-    def finish(self, position: Array, velocity: Array, wanted: Array, started: Array) -> StepResult:
+    def finish(
+        self,
+        position: Array,
+        velocity: Array,
+        wanted: Array,
+        started: Array,
+        *,
+        over: Array | None = None,
+    ) -> StepResult:
         """Return the result of a step, and count it.
 
         Args:
@@ -161,15 +184,16 @@ class ReachEpisodes(Stateful):
             velocity: of the joints after it [B, J].
             wanted: joint velocities that its action asked for [B, J].
             started: arms whose episode began in this step instead [B, bool].
+            over: arms whose time is up [B, bool]; None: by the length of the task's episodes.
         """
         state, went = self.state, ~started
         tool = self._robot.chain.tool(position)
         turned = self._turned(position)
         distance, angle = distance_to(tool, state.target), self._angle(turned)
         state.steps += went
-        late = (state.steps >= self._settings.episode.steps) & went
+        late = (state.steps >= self._settings.episode.steps if over is None else over) & went
         there = self._never
-        if self._settings.episode.terminate_at_target:
+        if self._settings.episode.terminate_at_target and over is None:
             there = self.task.at_target(distance, *(angle,) * bool(turned)) & went
         angles = (state.angle, angle) if turned else ()
         reward = self.task.reward(

@@ -38,7 +38,13 @@ class Phase(Enum):
     ASKING = 'waits for ~/go'
     AIMING = 'waits for a target'
     RUNNING = 'runs an episode'
+    SERVING = 'serves a goal'
+    RESTING = 'holds for goals'
     STOPPED = 'was stopped'
+
+
+# In these the policy moves the arm.
+MOVING = (Phase.RUNNING, Phase.SERVING)
 
 
 class Names(NamedTuple):
@@ -56,11 +62,15 @@ class Task(NamedTuple):
         episode: number of the present episode, or of the next one between two.
         between: True if an episode is over, or none has begun.
         has_target: True if the next episode has a target.
+        goal: True if a goal is served, or its episode still has to end.
+        rests: True if the arm stands between goals.
     """
 
     episode: int
     between: bool
     has_target: bool = True
+    goal: bool = False
+    rests: bool = False
 
 
 class PhaseStep(NamedTuple):
@@ -141,7 +151,7 @@ class ArmPhases:
     def hear_joints(self, now: float, position: Array, velocity: Array) -> None:
         """Take a joint state: positions [J] [rad] and velocities [J] [rad/s]."""
         self._position, self._velocity, self._heard_at = position, velocity, now
-        if self.phase == Phase.RUNNING:
+        if self.phase in MOVING:
             self.way.note(position)
 
     def hear_safety(self, now: float, mode: Mode, cause: int, *, dry_run: bool) -> None:
@@ -172,6 +182,18 @@ class ArmPhases:
         if self.phase == Phase.STOPPED:
             text += f' {self.why}; call ~/clear of the safety node first'
         return False, text
+
+    def refusal(self) -> str:
+        """Return why a goal cannot be served now, in words; empty: it can."""
+        if self._is_stopped():
+            return f'the arm was stopped {self.why}'
+        if self.phase == Phase.WAITING:
+            return f'the arm {self.about()}'
+        if self._asks and not self._go:
+            return 'the arm may not move before a person calls ~/go'
+        if self._settings.homing.wait_for_go:
+            return 'homing.wait_for_go is true: a person has to allow each motion, set it to false'
+        return 'the safety node runs dry, nothing moves' if self._dry_run else ''
 
     def commanded(self, velocity: Array) -> None:
         """Note a velocity [J] [rad/s] that was commanded."""
@@ -209,7 +231,7 @@ class ArmPhases:
         self.phase, velocity = self._next(now, task)
         if self.phase != Phase.HOMING:
             self._homing_since = None
-        interrupted = before == Phase.RUNNING != self.phase and not task.between
+        interrupted = before in MOVING and before != self.phase and not task.between
         return PhaseStep(self.phase, velocity, interrupted)
 
     def _next(self, now: float, task: Task) -> tuple[Phase, Array | None]:
@@ -237,6 +259,10 @@ class ArmPhases:
     def _work(self, now: float, task: Task) -> tuple[Phase, Array | None]:
         """Decide for an arm that may move."""
         wait_for_go = self._settings.homing.wait_for_go
+        if task.goal:
+            return Phase.SERVING, None
+        if task.rests:
+            return Phase.RESTING, np.zeros_like(self._position)
         running, velocity = self.phase == Phase.RUNNING, None
         if running and not task.between:
             return Phase.RUNNING, None

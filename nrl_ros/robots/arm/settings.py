@@ -225,6 +225,23 @@ class HomingGroup(Settings):
     )
 
 
+class GoalGroup(Settings):
+    """Goals of the action ``reach``, by which others use what was learned; not in simulation."""
+
+    serve: Literal['beside', 'only', 'never'] = Field(
+        'beside',
+        description='beside: goals come before episodes, which go on between them; only: the arm '
+        'stands between goals and has no episodes; never: no action is served',
+    )
+    time_limit_s: float = Field(10.0, gt=0, description='Time limit of goals that name none')
+    hold_s: float = Field(
+        5.0,
+        ge=0,
+        description='beside: the arm stands for this long after a goal, so that the next goal '
+        'finds it there, before episodes go on',
+    )
+
+
 class SimulationGroup(Settings):
     """How arms are simulated, many at once; not used on hardware."""
 
@@ -255,4 +272,5 @@ class ReachSettings(Settings):
     reward: RewardGroup = RewardGroup()
     episode: EpisodeGroup = EpisodeGroup()
     homing: HomingGroup = HomingGroup()
+    goals: GoalGroup = GoalGroup()
     simulation: SimulationGroup = SimulationGroup()
