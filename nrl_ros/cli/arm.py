@@ -13,8 +13,8 @@ from typing import Any
 
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.manifest import first_difference, sides
-from nrl_ros.base.settings import parse
-from nrl_ros.cli import config
+from nrl_ros.base.settings import load, parse
+from nrl_ros.cli import arm_task, config
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.options import ArmOptions
 from nrl_ros.cli.runs import Run, create_run, json_text, newest, open_run, versions
@@ -25,6 +25,7 @@ from nrl_ros.robots.arm.description import FROM_TOPIC, read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.settings.safety import SafetyNodeSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 _RECENT = 20
@@ -45,6 +46,8 @@ class ArmPlan:
         params: parameter files, later ones winning.
         start: writes them into the folder once the environment is heard.
         robot: description that the nodes read.
+        speed_share: share of the described speeds [1].
+        dry_run: nothing is commanded.
     """
 
     run: Run
@@ -52,6 +55,8 @@ class ArmPlan:
     params: list[Path]
     start: Start
     robot: str
+    speed_share: float
+    dry_run: bool
 
 
 def check_options(options: ArmOptions) -> RunSettings:
@@ -62,13 +67,15 @@ def check_options(options: ArmOptions) -> RunSettings:
     """
     if not 0.0 < options.speed_share <= 1.0:
         raise ConfigError(f'--speed-share must be in (0, 1], received {options.speed_share}')
-    path, robot = config.find_config(options.task), None
-    if not (options.real and read_robot(options.description).model == FROM_TOPIC):
+    chosen_task, robot = arm_task.chosen(options), None
+    described, share = chosen_task.robot, safety_settings(options, chosen_task.robot).speed_share
+    if not (options.real and read_robot(described).model == FROM_TOPIC):
         # A model on a topic is fetched now, before the command joins a domain of its own.
-        model = fetched_model(options.description)
-        robot = load_robot(options.description, xml=model, share=options.speed_share)
+        robot = load_robot(described, xml=fetched_model(described), share=share)
     start = start_from(options)
-    settings = config.resolve(path, options.overrides, live(options))
+    settings = arm_task.on_the_arm(
+        chosen_task, options, live(options), essential(chosen_task.robot)
+    )
     task = parse(
         ReachSettings,
         settings.environment.bridge.options,
@@ -107,8 +114,20 @@ def _check_policy(start: Path, expected: str) -> None:
     raise ConfigError(f'--load: {start} has no checkpoint that can be read: {why}')
 
 
+def essential(robot: str) -> dict[str, config.Flat]:
+    """Return the settings without which a task is none of one arm."""
+    return {
+        'environment': {
+            'mode': 'realtime',
+            'bridge.name': 'ros2_control_arm',
+            'bridge.instances': 1,
+            ROBOT: robot,
+        }
+    }
+
+
 def live(options: ArmOptions) -> dict[str, config.Flat]:
-    """Return the settings that make a task that of one arm in real time."""
+    """Return the settings of one arm in real time; what ``--set`` names comes before them."""
     return {
         'learner': {
             'autostart': True,
@@ -118,11 +137,7 @@ def live(options: ArmOptions) -> dict[str, config.Flat]:
         'neuromodulator': {'autostart': True},
         'environment': {
             'autostart': True,
-            'mode': 'realtime',
             'realtime_priority': PRIORITIES['environment'] if options.realtime else 0,
-            'bridge.name': 'ros2_control_arm',
-            'bridge.instances': 1,
-            ROBOT: options.description,
             'stop.steps': 0,
             'stop.episodes': options.episodes,
             'stop.exit': True,
@@ -142,7 +157,8 @@ def start_from(options: ArmOptions) -> str:
     if path is None:
         return ''
     if (path / 'config.yaml').is_file():
-        path = newest(open_run(path), options.task).learner
+        run = open_run(path)
+        path = newest(run, config.resolve(run.config).environment.agent).learner
     elif not (path.is_file() or (path.is_dir() and any(path.glob('learner_*')))):
         raise ConfigError(
             f'--load: {path} is no checkpoint, no folder of them (learner_*.nrl), and no run folder'
@@ -160,13 +176,16 @@ def make_plan(options: ArmOptions) -> ArmPlan:
         NrlError: something is wrong; nothing was started.
     """
     settings, load = check_options(options), start_from(options)
-    run = create_run(options.root, f'arm-{options.task}', settings.learner.seed, folder=options.out)
-    folder, robot = str(run.checkpoints), options.description
+    chosen_task = arm_task.chosen(options)
+    run = create_run(
+        options.root, f'arm-{chosen_task.name}', settings.learner.seed, folder=options.out
+    )
+    folder, robot = str(run.checkpoints), chosen_task.robot
     if not options.real:
         robot = kept_robot(robot, run.checkpoints)
-    task = config.resolve(
-        config.find_config(options.task),
-        options.overrides,
+    task = arm_task.simulated(
+        chosen_task,
+        options,
         {
             'learner': {'checkpoint.folder': folder},
             'neuromodulator': {'critic.folder': folder},
@@ -175,25 +194,43 @@ def make_plan(options: ArmOptions) -> ArmPlan:
     )
     comment = f'Resolved settings of {run.folder.name}, simulated; arm.yaml wins on the arm.'
     texts = {run.config.name: config.to_yaml(task, comment=comment)}
-    nodes = {name: dict(flat) for name, flat in live(options).items()}
-    nodes['environment'][ROBOT] = robot
+    nodes = arm_task.written(settings, live(options))
+    nodes['environment'] |= essential(robot)['environment']
     if load:
         nodes['learner']['checkpoint.load'] = nodes['neuromodulator']['load'] = load
-    nodes['arm_driver'] = {'robot': robot}
+    _, given = arm_task.overrides_of(options)
+    plain = {} if options.realtime else {'realtime_priority': 0}
+    nodes['arm_driver'] = {'robot': robot, **plain, **given['arm_driver']}
+    safety = safety_settings(options, robot)
     nodes['safety'] = {
+        **plain,
+        **given['safety'],
         'robot': robot,
-        'speed_share': options.speed_share,
-        'dry_run': options.dry_run,
+        'speed_share': safety.speed_share,
+        'dry_run': safety.dry_run,
     }
-    if not options.realtime:
-        for name in ('arm_driver', 'safety'):
-            nodes[name]['realtime_priority'] = 0
     comment = 'What nrl arm tells the nodes besides config.yaml.'
     texts['arm.yaml'] = config.parameter_file(nodes, comment=comment)
     start = Start(run, fresh=True)
     params = start.write(texts)
     start.write({'versions.json': json_text(versions())})
-    return ArmPlan(run, settings, params, start, robot)
+    return ArmPlan(run, settings, params, start, robot, safety.speed_share, safety.dry_run)
+
+
+def safety_settings(options: ArmOptions, robot: str) -> SafetyNodeSettings:
+    """Return the settings of the safety node: of ``--set``, and the stricter ones of options.
+
+    Raises:
+        ConfigError: one of them is wrong.
+    """
+    _, given = arm_task.overrides_of(options)
+    found = load(SafetyNodeSettings, {**given['safety'], 'robot': robot}, source='--set safety')
+    return found.model_copy(
+        update={
+            'speed_share': min(found.speed_share, options.speed_share),
+            'dry_run': found.dry_run or options.dry_run,
+        }
+    )
 
 
 @dataclass

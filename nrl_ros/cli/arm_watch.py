@@ -145,7 +145,9 @@ def _run(
         soft_wrap=True,
     )
     figures = ArmFigures()
-    progress = Progress(target_episodes=options.episodes, figures=figures.recent)
+    progress = Progress(
+        target_episodes=plan.settings.environment.stop.episodes, figures=figures.recent
+    )
     with Signals() as signals:
         with connected(plan.run, console) as tables:
 
@@ -170,13 +172,13 @@ def _run(
                     figures=figures,
                     console=console,
                     options=options,
-                    robot=plan.robot,
+                    plan=plan,
                 )
             outcome = arm.run(
                 plan.params,
                 plan.run.log,
                 options.namespace,
-                limited=bool(options.episodes),
+                limited=bool(plan.settings.environment.stop.episodes),
                 begin=begin,
             )
         if plan.start.begun:
@@ -212,7 +214,7 @@ class ArmRun(Orchestrator):
         figures: kept by the monitor.
         console: for the lines.
         options: of the command.
-        robot: description that the nodes read.
+        plan: what the nodes are told.
     """
 
     order = _STOPPING
@@ -228,11 +230,11 @@ class ArmRun(Orchestrator):
         figures: ArmFigures,
         console: Console,
         options: ArmOptions,
-        robot: str,
+        plan: ArmPlan,
     ) -> None:
         super().__init__(monitor, progress, rows, signals)
         self._arm, self._figures = monitor, figures
-        self._console, self._options = console, options
+        self._console, self._options, self._plan = console, options, plan
         self._operator = Operator()
         self._kept: list[str] = []
         self._shown_at, self._asked, self._line = -_LINE_S, '', ''
@@ -241,8 +243,8 @@ class ArmRun(Orchestrator):
         self._said_at = -_AGAIN_S
         self._rescued = False
         self._standby = Standby(
-            robot,
-            options.speed_share,
+            plan.robot,
+            plan.speed_share,
             absolute_namespace(options.namespace) or None,
         )
 
@@ -265,7 +267,7 @@ class ArmRun(Orchestrator):
 
     def done(self, outcome: Outcome) -> None:
         """Bring the arm to rest first if its safety node has died."""
-        if names.SAFETY in self.processes.ended() and not self._options.dry_run:
+        if names.SAFETY in self.processes.ended() and not self._plan.dry_run:
             self._rescued = True
             outcome.reason = f'{self._bring_to_rest()}; {outcome.reason}'
 
@@ -279,7 +281,7 @@ class ArmRun(Orchestrator):
     def stopped(self, outcome: Outcome) -> None:
         """Bring the arm to rest if its safety node was killed while it ended."""
         killed = self.processes.was_killed(names.SAFETY)
-        if killed and not (self._rescued or self._options.dry_run):
+        if killed and not (self._rescued or self._plan.dry_run):
             outcome.fail(self._bring_to_rest())
 
     def _refused(self) -> str:

@@ -36,8 +36,12 @@ __all__ = [
 _WIDTH, _COMMENT_AT = 96, 44
 
 
-def parse_override(text: str) -> tuple[str, str, Any]:
+def parse_override(text: str, known: Iterable[str] = MODELS) -> tuple[str, str, Any]:
     """Split ``learner.plasticity.learning_rate=0.01`` into node, name and value.
+
+    Args:
+        text: as given to ``--set``.
+        known: names of nodes.
 
     Raises:
         ConfigError: it has no value or names no node.
@@ -46,8 +50,8 @@ def parse_override(text: str) -> tuple[str, str, Any]:
     node, dot, name = key.strip().partition('.')
     if not (equals and dot and name):
         raise ConfigError(f'--set expects NODE.NAME=VALUE, received {text!r}')
-    if node not in MODELS:
-        raise ConfigError(f'--set: unknown node {node!r}{closest(node, list(MODELS))}')
+    if node not in known:
+        raise ConfigError(f'--set: unknown node {node!r}{closest(node, list(known))}')
     try:
         return node, name, yaml.load(value, RosLoader)
     except yaml.YAMLError as error:

@@ -127,7 +127,8 @@ class ArmOptions(RunOptions):
     """Options of ``nrl arm``.
 
     Attributes:
-        robot: in config/robots, with its task in config; empty: ur5e, or generic with a file.
+        robot: in config/robots, with its task in config; empty: that of the task or the run.
+        config: task, or a file of settings; empty: of the run, or the robot's own.
         real: the driver of the robot is running; otherwise the simulated one is started.
         robot_file: description of your own robot.
         load: checkpoint, folder of checkpoints, or run folder to continue from.
@@ -140,16 +141,32 @@ class ArmOptions(RunOptions):
     """
 
     robot: Annotated[
-        str, typer.Option(help='Name of a file in config/robots and of its task; default: ur5e')
+        str,
+        typer.Option(
+            help='Name of a file in config/robots and of its task; default: that of the run or '
+            'of the task, ur5e where there is neither'
+        ),
+    ] = ''
+    config: Annotated[
+        str,
+        typer.Option(
+            help="Task, or a file of settings; default: of the run, or the robot's own",
+            metavar='TASK',
+        ),
     ] = ''
     real: Annotated[
         bool, typer.Option('--real', help='The driver of the robot already runs: start none')
     ] = False
     robot_file: Annotated[
-        Path | None, typer.Option(help='Description of your own robot; the task is then generic')
+        Path | None,
+        typer.Option(help='Description of your own robot; its own task is generic'),
     ] = None
     load: Annotated[
-        Path | None, typer.Option(help='Checkpoint, its folder, or run folder to continue from')
+        Path | None,
+        typer.Option(
+            help='Checkpoint or its folder to continue from; or run folder, which gives robot, '
+            'task and settings too'
+        ),
     ] = None
     speed_share: Annotated[
         float, typer.Option(help='Allowed share of the described speeds; 0.1 at first')
@@ -179,16 +196,6 @@ class ArmOptions(RunOptions):
     out: Annotated[
         Path | None, typer.Option(help='Folder of the run; default: runs/arm-ROBOT-DATE-sSEED')
     ] = None
-
-    @property
-    def task(self) -> str:
-        """Name of the task file."""
-        return self.robot or ('ur5e' if self.robot_file is None else 'generic')
-
-    @property
-    def description(self) -> str:
-        """The robot description: a name or a path."""
-        return self.task if self.robot_file is None else str(self.robot_file.resolve())
 
 
 Options = TypeVar('Options', bound=RunOptions)

@@ -41,7 +41,16 @@ def described(folder: Path, text: str) -> Path:
     ('options', 'said'),
     [
         ({'robot': 'ur6'}, "unknown task 'ur6', did you mean 'ur5e'"),
-        ({'robot': 'cartpole'}, "unknown robots 'cartpole'"),
+        (
+            {'robot': 'cartpole'},
+            "cartpole.yaml: the task's bridge is 'gymnasium', expected one of an arm",
+        ),
+        ({'config': 'ur6'}, "unknown task 'ur6', did you mean 'ur5e'"),
+        ({'config': 'nowhere.yaml'}, 'cannot read .*nowhere.yaml'),
+        ({'overrides': ('safety.dry=true',)}, "--set safety: unknown parameter 'dry'"),
+        ({'overrides': ('arm_driver.plant=clay',)}, "--set arm_driver: .*'clay'"),
+        ({'overrides': ('drive.plant=mujoco',)}, "unknown node 'drive', did you mean 'arm_driver'"),
+        ({'overrides': ('safety.robot=fr3',)}, 'name it by --robot or --robot-file'),
         ({'speed_share': 0.0}, r'--speed-share must be in \(0, 1\], received 0.0'),
         ({'speed_share': 1.5}, r'--speed-share must be in \(0, 1\], received 1.5'),
         ({'load': Path('nowhere')}, '--load: nowhere is no checkpoint, no folder of them'),
@@ -163,6 +172,89 @@ def test_the_files_say_what_was_asked_for(tmp_path: Path) -> None:
     assert arm.environment.progress_period_s == 0.0  # `nrl arm` has a display of its own
     assert arm.environment.bridge.options['homing'] == {'wait_for_go': True}
     assert arm.learner.evaluate
+
+
+def told(plan: Any) -> dict[str, dict[str, Any]]:
+    """What the nodes of a plan are told, by node: the later file wins."""
+    nodes: dict[str, dict[str, Any]] = {}
+    for path in plan.params:
+        for key, value in yaml.safe_load(path.read_text()).items():
+            nodes.setdefault(key.rpartition('/')[2], {}).update(dotted(value['ros__parameters']))
+    return nodes
+
+
+def test_settings_of_the_command_line_reach_every_node(tmp_path: Path) -> None:
+    options = ArmOptions(
+        robot='planar',
+        speed_share=0.5,
+        overrides=(
+            'arm_driver.plant=mujoco',
+            'arm_driver.realtime_priority=0',
+            'safety.status_period_s=0.25',
+            'safety.speed_share=0.25',
+            'environment.stop.episodes=3',
+            'environment.bridge.options.goals.serve=never',
+            'learner.evaluate=true',
+            'learner.plasticity.learning_rate=0.5',
+        ),
+        out=tmp_path / 'run',
+    )
+    plan = make_plan(options)
+    nodes = told(plan)
+    driver = load(ArmDriverNodeSettings, nodes['arm_driver'], source='driver')
+    assert (driver.plant, driver.realtime_priority, driver.robot) == ('mujoco', 0, 'planar')
+    safety = load(SafetyNodeSettings, nodes['safety'], source='safety')
+    # The stricter share counts, for whoever brings the arm to rest too.
+    assert (safety.status_period_s, safety.speed_share, plan.speed_share) == (0.25, 0.25, 0.25)
+    arm = config.check({name: nodes[name] for name in config.MODELS}, source='all')
+    assert arm.environment.stop.episodes == 3 and arm.learner.evaluate
+    assert plan.settings.environment.stop.episodes == 3
+    assert arm.environment.bridge.options['goals'] == {'serve': 'never'}
+    # A checkpoint carries its own rate, which is not what was asked for.
+    assert arm.learner.checkpoint.keep_settings
+    assert arm.environment.bridge.name == 'ros2_control_arm'
+
+
+def test_a_run_that_is_loaded_gives_robot_task_and_settings(tmp_path: Path) -> None:
+    """Also those that were given by --set then; what is its own stays its own."""
+    text = (config.find_config('planar').parent / 'robots/planar.yaml').read_text()
+    own = described(tmp_path, text.replace('name: planar', 'name: own'))
+    wide = 'learner.network.hidden_sizes=[7, 7]'
+    first = make_plan(
+        ArmOptions(robot_file=own, config='planar', overrides=(wide,), out=tmp_path / 'first')
+    )
+    with first.start as start:
+        start.begin()
+    manifest = ReachEpisodes(
+        load_robot(str(own)),
+        ReachSettings.model_validate(dict(first.settings.environment.bridge.options)),
+        1,
+    ).spec.manifest
+    saved(first.run.checkpoints, manifest)
+    again = make_plan(ArmOptions(load=first.run.folder, out=tmp_path / 'again'))
+    assert again.robot == str(own)
+    learner, environment = again.settings.learner, again.settings.environment
+    assert learner.network.hidden_sizes == (7, 7)
+    nodes = told(again)
+    assert nodes['learner']['checkpoint.folder'] == str(again.run.checkpoints)
+    assert nodes['learner']['checkpoint.load'] == str(
+        first.run.checkpoints / 'learner_00000001.nrl'
+    )
+    assert environment.checkpoint.folder == '' and not learner.checkpoint.keep_settings
+    # What is named counts more: another robot, another task.
+    other = make_plan(ArmOptions(load=first.run.folder, robot='planar', root=tmp_path / 'a'))
+    assert other.robot == 'planar' and other.settings.learner.network.hidden_sizes == (7, 7)
+    task = check_options(ArmOptions(load=first.run.checkpoints, config='planar', robot_file=own))
+    assert task.learner.network.hidden_sizes != (7, 7)
+
+
+def test_a_task_may_be_a_file_that_names_its_robot(tmp_path: Path) -> None:
+    path = tmp_path / 'mine.yaml'
+    text = config.find_config('planar').read_text()
+    path.write_text(text.replace('steps: ', 'home_every: 3, steps: ', 1))
+    plan = make_plan(ArmOptions(config=str(path), root=tmp_path))
+    assert plan.run.folder.name.startswith('arm-mine-') and plan.robot == 'planar'
+    assert plan.settings.environment.bridge.options['episode']['home_every'] == 3
 
 
 @pytest.mark.parametrize('realtime', [True, False])
