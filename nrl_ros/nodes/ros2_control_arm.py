@@ -15,17 +15,16 @@ from typing import Any
 
 import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PointStamped, PoseStamped
 from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
-from nrl_ros.base.errors import BridgeError, ConfigError, InvalidValueError, ShapeError
+from nrl_ros.base.errors import BridgeError, ConfigError, InvalidValueError
 from nrl_ros.base.records import Applied, Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.nodes.arm_status import arm_diagnostics
+from nrl_ros.nodes.arm_targets import ArmTargets
 from nrl_ros.nodes.reach_action import ReachAction
-from nrl_ros.robots.arm.chain_parts import Pose
 from nrl_ros.robots.arm.description import read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.joint_usage import JointUsage
@@ -33,9 +32,7 @@ from nrl_ros.robots.arm.phases import MOVING, ArmPhases, Names, Phase, Task
 from nrl_ros.robots.arm.reach import remarks_of
 from nrl_ros.robots.arm.reach_goals import Goal, ReachGoals
 from nrl_ros.robots.arm.robot import make_robot
-from nrl_ros.robots.arm.rotations import matrices_of
 from nrl_ros.robots.arm.settings import ReachSettings
-from nrl_ros.robots.arm.targets import Poses
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.commander import FollowedWatch
 from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator
@@ -91,9 +88,7 @@ class ArmEnvironment:
                 f'for {followed_s} s: lower action_every, or raise watchdog.command_timeout_s of '
                 f'robot {description.name!r}'
             )
-        # The frame is looked up now, so that a missing one is reported at once and not with the
-        # first target.
-        self.robot.from_frame(options.target.frame)
+        self.targets = ArmTargets(self.robot, options.target)
         topics = Names(description.control.state_topic, names.SAFETY_STATE, names.SAFETY_STATUS)
         self.phases = ArmPhases(self.robot, options, self.episodes.task.period_s, topics)
         self.goals = ReachGoals(options.goals)
@@ -118,7 +113,9 @@ class ArmEnvironment:
         self._wanted = np.zeros_like(self._position)
         self._heard = self._aborted = self._begun = False
         self._episode = 0
-        self._target: Poses | None = None
+        self._by_topic = options.target.source == 'topic'
+        # Where the joints were at the step before.
+        self._stepped = self._position
         self._told = Announcer(again_s=0.0)
 
     def on_configure(self, node: Any) -> None:
@@ -133,13 +130,7 @@ class ArmEnvironment:
         node.subscription(
             SafetyStatus, names.SAFETY_STATUS, qos.latched(), self._on_status, inactive=True
         )
-        if self._options.target.source == 'topic':
-            kind, hear = (
-                (PoseStamped, self._on_pose)
-                if self._options.target.orientation.axes
-                else (PointStamped, self._on_point)
-            )
-            node.subscription(kind, self._options.target.topic, qos.event(), hear)
+        self.targets.on_configure(node, by_topic=self._by_topic)
         node.service(Trigger, names.GO, self._on_go)
         if self._options.goals.serve != 'never':
             self._action = ReachAction(
@@ -147,7 +138,7 @@ class ArmEnvironment:
                 self.goals,
                 self._options,
                 robot=self.robot,
-                target_of=self._poses_of,
+                target_of=self.targets.of,
                 refusal=self._refusal,
                 brake=self.hold,
             )
@@ -220,40 +211,6 @@ class ArmEnvironment:
             )
         self.phases.hear_status(wrong, counters_of(message).get('ticks', 0), message.why)
 
-    def _on_point(self, message: PointStamped) -> None:
-        point, turn = message.point, [0.0, 0.0, 0.0, 1.0]
-        self._target = self._poses(message.header.frame_id, [point.x, point.y, point.z], turn)
-
-    def _on_pose(self, message: PoseStamped) -> None:
-        self._target = self._poses_of(message)
-
-    def _poses_of(self, message: PoseStamped) -> Poses:
-        point, turn = message.pose.position, message.pose.orientation
-        return self._poses(
-            message.header.frame_id, [point.x, point.y, point.z], [turn.x, turn.y, turn.z, turn.w]
-        )
-
-    def _poses(self, frame: str, point: list[float], quaternion: list[float]) -> Poses:
-        """Return a target, brought from its frame into the workspace's.
-
-        Raises:
-            InvalidValueError: its frame is not known, its quaternion none, or its point outside.
-        """
-        box, values = self.robot.description.workspace, np.array(point)
-        try:
-            rotation = matrices_of(np.array([quaternion]))
-        except ShapeError as error:
-            raise InvalidValueError(f'a target is refused: {error}') from None
-        if np.isfinite(values).all():
-            pose = self._targets_from(frame.lstrip('/'))
-            values, rotation = pose.of(values), pose.rotation @ rotation
-        if not ((values >= box.low_m) & (values <= box.high_m)).all():
-            raise InvalidValueError(
-                f'target {values.round(4).tolist()} m in the frame of the workspace, expected '
-                f'within {box.low_m} to {box.high_m} m'
-            )
-        return Poses(values[None], rotation)
-
     def _refusal(self) -> str:
         """Return why no goal can be served now, in words; empty: one can."""
         if not self._node.active:
@@ -261,13 +218,6 @@ class ArmEnvironment:
         if self._node.paused:
             return 'the environment is paused: call ~/pause of it with false'
         return self.phases.refusal()
-
-    def _targets_from(self, frame: str) -> Pose:
-        """Return the pose that converts targets of a frame to the workspace's frame."""
-        try:
-            return self.robot.from_frame(frame or self._options.target.frame)
-        except ConfigError as error:
-            raise InvalidValueError(f'a target is refused: {error}; transform it before') from None
 
     def _on_go(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         response.success, response.message = self.phases.go()
@@ -318,7 +268,7 @@ class ArmEnvironment:
         return Task(
             self._episode,
             between,
-            self._options.target.source != 'topic' or self._target is not None,
+            not self._by_topic or self.targets.newest is not None,
             # The episode of a goal ends in the period after its goal.
             goals.serving or (self._goal is not None and not between),
             goals.rests(now),
@@ -422,12 +372,13 @@ class ArmEnvironment:
         return self._observe()
 
     def _begin(self) -> None:
-        target = None if self._options.target.source != 'topic' else self._target
+        target = self.targets.newest if self._by_topic else None
         self._goal = self.goals.goal
         self.greedy = self._goal is not None and not self._goal.learn
         if self._goal is not None:
             target = self._goal.target
         self.episodes.begin(_ONE, self._position, target)
+        self._stepped = self._position
         self.usage.episodes += self._goal is None
         self._begun = True
         self.phases.begun()
@@ -442,9 +393,12 @@ class ArmEnvironment:
             self._begin()
         wanted = np.zeros_like(self._wanted) if started[0] else self._wanted
         over = None
-        if self._goal is not None:
+        if self._goal is None and self._by_topic and self._options.target.moving:
+            self._follow()
+        elif self._goal is not None:
             over = np.array([self._goal is not self.goals.goal])
         result = self.episodes.finish(self._position, self._velocity, wanted, started, over=over)
+        self._stepped = self._position
         if self._aborted:
             self._aborted = False
             self.episodes.state.ended = _ONE.copy()
@@ -456,6 +410,15 @@ class ArmEnvironment:
             self._episode += 1
             self.hold()
         return result
+
+    def _follow(self) -> None:
+        """Take the target where it is now, though the episode has begun with another one."""
+        try:
+            self.targets.look_again()
+        except InvalidValueError as error:
+            self._node.dropped(error)
+        if self.targets.newest is not None:
+            self.episodes.retarget(self.targets.newest, self._stepped)
 
     def close(self) -> None:
         """Do nothing: the topics end with the node."""

@@ -30,13 +30,13 @@ Array = NDArray[Any]
 _FLAG = 'boolean'  # There are no arrays of it.
 # Codes of the struct and array modules, and types of numpy.
 TYPES: dict[str, tuple[str, type[np.generic]]] = {
-    _FLAG: ('?', np.bool_),
     'uint8': ('B', np.uint8),
     'uint32': ('I', np.uint32),
     'int32': ('i', np.int32),
     'uint64': ('Q', np.uint64),
     'float': ('f', np.float32),
     'double': ('d', np.float64),
+    _FLAG: ('?', np.bool_),
 }
 _LITTLE_ENDIAN = b'\x00\x01\x00\x00'
 _PREAMBLE = 4  # Encapsulation header; positions for alignment count from its end.

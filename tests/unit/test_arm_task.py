@@ -16,11 +16,12 @@ from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.robots.arm.description import RobotDescription, read_robot
+from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.homing import Homing, way_home
 from nrl_ros.robots.arm.joint_usage import JointUsage
 from nrl_ros.robots.arm.robot import Robot, load_robot, make_robot
 from nrl_ros.robots.arm.settings import ReachSettings
-from nrl_ros.robots.arm.targets import Targets
+from nrl_ros.robots.arm.targets import Poses, Targets
 from nrl_ros.robots.arm.task import ReachTask
 from nrl_ros.robots.safety.motion import MotionFilter
 from sim_bridge.arm import ArmBridge
@@ -390,3 +391,23 @@ def test_a_description_is_frozen() -> None:
         RobotDescription().name = 'other'  # type: ignore[misc]
     with pytest.raises(dataclasses.FrozenInstanceError):
         load_robot('planar').home = np.zeros(2)  # type: ignore[misc]
+
+
+def test_of_a_moving_target_only_what_the_arm_moves_is_rewarded(robot: Robot) -> None:
+    """The target jumps, the arm stands: nothing. The target stands, the arm moves: as always."""
+    settings = planar(reward={'kind': 'progress', 'scale_m': 0.01})
+    episodes, still = ReachEpisodes(robot, settings, 1), np.zeros(1, np.bool_)
+    place = [np.array([[0.4, 0.8]]), np.array([[0.5, 0.8]])]
+    tools = [robot.chain.tool(joints)[0] for joints in place]
+    targets = [np.array([0.3, 0.4, 0.0]), np.array([-0.2, 0.5, 0.0])]
+    poses = [Poses(point[None], np.eye(3)[None]) for point in targets]
+    none = np.zeros((1, 2))
+    episodes.begin(~still, place[0], poses[0])
+    episodes.retarget(poses[1], place[0])
+    assert episodes.finish(place[0], none, none, still).reward[0] == pytest.approx(0.0)
+    episodes.retarget(poses[0], place[0])
+    went = episodes.finish(place[1], none, none, still)
+    gone = np.linalg.norm(tools[0] - targets[0]) - np.linalg.norm(tools[1] - targets[0])
+    assert went.reward[0] == pytest.approx(gone / 0.01)
+    scaled = went.observation[0, 7:10] * (0.75, 0.75, 0.3) + (0.0, 0.0, 0.2)
+    np.testing.assert_allclose(scaled, targets[0], atol=1e-6)

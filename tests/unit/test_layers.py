@@ -98,6 +98,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/ros/joints.py': ARM_MESSAGES,
     'nrl_ros/ros/diagnostics.py': ARM_MESSAGES,
     'nrl_ros/ros/arm_markers.py': ARM_MESSAGES,
+    # Optional: what tf says.
+    'nrl_ros/ros/transforms.py': {'geometry_msgs', 'tf2_msgs'},
     # Optional: the controller manager's own messages.
     'nrl_ros/ros/controller.py': {'controller_manager_msgs'},
     # A node of its own, not a bridge: it stands where an arm's hardware stands.

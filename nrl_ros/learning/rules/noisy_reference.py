@@ -55,9 +55,7 @@ class _Explorer(NoisyExplorer[NoisyReference]):
     ) -> None:
         super().__init__(rule, network, head, batch)
         self._batch = batch
-        self._passes = make_passes(
-            network, batch, 1 + rule.reference_passes, self._memory
-        )
+        self._passes = make_passes(network, batch, 1 + rule.reference_passes, self._memory)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator

@@ -162,6 +162,20 @@ class ReachEpisodes(Stateful):
         turn = self._turn(self._robot.chain.orientation(position), target.rotation)
         return distance, np.asarray(np.linalg.norm(turn, axis=1))
 
+    def retarget(self, target: Poses, position: Array) -> None:
+        """Move the targets of all arms within their episodes.
+
+        Only what an arm moves is rewarded, and not what its target has moved.
+
+        Args:
+            target: of each arm [B].
+            position: of the joints at the step before [B, J].
+        """
+        state = self.state
+        state.target[:], state.rotation[:] = target.point, target.rotation
+        state.distance = distance_to(self._robot.chain.tool(position), state.target)
+        state.angle = self._angle(self._turned(position))
+
     def observe(self, position: Array, velocity: Array) -> Float32:
         """Return the observations [B, O] for joints [B, J]."""
         tool = self._robot.chain.tool(position)

@@ -122,7 +122,16 @@ class TargetGroup(Settings):
     topic: str = Field(
         'target',
         description='topic: geometry_msgs/PointStamped, or PoseStamped where orientation matters; '
-        'used from the next episode on',
+        'used from the next episode on, unless it is moving',
+    )
+    moving: bool = Field(
+        False,
+        description='topic: a target is followed within its episode, also where its frame moves',
+    )
+    tf: bool = Field(
+        True,
+        description='topic, goals of `reach`: bring targets in frames of /tf and /tf_static into '
+        "the workspace's, where tf2_msgs is installed",
     )
     frame: str = Field(
         '',
