@@ -18,6 +18,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.settings import Settings, dotted, load
 from nrl_ros.robots.arm.capsules import CapsuleSettings
 from nrl_ros.robots.arm.model_files import known_models, locate, why_not_located
+from nrl_ros.robots.arm.obstacles import Obstacle
 from nrl_ros.robots.safety.settings import WatchdogSettings
 
 Numbers = tuple[float, ...]
@@ -75,6 +76,9 @@ class WorkspaceGroup(Settings):
     clearance_m: float = Field(
         0.01, ge=0, description='Least distance between parts of the arm; 0: not checked'
     )
+    obstacle_distance_m: float = Field(
+        0.02, gt=0, description='Least distance between parts of the arm and obstacles'
+    )
 
 
 class ClearanceGroup(Settings):
@@ -91,7 +95,7 @@ class ClearanceGroup(Settings):
     capsules: tuple[CapsuleSettings, ...] = Field(
         (),
         description="Capsules instead of links' shapes, each {link, start_m, end_m, radius_m}; "
-        "without ends: from the link to those that hang on it; link alone: fitted to its meshes",
+        'without ends: from the link to those that hang on it; link alone: fitted to its meshes',
     )
 
 
@@ -176,6 +180,11 @@ class RobotDescription(Settings):
     limits: LimitsGroup = LimitsGroup()
     workspace: WorkspaceGroup = WorkspaceGroup()
     clearance: ClearanceGroup = ClearanceGroup()
+    obstacles: tuple[Obstacle, ...] = Field(
+        (),
+        description='What stands beside the arm and does not move, as [{name: bench, shape: table, '
+        'size_m: [1.2, 0.8], position_m: [0.5, 0.0, 0.0]}]',
+    )
     control: ControlGroup = ControlGroup()
     watchdog: WatchdogGroup = WatchdogGroup()
 

@@ -351,5 +351,5 @@ class ArmPhases:
     def _refused(self, position: Array) -> str:
         """Return why the arm may not be where it is, '' if it may."""
         robot = self._robot
-        why = refused_because(robot.description, robot.guard(), position)
+        why = refused_because(robot.description, robot.guard(), position, robot.obstacles)
         return f'there {why}; ' if why else ''

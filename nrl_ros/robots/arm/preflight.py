@@ -49,6 +49,7 @@ def _places(robot: Robot) -> list[str]:
         f'{", ".join((robot.model.tool, *box.watched))}',
         _clearance(robot),
         *(f'  {line}' for line in pair_lines(robot.clearance)),
+        *_obstacles(robot),
     ]
 
 
@@ -63,6 +64,20 @@ def _clearance(robot: Robot) -> str:
     some = ', of links that have shapes' * bool(without_shape(robot.model))
     asked = f'{kept} m are kept{some}' if kept else 'NOT watched in motion'
     return f'clearance of the arm from itself at home: {more}{least:.3f} m ({asked})'
+
+
+def _obstacles(robot: Robot) -> list[str]:
+    """Return the line on what stands around the arm; none where nothing is described."""
+    around = robot.obstacles
+    if around is None:
+        return []
+    names = ', '.join(f'{each.name} ({each.shape})' for each in robot.description.obstacles)
+    (link, name), least = around.nearest(robot.home)
+    return [
+        f'obstacles: {names}; at home {link} is {least:.3f} m from {name} '
+        f'({robot.description.workspace.obstacle_distance_m} m are kept; {len(around.names)} pairs '
+        'of shapes compared)'
+    ]
 
 
 def _topics(robot: Robot) -> list[str]:

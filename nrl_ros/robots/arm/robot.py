@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,6 +21,7 @@ from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_ro
 from nrl_ros.robots.arm.kinematics import Chain
 from nrl_ros.robots.arm.limits_in_force import hard_limits, home_within, jerk_note, with_margin
 from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.obstacles import Obstacles
 from nrl_ros.robots.arm.robot_checks import (
     check_home,
     check_left_out,
@@ -84,6 +86,14 @@ class Robot:
         own = notes_of(self.description, self.model, self.clearance)
         return (*own, *jerk_note(self.model, self.limits, self.period_s))
 
+    @cached_property
+    def obstacles(self) -> Obstacles | None:
+        """Measures the arm's distance from what stands around it; None: nothing is described."""
+        around, box = self.description.obstacles, self.description.workspace
+        if not around:
+            return None
+        return Obstacles(self.model, around, box.frame, box.obstacle_distance_m)
+
     def from_frame(self, name: str) -> Pose:
         """Return the pose that converts another frame's points to the workspace's frame.
 
@@ -114,7 +124,11 @@ class Robot:
         if least > 0.0 and self.clearance.pairs:
             clearance = near = self.clearance
             parts.append(Part(lambda q, asked: least - near.distances(q, asked), near.rates()))
-        return WorkspaceGuard(chain.points, workspace, clearance, least, tuple(parts))
+        others: tuple[Callable[[Array], Array], ...] = ()
+        if self.obstacles is not None:
+            parts.append(Part(self.obstacles.violation, self.obstacles.rates()))
+            others = (self.obstacles.worst,)
+        return WorkspaceGuard(chain.points, workspace, clearance, least, tuple(parts), others)
 
     def manifest(self) -> str:
         """Return the interface description: joints with limits and units, and kinematics.
@@ -177,7 +191,7 @@ def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1
     robot = Robot(description, model, chain, hard, limits, home)
     box = description.workspace
     check_shapes(description.name, model, robot.clearance if box.clearance_m else None)
-    check_home(description, robot.guard(), home)
+    check_home(description, robot.guard(), home, robot.obstacles)
     return robot
 
 

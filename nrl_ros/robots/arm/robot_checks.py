@@ -11,6 +11,7 @@ from nrl_ros.robots.arm.clearance_checks import shape_notes, some
 from nrl_ros.robots.arm.couplings import scalar_joints, unit_of
 from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.obstacles import Obstacles
 from nrl_ros.robots.arm.urdf import MOST_RAD, RIGID
 from nrl_ros.robots.safety.limits import WorkspaceGuard
 
@@ -60,19 +61,25 @@ def check_degrees(robot: str, model: ArmModel, low: Float64, high: Float64) -> N
             )
 
 
-def check_home(description: RobotDescription, guard: WorkspaceGuard, home: Float64) -> None:
+def check_home(
+    description: RobotDescription,
+    guard: WorkspaceGuard,
+    home: Float64,
+    obstacles: Obstacles | None = None,
+) -> None:
     """Check that the arm may be at its home position.
 
     Raises:
-        ConfigError: home is outside of the workspace, or the arm is too near to itself; names
-            points and walls, links and distances.
+        ConfigError: home is outside of the workspace, or the arm is too near to itself or to an
+            obstacle; names points and walls, links, obstacles and distances.
     """
     if float(guard.violation(home[None])[0]) <= 0.0:
         return
     box, name = description.workspace, description.name
     outside, near = beyond_walls(description, guard, home), too_near(guard, home)
+    hit = {} if obstacles is None else obstacles.too_near(home)
     faults, remedies = [], []
-    if outside or not near:
+    if outside or not (near or hit):
         faults.append(f'outside of its workspace: {some(outside, "; ")}')
         remedies.append('mend home_rad or workspace')
     if near:
@@ -81,21 +88,36 @@ def check_home(description: RobotDescription, guard: WorkspaceGuard, home: Float
             f'{some([_pair(*each) for each in near.items()])}'
         )
         remedies.append('mend home_rad or clearance_m')
+    if hit:
+        faults.append(
+            f'too near to what stands around it, from which {box.obstacle_distance_m} m are to be '
+            f'kept: {some([_pair(*each) for each in hit.items()])}'
+        )
+        remedies.append('mend home_rad or obstacles, whose touching names links that may be there')
     raise ConfigError(
         f'robot {name!r}: at home it is {" and ".join(faults)}; {", ".join(remedies)}'
         f'{_may_touch(guard, list(near))}'
     )
 
 
-def refused_because(description: RobotDescription, guard: WorkspaceGuard, position: Float64) -> str:
+def refused_because(
+    description: RobotDescription,
+    guard: WorkspaceGuard,
+    position: Float64,
+    obstacles: Obstacles | None = None,
+) -> str:
     """Return why a pose is not allowed, with points, walls, links and distances; '' if it is.
 
     Args:
         description: of the robot.
         guard: of its workspace and clearance.
         position: of the joints [J], rad or m.
+        obstacles: what stands around it.
     """
-    near = [f'{_pair(*each)} too near' for each in too_near(guard, position).items()]
+    found = too_near(guard, position)
+    if obstacles is not None:
+        found |= obstacles.too_near(position)
+    near = [f'{_pair(*each)} too near' for each in found.items()]
     return some([*beyond_walls(description, guard, position), *near], '; ')
 
 

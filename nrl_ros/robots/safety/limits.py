@@ -218,6 +218,8 @@ class WorkspaceGuard:
             and between them and what stands around [m]; None: not watched.
         least_clearance_m: lowest allowed value of that distance [m], not negative.
         parts: the same constraints in parts, if their rates are known.
+        others: functions from positions [N, J] to how far they break further constraints [N] [m],
+            as a distance from obstacles; <= 0: kept.
 
     Raises:
         ConfigError: a distance that is negative or not finite.
@@ -228,6 +230,7 @@ class WorkspaceGuard:
     clearance: Callable[[Array], Array] | None = None
     least_clearance_m: float = 0.0
     parts: tuple[Part, ...] = ()
+    others: tuple[Callable[[Array], Array], ...] = ()
 
     def __post_init__(self) -> None:
         """Check the distance."""
@@ -236,8 +239,9 @@ class WorkspaceGuard:
 
     def violation(self, position: Array) -> Array:
         """Return how far positions [N, J] break the box or the clearance [N] [m], <= 0: allowed."""
-        outside = self.workspace.violation(self.points(position))
-        if self.clearance is None:
-            return outside
-        near: Array = np.maximum(outside, self.least_clearance_m - self.clearance(position))
-        return near
+        worst = self.workspace.violation(self.points(position))
+        if self.clearance is not None:
+            worst = np.maximum(worst, self.least_clearance_m - self.clearance(position))
+        for other in self.others:
+            worst = np.maximum(worst, other(position))
+        return worst
