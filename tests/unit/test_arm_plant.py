@@ -171,6 +171,38 @@ def test_an_arm_of_a_urdf_moves_though_it_names_no_motors() -> None:
     np.testing.assert_allclose(plant.velocity[0], [0.3, -0.3, 0.1], rtol=2e-2)
 
 
+# A column that turns about z and carries an arm which is stretched upwards at the reference pose,
+# so that there is hardly any inertia about z then; damping and friction as vendors give them.
+UPRIGHT = """
+<robot name="upright"><link name="base"/>
+  <link name="column"><inertial><origin xyz="0 0 0.05"/><mass value="1"/>
+    <inertia ixx="0.01" ixy="0" ixz="0" iyy="0.01" iyz="0" izz="0.001"/></inertial></link>
+  <link name="boom"><inertial><origin xyz="0 0 0.4"/><mass value="8"/>
+    <inertia ixx="0.1" ixy="0" ixz="0" iyy="0.1" iyz="0" izz="0.01"/></inertial></link>
+  <joint name="turn" type="revolute"><parent link="base"/><child link="column"/>
+    <axis xyz="0 0 1"/><limit lower="-3" upper="3" effort="87" velocity="2"/>
+    <dynamics damping="10" friction="5"/></joint>
+  <joint name="lift" type="revolute"><parent link="column"/><child link="boom"/>
+    <origin xyz="0 0 0.1"/><axis xyz="0 1 0"/><limit lower="-2" upper="2" effort="87" velocity="2"/>
+    <dynamics damping="10" friction="5"/></joint>
+</robot>
+"""
+
+
+@pytest.mark.parametrize('speed', [0.02, 0.4])
+@pytest.mark.parametrize('lift', [0.0, 1.0, -1.5])
+def test_commands_are_followed_within_two_percent_in_every_pose(lift: float, speed: float) -> None:
+    """Whatever damping and friction the model has, and however little inertia at its reference."""
+    plant = MujocoPlant(ArmModel.from_text(UPRIGHT), 1, PERIOD)
+    plant.reset(np.array([0.0, lift]))
+    run(plant, [speed, 0.0], 25)
+    before = plant.position.copy()
+    run(plant, [speed, 0.0], 25)
+    went = (plant.position - before)[0] / (25 * PERIOD)
+    assert went[0] == pytest.approx(speed, rel=0.02)
+    assert abs(went[1]) < 0.02 * speed + 1e-3
+
+
 def test_joints_that_are_not_commanded_are_held() -> None:
     arm = ArmModel.from_file('ur5e', joints=['wrist_3_joint', 'elbow_joint'])
     plant = MujocoPlant(arm, 1, PERIOD)

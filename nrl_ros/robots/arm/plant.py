@@ -217,7 +217,7 @@ class MujocoPlant(_Base):
     """Rigid-body dynamics with a velocity servo in each joint and gravity compensation.
 
     Joints keep the velocity servo that the model gives them. Others get one that is strong enough
-    for the arm at its reference pose and limited by the joint's effort. Joints that are not
+    for the arm in any pose and limited by the joint's effort. Joints that are not
     commanded are held. Shapes do not collide, so an arm may pass through itself; ``Clearance``
     tells that. Every period is cut into equal parts of at most the model's time step.
 

@@ -6,14 +6,19 @@ from typing import Any
 
 import numpy as np
 
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.couplings import Posing
 from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
 
 PAYLOAD = 'nrl_payload'
 # Used if a model has no servo: its time constant [s], and the inertia that its geared rotor adds to
 # the joint [kg m^2], as in arms of this size. Without the rotor, light links would be unstable.
-_SERVO_S = 0.02
+_SERVO_S = 0.01
 _ROTOR = 0.1
+# Poses among which the largest inertia of each joint is looked for, and how far a joint without
+# limits turns in them [rad, m].
+_POSES, _ENDLESS = 64, np.pi
 
 
 def servo_name(joint: str) -> str:
@@ -44,10 +49,33 @@ def simulated(model: ArmModel) -> Any:
     return spec
 
 
+def largest_inertia(model: ArmModel) -> Float64:
+    """Return the largest inertia of each degree of freedom over many poses [V], kg m^2 or kg.
+
+    At its reference pose an arm is often stretched along an axis, with hardly any inertia about it:
+    a servo that was made for that pose would lag behind in all others. The poses are always the
+    same.
+    """
+    mujoco, mj = load_mujoco(), model.mj
+    pose, found = Posing(mj, model.couplings), np.array(mj.dof_M0)
+    low = np.where(np.isfinite(model.position_low), model.position_low, -_ENDLESS)
+    high = np.where(np.isfinite(model.position_high), model.position_high, _ENDLESS)
+    row, each = np.zeros(mj.nv), np.eye(mj.nv)
+    for position in np.random.default_rng(0).uniform(low, high, (_POSES, len(low))):
+        pose(position)
+        mujoco.mj_comPos(mj, pose.data)
+        mujoco.mj_crb(mj, pose.data)
+        for number in range(mj.nv):
+            mujoco.mj_mulM(mj, pose.data, row, each[number])
+            found[number] = max(found[number], row[number])
+    return found
+
+
 def _add_servos(spec: Any, model: ArmModel) -> None:
     """Replace all actuators by velocity servos, with the model's own gains if it has some."""
     mujoco = load_mujoco()
     mj = model.mj
+    inertia: Float64 | None = None
     simple = (mujoco.mjtJoint.mjJNT_HINGE, mujoco.mjtJoint.mjJNT_SLIDE)
     # Key frames and sensors are removed too, since they may refer to removed actuators.
     for element in [*spec.actuators, *spec.keys, *spec.sensors]:
@@ -60,7 +88,8 @@ def _add_servos(spec: Any, model: ArmModel) -> None:
             # The inner loop of a velocity drive overcomes damping and friction of its own joint.
             joint.damping, joint.frictionloss = np.zeros_like(joint.damping), 0.0
             joint.armature = max(float(joint.armature), _ROTOR)
-            gain = (float(mj.dof_M0[mj.jnt_dofadr[number]]) + _ROTOR) / _SERVO_S
+            inertia = largest_inertia(model) if inertia is None else inertia
+            gain = (float(inertia[mj.jnt_dofadr[number]]) + _ROTOR) / _SERVO_S
         servo = spec.add_actuator(
             name=servo_name(joint.name or str(number)),
             target=joint.name,
