@@ -37,7 +37,7 @@ from nrl_ros.settings.run import read_config
 
 DOMAIN = 102
 # Who listens comes after all that is measured.
-LISTENER_PRIORITY = 45
+LISTENER_PRIORITY = 42
 ROBOT = 'ur5e'
 TOOL_TOPIC = 'true_tool'
 _STATE, _ACTION = WireCodec(EnvState), WireCodec(Action)

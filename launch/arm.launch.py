@@ -20,7 +20,7 @@ ARGUMENTS = {
     'realtime': ('true', 'Real-time priority for processes that command the arm, if permitted'),
 }
 # Priorities under SCHED_FIFO; a higher one runs first.
-ORDER = {'arm_driver': 65, 'safety': 60, 'environment': 55, 'learner': 50, 'neuromodulator': 0}
+ORDER = {'arm_driver': 50, 'safety': 48, 'environment': 46, 'learner': 44, 'neuromodulator': 0}
 WANTED = ["'", Use('realtime'), "' == 'true' and "]
 FIFO = {
     name: {'realtime_priority': ParameterValue(PythonExpression([*WANTED, f'{priority} or 0']))}

@@ -91,7 +91,7 @@ class ArmDriverNodeSettings(Settings):
     autostart: bool = Field(
         True, description='Configure and activate without waiting for a command'
     )
-    realtime_priority: int = realtime(65)
+    realtime_priority: int = realtime(50)
     robot: str = Field(
         '',
         description='File of config/robots: model, joints, tool, rate, topics and start are taken '

@@ -13,7 +13,7 @@ class SafetyNodeSettings(Settings):
     autostart: bool = Field(
         True, description='Configure and activate without waiting for a command'
     )
-    realtime_priority: int = realtime(60)
+    realtime_priority: int = realtime(48)
     robot: str = Field('planar', description='File of config/robots, or the path of one')
     speed_share: float = Field(
         1.0,
