@@ -30,8 +30,8 @@ from nrl_ros.storage.checkpoint import read_checkpoint
 
 _RECENT = 20
 _DISTANCE = 'final_distance_m'
-# Priorities under SCHED_FIFO, below those of the safety node (48) and of the arm's driver, which are
-# those of ros2_control: 50 (docs/real_arm.md).
+# Priorities under SCHED_FIFO, below those of the safety node (48) and of the arm's driver (50, as
+# ros2_control's own loop; docs/real_arm.md).
 PRIORITIES = {'environment': 46, 'learner': 44}
 # Counters of the learner that show how often an arm's limits and delays changed an action.
 _SHOWN = ('limited_steps', 'unapplied_steps', 'aborted_windows')

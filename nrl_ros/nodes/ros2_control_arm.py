@@ -24,6 +24,7 @@ from nrl_ros.base.records import Applied, Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.nodes.arm_status import arm_diagnostics
 from nrl_ros.nodes.arm_targets import ArmTargets
+from nrl_ros.nodes.arm_view import ArmView
 from nrl_ros.nodes.reach_action import ReachAction
 from nrl_ros.robots.arm.description import read_robot
 from nrl_ros.robots.arm.episode import ReachEpisodes
@@ -33,6 +34,7 @@ from nrl_ros.robots.arm.reach import remarks_of
 from nrl_ros.robots.arm.reach_goals import Goal, ReachGoals
 from nrl_ros.robots.arm.robot import make_robot
 from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.robots.arm.targets import Poses
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.commander import FollowedWatch
 from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator
@@ -142,6 +144,7 @@ class ArmEnvironment:
                 refusal=self._refusal,
                 brake=self.hold,
             )
+        self._view = ArmView(node, self.robot, self._options.episode.success_radius_m)
         self._diagnostics = node.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
         node.periodic(_DIAGNOSTICS_S, self._publish_diagnostics)
         node.get_logger().info(f'manifest {self.robot.digest()}:\n{self.episodes.task.manifest()}')
@@ -251,6 +254,8 @@ class ArmEnvironment:
             self.goals.stop(now, f'the arm {phases.about()}')
         if self._action is not None:
             self._action.report(now)
+        if self._heard:
+            self._view.show(self._position[0], self._aim())
         # What something outside of the task has ended is reported by the next step.
         self._aborted |= step.interrupted
         return step.interrupted or step.phase in MOVING
@@ -262,6 +267,13 @@ class ArmEnvironment:
             slow = self.robot.description.watchdog.still_rad_s
             still = bool(np.abs(self._velocity).max() < slow)
             self.goals.look(now, float(distance[0]), float(angle[0]), still=still)
+
+    def _aim(self) -> Poses | None:
+        """Return what the arm moves to: its goal, or the target of the present episode."""
+        if self.goals.goal is not None:
+            return self.goals.goal.target
+        state = self.episodes.state
+        return None if self._is_between() else Poses(state.target, state.rotation)
 
     def _task(self, now: float) -> Task:
         goals, between = self.goals, self._is_between()

@@ -16,6 +16,7 @@ from nrl_ros.robots.arm.model import ArmModel
 
 _TOOL_COLOUR = ColorRGBA(r=0.9, g=0.3, b=0.2, a=1.0)
 _TOOL_SIZE_M = 0.03
+_TARGET_COLOUR = ColorRGBA(r=0.2, g=0.8, b=0.3, a=0.5)
 
 
 class ArmMarkers:
@@ -52,6 +53,14 @@ class ArmMarkers:
             marker.header.frame_id = self._frame
             marker.header.stamp = stamp
         return MarkerArray(markers=made)
+
+    def add_target(self, shown: MarkerArray, target: Float64, radius_m: float) -> None:
+        """Add a ball about a target [3, m] to the markers of a pose."""
+        ball = _marker(
+            Marker.SPHERE, target, None, np.full(3, 2.0 * radius_m), _TARGET_COLOUR, 'target'
+        )
+        ball.id, ball.header = len(shown.markers), shown.markers[0].header
+        shown.markers.append(ball)
 
     def _shape(self, made: list[Marker], geom: int) -> None:
         mj, kinds = self._mj, self._mujoco.mjtGeom

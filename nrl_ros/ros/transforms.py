@@ -6,6 +6,7 @@ tf2_msgs is not among the wheels. Without it only the model's own frames are kno
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -63,6 +64,30 @@ def take(tree: TransformTree, message: Any, *, static: bool) -> None:
             wrong = wrong or error
     if wrong is not None:
         raise InvalidValueError(str(wrong))
+
+
+def broadcaster(node: Any) -> Any:
+    """Return a publisher of tf for as long as a node is configured; None without tf2_msgs."""
+    if TFMessage is None:
+        return None
+    return node.publisher(TFMessage, TF, QoSProfile(depth=_DEPTH))
+
+
+def broadcast(
+    publisher: Any, parent: str, frames: Iterable[tuple[str, Float64, Float64]], stamp: Any
+) -> None:
+    """Publish frames: the name, origin [3, m] and axes [3, 3] of each in their parent.
+
+    Args:
+        publisher: of ``broadcaster``.
+        parent: frame of all of them.
+        frames: to be published.
+        stamp: ``builtin_interfaces/Time`` of them.
+    """
+    made = [transform_of(parent, *frame) for frame in frames]
+    for one in made:
+        one.header.stamp = stamp
+    publisher.publish(TFMessage(transforms=made))
 
 
 def transform_of(parent: str, child: str, point: Float64, rotation: Float64) -> TransformStamped:
