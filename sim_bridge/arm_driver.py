@@ -76,9 +76,12 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
     def configure(self) -> None:
         """Read the model, and make plant, controllers and topics."""
         self._used = settings = described(self.settings)
+        # Held joints that an arm's nodes measure.
+        self._standing: dict[str, float] = {}
         if settings.robot:
             robot = read_robot(settings.robot)
             self._model = read_arm(robot, model_of(robot))
+            self._standing = {name: robot.held[name] for name in robot.measured}
         else:
             self._model = ArmModel.from_file(settings.model, settings.joints or None, settings.tool)
         self._period_s = 1.0 / settings.rate_hz
@@ -339,7 +342,9 @@ class ArmDriver(NrlNode[ArmDriverNodeSettings]):
             self.counters['lost_states'] += 1
         elif self._states is not None and not self.settings.fault.freeze_states:
             message = JointState(
-                name=self._model.joints, position=seen[0].tolist(), velocity=seen[1].tolist()
+                name=[*self._model.joints, *self._standing],
+                position=[*seen[0].tolist(), *self._standing.values()],
+                velocity=[*seen[1].tolist(), *[0.0] * len(self._standing)],
             )
             message.header.stamp = stamp
             self._states.publish(message)

@@ -43,7 +43,7 @@ from nrl_ros.ros import conversion, graph, names, qos
 from nrl_ros.ros.description import model_of
 from nrl_ros.ros.hearing import counters_of
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
-from nrl_ros.ros.joints import JointReader
+from nrl_ros.ros.joints import JointReader, measured_joints
 from nrl_ros.ros.signals import told_to_end
 from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 
@@ -79,7 +79,9 @@ class ArmEnvironment:
                 'environment node for each arm'
             )
         description = read_robot(options.robot)
-        self.robot = make_robot(description, xml=model_of(description))
+        measured = measured_joints(description)
+        self.robot = make_robot(description, xml=model_of(description), measured=measured)
+        self._held, self._held_problem = self.robot.held_joints(), ''
         self._options = options
         self.episodes = ReachEpisodes(self.robot, options, 1)
         self.spec = self.episodes.spec
@@ -167,6 +169,9 @@ class ArmEnvironment:
     # ------------------------------------------------------------- hearing
 
     def _on_joints(self, message: JointState) -> None:
+        changed = self._held.hear(message.name, message.position)
+        if changed is not None:
+            self._held_problem = changed
         if not self._reader.concerns(message):
             return
         position, velocity = self._reader.read(message, self._near())
@@ -205,7 +210,8 @@ class ArmEnvironment:
         self.phases.hear_safety(now, Mode(message.mode), message.cause, dry_run=message.dry_run)
 
     def _on_status(self, message: SafetyStatus) -> None:
-        expected, wrong = self.robot.digest(), ''
+        # The safety node stops the arm too; one that was started later may have measured anew.
+        expected, wrong = self.robot.digest(), self._held_problem
         if message.manifest != expected:
             wrong = (
                 f'the safety node limits robot {message.robot!r}, manifest {message.manifest}, and '

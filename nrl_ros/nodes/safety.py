@@ -13,6 +13,7 @@ if __name__ == '__main__':
     prepare_process()
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -30,6 +31,7 @@ from nrl_ros.nodes.safety_status import SafetyPublishers, SafetyReports
 from nrl_ros.robots.arm.clearance_checks import pair_lines
 from nrl_ros.robots.arm.controller_facts import QUESTIONS, ControllerFacts, judge, state_problem
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
+from nrl_ros.robots.arm.held_joints import MeasuredJoints
 from nrl_ros.robots.arm.robot import Robot, make_robot
 from nrl_ros.robots.arm.supervision import (
     CONTROLLER,
@@ -49,11 +51,13 @@ from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
 from nrl_ros.ros.joints import JointReader, command_form
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
+from nrl_ros.ros.rclpy_types import AnySubscription
 from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 from nrl_ros.settings.safety import SafetyNodeSettings, loosened
 
 _RELEASED = 'the emergency stop topic'
 _ACTIVE = 'the controller, which is not active'
+_HELD = 'the joints that are held'
 _LOOK_S = 0.1
 # Longest wait, besides the braking time, for the arm to stand before the node stops commanding it
 # [s].
@@ -77,6 +81,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self._robot: Robot | None = None
         self._supervisor: Supervisor | None = None
         self._reports: SafetyReports | None = None
+        self._joint_states: AnySubscription | None = None
         self._leaving = False
         # The process ends, which cannot be refused; a shutdown by the node's service cannot be
         # refused either.
@@ -112,7 +117,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
                 if self._robot is not None:
                     return
                 try:
-                    self._take(description, message.data)
+                    self._prepare(description, message.data)
                 except NrlError as error:
                     name = self.resolve_topic_name(topic)
                     self.fail(f'the model on {name} cannot be used: {error}')
@@ -120,12 +125,40 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self.hear_any(String, topic, model_came)
             self.get_logger().info(f'waiting for the model on {topic}')
         else:
-            self._take(description, '')
+            self._prepare(description, '')
         self.periodic(self.settings.status_period_s, self._publish_status)
 
-    def _take(self, description: RobotDescription, xml: str) -> None:
+    def _prepare(self, description: RobotDescription, xml: str) -> None:
+        """Take the model now, or as soon as the held joints that are measured are known."""
+        if self._joint_states is not None:
+            return
+        joints = MeasuredJoints(description.measured)
+
+        def heard(message: JointState, sender: Sender) -> None:
+            if self._robot is not None:
+                self._on_joints(message, sender)
+            elif joints.hear(message.name, message.position):
+                try:
+                    self._take(description, xml, joints.positions)
+                except NrlError as error:
+                    self.fail(f'held joints measured at {joints.positions}: {error}')
+
+        if not description.measured:
+            self._take(description, xml, {})
+        topic = description.control.state_topic
+        self._joint_states = self.subscription(
+            JointState, topic, qos.sensor(), heard, with_sender=True
+        )
+        if description.measured:
+            where = self.resolve_topic_name(topic)
+            self.get_logger().info(f'waiting for {", ".join(joints.missing)} on {where}')
+
+    def _take(self, description: RobotDescription, xml: str, measured: Mapping[str, float]) -> None:
         """Make everything that needs the model."""
-        self._robot = robot = make_robot(description, xml=xml, share=self.settings.speed_share)
+        self._robot = robot = make_robot(
+            description, xml=xml, share=self.settings.speed_share, measured=measured
+        )
+        self._held = robot.held_joints()
         self._reader = JointReader(robot.joints, robot.continuous)
         state_topic = self.resolve_topic_name(description.control.state_topic)
         settings = supervisor_settings(
@@ -155,9 +188,6 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._command = self.publisher(self._form.kind, control.command_topic, qos.step())
         else:
             self._command = self._publisher_check.publisher(self._form.kind, control.command_topic)
-        self._joint_states = self.subscription(
-            JointState, control.state_topic, qos.sensor(), self._on_joints, with_sender=True
-        )
         self.subscription(
             ArmCommand, names.ARM_COMMAND, qos.step(), self._commands.on_command, with_sender=True
         )
@@ -314,13 +344,16 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
 
     def cleanup(self) -> None:
         """Forget the robot; the next configuration reads its file again."""
-        self._robot = self._supervisor = self._reports = None
+        self._robot = self._supervisor = self._reports = self._joint_states = None
         self._early_stop, self._pressed = '', None
 
     # ------------------------------------------------------------- hearing
 
     def _on_joints(self, message: JointState, sender: Sender) -> None:
         assert self._supervisor is not None
+        why = self._held.hear(message.name, message.position)
+        if why is not None:
+            self._permit(_HELD, granted=not why, why=why)
         now, now_ns = time.monotonic(), self.now_ns()
         # Delayed states come all at once; their stamps still tell how fast the arm moved.
         stamp = nanoseconds(message.header.stamp) or now_ns

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -15,8 +16,7 @@ from std_msgs.msg import String
 
 from nrl_ros.base.errors import BridgeError, NrlError
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription
-from nrl_ros.ros import qos
-from nrl_ros.ros.hearing import Refusals, Topic, hear
+from nrl_ros.ros.hearing import Refusals, hear_any
 from nrl_ros.ros.rclpy_types import AnyFuture
 from nrl_ros.ros.signals import told_to_end
 
@@ -37,9 +37,7 @@ def model_of(description: RobotDescription) -> str:
 
 
 def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
-    """Return the text on a latched topic of ``std_msgs/String``, as robot_state_publisher sends it.
-
-    A separate node in a separate context listens, so no other callback runs meanwhile.
+    """Return the text that comes on a topic, as drivers and robot_state_publisher send it.
 
     Args:
         topic: name; a relative one is in the namespace that the process was started in.
@@ -47,6 +45,29 @@ def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
 
     Raises:
         BridgeError: nothing came.
+    """
+    text = wait_for(String, topic, lambda message: message.data, timeout_s)
+    if not text:
+        raise BridgeError(
+            f"no robot description on {topic} within {timeout_s:.0f} s: start the robot's driver, "
+            'or name a URDF or MJCF file as model in the robot description'
+        )
+    return str(text)
+
+
+def wait_for(
+    kind: Any, topic: str, taken: Callable[[Any], Any], timeout_s: float = _WAIT_S
+) -> Any | None:
+    """Return what is taken from the messages of a topic, None if nothing is in time.
+
+    A separate node in a separate context listens, so no other callback runs meanwhile. All
+    publishers are heard, latched and volatile ones.
+
+    Args:
+        kind: message class.
+        topic: name; a relative one is in the namespace that the process was started in.
+        taken: gets each message, and returns what is waited for, or something that counts as false.
+        timeout_s: how long to wait [s].
     """
     context = rclpy.Context()
     context.init()
@@ -58,25 +79,20 @@ def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:
         executor.add_node(node)
         came: AnyFuture = Future()
 
-        def take(message: String) -> None:
-            if not came.done():
-                came.set_result(message.data)
+        def take(message: Any) -> None:
+            found = None if came.done() else taken(message)
+            if found:
+                came.set_result(found)
 
-        hear(node, Topic(String, topic, qos.latched()), take, Refusals(node, Counter()))
+        hear_any(node, kind, topic, take, Refusals(node, Counter()))
         end = time.monotonic() + timeout_s
         while not (came.done() or told_to_end()) and time.monotonic() < end:
             executor.spin_until_future_complete(came, timeout_sec=_LOOK_S)
         executor.shutdown()
         node.destroy_node()
-        text: str | None = came.result() if came.done() else None
+        return came.result() if came.done() else None
     finally:
         context.try_shutdown()
-    if not text:
-        raise BridgeError(
-            f"no robot description on {topic} within {timeout_s:.0f} s: start the robot's driver, "
-            'or name a URDF or MJCF file as model in the robot description'
-        )
-    return text
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -12,13 +12,33 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
-from nrl_ros.base.errors import ConversionError, nearest
+from nrl_ros.base.errors import BridgeError, ConversionError, nearest
+from nrl_ros.robots.arm.description import RobotDescription
+from nrl_ros.robots.arm.held_joints import MeasuredJoints
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.safety.measured import unwrap
 from nrl_ros.robots.safety.records import SupervisorOutput
+from nrl_ros.ros.description import wait_for
 from nrl_ros.ros.wire import NANOSECONDS
 
 Array = NDArray[Any]
+
+
+def measured_joints(description: RobotDescription) -> dict[str, float]:
+    """Wait for the positions of the held joints that are measured; return them by name.
+
+    Raises:
+        BridgeError: a joint is named by no message.
+    """
+    if not description.measured:
+        return {}
+    joints, topic = MeasuredJoints(description.measured), description.control.state_topic
+    if wait_for(JointState, topic, lambda state: joints.hear(state.name, state.position)) is None:
+        raise BridgeError(
+            f'no message on {topic} names {", ".join(joints.missing)}, whose position is to be '
+            'measured: start its driver, or take it out of measured, so that held says where it is'
+        )
+    return joints.positions
 
 
 class JointReader:

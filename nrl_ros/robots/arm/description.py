@@ -135,6 +135,12 @@ class WatchdogGroup(WatchdogSettings):
         '', description='std_msgs/Float64 in percent that must not fall, as of UR; empty: none'
     )
     least_speed_scaling_percent: float = Field(99.0, ge=0, description='how far it may fall')
+    held_tolerance_rad: float = Field(
+        0.02,
+        gt=0,
+        description='How far a joint of held that moves the tool may be measured from there (m if '
+        'it slides): stop',
+    )
 
 
 class ToolOffsetGroup(Settings):
@@ -176,6 +182,11 @@ class RobotDescription(Settings):
         {},
         description='Joints that are not commanded and where they stand, rad or m, as {rail: 0.3}',
     )
+    measured: tuple[str, ...] = Field(
+        (),
+        description='Those of held whose position the nodes of a real arm read from the joint '
+        'states when they start; simulation takes it from held',
+    )
     home_rad: Numbers = Field((), description='Where episodes start; empty: all zero')
     limits: LimitsGroup = LimitsGroup()
     workspace: WorkspaceGroup = WorkspaceGroup()
@@ -187,6 +198,16 @@ class RobotDescription(Settings):
     )
     control: ControlGroup = ControlGroup()
     watchdog: WatchdogGroup = WatchdogGroup()
+
+    @model_validator(mode='after')
+    def _measured_are_held(self) -> RobotDescription:
+        unknown = [name for name in self.measured if name not in self.held]
+        if unknown:
+            raise ValueError(
+                f'measured: {", ".join(unknown)} is not among held, expected a joint of held, '
+                'which says where it stands in simulation'
+            )
+        return self
 
     @model_validator(mode='after')
     def _longer_than_a_period(self) -> RobotDescription:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.manifest import note
-from nrl_ros.robots.arm.chain_parts import Pose, frame_pose, inverse
+from nrl_ros.robots.arm.chain_parts import Pose, frame_of, frame_pose, inverse
 from nrl_ros.robots.arm.clearance import Clearance
 from nrl_ros.robots.arm.clearance_checks import check_shapes, excluded_pairs
+from nrl_ros.robots.arm.couplings import chain_of, joints_of, unit_of
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
+from nrl_ros.robots.arm.held_joints import HeldJoints
 from nrl_ros.robots.arm.kinematics import Chain
 from nrl_ros.robots.arm.limits_in_force import hard_limits, home_within, jerk_note, with_margin
 from nrl_ros.robots.arm.model import ArmModel
@@ -44,6 +46,8 @@ class Robot:
         hard: limits of the machine as described, without margin or share of speed.
         limits: limits in force: with the margin, and at the share of speed that was asked for.
         home: where episodes start [J], rad or m.
+        nominal: the arm with its held joints where the description says, if they were measured
+            elsewhere; None: they are there.
     """
 
     description: RobotDescription
@@ -52,6 +56,7 @@ class Robot:
     hard: JointLimits
     limits: JointLimits
     home: Array
+    nominal: Robot | None = None
 
     @property
     def joints(self) -> tuple[str, ...]:
@@ -93,6 +98,16 @@ class Robot:
         if not around:
             return None
         return Obstacles(self.model, around, box.frame, box.obstacle_distance_m)
+
+    def held_joints(self) -> HeldJoints:
+        """Return what watches the held joints that move the tool or a watched place."""
+        model, mj = self.model, self.model.mj
+        places = (model.tool, *self.description.workspace.watched)
+        bodies = {link for name in places for link in chain_of(mj, frame_of(model, name)[0])}
+        below = {mj.joint(joint).name for body in bodies for joint in joints_of(mj, body)}
+        held = {name: value for name, value in model.held.items() if name in below}
+        units = {name: unit_of(mj, name) for name in held}
+        return HeldJoints(held, units, self.description.watchdog.held_tolerance_rad)
 
     def from_frame(self, name: str) -> Pose:
         """Return the pose that converts another frame's points to the workspace's frame.
@@ -155,8 +170,10 @@ class Robot:
         """Return a short hash of the manifest: the same on all nodes of one arm.
 
         The tool's name is left out, since a driver's ``tool0`` may be the point that another model
-        calls ``tool``.
+        calls ``tool``. Held joints count as described: each node measures them by itself.
         """
+        if self.nominal is not None:
+            return self.nominal.digest()
         return hashlib.sha256('\n'.join(self._interface()).encode()).hexdigest()[:16]
 
 
@@ -174,8 +191,26 @@ def load_robot(name: str, *, xml: str = '', share: float = 1.0) -> Robot:
     return make_robot(read_robot(name), xml=xml, share=share)
 
 
-def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1.0) -> Robot:
-    """Make the robot of a description; other arguments and errors are those of load_robot."""
+def make_robot(
+    description: RobotDescription,
+    *,
+    xml: str = '',
+    share: float = 1.0,
+    measured: Mapping[str, float] | None = None,
+) -> Robot:
+    """Make the robot of a description; other arguments and errors are those of load_robot.
+
+    Args:
+        description: of the robot.
+        xml: the model, where it comes from a topic.
+        share: of the described speeds and accelerations to allow.
+        measured: where held joints stand, by name, instead of where the description says.
+    """
+    nominal = None
+    if measured:
+        nominal = make_robot(description, xml=xml, share=share)
+        held = {**description.held, **measured}
+        description = description.model_copy(update={'held': held})
     if description.model == FROM_TOPIC and not xml:
         raise ConfigError(
             f'robot {description.name!r}: its model comes from the topic {FROM_TOPIC}, which only '
@@ -188,7 +223,7 @@ def make_robot(description: RobotDescription, *, xml: str = '', share: float = 1
     limits = with_margin(description, model, hard).scaled(share)
     home = home_within(description, model, hard, limits)
     chain = Chain(model, description.workspace.watched, description.workspace.frame)
-    robot = Robot(description, model, chain, hard, limits, home)
+    robot = Robot(description, model, chain, hard, limits, home, nominal)
     box = description.workspace
     check_shapes(description.name, model, robot.clearance if box.clearance_m else None)
     check_home(description, robot.guard(), home, robot.obstacles)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nrl_ros.base.errors import ConfigError
@@ -189,7 +191,7 @@ def notes_of(
     description: RobotDescription, model: ArmModel, clearance: Clearance
 ) -> tuple[str, ...]:
     """Return what a person should know about model and description before the arm moves."""
-    standing = (*_sliding(description, model), *_standing(model))
+    standing = (*_sliding(description, model), *_standing(model, description.measured))
     return (*model.notes, *standing, *shape_notes(description, model, clearance))
 
 
@@ -207,7 +209,7 @@ def _sliding(description: RobotDescription, model: ArmModel) -> list[str]:
     ]
 
 
-def _standing(model: ArmModel) -> list[str]:
+def _standing(model: ArmModel, measured: Sequence[str]) -> list[str]:
     """Return notes on joints that are not commanded."""
     notes = []
     if model.followers:
@@ -215,9 +217,13 @@ def _standing(model: ArmModel) -> list[str]:
     if model.held:
         held = [
             f'{name} at {value:g} {unit_of(model.mj, name)}'.strip()
+            + ' (a real arm: read from its joint states)' * (name in measured)
             for name, value in model.held.items()
         ]
-        notes.append(f'held, as the description says; nothing measures it: {some(held)}')
+        notes.append(
+            'held, as the description says; joint states that name it are compared, else nothing '
+            f'measures it: {some(held)}'
+        )
     beside = []
     for joint in scalar_joints(model.mj):
         name = model.mj.joint(joint).name
