@@ -32,11 +32,13 @@ def check_left_out(robot: str, model: ArmModel) -> None:
     named = [f'{name} ({kind})' if kind in RIGID else name for name, kind in model.left_out.items()]
     held = ', '.join(f'{name}: 0.0' for name in model.left_out)
     several = len(named) > 1
+    movable = [name for name, kind in model.left_out.items() if kind not in RIGID]
+    told = f'; where joint states tell it, measured: [{", ".join(movable)}] too' * bool(movable)
     raise ConfigError(
         f'robot {robot!r}: joint{"s" * several} {", ".join(named)} of the model move'
         f'{"" if several else "s"} the tool {model.tool!r} and {"are" if several else "is"} not '
         f'among joints: name what the controller moves there, and say where the rest stands, as '
-        f'held: {{{held}}}'
+        f'held: {{{held}}}{told}'
     )
 
 
