@@ -170,6 +170,26 @@ def test_a_policy_of_the_shipped_model_acts_for_the_drivers() -> None:
     assert 'learned with tool tool, robot ur5e' in said and 'here tool hook, robot ur5e' in said
 
 
+def test_the_tools_orientation_counts_where_targets_are_poses() -> None:
+    """At 0 tool0 has its x along -x and its z along y; the flange has x along y, z up."""
+    at_point: Any = ReachSettings.model_validate({'robot': 'ur5e'})
+    as_pose: Any = ReachSettings.model_validate(
+        {'robot': 'ur5e', 'target': {'orientation': {'axes': list('xyz')}}}
+    )
+    shipped, driver, flange = load_robot('ur5e'), driven(), driven(tool='flange')
+
+    def differ(one: Robot, other: Robot, task: Any) -> tuple[str, str] | None:
+        manifests = [ReachEpisodes(robot, task, 1).spec.manifest for robot in (one, other)]
+        return first_difference(*manifests)
+
+    assert differ(shipped, driver, at_point) is differ(shipped, driver, as_pose) is None
+    assert differ(driver, flange, at_point) is None
+    found = differ(driver, flange, as_pose)
+    assert found is not None
+    assert 'x axis points along -1, 0, 0 (within 0.02), its z axis 0, 1, 0' in found[0]
+    assert 'x axis points along 0, 1, 0 (within 0.02), its z axis 0, 0, 1' in found[1]
+
+
 def test_the_command_names_both_sides_before_anything_starts(tmp_path: Path) -> None:
     path = tmp_path / 'learner_00000001.nrl'
     for robot, fits in ((driven(), True), (driven(tool='hook'), False)):

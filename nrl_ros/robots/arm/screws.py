@@ -84,6 +84,16 @@ def kinematic_lines(joints: Sequence[str], screws: Sequence[Screw], tool: Pose) 
     return lines
 
 
+def turned_line(tool: Pose) -> str:
+    """Return the line of a manifest for tasks in which the tool's orientation matters.
+
+    Args:
+        tool: its pose, all joints at 0.
+    """
+    x, z = (within(_numbers(tool.rotation[:, axis]), DIRECTION) for axis in (0, 2))
+    return f"kinematics: with all joints at 0 the tool's x axis points along {x}, its z axis {z}"
+
+
 def _moved(by: float, *, hinge: bool) -> Pose:
     """Return the motion of a joint along or about z."""
     if not hinge:

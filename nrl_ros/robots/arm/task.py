@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.records import ActionSpace, Float32, Float64
 from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.arm.screws import turned_line
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.targets import check_targets
 
@@ -115,7 +116,9 @@ class ReachTask:
     def manifest(self) -> str:
         """Return the meaning of each number of observation and action, with units and scales."""
         settings, turned = self._settings, ''
+        robot = [self._robot.manifest()]
         if self._oriented:
+            robot.append(turned_line(self._robot.chain.screws()[1]))
             turned = (
                 f', rotation about {" ".join(settings.target.orientation.axes)} / '
                 f'({settings.observation.error_scale_rad} rad + |rotation|), x and z axis of the '
@@ -123,7 +126,7 @@ class ReachTask:
             )
         return '\n'.join(
             [
-                self._robot.manifest(),
+                *robot,
                 f'observation: joints {settings.observation.joints}, velocities over their '
                 f'limits, tool and target in {self._middle - self._half} to '
                 f'{self._middle + self._half} m, error / ({settings.observation.error_scale_m} m '
