@@ -3,11 +3,17 @@
 
     .venv/bin/python benchmarks/arm_realtime.py [--seconds N] [--json FILE] [--page FILE]
     .venv/bin/python benchmarks/arm_realtime.py --faults-only --json FILE [--page FILE]
+    .venv/bin/python benchmarks/arm_realtime.py --compose --rate 500 --seconds N [--json FILE]
 
 Starts what `ros2 launch nrl_ros arm.launch.py robot:=ur5e sim:=true` starts: driver, safety node,
 environment, learner and neuromodulator, each a process of its own, with an action in every control
 period. Homing and episodes go on as always. Ten minutes at 125 Hz by default, then shorter turns at
 higher rates, then each fault, several times. For an otherwise idle machine of two cores.
+
+With --rate it is this rate alone, without faults. With --compose safety node, environment, learner
+and neuromodulator share one process, as with `nrl arm --compose`. All nodes then act within one
+cycle, so an action does not come too late: a late cycle begins late. Periods that never began
+therefore count as actions that were not in time.
 """
 
 from __future__ import annotations
@@ -33,10 +39,12 @@ FASTER_HZ = (250.0, 500.0, 1000.0)
 SUSTAINED = 0.999
 
 
-def measure(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
+def measure(
+    folder: Path, rate_hz: float, seconds: float, *, compose: bool = False
+) -> dict[str, Any]:
     """Run the whole stack with an action in each period; figures of so many seconds."""
     try:
-        return _measured(folder, rate_hz, seconds)
+        return _measured(folder, rate_hz, seconds, compose=compose)
     except arm_stack.NotHeardError as error:
         nothing = spread(np.zeros(0))
         return {
@@ -58,8 +66,8 @@ def measure(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
         }
 
 
-def _measured(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
-    with arm_stack.Stack(folder, rate_hz) as stack:
+def _measured(folder: Path, rate_hz: float, seconds: float, *, compose: bool) -> dict[str, Any]:
+    with arm_stack.Stack(folder, rate_hz, compose=compose) as stack:
         stack.start_learning()
         listener = stack.listener()
         listener.until(lambda: listener.actions > 20, 'actions', 60.0)
@@ -73,11 +81,15 @@ def _measured(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
         latency, periods = listener.latency_ms(), listener.periods_ms()
         commands = listener.command_periods_ms()
         stolen = arm_stack.stolen_s() - stolen_before
-        quiet_actions, quiet_share = undisturbed(listener.history)
-        first, last = listener.history[0], listener.history[-1]
-    steps, missing = last[0] - first[0], last[1] - first[1]
+        history = np.array(listener.history)
+        if compose:
+            # In one thread no action comes late: the period in which it was due begins late.
+            history[:, :2] += history[:, 2:3]
+        quiet_actions, quiet_share = undisturbed(history)
+    steps, missing = (history[-1] - history[0])[:2].astype(int).tolist()
     return {
         'rate_hz': rate_hz,
+        'composed': compose,
         'seconds': seconds,
         'actions': steps,
         'in_time_share': max(round(1.0 - missing / steps, 6), 0.0) if steps else 0.0,
@@ -94,9 +106,14 @@ def _measured(folder: Path, rate_hz: float, seconds: float) -> dict[str, Any]:
     }
 
 
-def undisturbed(history: list[tuple[int, int, float]]) -> tuple[int, float]:
-    """Actions, and the share in time, of the half seconds in which the host took no time away."""
-    steps, missing, stolen = np.diff(np.array(history), axis=0).T
+def undisturbed(history: np.ndarray) -> tuple[int, float]:
+    """Actions, and the share in time, of the half seconds in which the host took no time away.
+
+    Args:
+        history: at each status of the environment: actions, missing ones, lost periods, time
+            stolen until then.
+    """
+    steps, missing, _, stolen = np.diff(history, axis=0).T
     left = stolen < 1e-9
     count = int(steps[left].sum())
     return count, round(1.0 - float(missing[left].sum()) / count, 6) if count else 0.0
@@ -232,11 +249,15 @@ def highest(rates: list[dict[str, Any]], share: str) -> float:
     return max(good, default=0.0)
 
 
-def rates_of(folder: Path, seconds: float, faster_s: float, console: Console) -> dict[str, Any]:
+def rates_of(folder: Path, options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """All that is measured without faults."""
-    rates = [measure(folder, RATE_HZ, seconds)]
-    rates += [measure(folder, rate, faster_s or min(60.0, seconds)) for rate in FASTER_HZ]
+    seconds, compose = options.seconds, options.compose
+    rates = [measure(folder, options.rate or RATE_HZ, seconds, compose=compose)]
+    if not options.rate:
+        faster_s = options.faster_seconds or min(60.0, seconds)
+        rates += [measure(folder, rate, faster_s, compose=compose) for rate in FASTER_HZ]
     console.print(rate_table(rates))
+    named = f' --rate {options.rate:g}' if options.rate else ''
     return {
         'in_time_share': rates[0]['in_time_share'],
         'undisturbed_in_time_share': rates[0]['undisturbed_in_time_share'],
@@ -244,7 +265,8 @@ def rates_of(folder: Path, seconds: float, faster_s: float, console: Console) ->
         'highest_undisturbed_hz': highest(rates, 'undisturbed_in_time_share'),
         'rates': rates,
         'machine': machine.in_words(),
-        'command': f'python benchmarks/arm_realtime.py --seconds {seconds:g}',
+        'command': f'python benchmarks/arm_realtime.py{" --compose" if compose else ""}{named} '
+        f'--seconds {seconds:g}',
         'date': time.strftime('%Y-%m-%d'),
     }
 
@@ -254,7 +276,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument('--seconds', type=float, default=600.0, help='at 125 Hz [s]')
+    parser.add_argument('--seconds', type=float, default=600.0, help='at 125 Hz, or at --rate [s]')
+    parser.add_argument('--rate', type=float, default=0.0, help='only this one [Hz]')
+    parser.add_argument('--compose', action='store_true', help="the arm's nodes in one process")
     parser.add_argument('--faster-seconds', type=float, default=0.0, help='at each higher rate [s]')
     parser.add_argument('--repeats', type=int, default=5, help='of each fault')
     parser.add_argument(
@@ -270,9 +294,10 @@ def main() -> None:
                 parser.error('--faults-only needs --json with the rates of an earlier run')
             result = json.loads(options.json.read_text())
         else:
-            result = rates_of(Path(folder), options.seconds, options.faster_seconds, console)
-        result['faults'] = faults(Path(folder), options.repeats)
-        console.print(fault_table(result['faults']))
+            result = rates_of(Path(folder), options, console)
+        if not options.rate:
+            result['faults'] = faults(Path(folder), options.repeats)
+            console.print(fault_table(result['faults']))
     if options.json:
         options.json.write_text(json.dumps(result, indent=1) + '\n')
     if options.page:

@@ -20,6 +20,7 @@ from geometry_msgs.msg import PointStamped
 from nrl_ros.base.config_files import find_config, read_yaml
 from nrl_ros.base.settings import dotted, nest
 from nrl_ros.cli.arm import PRIORITIES
+from nrl_ros.cli.config import parameter_file
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.interfaces import (
@@ -55,6 +56,7 @@ class Stack:
         rate_hz: of the control period.
         safety: changes of the robot description, dotted.
         driver: further parameters of the driver, dotted.
+        compose: run safety node and learning nodes in one process, and a watchdog beside it.
     """
 
     def __init__(
@@ -64,8 +66,9 @@ class Stack:
         *,
         safety: dict[str, Any] | None = None,
         driver: dict[str, Any] | None = None,
+        compose: bool = False,
     ) -> None:
-        self._folder = folder
+        self._folder, self._compose = folder, compose
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.logs: dict[str, Any] = {}
         self._listeners: list[Listener] = []
@@ -77,15 +80,21 @@ class Stack:
         self._driver = driver or {}
 
     def __enter__(self) -> Stack:
-        """Start driver and safety node."""
-        self.start('sim_bridge.arm_driver', {'robot': str(self.robot)} | self._driver)
-        self.start('nrl_ros.nodes.safety', {'robot': str(self.robot)})
+        """Start driver and safety node; if that is composed, it starts with the learning nodes."""
+        robot = {'robot': str(self.robot)}
+        self.start('sim_bridge.arm_driver', robot | self._driver)
+        if not self._compose:
+            self.start('nrl_ros.nodes.safety', robot)
         return self
 
     def start(self, module: str, settings: dict[str, Any]) -> None:
         """Start a node."""
+        self._start(module, {module.rpartition('.')[2]: settings})
+
+    def _start(self, module: str, nodes: dict[str, dict[str, Any]]) -> None:
+        """Start a process with the settings of its nodes."""
         path = self._folder / f'{module}.yaml'
-        path.write_text(yaml.safe_dump({'/**': {'ros__parameters': settings}}))
+        path.write_text(parameter_file(nodes))
         self.processes[module] = subprocess.Popen(
             [sys.executable, '-m', module, '--ros-args', '--params-file', str(path)],
             env=os.environ
@@ -129,6 +138,11 @@ class Stack:
         }
         for name, priority in PRIORITIES.items():
             nodes[name]['realtime_priority'] = priority
+        if self._compose:
+            robot = {'robot': str(self.robot)}
+            self.start('nrl_ros.nodes.watchdog', robot)
+            self._start('nrl_ros.nodes.composed_arm', nodes | {'safety': robot})
+            return
         for name, settings in nodes.items():
             self.start(f'nrl_ros.nodes.{name}', settings)
 
@@ -204,8 +218,9 @@ class Listener:
         self._commanded: list[float] = []
         self.tool: list[tuple[float, tuple[float, float, float]]] = []
         self.speed: list[tuple[float, float]] = []
-        # At each status of the environment: its steps, its missing actions, time stolen until then.
-        self.history: list[tuple[int, int, float]] = []
+        # At each status of the environment: its steps, its missing actions, periods that never
+        # began, time stolen until then.
+        self.history: list[tuple[int, int, int, float]] = []
         # When states came that have not been answered, by their numbers.
         self._asked: dict[int, float] = {}
 
@@ -223,7 +238,11 @@ class Listener:
 
     def _on_env(self, message: EnvStatus) -> None:
         self._env = message
-        self.history.append((int(message.steps), int(message.missing_actions), stolen_s()))
+        counted = dict(zip(message.counter_name, message.counter_value, strict=True))
+        lost = int(counted.get('overrun_periods', 0))
+        self.history.append(
+            (int(message.steps), int(message.missing_actions), lost, stolen_s())
+        )
 
     def _on_command(self, data: bytes) -> None:
         seconds, nanoseconds = struct.unpack_from('<iI', data, 4)

@@ -210,6 +210,13 @@ def make_plan(options: ArmOptions) -> ArmPlan:
         'speed_share': safety.speed_share,
         'dry_run': safety.dry_run,
     }
+    if options.compose:
+        nodes['watchdog'] = {
+            **plain,
+            **given['watchdog'],
+            'robot': robot,
+            'speed_share': safety.speed_share,
+        }
     comment = 'What nrl arm tells the nodes besides config.yaml.'
     texts['arm.yaml'] = config.parameter_file(nodes, comment=comment)
     start = Start(run, fresh=True)

@@ -15,7 +15,6 @@ from std_srvs.srv import Trigger
 from nrl_ros.base.patience import Patience
 from nrl_ros.base.records import Ending
 from nrl_ros.cli.arm import ArmFigures, ArmPlan, make_plan
-from nrl_ros.cli.arm_standby import Standby
 from nrl_ros.cli.display import warn
 from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
@@ -23,16 +22,18 @@ from nrl_ros.cli.operator import Operator
 from nrl_ros.cli.options import ArmOptions
 from nrl_ros.cli.orchestrator import Orchestrator, Outcome, connected, make_monitor
 from nrl_ros.cli.processes import (
+    COMPOSED_ARM,
     absolute_namespace,
     check_machine,
     choose_domain,
     node_environment,
 )
 from nrl_ros.cli.progress import Progress
+from nrl_ros.nodes.standby import Standby
 from nrl_ros.robots.safety.announcer import Announcer
 from nrl_ros.robots.safety.records import STOPPED_MODES, Mode
 from nrl_ros.robots.safety.standing import PRESS
-from nrl_ros.robots.safety.takeover import DIED
+from nrl_ros.robots.safety.takeover import DIED, SHUT_DOWN
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyStatus
 from nrl_ros.ros.security import refused_in_one_line, require_support
@@ -66,6 +67,8 @@ _WORDS = {
 # Nodes are stopped in this order: the arm is held, what was learned is saved, the arm is braked.
 _STOPPING = ((names.ENVIRONMENT,), (names.LEARNER, names.NEUROMODULATOR), (names.SAFETY,))
 _DRIVER = 'arm_driver'
+# Longest wait for a watchdog to bring the arm to rest, if the arm moves at all [s].
+_WATCHDOG_S = 2.0
 
 
 class ArmMonitor(Monitor):
@@ -98,7 +101,9 @@ class ArmMonitor(Monitor):
     def _on_safety(self, message: SafetyStatus) -> None:
         mode = _MODES.get(message.mode, str(message.mode))
         mode = f'dry run, {mode}' if message.dry_run else mode
-        self._figures.hear_safety(mode, message.why, stopped=message.mode in STOPPED_MODES)
+        # A safety node that ends with its arm at rest has not stopped it for a fault.
+        stopped = message.mode in STOPPED_MODES and message.why != SHUT_DOWN
+        self._figures.hear_safety(mode, message.why, stopped=stopped)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:
@@ -164,7 +169,7 @@ def _run(
                 namespace=options.namespace,
             )
             with refused_in_one_line():
-                arm = ArmRun(
+                arm = (ComposedArmRun if options.compose else ArmRun)(
                     monitor,
                     progress,
                     tables.progress,
@@ -206,6 +211,9 @@ def _environment(options: ArmOptions) -> dict[str, str]:
 class ArmRun(Orchestrator):
     """The nodes of one arm, with its driver if it is simulated.
 
+    Attributes:
+        safety: the process that has the safety node.
+
     Args:
         monitor: as of Orchestrator.
         progress: as of Orchestrator.
@@ -217,8 +225,9 @@ class ArmRun(Orchestrator):
         plan: what the nodes are told.
     """
 
-    order = _STOPPING
+    order: Sequence[Sequence[str]] = _STOPPING
     last = names.ENVIRONMENT
+    safety = names.SAFETY
 
     def __init__(
         self,
@@ -252,7 +261,7 @@ class ArmRun(Orchestrator):
         """Start the driver if the arm is simulated, then all others in the order of commands."""
         if not self._options.real:
             self.processes.start(_DRIVER)
-        for group in reversed(_STOPPING):
+        for group in reversed(self.order):
             for name in group:
                 self.processes.start(name)
 
@@ -267,9 +276,11 @@ class ArmRun(Orchestrator):
 
     def done(self, outcome: Outcome) -> None:
         """Bring the arm to rest first if its safety node has died."""
-        if names.SAFETY in self.processes.ended() and not self._plan.dry_run:
+        code = self.processes.ended().get(self.safety)
+        ended_well = code == 0 and self.safety == self.last
+        if not (code is None or ended_well or self._plan.dry_run):
             self._rescued = True
-            outcome.reason = f'{self._bring_to_rest()}; {outcome.reason}'
+            outcome.reason = f'{self.bring_to_rest()}; {outcome.reason}'
 
     def group_stopped(self, group: Sequence[str], outcome: Outcome) -> None:
         """Read the environment's last report, which tells whether its last episode was aborted."""
@@ -280,9 +291,9 @@ class ArmRun(Orchestrator):
 
     def stopped(self, outcome: Outcome) -> None:
         """Bring the arm to rest if its safety node was killed while it ended."""
-        killed = self.processes.was_killed(names.SAFETY)
+        killed = self.processes.was_killed(self.safety)
         if killed and not (self._rescued or self._plan.dry_run):
-            outcome.fail(self._bring_to_rest())
+            outcome.fail(self.bring_to_rest())
 
     def _refused(self) -> str:
         """Return why the learner does not act for this arm, with its own log; '' if it may act."""
@@ -296,7 +307,7 @@ class ArmRun(Orchestrator):
             f'environment up. What it says:\n{self.processes.last_lines(names.LEARNER)}'
         ).rstrip()
 
-    def _bring_to_rest(self) -> str:
+    def bring_to_rest(self) -> str:
         """Stop an arm whose safety node has died; without that it may continue its last command.
 
         Returns:
@@ -304,9 +315,9 @@ class ArmRun(Orchestrator):
         """
         # This comes first, since everything after it takes longer.
         unknown = self._standby.begin()
-        self._say(f'{DIED}, the arm may move on: {PRESS}')
+        self.say(f'{DIED}, the arm may move on: {PRESS}')
         meanwhile = f'nothing is commanded ({unknown})' if unknown else 'it is commanded to stand'
-        self._say(f'until another safety node is there {meanwhile}')
+        self.say(f'until another safety node is there {meanwhile}')
         self.processes.start(names.SAFETY, '-p', 'only_rest:=true')
         end = time.monotonic() + _REST_S
         while names.SAFETY not in self.processes.ended() and time.monotonic() < end:
@@ -333,17 +344,18 @@ class ArmRun(Orchestrator):
         if word in _WORDS:
             self._kept.append(word)
         elif word:
-            self._say(f'{word!r} is none of {", ".join(_WORDS)}')
+            self.say(f'{word!r} is none of {", ".join(_WORDS)}')
         if word in self._kept and not self._ask():
-            self._say(f'{word}: its node is not there yet, asked when it is')
+            self.say(f'{word}: its node is not there yet, asked when it is')
 
     def _ask(self) -> bool:
         """Call the services of the words that were kept, in order; return True if none is left."""
-        while self._kept and self._arm.ask(self._kept[0], self._say):
+        while self._kept and self._arm.ask(self._kept[0], self.say):
             del self._kept[0]
         return not self._kept
 
-    def _say(self, text: str) -> None:
+    def say(self, text: str) -> None:
+        """Print a line."""
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, wall_s: float) -> None:
@@ -351,19 +363,47 @@ class ArmRun(Orchestrator):
         figures = self._figures
         figures.counters = self.progress.counters.get(names.LEARNER, {})
         if self._stops.due(wall_s, figures.why if figures.stopped else ''):
-            self._say(f'{figures.mode}: {figures.why}; mend it, then type clear, then go')
+            self.say(f'{figures.mode}: {figures.why}; mend it, then type clear, then go')
         if self._waits.due(wall_s, '' if figures.stopped else figures.why):
-            self._say(f'{figures.mode}: {figures.why}')
+            self.say(f'{figures.mode}: {figures.why}')
         if figures.asks != self._asked:
             self._asked = figures.asks
             if figures.asks:
-                self._say(f'the arm {figures.asks}; look first, then type go')
+                self.say(f'the arm {figures.asks}; look first, then type go')
         if wall_s - self._shown_at >= _LINE_S:
             self._shown_at = wall_s
             line = figures.line()
             if line != self._line or wall_s - self._said_at >= _AGAIN_S:
                 self._line, self._said_at = line, wall_s
-                self._say(f'{wall_s:6.1f} s  {line}')
+                self.say(f'{wall_s:6.1f} s  {line}')
+
+
+class ComposedArmRun(ArmRun):
+    """An arm whose nodes share one process, with a watchdog beside it."""
+
+    order = ((COMPOSED_ARM,),)
+    last = safety = COMPOSED_ARM
+
+    def start(self) -> None:
+        """Start the watchdog too; it stands by until all others have stopped."""
+        self.processes.start(names.WATCHDOG)
+        super().start()
+
+    def ended(self) -> Outcome | None:
+        """Return how the run ended; the watchdog ends when the process of the nodes hangs."""
+        if self.processes.ended().get(names.WATCHDOG) == 0:
+            return self.failed(COMPOSED_ARM, 'hangs, and the watchdog stopped', names.WATCHDOG)
+        return super().ended()
+
+    def bring_to_rest(self) -> str:
+        """Wait for the watchdog, which has noticed that the safety node is gone."""
+        end = time.monotonic() + _WATCHDOG_S
+        while names.WATCHDOG not in self.processes.ended() and time.monotonic() < end:
+            self.spin()
+        if self.processes.ended().get(names.WATCHDOG) == 0:
+            return 'the arm was brought to rest by the watchdog'
+        # It stands by on, which disturbs no safety node: the arm may have been at rest already.
+        return super().bring_to_rest()
 
 
 def _report(plan: ArmPlan, figures: ArmFigures, outcome: Outcome, console: Console) -> None:

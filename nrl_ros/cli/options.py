@@ -136,6 +136,7 @@ class ArmOptions(RunOptions):
         dry_run: compute and show commands, send none.
         evaluate: act without noise, learn nothing.
         serve: only serve goals of the action reach.
+        compose: run environment, safety node and learner in one process, with a watchdog beside it.
         realtime: real-time priority for the processes that command the arm, if it is permitted.
         episodes: after which it ends; 0: until Ctrl-C.
     """
@@ -180,6 +181,13 @@ class ArmOptions(RunOptions):
     serve: Annotated[
         bool,
         typer.Option('--serve', help='Stand between goals of `nrl reach`, with no episodes'),
+    ] = False
+    compose: Annotated[
+        bool,
+        typer.Option(
+            '--compose',
+            help='Environment, safety node and learner in one process, and a watchdog beside it',
+        ),
     ] = False
     realtime: Annotated[
         bool,

@@ -40,16 +40,19 @@ _NAMESPACE = re.compile('/?[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*/?', 
 _MOST_WORDS = 6
 
 COMPOSED = 'app'
+COMPOSED_ARM = 'composed_arm'
 MODULES = {
     'learner': 'nrl_ros.nodes.learner',
     'neuromodulator': 'nrl_ros.nodes.neuromodulator',
     'environment': 'nrl_ros.nodes.environment',
     'safety': 'nrl_ros.nodes.safety',
     'arm_driver': 'sim_bridge.arm_driver',
+    'watchdog': 'nrl_ros.nodes.watchdog',
     COMPOSED: 'nrl_ros.nodes.composed',
+    COMPOSED_ARM: 'nrl_ros.nodes.composed_arm',
 }
 # These nodes save what was learned when they end.
-_SAVING = ('learner', COMPOSED)
+_SAVING = ('learner', COMPOSED, COMPOSED_ARM)
 
 
 class ProcessError(NrlError):
@@ -113,7 +116,7 @@ class Processes:
     def last_lines(self, name: str) -> str:
         """Return the last lines of a node's output, or of the one process that runs all nodes."""
         logs = {one.name: one.log for one in self._started}
-        log = logs.get(name) or logs.get(COMPOSED)
+        log = logs.get(name) or logs.get(COMPOSED) or logs.get(COMPOSED_ARM)
         if log is None:
             return ''
         try:

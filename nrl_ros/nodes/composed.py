@@ -13,6 +13,7 @@ from nrl_ros.nodes.process import prepare_process
 if __name__ == '__main__':
     prepare_process()
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from itertools import chain
@@ -28,6 +29,7 @@ from nrl_ros.ros import leaving
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.middleware import prepare_middleware
+from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
@@ -64,8 +66,17 @@ class ComposedExecutor(StepExecutor):
         self._only = _Together(nodes)  # type: ignore[assignment]
 
 
-def compose(nodes: Sequence[NrlNode[Any]], signals: Signals) -> bool:
+def compose(
+    nodes: Sequence[NrlNode[Any]],
+    signals: Signals,
+    kind: type[ComposedExecutor] = ComposedExecutor,
+) -> bool:
     """Run nodes until one has finished or a signal ends them; the last one is stopped first.
+
+    Args:
+        nodes: in the order in which they start; they stop in the opposite one.
+        signals: that end them.
+        kind: of the executor.
 
     Returns:
         False if one could not be started or had to end with an error.
@@ -75,10 +86,15 @@ def compose(nodes: Sequence[NrlNode[Any]], signals: Signals) -> bool:
         for node in nodes:
             node.idle()
 
-    executor = ComposedExecutor(nodes, idle)
+    executor = kind(nodes, idle)
     try:
-        if not all(node.start(signals) for node in nodes):
+        if not _started(nodes, signals):
             return False
+        _prioritise(nodes)
+        # The objects that exist now will stay, so the garbage collector need not look at them
+        # again.
+        gc.collect()
+        gc.freeze()
         executor.run(lambda: signals.received != 0 or any(node.exit_requested for node in nodes))
         nodes[-1].stop()
         for _ in range(_LAST_ROUNDS):
@@ -93,19 +109,49 @@ def compose(nodes: Sequence[NrlNode[Any]], signals: Signals) -> bool:
                 node.destroy_node()
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run learner, neuromodulator and environment together.
+def _started(nodes: Sequence[NrlNode[Any]], signals: Signals) -> bool:
+    """Start nodes in order; if one refuses, stop those before it, so that no arm is left moving."""
+    for number, node in enumerate(nodes):
+        if not node.start(signals):
+            for before in reversed(nodes[:number]):
+                before.stop()
+            return False
+    return True
+
+
+def _prioritise(nodes: Sequence[NrlNode[Any]]) -> None:
+    """Give the process the highest priority that one of its nodes wants, since all share it."""
+    highest = max(getattr(node.settings, 'realtime_priority', 0) for node in nodes)
+    if highest:
+        # Each node has said already if none is permitted.
+        set_realtime_priority(highest)
+
+
+def run_together(
+    make: Callable[[], list[NrlNode[Any]]],
+    argv: list[str] | None = None,
+    *,
+    udp_only: bool = False,
+    kind: type[ComposedExecutor] = ComposedExecutor,
+) -> int:
+    """Run nodes in this process until one has finished or a signal ends them.
+
+    Args:
+        make: makes the nodes, in the order in which they start.
+        argv: arguments; None: those of the process.
+        udp_only: share no memory with other processes, see ``middleware_variables``.
+        kind: of the executor.
 
     Returns:
         Exit code: 0, or 1 when a node could not be started (the reason is on stderr).
     """
     with Signals(last=True) as signals:
-        prepare_middleware()
+        prepare_middleware(udp_only=udp_only)
         try:
             initialise(argv)
             with refused_in_one_line():
-                nodes: list[NrlNode[Any]] = [LearnerNode(), NeuromodulatorNode(), EnvironmentNode()]
-            return 0 if compose(nodes, signals) else 1
+                nodes = make()
+            return 0 if compose(nodes, signals, kind) else 1
         except NrlError as error:
             sys.stderr.write(f'error: {error}\n')
             return 1
@@ -114,6 +160,15 @@ def main(argv: list[str] | None = None) -> int:
                 # This destroys nodes that still exist, such as those that were made before another
                 # one failed.
                 rclpy.try_shutdown()
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run learner, neuromodulator and environment together.
+
+    Returns:
+        Exit code: 0, or 1 when a node could not be started (the reason is on stderr).
+    """
+    return run_together(lambda: [LearnerNode(), NeuromodulatorNode(), EnvironmentNode()], argv)
 
 
 if __name__ == '__main__':

@@ -43,6 +43,7 @@ from nrl_ros.robots.safety.motion import MotionFilter
 from nrl_ros.robots.safety.records import Mode, StopReason
 from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.robots.safety.supervisor import Supervisor
+from nrl_ros.robots.safety.takeover import SHUT_DOWN
 from nrl_ros.ros import graph, names, qos
 from nrl_ros.ros.controller import ControllerCheck, ControllerState
 from nrl_ros.ros.executor import take
@@ -312,7 +313,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         if supervisor is None or robot is None:
             return
         self._leaving = True
-        why = 'the safety node is shut down' if self._ends else 'the safety node is deactivated'
+        why = SHUT_DOWN if self._ends else 'the safety node is deactivated'
         supervisor.stop(time.monotonic(), StopReason.EMERGENCY_STOP, why)
         end = time.monotonic() + self._standstill_s + _REST_S
         self._tick()

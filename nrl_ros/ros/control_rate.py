@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from nrl_ros.base.errors import check_positive
 
 # If a period begins later than this share of a period, the following periods are shifted.
 LATE_SHARE = 0.125
+# Longest cycle of an executor that works in cycles: what it does not look for in each cycle, such
+# as an emergency stop, waits at most so long [ns].
+LONGEST_CYCLE_NS = 5_000_000
+# Periods up to this are counted in cycles [ns].
+_COUNTED_NS = 200_000_000
+# By how much of a cycle a period may differ from a multiple of it.
+_UNEQUAL = 0.01
 
 
 class PeriodTick(NamedTuple):
@@ -54,3 +62,26 @@ class ControlRate:
         rescheduled = abs(now - self._due) > LATE_SHARE * self.period_s
         self._due = self.period_s + (now if rescheduled else self._due)
         return PeriodTick(missed, rescheduled)
+
+
+def cycle_of(periods_ns: Sequence[int]) -> tuple[int, list[int]]:
+    """Return the cycle in which several periods fit, and how many cycles each of them has.
+
+    The cycle is the shortest period, or the largest part of it that is not above
+    ``LONGEST_CYCLE_NS``. A period that is no multiple of the cycle, or so long that its place in
+    the cycle does not matter, has 0 cycles.
+
+    Args:
+        periods_ns: the periods [ns].
+
+    Returns:
+        The cycle [ns], and a number for each period.
+    """
+    shortest = min(periods_ns, default=LONGEST_CYCLE_NS)
+    cycle = shortest / -(-shortest // LONGEST_CYCLE_NS)
+    counts = []
+    for period in periods_ns:
+        count = round(period / cycle)
+        fits = period <= _COUNTED_NS and abs(period - count * cycle) <= _UNEQUAL * cycle
+        counts.append(count if fits else 0)
+    return round(cycle), counts

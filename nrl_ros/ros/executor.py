@@ -175,7 +175,7 @@ class StepExecutor(SingleThreadedExecutor):
             self._handle_rare()
             self._idle_due = True
 
-    def _wait(self) -> None:
+    def _wait(self, longest_ns: int = _WAIT_NS) -> None:
         wait_set = self._wait_set
         wait_set.clear_entities()
         for subscription in self._subscriptions.values():
@@ -188,7 +188,7 @@ class StepExecutor(SingleThreadedExecutor):
             wait_set.add_service(service)
         for client in self._clients:
             wait_set.add_client(client)
-        wait_set.wait(_WAIT_NS)
+        wait_set.wait(longest_ns)
 
     def _note_triggers(self) -> None:
         """Pass the triggers that the wait has taken on to rclpy, before any callback can raise."""

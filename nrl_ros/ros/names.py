@@ -22,6 +22,7 @@ LEARNER = 'learner'
 NEUROMODULATOR = 'neuromodulator'
 ENVIRONMENT = 'environment'
 SAFETY = 'safety'
+WATCHDOG = 'watchdog'
 
 ARM_COMMAND = 'arm_command'
 SAFETY_STATE = 'safety_state'

@@ -22,7 +22,7 @@ from nrl_ros.settings.arm_driver import ArmDriverNodeSettings
 from nrl_ros.settings.environment import EnvironmentNodeSettings
 from nrl_ros.settings.learner import LearnerNodeSettings
 from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
-from nrl_ros.settings.safety import SafetyNodeSettings
+from nrl_ros.settings.safety import SafetyNodeSettings, WatchdogNodeSettings
 
 MODELS: dict[str, type[Settings]] = {
     'learner': LearnerNodeSettings,
@@ -34,6 +34,7 @@ MODELS: dict[str, type[Settings]] = {
 NODES: dict[str, type[Settings]] = {
     **MODELS,
     'safety': SafetyNodeSettings,
+    'watchdog': WatchdogNodeSettings,
     'arm_driver': ArmDriverNodeSettings,
 }
 

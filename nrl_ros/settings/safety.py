@@ -1,4 +1,4 @@
-"""Settings of the safety node."""
+"""Settings of the safety node and of the watchdog beside it."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ class SafetyNodeSettings(Settings):
         'has died',
     )
     status_period_s: float = Field(0.5, gt=0, description='Time between status messages [s]')
+
+
+class WatchdogNodeSettings(Settings):
+    """Settings of the watchdog of an arm whose nodes share one process."""
+
+    autostart: bool = Field(
+        True, description='Configure and activate without waiting for a command'
+    )
+    # Above the composed process, which may hang in a loop.
+    realtime_priority: int = realtime(62)
+    robot: str = Field('planar', description='File of config/robots, or the path of one')
+    speed_share: float = Field(
+        1.0, gt=0, le=1, description='Allowed share of the described speeds and accelerations [1]'
+    )
 
 
 def loosened(first: SafetyNodeSettings, now: SafetyNodeSettings) -> str:

@@ -23,7 +23,7 @@ from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.settings.arm_driver import ArmDriverNodeSettings
-from nrl_ros.settings.safety import SafetyNodeSettings
+from nrl_ros.settings.safety import SafetyNodeSettings, WatchdogNodeSettings
 from nrl_ros.storage.checkpoint import write_checkpoint
 
 pytest.importorskip('mujoco')
@@ -255,6 +255,21 @@ def test_a_task_may_be_a_file_that_names_its_robot(tmp_path: Path) -> None:
     plan = make_plan(ArmOptions(config=str(path), root=tmp_path))
     assert plan.run.folder.name.startswith('arm-mine-') and plan.robot == 'planar'
     assert plan.settings.environment.bridge.options['episode']['home_every'] == 3
+
+
+@pytest.mark.parametrize('realtime', [True, False])
+def test_the_watchdog_of_a_composed_arm_comes_before_what_may_hang(
+    tmp_path: Path, realtime: bool
+) -> None:
+    options = ArmOptions(
+        robot='planar', compose=True, speed_share=0.5, realtime=realtime, out=tmp_path / 'run'
+    )
+    given = yaml.safe_load(make_plan(options).params[1].read_text())
+    flat = {key.rpartition('/')[2]: value['ros__parameters'] for key, value in given.items()}
+    watchdog = load(WatchdogNodeSettings, flat['watchdog'], source='watchdog')
+    safety = load(SafetyNodeSettings, flat['safety'], source='safety')
+    assert (watchdog.robot, watchdog.speed_share) == (safety.robot, safety.speed_share)
+    assert (watchdog.realtime_priority > safety.realtime_priority) is realtime
 
 
 @pytest.mark.parametrize('realtime', [True, False])

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.ros.control_rate import LATE_SHARE, ControlRate
+from nrl_ros.ros.control_rate import LATE_SHARE, LONGEST_CYCLE_NS, ControlRate, cycle_of
 
 PERIOD_S = 0.008
 
@@ -57,3 +57,23 @@ def test_periods_that_never_began_are_counted(late_s: float, expected: int) -> N
 def test_a_period_must_be_a_positive_number(period_s: float) -> None:
     with pytest.raises(ConfigError, match='period_s must be a positive number'):
         ControlRate(period_s, 0.0)
+
+
+MS = 1_000_000
+
+
+def test_the_shortest_period_is_the_cycle_and_others_are_counted_in_it() -> None:
+    # An arm at 500 Hz that acts at 25 Hz, and a status each half second.
+    assert cycle_of([2 * MS, 40 * MS, 500 * MS]) == (2 * MS, [1, 20, 0])
+
+
+def test_a_slow_arm_has_several_cycles_in_a_period_so_that_a_stop_does_not_wait() -> None:
+    cycle, counts = cycle_of([8 * MS, 40 * MS])
+    assert (cycle, counts) == (4 * MS, [2, 10]) and cycle <= LONGEST_CYCLE_NS
+
+
+def test_a_period_that_is_no_multiple_is_left_to_its_own_timer() -> None:
+    assert cycle_of([2 * MS, 5 * MS]) == (2 * MS, [1, 0])
+    assert cycle_of([]) == (LONGEST_CYCLE_NS, [])
+    # 120 Hz is not a whole number of nanoseconds.
+    assert cycle_of([8_333_333, 41_666_667])[1] == [2, 10]

@@ -8,7 +8,7 @@ import pytest
 from nrl_ros.base.settings import changed
 from nrl_ros.robots.safety.records import Mode
 from nrl_ros.robots.safety.settings import SupervisorSettings
-from nrl_ros.robots.safety.takeover import LastWord, Takeover, unknown
+from nrl_ros.robots.safety.takeover import LastWord, Takeover, is_lost, unknown
 from tests.unit.safety_bench import FAST, PERIOD, SETTINGS, Array, limits_of
 
 VELOCITY = changed(
@@ -117,3 +117,22 @@ def test_what_the_dead_one_commanded_says_whether_its_controller_is_known(
 ) -> None:
     said = unknown(last, JOINTS)
     assert (why in said) if why else said == ''
+
+
+@pytest.mark.parametrize(
+    ('last', 'lost'),
+    [
+        (SAID, True),
+        (None, False),
+        (SAID._replace(dry_run=True), False),
+        (SAID._replace(commanded=False), False),
+        # It has ended in order, and its arm stands.
+        (SAID._replace(at_rest=True), False),
+    ],
+)
+def test_a_safety_node_is_lost_if_it_is_silent_while_its_arm_may_move(
+    last: LastWord | None, lost: bool
+) -> None:
+    most_s = VELOCITY.max_tick_gap_s
+    assert is_lost(last, most_s + 1e-6, most_s) is lost
+    assert not is_lost(last, most_s, most_s)

@@ -15,6 +15,8 @@ pytest.importorskip('rclpy')
 from nrl_ros.ros import security
 
 ROOT = Path(__file__).parents[2]
+# Of one arm, in one process.
+ARM_NODES = ('environment', 'learner', 'neuromodulator', 'safety')
 POLICIES = sorted((ROOT / 'config/security/policies').glob('*.xml'))
 STARTS = {
     'a node': ['scripts/nodes/learner'],
@@ -127,6 +129,16 @@ def test_a_policy_keeps_to_the_schema(path: Path) -> None:
         if part.tag in ('topics', 'services'):
             assert list(part.attrib.values()) == ['ALLOW']
     (enclave,) = root.iter('enclave')
-    (profile,) = root.iter('profile')
     assert enclave.get('path') == f'/nrl_ros/{path.stem}'
-    assert profile.attrib == {'ns': '/', 'node': path.stem}
+    nodes = ARM_NODES if path.stem == 'composed_arm' else (path.stem,)
+    given = [one.attrib for one in root.iter('profile')]
+    assert given == [{'ns': '/', 'node': node} for node in nodes]
+
+
+def test_nodes_that_share_a_process_may_do_what_each_may_do_by_itself() -> None:
+    files = {path.stem: ElementTree.parse(path).getroot() for path in POLICIES}
+    profiles = files['composed_arm'].iter('profile')
+    together = {str(one.get('node')): ElementTree.tostring(one) for one in profiles}
+    for node in ARM_NODES:
+        (alone,) = files[node].iter('profile')
+        assert together[node] == ElementTree.tostring(alone)

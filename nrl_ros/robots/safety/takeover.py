@@ -12,6 +12,7 @@ from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.supervisor import Supervisor
 
 DIED = 'the safety node has died'
+SHUT_DOWN = 'the safety node is shut down'
 
 
 class LastWord(NamedTuple):
@@ -22,11 +23,13 @@ class LastWord(NamedTuple):
         commanded: whether it commanded them at all: it does so only if its controller has named its
             joints and its interface.
         dry_run: True if it sent no commands.
+        at_rest: True if it had stopped the arm and measured it at rest.
     """
 
     joints: tuple[str, ...]
     commanded: bool
     dry_run: bool
+    at_rest: bool = False
 
 
 def unknown(last: LastWord | None, joints: Sequence[str]) -> str:
@@ -45,6 +48,22 @@ def unknown(last: LastWord | None, joints: Sequence[str]) -> str:
     if not last.commanded:
         return 'the safety node commanded nothing, so that its controller is not known'
     return ''
+
+
+def is_lost(last: LastWord | None, silent_s: float, most_s: float) -> bool:
+    """Return whether a safety node has died or hangs while its arm may move.
+
+    A safety node says something in each period. One that has brought its arm to rest, or has never
+    commanded it, may end without a word.
+
+    Args:
+        last: what it said last, None if nothing was heard.
+        silent_s: time since then [s].
+        most_s: longest silence of a living one [s]: the gap between two periods after which it
+            stops the arm by itself, if it goes on at all.
+    """
+    moves = last is not None and last.commanded and not (last.dry_run or last.at_rest)
+    return moves and silent_s > most_s
 
 
 class Takeover:

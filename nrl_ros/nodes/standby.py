@@ -1,7 +1,12 @@
-"""Stands by while an arm runs, and commands it to stand as soon as its safety node has died."""
+"""Stands by while an arm runs, and commands it to stand if its safety node dies or hangs.
+
+``nrl arm`` knows when the process of its safety node has ended (``begin``); the watchdog of a
+composed arm sees that it is silent (``listen``, ``take_over``).
+"""
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from typing import Any
@@ -52,6 +57,7 @@ class Standby:
         self._described, self._share = read_robot(description), speed_share
         self._robot: Robot | None = None
         self._last: LastWord | None = None
+        self._heard_at = math.inf
         self._takeover: Takeover | None = None
         self._publisher: Any = None
         self._due = 0.0
@@ -91,7 +97,7 @@ class Standby:
         self.prepare()
         robot = self._robot
         if robot is None:
-            return f'no model has come on {self._described.control.description_topic}'
+            return self._without_model()
         # The last messages of the safety node may still be on their way.
         time.sleep(robot.period_s)
         self._hear(self._words)
@@ -103,6 +109,33 @@ class Standby:
         if self._last is not None:
             # Another safety node would stop the arm if this second publisher of commands existed.
             return 'another safety node is there'
+        return self._command(robot)
+
+    def listen(self) -> tuple[LastWord | None, float]:
+        """Return what the safety node said last, and for how long it has been silent [s]."""
+        self.prepare()
+        self._hear(self._words)
+        return self._last, time.monotonic() - self._heard_at
+
+    def take_over(self) -> str:
+        """Command the arm to stand, since its safety node is silent; otherwise as ``begin``."""
+        robot = self._robot
+        if robot is None:
+            return self._without_model()
+        if why := unknown(self._last, robot.joints):
+            return why
+        self._last = None
+        return self._command(robot)
+
+    @property
+    def commands(self) -> bool:
+        """True while the arm is commanded to stand."""
+        return self._takeover is not None
+
+    def _without_model(self) -> str:
+        return f'no model has come on {self._described.control.description_topic}'
+
+    def _command(self, robot: Robot) -> str:
         settings = supervisor_settings(robot)
         self._takeover = Takeover(settings, robot.limits, robot.hard, robot.period_s)
         self._takeover.begin(time.monotonic())
@@ -139,6 +172,11 @@ class Standby:
             self._node.destroy_publisher(self._publisher)
         self._publisher = self._takeover = None
 
+    def destroy(self) -> None:
+        """Stop commanding and listening."""
+        self.close()
+        self._node.destroy_node()
+
     def _hear(self, subscription: Any) -> None:
         while take(subscription):
             pass
@@ -154,7 +192,13 @@ class Standby:
         self._numbered = NumberedSources()
 
     def _on_safety(self, message: SafetyState) -> None:
-        self._last = LastWord(tuple(message.joint), bool(message.velocity), message.dry_run)
+        self._heard_at = time.monotonic()
+        self._last = LastWord(
+            tuple(message.joint),
+            bool(message.velocity),
+            message.dry_run,
+            message.mode == SafetyState.MODE_STOPPED,
+        )
 
     def _on_joints(self, message: JointState, sender: Sender) -> None:
         takeover, now = self._takeover, time.monotonic()

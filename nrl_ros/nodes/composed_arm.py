@@ -1,0 +1,40 @@
+"""One arm in one process: learner, neuromodulator, safety node and environment.
+
+Start it with ``python -m nrl_ros.nodes.composed_arm --ros-args ...``, and a watchdog beside it
+(``nrl_ros.nodes.watchdog``): what hangs or ends this process takes the safety node along. ``nrl arm
+--compose`` and ``arm.launch.py compose:=true`` start both.
+"""
+
+from __future__ import annotations
+
+from nrl_ros.nodes.process import prepare_process
+
+if __name__ == '__main__':
+    prepare_process()
+
+from nrl_ros.nodes.composed import run_together
+from nrl_ros.nodes.cyclic_executor import CyclicExecutor
+from nrl_ros.nodes.environment import EnvironmentNode
+from nrl_ros.nodes.learner import LearnerNode
+from nrl_ros.nodes.neuromodulator import NeuromodulatorNode
+from nrl_ros.nodes.safety import SafetyNode
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the nodes of one arm together.
+
+    They stop in this order: the arm is held, it is braked, what was learned is saved.
+
+    Returns:
+        Exit code: 0, or 1 when a node could not be started or ended with an error.
+    """
+    return run_together(
+        lambda: [LearnerNode(), NeuromodulatorNode(), SafetyNode(), EnvironmentNode()],
+        argv,
+        udp_only=True,
+        kind=CyclicExecutor,
+    )
+
+
+if __name__ == '__main__':
+    raise SystemExit(main())

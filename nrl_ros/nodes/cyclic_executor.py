@@ -1,0 +1,107 @@
+"""Spins the nodes of one arm in cycles: everything that a control period needs, once, in order.
+
+An executor that waits for messages wakes up several times in a period: for the joint states, for
+the environment's period, for the safety node's. Each time it builds a wait set. This one sleeps
+until the next period and then takes what has come. In one cycle an action goes from the joint
+states to the command: joint states, environment, learner, safety node.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sensor_msgs.msg import JointState
+
+from nrl_ros.nodes.composed import ComposedExecutor
+from nrl_ros.ros.control_rate import LONGEST_CYCLE_NS, ControlRate, cycle_of
+from nrl_ros.ros.executor import call_timer
+from nrl_ros.ros.interfaces import ArmCommand, SafetyState
+from nrl_ros.ros.lifecycle import NrlNode
+from nrl_ros.ros.wire import NANOSECONDS
+
+# Messages of these types are taken in each cycle, beside those of the step path.
+_EACH_CYCLE = (JointState, ArmCommand, SafetyState)
+
+
+class CyclicExecutor(ComposedExecutor):
+    """Spins several nodes in one thread, a cycle in each period of the fastest timer.
+
+    Args:
+        nodes: at least one, in the order in which they start. In a cycle the timers of the last
+            one are called first.
+        idle: called at the end of each cycle.
+    """
+
+    def __init__(self, nodes: Sequence[NrlNode[Any]], idle: Callable[[], None]) -> None:
+        super().__init__(nodes, idle)
+        self._cycle_ns = self._count = self._rare_at_ns = 0
+        self._paced: list[tuple[int, Any]] = []
+        self._rate = ControlRate(1.0, 0.0)
+        self._due_ns = 0
+
+    def _collect(self) -> None:
+        super()._collect()
+        self._hot = [
+            sub
+            for sub in self._subscriptions.values()
+            if getattr(sub, 'on_step_path', False) or sub.msg_type in _EACH_CYCLE
+        ]
+        timers = list(reversed(self._timers.values()))
+        before = self._cycle_ns
+        self._cycle_ns, counts = cycle_of([timer.timer_period_ns for timer in timers])
+        self._paced = [(n, timer) for n, timer in zip(counts, timers, strict=True) if n]
+        paced = {timer.handle.pointer for _, timer in self._paced}
+        # The base class asks the others whether they are due.
+        self._timers = {at: timer for at, timer in self._timers.items() if at not in paced}
+        if self._cycle_ns != before:
+            now = time.monotonic_ns()
+            self._rate = ControlRate(self._cycle_ns / NANOSECONDS, now / NANOSECONDS)
+            self._due_ns = now + self._cycle_ns
+
+    def run_once(self) -> None:
+        """Wait for the next cycle and do what is due in it."""
+        if self._stale:
+            self._collect()
+        self._wait_for_cycle()
+        self._take_all()
+        self._count += 1
+        for every, timer in self._paced:
+            if self._count % every == 0 and not self._stale:
+                _put_off(timer)
+                timer.callback()
+                self._take_all()
+        if self._idle is not None and not self.stop_requested:
+            self._idle()
+        self._look_for_the_rest()
+
+    def _wait_for_cycle(self) -> None:
+        left_ns = self._due_ns - time.monotonic_ns()
+        if left_ns > 0:
+            time.sleep(left_ns / NANOSECONDS)
+        now_ns = time.monotonic_ns()
+        moved = self._rate.begin(now_ns / NANOSECONDS).rescheduled
+        self._due_ns = self._cycle_ns + (now_ns if moved else self._due_ns)
+
+    def _take_all(self) -> None:
+        while self._polled():
+            pass
+
+    def _look_for_the_rest(self) -> None:
+        """Handle other topics and timers, services and events, every few milliseconds."""
+        now = time.monotonic_ns()
+        if now < self._rare_at_ns or self._stale:
+            return
+        self._rare_at_ns = now + LONGEST_CYCLE_NS
+        self._wait(0)
+        self._note_triggers()
+        self._handle_ready()
+        if self._is_rare_ready():
+            self._handle_rare()
+
+
+def _put_off(timer: Any) -> None:
+    """Let a timer be due in more than a period, so that nothing else ever finds it due."""
+    if timer.handle.time_until_next_call() < timer.timer_period_ns:
+        call_timer(timer.handle)
