@@ -110,10 +110,16 @@ class Caller:
         self._executor.add_node(node)
         self._said_at = -math.inf
 
-    def _until(self, holds: Callable[[], Any], limit_s: float) -> bool:
-        """Spin until something holds; return False if it does not in time, or a signal comes."""
+    def _until(self, holds: Callable[[], Any], limit_s: float, *, moving: bool = False) -> bool:
+        """Spin until something holds; return False if it does not in time, or a signal comes.
+
+        Raises:
+            KeyboardInterrupt: a signal has come before a goal is moving the arm.
+        """
         end = time.monotonic() + limit_s
         while not holds():
+            if self._signals.received and not moving:
+                raise KeyboardInterrupt
             if time.monotonic() > end or self._signals.received:
                 return False
             self._executor.spin_once(timeout_sec=_SPIN_S)
@@ -168,7 +174,8 @@ class Caller:
         if not handle.accepted:
             raise NrlError(f'{action} has rejected the goal: its log says why')
         ending = handle.get_result_async()
-        if not self._until(lambda: ending.done() or not client.server_is_ready(), math.inf):
+        there = client.server_is_ready
+        if not self._until(lambda: ending.done() or not there(), math.inf, moving=True):
             self._cancel(handle, ending)
         if not ending.done():
             raise NrlError(f'{action} has gone before the goal was done')
@@ -184,7 +191,7 @@ class Caller:
         self._say('cancelled: the arm brakes')
         handle.cancel_goal_async()
         received, self._signals.received = self._signals.received, 0
-        self._until(ending.done, _CANCEL_S)
+        self._until(ending.done, _CANCEL_S, moving=True)
         self._signals.received = received
 
     def _show(self, feedback: Any) -> None:
