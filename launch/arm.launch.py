@@ -17,6 +17,7 @@ ARGUMENTS = {
     'speed_share': ('1.0', 'Allowed share of the described speeds; 0.1 at first'),
     'dry_run': ('false', 'Compute and show commands, send none'),
     'evaluate': ('false', 'Act without noise and learn nothing'),
+    'goals': ('beside', 'Goals of reach beside episodes; only: no episodes; never: not served'),
     'realtime': ('true', 'Real-time priority for processes that command the arm, if permitted'),
 }
 # Priorities under SCHED_FIFO; a higher one runs first.
@@ -52,7 +53,8 @@ def generate_launch_description() -> LaunchDescription:
         **UDP_ONLY,
     )
     folder, load = text('checkpoint_folder'), text('load')
-    bridge = {'name': 'ros2_control_arm', 'instances': 1, 'options': robot}
+    options = robot | {'goals': {'serve': text('goals')}}
+    bridge = {'name': 'ros2_control_arm', 'instances': 1, 'options': options}
     own = {
         'learner': {'checkpoint': {'folder': folder, 'load': load}, 'evaluate': Use('evaluate')},
         'neuromodulator': {'load': load, 'critic': {'folder': folder}},
