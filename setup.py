@@ -68,6 +68,7 @@ setup(
         'arm': (ROOT / 'requirements/arm.txt').read_text().split(),
         'ray': ['ray>=2.50,<3'],
         'torch': ['torch>=2.2'],
+        'export': (ROOT / 'requirements/export.txt').read_text().split(),
         'yardstick': ['stable-baselines3>=2.9,<3', 'torch>=2.2'],
         'test': (ROOT / 'requirements/test.txt').read_text().splitlines(),
     },

@@ -76,7 +76,7 @@ chmod +x "$VENV/bin/nrl"
 # --------------------------------------------------------------------- tests
 if [ "${1:-}" = test ] && [ ! -e "$VENV/.test-packages" ]; then
   echo 'installing what the tests need (once)'
-  $pip install -r requirements/test.txt
+  $pip install -r requirements/test.txt -r requirements/export.txt
   # Only tests use torch, to check gradients; the build without CUDA is ten times smaller.
   cpu=https://download.pytorch.org/whl/cpu
   if "$VENV/bin/python" -c "import urllib.request as u; u.urlopen('$cpu/torch/', timeout=5)" \

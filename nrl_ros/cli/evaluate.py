@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -157,7 +157,20 @@ def evaluate_snapshot(
     instances = min(episodes, settings.environment.bridge.instances)
     told = EvaluationLines(say, acting)
     with at_work(settings, snapshot, instances=instances, acting=acting, say=say) as stage:
-        return score_of(*_first_episodes(stage, seed, episodes, told), acting)
+        return score_of(*first_episodes(stage, seed, episodes, told), acting)
+
+
+class Stage(Protocol):
+    """Episodes of an environment in which something acts."""
+
+    @property
+    def episodes(self) -> Episodes:
+        """The episodes."""
+        ...
+
+    def advances(self, seed: int) -> Iterator[Advance]:
+        """Reset the environment now, and step it each time that the next advance is asked for."""
+        ...
 
 
 class AtWork(NamedTuple):
@@ -296,13 +309,22 @@ def _learner(
     return learner
 
 
-def _first_episodes(
-    stage: AtWork, seed: int, count: int, told: Callable[[int, int], None]
+def first_episodes(
+    stage: Stage, seed: int, count: int, told: Callable[[int, int], None]
 ) -> tuple[NDArray[np.float64], dict[str, float]]:
     """Return returns [N], and means of all other figures, of the first episodes of all instances.
 
     How many of each instance is fixed before the first: whoever ends first would favour short
     episodes.
+
+    Args:
+        stage: of any number of instances.
+        seed: of the environment.
+        count: episodes N.
+        told: gets how many have ended, and N.
+
+    Raises:
+        NrlError: an episode does not end.
     """
     spec = stage.episodes.info.spec
     # Episodes that each instance still has to end.

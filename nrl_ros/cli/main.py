@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -272,6 +273,65 @@ def evaluate(
             film=film,
         )
         measure(options, Console(), errors)
+
+
+class Format(str, Enum):
+    """Forms of an exported graph."""
+
+    ONNX = 'onnx'
+    TORCHSCRIPT = 'torchscript'
+
+
+@app.command()
+def export(
+    folder: Annotated[Path, typer.Argument(metavar='RUN', help='Run folder')],
+    form: Annotated[Format, typer.Option('--format', help='Of the graph')] = Format.ONNX,
+    out: Annotated[
+        Path | None, typer.Option(help='Folder of the bundle; default: policy in the run')
+    ] = None,
+    best: Annotated[
+        bool, typer.Option('--best', help='The best checkpoint in place of the newest')
+    ] = False,
+    force: Annotated[bool, typer.Option('--force', help='Replace a bundle that is there')] = False,
+) -> None:
+    """Write the policy of a run as a folder that other programs can run: graph and manifest."""
+    with _errors():
+        from nrl_ros.cli.export import export as write
+
+        written, difference = write(folder, out, form.value, best=best, force=force)
+        typer.echo(
+            f'{written}: checked on 1,000 observations, actions differ by at most {difference:.1e}'
+        )
+
+
+@app.command()
+def play(
+    folder: Annotated[Path, typer.Argument(metavar='BUNDLE', help='Folder that nrl export wrote')],
+    episodes: Annotated[
+        int | None,
+        typer.Option(help='Score it in this process on its own task, without ROS', min=1),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help='Seed of the environment, with --episodes')
+    ] = None,
+    namespace: Annotated[str, typer.Option(help='ROS namespace of the environments')] = '',
+    domain: Annotated[int | None, typer.Option(help='ROS domain', min=0, max=232)] = None,
+) -> None:
+    """Answer environments by an exported policy, in place of a learner, until Ctrl-C."""
+    with _errors():
+        from nrl_ros.cli import play as playing
+
+        if episodes is not None:
+            from nrl_ros.cli.display import lines_to
+
+            score = playing.play_here(folder, episodes, seed, lines_to(Console(stderr=True)))
+            shares = f', {score.success}' if score.success else ''
+            typer.echo(
+                f'{folder}: return {score} (mean ± standard deviation of {score.episodes} greedy '
+                f'episodes){shares}'
+            )
+            return
+        raise typer.Exit(playing.play_over_ros(folder, namespace, domain))
 
 
 @app.command()

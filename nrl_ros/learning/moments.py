@@ -63,6 +63,11 @@ class RunningMoments(Stateful):
         state.count = total
 
     @property
+    def farthest(self) -> float:
+        """Largest size of a normalised number [standard deviations]."""
+        return _FARTHEST
+
+    @property
     def deviation(self) -> Array:
         """Standard deviations [N]; one number, 1, before the second row."""
         state = self.state

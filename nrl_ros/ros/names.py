@@ -21,6 +21,7 @@ GO = '~/go'
 LEARNER = 'learner'
 NEUROMODULATOR = 'neuromodulator'
 ENVIRONMENT = 'environment'
+POLICY = 'policy'
 SAFETY = 'safety'
 WATCHDOG = 'watchdog'
 

@@ -79,7 +79,7 @@ def test_every_field_says_what_it_means(path: Path) -> None:
 
 def test_every_topic_and_service_name_is_described() -> None:
     names = constants(ROOT / 'nrl_ros/ros/names.py')
-    nodes = {names[part] for part in ('LEARNER', 'NEUROMODULATOR', 'ENVIRONMENT')}
+    nodes = {names[part] for part in ('LEARNER', 'NEUROMODULATOR', 'ENVIRONMENT', 'POLICY')}
     named = {part.rpartition('/')[2] for part in code(page('messages.md'))}
     for name in set(names.values()) - nodes:
         assert name.removeprefix('~/') in named, f'{name} is not in docs/messages.md'
