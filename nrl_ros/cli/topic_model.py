@@ -14,14 +14,19 @@ from tempfile import TemporaryDirectory
 
 from nrl_ros.base.errors import BridgeError
 from nrl_ros.cli.config import RunSettings
-from nrl_ros.robots.arm.description import FROM_TOPIC, keep_robot, read_robot
+from nrl_ros.robots.arm.description import (
+    FROM_TOPIC,
+    keep_robot,
+    read_robot,
+    robot_on_topic,
+)
 
 # Folder of a run's checkpoints that holds description and model.
 KEPT = 'robot'
 # Starting Python and ROS takes a second or two on a slow machine; what waits longer hangs [s].
 _MOST_S = 60.0
-# The bridge of simulated arms, and the setting that names their robot.
-_BRIDGE, ROBOT = 'arm', 'bridge.options.robot'
+# The setting of an environment that names its robot.
+ROBOT = 'bridge.options.robot'
 
 
 def fetched_model(robot: str) -> str:
@@ -61,10 +66,7 @@ def simulated_robot(settings: RunSettings) -> str:
         ConfigError: the description is wrong.
     """
     bridge = settings.environment.bridge
-    robot = str(bridge.options.get('robot', ''))
-    if bridge.name != _BRIDGE or not robot:
-        return ''
-    return robot if read_robot(robot).model == FROM_TOPIC else ''
+    return robot_on_topic(bridge.name, bridge.options)
 
 
 @cache

@@ -9,6 +9,7 @@ if __name__ == '__main__':
 
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,10 @@ from nrl_ros.nodes.environment_presence import EnvironmentPresence
 from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.nodes.saving import open_series, prune
 from nrl_ros.nodes.state_sender import StateSender
+from nrl_ros.robots.arm.description import keep_robot, read_robot, robot_on_topic
 from nrl_ros.ros import conversion, leaving, names, qos
 from nrl_ros.ros.control_rate import ControlRate
+from nrl_ros.ros.description import model_of
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState, EnvStatus, EpisodeReport, Reward
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
@@ -83,9 +86,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._series = open_series(
             self, settings.checkpoint, f'environment_{settings.agent}', 'environment'
         )
-        self._bridge = make_bridge(
-            settings.bridge.name, settings.bridge.instances, dict(settings.bridge.options)
-        )
+        self._bridge = make_bridge(settings.bridge.name, settings.bridge.instances, self._options())
         for text in self._bridge.remarks() if isinstance(self._bridge, Remarking) else ():
             self.get_logger().warning(text)
         self._lockstep = settings.mode == 'lockstep'
@@ -124,6 +125,17 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         else:
             tick = self._tick if self._live is None else self._tick_live
             self._timer = self.periodic(self._period_s, tick)
+
+    def _options(self) -> dict[str, Any]:
+        """Return the options of the bridge; a robot's model that is on a topic is waited for."""
+        bridge = self.settings.bridge
+        robot = robot_on_topic(bridge.name, bridge.options)
+        if not robot:
+            return dict(bridge.options)
+        folder = TemporaryDirectory(prefix='nrl_robot_')
+        self.at_take_down(folder.cleanup)
+        model = model_of(read_robot(robot))
+        return {**bridge.options, 'robot': str(keep_robot(robot, model, Path(folder.name)))}
 
     def activate(self) -> None:
         """Start a session: reset or restore, introduce the agent, publish the first state."""

@@ -13,7 +13,7 @@ pytest.importorskip('mujoco')
 from std_msgs.msg import String
 
 from nrl_ros.robots.arm.model_files import MODELS_FOLDER
-from nrl_ros.ros import qos
+from nrl_ros.ros import names, qos
 from tests.ros.harness import JOINT_STATES, robot_file
 
 pytestmark = pytest.mark.ros
@@ -35,3 +35,25 @@ def test_the_model_of_a_description_publisher_is_taken(ros) -> None:
     # By hand: 0.4 cos 0.4 + 0.3 cos 1.2, and the same with sines.
     assert 'tool tool at home: 0.477, 0.435, 0.000 m' in doctor.until_logged('tool tool at home')
     assert doctor.wait() == 0
+
+
+def test_an_environment_of_simulated_arms_waits_for_the_model(ros) -> None:
+    """As train.launch.py starts it; the model comes from a volatile publisher, later."""
+    probe = ros.probe()
+    file = robot_file(ros.folder, model='robot_description')
+    options = {
+        'bridge.options.robot': file,
+        'bridge.options.target.low_m': [0.2, -0.3, 0.0],
+        'bridge.options.target.high_m': [0.5, 0.3, 0.1],
+    }
+    ros.start('environment', {'autostart': True, 'bridge.name': 'arm', **options})
+    probe.hear(names.ENV_INFO)
+    model = String(data=(MODELS_FOLDER / 'planar.xml').read_text())
+    publisher = probe.node.create_publisher(String, '/robot_description', qos.event())
+
+    def heard():
+        publisher.publish(model)
+        return probe.heard[names.ENV_INFO]
+
+    probe.until(heard, 'an introduction')
+    assert 'the tool is at 0.7, 0, 0 m' in probe.heard[names.ENV_INFO][-1].manifest

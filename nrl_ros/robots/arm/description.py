@@ -7,6 +7,7 @@ the names: rad, rad/s, rad/s^2, m, s, Hz.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +29,8 @@ Point = tuple[float, float, float]
 
 # With this name as model, a node waits for the model on a topic instead of reading a file.
 FROM_TOPIC = 'robot_description'
+# The bridge of simulated arms.
+_SIMULATED = 'arm'
 # File beside a kept description, for the model that came on the topic.
 _KEPT_MODEL = 'robot_description.xml'
 
@@ -279,6 +282,25 @@ def keep_robot(name: str, model: str, folder: Path) -> Path:
     text = yaml.safe_dump(data, sort_keys=False, allow_unicode=True)
     kept.write_text(f'# {path} with the model that came on its topic.\n{text}', encoding='utf-8')
     return kept
+
+
+def robot_on_topic(bridge: str, options: Mapping[str, Any]) -> str:
+    """Return the description that a bridge of simulated arms has, if its model is on a topic.
+
+    Args:
+        bridge: its name.
+        options: of the bridge.
+
+    Returns:
+        '' for another bridge, and for a description whose model is a file.
+
+    Raises:
+        ConfigError: the description is wrong.
+    """
+    robot = str(options.get('robot', ''))
+    if bridge != _SIMULATED or not robot:
+        return ''
+    return robot if read_robot(robot).model == FROM_TOPIC else ''
 
 
 def _read(name: str) -> tuple[Path, dict[str, Any]]:
