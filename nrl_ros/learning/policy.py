@@ -17,7 +17,13 @@ from nrl_ros.learning.moments import RunningMoments
 from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.networks.kinds import new_network
 from nrl_ros.learning.settings import LearnerSettings
-from nrl_ros.learning.snapshots import network_data, network_of, space_data, space_of
+from nrl_ros.learning.snapshots import (
+    averaged_network,
+    network_data,
+    network_of,
+    space_data,
+    space_of,
+)
 
 
 @dataclass(frozen=True)
@@ -73,6 +79,8 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
     network = new_network(settings.network, size, head.outputs, settings.seed)
     if isinstance(head, AmendsUpdates):
         head.begin(network.weights[-1])
+    if settings.plasticity.averaging:
+        network.averaged = averaged_network(network, settings, network.weights)
     return Policy(network, head, space, info.spec.manifest, _new_moments(settings))
 
 

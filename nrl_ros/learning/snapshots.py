@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,8 @@ def network_data(network: Network) -> dict[str, Any]:
         'weights': [weight.copy() for weight in network.weights],
     }
     fixed = {name: value.copy() for name, value in network.fixed.items()}
+    if network.averaged is not None:
+        data['averaged'] = [weight.copy() for weight in network.averaged.weights]
     return data | {'fixed': fixed} if fixed else data
 
 
@@ -128,7 +131,31 @@ def network_of(
     network = saved_network(settings.network, sizes, data['weights'], data.get('fixed', {}))
     if served is not None and served != network.spec:
         raise CheckpointError(f'the checkpoint is of {network.spec}, the learner serves {served}')
+    if settings.plasticity.averaging:
+        # A run that has not averaged so far begins with the weights that it has.
+        mean = data.get('averaged', data['weights'])
+        network.averaged = averaged_network(network, settings, mean)
     return network
+
+
+def averaged_network(
+    network: Network, settings: LearnerSettings, weights: Sequence[Any]
+) -> Network:
+    """Make a network like another one, for the running mean of its weights.
+
+    Args:
+        network: the other one.
+        settings: of its learner.
+        weights: to begin with; they are copied.
+
+    Raises:
+        CheckpointError: the weights do not fit.
+    """
+    sizes = network.spec.inputs, network.spec.outputs
+    averaged = saved_network(settings.network, sizes, weights, network.fixed)
+    if averaged.spec != network.spec:
+        raise CheckpointError(f'averaged weights of {averaged.spec}, expected {network.spec}')
+    return averaged
 
 
 def space_data(space: ActionSpace | None) -> dict[str, Any] | None:

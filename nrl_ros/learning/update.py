@@ -55,6 +55,7 @@ class LearningStep(Stateful):
         self._flat: Array = np.zeros(0)
         self._total: list[Array] = []
         plasticity = settings.plasticity
+        self._averaging = plasticity.averaging
         self.state: LearningState = LearningState(
             OPTIMISERS.make(plasticity.optimiser, options=plasticity.optimiser_options),
             Schedule(plasticity, settings.noise),
@@ -135,9 +136,18 @@ class LearningStep(Stateful):
             head.amend(network.weights[-1], self._total[-1], windows)
         rate = learning_rate * schedule.rate_factor(self.updates)
         self.state.optimiser.step(network.weights, self._total, rate)
+        self._average(network)
         schedule.heard(heard)
         self.note(windows, float(np.add.reduce(np.abs(heard))))
         return True
+
+    def _average(self, network: Network) -> None:
+        """Move the averaged weights towards the new ones; at first, they are a plain mean."""
+        if network.averaged is None:
+            return
+        share = 1.0 / min(self.updates + 1, self._averaging)
+        for mean, weight in zip(network.averaged.weights, network.weights, strict=True):
+            mean += share * (weight - mean)
 
     def note(self, windows: int, rpe_size: float) -> None:
         """Count an update."""
@@ -151,7 +161,7 @@ class LearningStep(Stateful):
         Otherwise, None.
         """
         plain = type(self.state.optimiser) is GradientAscent and self.state.schedule.idle
-        return self._scales_of(network.spec) if plain else None
+        return self._scales_of(network.spec) if plain and network.averaged is None else None
 
     def _scale(self) -> None:
         first = self._scales[0]

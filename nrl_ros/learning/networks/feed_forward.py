@@ -156,11 +156,14 @@ class Network:
 
     Attributes:
         fixed: arrays besides the weights that its outputs depend on, by name.
+        averaged: a network of the same sizes whose weights are a running mean of these, for acting
+            without noise; None: these weights act themselves.
 
     Raises:
         ShapeError: the weights do not fit the spec.
     """
 
+    averaged: Network | None = None
     fixed: Mapping[str, Array] = MappingProxyType({})
 
     def __init__(self, spec: NetworkSpec, weights: list[Array]) -> None:

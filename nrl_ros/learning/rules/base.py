@@ -118,6 +118,9 @@ class GreedyExplorer(Stateful):
         if network.memory_size:
             self._memory = np.zeros((batch, network.memory_size), network.dtype)
         self._quiet = make_passes(network, batch, 0, self._memory)
+        self._greedy = self._quiet
+        if network.averaged is not None:
+            self._greedy = make_passes(network.averaged, batch, 0, self._memory)
         self.state: Any = self.remembered(None)
 
     def remembered(self, own: Any) -> Any:
@@ -133,7 +136,7 @@ class GreedyExplorer(Stateful):
 
     def greedy(self, observation: Array) -> Array:
         """Return the most probable choice [B, A], without noise and without random numbers."""
-        return self._head.greedy(self._quiet.run(observation, None, 0.0)[0])
+        return self._head.greedy(self._greedy.run(observation, None, 0.0)[0])
 
     def set_sigma(self, sigma: float) -> None:
         """Do nothing: there is no noise."""

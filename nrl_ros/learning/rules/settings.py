@@ -46,6 +46,12 @@ class PlasticitySettings(Settings):
     learning_rate_decay: float = Field(
         0.0, ge=0, description='Updates after which the learning rate has halved [1]; 0: constant'
     )
+    averaging: int = Field(
+        0,
+        ge=0,
+        description='Act without noise by weights that are averaged over about so many updates; 0: '
+        'by the newest weights [1]',
+    )
     trace: Literal['auto', 'dense', 'factored'] = Field(
         'auto', description='How eligibility traces are kept; auto takes the cheaper'
     )
