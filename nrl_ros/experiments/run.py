@@ -14,6 +14,7 @@ from nrl_ros import __version__
 from nrl_ros.base.errors import InvalidValueError
 from nrl_ros.base.installed import versions_of
 from nrl_ros.base.records import Ending, FinishedEpisodes
+from nrl_ros.environments.mastery import Mastery
 from nrl_ros.experiments.gradients import gradients
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.learner import Learner
@@ -76,11 +77,13 @@ def _until_limit(run: InProcessRun, ends: list[FinishedEpisodes]) -> int:
     """Step until the limit; return the step at which weights became NaN or infinite, or -1."""
     stop, diverged = run.settings.environment.stop, -1
     episodes, learner = run.episodes, run.learner
+    mastery = Mastery(stop.learned, run.environment.spec.metrics)
     try:
         for count, ended in enumerate(run.steps()):
             if ended is not None:
                 ends.append(ended)
-                if stop.episodes and episodes.total_episodes >= stop.episodes:
+                mastery.add(ended)
+                if mastery.reached or 0 < stop.episodes <= episodes.total_episodes:
                     break
             if stop.steps and episodes.total_steps >= stop.steps:
                 break

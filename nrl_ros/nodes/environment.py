@@ -26,6 +26,7 @@ from nrl_ros.environments.interfaces import (
     Remarking,
     Serving,
 )
+from nrl_ros.environments.mastery import Mastery
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.environments.session import LAST_ANSWER_S, Answer, EnvironmentSession, Stage
 from nrl_ros.nodes.environment_presence import EnvironmentPresence
@@ -141,6 +142,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         """Start a session: reset or restore, introduce the agent, publish the first state."""
         assert self._bridge is not None
         settings = self.settings
+        self._mastery = Mastery(settings.stop.learned, self._bridge.spec.metrics)
         self._episodes = Episodes(
             self._bridge,
             agent=settings.agent,
@@ -328,10 +330,13 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._send(advance.state, advance.reward)
         if advance.ends is not None:
             self._reports.ended(advance.ends)
+            self._mastery.add(advance.ends)
         stop = self.settings.stop
         episodes = self._episodes
-        if (stop.steps and episodes.total_steps >= stop.steps) or (
-            stop.episodes and episodes.total_episodes >= stop.episodes
+        if (
+            (stop.steps and episodes.total_steps >= stop.steps)
+            or (stop.episodes and episodes.total_episodes >= stop.episodes)
+            or self._mastery.reached
         ):
             self._session.last_sent(time.monotonic())
 
@@ -399,6 +404,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._publish_status()
         self.get_logger().info(
             f'done: {self._episodes.total_steps} steps, {self._episodes.total_episodes} episodes'
+            + f', learned: {self._mastery.about()}' * self._mastery.reached
         )
         if self.settings.stop.exit:
             self.exit_requested = True

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, model_validator
 from nrl_ros.base.part_files import absolute_name
 from nrl_ros.base.records import Delivery
 from nrl_ros.base.settings import Settings, at_start, realtime
+from nrl_ros.environments.mastery import MasterySettings
 from nrl_ros.settings.presets import WithPreset
 
 
@@ -60,6 +61,7 @@ class StopGroup(Settings):
     steps: int = Field(0, ge=0, description='Environment steps of all instances; 0: no limit [1]')
     episodes: int = Field(0, ge=0, description='Ended episodes; 0: no limit [1]')
     exit: bool = Field(True, description='End the process when done')
+    learned: MasterySettings = MasterySettings()
 
 
 class EnvironmentCheckpointGroup(Settings):
