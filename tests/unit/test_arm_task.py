@@ -179,6 +179,29 @@ def test_rewards_by_hand(robot: Robot, reward: dict[str, Any], expected: list[fl
     assert got == pytest.approx(expected)
 
 
+def test_coming_away_from_home_costs_what_is_paid_back_on_the_way_back(robot: Robot) -> None:
+    free = ReachEpisodes(robot, planar(), 1)
+    episodes = ReachEpisodes(robot, planar(reward={'home_cost': 3.0}), 1)
+    one, none = np.ones(1, np.bool_), np.zeros(1, np.bool_)
+    still, target = np.zeros((1, 2)), Poses(np.array([[0.3, 0.2, 0.0]]), np.eye(3)[None])
+    apart = [0.1, 0.0], [0.1, 0.4], [-0.2, 0.0], [0.1, 0.0]
+    way = [np.array([row]) + robot.home for row in apart]
+    costs = []
+    for each in (free, episodes):
+        each.begin(one, way[0], target)
+    for position in way[1:]:
+        plain = free.finish(position, still, still, none).reward[0]
+        costs.append(plain - episodes.finish(position, still, still, none).reward[0])
+    assert costs[0] == pytest.approx(3.0 * 0.4**2 / 2)
+    assert costs[1] == pytest.approx(3.0 * (0.2**2 - 0.1**2 - 0.4**2) / 2)
+    assert sum(costs) == pytest.approx(0.0)
+    # What was strayed before an episode is not its fault.
+    for each in (free, episodes):
+        each.begin(one, way[1], target)
+    plain = free.finish(way[1], still, still, none).reward[0]
+    assert episodes.finish(way[1], still, still, none).reward[0] == pytest.approx(plain)
+
+
 def test_random_targets_keep_to_box_and_shell() -> None:
     settings = planar().target
     points = Targets(settings, np.random.default_rng(3)).draw(2000)

@@ -39,6 +39,7 @@ class ReachState:
         angle: of the tools from the orientations of their targets [B, rad]; 0 for points.
         nearest: the smallest distance of the episodes so far [B, m].
         wanted: joint velocities that the newest action commanded [B, J].
+        strayed: mean square distances of the joints from home [B, rad^2]; 0 if they cost nothing.
         steps: of the episodes so far [B].
         ended: arms whose episode is over; their next step begins another one [B].
         targets: give the next ones.
@@ -50,6 +51,7 @@ class ReachState:
     angle: Float64
     nearest: Float64
     wanted: Float64
+    strayed: Float64
     steps: NDArray[np.int64]
     ended: Bool
     targets: Targets
@@ -82,6 +84,7 @@ class ReachEpisodes(Stateful):
             angle=np.zeros(arms),
             nearest=np.zeros(arms),
             wanted=np.zeros((arms, self.task.joints)),
+            strayed=np.zeros(arms),
             steps=np.zeros(arms, np.int64),
             ended=np.zeros(arms, np.bool_),
             targets=targets_of(robot, settings.target),
@@ -130,6 +133,7 @@ class ReachEpisodes(Stateful):
         state.distance[which] = state.nearest[which] = distance
         state.angle[which] = self._angle(self._turned(position))[which]
         state.wanted[which] = 0.0
+        state.strayed[which] = self.task.strayed(position)[which]
         state.steps[which] = 0
         state.ended[which] = False
 
@@ -213,7 +217,9 @@ class ReachEpisodes(Stateful):
         reward = self.task.reward(
             state.distance, distance, wanted, state.wanted, late | there, *angles
         )
-        state.distance, state.angle = distance, angle
+        strayed = self.task.strayed(position)
+        reward -= self._settings.reward.home_cost * (strayed - state.strayed)
+        state.distance, state.angle, state.strayed = distance, angle, strayed
         state.nearest = np.minimum(state.nearest, distance)
         state.wanted = np.where(went[:, None], wanted, 0.0)
         state.ended = late | there

@@ -184,6 +184,12 @@ class RewardGroup(Settings):
     smoothness_cost: float = Field(
         0.0, ge=0, description='Cost of full speed, times the mean square change of the action [1]'
     )
+    home_cost: float = Field(
+        0.0,
+        ge=0,
+        description='Cost of coming away from home, times the change of the mean square distance '
+        'of the joints from it; paid back on the way back [1/rad^2]',
+    )
 
 
 class EpisodeGroup(Settings):

@@ -177,6 +177,15 @@ class ReachTask:
             reward = reward - settings.smoothness_cost * _mean_square(change)
         return np.asarray(reward, np.float64)
 
+    def strayed(self, position: Array) -> Float64:
+        """Return the mean square distances of the joints [B, J] from home [B, rad^2].
+
+        They are 0 where they cost nothing.
+        """
+        if not self._settings.reward.home_cost:
+            return np.zeros(len(position))
+        return np.asarray(_mean_square(position - self._robot.home))
+
     def at_target(self, distance: Array, *angle: Array) -> Array:
         """Return which arms are at their target [B, bool].
 
