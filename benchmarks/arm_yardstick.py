@@ -8,7 +8,7 @@ episodes at once; neither was tuned further.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from benchmarks.arm_runs import Act, settings_of
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import StateBatch
 from nrl_ros.environments.registry import make_bridge
+from nrl_ros.settings.environment import BridgeGroup
 
 Array = NDArray[Any]
 
@@ -33,6 +34,11 @@ SETTINGS: dict[str, dict[str, Any]] = {
     'ppo': {'n_steps': 50, 'batch_size': 1600, 'gamma': 0.95},
     # Of all arms together one step an update; as many updates a step as there is time for.
     'sac': {'gamma': 0.95, 'learning_starts': 10_000, 'gradient_steps': 4, 'batch_size': 256},
+}
+# Of one arm alone, which is a step of a rollout or of replay at a time.
+ALONE: dict[str, dict[str, Any]] = {
+    'ppo': {'n_steps': 250, 'batch_size': 50, 'gamma': 0.95},
+    'sac': {'gamma': 0.95, 'learning_starts': 250},
 }
 ARMS = {'ppo': 256, 'sac': 64}
 ALGORITHMS: dict[str, type[BaseAlgorithm]] = {'ppo': PPO, 'sac': SAC}
@@ -116,6 +122,19 @@ class Arms(VecEnv):
         return [False] * self.num_envs
 
 
+class _Marks(BaseCallback):
+    """Calls a function with the number of steps at each of several marks, and ends at the last."""
+
+    def __init__(self, marks: Sequence[int], at: Callable[[int], None]) -> None:
+        super().__init__()
+        self._marks, self._at = list(marks), at
+
+    def _on_step(self) -> bool:
+        if self._marks and self.num_timesteps >= self._marks[0]:
+            self._at(self._marks.pop(0))
+        return bool(self._marks)
+
+
 class _Deadline(BaseCallback):
     """Ends training when the time is up."""
 
@@ -155,3 +174,31 @@ def train(
         return arms.scaled(action)
 
     return act, model.num_timesteps, took
+
+
+def train_alone(
+    algorithm: str,
+    bridge: BridgeGroup,
+    *,
+    seed: int,
+    marks: Sequence[int],
+    scored: Callable[[int, Act], None],
+) -> None:
+    """Train on one arm, and let its policy be scored on the way.
+
+    Args:
+        algorithm: 'ppo' or 'sac'.
+        bridge: of the task; its arms are one.
+        seed: of everything.
+        marks: actions after which it is scored; the last ends it.
+        scored: gets the actions so far, and the policy.
+    """
+    torch.set_num_threads(1)
+    arms = Arms(bridge.name, 1, dict(bridge.options), seed)
+    model = ALGORITHMS[algorithm]('MlpPolicy', arms, seed=seed, device='cpu', **ALONE[algorithm])
+
+    def act(state: StateBatch) -> Array:
+        action, _ = model.predict(state.observation, deterministic=True)
+        return arms.scaled(action)
+
+    model.learn(10**12, callback=_Marks(marks, lambda actions: scored(actions, act)))
