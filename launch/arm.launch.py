@@ -8,7 +8,7 @@ from launch.substitutions import LaunchConfiguration as Use
 from launch.substitutions import PythonExpression
 from launch_ros.parameter_descriptions import ParameterValue
 
-from nrl_ros.launch import SAVES, common_arguments, node, parameter_files, text
+from nrl_ros.launch import SAVES, common_arguments, file_if, if_true, node, parameter_files, text
 
 ARGUMENTS = {
     'robot': ('ur5e', 'Robot and task: config/robots/ROBOT.yaml and config/ROBOT.yaml'),
@@ -18,6 +18,7 @@ ARGUMENTS = {
     'dry_run': ('false', 'Compute and show commands, send none'),
     'evaluate': ('false', 'Act without noise and learn nothing'),
     'goals': ('beside', 'Goals of reach beside episodes; only: no episodes; never: not served'),
+    'from_nothing': ('false', 'Learn alone by config/arm/from_nothing.yaml, then stand still'),
     'realtime': ('true', 'Real-time priority for processes that command the arm, if permitted'),
 }
 # Priorities under SCHED_FIFO; a higher one runs first.
@@ -38,27 +39,24 @@ def generate_launch_description() -> LaunchDescription:
             name,
             default_value=default,
             description=meaning,
-            choices=['true', 'false'] if name == 'realtime' else None,
+            choices=['true', 'false'] if name in ('realtime', 'from_nothing') else None,
         )
         for name, (default, meaning) in ARGUMENTS.items()
     ]
-    files, robot = parameter_files(), {'robot': text('robot_file')}
+    alone = file_if('from_nothing', 'arm', 'from_nothing.yaml')
+    files, robot = parameter_files(alone), {'robot': text('robot_file')}
     share = ParameterValue(Use('speed_share'), value_type=float)
     rated = robot | FIFO['safety'] | {'speed_share': share, 'dry_run': Use('dry_run')}
     safety = node('safety', [*files, rated], **UDP_ONLY)
-    driver = node(
-        'arm_driver',
-        [*files, robot | FIFO['arm_driver']],
-        condition=IfCondition(Use('sim')),
-        **UDP_ONLY,
-    )
+    driven, simulated = [*files, robot | FIFO['arm_driver']], IfCondition(Use('sim'))
+    driver = node('arm_driver', driven, condition=simulated, **UDP_ONLY)
     folder, load = text('checkpoint_folder'), text('load')
     options = robot | {'goals': {'serve': text('goals')}}
     bridge = {'name': 'ros2_control_arm', 'instances': 1, 'options': options}
     own = {
         'learner': {'checkpoint': {'folder': folder, 'load': load}, 'evaluate': Use('evaluate')},
         'neuromodulator': {'load': load, 'critic': {'folder': folder}},
-        'environment': {'bridge': bridge, 'mode': 'realtime', 'stop': {'steps': 0}},
+        'environment': {'bridge': bridge, 'mode': 'realtime', 'stop': {'steps': 0, 'exit': False}},
     }
     learning = [
         node(name, [*files, told | FIFO[name]], respawn=True, **SAVES, **UDP_ONLY)
@@ -71,5 +69,5 @@ def generate_launch_description() -> LaunchDescription:
         RegisterEventHandler(OnProcessExit(target_action=target, on_exit=actions))
         for target, actions in ((safety, bring_to_rest), (rest, ended))
     ]
-    shared = common_arguments('robot', load=Use('checkpoint_folder'))
+    shared = common_arguments('robot', Use('checkpoint_folder'), if_true('from_nothing', '_alone'))
     return LaunchDescription([*arguments, *shared, *ends, safety, driver, *learning])

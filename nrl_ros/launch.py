@@ -12,7 +12,7 @@ from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
 from launch.substitutions import EnvironmentVariable as Env
 from launch.substitutions import LaunchConfiguration as Use
-from launch.substitutions import PathJoinSubstitution
+from launch.substitutions import PathJoinSubstitution, PythonExpression
 from launch_ros.actions import Node
 from launch_ros.parameter_descriptions import ParameterFile, ParameterValue
 from launch_ros.substitutions import FindPackageShare
@@ -28,12 +28,15 @@ TASK = DeclareLaunchArgument(
 )
 
 
-def common_arguments(subject: str, load: Any = '') -> list[DeclareLaunchArgument]:
+def common_arguments(
+    subject: str, load: Any = '', folder_end: Any = ''
+) -> list[DeclareLaunchArgument]:
     """Return the arguments that every launch file takes.
 
     Args:
         subject: name of the argument that names the configuration.
         load: default of the argument of that name.
+        folder_end: end of the name of the default folder of checkpoints.
     """
     home = Env('ROS_HOME', default_value=[Env('HOME', default_value='.'), '/.ros'])
     file = PathJoinSubstitution([FindPackageShare('nrl_ros'), 'config', Use(subject)])
@@ -50,7 +53,7 @@ def common_arguments(subject: str, load: Any = '') -> list[DeclareLaunchArgument
         'enclave': ('/nrl_ros', 'Enclave with the keys of the nodes: ENCLAVE/learner and so on'),
         'log_level': ('info', 'Lowest severity that is logged'),
         'checkpoint_folder': (
-            [home, '/nrl_ros/', Use(subject)],
+            [home, '/nrl_ros/', Use(subject), folder_end],
             'Folder for checkpoints; empty: nothing is saved',
         ),
         'load': (load, 'Checkpoint, or folder of them, to continue from'),
@@ -69,10 +72,26 @@ def text(argument: str) -> ParameterValue:
     return ParameterValue(Use(argument), value_type=str)
 
 
-def parameter_files() -> list[ParameterFile]:
-    """Return the parameter files that the arguments name; the last one wins."""
-    names = 'params_file', 'overrides_file'
-    return [ParameterFile(Use(name), allow_substs=True) for name in names]
+def parameter_files(*between: Any) -> list[ParameterFile]:
+    """Return the parameter files that the arguments name; the last one wins.
+
+    Args:
+        between: files that are read after ``params_file`` and before ``overrides_file``.
+    """
+    files = Use('params_file'), *between, Use('overrides_file')
+    return [ParameterFile(file, allow_substs=True) for file in files]
+
+
+def file_if(argument: str, *path: str) -> PythonExpression:
+    """Return a file below config if an argument is 'true', else params_file, which comes first."""
+    file = PathJoinSubstitution([FindPackageShare('nrl_ros'), 'config', *path])
+    return if_true(argument, file, Use('params_file'))
+
+
+def if_true(argument: str, then: Any, otherwise: Any = '') -> PythonExpression:
+    """Return one of two texts: the first if an argument is 'true'."""
+    chosen = ["'", then, "' if '", Use(argument), "' == 'true' else '", otherwise, "'"]
+    return PythonExpression(chosen)
 
 
 def node(executable: str, parameters: list[Any], **more: Any) -> Node:

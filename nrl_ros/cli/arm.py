@@ -7,7 +7,7 @@ runs the nodes.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.manifest import first_difference, sides
 from nrl_ros.base.settings import load, parse
 from nrl_ros.cli import arm_task, config
+from nrl_ros.cli.best import BestWatch
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.options import ArmOptions
 from nrl_ros.cli.runs import Run, create_run, json_text, newest, open_run, versions
@@ -29,7 +30,7 @@ from nrl_ros.settings.safety import SafetyNodeSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
 
 _RECENT = 20
-_DISTANCE = 'final_distance_m'
+DISTANCE = 'final_distance_m'
 # Priorities under SCHED_FIFO, below those of the safety node (48) and of the arm's driver (50, as
 # ros2_control's own loop; docs/real_arm.md).
 PRIORITIES = {'environment': 46, 'learner': 44}
@@ -142,6 +143,8 @@ def live(options: ArmOptions) -> dict[str, config.Flat]:
             'stop.steps': 0,
             'stop.episodes': options.episodes,
             'stop.exit': True,
+            # A run that goes on with a policy that has learned would end at once.
+            **({} if options.from_nothing else {'stop.learned.share': 0.0}),
             'progress_period_s': 0.0,  # This command has its own display.
             **({'bridge.options.goals.serve': 'only'} if options.serve else {}),
         },
@@ -257,6 +260,7 @@ class ArmFigures:
         stop: what stopped the arm last, until another episode has ended well.
         counters: of the learner.
         recent: figures of the last 20 episodes that were not aborted.
+        best: finds the best checkpoint, by minus the distances at which so many episodes end.
     """
 
     mode: str = 'no safety node yet'
@@ -270,6 +274,7 @@ class ArmFigures:
     stop: str = ''
     counters: Mapping[str, int] = field(default_factory=dict)
     recent: RecentFigures = field(default_factory=lambda: RecentFigures(_RECENT))
+    best: BestWatch = field(default_factory=lambda: BestWatch(window=_RECENT))
 
     def hear_safety(self, mode: str, why: str, *, stopped: bool) -> None:
         """Note what the safety node reports: its mode, and why it stopped or waits."""
@@ -298,7 +303,7 @@ class ArmFigures:
         moves = 'waits for go' if self.asks else self.moves
         doing = f'{self.mode}: {moves}' if moves and not self.why else self.mode
         parts = [doing, f'episodes {self.episodes}']
-        last = self.recent.recent(_DISTANCE)[-3:]
+        last = self.recent.recent(DISTANCE)[-3:]
         if last:
             parts.append('ended at ' + ', '.join(f'{100 * one:.1f}' for one in last) + ' cm')
         parts += [f'{name} {100 * share:.0f} %' for name, share in self.recent.shares().items()]
@@ -311,6 +316,7 @@ class ArmFigures:
         """Return the figures for the run's summary."""
         return {
             'aborted': self.aborted,
-            'final_distances_m': [round(one, 4) for one in self.recent.recent(_DISTANCE)],
+            'final_distances_m': [round(one, 4) for one in self.recent.recent(DISTANCE)],
             'figures': self.recent.means(),
+            'best_window': None if self.best.best is None else asdict(self.best.best),
         }

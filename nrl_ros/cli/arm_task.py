@@ -55,6 +55,9 @@ def chosen(options: ArmOptions) -> ArmTask:
     """
     path, name = _file(options)
     nodes = {node: overlay(flat, _OWN[node]) for node, flat in config.read_config(path).items()}
+    if options.from_nothing:
+        _refuse_what_was_learned(options)
+        nodes = from_nothing(nodes)
     bridge = nodes['environment'].get(_BRIDGE, '')
     if bridge not in _BRIDGES:
         raise ConfigError(
@@ -66,6 +69,29 @@ def chosen(options: ArmOptions) -> ArmTask:
     if options.robot_file is not None:
         robot = str(options.robot_file.resolve())
     return ArmTask(name, nodes, robot, str(path))
+
+
+def from_nothing(nodes: Mapping[str, Flat]) -> dict[str, Flat]:
+    """Return the settings of a task by node, with those of an arm that learns alone in place."""
+    alone = config.read_config(config.find_config('from_nothing', 'arm'))
+    return {node: overlay(flat, alone[node]) for node, flat in nodes.items()}
+
+
+def _refuse_what_was_learned(options: ArmOptions) -> None:
+    """Refuse options that do not go with learning from nothing.
+
+    Raises:
+        ConfigError: a policy is loaded, or nothing would be learned.
+    """
+    for name, given in (
+        ('--load', options.load is not None),
+        ('--evaluate', options.evaluate),
+    ):
+        if given:
+            raise ConfigError(
+                f'--from-nothing begins with a network that knows nothing, received {name} too: '
+                'leave one of them away; to go on with such a run, --load RUN alone is enough'
+            )
 
 
 def _file(options: ArmOptions) -> tuple[Path, str]:

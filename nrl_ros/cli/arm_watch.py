@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
 from std_srvs.srv import Trigger
 
 from nrl_ros.base.patience import Patience
-from nrl_ros.base.records import Ending
-from nrl_ros.cli.arm import ArmFigures, ArmPlan, make_plan
+from nrl_ros.base.records import Ending, FinishedEpisodes
+from nrl_ros.cli.arm import DISTANCE, ArmFigures, ArmPlan, make_plan
+from nrl_ros.cli.best_saver import BestSaver
 from nrl_ros.cli.display import warn
 from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
@@ -98,6 +101,10 @@ class ArmMonitor(Monitor):
         future.add_done_callback(lambda done: answered(f'{word}: {done.result().message}'))
         return True
 
+    def worth(self, ends: FinishedEpisodes) -> NDArray[Any]:
+        """Return minus the final distances [K, m]: returns depend on where the targets were."""
+        return np.negative(ends.figures[DISTANCE])
+
     def _on_safety(self, message: SafetyStatus) -> None:
         mode = _MODES.get(message.mode, str(message.mode))
         mode = f'dry run, {mode}' if message.dry_run else mode
@@ -151,7 +158,9 @@ def _run(
     )
     figures = ArmFigures()
     progress = Progress(
-        target_episodes=plan.settings.environment.stop.episodes, figures=figures.recent
+        target_episodes=plan.settings.environment.stop.episodes,
+        figures=figures.recent,
+        best=figures.best,
     )
     with Signals() as signals:
         with connected(plan.run, console) as tables:
@@ -249,6 +258,11 @@ class ArmRun(Orchestrator):
         self._shown_at, self._asked, self._line = -_LINE_S, '', ''
         self._stops, self._waits = Announcer(again_s=0.0), Announcer(hold_s=_WAITS_S)
         self._unserved = Patience(_UNSERVED_S)
+        self._best: BestSaver | None = None
+        if not plan.settings.learner.evaluate:
+            self._best = BestSaver(
+                monitor, progress.best, plan.run, lambda text: warn(console, text)
+            )
         self._said_at = -_AGAIN_S
         self._rescued = False
         self._standby = Standby(
@@ -268,6 +282,8 @@ class ArmRun(Orchestrator):
     def look(self) -> Outcome | None:
         """Do what the operator types, and end a run in which the learner does not act."""
         self._standby.prepare()
+        if self._best is not None and self.begun():
+            self._best.look(time.monotonic())
         for word in self._operator.words():
             self._obey(word)
         self._ask()
@@ -291,6 +307,8 @@ class ArmRun(Orchestrator):
 
     def stopped(self, outcome: Outcome) -> None:
         """Bring the arm to rest if its safety node was killed while it ended."""
+        if self._best is not None:
+            self._best.end()
         killed = self.processes.was_killed(self.safety)
         if killed and not (self._rescued or self._plan.dry_run):
             outcome.fail(self.bring_to_rest())
@@ -361,7 +379,7 @@ class ArmRun(Orchestrator):
     def show(self, wall_s: float) -> None:
         """Print what is new, and once a second a line of figures if they have changed."""
         figures = self._figures
-        figures.counters = self.progress.counters.get(names.LEARNER, {})
+        figures.counters = self.progress.since_start(names.LEARNER)
         if self._stops.due(wall_s, figures.why if figures.stopped else ''):
             self.say(f'{figures.mode}: {figures.why}; mend it, then type clear, then go')
         if self._waits.due(wall_s, '' if figures.stopped else figures.why):

@@ -53,6 +53,7 @@ class BestWatch:
     Args:
         instances: of the environment.
         best: what an earlier start of the run has kept.
+        window: episodes of a window, at least.
 
     Attributes:
         first: the first window of this start.
@@ -60,11 +61,13 @@ class BestWatch:
         best: the episodes that followed the best checkpoint, with the steps when it was saved.
     """
 
-    def __init__(self, instances: int = 1, best: Window | None = None) -> None:
+    def __init__(
+        self, instances: int = 1, best: Window | None = None, *, window: int = WINDOW
+    ) -> None:
         self.first: Window | None = None
         self.last: Window | None = None
         self.best = best
-        self._size = max(WINDOW, instances)
+        self._size = max(window, instances)
         self._returns: deque[float] = deque(maxlen=self._size)
         self._asked = False
         self._candidate: Window | None = None

@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Container
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
-from nrl_ros.base.records import Ending
+from nrl_ros.base.records import Ending, FinishedEpisodes
 from nrl_ros.cli.metrics import EpisodeRow, episode_rows
 from nrl_ros.cli.progress import Progress
 from nrl_ros.ros import conversion, names, qos
@@ -102,6 +103,10 @@ class Monitor(Node):
         mine = self._sessions is None or message.session in self._sessions
         return mine and message.agent == self._agent
 
+    def worth(self, ends: FinishedEpisodes) -> NDArray[Any]:
+        """Return the numbers by which the best checkpoint is chosen, one of each episode [K]."""
+        return ends.episode_return
+
     def _on_report(self, message: EpisodeReport) -> None:
         if not self.is_meant(message):
             return
@@ -113,7 +118,10 @@ class Monitor(Node):
         rows = episode_rows(ends, round(self.wall_time_s, 3), self._progress.earlier_steps)
         kept = ends.ending != Ending.ABORTED
         self._progress.add_episodes(
-            int(steps[-1]), ends.episode_return[kept].tolist(), ends.length[kept].tolist()
+            int(steps[-1]),
+            ends.episode_return[kept].tolist(),
+            ends.length[kept].tolist(),
+            self.worth(ends)[kept].tolist(),
         )
         self._progress.figures.add({name: one[kept] for name, one in ends.figures.items()})
         self._progress.steps = max(self._progress.steps, int(steps[-1]))

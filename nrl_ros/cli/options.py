@@ -132,6 +132,7 @@ class ArmOptions(RunOptions):
         real: the driver of the robot is running; otherwise the simulated one is started.
         robot_file: description of your own robot.
         load: checkpoint, folder of checkpoints, or run folder to continue from.
+        from_nothing: settings for one arm that learns alone, until it has learned.
         speed_share: share of the described speeds and accelerations [1].
         dry_run: compute and show commands, send none.
         evaluate: act without noise, learn nothing.
@@ -169,6 +170,14 @@ class ArmOptions(RunOptions):
             'task and settings too'
         ),
     ] = None
+    from_nothing: Annotated[
+        bool,
+        typer.Option(
+            '--from-nothing',
+            help='Learn alone, from nothing, in minutes; end when 27 of 30 episodes ended within '
+            '2 cm (environment.stop.learned; docs/from_nothing.md)',
+        ),
+    ] = False
     speed_share: Annotated[
         float, typer.Option(help='Allowed share of the described speeds; 0.1 at first')
     ] = 1.0

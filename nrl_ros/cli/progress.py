@@ -130,7 +130,7 @@ class Progress:
         restored: counters that a node began with, from a checkpoint.
         figures: of the last 500 episodes, as the environment names them, without aborted ones.
         phase: what is done now, in words, while no steps are done; empty during the training.
-        best: is told of all returns.
+        best: is told what each episode was worth.
     """
 
     target_steps: int = 0
@@ -207,13 +207,26 @@ class Progress:
                 total[name] += max(value - before[name], 0)
         return total
 
-    def add_episodes(self, total_steps: int, returns: list[float], lengths: list[int]) -> None:
-        """Add returns and lengths [steps] of finished episodes that were not aborted."""
+    def add_episodes(
+        self,
+        total_steps: int,
+        returns: list[float],
+        lengths: list[int],
+        worth: list[float] | None = None,
+    ) -> None:
+        """Add finished episodes that were not aborted.
+
+        Args:
+            total_steps: environment steps of all instances by now.
+            returns: of each.
+            lengths: of each [steps].
+            worth: by which the best checkpoint is chosen; None: by the returns.
+        """
         if not returns:
             return
+        self.best.add(total_steps, returns if worth is None else worth)
         self._first.extend(returns[: _RECENT - len(self._first)])
         self._recent.extend(zip(returns, lengths, strict=True))
-        self.best.add(total_steps, returns)
         self._offered += 1
         if self._offered % self._stride:
             return
@@ -222,6 +235,12 @@ class Progress:
             # Keep every second point, and take only every second one from now on.
             self.curve = self.curve[::2]
             self._stride *= 2
+
+    def since_start(self, node: str) -> dict[str, int]:
+        """Return the counters of a node without those that its checkpoint brought along."""
+        before = self.restored.get(node, {})
+        found = self.counters.get(node, {})
+        return {name: max(value - before.get(name, 0), 0) for name, value in found.items()}
 
     def row(self, wall_time_s: float) -> list[float | int | str]:
         """Return the values of the columns PROGRESS."""

@@ -95,7 +95,8 @@ class Run:
         """
         if not self.best.is_file():
             raise RunError(
-                f'{self.folder} has no best checkpoint: nrl train keeps one after 100 episodes'
+                f'{self.folder} has no best checkpoint: nrl train keeps one after 100 episodes, '
+                'nrl arm after 20'
             )
         return self.best
 

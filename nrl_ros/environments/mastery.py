@@ -25,7 +25,7 @@ class MasterySettings(Settings):
     episodes: int = Field(30, ge=1, description='How many of the newest episodes count [1]')
     mark: str = Field(
         '',
-        description="A figure of the environment that marks success, as is_within_2_cm; empty: the "
+        description='A figure of the environment that marks success, as is_within_2_cm; empty: the '
         "environment's only one",
     )
 

@@ -67,7 +67,7 @@ def test_no_logic(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    'path', sorted((ROOT / 'config').glob('*.yaml')), ids=lambda path: path.name
+    'path', sorted((ROOT / 'config').glob('**/*.yaml')), ids=lambda path: path.name
 )
 def test_configurations_mean_the_same_to_launch(path: Path) -> None:
     """Launch reads them with substitutions: a missing file is an error then, and not a warning."""
@@ -119,8 +119,21 @@ def test_in_the_arm_file_files_come_before_what_launch_sets_itself() -> None:
     """
     for node in nodes(ARM):
         *files, own = node['parameters']
-        assert [file.kind for file in files] == ['ParameterFile', 'ParameterFile']
+        assert [file.kind for file in files] == ['ParameterFile'] * 3
         assert isinstance(own, dict)
+
+
+def test_an_arm_that_learns_from_nothing_has_files_of_its_own() -> None:
+    """Read between the task's and one's own, so that both replace what they name."""
+    first, alone, last = nodes(ARM)[0]['parameters'][:3]
+    assert (texts(first), texts(last)) != (texts(alone), texts(alone))
+    assert 'from_nothing.yaml' in str(texts(alone)) and 'params_file' in str(texts(alone))
+    assert 'params_file' in str(texts(first)) and 'overrides_file' in str(texts(last))
+    folder = next(a for a in of_kind(ARM, 'DeclareLaunchArgument') if 'checkpoint' in a.args[0])
+    assert "'_alone'" in str(texts(folder)).replace('\\', '')
+    environment = next(n for n in of_kind(ARM, 'Node') if n.given['executable'] == 'environment')
+    # A node that ended would be started again, and an arm that has learned begin once more.
+    assert told(environment)['stop.exit'] is False
 
 
 def test_when_a_safety_node_ends_the_arm_is_brought_to_rest() -> None:

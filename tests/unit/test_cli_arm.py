@@ -19,6 +19,7 @@ from nrl_ros.cli.arm import (
     start_from,
 )
 from nrl_ros.cli.options import ArmOptions
+from nrl_ros.cli.progress import Progress
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import ReachSettings
@@ -246,6 +247,43 @@ def test_a_run_that_is_loaded_gives_robot_task_and_settings(tmp_path: Path) -> N
     assert other.robot == 'planar' and other.settings.learner.network.hidden_sizes == (7, 7)
     task = check_options(ArmOptions(load=first.run.checkpoints, config='planar', robot_file=own))
     assert task.learner.network.hidden_sizes != (7, 7)
+
+
+@pytest.mark.parametrize('robot', ['ur5e', 'fr3', 'planar'])
+def test_an_arm_learns_from_nothing_by_settings_of_its_own(tmp_path: Path, robot: str) -> None:
+    """And going on with what it has learned needs none of them again, and does not end at once."""
+    own = config.resolve(config.find_config(robot))
+    first = make_plan(ArmOptions(robot=robot, from_nothing=True, out=tmp_path / 'first'))
+    nodes = told(first)
+    arm = config.check({name: nodes[name] for name in config.MODELS}, source='all')
+    options = arm.environment.bridge.options
+    assert arm.learner.plasticity.samples > own.learner.plasticity.samples
+    assert arm.learner.plasticity.averaging and options['episode']['home_every'] == 0
+    assert options['target'] == own.environment.bridge.options['target']
+    assert arm.environment.stop.learned.share > 0.5
+    with first.start as start:
+        start.begin()
+    manifest = ReachEpisodes(load_robot(robot), ReachSettings.model_validate(dict(options)), 1)
+    saved(first.run.checkpoints, manifest.spec.manifest)
+    again = make_plan(ArmOptions(load=first.run.folder, out=tmp_path / 'again'))
+    assert again.settings.learner.plasticity == arm.learner.plasticity
+    going = again.settings.environment
+    assert going.bridge.options['observation'] == options['observation']
+    assert going.stop.learned.share == told(again)['environment']['stop.learned.share'] == 0.0
+
+
+@pytest.mark.parametrize('given', [{'load': Path('nowhere')}, {'evaluate': True}])
+def test_nothing_that_was_learned_goes_with_learning_from_nothing(given: dict[str, Any]) -> None:
+    with pytest.raises(NrlError, match='--from-nothing begins with a network that knows nothing'):
+        check_options(ArmOptions(robot='planar', from_nothing=True, **given))
+
+
+def test_steps_that_an_earlier_run_counted_are_not_counted_again() -> None:
+    progress = Progress()
+    progress.counters['learner'] = {'limited_steps': 70, 'unapplied_steps': 4}
+    progress.restored['learner'] = {'limited_steps': 60}
+    assert progress.since_start('learner') == {'limited_steps': 10, 'unapplied_steps': 4}
+    assert progress.since_start('environment') == {}
 
 
 def test_a_task_may_be_a_file_that_names_its_robot(tmp_path: Path) -> None:

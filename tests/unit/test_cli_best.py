@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nrl_ros.cli import watch as cli_watch
+from nrl_ros.cli import best_saver
 from nrl_ros.cli.best import WINDOW, BestWatch, Window, keep_best, read_best
 from nrl_ros.cli.evaluate import score_of
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
+from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.runs import Run, RunError
 from nrl_ros.cli.scores import BEST, START, TRAINED, UNTRAINED, Scores, advice, has_fallen
 
@@ -92,6 +93,16 @@ def test_a_window_holds_an_episode_of_each_instance() -> None:
     assert watch.last == Window(2, 1.0, 0.0, 256)
 
 
+def test_an_arm_has_shorter_windows_and_is_judged_by_something_else_than_returns() -> None:
+    progress = Progress(best=BestWatch(window=3))
+    progress.add_episodes(75, [10.0, 20.0, 30.0], [25] * 3, [-0.5, -0.1, -0.3])
+    assert progress.best.last is not None
+    assert progress.best.last.mean == pytest.approx(-0.3)
+    assert progress.mean_return == 20.0
+    progress.add_episodes(150, [10.0] * 3, [25] * 3)
+    assert progress.best.last.mean == 10.0
+
+
 def test_the_learner_is_asked_seldom_if_it_saves_slowly() -> None:
     watch = BestWatch()
     watch.add(1, [1.0] * WINDOW)
@@ -139,7 +150,7 @@ class Learner:
 def test_candidates_are_asked_for_kept_and_cleared(tmp_path: Path) -> None:
     run, learner, watch = new_run(tmp_path), Learner(), BestWatch()
     monitor: Any = SimpleNamespace(create_client=lambda *_: learner)
-    saver = cli_watch.BestSaver(monitor, watch, run, fail)
+    saver = best_saver.BestSaver(monitor, watch, run, fail)
     for number, mean in enumerate((5.0, HIGH, HIGH + 5.0, LOW, LOW)):
         watch.add(100 * number, [mean] * WINDOW)
         for now_s in (100.0 * number, 100.0 * number + 50.0):
@@ -154,7 +165,7 @@ def test_a_checkpoint_that_cannot_be_kept_is_told_once(tmp_path: Path) -> None:
     run, learner, watch, said = new_run(tmp_path), Learner(), BestWatch(), list[str]()
     learner.fault = 'no space left'
     monitor: Any = SimpleNamespace(create_client=lambda *_: learner)
-    saver = cli_watch.BestSaver(monitor, watch, run, said.append)
+    saver = best_saver.BestSaver(monitor, watch, run, said.append)
     watch.add(1, [1.0] * WINDOW)
     for number in range(20):
         saver.look(10.0 * number)
