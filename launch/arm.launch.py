@@ -2,13 +2,22 @@
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument, RegisterEventHandler, Shutdown
-from launch.conditions import IfCondition
+from launch.conditions import IfCondition, UnlessCondition
 from launch.event_handlers import OnProcessExit
 from launch.substitutions import LaunchConfiguration as Use
 from launch.substitutions import PythonExpression
 from launch_ros.parameter_descriptions import ParameterValue
 
-from nrl_ros.launch import SAVES, common_arguments, file_if, if_true, node, parameter_files, text
+from nrl_ros.launch import (
+    SAVES,
+    common_arguments,
+    file_if,
+    if_true,
+    node,
+    parameter_files,
+    shipped,
+    text,
+)
 
 ARGUMENTS = {
     'robot': ('ur5e', 'Robot and task: config/robots/ROBOT.yaml and config/ROBOT.yaml'),
@@ -19,14 +28,16 @@ ARGUMENTS = {
     'evaluate': ('false', 'Act without noise and learn nothing'),
     'goals': ('beside', 'Goals of reach beside episodes; only: no episodes; never: not served'),
     'from_nothing': ('false', 'Learn alone by config/arm/from_nothing.yaml, then stand still'),
+    'compose': ('false', 'Safety node and learning nodes in one process, a watchdog beside it'),
     'realtime': ('true', 'Real-time priority for processes that command the arm, if permitted'),
 }
+SWITCHES = ('realtime', 'from_nothing', 'compose')
 # Priorities under SCHED_FIFO; a higher one runs first.
-ORDER = {'arm_driver': 50, 'safety': 48, 'environment': 46, 'learner': 44, 'neuromodulator': 0}
+ORDER = {'arm_driver': 50, 'watchdog': 49, 'safety': 48, 'environment': 46, 'learner': 44}
 WANTED = ["'", Use('realtime'), "' == 'true' and "]
 FIFO = {
     name: {'realtime_priority': ParameterValue(PythonExpression([*WANTED, f'{priority} or 0']))}
-    for name, priority in ORDER.items()
+    for name, priority in (ORDER | {'neuromodulator': 0}).items()
 }
 # A process that is killed must not block the others, as it could through shared memory.
 UDP_ONLY = {'additional_env': {'NRL_UDP_ONLY': '1'}}
@@ -39,7 +50,7 @@ def generate_launch_description() -> LaunchDescription:
             name,
             default_value=default,
             description=meaning,
-            choices=['true', 'false'] if name in ('realtime', 'from_nothing') else None,
+            choices=['true', 'false'] if name in SWITCHES else None,
         )
         for name, (default, meaning) in ARGUMENTS.items()
     ]
@@ -47,7 +58,8 @@ def generate_launch_description() -> LaunchDescription:
     files, robot = parameter_files(alone), {'robot': text('robot_file')}
     share = ParameterValue(Use('speed_share'), value_type=float)
     rated = robot | FIFO['safety'] | {'speed_share': share, 'dry_run': Use('dry_run')}
-    safety = node('safety', [*files, rated], **UDP_ONLY)
+    apart, together = UnlessCondition(Use('compose')), IfCondition(Use('compose'))
+    safety = node('safety', [*files, rated], condition=apart, **UDP_ONLY)
     driven, simulated = [*files, robot | FIFO['arm_driver']], IfCondition(Use('sim'))
     driver = node('arm_driver', driven, condition=simulated, **UDP_ONLY)
     folder, load = text('checkpoint_folder'), text('load')
@@ -58,16 +70,26 @@ def generate_launch_description() -> LaunchDescription:
         'neuromodulator': {'load': load, 'critic': {'folder': folder}},
         'environment': {'bridge': bridge, 'mode': 'realtime', 'stop': {'steps': 0, 'exit': False}},
     }
+    saving = {**SAVES, **UDP_ONLY}
     learning = [
-        node(name, [*files, told | FIFO[name]], respawn=True, **SAVES, **UDP_ONLY)
+        node(name, [*files, told | FIFO[name]], respawn=True, condition=apart, **saving)
         for name, told in own.items()
     ]
+    # Its nodes keep their names.
+    all_files = [*files, shipped('launch', 'composed_arm.yaml')]
+    composed = node(
+        'composed_arm', [*all_files, FIFO['safety']], name=None, condition=together, **saving
+    )
+    watching = robot | FIFO['watchdog'] | {'speed_share': share}
+    watchdog = node('watchdog', [*files, watching], condition=together, **UDP_ONLY)
     rest = node('safety', [*files, rated | {'only_rest': True}], **UDP_ONLY)
     bring_to_rest = lambda _, context: None if context.is_shutdown else rest  # noqa: E731
     ended = [Shutdown(reason='the safety node has ended')]
     ends = [
         RegisterEventHandler(OnProcessExit(target_action=target, on_exit=actions))
-        for target, actions in ((safety, bring_to_rest), (rest, ended))
+        for targets, actions in (((safety, composed), bring_to_rest), ((rest, watchdog), ended))
+        for target in targets
     ]
     shared = common_arguments('robot', Use('checkpoint_folder'), if_true('from_nothing', '_alone'))
-    return LaunchDescription([*arguments, *shared, *ends, safety, driver, *learning])
+    nodes = [safety, driver, watchdog, composed, *learning]
+    return LaunchDescription([*arguments, *shared, *ends, *nodes])

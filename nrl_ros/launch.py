@@ -94,6 +94,12 @@ def if_true(argument: str, then: Any, otherwise: Any = '') -> PythonExpression:
     return PythonExpression(chosen)
 
 
+def shipped(*path: str) -> ParameterFile:
+    """Return a parameter file that comes with this package, with the launch arguments in it."""
+    folder = FindPackageShare('nrl_ros')
+    return ParameterFile(PathJoinSubstitution([folder, *path]), allow_substs=True)
+
+
 def node(executable: str, parameters: list[Any], **more: Any) -> Node:
     """Return a node of this package with name, log level and enclave from the common arguments.
 

@@ -37,7 +37,7 @@ class WatchdogNodeSettings(Settings):
         True, description='Configure and activate without waiting for a command'
     )
     # Above the composed process, which may hang in a loop.
-    realtime_priority: int = realtime(62)
+    realtime_priority: int = realtime(49)
     robot: str = Field('planar', description='File of config/robots, or the path of one')
     speed_share: float = Field(
         1.0, gt=0, le=1, description='Allowed share of the described speeds and accelerations [1]'

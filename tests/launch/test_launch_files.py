@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from nrl_ros.base.config_files import read_yaml
 from nrl_ros.base.settings import dotted, fields_of, flatten
 from nrl_ros.robots.arm.settings import ReachSettings
-from nrl_ros.settings.run import NODES, check, read_config
+from nrl_ros.settings.run import MODELS, NODES, check, read_config
 from tests.launch.readers import Argument, Made, described, of_kind, readers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -20,7 +22,7 @@ FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
 TRAIN = ROOT / 'launch' / 'train.launch.py'
 ARM = ROOT / 'launch' / 'arm.launch.py'
 PARTS = [path for path in FILES if path not in (TRAIN, ARM)]
-MAX_LINES = 75
+MAX_LINES = 100
 
 each_file = pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)
 each_part = pytest.mark.parametrize('path', PARTS, ids=lambda path: path.name)
@@ -105,10 +107,39 @@ def assert_installed_with_a_main(executable: str) -> None:
 
 def test_the_nodes_of_an_arm_exist() -> None:
     given = {node['executable']: node for node in nodes(ARM)}
-    assert given.keys() == {'safety', 'arm_driver', 'learner', 'neuromodulator', 'environment'}
-    for executable, node in given.items():
+    apart = {'safety', 'learner', 'neuromodulator', 'environment'}
+    together = {'composed_arm', 'watchdog'}
+    assert given.keys() == {'arm_driver'} | apart | together
+    for executable in given:
         assert_installed_with_a_main(executable)
-        assert ('condition' in node) == (executable == 'arm_driver')
+    # The safety node that is started when another one has ended has no condition.
+    conditions = {
+        node['executable']: texts(node['condition']) for node in nodes(ARM) if 'condition' in node
+    }
+    assert len({str(conditions[name]) for name in apart}) == 1
+    for name in apart:
+        assert conditions[name][0] == 'UnlessCondition' and 'compose' in str(conditions[name])
+    for name in together:
+        assert conditions[name][0] == 'IfCondition' and 'compose' in str(conditions[name])
+
+
+def test_nodes_that_share_a_process_are_told_what_each_is_told_by_itself() -> None:
+    own = {node.given['executable']: told(node) for node in of_kind(ARM, 'Node')}
+    shared = read_yaml(ROOT / 'launch' / 'composed_arm.yaml')
+    (composed,) = (one for one in nodes(ARM) if one['executable'] == 'composed_arm')
+    assert composed['name'] is None and len(composed['parameters']) == 5
+    for name in ('learner', 'neuromodulator', 'safety', 'environment'):
+        together = dotted(shared[f'/**/{name}']['ros__parameters'])
+        alone = own[name]
+        del alone['realtime_priority']
+        alone.pop('only_rest', None)
+        assert together.keys() == alone.keys()
+        for key, value in together.items():
+            argument = re.fullmatch(r'\$\(var (\w+)\)', str(value))
+            if argument:
+                assert f"'{argument[1]}'" in str(texts(alone[key]))
+            else:
+                assert value == alone[key]
 
 
 def test_in_the_arm_file_files_come_before_what_launch_sets_itself() -> None:
@@ -119,7 +150,8 @@ def test_in_the_arm_file_files_come_before_what_launch_sets_itself() -> None:
     """
     for node in nodes(ARM):
         *files, own = node['parameters']
-        assert [file.kind for file in files] == ['ParameterFile'] * 3
+        assert {file.kind for file in files} == {'ParameterFile'}
+        assert len(files) == (4 if node['executable'] == 'composed_arm' else 3)
         assert isinstance(own, dict)
 
 
@@ -139,13 +171,16 @@ def test_an_arm_that_learns_from_nothing_has_files_of_its_own() -> None:
 def test_when_a_safety_node_ends_the_arm_is_brought_to_rest() -> None:
     """By a safety node of the same parameters, after which all ends."""
     handled = [made.args[0].given for made in of_kind(ARM, 'RegisterEventHandler')]
-    first, second = ((one['target_action'], one['on_exit']) for one in handled)
-    safety, bring_to_rest = first
-    rest, (ended,) = second
+    exits = [(one['target_action'], one['on_exit']) for one in handled]
+    (safety, bring_to_rest), (composed, same), (rest, (ended,)), (watchdog, ends) = exits
+    # What has the safety node, and what brings the arm to rest in its place.
+    assert [one.given['executable'] for one in (composed, watchdog)] == ['composed_arm', 'watchdog']
+    assert same is bring_to_rest and ends == [ended]
     assert ended.kind == 'Shutdown'
     assert bring_to_rest(None, SimpleNamespace(is_shutdown=True)) is None
     assert bring_to_rest(None, SimpleNamespace(is_shutdown=False)) is rest
-    before, after = ({**one.given, 'parameters': 0} for one in (safety, rest))
+    changed = {'parameters': 0, 'condition': 0}
+    before, after = ({**one.given, **changed} for one in (safety, rest))
     assert texts(before) == texts(after)
     assert set(told(rest)) - set(told(safety)) == {'only_rest'} and told(rest)['only_rest'] is True
 
@@ -167,6 +202,10 @@ def told(node: Made) -> dict[str, Any]:
 @each_file
 def test_what_launch_tells_a_node_are_settings(path: Path) -> None:
     for node in of_kind(path, 'Node'):
+        if node.given['executable'] == 'composed_arm':
+            # All its nodes are told this.
+            assert all(set(told(node)) <= set(flatten(NODES[name]())) for name in MODELS)
+            continue
         model = NODES[node.given['executable']]
         # What an option is called is said by the bridge.
         options = {f'bridge.options.{name}' for name in fields_of(ReachSettings)}
