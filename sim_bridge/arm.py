@@ -24,6 +24,8 @@ from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
 from nrl_ros.robots.arm.reach import remarks_of
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.robots.arm.supervision import ANCHOR_GAIN
+from nrl_ros.robots.arm.variation import VariedPlant, is_varied
 from nrl_ros.robots.safety.limits import Guard
 from nrl_ros.robots.safety.motion import MotionFilter
 
@@ -78,6 +80,10 @@ class ArmBridge(Stateful):
             )
         else:
             self.plant = MujocoPlant(robot.model, instances, robot.period_s)
+        randomise = options.simulation.randomise
+        self._varied: VariedPlant | None = None
+        if is_varied(randomise):
+            self.plant = self._varied = VariedPlant(self.plant, randomise, robot.period_s)
         self.state: ArmState = ArmState(
             self.episodes,
             self.plant,
@@ -92,10 +98,12 @@ class ArmBridge(Stateful):
         """Start all arms anew; return their first observations [B, O]."""
         self.state.random = np.random.default_rng([seed, 1])
         self.episodes.seed(seed)
+        if self._varied is not None:
+            self._varied.seed([seed, 2])
         self.state.episode[:] = 0
         everyone = np.ones(self.spec.instances, np.bool_)
         self._place(everyone)
-        self.episodes.begin(everyone, self.plant.position)
+        self.episodes.begin(everyone, self._actual())
         return self.episodes.observe(self.plant.position, self.plant.velocity)
 
     def _place(self, which: Array) -> None:
@@ -130,6 +138,9 @@ class ArmBridge(Stateful):
         wanted[started] = 0.0
         for _ in range(self._options.action_every):
             self.plant.step(self._filter.follow(wanted).velocity)
+            if self._varied is not None:
+                # As the safety node does, since the limits are meant for the arm.
+                self._filter.anchor(self._varied.position, ANCHOR_GAIN)
         if started.any():
             episode = self.state.episode
             episode[started] += 1
@@ -137,8 +148,18 @@ class ArmBridge(Stateful):
             home = started & (episode % every == 0) if every else self._nobody(started)
             if home.any():
                 self._place(home)
-        self.episodes.begin(started, self.plant.position)
-        return self.episodes.finish(self.plant.position, self.plant.velocity, wanted, started)
+        self.episodes.begin(started, self._actual())
+        return self.episodes.finish(
+            self.plant.position,
+            self.plant.velocity,
+            wanted,
+            started,
+            actual=None if self._varied is None else self._varied.actual,
+        )
+
+    def _actual(self) -> Float64:
+        """Return where the joints are [B, J], which is not where they are measured if varied."""
+        return self.plant.position if self._varied is None else self._varied.actual
 
     @staticmethod
     def _nobody(started: Array) -> Array:
@@ -153,7 +174,7 @@ class ArmBridge(Stateful):
 
     def pose(self) -> dict[str, Array]:
         """Return the positions of the joints [B, J, rad] and the targets [B, 3, m]."""
-        return {'position': self.plant.position.copy(), 'target': self.episodes.state.target.copy()}
+        return {'position': self._actual().copy(), 'target': self.episodes.state.target.copy()}
 
     def draw(self, before: Rollout, after: Rollout, folder: str) -> Drawn:
         """Write ``reaching.png`` and ``reaching.gif`` of both rollouts into a folder."""

@@ -116,7 +116,7 @@ class ReachEpisodes(Stateful):
 
         Args:
             which: mask of the arms whose episodes start [B, bool].
-            position: of all joints [B, J].
+            position: of all joints, where they are [B, J].
             target: for those arms [n]; None: the next targets of the task.
         """
         count, state = int(np.count_nonzero(which)), self.state
@@ -194,6 +194,7 @@ class ReachEpisodes(Stateful):
         started: Array,
         *,
         over: Array | None = None,
+        actual: Array | None = None,
     ) -> StepResult:
         """Return the result of a step, and count it.
 
@@ -203,11 +204,16 @@ class ReachEpisodes(Stateful):
             wanted: joint velocities that its action asked for [B, J].
             started: arms whose episode began in this step instead [B, bool].
             over: arms whose time is up [B, bool]; None: by the length of the task's episodes.
+            actual: where the joints are, if ``position`` is measured wrongly [B, J]; rewards and
+                figures are of this.
         """
         state, went = self.state, ~started
         tool = self._robot.chain.tool(position)
         turned = self._turned(position)
-        distance, angle = distance_to(tool, state.target), self._angle(turned)
+        if actual is None:
+            distance, angle = distance_to(tool, state.target), self._angle(turned)
+        else:
+            distance, angle = self.away(actual, Poses(state.target, state.rotation))
         state.steps += went
         late = (state.steps >= self._settings.episode.steps if over is None else over) & went
         there = self._never

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from nrl_ros.base.settings import Settings
+from nrl_ros.robots.arm.variation import RandomiseGroup
 
 Point = tuple[float, float, float]
 
@@ -271,6 +272,7 @@ class SimulationGroup(Settings):
         description='Keep to workspace and clearance, as hardware always does; false is faster, '
         'but the policy may learn motions that are not allowed on a real arm',
     )
+    randomise: RandomiseGroup = RandomiseGroup()
 
 
 class ReachSettings(Settings):

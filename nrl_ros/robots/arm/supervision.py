@@ -10,7 +10,7 @@ PROGRAM, SPEED_SCALING = 'the robot program', 'full speed scaling'
 CONTROLLER = 'the controller, whose joints and interface are asked for or wrong'
 # Share of the distance between arm and reference that is removed in a period, if velocities are
 # commanded.
-_ANCHOR_GAIN = 0.05
+ANCHOR_GAIN = 0.05
 
 
 def supervisor_settings(
@@ -27,7 +27,7 @@ def supervisor_settings(
     topics = {PROGRAM: watchdog.running_topic, SPEED_SCALING: watchdog.speed_scaling_topic}
     return SupervisorSettings(
         **{name: getattr(watchdog, name) for name in WatchdogSettings.model_fields},
-        anchor_gain=_ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
+        anchor_gain=ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
         permissions=(CONTROLLER, *(name for name, topic in topics.items() if topic)),
         controller=CONTROLLER,
         dry_run=dry_run,
