@@ -23,6 +23,8 @@ from nrl_ros.ros.actions import GoalServer
 from nrl_ros.ros.interfaces import Reach
 
 _FEEDBACK_S = 0.1
+# Goals that wait until it is known whether they can be reached, at most.
+_WAITING = 8
 # Stands for a goal that was refused before it was read.
 _NOTHING = Goal(Poses(np.zeros((1, 3)), np.eye(3)[None]), 0.0, math.inf, 0.0)
 _ENDS = {Outcome.REACHED: 'succeed', Outcome.CANCELLED: 'canceled'}
@@ -67,6 +69,8 @@ class ReachAction:
 
     def _on_goal(self, key: Hashable, request: Any) -> None:
         refusal, goal = self._refusal(), _NOTHING
+        if len(self._asked) >= _WAITING:
+            refusal = f'{_WAITING} goals are being looked at already'
         if not refusal:
             try:
                 goal = self._read(request)

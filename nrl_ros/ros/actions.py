@@ -6,10 +6,11 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 from rclpy.action import ActionServer, CancelResponse
-from rclpy.lifecycle import LifecycleNode
 
 # Generic in Kilted and not in Jazzy.
 _Server: Any = ActionServer
+# A result is kept for who asks late; Jazzy would keep each for a quarter of an hour [s].
+_KEPT_S = 10
 
 
 class GoalServer:
@@ -20,16 +21,17 @@ class GoalServer:
     ended by ``finish`` when its outcome is known.
 
     Args:
-        node: serves it; its executor must spin.
+        node: an NrlNode that serves it; its executor must spin.
         kind: of the action.
         name: of it.
-        begin: is called with the key of a goal that was accepted, and with the goal.
+        begin: is called with the key of a goal that was accepted, and with the goal; an error of
+            it is counted, and ends the goal.
         cancel: is called with the key of a goal; returns whether it is going to be cancelled.
     """
 
     def __init__(
         self,
-        node: LifecycleNode,
+        node: Any,
         kind: Any,
         name: str,
         begin: Callable[[Hashable, Any], None],
@@ -37,7 +39,7 @@ class GoalServer:
     ) -> None:
         self._node, self._begin, self._cancel = node, begin, cancel
         self._handles: dict[Hashable, Any] = {}
-        self._feedback = kind.Feedback
+        self._feedback, self._result = kind.Feedback, kind.Result
         self._server = _Server(
             node,
             kind,
@@ -45,6 +47,7 @@ class GoalServer:
             _not_run,
             handle_accepted_callback=self._on_accepted,
             cancel_callback=self._on_cancel,
+            result_timeout=_KEPT_S,
         )
         # The state of a goal is then EXECUTING, while nothing is run for it.
         self._run = self._server.notify_execute
@@ -58,7 +61,11 @@ class GoalServer:
         key = bytes(handle.goal_id.uuid)
         self._handles[key] = handle
         handle.execute()
-        self._begin(key, handle.request)
+        try:
+            self._begin(key, handle.request)
+        except Exception as error:  # noqa: BLE001 - whatever a goal makes it say
+            self._node.dropped(error)
+            self.finish(key, self._result(), 'abort')
 
     def _on_cancel(self, handle: Any) -> CancelResponse:
         cancelled = self._cancel(bytes(handle.goal_id.uuid))

@@ -333,7 +333,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
         for made in hear_any(self, kind, topic, callback, self._refusals):
             self._made.append(partial(self.destroy_subscription, made))
 
-    def dropped(self, error: NrlError) -> None:
+    def dropped(self, error: Exception) -> None:
         """Count and log an error that no message caused."""
         self._refusals.refuse(error)
 
