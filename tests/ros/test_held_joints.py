@@ -78,3 +78,10 @@ def test_the_place_of_a_rail_is_read_before_the_arm_is_commanded(ros):
     assert '# held: rail at 0.2' in logged
     # Stretched along x, 0.7 m, on a rail at 0.2 m.
     assert 'with all joints at 0 the tool is at 0.9, 0, 0 m' in logged
+
+
+def test_the_simulated_driver_tells_where_the_rail_is(ros):
+    file = robot_file(ros.folder, **on_rail(ros.folder, measured=['rail']))
+    ros.start('arm_driver', {'robot': file})
+    process = ros.start('safety', {'robot': file})
+    assert '# held: rail at 0.1' in process.until_logged('from its axis')

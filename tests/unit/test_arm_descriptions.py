@@ -363,6 +363,16 @@ def test_tighter_limits_make_a_model_in_degrees_usable_and_it_is_told(tmp_path: 
     assert 'joint j2: limits -120 to 120 rad of its model: degrees?' in told(robot)
 
 
+@pytest.mark.parametrize(
+    ('ends', 'told_of'),
+    [(('-2', '2'), True), (('-2.5', '2.4'), True), (('-2.5', '2.5'), False), (('0', '0'), False)],
+)
+def test_tighter_soft_limits_are_told(tmp_path: Path, ends: tuple[str, str], told_of: bool) -> None:
+    soft = f'<safety_controller soft_lower_limit="{ends[0]}" soft_upper_limit="{ends[1]}"/>'
+    said = told(load(tmp_path, URDF.replace(LIMIT, LIMIT + soft, 1)))
+    assert (f'j1: its safety_controller keeps it within {ends[0]} to {ends[1]}' in said) == told_of
+
+
 def test_speeds_without_a_limit_or_in_degrees_are_told(tmp_path: Path) -> None:
     robot = load(tmp_path, URDF.replace('velocity="2"', '', 1).replace('"2"/>', '"180"/>', 1))
     assert 'the model limits no speed of j1' in told(robot)

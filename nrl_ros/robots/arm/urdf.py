@@ -231,6 +231,7 @@ def _limits(element: Element, kind: str) -> Limits:
     low, high = _ends(values, kind, name, faults, notes)
     if most['velocity'] > _MOST_RAD_S and math.isfinite(most['velocity']) and kind != 'prismatic':
         notes.append(f'velocity limit {most["velocity"]:g} rad/s of its model: degrees?')
+    notes += _soft(element, low, high)
     most['deceleration'] = min(most['deceleration'], most['acceleration'])
     return Limits(
         low,
@@ -239,6 +240,23 @@ def _limits(element: Element, kind: str) -> Limits:
         faults=f'joint {name!r}: {", ".join(faults)}' if faults else '',
         notes=tuple(f'joint {name}: {note}' for note in notes),
     )
+
+
+def _soft(element: Element, low: float, high: float) -> list[str]:
+    """Return a note if a joint's safety_controller keeps it within less than its limits."""
+    found = element.find('safety_controller')
+    values = {} if found is None else found.attrib
+    try:
+        ends = [float(values[f'soft_{end}_limit']) for end in ('lower', 'upper')]
+    except (KeyError, ValueError):
+        return []
+    # Both are 0 where exporters had none.
+    if not ends[0] < ends[1] or (ends[0] <= low and ends[1] >= high):
+        return []
+    return [
+        f'its safety_controller keeps it within {ends[0]:g} to {ends[1]:g}, which is not looked '
+        'at here: limits.position_low_rad and limits.position_high_rad are'
+    ]
 
 
 def _ends(
