@@ -126,6 +126,47 @@ def new(
         )
 
 
+robots = typer.Typer(help='Describe an arm of your own.', no_args_is_help=True)
+app.add_typer(robots, name='robot')
+
+
+@robots.callback()
+def _robots() -> None:
+    """Describe an arm of your own."""
+
+
+@robots.command(name='new')
+def new_robot(
+    model: Annotated[Path, typer.Argument(metavar='FILE', help='URDF, xacro or MJCF of the arm')],
+    name: Annotated[str, typer.Option(help='Of the robot; default: that of the file')] = '',
+    tool: Annotated[
+        str, typer.Option(help="Link or site at the tool's centre point; default: the likeliest")
+    ] = '',
+    package_path: Annotated[
+        list[Path] | None,
+        typer.Option(help='Folder in which packages with meshes are looked for; several times'),
+    ] = None,
+    xacro: Annotated[
+        list[str] | None,
+        typer.Option(help='NAME=VALUE of an argument of a xacro file; several times'),
+    ] = None,
+    out: Annotated[Path, typer.Option(help='Folder of the files')] = Path(),
+) -> None:
+    """Write a description of an arm, and a task for it whose targets it reaches."""
+    with _errors():
+        from nrl_ros.cli.new_robot import NewRobot, write_robot
+
+        say = Console(highlight=False, soft_wrap=True)
+        robot, task = write_robot(
+            NewRobot(model, name, tool, package_path or (), xacro or (), out),
+            lambda line: say.print(escape(line)),
+        )
+        say.print(
+            f'{robot}: the arm, look at it with `nrl doctor --task {task}`\n'
+            f'{task}: targets that it reaches, train them with `nrl train {task}`'
+        )
+
+
 @app.command()
 def demo(
     seed: Annotated[int, typer.Option(help='Seed of everything random', min=0)] = 0,

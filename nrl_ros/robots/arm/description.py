@@ -31,6 +31,7 @@ Point = tuple[float, float, float]
 FROM_TOPIC = 'robot_description'
 # The bridge of simulated arms.
 _SIMULATED = 'arm'
+_MODELS = ('.urdf', '.xacro', '.xml', '.mjcf')
 # File beside a kept description, for the model that came on the topic.
 _KEPT_MODEL = 'robot_description.xml'
 
@@ -307,6 +308,11 @@ def _read(name: str) -> tuple[Path, dict[str, Any]]:
     """Return the file of a description and its groups."""
     if name.lower().endswith(('.yaml', '.yml')):
         path = locate(name, Path()) or Path(name)
+    elif name.lower().endswith(_MODELS):
+        raise ConfigError(
+            f'{name} is a model by its name, expected a description of the robot (YAML): '
+            f'`nrl robot new {name}` writes one'
+        )
     else:
         path = find_config(name, 'robots')
     data: Any = read_yaml(path)

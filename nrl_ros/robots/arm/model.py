@@ -114,16 +114,7 @@ class ArmModel:
         Raises:
             ConfigError: no such file, model, joint or tool, or the file is wrong.
         """
-        path = locate(str(source), Path())
-        if str(source) in known_models() and (path is None or path.is_dir()):
-            path = MODELS_FOLDER / f'{source}.xml'
-        if path is None:
-            raise ConfigError(
-                f'no arm model {str(source)!r}{_like(Path(source))}: expected the path of an MJCF '
-                f'or URDF file, or one of {", ".join(known_models())}'
-            )
-        text = model_text(path, arguments, packages)
-        read = _with_capsules(read_source(text, str(path), packages), capsules)
+        read = _with_capsules(source_of(source, packages, arguments), capsules)
         return cls._of(read, joints, tool, held or {}, offset=offset)
 
     @classmethod
@@ -253,6 +244,32 @@ def _with_capsules(source: Source, wanted: Sequence[CapsuleSettings]) -> Source:
         return source
     capsules = capsules_of(source.spec().compile(), source.root, wanted)
     return replace(source, capsules=capsules)
+
+
+def source_of(
+    name: str | Path,
+    packages: Sequence[Path] = (),
+    arguments: Mapping[str, Argument] | None = None,
+) -> Source:
+    """Read a file, or a model that comes with the package, without making an arm of it.
+
+    Args:
+        name: ``planar``, ``ur5e``, ``fr3``, or the path of an MJCF or URDF file.
+        packages: folders in which packages with meshes are looked for first.
+        arguments: of a xacro file, by name.
+
+    Raises:
+        ConfigError: there is no such file or model, or it is wrong.
+    """
+    path = locate(str(name), Path())
+    if str(name) in known_models() and (path is None or path.is_dir()):
+        path = MODELS_FOLDER / f'{name}.xml'
+    if path is None:
+        raise ConfigError(
+            f'no arm model {str(name)!r}{_like(Path(name))}: expected the path of an MJCF '
+            f'or URDF file, or one of {", ".join(known_models())}'
+        )
+    return read_source(model_text(path, arguments, packages), str(path), packages)
 
 
 def _like(path: Path) -> str:

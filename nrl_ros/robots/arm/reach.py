@@ -33,6 +33,9 @@ _SAMPLES = 400
 _MOST_SAMPLES = 64 * _SAMPLES
 # Points along each side of the volume in which a box is looked for, and the least side of a box.
 _GRID, _LEAST_SIDE = 13, 2
+# Starts of a quick look at the points of the grid; one of which so many neighbours are reached is
+# looked at again.
+_QUICK, _AMONG = 4, 3
 # A box as far from home as the volume is wide counts for so much less.
 _HOMEWARD = 0.5
 # Its sides are moved outwards by these shares of the distance of two points, as far as all of some
@@ -139,13 +142,20 @@ def reached_targets(robot: Robot, settings: TargetGroup) -> Reached:
     return Reached(found.share, _point(there.min(axis=0)), _point(there.max(axis=0)))
 
 
-def proposed_box(robot: Robot, low: Array | None = None, high: Array | None = None) -> Box | None:
+def proposed_box(
+    robot: Robot,
+    low: Array | None = None,
+    high: Array | None = None,
+    *,
+    towards: Array | None = None,
+) -> Box | None:
     """Look for the largest box of targets that an arm reaches nearly everywhere.
 
     Args:
         robot: the arm.
         low: lowest corner of the volume to look in [3]; None: that of the workspace.
         high: highest corner.
+        towards: of boxes of one size, the nearest to this point is the best [3]; None: home's tool.
 
     Returns:
         None if there is none of a size that is worth it.
@@ -161,14 +171,45 @@ def proposed_box(robot: Robot, low: Array | None = None, high: Array | None = No
     grid = np.stack(np.meshgrid(*axes, indexing='ij'), axis=-1).reshape(-1, 3)
     near = _near_tools(grid, tools, _FAR * float(np.linalg.norm(high - low)))
     reached = np.zeros(len(grid), np.bool_)
-    reached[near] = solver.solve(Goals(grid[near]), starts=4).reached
-    corners = _largest(reached.reshape((_GRID,) * 3), axes, tools[0])
+    reached[near] = solver.solve(Goals(grid[near]), starts=_QUICK).reached
+    # A point among reached ones was probably missed: it is looked for again, longer.
+    missed = near & ~reached & (_neighbours(reached) >= _AMONG)
+    reached[missed] = solver.solve(Goals(grid[missed]), starts=4 * _QUICK).reached
+    corners = _largest(
+        reached.reshape((_GRID,) * 3), axes, tools[0] if towards is None else towards
+    )
     if corners is None:
         return None
     ends = (
         np.array([axis[at] for axis, at in zip(axes, corner, strict=True)]) for corner in corners
     )
     return _drawn_in(solver, *_grown(solver, *ends, walls=(low, high)))
+
+
+def kept_box(robot: Robot, low: Array, high: Array) -> Box | None:
+    """Return a box drawn in about its middle until an arm reaches nearly all of it.
+
+    Args:
+        robot: the arm.
+        low: lowest corner [3].
+        high: highest corner [3].
+
+    Returns:
+        None if that would leave nothing.
+    """
+    return _drawn_in(InverseKinematics(robot), np.asarray(low), np.asarray(high))
+
+
+def _neighbours(reached: Bool) -> NDArray[np.int64]:
+    """Return how many of the six next points of a grid [G ** 3] are reached, for each point."""
+    cube = reached.reshape((_GRID,) * 3).astype(np.int64)
+    wide = np.pad(cube, 1, mode='edge')
+    inner, before, after = slice(1, -1), slice(0, -2), slice(2, None)
+    total = np.zeros_like(cube)
+    for axis in range(3):
+        for side in (before, after):
+            total += wide[tuple(side if at == axis else inner for at in range(3))]
+    return total.reshape(-1)
 
 
 def _near_tools(points: Float64, tools: Float64, far_m: float) -> Bool:

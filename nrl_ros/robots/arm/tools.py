@@ -10,13 +10,16 @@ from nrl_ros.robots.arm.couplings import chain_of, joints_of
 # Names of parts beside the tool's centre point, which are often the last of a file.
 PARTS = (
     'finger', 'knuckle', 'pad', 'jaw', 'cover', 'cap', 'camera', 'sensor', 'cable', 'head', 'prop',
-    'tip_link', 'thumb', 'optical', 'ft_frame', 'base', 'mount', 'bar_link',
+    'tip_link', 'thumb', 'optical', 'ft_frame', 'base', 'mount', 'bar_link', 'visual', 'd435',
+    'l515', 'realsense',
 )  # fmt: skip
 # Names of centre points, the best first; all other names come after them.
 _KNOWN = (
     r'^tool$', r'tcp|tool_?cent|centre_point', r'^(.*_)?tool0$', r'tool|(^|_)ee(_|$)|eef|end_?eff',
     r'grasp|gripper_(frame|center|centre|link)', r'flange|hand|palm',
 )  # fmt: skip
+# Where a link this many joints from the base carries several that move, these are fingers.
+_PALM = 3
 # Such a place hangs on at least this share of the joints of the longest chain.
 _DEEP = 0.6
 
@@ -40,12 +43,15 @@ def tool_candidates(mj: Any) -> list[str]:
         for name, body in places
         if name
     }
-    deepest = max(depths.values(), default=0)
+    bodies = dict(places)
+    fingers = {name for name in depths if _is_finger(mj, bodies[name])}
+    deepest = max((depths[name] for name in depths if name not in fingers), default=0)
     order = {name: number for number, name in enumerate(depths)}
     found = [
-        name for name, depth in depths.items() if depth and depth >= _DEEP * deepest
-        and not is_part(name)
-    ]  # fmt: skip
+        name
+        for name, depth in depths.items()
+        if depth and depth >= _DEEP * deepest and not is_part(name) and name not in fingers
+    ]
 
     def rank(name: str) -> tuple[int, int, int]:
         plain = name.lower()
@@ -54,3 +60,22 @@ def tool_candidates(mj: Any) -> list[str]:
         return kind, -depths[name], -order[name]
 
     return sorted(found, key=rank)
+
+
+def _is_finger(mj: Any, body: int) -> bool:
+    """Return whether a body moves beside others on one link near the end of an arm."""
+    chain = chain_of(mj, body)
+    joints = 0
+    for link in chain:
+        if not joints_of(mj, link):
+            continue
+        palm = int(mj.body_weldid[mj.body_parentid[link]])
+        beside = [
+            other
+            for other in range(1, mj.nbody)
+            if joints_of(mj, other) and int(mj.body_weldid[mj.body_parentid[other]]) == palm
+        ]
+        if joints >= _PALM and len(beside) > 1:
+            return True
+        joints += len(joints_of(mj, link))
+    return False

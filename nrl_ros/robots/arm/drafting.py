@@ -1,0 +1,396 @@
+"""Draft the description of an arm from its model: limits, workspace, home, and a box of targets.
+
+What a person would find by trial is searched for: sampled poses and inverse kinematics, always the
+same ones, so that a model always gives the same draft.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.chain_parts import parts_of, place_of
+from nrl_ros.robots.arm.couplings import chain_of, joints_of
+from nrl_ros.robots.arm.description import RobotDescription
+from nrl_ros.robots.arm.inverse import Goals, InverseKinematics
+from nrl_ros.robots.arm.jacobian import Jacobian
+from nrl_ros.robots.arm.kinematics import Chain
+from nrl_ros.robots.arm.limits_in_force import hard_limits, with_margin
+from nrl_ros.robots.arm.model import ArmModel, source_of
+from nrl_ros.robots.arm.reach import Box, evenly, kept_box, proposed_box
+from nrl_ros.robots.arm.robot import Robot, make_robot
+from nrl_ros.robots.arm.tools import tool_candidates
+
+Array = NDArray[Any]
+Point = tuple[float, float, float]
+
+# Speeds to begin with [rad/s, m/s], and accelerations [rad/s^2, m/s^2].
+SPEED, SLIDE_SPEED, ACCELERATION, SLIDE_ACCELERATION = 0.8, 0.2, 4.0, 1.0
+# ros2_control's own rate, unless somebody has changed it.
+RATE_HZ = 100.0
+# A hinge that turns further is kept within half a turn either way.
+_FAR_RAD, _HALF_TURN_RAD = 3.3, 3.14
+_MARGIN, _MARGIN_SHARE = 0.05, 0.1
+_CLEARANCE_M = 0.01
+# The floor of an arm that stands on it, in the frame of its root [m].
+_FLOOR_M = 0.02
+# An arm stands on the floor if this share of its poses have the tool above it.
+_STANDS = 0.2
+_SAMPLES = 2000
+# Pairs of links that are too near in more than this share of poses may touch.
+_ALWAYS = 0.9
+# Watched places are so far from one another and from where nothing moves them [m].
+_APART_M, _MOST_WATCHED = 0.08, 3
+# Targets lie in front: this share of the reach away from the root at least.
+_FRONT = 0.12
+# A direction without this share of the poses of the best one is not in front.
+_AS_GOOD = 0.6
+# Candidates for home, and those of them whose reach is compared.
+_CANDIDATES, _BEST, _TARGETS = 400, 8, 120
+# The share of its speeds that a task allows; the time from home is for this share of targets.
+_SPEED_SHARE, _NEARLY_ALL = 0.5, 0.95
+# Poses with whole multiples of an angle, among which home is looked for too.
+_PLAIN, _LEVEL_RAD = 6000, np.pi / 8.0
+# A box of targets is at most so wide, as a share of the reach.
+_WIDEST = (0.9, 1.2, 0.9)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A description that is accepted, with what a person may want to change.
+
+    Attributes:
+        robot: made of the description.
+        box: of targets, nearly all of which are reached.
+        tools: places that may be the tool's centre point, the likeliest first.
+        watched_pairs: how many pairs of shapes keep the clearance.
+        touching: pairs of links that are left out, since they are always too near.
+        endless: joints that turn further in the model than in the description.
+        way_s: time from home to nearly all targets, joints at half their speeds [s].
+    """
+
+    robot: Robot
+    box: Box
+    tools: tuple[str, ...]
+    watched_pairs: int
+    touching: tuple[tuple[str, str], ...] = ()
+    endless: tuple[str, ...] = field(default=())
+    way_s: float = 0.0
+
+
+def draft(
+    model: str,
+    name: str,
+    tool: str = '',
+    *,
+    packages: Sequence[str] = (),
+    arguments: Mapping[str, str] | None = None,
+) -> Draft:
+    """Return a description of the arm in a file.
+
+    Args:
+        model: path of a URDF or MJCF file, or a model of this package.
+        name: of the robot.
+        tool: link or site at the tool's centre point; empty: the likeliest.
+        packages: folders in which packages with meshes are looked for first.
+        arguments: of a xacro file, by name.
+
+    Raises:
+        ConfigError: the model is no arm, or no home or box of targets was found.
+    """
+    folders = tuple(map(Path, packages))
+    tools = tool_candidates(source_of(model, folders, arguments).spec().compile())
+    if not (tool or tools):
+        raise ConfigError(
+            f'{model}: no link or site has a name that a tool could have; give --tool'
+        )
+    arm = ArmModel.from_file(model, tool=tool or tools[0], packages=folders, arguments=arguments)
+    held = dict.fromkeys(arm.left_out, 0.0)
+    data: dict[str, Any] = {
+        'name': name,
+        'model': model,
+        'package_paths': tuple(packages),
+        'xacro_arguments': dict(arguments or {}),
+        'tool': arm.tool,
+        'joints': arm.joints,
+        'held': held,
+        'limits': _limits(arm),
+        'control': {'rate_hz': RATE_HZ},
+    }
+    rough = _unchecked(data, arm)
+    touching, pairs = _touching(rough)
+    data['clearance'] = {'exclude': touching}
+    data['workspace'] = {
+        'clearance_m': _CLEARANCE_M if pairs else 0.0,
+        'watched': _watched(arm),
+    }
+    data['workspace'] |= _walls(_unchecked(data, arm))
+    rough = _unchecked(data, arm)
+    box = _front_box(rough)
+    data['home_rad'] = _home(rough, box)
+    robot = make_robot(RobotDescription.model_validate(data))
+    found = kept_box(robot, np.array(box.low_m), np.array(box.high_m))
+    if found is None:
+        raise _no_box(name)
+    endless = tuple(
+        joint
+        for joint, *ends in zip(
+            arm.joints,
+            data['limits']['position_low_rad'],
+            data['limits']['position_high_rad'],
+            strict=True,
+        )
+        if any(end is not None for end in ends)
+    )
+    return Draft(robot, found, tuple(tools), pairs, tuple(touching), endless, _way_s(robot, found))
+
+
+def _limits(arm: ArmModel) -> dict[str, Any]:
+    """Return limits to begin with; None leaves a joint to its model."""
+    low: list[float | None] = []
+    high: list[float | None] = []
+    for at, linear in enumerate(arm.linear):
+        ends = float(arm.position_low[at]), float(arm.position_high[at])
+        wide = not linear and max(abs(ends[0]), abs(ends[1])) > _FAR_RAD
+        tighter = wide and ends[0] < -_HALF_TURN_RAD, wide and ends[1] > _HALF_TURN_RAD
+        if linear and not np.isfinite(ends).all():
+            raise ConfigError(f'joint {arm.joints[at]} slides without limits: give it some')
+        low.append(-_HALF_TURN_RAD if tighter[0] else None)
+        high.append(_HALF_TURN_RAD if tighter[1] else None)
+    # Rounded downwards, since a description may not widen a limit.
+    speed = [
+        min(SLIDE_SPEED if linear else SPEED, math.floor(1e4 * min(float(own), 10.0)) / 1e4)
+        for linear, own in zip(arm.linear, arm.velocity, strict=True)
+    ]
+    width = np.minimum(arm.position_high - arm.position_low, 2.0 * _HALF_TURN_RAD)
+    return {
+        'position_low_rad': low,
+        'position_high_rad': high,
+        'margin_rad': round(min(_MARGIN, _MARGIN_SHARE * float(width.min())), 4),
+        'velocity_rad_s': speed,
+        'acceleration_rad_s2': [
+            SLIDE_ACCELERATION if linear else ACCELERATION for linear in arm.linear
+        ],
+    }
+
+
+def _unchecked(data: dict[str, Any], arm: ArmModel) -> Robot:
+    """Return the robot of a description without its home, which is taken in the middle."""
+    description = RobotDescription.model_validate({**data, 'home_rad': ()})
+    hard = hard_limits(description, arm)
+    limits = with_margin(description, arm, hard)
+    home = (np.array(limits.position_low) + np.array(limits.position_high)) / 2.0
+    chain = Chain(arm, description.workspace.watched, description.workspace.frame)
+    return Robot(description, arm, chain, hard, limits, home)
+
+
+def _poses(robot: Robot) -> Float64:
+    """Return poses [N, J] at random within the limits."""
+    low, high = robot.limits.position_low, robot.limits.position_high
+    return np.random.default_rng(1).uniform(low, high, (_SAMPLES, len(low)))
+
+
+def _touching(robot: Robot) -> tuple[list[tuple[str, str]], int]:
+    """Return pairs of links that are too near in nearly all poses, and how many pairs are left."""
+    clearance = robot.clearance
+    if not clearance.pairs:
+        return [], 0
+    poses = _poses(robot)[: _SAMPLES // 10]
+    asked = np.ones((len(poses), len(clearance.pairs)), np.bool_)
+    near = (clearance.distances(poses, asked) < _CLEARANCE_M).mean(axis=0) > _ALWAYS
+    links = clearance.links
+    touching = list(dict.fromkeys(links[at] for at in np.flatnonzero(near)))
+    return touching, sum(pair not in touching for pair in links)
+
+
+def _watched(arm: ArmModel) -> list[str]:
+    """Return links between base and tool that swing far: elbow and wrist, say."""
+    body = _body_of_tool(arm)
+    parts = parts_of(arm, body)
+    chain = Chain(arm)
+    low, high = np.maximum(arm.position_low, -np.pi), np.minimum(arm.position_high, np.pi)
+    poses = np.random.default_rng(2).uniform(low, high, (50, arm.size))
+    names = [arm.mj.body(link).name for link in chain_of(arm.mj, body) if joints_of(arm.mj, link)]
+    kept: list[str] = []
+    places = [chain.tool(poses)]
+    for name in reversed([each for each in names if each]):
+        if not place_of(arm, parts, name)[0]:
+            continue
+        there = Chain(arm, (name,)).points(poses)[:, 1]
+        moves = np.ptp(there, axis=0).max() > 2.0 * _APART_M
+        near = [np.linalg.norm(there - other, axis=1).min() < _APART_M for other in places]
+        if moves and not any(near):
+            kept.insert(0, name)
+            places.append(there)
+    return kept[-_MOST_WATCHED:]
+
+
+def _body_of_tool(arm: ArmModel) -> int:
+    is_site, number = arm.find(arm.tool)
+    return int(arm.mj.site_bodyid[number]) if is_site else number
+
+
+def _walls(robot: Robot) -> dict[str, Point]:
+    """Return the workspace: what the watched places reach, above the floor if the arm stands."""
+    poses = _poses(robot)
+    points = robot.chain.points(poses)
+    low, high = points.min(axis=(0, 1)), points.max(axis=(0, 1))
+    stands = (points[:, :, 2].min(axis=1) > _FLOOR_M).mean() > _STANDS
+    margin = robot.description.workspace.margin_m
+    low, high = np.floor(20.0 * (low - margin)) / 20.0, np.ceil(20.0 * (high + margin)) / 20.0
+    if stands and low[2] < _FLOOR_M:
+        low[2] = _FLOOR_M
+    return {'low_m': _rounded(low), 'high_m': _rounded(high)}
+
+
+def _front_box(robot: Robot) -> Box:
+    """Return a box of targets in front of the arm, where it can go best.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    solver = InverseKinematics(robot)
+    tools = solver.starts[1][1:]
+    if not len(tools):
+        raise _no_box(robot.description.name)
+    low, high = tools.min(axis=0), tools.max(axis=0)
+    reach = float(np.abs(tools[:, :2]).max())
+    counts = {}
+    for axis, sign in ((0, 1.0), (1, 1.0), (1, -1.0), (0, -1.0)):
+        counts[axis, sign] = int((sign * tools[:, axis] > _FRONT * reach).sum())
+    best = max(counts.values())
+    order = sorted(counts, key=lambda side: -counts[side])
+    first = (0, 1.0) if counts[0, 1.0] >= _AS_GOOD * best else order[0]
+    for side in dict.fromkeys((first, *order)):
+        axis, sign = side
+        near, far = low.copy(), high.copy()
+        if sign > 0.0:
+            near[axis] = _FRONT * reach
+        else:
+            far[axis] = -_FRONT * reach
+        if near[axis] >= far[axis]:
+            continue
+        # Of boxes of one size the one in the middle of where the tool often is.
+        inside = tools[((tools >= near) & (tools <= far)).all(axis=1)]
+        if not len(inside):
+            continue
+        box = proposed_box(robot, near, far, towards=np.median(inside, axis=0))
+        if box is not None:
+            return _narrowed(box, reach, axis)
+    raise _no_box(robot.description.name)
+
+
+def _narrowed(box: Box, reach: float, front: int) -> Box:
+    """Return a box that is no wider than is worth learning, about the same middle."""
+    low, high = np.array(box.low_m), np.array(box.high_m)
+    widest = reach * np.array(_WIDEST if front == 0 else (_WIDEST[1], _WIDEST[0], _WIDEST[2]))
+    middle, half = (low + high) / 2.0, np.minimum((high - low) / 2.0, widest / 2.0)
+    return Box(_rounded(middle - half), _rounded(middle + half), box.share)
+
+
+def _home(robot: Robot, box: Box) -> list[float]:
+    """Return a home from which the arm reaches the box: allowed, with room all around.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    low, high = np.array(box.low_m), np.array(box.high_m)
+    solver = InverseKinematics(robot)
+    middle, half = (low + high) / 2.0, (high - low) / 2.0
+    goals = Goals(evenly(middle - 0.4 * half, middle + 0.4 * half, _CANDIDATES))
+    found = solver.solve(goals)
+    plain = _plain_poses(robot)
+    central = (np.abs(robot.chain.tool(plain) - middle) <= 0.4 * half).all(axis=1)
+    candidates = np.concatenate([plain[central][:_CANDIDATES], found.position[found.reached]])
+    rounded = np.round(candidates, 2)
+    inside = (rounded > robot.limits.position_low) & (rounded < robot.limits.position_high)
+    rounded = np.where(inside, rounded, candidates)
+    room = -robot.guard().violation(rounded) if len(rounded) else np.empty(0)
+    rounded, room = rounded[room > 0.0], room[room > 0.0]
+    if not len(rounded):
+        raise ConfigError(
+            f'robot {robot.description.name!r}: no pose with the tool in '
+            f'{list(box.low_m)} to {list(box.high_m)} m is within workspace and clearance'
+        )
+    away = np.abs(robot.chain.tool(rounded) - middle) / (high - low)
+    worth = _worth(robot, rounded, room) - 0.2 * away.max(axis=1)
+    best = np.argsort(-worth, kind='stable')[:_BEST]
+    targets = Goals(evenly(low, high, _TARGETS))
+    every = np.arange(_TARGETS)
+    shares = [
+        float(solver.descend(targets, every, np.tile(rounded[at], (_TARGETS, 1))).reached.mean())
+        for at in best
+    ]
+    chosen = best[int(np.argmax(np.array(shares) + 0.2 * worth[best]))]
+    return [float(value) for value in rounded[chosen]]
+
+
+def _way_s(robot: Robot, box: Box) -> float:
+    """Return how long an arm takes from home to nearly all of its targets [s]."""
+    targets = Goals(evenly(np.array(box.low_m), np.array(box.high_m), _TARGETS))
+    every = np.arange(_TARGETS)
+    start = np.tile(robot.home, (_TARGETS, 1))
+    found = InverseKinematics(robot).descend(targets, every, start)
+    way = np.abs(found.position[found.reached] - robot.home) / np.array(robot.limits.velocity)
+    times = way.max(axis=1) / _SPEED_SHARE
+    return float(np.quantile(times, _NEARLY_ALL)) if len(times) else 0.0
+
+
+def _plain_poses(robot: Robot) -> Float64:
+    """Return poses [N, J] as a person would choose them: many zeros, and whole multiples."""
+    random = np.random.default_rng(3)
+    drawn = []
+    for low, high, unit in zip(
+        robot.limits.position_low, robot.limits.position_high, robot.limits.units, strict=True
+    ):
+        step = _LEVEL_RAD if unit == 'rad' else (high - low) / 5.0
+        levels = step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
+        if not len(levels):
+            levels = np.array([(low + high) / 2.0])
+        # Zero, or what is nearest to it, is as likely as all others together.
+        weights = np.full(len(levels), 1.0)
+        weights[int(np.abs(levels).argmin())] = len(levels)
+        drawn.append(random.choice(levels, _PLAIN, p=weights / weights.sum()))
+    return np.unique(np.column_stack(drawn), axis=0)
+
+
+def _worth(robot: Robot, poses: Float64, room: Float64) -> Float64:
+    """Return how good poses [N, J] are as home, about 0 to 1 [N].
+
+    Good ones have room: joints away from their limits, the arm away from walls and from itself,
+    and a tool that every motion of the joints can move in every direction.
+    """
+    low, high = np.array(robot.limits.position_low), np.array(robot.limits.position_high)
+    to_limits = (np.minimum(poses - low, high - poses) / (high - low)).min(axis=1)
+    rows = Jacobian(robot.model, robot.description.workspace.frame)(poses).jacobian[:, :3]
+    spread = np.linalg.svd(rows, compute_uv=False)[:, -1]
+    spread = spread / max(float(spread.max()), 1e-9)
+    # Straight wrists and small angles are what people expect to see.
+    plain = 1.0 - np.abs(poses).mean(axis=1) / np.pi
+    worth: Float64 = (
+        0.25 * np.minimum(4.0 * to_limits, 1.0)
+        + 0.2 * np.minimum(room / 0.05, 1.0)
+        + 0.25 * spread
+        + 0.3 * plain
+    )
+    return worth
+
+
+def _rounded(values: Array) -> Point:
+    x, y, z = (round(float(value), 3) + 0.0 for value in values)
+    return x, y, z
+
+
+def _no_box(name: str) -> ConfigError:
+    return ConfigError(
+        f'robot {name!r}: no box of targets was found that it reaches; is the tool the right '
+        'place, and do the limits of its joints leave it room? Name another one with --tool'
+    )

@@ -1,0 +1,164 @@
+"""What ``nrl robot new`` writes is accepted with no edit, and names what a person has to decide."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('mujoco')
+
+from typer.testing import CliRunner
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.cli import config
+from nrl_ros.cli.main import app
+from nrl_ros.cli.new_robot import NewRobot, write_robot
+from nrl_ros.cli.options import TrainOptions
+from nrl_ros.cli.plan import make_plan
+from nrl_ros.robots.arm.description import read_robot
+from nrl_ros.robots.arm.drafting import draft
+from nrl_ros.robots.arm.reach import reached_targets
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.settings import TargetGroup
+from tests.unit.test_arm_descriptions import URDF, joint, link
+
+# Two fingers on the last link, one of which follows the other, as many grippers have.
+GRIPPER = (
+    '<link name="left_one"/><link name="right_one"/><joint name="open" type="prismatic">'
+    '<parent link="link3"/><child link="left_one"/><origin xyz="0.3 0 0"/><axis xyz="0 1 0"/>'
+    '<limit lower="0" upper="0.04" effort="1" velocity="0.1"/></joint>'
+    '<joint name="follow" type="prismatic"><parent link="link3"/><child link="right_one"/>'
+    '<origin xyz="0.3 0 0"/><axis xyz="0 -1 0"/><mimic joint="open"/>'
+    '<limit lower="0" upper="0.04" effort="1" velocity="0.1"/></joint></robot>'
+)
+
+
+def new(folder: Path, urdf: str = URDF, **options: str) -> tuple[Path, Path]:
+    (folder / 'own.urdf').write_text(urdf)
+    return write_robot(NewRobot(folder / 'own.urdf', out=folder / 'files', **options), print)
+
+
+def test_it_is_accepted_by_doctor_and_training_as_it_is(tmp_path: Path) -> None:
+    told = CliRunner().invoke(app, ['robot', 'new', 'ur5e', '--out', str(tmp_path)])
+    assert told.exit_code == 0 and 'nrl train' in told.output
+    task = tmp_path / 'ur5e.yaml'
+    doctor = CliRunner().invoke(app, ['doctor', '--task', str(task)])
+    assert doctor.exit_code == 0
+    share = re.search(r'can put its tool at (\d+) % of the target box', doctor.output)
+    assert share is not None and int(share[1]) >= 98
+    warned: list[str] = []
+    plan = make_plan(TrainOptions(task=str(task), root=tmp_path / 'runs'), warned.append)
+    assert plan.task == 'ur5e' and not warned
+    # The settings of learning are those of the generic task.
+    generic = config.read_config(config.find_config('generic'))
+    assert config.read_config(task)['learner'] == generic['learner']
+
+
+def test_home_box_and_limits_hold_for_an_arm_of_ones_own(tmp_path: Path) -> None:
+    robot_file, task_file = new(tmp_path)
+    robot = load_robot(str(robot_file))
+    assert robot.joints == ('j1', 'j2', 'j3') and robot.model.tool == 'tool0'
+    assert robot.description.limits.velocity_rad_s == (0.8,)
+    assert robot.guard().violation(robot.home[None])[0] < -0.005
+    options = config.read_config(task_file)['environment']
+    box = {end: tuple(options[f'bridge.options.target.{end}']) for end in ('low_m', 'high_m')}
+    tool = robot.chain.tool(robot.home[None])[0]
+    assert (tool > box['low_m']).all() and (tool < box['high_m']).all()
+    far = options['bridge.options.target.far_m']
+    target = TargetGroup(**box, far_m=far, centre_m=(0.0, 0.0, 0.0))
+    assert reached_targets(robot, target).share >= 0.98
+    assert np.prod(np.subtract(box['high_m'], box['low_m'])) > 0.01
+    assert far > np.linalg.norm(np.abs([box['low_m'], box['high_m']]).max(axis=0))
+    # The model is named from where the description lies, so that both may be moved together.
+    assert 'model: ../own.urdf' in robot_file.read_text()
+
+
+def test_the_same_model_gives_the_same_files(tmp_path: Path) -> None:
+    texts = []
+    for part in ('a', 'b'):
+        (tmp_path / part).mkdir()
+        texts.append([path.read_text() for path in new(tmp_path / part)])
+    assert texts[0] == texts[1]
+
+
+def test_a_gripper_is_not_the_tool_and_stands_in_no_list(tmp_path: Path) -> None:
+    """The fingers come last and slide; they hang beside one another on the fourth link."""
+    extra = joint('j4', 'link3', 'link4', '0.25 0 0', '1 0 0') + link('link4', 0.05)
+    urdf = URDF.replace('<link name="tool0"/>', '').replace('</robot>', extra + GRIPPER)
+    urdf = re.sub(r'<joint name="flange".*?</joint>', '', urdf).replace(
+        '<parent link="link3"/><child link="left', '<parent link="link4"/><child link="left'
+    )
+    urdf = urdf.replace(
+        '<parent link="link3"/><child link="right', '<parent link="link4"/><child link="right'
+    )
+    robot = load_robot(str(new(tmp_path, urdf)[0]))
+    assert robot.model.tool == 'link4' and robot.joints == ('j1', 'j2', 'j3', 'j4')
+
+
+def test_limits_of_the_model_are_kept_where_they_are_odd(tmp_path: Path) -> None:
+    """A wide joint is kept within half a turn, a slow one is not made faster by rounding."""
+    urdf = URDF.replace('lower="-2.5" upper="2.5"', 'lower="-6.2831" upper="2.5"', 1)
+    urdf = urdf.replace('velocity="2"', 'velocity="0.123456789"')
+    robot_file = new(tmp_path, urdf)[0]
+    limits = read_robot(str(robot_file)).limits
+    assert limits.position_low_rad == (-3.14, None, None) and limits.position_high_rad == ()
+    assert limits.velocity_rad_s == (0.1234, 0.1234, 0.1234)
+    assert load_robot(str(robot_file)).hard.position_high == (2.5, 2.5, 2.5)
+
+
+def test_slow_and_far_arms_get_longer_episodes(tmp_path: Path) -> None:
+    """At less than half the speed the way from home takes more than twice as long."""
+    steps = []
+    for part, speed in (('quick', 2.0), ('slow', 0.3)):
+        (tmp_path / part).mkdir()
+        urdf = URDF.replace('velocity="2"', f'velocity="{speed}"')
+        task = config.read_config(new(tmp_path / part, urdf)[1])
+        steps.append(task['environment']['bridge.options.episode.steps'])
+    assert 100 <= steps[0] < steps[1] <= 300
+
+
+def test_arguments_of_xacro_are_carried_into_the_description(tmp_path: Path) -> None:
+    pytest.importorskip('xacro')
+    urdf = URDF.replace('<robot name="stub">', '<robot name="stub" xmlns:xacro="http://x/xacro">')
+    urdf = urdf.replace('http://x/xacro', 'http://www.ros.org/wiki/xacro')
+    urdf = urdf.replace(
+        '<link name="base_link"/>', '<xacro:arg name="end" default="no"/><link name="base_link"/>'
+    ).replace('"tool0"', '"$(arg end)"')
+    (tmp_path / 'own.urdf.xacro').write_text(urdf)
+    made = NewRobot(tmp_path / 'own.urdf.xacro', arguments=('end:=tool0',), out=tmp_path / 'files')
+    description = read_robot(str(write_robot(made, print)[0]))
+    assert description.xacro_arguments == {'end': 'tool0'} and description.tool == 'tool0'
+    with pytest.raises(ConfigError, match='expects NAME=VALUE'):
+        write_robot(NewRobot(tmp_path / 'own.urdf.xacro', name='b', arguments=('end',)), print)
+
+
+def test_an_arm_without_shapes_is_not_said_to_be_watched(tmp_path: Path) -> None:
+    bare = re.sub(r'<(collision|visual)>.*?</\1>', '', URDF)
+    text = new(tmp_path, bare)[0].read_text()
+    assert re.search(r'clearance_m: 0 +# NOT watched', text)
+    assert re.search(r'tool: tool0 +# or link3', text)
+
+
+def test_what_is_there_stays_and_what_cannot_be_is_told(tmp_path: Path) -> None:
+    robot_file, task_file = new(tmp_path)
+    before = robot_file.read_bytes()
+    with pytest.raises(ConfigError, match='is there already'):
+        new(tmp_path)
+    assert robot_file.read_bytes() == before
+    new(tmp_path, name='other')
+    with pytest.raises(ConfigError, match='no site or body'):
+        new(tmp_path, name='third', tool='nowhere')
+    assert not (tmp_path / 'files/third.yaml').exists()
+    with pytest.raises(ConfigError, match='nrl robot new'):
+        load_robot(str(tmp_path / 'own.urdf'))
+    assert task_file.exists()
+
+
+@pytest.mark.parametrize('model', ['planar'])
+def test_an_arm_in_a_plane_is_drafted_too(model: str) -> None:
+    found = draft(model, model)
+    assert found.box.share >= 0.97 and found.robot.notes is not None
+    assert (found.robot.guard().violation(found.robot.home[None]) < 0.0).all()
