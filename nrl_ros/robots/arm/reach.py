@@ -6,6 +6,7 @@ and are always the same, so that an arm and a task always have the same share.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -341,9 +342,9 @@ def _said(reached: Reached, settings: TargetGroup) -> str:
         what = 'the targets of target.points_m'
     else:
         what = f'the target box {_sides(settings.low_m, settings.high_m)}'
+    # Rounded downwards, so that less than all, or than enough, is never told as that.
     percent = 100.0 * reached.share
-    # A share that is not whole is never told as one.
-    told = f'{percent:.0f}' if percent in (0.0, 100.0) else f'{min(max(percent, 1.0), 99.0):.0f}'
+    told = 'under 1' if 0.0 < percent < 1.0 else f'{math.floor(percent + 1e-9)}'
     said = f'reach: the arm can put its tool at {told} % of {what}, within its limits'
     if 0.0 < reached.share < ENOUGH:
         said += f'; those lie in {_sides(reached.low_m, reached.high_m)}'
