@@ -668,3 +668,54 @@ def test_the_status_says_which_pairs_are_watched_and_which_links_have_no_shape(
     )
     message = SafetyStatus(**watched_fields(load_robot(str(tmp_path / 'arm.yaml'))))
     assert (message.clearance_m, list(message.watched_pair)) == (0.0, [])
+
+
+# ------------------------------------------------------------------ slices
+
+
+def test_the_slices_of_a_long_hull_are_the_hull(tmp_path: Path) -> None:
+    """Cut across, it is measured less often, and nothing else changes."""
+    rng = np.random.default_rng(3)
+    long = rng.normal(size=(60, 3)) * [0.05, 0.3, 0.04]
+    arm = two_hulls(tmp_path, long, rng.normal(size=(40, 3)) * [0.02, 0.03, 0.2])
+    whole = Clearance(arm, far_m=9.0)
+    cut = whole.sliced
+    assert len(whole.pairs) == 1
+    assert len(cut.pairs) >= 9
+    assert cut.choice == whole.choice
+    poses = rng.uniform(-1.0, 1.0, (300, 5))
+    one, other = cut(poses), whole(poses)
+    apart = other > 0.0
+    assert apart.sum() > 100
+    np.testing.assert_allclose(one[apart], other[apart], atol=2e-5)
+    # How deep hulls lie in one another is less of a slice; but they lie in one another alike.
+    assert (one[~apart] <= 1e-6).all()
+
+
+def test_the_rates_of_slices_are_bounds_and_lower_than_those_of_the_whole(tmp_path: Path) -> None:
+    rng = np.random.default_rng(4)
+    arm = two_hulls(tmp_path, CUBE * [0.1, 0.1, 0.9], CUBE * [0.9, 0.1, 0.1])
+    whole = Clearance(arm, far_m=9.0)
+    cut = whole.sliced
+    every = np.ones((100, len(cut.pairs)), np.bool_)
+    one = rng.uniform(-1.5, 1.5, (100, 5))
+    other = one + rng.uniform(-0.3, 0.3, one.shape)
+    changed = np.abs(cut.distances(one, every) - cut.distances(other, every))
+    assert (changed <= np.abs(one - other) @ cut.rates().T + 1e-4).all()
+    assert cut.rates()[:, 3].min() < 0.3 * whole.rates()[0, 3]
+
+
+def test_the_guard_of_an_arm_with_meshes_is_that_of_its_slices(tmp_path: Path) -> None:
+    (tmp_path / 'rod.stl').write_bytes(stl(TRIANGLES * [0.06, 0.06, 0.5]))
+    rod = '<collision><geometry><mesh filename="rod.stl"/></geometry></collision>'
+    urdf = chain([0.1, 0.02, 0.02, 0.02]).replace(BALL.format(0.02), rod)
+    robot = load_robot(described(tmp_path, urdf))
+    guard = robot.guard()
+    assert len(guard.parts[1].rates) > 2 * len(robot.clearance.pairs)
+    poses = np.random.default_rng(0).uniform(-2.5, 2.5, (200, 3))
+    wanted = np.maximum(
+        guard.workspace.violation(guard.points(poses)), 0.02 - robot.clearance(poses)
+    )
+    found = guard.violation(poses)
+    np.testing.assert_array_equal(found > 0.0, wanted > 0.0)
+    np.testing.assert_allclose(found[wanted < 0.0], wanted[wanted < 0.0], atol=2e-5)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +18,7 @@ from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.motion_bounds import by_command, motion_bound_of_each
 from nrl_ros.robots.arm.shape_pairs import choose_pairs, collides, link_name, moves
+from nrl_ros.robots.arm.slices import in_slices
 
 # Largest distance of interest [m].
 FAR_M = 0.25
@@ -40,12 +44,24 @@ class Clearance:
         least_m: float = 0.0,
     ) -> None:
         self._mujoco = load_mujoco()
-        self._model, self._mj = model, model.mj
-        self._pose = Posing(model.mj, model.couplings)
-        self._data = self._pose.data
+        self._model = model
         self._far = far_m
         self.choice = choose_pairs(model, {frozenset(pair) for pair in excluded}, far_m, least_m)
-        self._pairs = self.choice.shapes
+        self._measure(model.mj, list(self.choice.shapes))
+
+    def _measure(self, mj: Any, pairs: list[tuple[int, int]]) -> None:
+        self._mj, self._pairs = mj, pairs
+        self._pose = Posing(mj, self._model.couplings)
+        self._data = self._pose.data
+
+    @cached_property
+    def sliced(self) -> Clearance:
+        """The same clearance with long meshes in slices: more pairs, of which fewer are near."""
+        mj, slices = in_slices(self._model.mj, self._model.source)
+        other = copy.copy(self)
+        pairs = [itertools.product(slices[a], slices[b]) for a, b in self._pairs]
+        other._measure(mj, list(itertools.chain.from_iterable(pairs)))
+        return other
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
@@ -115,8 +131,8 @@ class Clearance:
         rates = np.zeros((len(self._pairs), self._model.size))
         for number, (one, other) in enumerate(self._pairs):
             # A joint that moves both shapes does not change their distance.
-            only_one = np.where(moves(self._model, other), 0.0, self._motion_bound(one))
-            only_other = np.where(moves(self._model, one), 0.0, self._motion_bound(other))
+            only_one = np.where(moves(self._model, self._mj, other), 0.0, self._motion_bound(one))
+            only_other = np.where(moves(self._model, self._mj, one), 0.0, self._motion_bound(other))
             rates[number] = by_command(self._model, only_one + only_other)
         return rates
 

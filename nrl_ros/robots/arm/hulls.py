@@ -194,16 +194,31 @@ def _hull(points: Float64) -> tuple[Float64, Any]:
     spec = load_mujoco().MjSpec()
     mesh = spec.add_mesh(name='mesh', uservert=(points - points.mean(axis=0)).ravel())
     compiled = _compiled(spec, mesh)
-    graph = compiled.mesh_graph[int(compiled.mesh_graphadr[0]) :]
-    corners, faces = int(graph[0]), int(graph[1])
+    corners, triangles = convex_hull(compiled, 0)
+    turn = np.zeros(9)
+    load_mujoco().mju_quat2Mat(turn, compiled.mesh_quat[0])
+    placed = corners @ turn.reshape(3, 3).T + compiled.mesh_pos[0]
+    return placed + points.mean(axis=0), triangles
+
+
+def convex_hull(mj: Any, mesh: int) -> tuple[Float64, Any]:
+    """Return corners [V, 3] and triangles [F, 3] of the hull that MuJoCo has of a mesh.
+
+    Args:
+        mj: a compiled model.
+        mesh: number of the mesh; the corners are in its frame.
+    """
+    graph = mj.mesh_graph[int(mj.mesh_graphadr[mesh]) :]
+    count, faces = int(graph[0]), int(graph[1])
     # The graph holds: both numbers, for each corner where its edges begin and which vertex it is,
     # all edges, and the vertices of each face.
-    which = graph[2 + corners : 2 + 2 * corners]
-    triangles = graph[2 + 3 * corners + 3 * faces :][: 3 * faces].reshape(-1, 3)
-    place = np.full(int(compiled.mesh_vertnum[0]), -1)
-    place[which] = np.arange(corners)
-    vertices = _vertices(compiled)[which] + points.mean(axis=0)
-    return vertices, place[triangles]
+    which = graph[2 + count : 2 + 2 * count]
+    triangles = graph[2 + 3 * count + 3 * faces :][: 3 * faces].reshape(-1, 3)
+    first, vertices = int(mj.mesh_vertadr[mesh]), int(mj.mesh_vertnum[mesh])
+    place = np.full(vertices, -1)
+    place[which] = np.arange(count)
+    corners = np.asarray(mj.mesh_vert[first : first + vertices], np.float64)[which]
+    return corners, place[triangles]
 
 
 def _compiled(spec: Any, mesh: Any) -> Any:

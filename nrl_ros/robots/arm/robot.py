@@ -137,7 +137,7 @@ class Robot:
         # Without pairs there is nothing to measure; ``check_shapes`` decides whether that is
         # allowed.
         if least > 0.0 and self.clearance.pairs:
-            clearance = near = self.clearance
+            clearance = near = self.clearance.sliced
             parts.append(Part(lambda q, asked: least - near.distances(q, asked), near.rates()))
         others: tuple[Callable[[Array], Array], ...] = ()
         if self.obstacles is not None:

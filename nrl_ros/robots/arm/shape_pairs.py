@@ -96,7 +96,7 @@ def choose_pairs(
     for pair in _collidable(model):
         if frozenset(pair.links) in excluded:
             apart.append(pair.links)
-        elif (moves(model, pair.one) == moves(model, pair.other)).all():
+        elif (moves(model, model.mj, pair.one) == moves(model, model.mj, pair.other)).all():
             fixed.append(pair.links)
         else:
             candidates.append(pair)
@@ -130,11 +130,17 @@ def link_name(model: ArmModel, body: int) -> str:
     return model.source.root if not body else str(model.mj.body(body).name)
 
 
-def moves(model: ArmModel, geom: int) -> NDArray[np.bool_]:
-    """Return which joints of the model move a shape [N], as a mask; followers count."""
-    found = np.zeros(model.mj.njnt, np.bool_)
-    for body in chain_of(model.mj, int(model.mj.geom_bodyid[geom])):
-        found[joints_of(model.mj, body)] = True
+def moves(model: ArmModel, mj: Any, geom: int) -> NDArray[np.bool_]:
+    """Return which joints of the model move a shape [N], as a mask; followers count.
+
+    Args:
+        model: the arm.
+        mj: its compiled model, or one with further shapes.
+        geom: number of the shape in ``mj``.
+    """
+    found = np.zeros(mj.njnt, np.bool_)
+    for body in chain_of(mj, int(mj.geom_bodyid[geom])):
+        found[joints_of(mj, body)] = True
     return np.asarray(found & model.couplings.moving)
 
 
