@@ -40,7 +40,8 @@ def _task_of(robot: str, task: str) -> ReachSettings | None:
     if not task and robot not in config_files():
         return None
     name = task or robot
-    path = Path(name) if name.lower().endswith(('.yaml', '.yml')) else find_config(name)
+    is_file = name.lower().endswith(('.yaml', '.yml'))
+    path = Path(name).expanduser() if is_file else find_config(name)
     bridge = config.resolve(path).environment.bridge
     if bridge.name not in _BRIDGES:
         raise ConfigError(

@@ -1,0 +1,156 @@
+#!/usr/bin/env python3
+"""Try vendors' descriptions with no edit, and write docs/arms.md.
+
+Put URDFs (and the packages with their meshes, AMENT_PREFIX_PATH names where) into a folder beside
+the project, then:
+
+.venv/bin/python scripts/arms_page.py FOLDER --work WORK --steps 500000
+
+What is there already in WORK is not done again, so that it may be stopped and gone on with; without
+--steps nothing is trained, and what was trained before stays in the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.cli import config
+from nrl_ros.cli.new_robot import NewRobot, write_robot
+from nrl_ros.robots.arm.clearance import without_shape
+from nrl_ros.robots.arm.reach import reached_targets
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.settings import ReachSettings
+
+ROOT = Path(__file__).resolve().parent.parent
+RESULTS = ROOT / 'docs/results/arms.json'
+PAGE = ROOT / 'docs/arms.md'
+# Greedy episodes of an evaluation; figures of an episode that the table shows.
+_EPISODES = 256
+_FIGURES = ('is_within_5_cm', 'is_within_2_cm', 'is_within_1_cm')
+_HEAD = """# Arms, as their vendors describe them
+
+Made by `scripts/arms_page.py` from a folder of URDFs that lies beside the project (none is part of
+it); do not edit. Each row is what `nrl robot new ARM.urdf` wrote, with no edit
+([real_arm.md](real_arm.md#the-description-of-your-robot)): tool, home, limits, workspace, pairs of
+links, and a box of targets. *Pairs* are those of shapes whose clearance is kept, in training as on
+hardware; *unwatched* are links without any shape. *Reached* is the share of the target box at which
+the arm can put its tool. The last columns are shares of {episodes} greedy episodes that end that
+near to their target, after so many steps of training with the settings of `config/generic.yaml`
+(one to three minutes on two cores); – where nothing was trained. One seed: look at the kind of
+number, not at its last digit.
+
+| Arm | Joints | Tool | Pairs | Unwatched | Target box [m] | Reached | Steps | 5 cm | 2 cm | 1 cm |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |
+"""
+
+
+def look_at(model: Path, work: Path) -> dict[str, Any]:
+    """Draft the description of a model, unless it is there, and return what it says.
+
+    Args:
+        model: URDF.
+        work: folder of drafts and runs.
+
+    Raises:
+        ConfigError: it cannot be described.
+    """
+    name = model.stem
+    task = work / f'{name}.yaml'
+    if not task.exists():
+        write_robot(NewRobot(model, name, out=work), print)
+    settings = config.resolve(task).environment.bridge
+    options = ReachSettings.model_validate(settings.options)
+    robot = load_robot(options.robot)
+    kept = robot.description.workspace.clearance_m > 0.0
+    return {
+        'joints': len(robot.joints),
+        'tool': robot.model.tool,
+        'pairs': len(robot.clearance.pairs) if kept else 0,
+        'unwatched': len(without_shape(robot.model)),
+        'low_m': list(options.target.low_m),
+        'high_m': list(options.target.high_m),
+        'reached': round(reached_targets(robot, options.target).share, 4),
+    }
+
+
+def train(name: str, work: Path, steps: int) -> None:
+    """Train a drafted task, unless it was trained; its output goes into a file beside it."""
+    if (work / f'run_{name}/summary.json').exists():
+        return
+    command = [
+        str(Path(sys.executable).parent / 'nrl'), 'train', str(work / f'{name}.yaml'),
+        '--steps', str(steps), '--episodes', str(_EPISODES), '--quiet',
+        '--out', str(work / f'run_{name}'),
+    ]  # fmt: skip
+    with (work / f'{name}.train').open('w') as log:
+        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
+
+
+def learned(name: str, work: Path) -> dict[str, Any]:
+    """Return the figures of a training; none where there was no whole one."""
+    try:
+        summary = json.loads((work / f'run_{name}/summary.json').read_text('utf-8'))
+    except OSError:
+        return {}
+    trained = summary.get('trained') or {}
+    figures = trained.get('figures') or {}
+    if summary.get('ended') != 'finished' or not figures:
+        return {}
+    return {'steps': summary['steps'], **{name: figures[name] for name in _FIGURES}}
+
+
+def page(arms: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the page for the results of all arms, by name."""
+    rows = [_row(name, arms[name]) for name in sorted(arms)]
+    lines = _HEAD.format(episodes=_EPISODES) + '\n'.join(rows)
+    return f'{lines}\n'
+
+
+def _row(name: str, arm: Mapping[str, Any]) -> str:
+    if 'fault' in arm:
+        return f'| {name} | {arm["fault"]} | | | | | | | | | |'
+    box = ', '.join(
+        f'{axis} {low:g} to {high:g}'
+        for axis, low, high in zip('xyz', arm['low_m'], arm['high_m'], strict=True)
+    )
+    shares = [f'{100.0 * arm[one]:.0f} %' if one in arm else '–' for one in _FIGURES]
+    steps = f'{arm["steps"]:,}' if 'steps' in arm else '–'
+    cells = (
+        name, arm['joints'], f'`{arm["tool"]}`', arm['pairs'], arm['unwatched'], box,
+        f'{100.0 * arm["reached"]:.0f} %', steps, *shares,
+    )  # fmt: skip
+    return f'| {" | ".join(map(str, cells))} |'
+
+
+def main() -> None:
+    """Try each description of a folder, and write figures and page."""
+    parser = argparse.ArgumentParser(description="Try vendors' descriptions with no edit.")
+    parser.add_argument('folder', type=Path)
+    parser.add_argument('--work', type=Path, required=True, help='folder of drafts and runs')
+    parser.add_argument('--steps', type=int, default=0, help='of training; 0: none')
+    given = parser.parse_args()
+    given.work.mkdir(parents=True, exist_ok=True)
+    arms: dict[str, Any] = {}
+    for model in sorted(given.folder.glob('*.urdf')):
+        try:
+            arms[model.stem] = look_at(model.absolute(), given.work)
+        except ConfigError as error:
+            arms[model.stem] = {'fault': str(error)}
+            continue
+        if given.steps:
+            train(model.stem, given.work, given.steps)
+        arms[model.stem] |= learned(model.stem, given.work)
+        RESULTS.write_text(f'{json.dumps(arms, indent=1)}\n', 'utf-8')
+        PAGE.write_text(page(arms), 'utf-8')
+        print(_row(model.stem, arms[model.stem]), flush=True)
+
+
+if __name__ == '__main__':
+    main()
