@@ -21,6 +21,7 @@ from nrl_ros.robots.arm.hulls import points_of, read_hull
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.preflight import preflight
 from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.shapes import Shapes
 
 WHOLE = (1.0, 1.0, 1.0)
 CUBE = np.array(list(itertools.product((-0.5, 0.5), repeat=3)))
@@ -719,3 +720,30 @@ def test_the_guard_of_an_arm_with_meshes_is_that_of_its_slices(tmp_path: Path) -
     found = guard.violation(poses)
     np.testing.assert_array_equal(found > 0.0, wanted > 0.0)
     np.testing.assert_allclose(found[wanted < 0.0], wanted[wanted < 0.0], atol=2e-5)
+
+
+def test_a_model_that_was_expanded_on_another_machine_finds_its_meshes_here(
+    tmp_path: Path, monkeypatch
+) -> None:
+    """As robot_description has them when its publisher runs on the robot's own computer."""
+    meshes = tmp_path / 'share' / 'parts' / 'meshes'
+    meshes.mkdir(parents=True)
+    (meshes / 'cube.stl').write_bytes(stl())
+    monkeypatch.setenv('AMENT_PREFIX_PATH', str(tmp_path))
+    text = two_hulls(tmp_path, CUBE, CUBE).text.replace('b.obj', 'package://parts/meshes/cube.stl')
+    text = text.replace('a.obj', 'file:///home/robot/install/parts/share/parts/meshes/cube.stl')
+    assert ArmModel.from_text(text).source.lost == ()
+    (lost,) = ArmModel.from_text(text.replace('/share/parts/', '/share/porta/')).source.lost
+    assert 'porta/meshes/cube.stl does not exist' in lost
+
+
+def test_a_mesh_is_drawn_as_the_capsule_around_it(tmp_path: Path) -> None:
+    arm = two_hulls(tmp_path, CUBE * [0.1, 0.1, 0.9], CUBE * [0.8, 0.1, 0.1] + [0.4, 0.0, 0.0])
+    picture = Shapes(arm)
+    place = np.array([0.5, 0.2, 0.3, 0.0, 0.0])
+    ends = np.sort(picture.segments(place), axis=1)
+    np.testing.assert_allclose(picture.radius, 0.1 * np.sqrt(0.5), rtol=0.05)
+    np.testing.assert_allclose(ends[0].mean(axis=0), [0.0, 0.0, 0.0], atol=0.01)
+    np.testing.assert_allclose(ends[1].mean(axis=0), [0.9, 0.2, 0.3], atol=0.01)
+    assert 0.8 < ends[0, 1, 2] - ends[0, 0, 2] <= 0.9 + 1e-6
+    assert 0.7 < ends[1, 1, 0] - ends[1, 0, 0] <= 0.8 + 1e-6

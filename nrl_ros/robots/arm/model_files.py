@@ -29,6 +29,8 @@ _MARKS = (
     (b'\0<', 'utf-16-be'),
 )
 _DECLARED = re.compile(rb'^\s*<\?xml[^>]*encoding\s*=\s*["\']([A-Za-z0-9._:-]+)["\']')
+# The package and the file in it, of a path into an installation.
+_INSTALLED = re.compile(r'.*/share/([^/]+)/(.+)$')
 _COMMENT = re.compile(r'<!--.*?-->', re.DOTALL)
 
 
@@ -42,6 +44,7 @@ def locate(name: str, near: Path | None, packages: Sequence[Path] = ()) -> Path 
 
     Args:
         name: a path, absolute, with ``~`` or relative to ``near``; or ``file://`` or ``package://``.
+            A ``file://`` below ``share`` that is not here is looked for in its package.
         near: folder of the file in which the name stands; None for a text from a topic.
         packages: folders in which packages are looked for first.
 
@@ -54,7 +57,13 @@ def locate(name: str, near: Path | None, packages: Sequence[Path] = ()) -> Path 
         places = (folder / rest for folder in _packages(package, near, packages))
         return next((place for place in places if place.exists()), None)
     path = _beside(Path(_uri_path(name)), near)
-    return path if path is not None and path.exists() else None
+    if path is None or path.exists():
+        return path
+    # A model that was expanded on another machine names the packages' places there.
+    installed = _INSTALLED.match(path.as_posix()) if name.startswith('file:') else None
+    if installed:
+        return locate(f'package://{installed[1]}/{installed[2]}', near, packages)
+    return None
 
 
 def why_not_located(name: str, near: Path | None, packages: Sequence[Path] = ()) -> str:

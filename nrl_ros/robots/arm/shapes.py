@@ -9,21 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.capsules import Point, fitted
 from nrl_ros.robots.arm.chain_parts import frame_of
 from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
 from nrl_ros.robots.arm.engine import load_mujoco
+from nrl_ros.robots.arm.hulls import convex_hull
 from nrl_ros.robots.arm.model import ArmModel
 
 # Points of a segment, as shares of its length, among which the nearest of two segments are found.
 _ALONG = np.linspace(0.0, 1.0, 17)
 
 
-# Half the thickness of an arm that has only meshes, or no shapes at all [m].
+# Half the thickness of an arm without any of these shapes [m].
 _BONE_M = 0.025
 
 
 class Shapes:
-    """The capsules and cylinders of an arm as line segments.
+    """The capsules, cylinders and meshes of an arm as line segments.
 
     An arm that has none is drawn by its bones: lines from the frame of each moving link to the
     next one.
@@ -36,14 +38,13 @@ class Shapes:
     """
 
     def __init__(self, model: ArmModel) -> None:
-        mujoco = load_mujoco()
-        self._mj = model.mj
         self._pose = Posing(model.mj, model.couplings)
-        long = (int(mujoco.mjtGeom.mjGEOM_CAPSULE), int(mujoco.mjtGeom.mjGEOM_CYLINDER))
-        self._geoms = [
-            number for number in range(self._mj.ngeom) if self._mj.geom_type[number] in long
-        ]
-        self.radius: Float64 = np.array(self._mj.geom_size[self._geoms, 0])
+        found = {
+            geom: ends for geom in range(model.mj.ngeom) if (ends := _capsule(model.mj, geom))
+        }
+        self._geoms = list(found)
+        self._ends = np.array([(start, end) for start, end, _ in found.values()])
+        self.radius: Float64 = np.array([radius for _, _, radius in found.values()])
         self._bones: list[tuple[int, int]] = []
         if not self._geoms:
             body, _ = frame_of(model, model.tool)
@@ -61,10 +62,9 @@ class Shapes:
         data = self._pose.data
         if self._bones:
             return np.asarray(data.xpos[self._bones], np.float64)
-        centre = data.geom_xpos[self._geoms]
-        axis = data.geom_xmat[self._geoms].reshape(-1, 3, 3)[:, :, 2]
-        half = axis * self._mj.geom_size[self._geoms, 1][:, None]
-        return np.stack([centre - half, centre + half], axis=1)
+        turn = data.geom_xmat[self._geoms].reshape(-1, 3, 3)
+        ends = self._ends @ np.swapaxes(turn, 1, 2) + data.geom_xpos[self._geoms][:, None]
+        return np.asarray(ends)
 
     def joined(self, position: NDArray[Any]) -> tuple[Float64, Float64]:
         """Return all segments with those that join them, so that no piece stands apart.
@@ -90,3 +90,15 @@ class Shapes:
         if not joints:
             return segments, self.radius
         return np.concatenate([segments, np.array(joints)]), np.append(self.radius, radius)
+
+
+def _capsule(mj: Any, geom: int) -> tuple[Point, Point, float] | None:
+    """Return ends and radius, in its frame, of the capsule as which a shape is drawn, if it is."""
+    kinds = load_mujoco().mjtGeom
+    kind, size = int(mj.geom_type[geom]), mj.geom_size[geom].tolist()
+    if kind in (int(kinds.mjGEOM_CAPSULE), int(kinds.mjGEOM_CYLINDER)):
+        return (0.0, 0.0, -size[1]), (0.0, 0.0, size[1]), size[0]
+    if kind != int(kinds.mjGEOM_MESH) or not (mj.geom_contype[geom] or mj.geom_conaffinity[geom]):
+        return None
+    corners, _ = convex_hull(mj, int(mj.geom_dataid[geom]))
+    return fitted(corners)
