@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 import time
 from collections.abc import Callable, Hashable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -25,6 +26,9 @@ from nrl_ros.ros.interfaces import Reach
 _FEEDBACK_S = 0.1
 # Goals that wait until it is known whether they can be reached, at most.
 _WAITING = 8
+# How long the thread that looks for poses may keep Python from the node, which has periods to keep:
+# 5 ms, as Python has it, would be more than some of these [s].
+_SWITCH_S = 0.0005
 # Stands for a goal that was refused before it was read.
 _NOTHING = Goal(Poses(np.zeros((1, 3)), np.eye(3)[None]), 0.0, math.inf, 0.0)
 _ENDS = {Outcome.REACHED: 'succeed', Outcome.CANCELLED: 'canceled'}
@@ -189,6 +193,7 @@ class Reachability:
 
     def __init__(self, robot: Robot, *, turned: bool) -> None:
         self._robot, self._turned = robot, turned
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_S))
         self._thread = ThreadPoolExecutor(1, 'reachability', _without_priority)
         self._solver: Future[InverseKinematics] = self._thread.submit(self._prepare)
 
