@@ -196,9 +196,31 @@ def test_targets_that_cannot_be_are_refused() -> None:
 # ----------------------------------------------------- derivative and poses
 
 
-@pytest.mark.parametrize('name', ['planar', 'ur5e', 'fr3'])
+def made_of(kind: str, name: str, parent: str, child: str, more: str = '') -> str:
+    return (
+        f'<link name="{child}"/><joint name="{name}" type="{kind}"><parent link="{parent}"/>'
+        f'<child link="{child}"/><origin xyz="0.2 0.1 0.3" rpy="0.4 -0.3 0.2"/>'
+        '<axis xyz="0.6 0 0.8"/><limit lower="-2" upper="2" effort="1" velocity="1"/>'
+        f'{more}</joint>'
+    )
+
+
+# A slide, a hinge, a hinge that follows it by half and the other way, and another one.
+COUPLED = (
+    '<robot name="coupled"><link name="base"/>'
+    + made_of('prismatic', 'slide', 'base', 'a')
+    + made_of('revolute', 'turn', 'a', 'b')
+    + made_of(
+        'revolute', 'follow', 'b', 'c', '<mimic joint="turn" multiplier="-0.5" offset="0.2"/>'
+    )
+    + made_of('revolute', 'last', 'c', 'd')
+    + '</robot>'
+)
+
+
+@pytest.mark.parametrize('name', ['planar', 'ur5e', 'fr3', 'coupled'])
 def test_the_jacobian_is_the_derivative_of_the_kinematics(name: str) -> None:
-    model = ArmModel.from_file(name)
+    model = ArmModel.from_text(COUPLED) if name == 'coupled' else ArmModel.from_file(name)
     chain, jacobian = Chain(model), Jacobian(model)
     position = np.random.default_rng(1).uniform(-1.0, 1.0, (7, model.size))
     motion = jacobian(position)

@@ -48,6 +48,12 @@ class Jacobian:
         self._parts = parts_of(model, body, frame)
         self._tool = place_of(model, self._parts, model.tool)[1]
         self._size = model.size
+        joints = self._parts.joints
+        self._hinge = np.array([joint.hinge for joint in joints])
+        # Several joints of the chain may follow one that is commanded, so their shares add up.
+        self._ratio = np.zeros((len(joints), model.size))
+        for at, joint in enumerate(joints):
+            self._ratio[at, joint.index] = joint.ratio
 
     def __call__(self, position: NDArray[Any]) -> ToolMotion:
         """Return pose and derivative of the tool.
@@ -65,27 +71,24 @@ class Jacobian:
             )
         count = len(values)
         point, turn = np.zeros((count, 3)), np.tile(np.eye(3), (count, 1, 1))
-        axes, anchors = [], []
-        for joint, before in zip(self._parts.joints, self._parts.before, strict=True):
+        axes, anchors = np.empty((2, 3, len(self._parts.joints), count))
+        for at, (joint, before) in enumerate(
+            zip(self._parts.joints, self._parts.before, strict=True)
+        ):
             point, turn = _moved(point, turn, before)
-            axis = turn[:, :, 2].copy()
-            axes.append(axis)
-            anchors.append(point)
+            axes[:, at], anchors[:, at] = turn[:, :, 2].T, point.T
             by = joint.ratio * values[:, joint.index, None] - joint.reference
             if joint.hinge:
                 turn = _turned(turn, by)
             else:
-                point = point + by * axis
+                point = point + by * turn[:, :, 2]
         point, turn = _moved(point, turn, self._tool)
-        jacobian = np.zeros((count, 6, self._size))
-        for joint, axis, anchor in zip(self._parts.joints, axes, anchors, strict=True):
-            # Several joints of the chain may follow one that is commanded, so their shares add up.
-            if joint.hinge:
-                jacobian[:, :3, joint.index] += joint.ratio * np.cross(axis, point - anchor)
-                jacobian[:, 3:, joint.index] += joint.ratio * axis
-            else:
-                jacobian[:, :3, joint.index] += joint.ratio * axis
-        return ToolMotion(point, turn, jacobian)
+        (x, y, z), (u, v, w) = axes, point.T[:, None] - anchors
+        # A hinge moves the point across its axis and its lever, a slide along its axis.
+        across = np.stack([y * w - z * v, z * u - x * w, x * v - y * u])
+        hinge = self._hinge[:, None]
+        each = np.concatenate([np.where(hinge, across, axes), np.where(hinge, axes, 0.0)])
+        return ToolMotion(point, turn, each.transpose(2, 0, 1) @ self._ratio)
 
 
 def _moved(point: Float64, turn: Float64, pose: Pose) -> tuple[Float64, Float64]:
@@ -97,4 +100,6 @@ def _turned(turn: Float64, angle: Float64) -> Float64:
     """Return rotations [N, 3, 3], each turned about its own z axis by an angle [N, 1]."""
     cosine, sine = np.cos(angle), np.sin(angle)
     x, y = turn[:, :, 0], turn[:, :, 1]
-    return np.stack([cosine * x + sine * y, cosine * y - sine * x, turn[:, :, 2]], axis=2)
+    turned: Float64 = turn.copy()
+    turned[:, :, 0], turned[:, :, 1] = cosine * x + sine * y, cosine * y - sine * x
+    return turned
