@@ -240,13 +240,18 @@ def _clearance(found: Draft) -> list[str]:
     box = found.robot.description.workspace
     if not found.watched_pairs:
         return [_line(f'  clearance_m: {box.clearance_m:g}', 'NOT watched: no shapes to compare')]
-    pairs = f'{found.watched_pairs} pairs of shapes are compared'
+    pairs = f'{_pairs(found)} it'
     lines = [_line(f'  clearance_m: {box.clearance_m:g}', pairs)]
     if found.touching:
         pair_lists = [list(pair) for pair in found.touching]
         exclude = _line(f'  exclude: {one_line(pair_lists)}', 'too near in nearly every pose')
         lines += ['', 'clearance:', exclude]
     return lines
+
+
+def _pairs(found: Draft) -> str:
+    several = found.watched_pairs != 1
+    return f'{found.watched_pairs} pair{"s" * several} of shapes keep{"" if several else "s"}'
 
 
 def _told(found: Draft, model: str) -> list[str]:
@@ -260,7 +265,7 @@ def _told(found: Draft, model: str) -> list[str]:
         f'{_numbers(box.high_m)} m, {100.0 * box.share:.0f} % of which it reaches',
     ]
     if found.watched_pairs:
-        lines.append(f'{found.watched_pairs} pairs of shapes keep a clearance')
+        lines.append(f'{_pairs(found)} a clearance')
     lines += [f'note: {note}' for note in found.robot.notes]
     return lines
 

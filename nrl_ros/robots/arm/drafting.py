@@ -28,6 +28,7 @@ from nrl_ros.robots.arm.model import ArmModel, source_of
 from nrl_ros.robots.arm.reach import Box, evenly, kept_box, proposed_box
 from nrl_ros.robots.arm.robot import Robot, make_robot
 from nrl_ros.robots.arm.tools import tool_candidates
+from nrl_ros.robots.arm.urdf import MOST_RAD
 
 Array = NDArray[Any]
 Point = tuple[float, float, float]
@@ -161,6 +162,12 @@ def _limits(arm: ArmModel) -> dict[str, Any]:
         ends = float(arm.position_low[at]), float(arm.position_high[at])
         wide = not linear and max(abs(ends[0]), abs(ends[1])) > _FAR_RAD
         tighter = wide and ends[0] < -_HALF_TURN_RAD, wide and ends[1] > _HALF_TURN_RAD
+        if not linear and any(np.isfinite(end) and abs(end) > MOST_RAD for end in ends):
+            # Half a turn may be more than the machine has, so nothing is guessed.
+            raise ConfigError(
+                f'joint {arm.joints[at]} turns from {ends[0]:g} to {ends[1]:g} rad by its model: '
+                'degrees? Write radians in the model'
+            )
         if linear and not np.isfinite(ends).all():
             raise ConfigError(f'joint {arm.joints[at]} slides without limits: give it some')
         low.append(-_HALF_TURN_RAD if tighter[0] else None)
