@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -312,6 +313,17 @@ def test_an_arm_that_does_not_come_home_is_an_error() -> None:
         cell.until(Phase.RUNNING)
     assert 2.0 < cell.now - begun < 2.2
     assert cell.phases.way.blocked
+
+
+def test_an_arm_that_stands_beyond_a_wall_is_told_which(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stretched along x the tool is at 0.7 m, and the wall that keeps it from home at 0.6 m."""
+    room = ROBOT.description.workspace.model_copy(update={'high_m': (0.6, 0.75, 0.5)})
+    small = replace(ROBOT, description=ROBOT.description.model_copy(update={'workspace': room}))
+    cell = Cell(homing__timeout_s=2.0)
+    monkeypatch.setattr(cell.phases, '_robot', small)
+    cell.position, cell.obeys = np.zeros(2), False
+    with pytest.raises(BridgeError, match=r'there tool is at x 0.700 m, 0.110 m beyond 0.59'):
+        cell.until(Phase.RUNNING)
 
 
 def test_a_pause_and_a_dry_run_are_no_time_of_homing() -> None:
