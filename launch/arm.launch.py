@@ -10,9 +10,11 @@ from launch_ros.parameter_descriptions import ParameterValue
 
 from nrl_ros.launch import (
     SAVES,
+    both_false,
     common_arguments,
     file_if,
     if_true,
+    learning_topics,
     node,
     parameter_files,
     shipped,
@@ -29,6 +31,8 @@ ARGUMENTS = {
     'goals': ('beside', 'Goals of reach beside episodes; only: no episodes; never: not served'),
     'from_nothing': ('false', 'Learn alone by config/arm/from_nothing.yaml, then stand still'),
     'compose': ('false', 'Safety node and learning nodes in one process, a watchdog beside it'),
+    'learner': ('', 'Namespace of a learner that the arm joins, such as /ur5e; empty: its own'),
+    'agent': (Use('robot'), 'Name of this arm for its learner; no two arms of a learner share one'),
     'realtime': ('true', 'Real-time priority for processes that command the arm, if permitted'),
 }
 SWITCHES = ('realtime', 'from_nothing', 'compose')
@@ -68,11 +72,19 @@ def generate_launch_description() -> LaunchDescription:
     own = {
         'learner': {'checkpoint': {'folder': folder, 'load': load}, 'evaluate': Use('evaluate')},
         'neuromodulator': {'load': load, 'critic': {'folder': folder}},
-        'environment': {'bridge': bridge, 'mode': 'realtime', 'stop': {'steps': 0, 'exit': False}},
+        'environment': {'bridge': bridge, 'mode': 'realtime', 'stop': {'steps': 0, 'exit': False}}
+        | {'agent': text('agent')},
+    }
+    # An arm that joins a learner starts none, and has its learning topics where the learner is.
+    its_own = IfCondition(both_false('compose', 'learner'))
+    more = {
+        'learner': {'condition': its_own},
+        'neuromodulator': {'condition': its_own},
+        'environment': {'condition': apart, 'remappings': learning_topics('learner')},
     }
     saving = {**SAVES, **UDP_ONLY}
     learning = [
-        node(name, [*files, told | FIFO[name]], respawn=True, condition=apart, **saving)
+        node(name, [*files, told | FIFO[name]], respawn=True, **more[name], **saving)
         for name, told in own.items()
     ]
     # Its nodes keep their names.

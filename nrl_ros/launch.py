@@ -20,6 +20,16 @@ from launch_ros.substitutions import FindPackageShare
 # Times for a node that saves something when it ends, perhaps to a slow disk, and for its restart
 # [s].
 SAVES = {'sigterm_timeout': '30', 'sigkill_timeout': '30', 'respawn_delay': 2.0}
+# What an environment and its learner tell each other (nrl_ros/ros/names.py, which needs ROS).
+LEARNING_TOPICS = (
+    'env_info',
+    'state',
+    'action',
+    'reward',
+    'neuromodulation',
+    'episodes',
+    'env_status',
+)
 TASK = DeclareLaunchArgument(
     'task',
     default_value='reaching',
@@ -92,6 +102,22 @@ def if_true(argument: str, then: Any, otherwise: Any = '') -> PythonExpression:
     """Return one of two texts: the first if an argument is 'true'."""
     chosen = ["'", then, "' if '", Use(argument), "' == 'true' else '", otherwise, "'"]
     return PythonExpression(chosen)
+
+
+def both_false(*switches: str) -> PythonExpression:
+    """Return whether all arguments are empty or 'false'."""
+    values = [part for name in switches for part in ("'", Use(name), "', ")]
+    return PythonExpression(['not {', *values, "} - {'', 'false'}"])
+
+
+def learning_topics(argument: str) -> list[tuple[str, Any]]:
+    """Return remappings of the topics of learning into the namespace that an argument names.
+
+    If it is empty they stay where they are.
+    """
+    named = ["'", Use(argument), "'"]
+    below = PythonExpression([*named, ".rstrip('/') + '/' * bool(", *named, ')'])
+    return [(topic, [below, topic]) for topic in LEARNING_TOPICS]
 
 
 def shipped(*path: str) -> ParameterFile:

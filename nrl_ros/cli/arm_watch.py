@@ -53,10 +53,10 @@ _UNSERVED_S = 8.0
 # node itself tries [s].
 _REST_S = 40.0
 # A stop stands out from the other modes.
-_MODES: dict[int, str] = {
+MODES: dict[int, str] = {
     mode: mode.name if mode in STOPPED_MODES else mode.name.lower() for mode in Mode
 }
-_MOVES = {
+MOVES = {
     ArmCommand.PURPOSE_ACTION: 'acts',
     ArmCommand.PURPOSE_HOMING: 'drives home',
     ArmCommand.PURPOSE_HOLD: 'stands still',
@@ -106,7 +106,7 @@ class ArmMonitor(Monitor):
         return np.negative(ends.figures[DISTANCE])
 
     def _on_safety(self, message: SafetyStatus) -> None:
-        mode = _MODES.get(message.mode, str(message.mode))
+        mode = MODES.get(message.mode, str(message.mode))
         mode = f'dry run, {mode}' if message.dry_run else mode
         # A safety node that ends with its arm at rest has not stopped it for a fault.
         stopped = message.mode in STOPPED_MODES and message.why != SHUT_DOWN
@@ -118,7 +118,7 @@ class ArmMonitor(Monitor):
                 self._figures.asks = status.message if '~/go' in status.message else ''
 
     def _on_command(self, message: ArmCommand) -> None:
-        self._figures.moves = _MOVES.get(message.purpose, '')
+        self._figures.moves = MOVES.get(message.purpose, '')
 
     def _on_report(self, message: EpisodeReport) -> None:
         if not self.is_meant(message):

@@ -183,6 +183,10 @@ def demo(
 
 def _arm_or_fail(options: ArmOptions) -> None:
     with _errors():
+        if options.watch:
+            from nrl_ros.cli.arms_watch import watch_arms
+
+            raise typer.Exit(watch_arms(options.domain, Console()))
         from nrl_ros.cli.arm import check_options
 
         check_options(options)

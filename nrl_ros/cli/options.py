@@ -137,6 +137,7 @@ class ArmOptions(RunOptions):
         dry_run: compute and show commands, send none.
         evaluate: act without noise, learn nothing.
         serve: only serve goals of the action reach.
+        watch: only show all arms of the ROS domain side by side.
         compose: run environment, safety node and learner in one process, with a watchdog beside it.
         realtime: real-time priority for the processes that command the arm, if it is permitted.
         episodes: after which it ends; 0: until Ctrl-C.
@@ -190,6 +191,9 @@ class ArmOptions(RunOptions):
     serve: Annotated[
         bool,
         typer.Option('--serve', help='Stand between goals of `nrl reach`, with no episodes'),
+    ] = False
+    watch: Annotated[
+        bool, typer.Option('--watch', help='Only show all arms of the ROS domain, side by side')
     ] = False
     compose: Annotated[
         bool,

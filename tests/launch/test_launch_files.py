@@ -21,8 +21,9 @@ ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / 'launch').glob('*.launch.py'))
 TRAIN = ROOT / 'launch' / 'train.launch.py'
 ARM = ROOT / 'launch' / 'arm.launch.py'
-PARTS = [path for path in FILES if path not in (TRAIN, ARM)]
-MAX_LINES = 100
+ARMS = ROOT / 'launch' / 'arms.launch.py'
+PARTS = [path for path in FILES if path not in (TRAIN, ARM, ARMS)]
+MAX_LINES = 110
 
 each_file = pytest.mark.parametrize('path', FILES, ids=lambda path: path.name)
 each_part = pytest.mark.parametrize('path', PARTS, ids=lambda path: path.name)
@@ -32,14 +33,14 @@ Reader = Callable[[Path], list[Argument]]
 
 def test_the_files_are_there() -> None:
     names = [path.name.removesuffix('.launch.py') for path in FILES]
-    assert names == ['arm', 'environment', 'learner', 'neuromodulator', 'train']
+    assert names == ['arm', 'arms', 'environment', 'learner', 'neuromodulator', 'train']
 
 
 @each_reader
 @each_file
 def test_arguments_are_described_and_have_defaults(path: Path, read: Reader) -> None:
     arguments = read(path)
-    subject = 'robot' if path == ARM else 'task'
+    subject = 'robot' if path in (ARM, ARMS) else 'task'
     assert {subject, 'params_file', 'namespace'} <= {argument.name for argument in arguments}
     for argument in arguments:
         assert len(argument.description) > 10, f'{path.name}: {argument.name} has no description'
@@ -116,11 +117,74 @@ def test_the_nodes_of_an_arm_exist() -> None:
     conditions = {
         node['executable']: texts(node['condition']) for node in nodes(ARM) if 'condition' in node
     }
-    assert len({str(conditions[name]) for name in apart}) == 1
-    for name in apart:
+    for name in apart & {'safety', 'environment'}:
         assert conditions[name][0] == 'UnlessCondition' and 'compose' in str(conditions[name])
+    for name in ('learner', 'neuromodulator'):
+        (asked,) = given[name]['condition'].args
+        started = [
+            evaluated(asked, {'compose': compose, 'learner': learner})
+            for compose in ('false', 'true')
+            for learner in ('', '/ur5e')
+        ]
+        assert started == [True, False, False, False]
     for name in together:
         assert conditions[name][0] == 'IfCondition' and 'compose' in str(conditions[name])
+
+
+def evaluated(expression: Made, values: dict[str, str]) -> Any:
+    """What launch makes of a Python expression with some arguments."""
+    (parts,) = expression.args
+    text = ''.join(one if isinstance(one, str) else values[one.args[0]] for one in parts)
+    return eval(text)  # noqa: S307 - as launch does
+
+
+def test_an_arm_that_joins_a_learner_has_its_learning_topics_where_the_learner_is() -> None:
+    (environment,) = (node for node in nodes(ARM) if node['executable'] == 'environment')
+    where = {}
+    for learner in ('', '/ur5e', '/ur5e/'):
+        where[learner] = [
+            ''.join(
+                part if isinstance(part, str) else evaluated(part, {'learner': learner})
+                for part in to
+            )
+            for _, to in environment['remappings']
+        ]
+    topics = [topic for topic, _ in environment['remappings']]
+    # Of one that has its own learner, every topic stays where it is.
+    assert where[''] == topics
+    assert where['/ur5e'] == where['/ur5e/'] == [f'/ur5e/{topic}' for topic in topics]
+    known = constants(ROOT / 'nrl_ros/ros/names.py')
+    both = {'ENV_INFO', 'STATE', 'ACTION', 'REWARD', 'NEUROMODULATION', 'EPISODES', 'ENV_STATUS'}
+    assert set(topics) == {known[name] for name in both}
+
+
+def constants(path: Path) -> dict[str, str]:
+    """Names of topics in a module that needs ROS where it is."""
+    return {
+        node.targets[0].id: node.value.value
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.Assign)
+        and isinstance(node.targets[0], ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
+
+
+def test_three_arms_teach_one_learner_each_by_its_own_name_and_description() -> None:
+    groups = [made.args[0][0] for made in of_kind(ARMS, 'GroupAction')]
+    assert {one.kind for one in groups} == {'IncludeLaunchDescription'}
+    given = [(one.args[0][1], dict(one.given['launch_arguments'])) for one in groups]
+    arms = [arguments for file, arguments in given if file == '/arm.launch.py']
+    learners = [arguments for file, arguments in given if file == '/learner.launch.py']
+    assert len(arms) == 3 and len(learners) == 1
+    for name in ('agent', 'namespace', 'robot_file'):
+        assert len({str(texts(one[name])) for one in arms}) == 3
+    # All of them join the learner that is started here, and are below it.
+    (learner,) = learners
+    for one in arms:
+        assert texts(one['learner']) == texts(learner['namespace'])
+        assert texts(one['namespace'][:-1]) == texts(learner['namespace'])
+        declared = {made.args[0] for made in of_kind(ARM, 'DeclareLaunchArgument')}
+        assert set(one) <= declared
 
 
 def test_nodes_that_share_a_process_are_told_what_each_is_told_by_itself() -> None:

@@ -405,8 +405,23 @@ def test_a_policy_is_not_used_under_another_manifest() -> None:
     assert learner.join(info('same'))
     with pytest.raises(ShapeError, match=r'error / \(0.1 m .* received .* error / \(0.2 m'):
         learner.join(info('other', observation={'error_scale_m': 0.2}))
+    # A velocity means the same for whichever time, so that arms of other rates join.
+    assert learner.join(info('slower', action_every=7))
+    with pytest.raises(ShapeError, match=r'action period: 0.2 s'):
+        learner.join(info('far too slow', action_every=25))
     saved = learner.snapshot()
     assert 'joint1: -2.6 to 2.6 rad' in saved['manifest']
+
+
+def test_displacements_of_another_time_are_other_actions() -> None:
+    def info(agent: str, every: int) -> AgentInfo:
+        changes = {'action': {'kind': 'displacement'}, 'action_every': every}
+        return AgentInfo(agent, 1, make_bridge('arm', 1, PLANAR | changes).spec, True, Delivery(1))
+
+    learner = Learner(LearnerSettings())
+    learner.join(info('one', 5))
+    with pytest.raises(ShapeError, match='start another learner'):
+        learner.join(info('slower', 10))
 
 
 def test_a_description_is_frozen() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.manifest import within
 from nrl_ros.base.records import ActionSpace, Float32, Float64
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.arm.screws import turned_line
@@ -18,6 +19,9 @@ from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.targets import check_targets
 
 Array = NDArray[Any]
+
+# By how much the periods of arms may differ that share a policy of velocities [s].
+_PERIODS_S = 0.03
 
 
 class ReachTask:
@@ -132,10 +136,19 @@ class ReachTask:
                 f'{self._middle + self._half} m, error / ({settings.observation.error_scale_m} m '
                 f'+ |error|){turned}',
                 f'action: joint {settings.action.kind}, choices {settings.action.choices}, '
-                f'at most {settings.action.speed_share} of the velocity limits, each '
-                f'{self.period_s:.6g} s',
+                f'at most {settings.action.speed_share} of the velocity limits',
+                self._period_line(),
             ]
         )
+
+    def _period_line(self) -> str:
+        """Return how long an action holds, in the manifest.
+
+        A velocity means the same for whichever time, so arms of different rates share a learner; a
+        displacement does not.
+        """
+        line = f'action period: {self.period_s:.6g} s'
+        return within(line, _PERIODS_S) if self._settings.action.kind == 'velocity' else line
 
     # --------------------------------------------------------------- rewards
 
