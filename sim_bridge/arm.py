@@ -81,9 +81,10 @@ class ArmBridge(Stateful):
         else:
             self.plant = MujocoPlant(robot.model, instances, robot.period_s)
         randomise = options.simulation.randomise
-        self._varied: VariedPlant | None = None
+        # The plant, if its arms differ.
+        self.varied: VariedPlant | None = None
         if is_varied(randomise):
-            self.plant = self._varied = VariedPlant(self.plant, randomise, robot.period_s)
+            self.plant = self.varied = VariedPlant(self.plant, randomise, robot.period_s)
         self.state: ArmState = ArmState(
             self.episodes,
             self.plant,
@@ -98,8 +99,8 @@ class ArmBridge(Stateful):
         """Start all arms anew; return their first observations [B, O]."""
         self.state.random = np.random.default_rng([seed, 1])
         self.episodes.seed(seed)
-        if self._varied is not None:
-            self._varied.seed([seed, 2])
+        if self.varied is not None:
+            self.varied.seed([seed, 2])
         self.state.episode[:] = 0
         everyone = np.ones(self.spec.instances, np.bool_)
         self._place(everyone)
@@ -138,9 +139,9 @@ class ArmBridge(Stateful):
         wanted[started] = 0.0
         for _ in range(self._options.action_every):
             self.plant.step(self._filter.follow(wanted).velocity)
-            if self._varied is not None:
+            if self.varied is not None:
                 # As the safety node does, since the limits are meant for the arm.
-                self._filter.anchor(self._varied.position, ANCHOR_GAIN)
+                self._filter.anchor(self.varied.position, ANCHOR_GAIN)
         if started.any():
             episode = self.state.episode
             episode[started] += 1
@@ -154,12 +155,12 @@ class ArmBridge(Stateful):
             self.plant.velocity,
             wanted,
             started,
-            actual=None if self._varied is None else self._varied.actual,
+            actual=None if self.varied is None else self.varied.actual,
         )
 
     def _actual(self) -> Float64:
         """Return where the joints are [B, J], which is not where they are measured if varied."""
-        return self.plant.position if self._varied is None else self._varied.actual
+        return self.plant.position if self.varied is None else self.varied.actual
 
     @staticmethod
     def _nobody(started: Array) -> Array:

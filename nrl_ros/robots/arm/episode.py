@@ -42,6 +42,8 @@ class ReachState:
         strayed: mean square distances of the joints from home [B, rad^2]; 0 if they cost nothing.
         steps: of the episodes so far [B].
         ended: arms whose episode is over; their next step begins another one [B].
+        drift: velocity of the targets [B, 3, m/s].
+        missed: whether a target of the episode was replaced before the tool was at it [B].
         targets: give the next ones.
     """
 
@@ -54,6 +56,8 @@ class ReachState:
     strayed: Float64
     steps: NDArray[np.int64]
     ended: Bool
+    drift: Float64
+    missed: Bool
     targets: Targets
 
 
@@ -87,9 +91,12 @@ class ReachEpisodes(Stateful):
             strayed=np.zeros(arms),
             steps=np.zeros(arms, np.int64),
             ended=np.zeros(arms, np.bool_),
+            drift=np.zeros((arms, 3)),
+            missed=np.zeros(arms, np.bool_),
             targets=targets_of(robot, settings.target),
         )
         self._never = np.zeros(arms, np.bool_)
+        self._moves = bool(settings.target.every_steps or settings.target.speed_m_s)
         self._radii = np.array(_RADII) * settings.episode.success_radius_m
         self._angles = np.array(_RADII) * settings.episode.success_angle_rad
         self.spec = EnvSpec(
@@ -105,11 +112,13 @@ class ReachEpisodes(Stateful):
     def _metrics(self) -> tuple[str, ...]:
         """Return the names of the figures that each step gives."""
         within = [f'is_within_{100.0 * radius:g}_cm' for radius in self._radii]
+        if self._settings.target.every_steps:
+            within.append('is_at_every_target')
         if self._turn is None:
             return (*METRICS, *within)
         degrees = np.degrees(self._angles)
-        marks = (f'{mark}_{turn:.3g}_deg' for mark, turn in zip(within, degrees, strict=True))
-        return (*METRICS, 'final_angle_rad', *marks)
+        marks = [f'{mark}_{turn:.3g}_deg' for mark, turn in zip(within, degrees, strict=False)]
+        return (*METRICS, 'final_angle_rad', *marks, *within[len(marks) :])
 
     def begin(self, which: Array, position: Array, target: Poses | None = None) -> None:
         """Start episodes.
@@ -122,20 +131,51 @@ class ReachEpisodes(Stateful):
         count, state = int(np.count_nonzero(which)), self.state
         if not count:
             return
+        self._aim(which, count, target)
         tool = self._robot.chain.tool(position)
+        distance = distance_to(tool[which], state.target[which])
+        state.distance[which] = state.nearest[which] = distance
+        state.angle[which] = self._angle(self._turned(position))[which]
+        state.missed[which] = False
+        state.wanted[which] = 0.0
+        state.strayed[which] = self.task.strayed(position)[which]
+        state.steps[which] = 0
+        state.ended[which] = False
+
+    def _aim(self, which: Array, count: int, target: Poses | None = None) -> None:
+        """Give so many arms their next targets, or those that are given [n]."""
+        state, speed = self.state, self._settings.target.speed_m_s
         if self._turn is None:
             point = state.targets.draw(count) if target is None else target.point
         else:
             target = state.targets.draw_poses(count) if target is None else target
             point, state.rotation[which] = target.point, target.rotation
         state.target[which] = point
-        distance = distance_to(tool[which], state.target[which])
-        state.distance[which] = state.nearest[which] = distance
-        state.angle[which] = self._angle(self._turned(position))[which]
-        state.wanted[which] = 0.0
-        state.strayed[which] = self.task.strayed(position)[which]
-        state.steps[which] = 0
-        state.ended[which] = False
+        if speed:
+            way = state.targets.state.random.standard_normal((count, 3))
+            state.drift[which] = speed * way / np.linalg.norm(way, axis=1, keepdims=True)
+
+    def _advance(self, position: Array) -> None:
+        """Move targets on, or replace those whose time is up, for the step that follows.
+
+        Only what an arm moves is rewarded.
+
+        Args:
+            position: of the joints, where they are [B, J].
+        """
+        state, settings = self.state, self._settings.target
+        if settings.every_steps:
+            due = (state.steps % settings.every_steps == 0) & (state.steps > 0) & ~state.ended
+            # An arm that has just begun has its target.
+            count = int(np.count_nonzero(due))
+            if count:
+                self._aim(due, count)
+        if settings.speed_m_s:
+            low, high = np.array(settings.low_m), np.array(settings.high_m)
+            moved = state.target + self.task.period_s * state.drift
+            state.drift = np.where((moved < low) | (moved > high), -state.drift, state.drift)
+            state.target = np.clip(moved, low, high)
+        self.retarget(Poses(state.target, state.rotation), position)
 
     def _turned(self, position: Array) -> tuple[Array, ...]:
         """Return rotation vectors to the targets [B, 3] and orientations of the tools [B, 3, 3].
@@ -229,23 +269,33 @@ class ReachEpisodes(Stateful):
         state.nearest = np.minimum(state.nearest, distance)
         state.wanted = np.where(went[:, None], wanted, 0.0)
         state.ended = late | there
+        figures = self._figures(went)
+        if self._moves:
+            self._advance(position if actual is None else actual)
+            turned = self._turned(position)
         return StepResult(
             self.task.observe(position, velocity, tool, state.target, *turned),
             np.where(went, reward, 0.0),
             there,
             late & ~there,
             self._never,
-            self._figures(),
+            figures,
         )
 
-    def _figures(self) -> Float64:
-        """Return the figures of the episodes so far [B, M]."""
-        state = self.state
+    def _figures(self, went: Array) -> Float64:
+        """Return the figures of the episodes so far [B, M]; ``went``: arms that made a step [B]."""
+        state, every = self.state, self._settings.target.every_steps
         within = state.distance[:, None] < self._radii
-        if self._turn is None:
-            return np.column_stack([state.distance, state.nearest, within])
-        within &= state.angle[:, None] < self._angles
-        return np.column_stack([state.distance, state.nearest, state.angle, within])
+        columns: list[Array] = [state.distance, state.nearest]
+        if self._turn is not None:
+            within &= state.angle[:, None] < self._angles
+            columns.append(state.angle)
+        columns.append(within)
+        if every:
+            due = went & ((state.steps % every == 0) | state.ended)
+            state.missed |= due & ~within[:, 1]
+            columns.append(~state.missed)
+        return np.column_stack(columns)
 
     def seed(self, seed: int) -> None:
         """Seed the generator of the targets and start their list anew."""

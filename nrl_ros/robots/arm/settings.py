@@ -120,6 +120,18 @@ class TargetGroup(Settings):
         'more',
     )
     points_m: tuple[float, ...] = Field((), description='list: x, y, z of each, one after another')
+    every_steps: int = Field(
+        0,
+        ge=0,
+        description='not of a topic: steps after which another target follows within an episode; '
+        '0: one target each [1]',
+    )
+    speed_m_s: float = Field(
+        0.0,
+        ge=0,
+        description='random, joints: speed of targets, each in a direction of its own; they turn '
+        'back at the walls of the box',
+    )
     topic: str = Field(
         'target',
         description='topic: geometry_msgs/PointStamped, or PoseStamped where orientation matters; '
@@ -160,6 +172,12 @@ class TargetGroup(Settings):
                 f'target.orientation.quaternions_xyzw holds {orientations} orientations, '
                 f'target.points_m {len(self.points_m) // 3} points: expected one for each'
             )
+        if self.speed_m_s and self.source not in ('random', 'joints'):
+            raise ValueError(
+                f'target.speed_m_s is for target.source: random or joints, received {self.source}'
+            )
+        if self.every_steps and self.source == 'topic':
+            raise ValueError('target.every_steps is not for target.source: topic')
         if self.near_m >= self.far_m:
             raise ValueError(f'target.near_m {self.near_m} must be below far_m {self.far_m}')
         return self
