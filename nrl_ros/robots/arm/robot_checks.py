@@ -184,9 +184,9 @@ def _may_touch(guard: WorkspaceGuard, near: list[tuple[str, str]]) -> str:
         for links in near
         if share.get(links, 0.0) > _OFTEN
     ]
-    told = f'They touch in many poses, {some(often)}: ' if often else ''
+    told = f'They touch in many poses, {some(often)}: links' if often else 'Links'
     pairs = ', '.join(f'[{one}, {other}]' for one, other in near)
-    return f'. {told}links that may touch are left out by clearance.exclude: [{pairs}]'
+    return f'. {told} that may touch are left out by clearance.exclude: [{pairs}]'
 
 
 def notes_of(
