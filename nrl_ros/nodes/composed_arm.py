@@ -12,12 +12,17 @@ from nrl_ros.nodes.process import prepare_process
 if __name__ == '__main__':
     prepare_process()
 
+import sys
+
 from nrl_ros.nodes.composed import run_together
 from nrl_ros.nodes.cyclic_executor import CyclicExecutor
 from nrl_ros.nodes.environment import EnvironmentNode
 from nrl_ros.nodes.learner import LearnerNode
 from nrl_ros.nodes.neuromodulator import NeuromodulatorNode
 from nrl_ros.nodes.safety import SafetyNode
+
+# Longest time for which a second thread keeps the interpreter; Python's own 5 ms are two periods.
+_SWITCH_S = 0.0005
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,8 +33,15 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         Exit code: 0, or 1 when a node could not be started or ended with an error.
     """
+    # A thread that writes a checkpoint gives the interpreter back soon.
+    sys.setswitchinterval(_SWITCH_S)
     return run_together(
-        lambda: [LearnerNode(), NeuromodulatorNode(), SafetyNode(), EnvironmentNode()],
+        lambda: [
+            LearnerNode(saves_beside=True),
+            NeuromodulatorNode(),
+            SafetyNode(),
+            EnvironmentNode(),
+        ],
         argv,
         udp_only=True,
         kind=CyclicExecutor,

@@ -47,10 +47,17 @@ _JOINS_SAID = 100
 
 
 class LearnerNode(NrlNode[LearnerNodeSettings]):
-    """Subscribes to ``env_info``, ``state``, ``neuromodulation``; publishes ``action``."""
+    """Subscribes to ``env_info``, ``state``, ``neuromodulation``; publishes ``action``.
 
-    def __init__(self, **options: Any) -> None:
+    Args:
+        saves_beside: write checkpoints in a thread beside the node, which shares its own thread
+            with nodes that must not wait for the disk.
+        options: as of NrlNode.
+    """
+
+    def __init__(self, *, saves_beside: bool = False, **options: Any) -> None:
         self._core: Learner | None = None
+        self._saves_beside = saves_beside
         super().__init__(names.LEARNER, LearnerNodeSettings, **options)
         self._joined = 0
 
@@ -64,7 +71,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._core.identity = draw_identity()
         self._awaited = AwaitedAnswers(settings.credit.rpe_timeout_s)
         self._attendance = Attendance()
-        self._checkpoints = LearnerCheckpoints(self, self._core)
+        self._checkpoints = LearnerCheckpoints(self, self._core, beside=self._saves_beside)
         load = settings.checkpoint.load
         if load and not self._checkpoints.load(Path(load)):
             self.get_logger().info(f'no checkpoint in {load} yet: starts anew')

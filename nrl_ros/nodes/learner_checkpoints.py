@@ -14,6 +14,7 @@ from nrl_ros.nodes.saving import not_saved, open_series, prune
 from nrl_ros.ros import names
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.settings.learner import LearnerNodeSettings
+from nrl_ros.storage.beside import WriterBeside
 from nrl_ros.storage.checkpoint import (
     NUMBERED,
     check_number,
@@ -23,6 +24,7 @@ from nrl_ros.storage.checkpoint import (
 )
 from nrl_ros.storage.files import path_below, shown
 from nrl_ros.storage.save_schedule import SaveSchedule
+from nrl_ros.storage.series import CheckpointSeries
 
 
 class LearnerCheckpoints:
@@ -31,13 +33,19 @@ class LearnerCheckpoints:
     Args:
         node: the learner's, while it is configured.
         core: the learner.
+        beside: write in a thread of its own while the node goes on.
 
     Raises:
         CheckpointError: the folder cannot be made or written to, or is in use.
     """
 
-    def __init__(self, node: NrlNode[LearnerNodeSettings], core: Learner) -> None:
+    def __init__(
+        self, node: NrlNode[LearnerNodeSettings], core: Learner, *, beside: bool = False
+    ) -> None:
         self._node, self._core = node, core
+        self._beside = WriterBeside() if beside else None
+        if self._beside is not None:
+            node.at_take_down(self._beside.close)
         self._series = open_series(node, node.settings.checkpoint, names.LEARNER, names.LEARNER)
         self._schedule = SaveSchedule(time.monotonic())
         self._number = 0
@@ -52,6 +60,7 @@ class LearnerCheckpoints:
     def _save_numbered(self) -> Path:
         if self._series is None:
             raise CheckpointError('no path given and checkpoint.folder is not set')
+        self._finish()
         self._number = self._series.next_number(self._number)
         path = self._series.write(self._number, self._data())
         prune(self._node, self._series)
@@ -61,17 +70,46 @@ class LearnerCheckpoints:
         """Note whether it is time to save."""
         checkpoint = self._node.settings.checkpoint
         self._schedule.look(now_s, checkpoint.period_s if checkpoint.folder else 0.0)
+        if self._beside is not None and not self._beside.is_busy:
+            self._finish()
 
     def save_if_due(self) -> int:
         """Save if it is time to; return the number of the checkpoint, 0 if none was saved."""
         if not self._schedule.take():
             return 0
+        if self._beside is not None and self._series is not None:
+            return self._save_beside(self._beside, self._series)
         try:
             self._save_numbered()
         except NrlError as error:
             self._node.get_logger().error(f'checkpoint not written: {error}')
             return 0
         return self._number
+
+    def _save_beside(self, beside: WriterBeside, series: CheckpointSeries) -> int:
+        """Begin to save, and return the number; 0 if the one before is not on the disk yet."""
+        if beside.is_busy:
+            return 0
+        self._finish()
+        self._number = series.next_number(self._number)
+        # A copy: what is learned meanwhile is not in it.
+        number, data = self._number, self._data()
+
+        def write() -> None:
+            series.write(number, data)
+            series.prune()
+
+        beside.start(write)
+        return number
+
+    def _finish(self) -> None:
+        """Wait for what is written beside the node; log why it could not be written."""
+        if self._beside is None:
+            return
+        try:
+            self._beside.finish()
+        except NrlError as error:
+            self._node.get_logger().error(f'checkpoint not written: {error}')
 
     def save(self, text: str) -> Path:
         """Save to the path that a client has asked for; if that is empty, under the next number.
@@ -92,6 +130,7 @@ class LearnerCheckpoints:
 
     def save_last(self) -> None:
         """Save what was learned at the end; if that fails, keep a copy elsewhere and log it."""
+        self._finish()
         if self._series is None or self._is_as_loaded():
             return
         self._number = self._series.next_number(self._number)
