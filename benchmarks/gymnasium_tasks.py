@@ -233,8 +233,8 @@ each, if nothing else is said, with settings on the way to the preset: it says w
 what is better.
 
 - Seeds differ: of five, two are slow on CartPole and one on FrozenLake; of four, three are slow on
-  Pendulum, and one never begins on Acrobot. The reason is not known. It may be AMSGrad, which never forgets an early
-  large error.
+  Pendulum, and one never begins on Acrobot. The reason is not known. It may be AMSGrad, which never
+  forgets an early large error.
 - LunarLander learns to hover to the end of the episode: the reward for landing is further ahead
   than the discount of 0.98 looks. With 0.99 one seed came to 142 after 200,000 steps and fell to
   -18; with 0.995 another stayed below -300. With backpropagation in place of noise the returns
