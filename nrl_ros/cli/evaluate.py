@@ -23,7 +23,7 @@ from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import EvaluationLines, Say, told_if_slow
 from nrl_ros.environments.episodes import Advance, Episodes
 from nrl_ros.environments.faults import close_fault
-from nrl_ros.environments.figures import RecentFigures, shares
+from nrl_ros.environments.figures import RecentFigures, figure_text, is_share, shares
 from nrl_ros.environments.interfaces import Depictable, Drawn, Environment, Rollout
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning.learner import Learner
@@ -65,6 +65,13 @@ class Score:
         """The shares of success as a text such as ``99.8 % parked, ...``; empty without any."""
         return ', '.join(
             f'{100 * share:.1f} % {name}' for name, share in shares(self.figures).items()
+        )
+
+    @property
+    def errors(self) -> str:
+        """The means of all other figures, such as ``final_distance_m 0.0312``; empty without any."""
+        return ', '.join(
+            figure_text(name, mean) for name, mean in self.figures.items() if not is_share(name)
         )
 
     def __str__(self) -> str:

@@ -76,7 +76,7 @@ def measure(options: EvalOptions, console: Console, errors: Console) -> None:
     say(
         f'return [bold]{score}[/] (mean ± standard deviation of {score.episodes} {score.acting} '
         f'episodes), min {score.min:,.1f}, max {score.max:,.1f}'
-        + (f'; {score.success}' if score.success else '')
+        + ''.join(f'; {told}' for told in (score.success, score.errors) if told)
     )
 
 

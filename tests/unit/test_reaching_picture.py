@@ -39,7 +39,12 @@ def test_a_score_shows_the_shares_that_there_are() -> None:
     figures = {'final_distance_m': 0.1, 'is_within_5_cm': 0.8, 'is_parked': 0.4}
     assert score_of(np.ones(5), figures).success == '80.0 % within 5 cm, 40.0 % parked'
     assert score_of(np.ones(5), {'final_distance_m': 0.1}).success == ''
-    assert score_of(np.ones(5)).success == ''
+    assert score_of(np.ones(5)).success == score_of(np.ones(5)).errors == ''
+
+
+def test_a_score_says_the_errors_with_their_units() -> None:
+    figures = {'final_distance_m': 0.0123, 'final_angle_rad': 0.04, 'is_within_2_cm_5_deg': 0.9}
+    assert score_of(np.ones(5), figures).errors == 'final_distance_m 0.0123, final_angle_rad 0.04'
 
 
 def test_progress_shows_how_many_succeed() -> None:
