@@ -86,10 +86,12 @@ def _measured(folder: Path, rate_hz: float, seconds: float, *, compose: bool) ->
             # In one thread no action comes late: the period in which it was due begins late.
             history[:, :2] += history[:, 2:3]
         quiet_actions, quiet_share = undisturbed(history)
+    cycles = json.loads(stack.cycles.read_text()) if stack.cycles.is_file() else {}
     steps, missing = (history[-1] - history[0])[:2].astype(int).tolist()
     return {
         'rate_hz': rate_hz,
         'composed': compose,
+        'cycle_us': cycles,
         'seconds': seconds,
         'actions': steps,
         'in_time_share': max(round(1.0 - missing / steps, 6), 0.0) if steps else 0.0,
@@ -167,6 +169,17 @@ def rate_cells(row: dict[str, Any], *, more: bool = False) -> list[str]:
             for name in ('latency_ms', 'jitter_ms', 'command_jitter_ms')
         ),
     ]
+
+
+def cycle_table(cycles: dict[str, dict[str, float]]) -> Table:
+    """What the time of a composed arm's period goes into, for people."""
+    table = Table(title='a period, in microseconds', title_justify='left')
+    table.add_column('part')
+    for name in ('mean', 'p50', 'p99', 'max'):
+        table.add_column(name, justify='right')
+    for part, values in cycles.items():
+        table.add_row(part, *(f'{value:,.0f}' for value in values.values()))
+    return table
 
 
 def fault_table(rows: list[dict[str, Any]]) -> Table:
@@ -257,6 +270,9 @@ def rates_of(folder: Path, options: argparse.Namespace, console: Console) -> dic
         faster_s = options.faster_seconds or min(60.0, seconds)
         rates += [measure(folder, rate, faster_s, compose=compose) for rate in FASTER_HZ]
     console.print(rate_table(rates))
+    for row in rates:
+        if row.get('cycle_us'):
+            console.print(cycle_table(row['cycle_us']))
     named = f' --rate {options.rate:g}' if options.rate else ''
     return {
         'in_time_share': rates[0]['in_time_share'],

@@ -17,6 +17,7 @@ import rclpy
 import yaml
 from geometry_msgs.msg import PointStamped
 
+from benchmarks.composed_profile import CYCLES
 from nrl_ros.base.config_files import find_config, read_yaml
 from nrl_ros.base.settings import dotted, nest
 from nrl_ros.cli.arm import PRIORITIES
@@ -69,6 +70,8 @@ class Stack:
         compose: bool = False,
     ) -> None:
         self._folder, self._compose = folder, compose
+        # What the cycles of a composed arm took, once it has ended.
+        self.cycles = folder / 'cycles.json'
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self.logs: dict[str, Any] = {}
         self._listeners: list[Listener] = []
@@ -104,6 +107,7 @@ class Stack:
                 'OPENBLAS_NUM_THREADS': '1',
                 # As arm.launch.py starts them.
                 UDP_ONLY: '1',
+                CYCLES: str(self.cycles),
             },
             stderr=subprocess.STDOUT,
             stdout=self._log(module),
@@ -141,7 +145,7 @@ class Stack:
         if self._compose:
             robot = {'robot': str(self.robot)}
             self.start('nrl_ros.nodes.watchdog', robot)
-            self._start('nrl_ros.nodes.composed_arm', nodes | {'safety': robot})
+            self._start('benchmarks.composed_profile', nodes | {'safety': robot})
             return
         for name, settings in nodes.items():
             self.start(f'nrl_ros.nodes.{name}', settings)

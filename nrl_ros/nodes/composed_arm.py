@@ -25,10 +25,14 @@ from nrl_ros.nodes.safety import SafetyNode
 _SWITCH_S = 0.0005
 
 
-def main(argv: list[str] | None = None) -> int:
+def main(argv: list[str] | None = None, kind: type[CyclicExecutor] = CyclicExecutor) -> int:
     """Run the nodes of one arm together.
 
     They stop in this order: the arm is held, it is braked, what was learned is saved.
+
+    Args:
+        argv: arguments; None: those of the process.
+        kind: of the executor.
 
     Returns:
         Exit code: 0, or 1 when a node could not be started or ended with an error.
@@ -44,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
         ],
         argv,
         udp_only=True,
-        kind=CyclicExecutor,
+        kind=kind,
     )
 
 

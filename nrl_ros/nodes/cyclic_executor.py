@@ -37,7 +37,8 @@ class CyclicExecutor(ComposedExecutor):
     def __init__(self, nodes: Sequence[NrlNode[Any]], idle: Callable[[], None]) -> None:
         super().__init__(nodes, idle)
         self._cycle_ns = self._count = self._rare_at_ns = 0
-        self._paced: list[tuple[int, Any]] = []
+        self._paced: list[tuple[int, str, Any]] = []
+        self._composed = nodes
         self._rate = ControlRate(1.0, 0.0)
         self._due_ns = 0
 
@@ -51,8 +52,11 @@ class CyclicExecutor(ComposedExecutor):
         timers = list(reversed(self._timers.values()))
         before = self._cycle_ns
         self._cycle_ns, counts = cycle_of([timer.timer_period_ns for timer in timers])
-        self._paced = [(n, timer) for n, timer in zip(counts, timers, strict=True) if n]
-        paced = {timer.handle.pointer for _, timer in self._paced}
+        owner = {timer: node.get_name() for node in self._composed for timer in node.timers}
+        self._paced = [
+            (n, owner[timer], timer) for n, timer in zip(counts, timers, strict=True) if n
+        ]
+        paced = {timer.handle.pointer for _, _, timer in self._paced}
         # The base class asks the others whether they are due.
         self._timers = {at: timer for at, timer in self._timers.items() if at not in paced}
         if self._cycle_ns != before:
@@ -65,16 +69,25 @@ class CyclicExecutor(ComposedExecutor):
         if self._stale:
             self._collect()
         self._wait_for_cycle()
+        self.after('sleep')
         self._take_all()
+        self.after('joint states')
         self._count += 1
-        for every, timer in self._paced:
+        for every, name, timer in self._paced:
             if self._count % every == 0 and not self._stale:
                 _put_off(timer)
                 timer.callback()
+                self.after(name)
                 self._take_all()
+                self.after(f'what follows {name}')
         if self._idle is not None and not self.stop_requested:
             self._idle()
+        self.after('noise drawn ahead')
         self._look_for_the_rest()
+        self.after('other topics, services')
+
+    def after(self, part: str) -> None:
+        """Do nothing after a part of a cycle; a program that measures overrides it."""
 
     def _wait_for_cycle(self) -> None:
         left_ns = self._due_ns - time.monotonic_ns()
