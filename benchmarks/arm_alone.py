@@ -127,8 +127,19 @@ def in_real_time(robot: str, seed: int, folder: Path) -> dict[str, Any]:
     except subprocess.TimeoutExpired:
         process.send_signal(signal.SIGINT)
         process.wait(60.0)
-    run, settings = Run(out), settings_of(robot, seed)
-    summary = run.read_summary()
+    return scored(Run(out), robot, seed, began)
+
+
+def scored(run: Run, robot: str, seed: int, began: float) -> dict[str, Any]:
+    """Score all checkpoints of a run in real time.
+
+    Args:
+        run: its folder.
+        robot: name of the arm.
+        seed: of the run, and of the held-out targets.
+        began: when its command was started, as ``time.time()`` tells it [s].
+    """
+    settings, summary = settings_of(robot, seed), run.read_summary()
     curve = []
     for path in sorted(run.checkpoints.glob('learner_*.nrl')):
         minutes = (path.stat().st_mtime - began) / 60.0
@@ -176,7 +187,7 @@ def other(algorithm: str, seed: int) -> dict[str, Any]:
     settings = settings_of('ur5e', seed)
     curve: list[dict[str, float]] = []
 
-    def scored(actions: int, act: Any) -> None:
+    def at_mark(actions: int, act: Any) -> None:
         books = arms(settings, TARGETS)
         minutes = round(actions * books.info.spec.control_period_s / 60.0, 4)
         curve.append({'minutes': minutes, **success(final_figures(books, act, seed))})
@@ -184,7 +195,7 @@ def other(algorithm: str, seed: int) -> dict[str, Any]:
     bridge = settings.environment.bridge
     period_s = arms(settings, 1).info.spec.control_period_s
     counts = [round(60.0 * minutes / period_s) for minutes in marks()]
-    train_alone(algorithm, bridge, seed=seed, marks=counts, scored=scored)
+    train_alone(algorithm, bridge, seed=seed, marks=counts, scored=at_mark)
     return {'seed': seed, 'minutes_to_90': minutes_to(curve), 'curve': curve}
 
 

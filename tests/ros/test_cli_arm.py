@@ -109,6 +109,25 @@ def test_episodes_end_it_and_its_folder_goes_on_in_simulation(arm, tmp_path):
     assert evaluated.returncode == 0, evaluated.stdout + evaluated.stderr
 
 
+def test_an_arm_that_learns_alone_ends_when_it_has_learned_and_goes_home_once(arm, tmp_path):
+    """Every place is within 5 m of the target, so that three episodes show that it has learned."""
+    learned = '{mark: is_within_500_cm, share: 1.0, episodes: 3}'
+    process = arm(
+        '--from-nothing',
+        '--set', 'environment.bridge.options.episode.success_radius_m=5.0',
+        '--set', f'environment.stop.learned={learned}',
+    )  # fmt: skip
+    output = the_rest(process)
+    assert process.returncode == 0, output
+    run = open_run(tmp_path / 'run')
+    told = summary(run.folder)
+    assert (told['ended'], told['episodes'], told['aborted']) == ('finished', 3, 0)
+    log = (run.log / 'environment.log').read_text()
+    assert 'done: 36 steps, 3 episodes, learned: within 500 cm 100 % of 3 episodes' in log
+    assert told['counters']['environment'].get('homings', 0) <= 1
+    assert told['counters']['learner'].get('released_windows', 0) == 0
+
+
 def test_words_stop_and_clear_and_ctrl_c_ends_every_node(arm, tmp_path):
     process = arm()
     until(process, 'acts')
