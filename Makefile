@@ -47,6 +47,7 @@ bench: setup-test
 	$(RUN) benchmarks/ros_loop.py --json docs/results/ros_loop.json
 	$(RUN) benchmarks/core.py --json docs/results/core.json
 	$(RUN) benchmarks/traces.py --json docs/results/traces.json
+	$(RUN) benchmarks/arm_realtime.py --compose --rate 500 --seconds 25 --json docs/results/arm_composed.json
 	$(RUN) scripts/performance_page.py
 
 clean:

@@ -12,8 +12,8 @@ higher rates, then each fault, several times. For an otherwise idle machine of t
 
 With --rate it is this rate alone, without faults. With --compose safety node, environment, learner
 and neuromodulator share one process, as with `nrl arm --compose`. All nodes then act within one
-cycle, so an action does not come too late: a late cycle begins late. Periods that never began
-therefore count as actions that were not in time.
+cycle, so an action does not come too late: a late cycle begins late. Look at `kept_share` too, in
+which a period that never began counts as one without its action.
 """
 
 from __future__ import annotations
@@ -59,6 +59,8 @@ def measure(
             'stolen_share': 0.0,
             'undisturbed_actions': 0,
             'undisturbed_in_time_share': 0.0,
+            'kept_share': 0.0,
+            'undisturbed_kept_share': 0.0,
             'latency_ms': nothing,
             'jitter_ms': nothing,
             'command_jitter_ms': nothing,
@@ -82,12 +84,11 @@ def _measured(folder: Path, rate_hz: float, seconds: float, *, compose: bool) ->
         commands = listener.command_periods_ms()
         stolen = arm_stack.stolen_s() - stolen_before
         history = np.array(listener.history)
-        if compose:
-            # In one thread no action comes late: the period in which it was due begins late.
-            history[:, :2] += history[:, 2:3]
         quiet_actions, quiet_share = undisturbed(history)
+        # The same with the periods that never began as actions that were late.
+        _, quiet_kept = undisturbed(history + history[:, 2:3] * np.array([1, 1, 0, 0]))
     cycles = json.loads(stack.cycles.read_text()) if stack.cycles.is_file() else {}
-    steps, missing = (history[-1] - history[0])[:2].astype(int).tolist()
+    steps, missing, lost = (history[-1] - history[0])[:3].astype(int).tolist()
     return {
         'rate_hz': rate_hz,
         'composed': compose,
@@ -97,6 +98,8 @@ def _measured(folder: Path, rate_hz: float, seconds: float, *, compose: bool) ->
         'in_time_share': max(round(1.0 - missing / steps, 6), 0.0) if steps else 0.0,
         'undisturbed_actions': quiet_actions,
         'undisturbed_in_time_share': quiet_share,
+        'kept_share': round(1.0 - (missing + lost) / max(steps + lost, 1), 6),
+        'undisturbed_kept_share': quiet_kept,
         'missing': missing,
         'late': late,
         'missed_periods': after['overrun_periods'] - before['overrun_periods'],
