@@ -13,9 +13,10 @@ from __future__ import annotations
 from typing import Any
 
 import rclpy
-from nrl_ros.action import Reach
 from rclpy.action import ActionClient
 from rclpy.node import Node
+
+from nrl_ros.action import Reach
 
 # x, y, z in the frame of the workspace [m].
 POSES = ((0.45, 0.2, 0.3), (0.45, -0.2, 0.3), (0.35, 0.0, 0.5))

@@ -66,7 +66,7 @@ class Player:
         return list(self._agents)
 
     def introduce(self, info: AgentInfo) -> bool:
-        """Answer an agent from now on, or no longer if it says goodbye.
+        """Serve an agent from now on, or no longer if it says goodbye.
 
         Returns:
             False if it was known already, with nothing changed.

@@ -69,7 +69,7 @@ class Score:
 
     @property
     def errors(self) -> str:
-        """The means of all other figures, such as ``final_distance_m 0.0312``; empty without any."""
+        """The means of all other figures, such as ``final_distance_m 0.0312``; empty if none."""
         return ', '.join(
             figure_text(name, mean) for name, mean in self.figures.items() if not is_share(name)
         )

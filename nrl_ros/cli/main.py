@@ -362,7 +362,7 @@ def play(
     namespace: Annotated[str, typer.Option(help='ROS namespace of the environments')] = '',
     domain: Annotated[int | None, typer.Option(help='ROS domain', min=0, max=232)] = None,
 ) -> None:
-    """Answer environments by an exported policy, in place of a learner, until Ctrl-C."""
+    """Serve environments by an exported policy, in place of a learner, until Ctrl-C."""
     with _errors():
         from nrl_ros.cli import play as playing
 

@@ -17,7 +17,7 @@ Array = NDArray[Any]
 
 
 class RandomiseGroup(Settings):
-    """By how much simulated arms differ at most, each drawn anew when an arm is put at its start.
+    """Largest differences of simulated arms, each drawn anew when an arm is put at its start.
 
     A policy that has met many arms bears one that is not as its model (domain randomisation).
     """
@@ -98,12 +98,12 @@ class VariedPlant(Stateful):
 
     @property
     def actual(self) -> Float64:
-        """Where the joints are [B, J], rad or m."""
+        """True positions of the joints [B, J], rad or m."""
         return np.asarray(self.state.plant.position)
 
     @property
     def position(self) -> Float64:
-        """Where they are measured [B, J], rad or m."""
+        """Measured positions [B, J], rad or m."""
         return np.asarray(self.state.plant.position + self.state.offset)
 
     @property

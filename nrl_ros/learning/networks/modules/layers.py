@@ -160,7 +160,7 @@ class Hooks:
         finally:
             self._hook = None
 
-    def attach(self, modules: Sequence[nn.Module]) -> None:
+    def put_on(self, modules: Sequence[nn.Module]) -> None:
         """Put the hook onto these layers for ever."""
         for index, module in enumerate(modules):
             module.register_forward_hook(self._at(index))

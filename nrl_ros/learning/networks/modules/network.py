@@ -85,7 +85,7 @@ class ModuleNetwork(Network):
             for name, value in module.state_dict().items()
             if name not in own
         }
-        self.hooks.attach(modules)
+        self.hooks.put_on(modules)
 
     def _try(self, given: Sequence[torch.Tensor], outputs: int, memory: int) -> None:
         with torch.no_grad():
