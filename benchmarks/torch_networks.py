@@ -15,6 +15,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -94,7 +95,8 @@ class Case:
 
         def step() -> None:
             _, made = explorer.explore(self._observation, stream.next(), generator)
-            store.record(*made(), None)
+            post, pre = made()
+            store.record(post, pre, None)
             # A rate of nearly 0: the work is the same, and no network diverges.
             update.learn(network, store, self._creditable, 1e-12)
 
@@ -135,7 +137,7 @@ def measure(name: str, instances: int, samples: int, noise: str, seconds: float)
         'samples': samples,
         'noise': noise,
         **{
-            f'{kind}_steps_per_second': round(instances * median(lambda r, k=kind: r[k]), 1)
+            f'{kind}_steps_per_second': round(instances * median(itemgetter(kind)), 1)
             for kind in steps
         },
         'share_of_inference': round(median(lambda r: r['nrl'] / r['inference']), 3),
