@@ -6,6 +6,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import rclpy
@@ -80,6 +81,16 @@ def found_in(topics: Iterable[tuple[str, list[str]]]) -> Found:
     return Found(frozenset(arms), frozenset(episodes))
 
 
+def arm_of(arms: Iterable[Arm], topic: str, agent: str) -> Arm | None:
+    """Return the arm of an agent that reports on a topic, None if none is known.
+
+    Two learners may have agents of one name; the arms of each are below its namespace.
+    """
+    fleet = f'{topic.rpartition("/")[0]}/'
+    found = (one for one in arms if one.agent == agent and f'{one.namespace}/'.startswith(fleet))
+    return next(found, None)
+
+
 class ArmsMonitor(Node):
     """Listens to every arm that comes.
 
@@ -100,7 +111,7 @@ class ArmsMonitor(Node):
             self._add(Arm(namespace))
         for topic in found.episodes - self._heard:
             self._heard.add(topic)
-            self._hear(EpisodeReport, topic, qos.event(), self._on_report)
+            self._hear(EpisodeReport, topic, qos.event(), partial(self._on_report, topic))
 
     def _add(self, arm: Arm) -> None:
         self.arms[arm.namespace] = arm
@@ -122,8 +133,8 @@ class ArmsMonitor(Node):
     def _hear(self, kind: type, topic: str, profile: Any, callback: Any) -> None:
         hear(self, Topic(kind, topic, profile), callback, self._refusals)
 
-    def _on_report(self, message: EpisodeReport) -> None:
-        arm = next((one for one in self.arms.values() if one.agent == message.agent), None)
+    def _on_report(self, topic: str, message: EpisodeReport) -> None:
+        arm = arm_of(self.arms.values(), topic, message.agent)
         if arm is None:
             return
         ends = conversion.report_from_msg(message)
