@@ -10,6 +10,7 @@ from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.arm.targets import Poses
 from nrl_ros.ros import names, qos, transforms
 from nrl_ros.ros.conversion import time_of
+from nrl_ros.ros.wire import NANOSECONDS
 
 _PERIOD_S = 0.1
 # The frames that tf gets, where tf2_msgs is installed.
@@ -60,7 +61,7 @@ class ArmView:
         looked_at = self._markers is not None and self._markers.get_subscription_count() > 0
         if not looked_at and self._frames is None:
             return
-        self._due_ns = now_ns + int(_PERIOD_S * 1e9)
+        self._due_ns = now_ns + int(_PERIOD_S * NANOSECONDS)
         chain, stamp = self._robot.chain, time_of(now_ns)
         tool = self._to_root.of(chain.tool(position[None])[0])
         aim = None if target is None else self._to_root.of(target.point[0])

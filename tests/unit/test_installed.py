@@ -31,8 +31,8 @@ KEYS = {
     'xacro': 'xacro',
     'yaml': 'python3-yaml',
 }
-# Asked for by an extra of setup.py; rosdep knows no key.
-OPTIONAL = {'ray'}
+# Asked for by extras of setup.py; rosdep knows no key of most.
+OPTIONAL = {'ray', 'onnx', 'onnxruntime', 'torch'}
 # The text of compiled modules names it; what Cython makes of the text does not need it.
 TO_BUILD = {'cython'}
 OWN = {'nrl_ros', 'sim_bridge'}
