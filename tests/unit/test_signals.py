@@ -18,13 +18,17 @@ from nrl_ros.ros.signals import ENDING, Signals
 
 @pytest.mark.parametrize('number', ENDING)
 def test_each_signal_is_noted_and_given_back(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with Signals() as signals:
-        assert signals.received == 0
-        os.kill(os.getpid(), number)
-        os.kill(os.getpid(), number)
-        assert signals.received == number
-    assert signal.getsignal(number) == before
+    # The tests themselves may run under nohup, which ignores hangups.
+    outside = signal.signal(number, signal.SIG_DFL)
+    try:
+        with Signals() as signals:
+            assert signals.received == 0
+            os.kill(os.getpid(), number)
+            os.kill(os.getpid(), number)
+            assert signals.received == number
+        assert signal.getsignal(number) == signal.SIG_DFL
+    finally:
+        signal.signal(number, outside)
 
 
 def test_a_hangup_that_nohup_has_ignored_stays_ignored() -> None:
