@@ -26,12 +26,27 @@ ELSEWHERE = {
     'environment': {
         ('subscriber', '/robot_description'),  # `model: topic` of a robot
         ('subscriber', '/target'),  # `target.source: topic`
+        # Where tf2_msgs is installed.
+        ('subscriber', '/tf'),
+        ('subscriber', '/tf_static'),
+        ('publisher', '/tf'),
+        # Where visualization_msgs is installed.
+        ('publisher', '/environment/markers'),
     },
     'safety': {
         ('subscriber', '/robot_description'),
         ('subscriber', '/forward_velocity_controller/commands'),  # while it has a namesake
         ('client', '/controller_manager/list_controllers'),  # where its messages are installed
     },
+}
+
+# What a server of an action has, below its name.
+ACTION = {
+    ('service', '_action/cancel_goal'),
+    ('service', '_action/get_result'),
+    ('service', '_action/send_goal'),
+    ('publisher', '_action/feedback'),
+    ('publisher', '_action/status'),
 }
 
 Rules = set[tuple[str, str]]
@@ -48,6 +63,9 @@ def allowed(node: str) -> Rules:
                     assert item.text is not None
                     name = item.text.replace('~', f'/{node}')
                     rules.add((kind, f'/{name.lstrip("/")}'))
+        if group.get('execute') == 'ALLOW':
+            for item in group.findall('action'):
+                rules |= {(kind, f'/{item.text}/{name}') for kind, name in ACTION}
     return rules
 
 

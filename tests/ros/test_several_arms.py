@@ -7,6 +7,8 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
+from std_srvs.srv import Trigger
+
 from nrl_ros.cli.arms_watch import found_in
 from nrl_ros.ros import names
 from tests.ros.harness import Ros, robot_file
@@ -60,4 +62,6 @@ def test_arms_of_other_rates_join_a_learner_under_way_and_leave_it(ros: Ros):
     second[-1].interrupt()
     probe.until(lambda: list(status[-1].agent) == ['arm_0'], 'the second has left')
     since = len(actions)
+    # Where the machine is busy, the start of the second arm's nodes has stopped the first one.
+    probe.call('fleet/arm_0/environment', names.GO, Trigger, Trigger.Request())
     probe.until(lambda: len(actions) > since + 10, 'the first goes on')

@@ -34,6 +34,8 @@ CHILDREN = {
     'profile': ({'topics', 'services', 'actions'}, {'ns', 'node'}),
     'topics': ({'topic'}, {'publish', 'subscribe'}),
     'services': ({'service'}, {'reply', 'request'}),
+    'actions': ({'action'}, {'execute', 'call'}),
+    'action': (set(), set()),
     'topic': (set(), set()),
     'service': (set(), set()),
 }
@@ -126,7 +128,7 @@ def test_a_policy_keeps_to_the_schema(path: Path) -> None:
         assert {child.tag for child in part} <= children
         assert set(part.attrib) <= attributes
         assert bool(list(part)) == bool(children), f'{part.tag} is empty'
-        if part.tag in ('topics', 'services'):
+        if part.tag in ('topics', 'services', 'actions'):
             assert list(part.attrib.values()) == ['ALLOW']
     (enclave,) = root.iter('enclave')
     assert enclave.get('path') == f'/nrl_ros/{path.stem}'
