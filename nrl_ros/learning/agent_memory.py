@@ -37,11 +37,9 @@ def memory_of(settings: LearnerSettings, spec: NetworkSpec, info: AgentInfo) -> 
     batch = info.spec.instances
     rows = batch * rule.samples * (spec.noise_components + spec.input_components)
     kind: str = plasticity.trace
-    if kind == 'auto' and not spec.outer:
-        kind = 'factored'
-    elif kind == 'auto':
-        samples = batch * rule.samples
-        kind = choose_kind(spec, info.window_steps_hint, samples) if plasticity.trace_reset else ''
+    if kind == 'auto':
+        samples, steps = batch * rule.samples, info.window_steps_hint
+        kind = choose_kind(spec, steps, samples, reset=plasticity.trace_reset)
     per_row = _ROWS_KEPT
     traces = 0 if kind == 'factored' else batch * spec.weight_count
     if rule.trace_form == 'whole':

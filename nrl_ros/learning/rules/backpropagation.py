@@ -46,7 +46,7 @@ class Backpropagation(NoiseRule):
             ConfigError: the network has spiking neurons, which have no gradient.
         """
         explorer = _Explorer(network, head, batch)
-        if network.spec.neuron != 'rate' and not explorer.is_differentiable:
+        if network.spec.neuron != 'rate' and explorer.differentiable is None:
             raise ConfigError(
                 f'backpropagation: {network.spec.neuron} neurons have no gradient, '
                 "expected network.neuron 'rate'"
@@ -86,23 +86,24 @@ class _Explorer(GreedyExplorer):
         super().__init__(network, head, batch)
         self._network = network
         self._post = np.zeros((batch, network.spec.noise_components), network.dtype)
-        self.is_differentiable = isinstance(self._quiet, Differentiable)
+        quiet = self._quiet
+        self.differentiable = quiet if isinstance(quiet, Differentiable) else None
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
         """Act by the clean policy; return the choice and a function for its exact gradient."""
-        passes = self._quiet
-        if isinstance(passes, Differentiable):
-            z = passes.run_differentiable(observation)
+        own = self.differentiable
+        if own is not None:
+            z = own.run_differentiable(observation)
         else:
-            z = passes.run(observation, None, 0.0)[0]
+            z = self._quiet.run(observation, None, 0.0)[0]
         choice = self._head.draw(z, generator)
 
         def rows() -> tuple[Array, Array]:
-            pre, gradient = passes.presynaptic(), self._head.gradient(z, choice)
-            if isinstance(passes, Differentiable):
-                return passes.backpropagate(gradient)[None], pre[None]
+            pre, gradient = self._quiet.presynaptic(), self._head.gradient(z, choice)
+            if own is not None:
+                return own.backpropagate(gradient)[None], pre[None]
             return backpropagate(self._network, pre, gradient, self._post)[None], pre[None]
 
         return choice, rows

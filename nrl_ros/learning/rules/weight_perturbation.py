@@ -58,7 +58,7 @@ class WeightPerturbation(NoiseRule):
             ConfigError: the network has spiking neurons.
         """
         explorer = _Explorer(self, network, head, batch, source)
-        if network.spec.neuron != 'rate' and not explorer.is_disturbable:
+        if network.spec.neuron != 'rate' and explorer.disturbable is None:
             raise ConfigError(
                 f'weight_perturbation does not know {network.spec.neuron} neurons, '
                 "expected network.neuron 'rate'"
@@ -74,12 +74,13 @@ class _Explorer(NoisyExplorer[WeightPerturbation]):
         self._network = network
         self._source = source
         self._batch = batch
-        self.is_disturbable = isinstance(self._quiet, Disturbable)
+        quiet = self._quiet
+        self.disturbable = quiet if isinstance(quiet, Disturbable) else None
 
     def _disturbed(self, observation: Array, noise: Array) -> Array:
         """Return outputs [B, n] with weights ``W + sigma z``, where each instance has its own z."""
-        if isinstance(self._quiet, Disturbable):
-            return self._quiet.disturbed(observation, noise, self._rule.sigma)
+        if self.disturbable is not None:
+            return self.disturbable.disturbed(observation, noise, self._rule.sigma)
         spec, at = self._spec, 0
         activity = np.asarray(observation, self._network.dtype)
         one = np.ones((self._batch, 1), self._network.dtype)

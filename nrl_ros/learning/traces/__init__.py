@@ -65,10 +65,8 @@ def make_store(
     """
     if not 0.0 < decay <= 1.0:
         raise ConfigError(f'trace decay must be in (0, 1], received {decay}')
-    if kind == 'auto' and not spec.outer:
-        kind = 'factored'
-    elif kind == 'auto':
-        kind = choose_kind(spec, window_steps, instances * samples) if reset else 'dense'
+    if kind == 'auto':
+        kind = choose_kind(spec, window_steps, instances * samples, reset=reset)
     if kind == 'dense' and spec.outer:
         return DenseTraces(spec, instances, samples, decay, dtype)
     if kind in ('dense', 'factored'):

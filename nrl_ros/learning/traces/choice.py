@@ -17,7 +17,7 @@ _DENSITY = 20
 _MUCH = 4_500_000
 
 
-def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
+def choose_kind(spec: NetworkSpec, window_steps: int, rows: int, *, reset: bool = True) -> str:
     """Return the cheaper kind of trace, 'dense' or 'factored'.
 
     A dense trace touches every weight of every instance in each step, but nothing else. A factored
@@ -30,7 +30,13 @@ def choose_kind(spec: NetworkSpec, window_steps: int, rows: int) -> str:
         spec: sizes of the network.
         window_steps: length of a window, 0 if it is not known.
         rows: rows in each step, B times K.
+        reset: traces end with their windows; those that go on are read at every RPE, which dense
+            ones are made for.
     """
+    if not spec.outer:
+        return 'factored'
+    if not reset:
+        return 'dense'
     numbers = spec.noise_components + spec.input_components
     weights = spec.weight_count
     touched = rows * weights
