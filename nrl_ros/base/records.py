@@ -259,6 +259,23 @@ class StateBatch:
     learner: Final[int] = 0
     greedy: Final[bool] = False
 
+    def answered(
+        self, action: Int32 | Float32, learner: int, *, checkpoint: int = 0
+    ) -> ActionBatch:
+        """Return the answer to this state; arguments are those of ActionBatch."""
+        return ActionBatch(
+            self.agent,
+            self.session,
+            self.sequence,
+            self.episode,
+            self.step,
+            self.window,
+            action,
+            checkpoint,
+            self.stamp_ns,
+            learner,
+        )
+
 
 @dataclass
 class ActionBatch:

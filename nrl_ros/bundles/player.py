@@ -117,18 +117,7 @@ class Player:
         memory = served.memory.copy()
         memory[np.flatnonzero(state.phase == int(Phase.FIRST))] = 0.0
         action, served.memory = self._policy.act(state.observation, memory)
-        served.answer = ActionBatch(
-            state.agent,
-            state.session,
-            state.sequence,
-            state.episode,
-            state.step,
-            state.window,
-            action,
-            0,
-            state.stamp_ns,
-            self._identity,
-        )
+        served.answer = state.answered(action, self._identity)
         self.actions += len(action)
         return served.answer
 

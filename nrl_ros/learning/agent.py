@@ -253,18 +253,7 @@ class ServedAgent(Stateful):
                 'weights have diverged; load an earlier checkpoint and lower '
                 'plasticity.learning_rate'
             )
-        self.answer = ActionBatch(
-            state.agent,
-            state.session,
-            state.sequence,
-            state.episode,
-            state.step,
-            state.window,
-            action,
-            checkpoint,
-            state.stamp_ns,
-            learner,
-        )
+        self.answer = state.answered(action, learner, checkpoint=checkpoint)
         self.sequence = state.sequence
         return self.answer
 

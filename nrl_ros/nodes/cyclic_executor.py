@@ -107,11 +107,7 @@ class CyclicExecutor(ComposedExecutor):
         if now < self._rare_at_ns or self._stale:
             return
         self._rare_at_ns = now + LONGEST_CYCLE_NS
-        self._wait(0)
-        self._note_triggers()
-        self._handle_ready()
-        if self._is_rare_ready():
-            self._handle_rare()
+        self._wait_and_handle(0)
 
 
 def _put_off(timer: Any) -> None:

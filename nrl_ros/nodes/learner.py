@@ -23,7 +23,7 @@ from nrl_ros.nodes.learner_checkpoints import LearnerCheckpoints
 from nrl_ros.nodes.learner_status import LearnerReports
 from nrl_ros.nodes.rpe_source import RpeSource
 from nrl_ros.ros import conversion, graph, hearing, names, qos
-from nrl_ros.ros.executor import take
+from nrl_ros.ros.executor import take_waiting
 from nrl_ros.ros.interfaces import (
     Action,
     EnvInfo,
@@ -171,7 +171,8 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         state = conversion.state_from_wire(data)
         served = self._core.served(state.agent)
         if served is None or served.info.session != state.session:
-            self._take_introductions()
+            # States are handled before the introductions that have come with them.
+            take_waiting(self._introductions, _INTRODUCTIONS)
         try:
             again = self._core.observe(state)
         except NrlError:
@@ -182,12 +183,6 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         elif not self._act_if_it_may(state.agent) and self._core.awaiting(state.agent) is not None:
             self._awaited.ask(state.agent, state.sequence, time.monotonic())
         self._reports.interval.worked(time.perf_counter() - start)
-
-    def _take_introductions(self) -> None:
-        """Take the introductions that have come, since states are handled before them."""
-        for _ in range(_INTRODUCTIONS):
-            if not take(self._introductions):
-                return
 
     def _on_neuromodulation(self, data: bytes, publisher: hearing.Sender) -> None:
         assert self._core is not None

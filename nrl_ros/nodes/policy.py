@@ -14,7 +14,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.bundles.onnx_policy import OnnxPolicy
 from nrl_ros.bundles.player import Player
 from nrl_ros.ros import conversion, names, qos
-from nrl_ros.ros.executor import take
+from nrl_ros.ros.executor import take_waiting
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState
 from nrl_ros.ros.lifecycle import NrlNode, draw_identity
 from nrl_ros.ros.lifecycle import main as run_node
@@ -63,10 +63,8 @@ class PolicyNode(NrlNode[PolicyNodeSettings]):
     def _on_state(self, data: bytes) -> None:
         state = conversion.state_from_wire(data)
         if state.agent not in self._player.agents:
-            # Introductions are handled after states that have come with them.
-            for _ in range(_INTRODUCTIONS):
-                if not take(self._introductions):
-                    break
+            # States are handled before the introductions that have come with them.
+            take_waiting(self._introductions, _INTRODUCTIONS)
         self._action.publish(conversion.action_to_wire(self._player.answer(state)))
 
 

@@ -168,12 +168,18 @@ class StepExecutor(SingleThreadedExecutor):
                 self._idle_due = True
         if self._stale:
             return
-        self._wait()
+        if self._wait_and_handle():
+            self._idle_due = True
+
+    def _wait_and_handle(self, longest_ns: int = _WAIT_NS) -> bool:
+        """Wait for what is due and handle it; return whether something rare was among it."""
+        self._wait(longest_ns)
         self._note_triggers()
         self._handle_ready()
-        if self._is_rare_ready():
-            self._handle_rare()
-            self._idle_due = True
+        if not self._is_rare_ready():
+            return False
+        self._handle_rare()
+        return True
 
     def _wait(self, longest_ns: int = _WAIT_NS) -> None:
         wait_set = self._wait_set
@@ -272,6 +278,13 @@ def take(subscription: Any) -> bool:
     else:
         subscription.callback(taken[0])
     return True
+
+
+def take_waiting(subscription: Any, most: int) -> None:
+    """Take the messages that wait in a subscription and handle them, at most so many."""
+    for _ in range(most):
+        if not take(subscription):
+            return
 
 
 def call_timer(handle: Any) -> None:

@@ -128,6 +128,15 @@ def _end(element: Element, name: str, end: str, links: list[str]) -> str:
     return link
 
 
+def _finite(text: str) -> list[float]:
+    """Return the numbers of a text; none unless all of them are finite numbers."""
+    try:
+        values = [float(part) for part in text.split()]
+    except ValueError:
+        return []
+    return values if all(map(math.isfinite, values)) else []
+
+
 def _check_numbers(element: Element, name: str) -> None:
     """Refuse numbers that MuJoCo would misread, or refuse without naming the joint."""
     for path, attribute, length in (
@@ -139,11 +148,8 @@ def _check_numbers(element: Element, name: str) -> None:
         # Exporters write an axis of 0 for joints that have no axis.
         if text is None or (path == 'axis' and element.get('type') in ('fixed', 'floating')):
             continue
-        try:
-            values = [float(part) for part in text.split()]
-        except ValueError:
-            values = []
-        good = len(values) == length and all(map(math.isfinite, values))
+        values = _finite(text)
+        good = len(values) == length
         if good and path == 'axis':
             good = any(values)
         if not good:
@@ -168,11 +174,8 @@ def check_shape(link: str, shape: Element) -> None:
             text = element.get(attribute)
             if text is None:
                 continue
-            try:
-                values = [float(part) for part in text.split()]
-            except ValueError:
-                values = []
-            good = bool(values) and all(map(math.isfinite, values))
+            values = _finite(text)
+            good = bool(values)
             if attribute in ('radius', 'length', 'size'):
                 good = good and min(values) > 0.0
             if not good:
