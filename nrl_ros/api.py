@@ -28,7 +28,7 @@ from nrl_ros.cli.metrics import METRICS, read_metrics
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
 from nrl_ros.cli.runs import Run, newest, open_run
-from nrl_ros.environments.faults import close_fault
+from nrl_ros.environments.faults import closing
 from nrl_ros.environments.interfaces import Forms
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.experiments.policy import CallablePolicy
@@ -99,12 +99,9 @@ class TrainedRun:
         bridge = self.settings.environment.bridge
         if bridge.name != 'gymnasium':
             return None
-        environment = make_bridge(bridge.name, 1, dict(bridge.options))
-        try:
+        with closing(make_bridge(bridge.name, 1, dict(bridge.options))) as environment:
             forms: Forms | None = getattr(environment, 'forms', None)
             return forms
-        finally:
-            close_fault(environment)
 
     @property
     def metrics(self) -> dict[str, Array]:

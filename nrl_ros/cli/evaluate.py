@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import NrlError
-from nrl_ros.base.records import AgentInfo, Delivery, StateBatch
+from nrl_ros.base.records import ActionBatch, AgentInfo, Delivery, StateBatch
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import EvaluationLines, Say, told_if_slow
 from nrl_ros.environments.episodes import Advance, Episodes
-from nrl_ros.environments.faults import close_fault
+from nrl_ros.environments.faults import closing
 from nrl_ros.environments.figures import RecentFigures, figure_text, is_share, shares
 from nrl_ros.environments.interfaces import Depictable, Drawn, Environment, Rollout
 from nrl_ros.environments.registry import make_bridge
@@ -180,6 +180,28 @@ class Stage(Protocol):
         ...
 
 
+def advances(
+    episodes: Episodes, seed: int, act: Callable[[StateBatch], ActionBatch]
+) -> Iterator[Advance]:
+    """Reset an environment now, and step it each time that the next advance is asked for.
+
+    Args:
+        episodes: of the environment.
+        seed: of it.
+        act: returns the answer to a state.
+    """
+    return _advances(episodes, episodes.begin(seed), act)
+
+
+def _advances(
+    episodes: Episodes, state: StateBatch, act: Callable[[StateBatch], ActionBatch]
+) -> Iterator[Advance]:
+    while True:
+        advance = episodes.advance(act(state).action)
+        state = advance.state
+        yield advance
+
+
 class AtWork(NamedTuple):
     """An environment, its episodes, and a learner that acts in them.
 
@@ -195,14 +217,12 @@ class AtWork(NamedTuple):
 
     def advances(self, seed: int) -> Iterator[Advance]:
         """Reset the environment now, and step it each time that the next advance is asked for."""
-        return self._advances(self.episodes.begin(seed))
+        return advances(self.episodes, seed, self._act)
 
-    def _advances(self, state: StateBatch) -> Iterator[Advance]:
-        while True:
-            self.learner.observe(state)
-            advance = self.episodes.advance(self.learner.act(state.agent).action)
-            state = advance.state
-            yield advance
+    def _act(self, state: StateBatch) -> ActionBatch:
+        self.learner.observe(state)
+        return self.learner.act(state.agent)
+
 
 
 @contextmanager
@@ -231,7 +251,7 @@ def at_work(
     bridge = settings.environment.bridge
     with told_if_slow(say, f'{instances} instances of the environment to evaluate with'):
         environment = make_bridge(bridge.name, instances, {**bridge.options, **(more or {})})
-    try:
+    with closing(environment):
         episodes = Episodes(
             environment,
             agent='evaluation',
@@ -241,9 +261,6 @@ def at_work(
         )
         learner = _learner(settings, snapshot, episodes.info, acting)
         yield AtWork(environment, episodes, learner)
-    finally:
-        # A run has told of a fault at its start; it takes nothing from the score.
-        close_fault(environment)
 
 
 def record(
@@ -289,8 +306,7 @@ def draw(
         NrlError: the checkpoint does not fit the settings.
     """
     bridge = settings.environment.bridge
-    environment = make_bridge(bridge.name, 1, dict(bridge.options))
-    try:
+    with closing(make_bridge(bridge.name, 1, dict(bridge.options))) as environment:
         if not isinstance(environment, Depictable):
             return None
         before, after = (
@@ -298,9 +314,6 @@ def draw(
             for snapshot in (None, read_checkpoint(checkpoint, 'learner'))
         )
         return environment.draw(before, after, str(folder))
-    finally:
-        # A run has told of a fault at its start; it takes nothing from the score.
-        close_fault(environment)
 
 
 def _learner(

@@ -22,7 +22,7 @@ from nrl_ros.bundles.manifest import (
 )
 from nrl_ros.cli.config import RunSettings, resolve
 from nrl_ros.cli.runs import Run, newest, open_run
-from nrl_ros.environments.faults import close_fault
+from nrl_ros.environments.faults import closing
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.policy import Policy
@@ -142,11 +142,9 @@ def _manifest(
 def _period_s(settings: RunSettings) -> float:
     """Return the time between two actions as the environment states it [s]; 0 if it has none."""
     bridge = settings.environment.bridge
-    environment = make_bridge(bridge.name, 1, dict(bridge.options))
-    try:
-        return environment.spec.control_period_s
-    finally:
-        close_fault(environment)
+    with closing(make_bridge(bridge.name, 1, dict(bridge.options))) as environment:
+        period_s: float = environment.spec.control_period_s
+        return period_s
 
 
 def _difference(folder: Path, policy: Policy, form: str) -> float:

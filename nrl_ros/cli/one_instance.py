@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import Say, told_if_slow
-from nrl_ros.environments.faults import close_fault
+from nrl_ros.environments.faults import closing
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.environments.registry import make_bridge
 
@@ -30,9 +30,5 @@ def one_instance(
     bridge = settings.environment.bridge
     with told_if_slow(say, f'one instance of {name}, which is tried before the start'):
         environment = make_bridge(bridge.name, 1, bridge.options)
-    try:
+    with closing(environment, warn):
         yield environment
-    finally:
-        fault = close_fault(environment)
-        if fault:
-            warn(fault)

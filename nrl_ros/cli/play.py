@@ -9,16 +9,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from nrl_ros.base.errors import NrlError
-from nrl_ros.base.records import Delivery, StateBatch
+from nrl_ros.base.records import Delivery
 from nrl_ros.bundles.onnx_policy import OnnxPolicy
 from nrl_ros.bundles.player import Player
 from nrl_ros.cli.config import resolve
 from nrl_ros.cli.display import EvaluationLines, Say
-from nrl_ros.cli.evaluate import SEED_OFFSET, Score, first_episodes, score_of
+from nrl_ros.cli.evaluate import SEED_OFFSET, Score, advances, first_episodes, score_of
 from nrl_ros.cli.export import TASK_FILE
 from nrl_ros.cli.processes import absolute_namespace
 from nrl_ros.environments.episodes import Advance, Episodes
-from nrl_ros.environments.faults import close_fault
+from nrl_ros.environments.faults import closing
 from nrl_ros.environments.registry import make_bridge
 
 
@@ -31,13 +31,7 @@ class _Stage:
 
     def advances(self, seed: int) -> Iterator[Advance]:
         """Reset the environment now, and step it each time that the next advance is asked for."""
-        return self._advances(self.episodes.begin(seed))
-
-    def _advances(self, state: StateBatch) -> Iterator[Advance]:
-        while True:
-            advance = self.episodes.advance(self._player.answer(state).action)
-            state = advance.state
-            yield advance
+        return advances(self.episodes, seed, self._player.answer)
 
 
 def play_here(folder: Path, episodes: int, seed: int | None, say: Say) -> Score:
@@ -59,10 +53,8 @@ def play_here(folder: Path, episodes: int, seed: int | None, say: Say) -> Score:
         raise NrlError(f'{folder}: has no {TASK_FILE}, expected one to know on what to play')
     settings = resolve(file).environment
     bridge = settings.bridge
-    environment = make_bridge(
-        bridge.name, min(bridge.instances, episodes), dict(bridge.options)
-    )
-    try:
+    made = make_bridge(bridge.name, min(bridge.instances, episodes), dict(bridge.options))
+    with closing(made) as environment:
         played = Episodes(
             environment, agent='play', session=1, lockstep=True, delivery=Delivery.EPISODE
         )
@@ -70,8 +62,6 @@ def play_here(folder: Path, episodes: int, seed: int | None, say: Say) -> Score:
         chosen = settings.seed + SEED_OFFSET if seed is None else seed
         told = EvaluationLines(say, 'greedy')
         return score_of(*first_episodes(stage, chosen, episodes, told), 'greedy')
-    finally:
-        close_fault(environment)
 
 
 def play_over_ros(folder: Path, namespace: str, domain: int | None) -> int:

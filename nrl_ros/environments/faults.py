@@ -5,6 +5,8 @@ Environments are other people's code, so any of them may raise anything, or retu
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -68,6 +70,23 @@ def close_fault(environment: Environment) -> str:
     except Exception as error:  # noqa: BLE001 - whatever another package's code raises
         return f'the environment failed at close: {describe(error)}'
     return ''
+
+
+@contextmanager
+def closing(environment: Environment, tell: Callable[[str], None] | None = None) -> Iterator[Any]:
+    """Give an environment, and close it in the end.
+
+    Args:
+        environment: as it was made.
+        tell: gets what ``close_fault`` returns, if it is not empty; None: nobody, since the start
+            of the run has told of it.
+    """
+    try:
+        yield environment
+    finally:
+        fault = close_fault(environment)
+        if fault and tell is not None:
+            tell(fault)
 
 
 def never_ends(spec: EnvSpec, *, steps: int, episodes: int, delivery: Delivery) -> bool:

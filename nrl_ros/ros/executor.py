@@ -181,7 +181,7 @@ class StepExecutor(SingleThreadedExecutor):
         self._handle_rare()
         return True
 
-    def _wait(self, longest_ns: int = _WAIT_NS) -> None:
+    def _wait(self, longest_ns: int) -> None:
         wait_set = self._wait_set
         wait_set.clear_entities()
         for subscription in self._subscriptions.values():
