@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError, InvalidValueError, ShapeError, describe
 from nrl_ros.bundles.manifest import PolicyManifest, digest, read_manifest
+from nrl_ros.learning.heads import PolicySettings, make_head
 
 Array = NDArray[Any]
 
@@ -47,10 +48,10 @@ class OnnxPolicy:
         space = self.manifest.action.space
         self._sizes = space.sizes
         self._is_real = self.manifest.action.kind == 'continuous'
-        low, high = np.asarray(space.low), np.asarray(space.high)
-        self._low, self._high = low.astype(np.float32), high.astype(np.float32)
-        self._middle = ((low + high) / 2.0).astype(np.float32)
-        self._half_range = ((high - low) / 2.0).astype(np.float32)
+        self._low = np.asarray(space.low, np.float32)
+        self._high = np.asarray(space.high, np.float32)
+        # The arithmetic of graphs that give what a learner's network gives.
+        self._head = make_head(space, PolicySettings())
 
     @property
     def memory_size(self) -> int:
@@ -114,8 +115,10 @@ class OnnxPolicy:
     def _action(self, value: Array, rows: int) -> Array:
         value = value.reshape(rows, -1)
         count = len(self._low) if self._is_real else len(self._sizes)
-        if not self._is_real and not self.manifest.graph.scaled:
-            value = self._chosen(value)
+        scaled = self.manifest.graph.scaled
+        # A graph may give indices in place of a number for each choice.
+        if not (self._is_real or scaled) and value.shape[1] == sum(self._sizes):
+            value = self._head.greedy(value)
         if value.shape[1] != count:
             raise ShapeError(
                 f'the graph gives {value.shape[1]} values for an observation, the manifest says '
@@ -129,16 +132,9 @@ class OnnxPolicy:
                     f'the policy gave choices {value[0].tolist()}, expected less than {self._sizes}'
                 )
             return value.astype(np.int32)
-        if not self.manifest.graph.scaled:
-            value = self._middle + self._half_range * value.astype(np.float32)
+        if not scaled:
+            return self._head.to_action(value.astype(np.float32))
         return np.clip(value, self._low, self._high).astype(np.float32)
-
-    def _chosen(self, value: Array) -> Array:
-        """Return the largest of the numbers for each component; indices stay what they are."""
-        if value.shape[1] != sum(self._sizes):
-            return value
-        ends = np.cumsum(self._sizes)[:-1].tolist()
-        return np.stack([part.argmax(axis=1) for part in np.split(value, ends, axis=1)], axis=1)
 
 
 def _session_of(path: Path, content: bytes) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from nrl_ros.cli.config import RunSettings, resolve
 from nrl_ros.cli.runs import Run, newest, open_run
 from nrl_ros.environments.faults import closing
 from nrl_ros.environments.registry import make_bridge
+from nrl_ros.experiments.policy import CallablePolicy
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.policy import Policy
 from nrl_ros.storage.checkpoint import read_checkpoint
@@ -58,7 +60,9 @@ def export(
     run = open_run(folder)
     settings = resolve(run.config)
     file = run.best_checkpoint() if best else newest(run, settings.environment.agent).learner
-    policy = _policy_of(settings, file)
+    snapshot = read_checkpoint(file, 'learner')
+    learned = CallablePolicy(settings.learner, snapshot)
+    policy = _policy_of(settings, snapshot)
     target = run.folder / 'policy' if out is None else out
     _make_room(target, force=force)
     scratch = target.with_name(f'{target.name}.writing')
@@ -69,7 +73,7 @@ def export(
         (scratch / _FILES[form]).write_bytes(content)
         write_manifest(_manifest(run, settings, policy, form, content), scratch)
         shutil.copyfile(run.config, scratch / TASK_FILE)
-        difference = _difference(scratch, policy, form)
+        difference = _difference(scratch, policy, learned, form)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
@@ -91,13 +95,14 @@ def _make_room(target: Path, *, force: bool) -> None:
         raise ConfigError(f'{target}: is there already; give --force, or another folder by --out')
 
 
-def _policy_of(settings: RunSettings, file: Path) -> Policy:
+def _policy_of(settings: RunSettings, snapshot: dict[str, Any]) -> Policy:
+    """Return the policy as it acts without noise, by averaged weights where there are some."""
     learner = Learner(settings.learner)
-    learner.restore(read_checkpoint(file, 'learner'))
+    learner.restore(snapshot)
     policy = learner.roster.policy
-    if policy is None:
-        raise ConfigError(f'{file}: has no weights yet: it was saved before the first step')
-    return policy
+    assert policy is not None  # the policy to compare with was made of the same snapshot
+    averaged = policy.network.averaged
+    return policy if averaged is None else replace(policy, network=averaged)
 
 
 def _graph(policy: Policy, form: str) -> bytes:
@@ -147,7 +152,7 @@ def _period_s(settings: RunSettings) -> float:
         return period_s
 
 
-def _difference(folder: Path, policy: Policy, form: str) -> float:
+def _difference(folder: Path, policy: Policy, learned: CallablePolicy, form: str) -> float:
     """Return the largest difference of an action on observations of the size that was learned on.
 
     Raises:
@@ -158,7 +163,7 @@ def _difference(folder: Path, policy: Policy, form: str) -> float:
     if policy.moments is not None and policy.moments.state.mean is not None:
         rows = rows * policy.moments.deviation + policy.moments.state.mean
     rows = rows.astype(np.float32)
-    expected = _greedy(policy, rows)
+    expected = learned(rows)
     if form == 'onnx':
         from nrl_ros.bundles.onnx_policy import OnnxPolicy
 
@@ -172,16 +177,3 @@ def _difference(folder: Path, policy: Policy, form: str) -> float:
         return float(np.abs(received - expected).max())
     # Of a choice between two equal outputs, rounding decides.
     return 0.0 if float(np.mean(received != expected)) <= 0.002 else 1.0
-
-
-def _greedy(policy: Policy, rows: Array) -> Array:
-    from nrl_ros.learning.networks.passes import make_passes
-
-    network = policy.network
-    memory = None
-    if network.memory_size:
-        memory = np.zeros((len(rows), network.memory_size), network.dtype)
-    if policy.moments is not None:
-        rows = policy.moments.normalised(rows)
-    z = make_passes(network, len(rows), 0, memory).run(rows, None, 0.0)[0]
-    return policy.head.to_action(policy.head.greedy(z))

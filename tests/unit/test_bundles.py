@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,8 @@ from nrl_ros.bundles.onnx_graph import policy_graph
 from nrl_ros.bundles.onnx_policy import OnnxPolicy
 from nrl_ros.bundles.player import Player
 from nrl_ros.bundles.torchscript import policy_script, run_script
+from nrl_ros.cli import export
+from nrl_ros.experiments.policy import CallablePolicy
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.networks.passes import make_passes
 from nrl_ros.learning.policy import Policy
@@ -142,6 +145,22 @@ def test_the_script_gives_the_greedy_actions_of_the_learner(network: str, tmp_pa
 def test_spiking_neurons_have_no_script() -> None:
     with pytest.raises(ConfigError, match='have no TorchScript.*--format onnx'):
         policy_script(policy_of('spiking', SPACES['discrete']))
+
+
+def test_averaged_weights_are_exported_since_the_learner_acts_by_them_without_noise() -> None:
+    settings = learner_settings(seed=3, hidden_sizes=(8,), averaging=50)
+    learner = Learner(settings)
+    spec = EnvSpec(1, INPUTS, SPACES['continuous'])
+    learner.join(AgentInfo('a', 1, spec, lockstep=True, delivery=Delivery.EPISODE))
+    network = learner.roster.policy.network  # type: ignore[union-attr]
+    for weight in network.weights:
+        weight += 1.0
+    run: Any = SimpleNamespace(learner=settings)
+    exported = export._policy_of(run, learner.snapshot())
+    rows = np.random.default_rng(5).standard_normal((50, INPUTS)).astype(np.float32)
+    expected = CallablePolicy(settings, learner.snapshot())(rows)
+    np.testing.assert_allclose(greedy(exported, rows, None), expected, atol=1e-6)
+    assert np.abs(greedy(replace(exported, network=network), rows, None) - expected).max() > 0.01
 
 
 def info_of(spec: EnvSpec, session: int = 1, **more: Any) -> AgentInfo:
