@@ -16,7 +16,7 @@ from std_srvs.srv import Trigger
 
 from nrl_ros.base.patience import Patience
 from nrl_ros.base.records import Ending, FinishedEpisodes
-from nrl_ros.cli.arm import DISTANCE, ArmFigures, ArmPlan, make_plan
+from nrl_ros.cli.arm import ArmPlan, make_plan
 from nrl_ros.cli.best_saver import BestSaver
 from nrl_ros.cli.display import warn
 from nrl_ros.cli.metrics import Table
@@ -31,14 +31,15 @@ from nrl_ros.cli.processes import (
     choose_domain,
     node_environment,
 )
-from nrl_ros.cli.progress import Progress
+from nrl_ros.monitor.arm_figures import DISTANCE, ArmFigures
+from nrl_ros.monitor.progress import Progress
 from nrl_ros.nodes.standby import Standby
 from nrl_ros.robots.safety.announcer import Announcer
-from nrl_ros.robots.safety.records import STOPPED_MODES, Mode
 from nrl_ros.robots.safety.standing import PRESS
-from nrl_ros.robots.safety.takeover import DIED, SHUT_DOWN
+from nrl_ros.robots.safety.takeover import DIED
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyStatus
+from nrl_ros.ros.reports import MOVES, take_safety
 from nrl_ros.ros.security import refused_in_one_line, require_support
 from nrl_ros.ros.signals import Signals
 
@@ -52,15 +53,6 @@ _UNSERVED_S = 8.0
 # Longest wait for an arm to come to rest after its safety node has died; longer than the safety
 # node itself tries [s].
 _REST_S = 40.0
-# A stop stands out from the other modes.
-MODES: dict[int, str] = {
-    mode: mode.name if mode in STOPPED_MODES else mode.name.lower() for mode in Mode
-}
-MOVES = {
-    ArmCommand.PURPOSE_ACTION: 'acts',
-    ArmCommand.PURPOSE_HOMING: 'drives home',
-    ArmCommand.PURPOSE_HOLD: 'stands still',
-}
 # Words that an operator may type, and the service that each one calls.
 _WORDS = {
     'stop': f'{names.SAFETY}/stop',
@@ -106,11 +98,7 @@ class ArmMonitor(Monitor):
         return np.negative(ends.figures[DISTANCE])
 
     def _on_safety(self, message: SafetyStatus) -> None:
-        mode = MODES.get(message.mode, str(message.mode))
-        mode = f'dry run, {mode}' if message.dry_run else mode
-        # A safety node that ends with its arm at rest has not stopped it for a fault.
-        stopped = message.mode in STOPPED_MODES and message.why != SHUT_DOWN
-        self._figures.hear_safety(mode, message.why, stopped=stopped)
+        take_safety(self._figures, message)
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         for status in message.status:

@@ -17,13 +17,13 @@ from rich.live import Live
 from rich.table import Table
 
 from nrl_ros.base.records import Ending
-from nrl_ros.cli.arm import ArmFigures
-from nrl_ros.cli.arm_watch import MODES, MOVES
 from nrl_ros.cli.processes import choose_domain, node_environment
-from nrl_ros.robots.safety.records import STOPPED_MODES
+from nrl_ros.monitor.arm_figures import ArmFigures
 from nrl_ros.ros import conversion, names, qos
+from nrl_ros.ros.graph import topics_of
 from nrl_ros.ros.hearing import Refusals, Topic, hear
 from nrl_ros.ros.interfaces import ArmCommand, EpisodeReport, SafetyStatus
+from nrl_ros.ros.reports import MOVES, take_aborted, take_safety
 from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
@@ -71,14 +71,12 @@ class Found(NamedTuple):
 
 def found_in(topics: Iterable[tuple[str, list[str]]]) -> Found:
     """Return where arms and their episodes are, from the names and types of a graph's topics."""
-    arms, episodes = set(), set()
-    for name, kinds in topics:
-        namespace, _, last = name.rpartition('/')
-        if last == names.SAFETY_STATUS and 'nrl_ros/msg/SafetyStatus' in kinds:
-            arms.add(namespace)
-        if 'nrl_ros/msg/EpisodeReport' in kinds:
-            episodes.add(name)
-    return Found(frozenset(arms), frozenset(episodes))
+    topics = list(topics)
+    arms = topics_of(topics, SafetyStatus, names.SAFETY_STATUS)
+    return Found(
+        frozenset(name.rpartition('/')[0] for name in arms),
+        frozenset(topics_of(topics, EpisodeReport)),
+    )
 
 
 def arm_of(arms: Iterable[Arm], topic: str, agent: str) -> Arm | None:
@@ -118,9 +116,7 @@ class ArmsMonitor(Node):
 
         def on_status(message: SafetyStatus) -> None:
             arm.robot, arm.heard_at = message.robot, time.monotonic()
-            mode = MODES.get(message.mode, str(message.mode))
-            stopped = message.mode in STOPPED_MODES
-            arm.figures.hear_safety(mode, message.why, stopped=stopped)
+            take_safety(arm.figures, message)
 
         def on_command(message: ArmCommand) -> None:
             arm.agent = message.agent
@@ -138,8 +134,8 @@ class ArmsMonitor(Node):
         if arm is None:
             return
         ends = conversion.report_from_msg(message)
+        take_aborted(arm.figures, ends)
         kept = ends.ending != Ending.ABORTED
-        arm.figures.hear_episodes([not one for one in kept.tolist()])
         arm.figures.recent.add({name: one[kept] for name, one in ends.figures.items()})
 
 

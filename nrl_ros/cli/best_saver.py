@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from nrl_ros.cli.best import BestWatch, keep_best
+from nrl_ros.cli.best import keep_best
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.runs import Run
+from nrl_ros.monitor.best_watch import BestWatch
 from nrl_ros.ros.interfaces import SaveCheckpoint
 from nrl_ros.ros.names import LEARNER, SAVE_CHECKPOINT
 

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nrl_ros.base.durations import duration
-from nrl_ros.cli.progress import FIGURE_EPISODES, Progress
+from nrl_ros.monitor.progress import FIGURE_EPISODES, Progress
 
 _BARS = '▁▂▃▄▅▆▇█'
 _SPARK_WIDTH = 40

@@ -7,21 +7,26 @@ from collections import Counter
 from collections.abc import Callable, Collection, Container
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from rclpy.node import Node
 from rclpy.qos import QoSProfile
 
-from nrl_ros.base.records import Ending, FinishedEpisodes
+from nrl_ros.base.records import FinishedEpisodes
 from nrl_ros.cli.metrics import EpisodeRow, episode_rows
-from nrl_ros.cli.progress import Progress
+from nrl_ros.monitor.progress import Progress
 from nrl_ros.ros import conversion, names, qos
-from nrl_ros.ros.hearing import Refusals, Topic, counters_of, hear
+from nrl_ros.ros.hearing import Refusals, Topic, hear
 from nrl_ros.ros.interfaces import (
     EnvStatus,
     EpisodeReport,
     LearnerStatus,
     NeuromodulatorStatus,
+)
+from nrl_ros.ros.reports import (
+    take_environment,
+    take_episodes,
+    take_learner,
+    take_neuromodulator,
 )
 
 # Even the fastest environments report only a few times a second; none of it may be lost while the
@@ -54,7 +59,6 @@ class Monitor(Node):
         self._progress = progress
         self._record = record
         self._start = time.monotonic()
-        self._served = False
         refused: Counter[str] = Counter()
         progress.counters['monitor'] = refused
         self._refusals = Refusals(self, refused)
@@ -111,59 +115,19 @@ class Monitor(Node):
         if not self.is_meant(message):
             return
         ends = conversion.report_from_msg(message)
-        steps = ends.total_steps.astype(np.int64) + self._progress.earlier_steps
-        returns = ends.episode_return.tolist()
-        if not returns:
+        if not len(ends.episode_return):
             return
-        rows = episode_rows(ends, round(self.wall_time_s, 3), self._progress.earlier_steps)
-        kept = ends.ending != Ending.ABORTED
-        self._progress.add_episodes(
-            int(steps[-1]),
-            ends.episode_return[kept].tolist(),
-            ends.length[kept].tolist(),
-            self.worth(ends)[kept].tolist(),
-        )
-        self._progress.figures.add({name: one[kept] for name, one in ends.figures.items()})
-        self._progress.steps = max(self._progress.steps, int(steps[-1]))
-        self._progress.moving = True
-        self._record(rows)
+        take_episodes(self._progress, ends, self.worth(ends))
+        earlier = self._progress.earlier_steps
+        self._record(episode_rows(ends, round(self.wall_time_s, 3), earlier))
 
     def _on_env(self, message: EnvStatus) -> None:
         if not self.is_meant(message):
             return
-        progress, counters = self._progress, counters_of(message)
-        progress.environment_heard += 1
-        progress.steps = message.steps + progress.earlier_steps
-        progress.moving = True
-        progress.episodes = message.episodes
-        progress.steps_per_second = message.steps_per_second
-        progress.finished = message.finished
-        progress.left = not message.active
-        named = ('late_actions', 'missing_actions', 'resent_states')
-        shown = {name: getattr(message, name) for name in named}
-        progress.counters['environment'] = shown | counters
+        take_environment(self._progress, message)
 
     def _on_learner(self, message: LearnerStatus) -> None:
-        progress, counters = self._progress, counters_of(message)
-        progress.learner_heard += 1
-        progress.weight_norm = message.weight_norm
-        progress.learning_rate = message.learning_rate
-        progress.noise_sigma = message.noise_sigma
-        progress.busy_share = message.busy_share
-        if self._served and self._agent not in message.agent:
-            # The agent has left in order, so the windows that it left open are not shown as a
-            # problem.
-            released = progress.counters['learner'].get('released_windows', 0)
-            counters['released_windows'] = released
-        self._served |= self._agent in message.agent
-        progress.served = self._served
-        progress.counters['learner'] = counters
-        progress.restored.setdefault('learner', dict(counters))
+        take_learner(self._progress, message, self._agent)
 
     def _on_neuromodulator(self, message: NeuromodulatorStatus) -> None:
-        progress, counters = self._progress, counters_of(message)
-        # NaN means that no RPE came since the last status, so the last figure is still the newest.
-        if not np.isnan(message.mean_absolute_rpe):
-            progress.mean_absolute_rpe = message.mean_absolute_rpe
-        progress.baseline = message.mean_baseline
-        progress.counters['neuromodulator'] = counters
+        take_neuromodulator(self._progress, message)

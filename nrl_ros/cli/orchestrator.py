@@ -24,8 +24,8 @@ from nrl_ros.cli.display import warn
 from nrl_ros.cli.metrics import METRICS, Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.processes import Processes, absolute_namespace, exit_text
-from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.cli.runs import Run
+from nrl_ros.monitor.progress import PROGRESS, Progress
 from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 

@@ -12,11 +12,11 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.markup import escape
 
-from nrl_ros.cli.best import BestWatch
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import Say
 from nrl_ros.cli.evaluate import SEED_OFFSET, Score, evaluate
 from nrl_ros.cli.runs import Run
+from nrl_ros.monitor.best_watch import BestWatch
 
 # Names of policies in reports and in summary.json, with the colour of their figures.
 UNTRAINED, START, TRAINED, BEST = 'untrained', 'start', 'trained', 'best'

@@ -12,7 +12,7 @@ from pathlib import Path
 from rich.console import Console
 
 from nrl_ros.base.errors import NrlError
-from nrl_ros.cli.best import BestWatch, read_best
+from nrl_ros.cli.best import read_best
 from nrl_ros.cli.display import lines_to, make_display, number, warn
 from nrl_ros.cli.evaluate import SEED_OFFSET, draw
 from nrl_ros.cli.monitor import Monitor
@@ -26,7 +26,6 @@ from nrl_ros.cli.processes import (
     is_own_namespace,
     node_environment,
 )
-from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.runs import json_text, newest
 from nrl_ros.cli.scores import (
     BEST,
@@ -40,6 +39,8 @@ from nrl_ros.cli.scores import (
     score_both,
 )
 from nrl_ros.cli.watch import TrainRun
+from nrl_ros.monitor.best_watch import BestWatch
+from nrl_ros.monitor.progress import Progress
 from nrl_ros.ros.security import asked, require_support
 from nrl_ros.ros.signals import Signals
 

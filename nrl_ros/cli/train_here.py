@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from nrl_ros.base.records import Ending, FinishedEpisodes
-from nrl_ros.cli.best import BestWatch, keep_best
+from nrl_ros.cli.best import keep_best
 from nrl_ros.cli.display import Say, line_of
 from nrl_ros.cli.metrics import METRICS, Table, episode_rows
 from nrl_ros.cli.plan import Plan
-from nrl_ros.cli.progress import PROGRESS, Progress
 from nrl_ros.experiments.in_process import InProcessRun
+from nrl_ros.monitor.best_watch import BestWatch
+from nrl_ros.monitor.progress import PROGRESS, Progress
 from nrl_ros.storage.checkpoint import (
     CRITIC_FILE,
     find_checkpoint,

@@ -15,9 +15,9 @@ from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.orchestrator import EndedEarly, Orchestrator, Outcome
 from nrl_ros.cli.processes import COMPOSED
-from nrl_ros.cli.progress import FirstStepWatch, Progress, StallWatch
 from nrl_ros.cli.runs import Run
 from nrl_ros.environments.faults import NEVER_ENDS
+from nrl_ros.monitor.progress import FirstStepWatch, Progress, StallWatch
 from nrl_ros.ros.names import ENVIRONMENT, LEARNER, NEUROMODULATOR
 from nrl_ros.ros.signals import Signals
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 # The number of publishers is read this often; their names are read once a second, or when the
@@ -40,6 +40,22 @@ def subscribers(node: Any, topic: str) -> list[Endpoint]:
     """Return the subscribers of a topic, in no certain order (takes about 30 us)."""
     name = node.resolve_topic_name(topic)
     return [_endpoint(info) for info in node.get_subscriptions_info_by_topic(name)]
+
+
+def topics_of(topics: Iterable[tuple[str, list[str]]], kind: Any, last: str = '') -> list[str]:
+    """Return the topics of one message, sorted.
+
+    Args:
+        topics: names of all topics with their types, as a node's ``get_topic_names_and_types``.
+        kind: message class.
+        last: last part of their names; empty: any.
+    """
+    wanted = f'{kind.__module__.split(".")[0]}/msg/{kind.__name__}'
+    return sorted(
+        name
+        for name, kinds in topics
+        if wanted in kinds and (not last or name.rpartition('/')[2] == last)
+    )
 
 
 def _endpoint(info: Any) -> Endpoint:

@@ -26,9 +26,9 @@ from rclpy.serialization import serialize_message
 from rclpy.subscription import Subscription
 
 from nrl_ros.base import errors
-from nrl_ros.cli.arm import ArmFigures
 from nrl_ros.cli.arm_watch import ArmMonitor
-from nrl_ros.cli.progress import Progress
+from nrl_ros.monitor.arm_figures import ArmFigures
+from nrl_ros.monitor.progress import Progress
 from nrl_ros.nodes.environment import EnvironmentNode
 from nrl_ros.nodes.learner import LearnerNode
 from nrl_ros.nodes.neuromodulator import NeuromodulatorNode

@@ -21,8 +21,8 @@ from nrl_ros.base.records import FinishedEpisodes
 from nrl_ros.cli.metrics import read_metrics
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.processes import COMPOSED, Processes, Started
-from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.runs import Run
+from nrl_ros.monitor.progress import Progress
 from nrl_ros.ros import conversion
 from nrl_ros.ros.interfaces import EnvStatus
 from nrl_ros.storage.checkpoint import read_checkpoint

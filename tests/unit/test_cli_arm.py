@@ -13,13 +13,13 @@ from nrl_ros.base.errors import BridgeError, NrlError
 from nrl_ros.base.settings import dotted, load
 from nrl_ros.cli import config, topic_model
 from nrl_ros.cli.arm import (
-    ArmFigures,
     check_options,
     make_plan,
     start_from,
 )
 from nrl_ros.cli.options import ArmOptions
-from nrl_ros.cli.progress import Progress
+from nrl_ros.monitor.arm_figures import ArmFigures
+from nrl_ros.monitor.progress import Progress
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import ReachSettings

@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from nrl_ros.cli import best_saver
-from nrl_ros.cli.best import WINDOW, BestWatch, Window, keep_best, read_best
+from nrl_ros.cli.best import keep_best, read_best
 from nrl_ros.cli.evaluate import score_of
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
-from nrl_ros.cli.progress import Progress
 from nrl_ros.cli.runs import Run, RunError
 from nrl_ros.cli.scores import BEST, START, TRAINED, UNTRAINED, Scores, advice, has_fallen
+from nrl_ros.monitor.best_watch import WINDOW, BestWatch, Window
+from nrl_ros.monitor.progress import Progress
 
 HIGH, LOW = 210.0, 13.0
 

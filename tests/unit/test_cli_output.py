@@ -23,7 +23,7 @@ from nrl_ros.cli.main import app
 from nrl_ros.cli.metrics import EpisodeRow, write_metrics
 from nrl_ros.cli.options import ArmOptions, TrainOptions, command
 from nrl_ros.cli.plan import make_plan
-from nrl_ros.cli.progress import PROGRESS, Progress
+from nrl_ros.monitor.progress import PROGRESS, Progress
 from nrl_ros.settings.run import NODES
 
 RUNNER = CliRunner()

@@ -12,9 +12,9 @@ from nrl_ros.cli.display import EvaluationLines, line_of, told_if_slow
 from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import Sessions, make_plan
-from nrl_ros.cli.progress import PROGRESS, FirstStepWatch, Progress, group_counters
 from nrl_ros.cli.runs import RunError
 from nrl_ros.learning.learner import Learner
+from nrl_ros.monitor.progress import PROGRESS, FirstStepWatch, Progress, group_counters
 from nrl_ros.storage.checkpoint import checkpoint_path, write_checkpoint
 from tests.unit.fakes import ScriptedEnvironment
 

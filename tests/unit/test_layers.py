@@ -35,6 +35,7 @@ ARM_MESSAGES = {
 }
 BASE, ENVIRONMENTS, LEARNING = 'nrl_ros.base', 'nrl_ros.environments', 'nrl_ros.learning'
 ROBOTS, SETTINGS, STORAGE = 'nrl_ros.robots', 'nrl_ros.settings', 'nrl_ros.storage'
+MONITOR = 'nrl_ros.monitor'
 EXPERIMENTS, TRANSPORT, VERSION = 'nrl_ros.experiments', 'nrl_ros.ros', 'nrl_ros.__version__'
 MESSAGES = {'nrl_ros.msg', 'nrl_ros.srv', 'nrl_ros.action'}
 ENTRY = STANDARD | {'nrl_ros', 'numpy', 'yaml'} | ROS
@@ -52,6 +53,7 @@ ROOMS: dict[str, set[str]] = {
     'nrl_ros/robots/safety': PURE | {'numpy', 'pydantic', BASE, 'nrl_ros.robots.safety'},
     'nrl_ros/environments': PURE | {'cython', 'numpy', 'pydantic', BASE, ENVIRONMENTS},
     'nrl_ros/learning': PURE | {'cython', 'numpy', 'pydantic', BASE, ENVIRONMENTS, LEARNING},
+    'nrl_ros/monitor': PURE | {'numpy', BASE, ENVIRONMENTS, MONITOR},
     'nrl_ros/settings': PURE
     | {'pathlib', 'pydantic', 'yaml', BASE, ENVIRONMENTS, LEARNING, ROBOTS, SETTINGS},
     'nrl_ros/storage': STANDARD | {'numpy', 'msgpack', BASE, STORAGE, VERSION},
@@ -62,7 +64,8 @@ ROOMS: dict[str, set[str]] = {
     | {'numpy', 'pydantic', 'yaml', 'matplotlib', 'rich', VERSION}
     | {BASE, ENVIRONMENTS, LEARNING, SETTINGS, STORAGE, EXPERIMENTS},
     'nrl_ros/ros': STANDARD
-    | {'numpy', 'pydantic', 'annotated_types', BASE, ENVIRONMENTS, ROBOTS, TRANSPORT, VERSION}
+    | {'numpy', 'pydantic', 'annotated_types', BASE, ENVIRONMENTS, ROBOTS, MONITOR, TRANSPORT}
+    | {VERSION}
     | MESSAGES
     | ROS,
     'nrl_ros/nodes': ENTRY | ARM_MESSAGES,
@@ -196,5 +199,6 @@ def test_the_check_sees_what_it_should(
 )
 def test_what_serves_every_task_does_not_speak_of_arms(file: str) -> None:
     """What a robot shows of itself comes from its environment."""
-    text = (ROOT / f'nrl_ros/cli/{file}.py').read_text()
+    room = 'monitor' if file == 'progress' else 'cli'
+    text = (ROOT / f'nrl_ros/{room}/{file}.py').read_text()
     assert not re.findall(r"\barms?\b|\breach\w*|\bwithin \d|'final_distance_m'", text)

@@ -6,7 +6,7 @@ import pytest
 
 from nrl_ros.base.durations import duration
 from nrl_ros.base.patience import Patience
-from nrl_ros.cli.progress import StallWatch
+from nrl_ros.monitor.progress import StallWatch
 
 
 def test_patience_ends_once_something_has_lasted() -> None:

@@ -14,9 +14,9 @@ from rich.console import Console
 from nrl_ros.cli import config
 from nrl_ros.cli.display import line_of, panel_of
 from nrl_ros.cli.evaluate import draw, evaluate, record, score_of
-from nrl_ros.cli.progress import Progress
 from nrl_ros.environments.figures import RecentFigures, shares
 from nrl_ros.environments.registry import make_bridge
+from nrl_ros.monitor.progress import Progress
 from nrl_ros.nodes.progress_line import Figures, progress_line
 from nrl_ros.robots.arm.picture import Arm, Reaches, draw_reaches, reaches_of
 from nrl_ros.robots.arm.robot import load_robot

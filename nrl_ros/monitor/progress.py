@@ -7,8 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from nrl_ros.cli.best import BestWatch
 from nrl_ros.environments.figures import RecentFigures
+from nrl_ros.monitor.best_watch import BestWatch
 
 _RECENT = 100
 FIGURE_EPISODES = 500
