@@ -60,6 +60,7 @@ setup(
     data_files=[],
     install_requires=[
         *(ROOT / 'requirements/run.txt').read_text().split(),
+        *(ROOT / 'requirements/torch.txt').read_text().split(),
         *ros_wheels.needed_to_run(),
     ],
     extras_require={
@@ -67,9 +68,9 @@ setup(
         **{f'ros-{name}': ros_wheels.wheels(name) for name in ros_wheels.DISTRIBUTIONS},
         'arm': (ROOT / 'requirements/arm.txt').read_text().split(),
         'ray': ['ray>=2.50,<3'],
-        'torch': ['torch>=2.2'],
         'export': (ROOT / 'requirements/export.txt').read_text().split(),
-        'yardstick': ['stable-baselines3>=2.9,<3', 'torch>=2.2'],
+        'nir': (ROOT / 'requirements/nir.txt').read_text().split(),
+        'yardstick': ['stable-baselines3>=2.9,<3'],
         'test': (ROOT / 'requirements/test.txt').read_text().splitlines(),
     },
     entry_points={'console_scripts': ['nrl = nrl_ros.cli.main:main']},

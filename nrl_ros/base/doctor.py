@@ -45,7 +45,8 @@ _BUILD = (
 )
 _OPTIONAL = {
     'mujoco': 'python -m pip install "nrl_ros[arm]"; only arms need it',
-    'torch': 'python -m pip install "nrl_ros[torch]"; only comparisons with BP need it',
+    'torch': 'python -m pip install torch --index-url https://download.pytorch.org/whl/cpu; only '
+    'network.kind torch needs it',
 }
 _MESSAGES = (
     'Action', 'ArmCommand', 'EnvInfo', 'EnvState', 'EnvStatus', 'EpisodeReport', 'LearnerStatus',

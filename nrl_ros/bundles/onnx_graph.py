@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import ActionKind
+from nrl_ros.learning.networks.spiking import steps_and_decay
 from nrl_ros.learning.policy import Policy
 
 Array = NDArray[Any]
@@ -140,9 +141,9 @@ def _dense(graph: _Graph, policy: Policy, rows: str) -> str:
 def _spiking(graph: _Graph, policy: Policy, rows: str) -> str:
     """Add the steps of the membranes one after the other; there are few."""
     network = policy.network
-    bias, options = network.spec.bias, dict(network.spec.options)
-    steps, decay = options.get('steps', 10), graph.constant(options.get('decay', 0.8))
-    one = graph.constant(1.0)
+    bias = network.spec.bias
+    steps, factor = steps_and_decay(network)
+    decay, one = graph.constant(factor), graph.constant(1.0)
     activity = [rows] * steps
     for layer, weight in enumerate(network.weights[:-1]):
         if layer:

@@ -152,7 +152,10 @@ def _session_of(path: Path, content: bytes) -> Any:
     try:
         return onnxruntime.InferenceSession(content, options, providers=['CPUExecutionProvider'])
     except Exception as error:  # of onnxruntime, which has no common base class
-        raise ConfigError(f'{path}: is no ONNX graph: {describe(error)}') from error
+        raise ConfigError(
+            f'{path}: is no ONNX graph, expected one as nrl export --format onnx writes it: '
+            f'{describe(error)}'
+        ) from error
 
 
 def _dtype_of(kind: str) -> np.dtype[Any]:

@@ -21,7 +21,7 @@ try:
     from torch import nn
 except ImportError as error:
     raise ConfigError(
-        f'torch is not installed ({error}): python -m pip install "nrl_ros[torch]"'
+        f'torch is not installed ({error}): python -m pip install torch'
     ) from error
 
 Tensor = torch.Tensor

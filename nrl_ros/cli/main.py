@@ -325,6 +325,7 @@ class Format(str, Enum):
 
     ONNX = 'onnx'
     TORCHSCRIPT = 'torchscript'
+    NIR = 'nir'
 
 
 @app.command()

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import nir
 import numpy as np
 import onnx
 import pytest
@@ -24,6 +25,7 @@ from nrl_ros.bundles.manifest import (
     read_manifest,
     write_manifest,
 )
+from nrl_ros.bundles.nir_graph import nir_file, run_nir
 from nrl_ros.bundles.onnx_graph import policy_graph
 from nrl_ros.bundles.onnx_policy import OnnxPolicy
 from nrl_ros.bundles.player import Player
@@ -47,6 +49,9 @@ NETWORKS: dict[str, dict[str, Any]] = {
     'normalised': {'hidden_sizes': (8,), 'normalise_observations': True},
     'spiking': {'hidden_sizes': (8, 6), 'bias': True, 'neuron': 'spiking'},
     'spiking briefly': {'hidden_sizes': (8,), 'neuron': 'spiking', 'network.options.steps': 3},
+    'spiking, normalised': {
+        'hidden_sizes': (8,), 'neuron': 'spiking', 'normalise_observations': True,
+    },
     'torch, dense': {'network.kind': 'torch', 'hidden_sizes': (8,), 'bias': True},
     'torch, recurrent': {
         'network.kind': 'torch', 'network.factory': 'recurrent', 'network.options.size': 6,
@@ -145,6 +150,53 @@ def test_the_script_gives_the_greedy_actions_of_the_learner(network: str, tmp_pa
 def test_spiking_neurons_have_no_script() -> None:
     with pytest.raises(ConfigError, match='have no TorchScript.*--format onnx'):
         policy_script(policy_of('spiking', SPACES['discrete']))
+
+
+@pytest.mark.parametrize('space', SPACES)
+@pytest.mark.parametrize(
+    'network', ['spiking', 'spiking briefly', 'spiking, normalised', 'no hidden layer']
+)
+def test_the_nir_graph_gives_the_greedy_actions_of_the_learner(
+    network: str, space: str, tmp_path: Path
+) -> None:
+    """A spike at the threshold to rounding changes an action; it is rare."""
+    policy = policy_of(network, SPACES[space])
+    file = tmp_path / 'policy.nir'
+    file.write_bytes(nir_file(policy))
+    rows = np.random.default_rng(5).standard_normal((1000, INPUTS)).astype(np.float32)
+    expected = greedy(policy, rows, None)
+    received = run_nir(file, rows, policy.space)
+    assert received.dtype == expected.dtype
+    apart = np.abs(received - expected).max(axis=1)
+    assert np.mean(apart > 1e-5) <= 0.002
+    assert len(np.unique(expected, axis=0)) > 1
+
+
+def test_a_neuron_of_nir_fires_as_computed_by_hand(tmp_path: Path) -> None:
+    """Decay 0.5, input 0.75: v = 0.75, 1.125 (fires, 0.125 stays), 0.8125, 1.15625 (fires)."""
+    learner = Learner(
+        learner_settings(hidden_sizes=(1,), neuron='spiking', **{
+            'network.options.steps': 4, 'network.options.decay': 0.5,
+        })
+    )  # fmt: skip
+    spec = EnvSpec(1, 1, ActionSpace.continuous((-1.0,), (1.0,)))
+    learner.join(AgentInfo('a', 1, spec, lockstep=True, delivery=Delivery.EPISODE))
+    policy = learner.roster.policy
+    assert policy is not None
+    policy.network.weights[0][:] = 0.75
+    policy.network.weights[1][:] = 0.5
+    file = tmp_path / 'policy.nir'
+    file.write_bytes(nir_file(policy))
+    # Two spikes in four steps, weighed by 0.5.
+    assert run_nir(file, np.ones((1, 1)), policy.space) == [[0.25]]
+    graph = nir.read(str(file))
+    assert (int(graph.metadata['steps']), float(graph.metadata['dt'])) == (4, 1.0)
+    assert ('reset_0', 'membrane_0') in graph.edges
+
+
+def test_leaky_rectifiers_have_no_nir_graph() -> None:
+    with pytest.raises(ConfigError, match='hidden neurons are leaky rectifiers.*expected.*spiking'):
+        nir_file(policy_of('dense', SPACES['continuous']))
 
 
 def test_averaged_weights_are_exported_since_the_learner_acts_by_them_without_noise() -> None:

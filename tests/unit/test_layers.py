@@ -58,7 +58,8 @@ ROOMS: dict[str, set[str]] = {
     | {'pathlib', 'pydantic', 'yaml', BASE, ENVIRONMENTS, LEARNING, ROBOTS, SETTINGS},
     'nrl_ros/storage': STANDARD | {'numpy', 'msgpack', BASE, STORAGE, VERSION},
     'nrl_ros/bundles': PURE
-    | {'pathlib', 'io', 'logging', 'numpy', 'pydantic', 'yaml', 'onnx', 'onnxruntime', 'torch'}
+    | {'pathlib', 'io', 'logging', 'numpy', 'pydantic', 'yaml'}
+    | {'nir', 'onnx', 'onnxruntime', 'torch'}
     | {BASE, ENVIRONMENTS, LEARNING, 'nrl_ros.bundles'},
     'nrl_ros/experiments': STANDARD
     | {'numpy', 'pydantic', 'yaml', 'matplotlib', 'rich', VERSION}

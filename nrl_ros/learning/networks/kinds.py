@@ -59,7 +59,7 @@ def _modules() -> Any:
             raise
         raise ConfigError(
             "network.kind 'torch': torch is not installed, expected it: "
-            'python -m pip install "nrl_ros[torch]"'
+            'python -m pip install torch'
         ) from error
 
 

@@ -27,6 +27,14 @@ from nrl_ros.learning.networks.feed_forward import Network
 
 Array = NDArray[Any]
 
+_STEPS, _DECAY = 10, 0.8
+
+
+def steps_and_decay(network: Network) -> tuple[int, float]:
+    """Return for how many steps an observation is shown, and the decay of the membranes in each."""
+    options = dict(network.spec.options)
+    return options.get('steps', _STEPS), options.get('decay', _DECAY)
+
 
 class SpikingPasses:
     """``forward_pass.ForwardPass`` with spiking hidden neurons, as the module describes them.
@@ -45,8 +53,8 @@ class SpikingPasses:
         instances: int,
         samples: int,
         *,
-        steps: Annotated[int, Field(ge=1, le=1000)] = 10,
-        decay: Annotated[float, Field(ge=0, le=1)] = 0.8,
+        steps: Annotated[int, Field(ge=1, le=1000)] = _STEPS,
+        decay: Annotated[float, Field(ge=0, le=1)] = _DECAY,
     ) -> None:
         self._decay = decay
         spec, dtype = network.spec, network.dtype
