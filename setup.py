@@ -68,6 +68,7 @@ setup(
         **{f'ros-{name}': ros_wheels.wheels(name) for name in ros_wheels.DISTRIBUTIONS},
         'arm': (ROOT / 'requirements/arm.txt').read_text().split(),
         'ray': ['ray>=2.50,<3'],
+        'tensorboard': ['tensorboardX>=2.6,<3'],
         'export': (ROOT / 'requirements/export.txt').read_text().split(),
         'nir': (ROOT / 'requirements/nir.txt').read_text().split(),
         'yardstick': ['stable-baselines3>=2.9,<3'],

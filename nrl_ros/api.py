@@ -28,6 +28,7 @@ from nrl_ros.cli.metrics import METRICS, read_metrics
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
 from nrl_ros.cli.runs import Run, newest, open_run
+from nrl_ros.cli.tensorboard import require_tensorboard
 from nrl_ros.environments.faults import closing
 from nrl_ros.environments.interfaces import Forms
 from nrl_ros.environments.registry import make_bridge
@@ -107,13 +108,20 @@ class TrainedRun:
     def metrics(self) -> dict[str, Array]:
         """The finished episodes as arrays [N] by the names of the columns of ``metrics.csv``.
 
+        A figure of the task that an episode does not have is NaN.
+
         Raises:
             RunError: the file is missing or damaged.
         """
-        columns = list(zip(*read_metrics(self._run), strict=True)) or [()] * len(METRICS)
-        return {
-            name: np.array(column, _KINDS.get(name, np.str_))
-            for name, column in zip(METRICS, columns, strict=True)
+        rows = read_metrics(self._run)
+        figures = tuple(rows[0].figures) if rows else ()
+        found = {
+            name: np.array([row[at] for row in rows], _KINDS.get(name, np.str_))
+            for at, name in enumerate(METRICS)
+        }
+        return found | {
+            name: np.array([row.figures.get(name, np.nan) for row in rows], np.float64)
+            for name in figures
         }
 
     @property
@@ -167,6 +175,7 @@ def train(
     settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     root: str | Path = 'runs',
+    tensorboard: bool = False,
     say: Say | None = print,
 ) -> TrainedRun:
     """Train a task in this process, without ROS, and leave the folder of a run.
@@ -185,6 +194,7 @@ def train(
             nested in groups.
         out: folder of the run; None: a new one in ``root``.
         root: folder of run folders.
+        tensorboard: write event files into the folder of the run too.
         say: gets lines of progress; None: nothing is said.
 
     Raises:
@@ -202,8 +212,11 @@ def train(
         overrides=tuple(f'{name}={one_line(value)}' for name, value in flat.items()),
         out=None if out is None else Path(out),
         root=Path(root),
+        tensorboard=tensorboard,
     )
+    if tensorboard:
+        require_tensorboard()
     plan = make_plan(options, told, told)
     started = time.monotonic()
-    train_here(plan, told, clock=lambda: time.monotonic() - started)
+    train_here(plan, told, clock=lambda: time.monotonic() - started, tensorboard=tensorboard)
     return TrainedRun(plan.run)

@@ -151,7 +151,7 @@ def _run(
         best=figures.best,
     )
     with Signals() as signals:
-        with connected(plan.run, console) as tables:
+        with connected(plan.run, console, tensorboard=options.tensorboard) as tables:
 
             def begin() -> None:
                 plan.start.begin()

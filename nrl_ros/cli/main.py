@@ -16,7 +16,7 @@ from nrl_ros import __version__
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.installed import NEEDED, require
 from nrl_ros.base.machine import leave_other_ros_aside, prepare_pictures, print_what_fits
-from nrl_ros.cli.options import ArmOptions, TrainOptions, command
+from nrl_ros.cli.options import ArmOptions, RunOptions, TrainOptions, command
 
 app = typer.Typer(
     help='Online learning by noise and reward, without backpropagation, over ROS 2.',
@@ -84,12 +84,20 @@ def _fail(errors: Console, error: object, code: int) -> None:
     raise typer.Exit(code) from None
 
 
+def _check_tensorboard(options: RunOptions) -> None:
+    if options.tensorboard:
+        from nrl_ros.cli.tensorboard import require_tensorboard
+
+        require_tensorboard()
+
+
 def _train(options: TrainOptions) -> int:
     from nrl_ros.cli.plan import check_options
 
     # Options are checked before ROS is imported, so that a missing package does not hide a wrong
     # option.
     check_options(options)
+    _check_tensorboard(options)
     from nrl_ros.cli.display import lasting_console
     from nrl_ros.cli.train import train as run
 
@@ -190,6 +198,7 @@ def _arm_or_fail(options: ArmOptions) -> None:
         from nrl_ros.cli.arm import check_options
 
         check_options(options)
+        _check_tensorboard(options)
         from nrl_ros.cli.arm_watch import run
         from nrl_ros.cli.display import lasting_console
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple, TextIO
+from types import MappingProxyType
+from typing import Any, NamedTuple, Protocol, TextIO
 
 import numpy as np
 
@@ -26,7 +27,7 @@ METRICS = (
 
 
 class EpisodeRow(NamedTuple):
-    """One finished episode, as in ``metrics.csv``."""
+    """One finished episode, as in ``metrics.csv``, where each of its figures is a column."""
 
     total_steps: int
     wall_time_s: float
@@ -36,6 +37,12 @@ class EpisodeRow(NamedTuple):
     length: int
     ending: str
     episode_return: float
+    figures: Mapping[str, float] = MappingProxyType({})
+
+    def cells(self, figures: Sequence[str]) -> list[Any]:
+        """Return the cells of the row; those of figures that it does not have are empty."""
+        values = (self.figures.get(name) for name in figures)
+        return [*self[: len(METRICS)], *('' if one is None else f'{one:.6g}' for one in values)]
 
 
 def episode_rows(
@@ -55,9 +62,15 @@ def episode_rows(
         endings,
         ends.episode_return.tolist(),
     )
+    values = [one.tolist() for one in ends.figures.values()]
+    figures = (
+        [dict(zip(ends.figures, row, strict=True)) for row in zip(*values, strict=True)]
+        if values
+        else [{}] * len(endings)
+    )
     return [
         EpisodeRow(total, wall_time_s, ends.agent, *row)
-        for total, *row in zip(steps.tolist(), *columns, strict=True)
+        for total, *row in zip(steps.tolist(), *columns, figures, strict=True)
     ]
 
 
@@ -69,37 +82,48 @@ def read_metrics(run: Run) -> list[EpisodeRow]:
     """
     if not run.metrics.is_file():
         raise RunError(f'{run.folder} has no metrics.csv: no episode was recorded')
-    rows: list[EpisodeRow] = []
     with run.metrics.open(newline='', encoding='utf-8') as file:
         lines = csv.reader(file)
-        if tuple(next(lines, ())) != METRICS:
+        header = tuple(next(lines, ()))
+        if header[: len(METRICS)] != METRICS:
             raise RunError(f'{run.metrics} is damaged: expected the columns {", ".join(METRICS)}')
+        rows: list[EpisodeRow] = []
         for number, line in enumerate(lines, start=2):
             try:
-                steps, wall, agent, instance, episode, length, ending, value = line
-                rows.append(
-                    EpisodeRow(
-                        int(steps),
-                        float(wall),
-                        agent,
-                        int(instance),
-                        int(episode),
-                        int(length),
-                        ending,
-                        float(value),
-                    )
-                )
+                rows.append(_read_row(line, header))
             except ValueError as error:
                 raise RunError(f'{run.metrics}, line {number} is damaged: {line}') from error
     return rows
 
 
+def _read_row(line: Sequence[str], header: Sequence[str]) -> EpisodeRow:
+    """Return the row of a line.
+
+    Raises:
+        ValueError: it is damaged.
+    """
+    cells = dict(zip(header, line, strict=True))
+    steps, wall, agent, instance, episode, length, ending, value = (cells.pop(n) for n in METRICS)
+    return EpisodeRow(
+        int(steps),
+        float(wall),
+        agent,
+        int(instance),
+        int(episode),
+        int(length),
+        ending,
+        float(value),
+        {name: float(cell) for name, cell in cells.items() if cell},
+    )
+
+
 def write_metrics(run: Run, rows: Iterable[EpisodeRow]) -> None:
     """Replace all rows, for a run that is resumed from an earlier checkpoint."""
     text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(METRICS)
-    table.writerows(rows)
+    table, rows = csv.writer(text), list(rows)
+    figures = tuple(rows[0].figures) if rows else ()
+    table.writerow((*METRICS, *figures))
+    table.writerows(row.cells(figures) for row in rows)
     write_whole(run.metrics, text.getvalue())
 
 
@@ -112,8 +136,28 @@ def last_steps(run: Run) -> int:
     return int(steps[-1]) if steps and steps[-1].isdigit() else 0
 
 
+class Copy(Protocol):
+    """Gets the rows of a table too, when they are written.
+
+    Attributes:
+        lost: number of rows that could not be written.
+        reason: why.
+    """
+
+    lost: int
+    reason: str
+
+    def add(self, rows: Sequence[Sequence[Any]]) -> None:
+        """Write rows, without the header."""
+        ...
+
+    def close(self) -> None:
+        """Write what is left."""
+        ...
+
+
 class Table:
-    """A CSV file to which rows are added; a new file gets the header first.
+    """A CSV file to which rows are added; it is made with the first row, after its header.
 
     A full disk does not end a training: rows are then lost and counted.
 
@@ -121,35 +165,48 @@ class Table:
         path: the file.
         columns: its header.
         held: keep rows until ``open`` is called, and write nothing before.
+        copy: gets the same rows.
 
     Attributes:
         lost: number of rows that could not be written.
         reason: why.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str], *, held: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        columns: Sequence[str],
+        *,
+        held: bool = False,
+        copy: Copy | None = None,
+    ) -> None:
         self.lost = 0
         self.reason = ''
-        self._path, self._columns = path, columns
-        self._held: list[Sequence[Any]] = []
+        self._path, self._columns, self._copy = path, columns, copy
+        self._held: list[Sequence[Any]] | None = [] if held else None
         self._file: TextIO | None = None
-        if not held:
-            self.open()
 
     def open(self) -> None:
-        """Open the file, and write the rows that were held."""
-        fresh = not self._path.exists() or self._path.stat().st_size == 0
-        self._file = self._path.open('a', newline='', encoding='utf-8')
-        rows, self._held = self._held, []
-        self.add([*([self._columns] if fresh else []), *rows])
+        """Write the rows that were held, and later ones at once."""
+        rows, self._held = self._held or [], None
+        self.add(rows)
 
     def add(self, rows: Iterable[Sequence[Any]]) -> None:
         """Append rows and flush them to the system."""
         rows = list(rows)
-        if self._file is None:
+        if self._held is not None:
             self._held += rows
-            return
+        elif rows:
+            self._write(rows)
+            if self._copy is not None:
+                self._copy.add(rows)
+
+    def _write(self, rows: Sequence[Sequence[Any]]) -> None:
         try:
+            if self._file is None:
+                fresh = not self._path.exists() or self._path.stat().st_size == 0
+                self._file = self._path.open('a', newline='', encoding='utf-8')
+                rows = [self._columns, *rows] if fresh else rows
             csv.writer(self._file).writerows(rows)
             self._file.flush()
         except OSError as error:
@@ -157,9 +214,65 @@ class Table:
             self.reason = error.strerror or str(error)
 
     def close(self) -> None:
-        """Close the file, if it is open."""
+        """Close the file, if it is open, and the copy."""
         try:
             if self._file is not None:
                 self._file.close()
         except OSError as error:
             self.reason = error.strerror or str(error)
+        if self._copy is not None:
+            self._copy.close()
+            if not self.reason:
+                self.lost, self.reason = self._copy.lost, self._copy.reason
+
+
+class EpisodeTable:
+    """The table of finished episodes, ``metrics.csv``, with a column for each of their figures.
+
+    Which figures an environment gives is known with its first episode, or from an earlier start.
+
+    Args:
+        run: its folder.
+        held: as of Table.
+    """
+
+    def __init__(self, run: Run, *, held: bool = False) -> None:
+        self._path = run.metrics
+        self._figures: tuple[str, ...] | None = None
+        self._columns = list(METRICS)
+        self._table = Table(run.metrics, self._columns, held=held)
+
+    @property
+    def lost(self) -> int:
+        """Number of rows that could not be written."""
+        return self._table.lost
+
+    @property
+    def reason(self) -> str:
+        """Why rows could not be written; empty if all were."""
+        return self._table.reason
+
+    def open(self) -> None:
+        """Write the rows that were held, and later ones at once."""
+        self._table.open()
+
+    def add(self, rows: Sequence[EpisodeRow]) -> None:
+        """Append rows and flush them to the system."""
+        if not rows:
+            return
+        if self._figures is None:
+            self._figures = self._found() or tuple(rows[0].figures)
+            self._columns += self._figures
+        figures = self._figures
+        self._table.add([row.cells(figures) for row in rows])
+
+    def _found(self) -> tuple[str, ...]:
+        """Return the figures that the file has already; empty if there is none."""
+        if not self._path.is_file():
+            return ()
+        with self._path.open(newline='', encoding='utf-8') as file:
+            return tuple(next(csv.reader(file), ()))[len(METRICS) :]
+
+    def close(self) -> None:
+        """Close the file."""
+        self._table.close()

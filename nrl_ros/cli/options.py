@@ -29,6 +29,7 @@ class RunOptions:
         root: folder that run folders are made in.
         namespace: ROS namespace; empty: none; None: one of the run's own.
         domain: ROS domain.
+        tensorboard: write event files too.
     """
 
     overrides: Annotated[_TEXTS, typer.Option('--set', help=_SET_HELP)] = ()
@@ -38,6 +39,12 @@ class RunOptions:
     domain: Annotated[
         int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
     ] = None
+    tensorboard: Annotated[
+        bool,
+        typer.Option(
+            '--tensorboard', help='progress.csv also as an event file, for tensorboard --logdir'
+        ),
+    ] = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,11 +21,12 @@ from rich.markup import escape
 
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import warn
-from nrl_ros.cli.metrics import METRICS, Table
+from nrl_ros.cli.metrics import EpisodeTable, Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.processes import Processes, absolute_namespace, exit_text
 from nrl_ros.cli.runs import Run
-from nrl_ros.monitor.progress import PROGRESS, Progress
+from nrl_ros.cli.tensorboard import progress_table
+from nrl_ros.monitor.progress import Progress
 from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
@@ -125,7 +126,7 @@ def make_monitor(
 class Tables(NamedTuple):
     """The tables of a run: a row for each episode, and one for each half second."""
 
-    episodes: Table
+    episodes: EpisodeTable
     progress: Table
 
     def open(self) -> None:
@@ -135,14 +136,17 @@ class Tables(NamedTuple):
 
 
 @contextmanager
-def connected(run: Run, console: Console) -> Iterator[Tables]:
+def connected(run: Run, console: Console, *, tensorboard: bool = False) -> Iterator[Tables]:
     """Connect this process to ROS and make the tables of a run, for a ``with`` block.
 
     The tables hold their rows until they are opened.
+
+    Args:
+        run: its folder.
+        console: for what could not be written.
+        tensorboard: write an event file too.
     """
-    tables = Tables(
-        Table(run.metrics, METRICS, held=True), Table(run.progress, PROGRESS, held=True)
-    )
+    tables = Tables(EpisodeTable(run, held=True), progress_table(run, tensorboard))
     # An environment that speaks ROS itself may have left it on when it was tried.
     rclpy.try_shutdown()
     initialise([])
@@ -150,7 +154,11 @@ def connected(run: Run, console: Console) -> Iterator[Tables]:
         yield tables
     finally:
         rclpy.try_shutdown()
-        for table, name in zip(tables, ('metrics', 'progress'), strict=True):
+        named: Sequence[tuple[EpisodeTable | Table, str]] = [
+            (tables.episodes, 'metrics'),
+            (tables.progress, 'progress'),
+        ]
+        for table, name in named:
             table.close()
             if table.reason:
                 warn(console, f'{table.lost} rows of {name} were not written: {table.reason}')

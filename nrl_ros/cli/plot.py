@@ -1,4 +1,4 @@
-"""Draw learning curves: rolling mean of the return over environment steps, with its spread."""
+"""Draw learning curves: rolling means of the return, and of success, over environment steps."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.cli.grouping import Group, group_runs
-from nrl_ros.cli.metrics import read_metrics
+from nrl_ros.cli.metrics import EpisodeRow, read_metrics
 from nrl_ros.cli.runs import Run, RunError
+from nrl_ros.environments.figures import is_share, label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,8 +25,12 @@ _COLOURS = (
 )  # fmt: skip
 
 
+# Lines of several marks of success in one panel.
+_STYLES = ('-', '--', ':', '-.')
+
+
 class Curve(NamedTuple):
-    """Returns along the environment steps, on _POINTS evenly spaced points."""
+    """Values along the environment steps, on _POINTS evenly spaced points."""
 
     steps: NDArray[np.float64]
     mean: NDArray[np.float64]
@@ -33,8 +38,15 @@ class Curve(NamedTuple):
     high: NDArray[np.float64]
 
 
-def run_curve(run: Run) -> Curve:
-    """Return a run's rolling mean, with the 10th and 90th percentile of episodes in the window.
+class RunCurves(NamedTuple):
+    """The curves of one run: of its returns, and of each mark of success by its name [1]."""
+
+    returns: Curve
+    success: dict[str, Curve]
+
+
+def run_curves(run: Run) -> RunCurves:
+    """Return a run's rolling means, with the 10th and 90th percentile of episodes in the window.
 
     Raises:
         RunError: the run has no finished episodes.
@@ -42,8 +54,15 @@ def run_curve(run: Run) -> Curve:
     rows = [row for row in read_metrics(run) if row.ending != 'aborted']
     if not rows:
         raise RunError(f'{run.metrics} has no finished episode yet')
+    marks = [name for name in rows[0].figures if is_share(name)]
+    return RunCurves(
+        _rolling(rows, [row.episode_return for row in rows]),
+        {mark: _rolling(rows, [row.figures.get(mark, 0.0) for row in rows]) for mark in marks},
+    )
+
+
+def _rolling(rows: Sequence[EpisodeRow], values: Sequence[float]) -> Curve:
     steps = np.array([row.total_steps for row in rows], np.float64)
-    returns = np.array([row.episode_return for row in rows])
     # Instances may end their episodes together: a window has one of each, and a curve no steps.
     instances = 1 + max(row.instance for row in rows)
     smallest = max(_SMALLEST_WINDOW, instances)
@@ -51,7 +70,7 @@ def run_curve(run: Run) -> Curve:
     grid = np.linspace(steps[0], steps[-1], _POINTS)
     # The window ends at the grid point, since a curve must not use later episodes.
     ends = np.clip(np.searchsorted(steps, grid, side='right'), 1, len(rows))
-    parts = [returns[max(0, end - window) : end] for end in ends]
+    parts = [np.array(values[max(0, end - window) : end]) for end in ends]
     return Curve(
         grid,
         np.array([part.mean() for part in parts]),
@@ -80,9 +99,10 @@ def together(curves: Sequence[Curve]) -> Curve:
 
 
 def plot_runs(runs: Sequence[Run], out: Path) -> None:
-    """Draw one panel per task, and in it a line for each setting that differs.
+    """Draw a column per task: returns, and below them success, where the task has marks of it.
 
-    Runs with equal settings become their mean and spread.
+    There is a line for each setting that differs. Runs with equal settings become their mean and
+    spread.
 
     Raises:
         RunError: a run has no episodes, or the picture cannot be written.
@@ -96,14 +116,24 @@ def plot_runs(runs: Sequence[Run], out: Path) -> None:
     tasks: dict[str, list[Run]] = {}
     for run in runs:
         tasks.setdefault(run.task, []).append(run)
+    groups = {task: [_curves_of(one) for one in group_runs(own)] for task, own in tasks.items()}
+    rows = 2 if any(one.marks for column in groups.values() for one in column) else 1
     width = 7.2 if len(tasks) == 1 else 5.2 * len(tasks)
     figure, axes = pyplot.subplots(
-        1, len(tasks), figsize=(width, 5.0), squeeze=False, layout='constrained'
+        rows,
+        len(tasks),
+        figsize=(width, 5.0 if rows == 1 else 8.0),
+        squeeze=False,
+        layout='constrained',
+        height_ratios=[3, 2][:rows],
     )
     try:
-        for column, (task, members) in enumerate(tasks.items()):
+        for column, (task, members) in enumerate(groups.items()):
             # A picture of one group for each task has a colour for each task.
-            _draw(axes[0][column], task, group_runs(members), column)
+            colours = [_COLOURS[(column + at) % len(_COLOURS)] for at in range(len(members))]
+            _draw_returns(axes[0][column], task, members, colours)
+            if rows == 2:
+                _draw_success(axes[1][column], members, colours)
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out, dpi=150)
     except (OSError, ValueError) as error:
@@ -112,40 +142,99 @@ def plot_runs(runs: Sequence[Run], out: Path) -> None:
         pyplot.close(figure)
 
 
-def _draw(axes: Axes, task: str, groups: Sequence[Group], first_colour: int) -> None:
-    last = max(
-        _draw_group(axes, group, _COLOURS[(first_colour + index) % len(_COLOURS)])
-        for index, group in enumerate(groups)
-    )
+class _Curves(NamedTuple):
+    """A group of runs with equal settings, the curves of each, and the marks that all have."""
+
+    group: Group
+    runs: list[RunCurves]
+    marks: tuple[str, ...]
+
+    @property
+    def last(self) -> float:
+        """The last step of the longest run."""
+        return float(max(one.returns.steps[-1] for one in self.runs))
+
+
+def _curves_of(group: Group) -> _Curves:
+    curves = [run_curves(run) for run in group.runs]
+    first = curves[0].success
+    marks = tuple(mark for mark in first if all(mark in one.success for one in curves))
+    return _Curves(group, curves, marks)
+
+
+def _draw_returns(axes: Axes, task: str, groups: Sequence[_Curves], colours: Sequence[str]) -> None:
+    for one, colour in zip(groups, colours, strict=True):
+        label = f'{one.group.label}: ' if one.group.label else ''
+        scores = _scores_in_words(one.group.runs) if label else ''
+        curves = [run.returns for run in one.runs]
+        _draw_curves(axes, curves, label + _what_of(curves) + scores, colour=colour)
     if len(groups) == 1:
-        _draw_scores(axes, groups[0].runs)
+        _draw_scores(axes, groups[0].group.runs)
     axes.set_title(task)
-    axes.set_xlabel('environment steps, all instances [1]')
     axes.set_ylabel('return of an episode [1]')
-    axes.set_xlim(0.0, last)
+    _finish(axes, groups)
+
+
+def _draw_success(axes: Axes, groups: Sequence[_Curves], colours: Sequence[str]) -> None:
+    """Draw the share of episodes that reached each mark; of several groups the middle mark."""
+    for one, colour in zip(groups, colours, strict=True):
+        marks = one.marks
+        if len(groups) > 1:
+            # An environment names its marks from the easiest to the hardest.
+            marks = marks[(len(marks) - 1) // 2 :][:1]
+        for at, mark in enumerate(marks):
+            curves = [run.success[mark] for run in one.runs]
+            name = f'{one.group.label}: {label(mark)}' if one.group.label else label(mark)
+            style = _STYLES[at % len(_STYLES)]
+            _draw_curves(axes, curves, name, colour=colour, style=style, spread=len(curves) > 1)
+    if not axes.lines:
+        axes.set_axis_off()
+        return
+    axes.set_ylabel('share of episodes [1]')
+    axes.set_ylim(-0.02, 1.02)
+    _finish(axes, groups, columns=4 if len(groups) == 1 else 1)
+
+
+def _finish(axes: Axes, groups: Sequence[_Curves], *, columns: int = 1) -> None:
+    axes.set_xlabel('environment steps, all instances [1]')
+    axes.set_xlim(0.0, max(one.last for one in groups))
     axes.xaxis.set_major_formatter(_short)
     axes.grid(alpha=0.25)
     for side in ('top', 'right'):
         axes.spines[side].set_visible(False)
     # Below the axes, since a curve may run anywhere in them.
-    axes.legend(frameon=False, fontsize='small', loc='upper center', bbox_to_anchor=(0.5, -0.16))
+    axes.legend(
+        frameon=False,
+        fontsize='small',
+        loc='upper center',
+        bbox_to_anchor=(0.5, -0.16 if axes.get_title() else -0.22),
+        ncols=columns,
+    )
 
 
-def _draw_group(axes: Axes, group: Group, colour: str) -> float:
-    """Draw the curve of runs with equal settings, with their spread; return its last step."""
-    curves = [run_curve(run) for run in group.runs]
-    curve = curves[0] if len(curves) == 1 else together(curves)
+def _what_of(curves: Sequence[Curve]) -> str:
     if len(curves) == 1:
-        what = 'rolling mean of episodes, and 10th to 90th percentile'
-    else:
-        what = f'mean of {len(curves)} runs ± 1 standard deviation'
+        return 'rolling mean of episodes, and 10th to 90th percentile'
+    return f'mean of {len(curves)} runs ± 1 standard deviation'
+
+
+def _draw_curves(
+    axes: Axes,
+    curves: Sequence[Curve],
+    what: str,
+    *,
+    colour: str,
+    style: str = '-',
+    spread: bool = True,
+) -> None:
+    """Draw the curve of runs with equal settings, with their spread."""
+    curve = curves[0] if len(curves) == 1 else together(curves)
+    if len(curves) > 1:
         for one in curves:
-            axes.plot(one.steps, one.mean, color=colour, alpha=0.25, linewidth=0.8)
-    if group.label:
-        what = f'{group.label}: {what}{_scores_in_words(group.runs)}'
-    axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
-    axes.plot(curve.steps, curve.mean, color=colour, linewidth=2.0, label=what)
-    return float(max(one.steps[-1] for one in curves))
+            axes.plot(one.steps, one.mean, style, color=colour, alpha=0.25, linewidth=0.8)
+    if spread:
+        axes.fill_between(curve.steps, curve.low, curve.high, color=colour, alpha=0.15, linewidth=0)
+    axes.plot(curve.steps, curve.mean, style, color=colour, linewidth=2.0, label=what)
 
 
 def _scores_in_words(runs: Sequence[Run]) -> str:

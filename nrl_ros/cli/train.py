@@ -162,7 +162,7 @@ def _run_nodes(
         plan.start.begin()
         tables.open()
 
-    with connected(plan.run, console) as tables, display:
+    with connected(plan.run, console, tensorboard=options.tensorboard) as tables, display:
         namespace = options.namespace or ''
         monitor = make_monitor(
             Monitor,

@@ -12,11 +12,12 @@ from typing import Any
 from nrl_ros.base.records import Ending, FinishedEpisodes
 from nrl_ros.cli.best import keep_best
 from nrl_ros.cli.display import Say, line_of
-from nrl_ros.cli.metrics import METRICS, Table, episode_rows
+from nrl_ros.cli.metrics import EpisodeTable, Table, episode_rows
 from nrl_ros.cli.plan import Plan
+from nrl_ros.cli.tensorboard import progress_table
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.monitor.best_watch import BestWatch
-from nrl_ros.monitor.progress import PROGRESS, Progress
+from nrl_ros.monitor.progress import Progress
 from nrl_ros.storage.checkpoint import (
     CRITIC_FILE,
     find_checkpoint,
@@ -29,30 +30,33 @@ from nrl_ros.storage.series import CheckpointSeries
 _ROW_S, _LINE_S, _LOOK_STEPS = 0.5, 5.0, 64
 
 
-def train_here(plan: Plan, say: Say, *, clock: Callable[[], float]) -> None:
+def train_here(
+    plan: Plan, say: Say, *, clock: Callable[[], float], tensorboard: bool = False
+) -> None:
     """Step a plan until its end, or until a person interrupts it; what was learned is saved.
 
     Args:
         plan: a new one, with its folder made.
         say: gets lines of progress.
         clock: time since the start [s].
+        tensorboard: write event files too.
 
     Raises:
         NrlError: the environment failed; what was learned until then is saved.
     """
     with plan.start:
-        _train(plan, say, clock)
+        _train(plan, say, clock, tensorboard)
 
 
-def _train(plan: Plan, say: Say, clock: Callable[[], float]) -> None:
+def _train(plan: Plan, say: Say, clock: Callable[[], float], tensorboard: bool) -> None:
     checkpoint = plan.settings.learner.checkpoint
     series = CheckpointSeries(plan.run.checkpoints, 'learner', 'learner', checkpoint.keep)
     series.hold()
     try:
         with (
             closing(InProcessRun(plan.settings)) as run,
-            closing(Table(plan.run.metrics, METRICS, held=True)) as episodes,
-            closing(Table(plan.run.progress, PROGRESS, held=True)) as rows,
+            closing(EpisodeTable(plan.run, held=True)) as episodes,
+            closing(progress_table(plan.run, tensorboard)) as rows,
         ):
             if checkpoint.load:
                 _load(run, Path(checkpoint.load), keep_settings=checkpoint.keep_settings)
@@ -76,7 +80,7 @@ class _Training:
         plan: Plan,
         run: InProcessRun,
         series: CheckpointSeries,
-        episodes: Table,
+        episodes: EpisodeTable,
         rows: Table,
         say: Say,
         clock: Callable[[], float],

@@ -16,7 +16,17 @@ from typer.testing import CliRunner
 from nrl_ros import __version__
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.settings import flatten
-from nrl_ros.cli import display, grouping, listing, main, plot, processes, reference, runs
+from nrl_ros.cli import (
+    display,
+    grouping,
+    listing,
+    main,
+    metrics,
+    plot,
+    processes,
+    reference,
+    runs,
+)
 from nrl_ros.cli.display import line_of, number, sparkline
 from nrl_ros.cli.evaluate import score_of
 from nrl_ros.cli.main import app
@@ -151,7 +161,7 @@ def test_reference_in_docs_is_up_to_date():
 
 def test_curve_is_a_mean_of_the_past(tmp_path):
     run = run_with(tmp_path, 'a', [0.0] * 100 + [1.0] * 100)
-    curve = plot.run_curve(run)
+    curve = plot.run_curves(run).returns
     assert curve.mean[0] == 0.0
     assert curve.mean[-1] == 1.0
     assert np.all(curve.mean[curve.steps <= 1000] == 0.0)
@@ -159,7 +169,7 @@ def test_curve_is_a_mean_of_the_past(tmp_path):
 
 
 def test_spread_is_over_runs(tmp_path):
-    curves = [plot.run_curve(run_with(tmp_path, str(v), [v] * 50)) for v in (1.0, 3.0)]
+    curves = [plot.run_curves(run_with(tmp_path, str(v), [v] * 50)).returns for v in (1.0, 3.0)]
     both = plot.together(curves)
     assert np.allclose(both.mean, 2.0)
     assert np.allclose(both.high - both.mean, 1.0)
@@ -334,12 +344,40 @@ def test_a_picture_has_a_line_and_a_label_for_each_setting(tmp_path, monkeypatch
     assert legend.y0 >= 0.0
 
 
+def test_success_is_drawn_below_the_return_where_the_task_has_marks(tmp_path, monkeypatch):
+    made = [run_with(tmp_path, name, [float(n) for n in range(200)]) for name in ('a', 'b', 'c')]
+    for run in made[1:]:
+        rows = metrics.read_metrics(run)
+        marked = [
+            row._replace(figures={'nearest_m': 3.0, 'is_near': 1.0, 'is_at_2_cm': float(at >= 100)})
+            for at, row in enumerate(rows)
+        ]
+        write_metrics(run, marked)
+    assert len(figure_of(monkeypatch, tmp_path, made[:1]).axes) == 1
+    figure = figure_of(monkeypatch, tmp_path, made[1:2])
+    returns, success = figure.axes
+    assert [line.get_label() for line in success.get_lines()] == ['near', 'at 2 cm']
+    share = success.get_lines()[1].get_ydata()
+    assert share[0] == 0.0 and share[-1] == 1.0
+    figure.draw_without_rendering()
+    legends = [axes.get_legend().get_window_extent() for axes in (returns, success)]
+    assert legends[0].y0 > success.get_window_extent().y1, 'the upper legend covers nothing'
+    assert legends[1].y1 < success.get_window_extent().y0 and legends[1].y0 >= 0.0
+    # A run of before, without marks, is drawn beside others.
+    for run, rate in zip(made[:2], (0.01, 0.02), strict=True):
+        text = f'/**/learner: {{ros__parameters: {{plasticity.learning_rate: {rate}}}}}'
+        run.config.write_text(text, encoding='utf-8')
+        run.write_summary({'task': 'parking'})
+    labels = [one.get_label() for one in figure_of(monkeypatch, tmp_path, made[:2]).axes[1].lines]
+    assert labels == ['learning_rate 0.02: near']
+
+
 def test_runs_without_common_steps_are_refused(tmp_path):
     early = run_with(tmp_path, 'early', [1.0] * 50)
     late = run_with(tmp_path, 'late', [1.0])
     write_metrics(late, [EpisodeRow(10**6, 1.0, 'cartpole', 0, 0, 10, 'terminated', 1.0)])
     with pytest.raises(runs.RunError, match='no steps in common'):
-        plot.together([plot.run_curve(early), plot.run_curve(late)])
+        plot.together([plot.run_curves(early).returns, plot.run_curves(late).returns])
 
 
 def namespace(wanted, folder='/runs/a', label='cartpole s0', *, secured=False):

@@ -9,7 +9,15 @@ import pytest
 from nrl_ros.base.errors import CheckpointError, ConfigError, NrlError
 from nrl_ros.cli import config, evaluate, runs
 from nrl_ros.cli.display import EvaluationLines, line_of, told_if_slow
-from nrl_ros.cli.metrics import METRICS, EpisodeRow, Table, last_steps, read_metrics, write_metrics
+from nrl_ros.cli.metrics import (
+    METRICS,
+    EpisodeRow,
+    EpisodeTable,
+    Table,
+    last_steps,
+    read_metrics,
+    write_metrics,
+)
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import Sessions, make_plan
 from nrl_ros.cli.runs import RunError
@@ -110,12 +118,36 @@ def test_typing_error_leaves_no_folder(tmp_path):
 
 def test_metrics_read_back(tmp_path):
     run = runs.create_run(tmp_path, 'cartpole', 0)
-    table = Table(run.metrics, METRICS)
+    table = EpisodeTable(run)
     table.add(ROWS)
     table.close()
     assert read_metrics(run) == ROWS
     write_metrics(run, ROWS[:2])
     assert read_metrics(run) == ROWS[:2]
+
+
+def test_figures_of_episodes_are_columns_and_stay_them_after_a_resume(tmp_path):
+    run = runs.create_run(tmp_path, 'planar', 0)
+    row = EpisodeRow(100, 1.0, 'planar', 0, 0, 10, 'terminated', 1.0)
+    figures = {'final_distance_m': 0.0123456, 'is_within_2_cm': 1.0}
+    table = EpisodeTable(run, held=True)
+    table.open()
+    # A run that has not ended an episode yet is not damaged: there is no file.
+    assert not run.metrics.exists()
+    table.add([row._replace(figures=figures)])
+    table.close()
+    assert run.metrics.read_text().splitlines() == [
+        ','.join((*METRICS, 'final_distance_m', 'is_within_2_cm')),
+        '100,1.0,planar,0,0,10,terminated,1.0,0.0123456,1',
+    ]
+    rows = read_metrics(run)
+    assert rows[0].figures == figures
+    write_metrics(run, rows)
+    later = EpisodeTable(run)
+    # An environment of another version may give others: columns stay what they are.
+    later.add([row._replace(figures={'is_within_2_cm': 0.0, 'nearest_m': 3.0})])
+    later.close()
+    assert [row.figures for row in read_metrics(run)] == [figures, {'is_within_2_cm': 0.0}]
 
 
 @pytest.mark.parametrize('text', ['', 'a,b\n', ','.join(METRICS) + '\n1,2,3\n'])
@@ -270,7 +302,7 @@ def test_two_starts_do_not_share_a_folder(tmp_path):
 def test_a_table_holds_its_rows_until_it_is_opened(tmp_path):
     run = runs.create_run(tmp_path, 'cartpole', 0)
     write_metrics(run, ROWS[:2])
-    table = Table(run.metrics, METRICS, held=True)
+    table = EpisodeTable(run, held=True)
     table.add(ROWS[2:])
     assert read_metrics(run) == ROWS[:2]
     table.open()

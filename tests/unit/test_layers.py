@@ -85,6 +85,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     # Files of settings are looked for where an installation puts them.
     'nrl_ros/base/config_files.py': {'os', 'nrl_ros'},
     'nrl_ros/experiments/ray_engine.py': {'ray'},
+    'nrl_ros/cli/tensorboard.py': {'tensorboardX'},
     # Reads COLLADA meshes where it is installed; it is given the content of a file.
     'nrl_ros/robots/arm/hulls.py': {'collada', 'io'},
     # Torch modules as networks; imported only where the settings ask for one.
