@@ -65,6 +65,11 @@ class Player:
         """Names of the agents that are answered."""
         return list(self._agents)
 
+    def knows(self, agent: str, session: int) -> bool:
+        """Return whether an agent has introduced itself with that session."""
+        served = self._agents.get(agent)
+        return served is not None and served.info.session == session
+
     def introduce(self, info: AgentInfo) -> bool:
         """Serve an agent from now on, or no longer if it says goodbye.
 
@@ -96,13 +101,13 @@ class Player:
             ShapeError: arrays do not fit the agent's spaces.
             InvalidValueError: an observation is not finite, or the policy's action is none.
         """
-        served = self._agents.get(state.agent)
-        if served is None or served.info.session != state.session:
+        if not self.knows(state.agent, state.session):
             self.counters['unknown_agent_messages'] += 1
             raise ProtocolError(
                 f'a state of agent {state.agent!r}, session {state.session:#x}, which has not '
                 'introduced itself'
             )
+        served = self._agents[state.agent]
         if served.answer is not None and state.sequence == served.sequence:
             self.counters['duplicate_states'] += 1
             return served.answer

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from nrl_ros.base.errors import ConfigError, nearest
 from nrl_ros.base.settings import Settings, fields_of, mark_of
-from nrl_ros.settings.run import NODES
+from nrl_ros.settings.run import ALL_NODES
 
 _INTRODUCTION = """# Parameters
 
@@ -59,7 +59,7 @@ def parameters(model: type[Settings]) -> list[Parameter]:
 def markdown() -> str:
     """Return the reference of all nodes as a page."""
     parts = [_INTRODUCTION]
-    for node, model in NODES.items():
+    for node, model in ALL_NODES.items():
         parts.append(f'## {node}\n\n{(model.__doc__ or "").strip()}\n')
         lines = [
             '| Name | Type | Default | Allowed | Changes | Meaning |',
@@ -134,7 +134,7 @@ def matching(name: str) -> dict[str, list[Parameter]]:
     Raises:
         ConfigError: no setting has such a name.
     """
-    known = {node: parameters(model) for node, model in NODES.items()}
+    known = {node: parameters(model) for node, model in ALL_NODES.items()}
     if name in known:
         return {name: known[name]}
     for is_meant in (_is_or_begins_with, _contains):

@@ -62,7 +62,7 @@ class PolicyNode(NrlNode[PolicyNodeSettings]):
 
     def _on_state(self, data: bytes) -> None:
         state = conversion.state_from_wire(data)
-        if state.agent not in self._player.agents:
+        if not self._player.knows(state.agent, state.session):
             # States are handled before the introductions that have come with them.
             take_waiting(self._introductions, _INTRODUCTIONS)
         self._action.publish(conversion.action_to_wire(self._player.answer(state)))

@@ -267,7 +267,9 @@ def test_a_state_that_comes_again_gets_the_same_answer(folder: Path) -> None:
         'duplicate_states': 1, 'lost_states': 2, 'out_of_order_states': 1,
     }  # fmt: skip
     # A new session begins anew; a goodbye of the old one changes nothing.
+    assert player.knows('a', 1) and not player.knows('a', 2)
     assert player.introduce(info_of(SPEC, session=2))
+    assert player.knows('a', 2) and not player.knows('a', 1)
     player.introduce(info_of(SPEC, session=1, active=False))
     assert player.answer(state_of(info_of(SPEC, session=2), 0)).session == 2
     player.introduce(info_of(SPEC, session=2, active=False))

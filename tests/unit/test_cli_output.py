@@ -34,7 +34,7 @@ from nrl_ros.cli.metrics import EpisodeRow, write_metrics
 from nrl_ros.cli.options import ArmOptions, TrainOptions, command
 from nrl_ros.cli.plan import make_plan
 from nrl_ros.monitor.progress import PROGRESS, Progress
-from nrl_ros.settings.run import NODES
+from nrl_ros.settings.run import ALL_NODES
 
 RUNNER = CliRunner()
 
@@ -147,7 +147,7 @@ def test_missing_run_is_code_1(command, tmp_path):
 
 def test_reference_names_every_setting():
     page = reference.markdown()
-    for model in NODES.values():
+    for model in ALL_NODES.values():
         for name in flatten(model()):
             assert f'`{name}`' in page
 
