@@ -196,9 +196,11 @@ def _draw_success(axes: Axes, groups: Sequence[_Curves], colours: Sequence[str])
 
 
 def _finish(axes: Axes, groups: Sequence[_Curves], *, columns: int = 1) -> None:
+    from matplotlib.ticker import EngFormatter
+
     axes.set_xlabel('environment steps, all instances [1]')
     axes.set_xlim(0.0, max(one.last for one in groups))
-    axes.xaxis.set_major_formatter(_short)
+    axes.xaxis.set_major_formatter(EngFormatter())
     axes.grid(alpha=0.25)
     for side in ('top', 'right'):
         axes.spines[side].set_visible(False)
@@ -272,11 +274,3 @@ def mean_of(score: Mapping[str, Any], acting: str) -> float:
     """Return the mean of a score in a summary, greedy or exploring; NaN if it has none."""
     found = score if acting == 'greedy' else score.get(acting) or {}
     return float(found.get('mean', np.nan))
-
-
-def _short(value: float, _position: float | None = None) -> str:
-    """Return a number of steps in short form: 250 k, 1.5 M."""
-    for size, unit in ((1e6, ' M'), (1e3, ' k')):
-        if abs(value) >= size:
-            return f'{value / size:g}{unit}'
-    return f'{value:g}'

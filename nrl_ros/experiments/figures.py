@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ Draw = Callable[['Axes', Result, str], None]
 _POINTS = 150
 # An axis whose largest and smallest values have at least this ratio is logarithmic.
 _DECADE = 8.0
+_LEGEND_COLUMNS = 4
 _RATE = 'plasticity.learning_rate'
 _COLOURS = (
     '#1f6fb2', '#d1701f', '#2c9257', '#a33b6a', '#7a5cc0', '#8c6d31', '#3aa6a6', '#777777',
@@ -34,11 +35,10 @@ def draw(table: Table, gradients: Record | None, out: Path) -> list[str]:
     mpl.use('Agg')
     names = []
     if any(result.condition.section == 'comparison' and result.records for result in table.all):
-        curves = _grid(table, out, 'curves', _band, ('episodes [1]', 'return [1]'))
+        curves = _grid(table, out, 'curves', _band, 'return [1]')
         names += [curves, _finals(table, out)]
     if any(steps_of(result) for result in table.all):
-        axis_names = ('learning rate [1]', 'score of the search [1]')
-        names.append(_grid(table, out, 'step_sizes', _score, axis_names))
+        names.append(_grid(table, out, 'step_sizes', _score, 'score of the search [1]'))
     for section in table.study.sections:
         if table.section(section.name):
             names.append(_section(table, section, out))
@@ -59,6 +59,15 @@ def _subplots(rows: int, columns: int, width: float = 4.2, height: float = 3.2) 
     )
 
 
+def _two_parts() -> tuple[Any, list[Any], list[Any]]:
+    """Return a figure, its left and right part, and a panel in each, below which is room."""
+    from matplotlib import pyplot
+
+    figure = pyplot.figure(figsize=(8.4, 3.7), layout='constrained')
+    parts = list(figure.subfigures(1, 2))
+    return figure, parts, [part.subplots() for part in parts]
+
+
 def _save(figure: Any, out: Path, name: str) -> str:
     from matplotlib import pyplot
 
@@ -70,6 +79,9 @@ def _save(figure: Any, out: Path, name: str) -> str:
 
 def _tidy(axes: Axes) -> None:
     axes.grid(alpha=0.25)
+    if not axes.has_data():
+        # Such as a task whose settings were given and not searched.
+        axes.set_axis_off()
     for side in ('top', 'right'):
         axes.spines[side].set_visible(False)
 
@@ -87,6 +99,15 @@ def smooth(result: Result) -> tuple[NDArray[Any], NDArray[Any]]:
     return at, np.array(rows)
 
 
+def _count_episodes(axes: Axes) -> None:
+    """Label an axis of episodes so that its numbers do not touch: 2.5 k for 2,500."""
+    from matplotlib.ticker import EngFormatter, MaxNLocator
+
+    axes.set_xlabel('episodes [1]')
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=5))
+    axes.xaxis.set_major_formatter(EngFormatter())
+
+
 def _band(axes: Axes, result: Result, colour: str) -> None:
     if min(record['episodes'] for record in result.records) == 0:
         return
@@ -95,9 +116,10 @@ def _band(axes: Axes, result: Result, colour: str) -> None:
     spread = rows.std(axis=0, ddof=1) if len(rows) > 1 else np.zeros_like(mean)
     axes.fill_between(at, mean - spread, mean + spread, color=colour, alpha=0.15, linewidth=0)
     axes.plot(at, mean, color=colour, linewidth=1.6, label=result.condition.label)
+    _count_episodes(axes)
 
 
-def _grid(table: Table, out: Path, name: str, draw_one: Draw, axis_names: tuple[str, str]) -> str:
+def _grid(table: Table, out: Path, name: str, draw_one: Draw, axis_name: str) -> str:
     """Draw a panel for each task and depth, a colour for each rule; return the picture's name."""
     study = table.study
     figure, axes = _subplots(len(study.tasks), len(study.depths))
@@ -109,23 +131,39 @@ def _grid(table: Table, out: Path, name: str, draw_one: Draw, axis_names: tuple[
                 if result is not None:
                     draw_one(panel, result, _COLOURS[index % len(_COLOURS)])
             panel.set_title(f'{task.name}, {depth} hidden')
-            panel.set_xlabel(axis_names[0])
-            panel.set_ylabel(axis_names[1])
+            panel.set_ylabel(axis_name)
             _tidy(panel)
-    _common_legend(figure, axes)
+    _common_legend(figure, axes.flat)
     return _save(figure, out, name)
 
 
-def _common_legend(figure: Any, axes: NDArray[Any]) -> None:
-    """Draw one legend for all panels, since a rule may be missing in some panels."""
+def _common_legend(figure: Any, axes: Iterable[Axes]) -> None:
+    """Draw one legend for all panels, since a rule may be missing in some panels.
+
+    It is below them, so that it covers nothing, and has as many columns as there is room for.
+
+    Args:
+        figure: or a part of one, which has room for it.
+        axes: the panels.
+    """
     found: dict[str, Any] = {}
-    for panel in axes.flat:
+    for panel in axes:
         handles, labels = panel.get_legend_handles_labels()
         found |= dict(zip(labels, handles, strict=True))
-    if found:
-        figure.legend(
-            list(found.values()), list(found), loc='outside lower center', ncols=4, frameon=False
+    for columns in range(min(len(found), _LEGEND_COLUMNS), 0, -1):
+        legend = figure.legend(
+            list(found.values()),
+            list(found),
+            loc='outside lower center',
+            ncols=columns,
+            frameon=False,
+            fontsize='small',
         )
+        root = figure if figure.canvas.figure is figure else figure.canvas.figure
+        root.draw_without_rendering()
+        if columns == 1 or legend.get_window_extent().width <= figure.bbox.width:
+            return
+        legend.remove()
 
 
 def steps_of(result: Result) -> list[tuple[float, float]]:
@@ -143,11 +181,7 @@ def _score(axes: Axes, result: Result, colour: str) -> None:
     points = steps_of(result)
     if points:
         axes.semilogx(*zip(*points, strict=True), 'o-', color=colour, label=result.condition.label)
-
-
-def _legend(axes: Axes) -> None:
-    if axes.get_legend_handles_labels()[0]:
-        axes.legend(frameon=False, fontsize='small')
+        axes.set_xlabel('learning rate [1]')
 
 
 def _finals(table: Table, out: Path) -> str:
@@ -172,15 +206,14 @@ def _finals(table: Table, out: Path) -> str:
         panel.set_xlabel('hidden layers [1]')
         panel.set_ylabel('final performance [1]')
         _tidy(panel)
-    _common_legend(figure, axes)
+    _common_legend(figure, axes.flat)
     return _save(figure, out, 'finals')
 
 
 def _section(table: Table, section: Section, out: Path) -> str:
     """Draw a section's final performance (by value if all are numbers, else by name) and curves."""
     found = table.section(section.name)
-    figure, axes = _subplots(1, 2)
-    left, right = axes[0]
+    figure, parts, (left, right) = _two_parts()
     numbers = all(result.condition.value is not None for result in found)
     for index, depth in enumerate(section.depths):
         rows = [result for result in found if result.condition.depth == depth]
@@ -193,11 +226,10 @@ def _section(table: Table, section: Section, out: Path) -> str:
     for index, result in enumerate(deepest):
         _band(right, result, _COLOURS[index % len(_COLOURS)])
     right.set_title(f'{section.depths[-1]} hidden')
-    right.set_xlabel('episodes [1]')
     right.set_ylabel('return [1]')
-    for panel in (left, right):
+    for part, panel in zip(parts, (left, right), strict=True):
         _tidy(panel)
-        _legend(panel)
+        _common_legend(part, [panel])
     figure.suptitle(f'{section.title or section.name} ({section.task})')
     return _save(figure, out, f'section_{section.name}')
 
@@ -223,8 +255,7 @@ def _dots(axes: Axes, rows: Sequence[Result], x: Sequence[Any], colour: str, lab
 
 
 def _gradients(record: Record, out: Path) -> str:
-    figure, axes = _subplots(1, 2)
-    left, right = axes[0]
+    figure, parts, (left, right) = _two_parts()
     for index, row in enumerate(record['rows']):
         colour, label = _COLOURS[index], f'{row["depth"]} hidden, N={row["noise_components"]}'
         left.plot(record['samples'], row['cosine_neurons'], 'o', color=colour, label=label)
@@ -240,7 +271,7 @@ def _gradients(record: Record, out: Path) -> str:
     left.set_xscale('log', base=2)
     right.set_xscale('log', base=2)
     right.set_yscale('log', base=2)
-    for panel in (left, right):
+    for part, panel in zip(parts, (left, right), strict=True):
         _tidy(panel)
-        _legend(panel)
+        _common_legend(part, [panel])
     return _save(figure, out, 'gradients')

@@ -1,11 +1,14 @@
 """What is computed from final performances and curves, against values worked out by hand."""
 
+import dataclasses
+import itertools
 import json
 import math
 
 import numpy as np
 import pytest
 
+from nrl_ros.experiments import figures
 from nrl_ros.experiments.claims import claims, least_passes, raw_share
 from nrl_ros.experiments.conditions import MAIN
 from nrl_ros.experiments.report import number, plain, write_report
@@ -217,3 +220,39 @@ def test_a_report_of_nothing_yet_says_so(tmp_path):
     page = (tmp_path / 'report' / 'report.md').read_text()
     assert '**Not complete:** 40 trials are left' in page
     assert 'Nothing is finished yet.' in page
+
+
+def test_in_pictures_of_a_study_no_label_touches_another_and_legends_cover_nothing(
+    schedule, tmp_path, monkeypatch
+):
+    pyplot = pytest.importorskip('matplotlib.pyplot')
+    kept = []
+    monkeypatch.setattr(pyplot, 'close', kept.append)
+    long = 'the same, noise correlated over ten steps, and a critic'
+    found = [
+        dataclasses.replace(
+            one,
+            condition=dataclasses.replace(one.condition, label=f'{one.condition.name}, {long}'),
+        )
+        for one in results(schedule)
+    ]
+    table = Table(schedule.study, found)
+    # Of the middle of a run, so that the numbers of the episodes have five digits.
+    monkeypatch.setattr(
+        figures, 'smooth', lambda result: (np.linspace(40, 16_600, 9), np.ones((2, 9)))
+    )
+    names = figures.draw(table, None, tmp_path)
+    monkeypatch.undo()
+    assert names == ['curves', 'finals', 'section_reference_passes']
+    for figure in kept:
+        figure.draw_without_rendering()
+        parts = [figure, *figure.subfigs]
+        legends = [one.get_window_extent() for part in parts for one in part.legends]
+        assert legends
+        for panel in figure.get_axes():
+            labels = [text.get_window_extent() for text in panel.get_xticklabels()]
+            shown = [one for one in labels if one.width > 1]
+            assert all(a.x1 + 2 < b.x0 for a, b in itertools.pairwise(shown)), figure
+            assert not any(panel.get_tightbbox().overlaps(legend) for legend in legends)
+        assert all(0 <= one.x0 and one.x1 <= figure.bbox.width for one in legends)
+        pyplot.close(figure)
