@@ -64,7 +64,7 @@ def _two_parts() -> tuple[Any, list[Any], list[Any]]:
     from matplotlib import pyplot
 
     figure = pyplot.figure(figsize=(8.4, 3.7), layout='constrained')
-    parts = list(figure.subfigures(1, 2))
+    parts: list[Any] = [*figure.subfigures(1, 2, squeeze=False).flat]
     return figure, parts, [part.subplots() for part in parts]
 
 

@@ -254,5 +254,5 @@ def test_in_pictures_of_a_study_no_label_touches_another_and_legends_cover_nothi
             shown = [one for one in labels if one.width > 1]
             assert all(a.x1 + 2 < b.x0 for a, b in itertools.pairwise(shown)), figure
             assert not any(panel.get_tightbbox().overlaps(legend) for legend in legends)
-        assert all(0 <= one.x0 and one.x1 <= figure.bbox.width for one in legends)
+        assert all(one.x0 >= 0 and one.x1 <= figure.bbox.width for one in legends)
         pyplot.close(figure)
