@@ -108,11 +108,11 @@ def course(settings: tuple[str, ...], seed: int) -> Course:
             greedy=evaluate_snapshot(
                 resolved, learner.snapshot(), episodes=EPISODES, seed=10_000
             ).mean,
-            rpe=(learner.absolute_rpe_sum - rpe) / new if new else np.nan,
+            rpe=(learner.rpes.absolute - rpe) / new if new else np.nan,
             weights=learner.weight_norm,
             baseline=run.neuromodulator.mean_baseline,
         )
-        rpe, windows = learner.absolute_rpe_sum, learner.windows_learned
+        rpe, windows = learner.rpes.absolute, learner.windows_learned
         if tick * instances >= STEPS:
             break
     run.close()

@@ -164,7 +164,7 @@ class _Training:
         progress.learning_rate = learner.settings.plasticity.learning_rate
         progress.steps_per_second = progress.steps / now if now > 0.0 else 0.0
         if learner.windows_learned:
-            progress.mean_absolute_rpe = learner.absolute_rpe_sum / learner.windows_learned
+            progress.mean_absolute_rpe = learner.rpes.absolute / learner.windows_learned
         self._row_at = now
         self._rows.add([progress.row(round(now, 3))])
 

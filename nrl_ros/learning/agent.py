@@ -74,6 +74,7 @@ class ServedAgent(Stateful):
         state: what decides its future.
         answer: to the newest state; None before.
         pending: the state that waits for an action; None if none does.
+        seen: the observation that was acted upon last [B, O]; None before.
         restored: it continues from a snapshot, and no state has come since.
     """
 
@@ -122,6 +123,7 @@ class ServedAgent(Stateful):
         )
         self.answer: ActionBatch | None = None
         self.pending: StateBatch | None = None
+        self.seen: Array | None = None
         self.restored = False
 
     @property
@@ -143,7 +145,8 @@ class ServedAgent(Stateful):
         """
         # Its rows are in the memory that the noise and the passes of this step overwrite.
         self.credit.prepare()
-        observation, moments = state.observation, self._policy.moments
+        self.seen = observation = state.observation
+        moments = self._policy.moments
         if moments is not None:
             if record:
                 moments.add(observation)
@@ -257,13 +260,15 @@ class ServedAgent(Stateful):
         self.sequence = state.sequence
         return self.answer
 
-    def acted_elsewhere(self, sequence: int) -> None:
+    def acted_elsewhere(self, sequence: int, observation: Array) -> None:
         """Note that a state was acted upon and its step recorded, without ``observe`` and ``act``.
 
         Args:
             sequence: of the state.
+            observation: [B, O], in an array that the next state may overwrite.
         """
         self.sequence, self.answer, self.restored = sequence, None, False
+        self.seen = observation
 
     def reinforce(self, rpe: RpeBatch, *, learning: bool) -> tuple[int, Creditable | None]:
         """Find the traces of reward-prediction errors; RPEs for an open window are held.

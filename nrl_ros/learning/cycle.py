@@ -123,7 +123,7 @@ class Cycle:
             self._learn(agent)
         if self._windows.waiting:
             credit.release_waiting()
-        learner.acted(agent, self._episodes.sequence)
+        learner.acted(agent, self._episodes.sequence, self._tracker.observation)
         return self._act(agent)
 
     def _act(self, agent: ServedAgent) -> Int32:
@@ -146,7 +146,7 @@ class Cycle:
         if matched and update is not None:
             averages.tell()
             done = update.learn(windows.ready, windows.ready_rpe, windows.ready_count)
-            learner.learned(count, update.rpe_size, rejected=not done)
+            learner.learned(windows.ready_rpe, count, rejected=not done)
             return
         instance, window = (array[:count].astype(np.int64) for array in self._rewarded)
         rpe = averages.rpe[:count].copy()

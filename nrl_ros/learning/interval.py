@@ -30,9 +30,9 @@ class ReportInterval:
     def mean_absolute_rpe(self, learner: Learner) -> float:
         """Return the mean size of the RPEs that were learned from, NaN if there were none."""
         windows = learner.windows_learned - self._windows
-        return (learner.absolute_rpe_sum - self._rpe_sum) / windows if windows else math.nan
+        return (learner.rpes.absolute - self._rpe_sum) / windows if windows else math.nan
 
     def begin(self, now_s: float, learner: Learner) -> None:
         """Begin the next interval."""
         self._begun_s, self._busy_s = now_s, 0.0
-        self._rpe_sum, self._windows = learner.absolute_rpe_sum, learner.windows_learned
+        self._rpe_sum, self._windows = learner.rpes.absolute, learner.windows_learned

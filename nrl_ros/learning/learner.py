@@ -14,6 +14,7 @@ from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.credit import Creditable
 from nrl_ros.learning.learner_state import LearnerState
 from nrl_ros.learning.roster import Roster
+from nrl_ros.learning.rpe_tally import RpeTally
 from nrl_ros.learning.settings import LearnerSettings
 
 Array = NDArray[Any]
@@ -127,9 +128,14 @@ class Learner:
         return self._state.update.windows_learned
 
     @property
-    def absolute_rpe_sum(self) -> float:
-        """Sum of the sizes of the RPEs of those windows."""
-        return self._state.update.absolute_rpe_sum
+    def rpes(self) -> RpeTally:
+        """Sums over the RPEs that this object has learned from, without those of a checkpoint."""
+        return self._state.update.rpes
+
+    @property
+    def sigma(self) -> float:
+        """Standard deviation of the noise at present, with the factor of its schedule [1]."""
+        return self.settings.noise.sigma * self._state.update.sigma_factor()
 
     @property
     def windows_open(self) -> int:
@@ -291,18 +297,24 @@ class Learner:
             return None
         return policy.network.weights, scales, self.settings.plasticity.learning_rate
 
-    def acted(self, agent: ServedAgent, sequence: int) -> None:
+    def acted(self, agent: ServedAgent, sequence: int, observation: Array) -> None:
         """Note that an agent acts upon a state whose rows are in its traces already."""
-        agent.acted_elsewhere(sequence)
+        agent.acted_elsewhere(sequence, observation)
         self._state.states += 1
         self._state.steps += agent.info.spec.instances
 
-    def learned(self, windows: int, rpe_size: float, *, rejected: bool) -> None:
-        """Note that weights were changed, or that an update was rejected."""
+    def learned(self, rpe: Array, windows: int, *, rejected: bool) -> None:
+        """Note that weights were changed, or that an update was rejected.
+
+        Args:
+            rpe: as of ``LearningStep.note``.
+            windows: as of ``LearningStep.note``.
+            rejected: the update was rejected.
+        """
         if rejected:
             self._state.counters['rejected_updates'] += 1
         else:
-            self._state.update.note(windows, rpe_size)
+            self._state.update.note(rpe, windows)
 
     # -------------------------------------------------------------- checkpoint
 

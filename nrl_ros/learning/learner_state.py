@@ -132,8 +132,8 @@ class LearnerState:
         new.roster.policy = policy_of(snapshot, self.settings, self.roster.policy)
         new.states, new.steps = int(snapshot['states']), int(snapshot['steps'])
         restore_snapshot(new.update, snapshot['learning'], 'learning')
-        # This sum counts from the start of this learner and is not saved.
-        new.update.absolute_rpe_sum = self.update.absolute_rpe_sum
+        # These sums count from the start of this learner and are not saved.
+        new.update.rpes = self.update.rpes
         new.counters.update(snapshot['counters'])
         if not keep_settings:
             new.change('plasticity.learning_rate', snapshot['learning_rate'])

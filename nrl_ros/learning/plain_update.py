@@ -33,12 +33,7 @@ class PlainUpdate:
         weights: one matrix [out, in] a layer, changed in place.
         scales: c of each layer.
         rate: eta.
-
-    Attributes:
-        rpe_size: sum of the sizes of the reward-prediction errors of the newest update.
     """
-
-    rpe_size = cython.declare(cython.double, visibility='readonly')
 
     _traces: Any
     _kept: Any
@@ -58,7 +53,6 @@ class PlainUpdate:
         self._width, self._size = traces.total.itemsize, traces.total.size
         self._total = address_of(traces.total, self._size, self._width)
         self._weights = np.array([weight.ctypes.data for weight in weights], np.int64)
-        self.rpe_size = 0.0
 
     def learn(self, instances: Array, rpe: Array, count: cython.Py_ssize_t) -> bool:
         """Learn from the traces of the first ``count`` instances, and clear them.
@@ -71,12 +65,7 @@ class PlainUpdate:
         Returns:
             False if the sum is not finite: nothing was changed, and those traces are gone.
         """
-        c: cython.Py_ssize_t
         self._traces.credit(instances, rpe, count)
-        errors: cython.p_double = cython.cast(cython.p_double, address_of(rpe, rpe.size, 8))
-        self.rpe_size = 0.0
-        for c in range(count):
-            self.rpe_size += -errors[c] if errors[c] < 0.0 else errors[c]
         if self._width == 8:
             return bool(_ascend(self, cython.cast(cython.double, self._rate)))
         return bool(_ascend(self, cython.cast(cython.float, self._rate)))

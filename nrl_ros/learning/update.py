@@ -14,6 +14,7 @@ from nrl_ros.learning.credit import Creditable
 from nrl_ros.learning.heads import AmendsUpdates, PolicyHead
 from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.optimisers import OPTIMISERS, GradientAscent, Optimiser
+from nrl_ros.learning.rpe_tally import RpeTally
 from nrl_ros.learning.schedule import Schedule
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.learning.traces import TraceStore
@@ -44,7 +45,7 @@ class LearningStep(Stateful):
             instead.
 
     Attributes:
-        absolute_rpe_sum: of the windows learned from by this object.
+        rpes: sums over the errors of the windows learned from by this object.
     """
 
     def __init__(self, settings: LearnerSettings) -> None:
@@ -60,7 +61,7 @@ class LearningStep(Stateful):
             OPTIMISERS.make(plasticity.optimiser, options=plasticity.optimiser_options),
             Schedule(plasticity, settings.noise),
         )
-        self.absolute_rpe_sum = 0.0
+        self.rpes = RpeTally()
 
     def _serve(self, network: Network) -> None:
         """Make what an update of this network needs."""
@@ -138,7 +139,7 @@ class LearningStep(Stateful):
         self.state.optimiser.step(network.weights, self._total, rate)
         self._average(network)
         schedule.heard(heard)
-        self.note(windows, float(np.add.reduce(np.abs(heard))))
+        self.note(heard, windows)
         return True
 
     def _average(self, network: Network) -> None:
@@ -149,11 +150,16 @@ class LearningStep(Stateful):
         for mean, weight in zip(network.averaged.weights, network.weights, strict=True):
             mean += share * (weight - mean)
 
-    def note(self, windows: int, rpe_size: float) -> None:
-        """Count an update."""
+    def note(self, rpe: Array, windows: int) -> None:
+        """Count an update.
+
+        Args:
+            rpe: float64, contiguous; the first ``windows`` are reward-prediction errors.
+            windows: that the weights learned from.
+        """
         self.state.updates += 1
         self.state.windows_learned += windows
-        self.absolute_rpe_sum += rpe_size
+        self.rpes.add(rpe, windows)
 
     def plain_scales(self, network: Network) -> list[float] | None:
         """Return the factor of each layer if an update is just credit times factor times rate.

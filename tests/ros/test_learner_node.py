@@ -12,10 +12,12 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
+from diagnostic_msgs.msg import DiagnosticStatus
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from std_srvs.srv import SetBool
 
+from nrl_ros.learning.health.measures import NAMES
 from nrl_ros.ros import conversion, names
 from nrl_ros.ros.interfaces import GetLearnerState, LoadCheckpoint, SaveCheckpoint
 from nrl_ros.storage.checkpoint import read_checkpoint
@@ -413,3 +415,28 @@ def test_parameters_that_may_change_and_those_that_may_not(dialogue):
         assert not result.successful
         assert said in result.reason
     assert dialogue.status().status.learning_rate == 0.25
+
+
+def test_what_is_wrong_with_the_noise_is_in_status_and_diagnostics(ros):
+    """The most likely cause comes first, and is a warning for ROS's own tools."""
+    dialogue = Dialogue(ros, info_of(2), {'noise.sigma': 1e-9})
+    dialogue.probe.hear(names.DIAGNOSTICS)
+    dialogue.state(0)
+
+    def hints(status):
+        return dict(zip(status.health_name, status.health_hint, strict=True))
+
+    told = dialogue.probe.until_heard(names.LEARNER_STATUS, lambda m: any(hints(m).values()))
+    first = next(filter(None, told.health_hint))
+    assert first == hints(told)['impact_over_rounding']
+    assert tuple(told.health_name) == NAMES
+    parts = (told.health_unit, told.health_value, told.health_low, told.health_high)
+    assert {len(part) for part in parts} == {len(NAMES)}
+
+    def warned(message):
+        [item] = message.status
+        return item if item.level == DiagnosticStatus.WARN else None
+
+    item = warned(dialogue.probe.until_heard(names.DIAGNOSTICS, warned))
+    assert (item.name, item.message) == ('learner: plasticity', first)
+    assert 'impact [nat]' in {value.key for value in item.values}

@@ -56,12 +56,12 @@ class Run:
     def everything(self) -> Any:
         """All that decides the future, and what is told of the past."""
         snapshot = self.learner.snapshot()
-        assert self.learner.absolute_rpe_sum >= 0.0
+        assert self.learner.rpes.absolute >= 0.0
         return {
             'learner': snapshot,
             'episodes': self.episodes.snapshot(),
             'rewards': dict(self.neuromodulator.counters),
-            'rpe': np.float32(self.learner.absolute_rpe_sum),
+            'rpe': np.float32(self.learner.rpes.absolute),
             'mean': self.neuromodulator.mean_baseline,
         }
 

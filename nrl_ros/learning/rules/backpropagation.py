@@ -11,7 +11,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, Rows
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
-from nrl_ros.learning.networks.passes import Differentiable
+from nrl_ros.learning.networks.passes import AnyPasses, Differentiable
 from nrl_ros.learning.rules.base import GreedyExplorer, NoiseRule
 
 Array = NDArray[Any]
@@ -46,7 +46,7 @@ class Backpropagation(NoiseRule):
             ConfigError: the network has spiking neurons, which have no gradient.
         """
         explorer = _Explorer(network, head, batch)
-        if network.spec.neuron != 'rate' and explorer.differentiable is None:
+        if not explorer.exact.known:
             raise ConfigError(
                 f'backpropagation: {network.spec.neuron} neurons have no gradient, '
                 "expected network.neuron 'rate'"
@@ -81,29 +81,58 @@ def backpropagate(network: Network, presynaptic: Array, gradient: Array, out: Ar
     return out
 
 
+class ExactGradient:
+    """Gradients of functions of a network's clean outputs, of B states in one call.
+
+    Args:
+        network: whose weights are used.
+        passes: clean ones of B instances.
+
+    Attributes:
+        known: False if the network has none, such as one of spiking neurons.
+    """
+
+    def __init__(self, network: Network, passes: AnyPasses) -> None:
+        self._network, self._passes = network, passes
+        self._own = passes if isinstance(passes, Differentiable) else None
+        self._post: Array = np.zeros(0)
+        self.known = self._own is not None or network.spec.neuron == 'rate'
+
+    def run(self, observation: Array) -> Array:
+        """Return the clean outputs [B, n] in states [B, O]; ``of`` may follow."""
+        if self._own is not None:
+            return self._own.run_differentiable(observation)
+        z: Array = self._passes.run(observation, None, 0.0)[0]
+        return z
+
+    def of(self, gradient: Array) -> Array:
+        """Return the gradient with respect to all pre-activations [B, N], valid until the next.
+
+        Args:
+            gradient: with respect to the outputs [B, n].
+        """
+        if self._own is not None:
+            return self._own.backpropagate(gradient)
+        shape = len(gradient), self._network.spec.noise_components
+        if self._post.shape != shape:
+            self._post = np.zeros(shape, self._network.dtype)
+        return backpropagate(self._network, self._passes.presynaptic(), gradient, self._post)
+
+
 class _Explorer(GreedyExplorer):
     def __init__(self, network: Network, head: PolicyHead, batch: int) -> None:
         super().__init__(network, head, batch)
-        self._network = network
-        self._post = np.zeros((batch, network.spec.noise_components), network.dtype)
-        quiet = self._quiet
-        self.differentiable = quiet if isinstance(quiet, Differentiable) else None
+        self.exact = ExactGradient(network, self._quiet)
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
     ) -> tuple[Array, Rows]:
         """Act by the clean policy; return the choice and a function for its exact gradient."""
-        own = self.differentiable
-        if own is not None:
-            z = own.run_differentiable(observation)
-        else:
-            z = self._quiet.run(observation, None, 0.0)[0]
+        z = self.exact.run(observation)
         choice = self._head.draw(z, generator)
 
         def rows() -> tuple[Array, Array]:
-            pre, gradient = self._quiet.presynaptic(), self._head.gradient(z, choice)
-            if own is not None:
-                return own.backpropagate(gradient)[None], pre[None]
-            return backpropagate(self._network, pre, gradient, self._post)[None], pre[None]
+            post = self.exact.of(self._head.gradient(z, choice))
+            return post[None], self._quiet.presynaptic()[None]
 
         return choice, rows

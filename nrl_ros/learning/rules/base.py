@@ -123,6 +123,11 @@ class GreedyExplorer(Stateful):
             self._greedy = make_passes(network.averaged, batch, 0, self._memory)
         self.state: Any = self.remembered(None)
 
+    @property
+    def memory(self) -> Array | None:
+        """What the instances remember [B, H]; None if the network remembers nothing."""
+        return self._memory
+
     def remembered(self, own: Any) -> Any:
         """Return what the explorer saves: what the rule remembers, and what the network does."""
         if self._memory is None:

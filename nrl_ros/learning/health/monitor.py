@@ -1,0 +1,280 @@
+"""Measures plasticity health of a learner now and then, from outside of the step path.
+
+``HealthMonitor.look`` is called between two steps, a few times a second or every few hundred steps.
+It reads what the learner keeps anyway, and probes the policy in a few states; it changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.learning.agent import ServedAgent
+from nrl_ros.learning.health.measures import MEASURES, NAMES, UNKNOWN, Health
+from nrl_ros.learning.health.probe import Probe, ProbeSums, expected_cosine
+from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.policy import Policy
+from nrl_ros.learning.rules import (
+    AntitheticPairs,
+    LearnedReference,
+    NodePerturbation,
+    NoisyReference,
+)
+
+Array = NDArray[Any]
+
+# Rules whose traces are impacts of noise in the neurons.
+_PERTURBING = (NodePerturbation, AntitheticPairs, NoisyReference, LearnedReference)
+# Looks that a figure is taken over, and looks in a row after which one out of range is reported.
+_LOOKS, _IN_A_ROW = 16, 4
+# Credit windows that figures of reward-prediction errors are taken over, and updates that drift is.
+_WINDOWS, _UPDATES = 200, 50
+# Instances whose observations count, and weights whose drift and trace is looked at, at most.
+_ROWS, _WEIGHTS = 64, 20_000
+# A trace of more numbers takes too long to be summed up.
+_LARGEST_TRACE = 2_000_000
+
+
+class _Seen(NamedTuple):
+    """What one look has seen."""
+
+    sums: ProbeSums
+    squares: Array
+    lowest: tuple[Array, Array]
+    highest: tuple[Array, Array]
+    trace_norm: float
+
+
+class _Rewards:
+    """Figures of reward-prediction errors, each over a few hundred credit windows.
+
+    Attributes:
+        silent: share of them that are 0.
+        bias: mean over root mean square.
+        informed: some figure had errors that were not 0.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        self.silent = self.bias = math.nan
+        # A learner that continues from a checkpoint may have learned all there is.
+        self.informed = learner.updates > 0
+        self._mark = self._now(learner)
+
+    def _now(self, learner: Learner) -> Array:
+        rpes = learner.rpes
+        return np.array(
+            [learner.windows_learned, rpes.silent, rpes.total, rpes.squares], np.float64
+        )
+
+    def look(self, learner: Learner) -> None:
+        """Take the figures anew if enough windows have closed."""
+        now = self._now(learner)
+        windows, silent, total, squares = now - self._mark
+        if windows < _WINDOWS:
+            return
+        self._mark = now
+        self.silent = float(silent / windows)
+        self.informed |= self.silent < 0.5
+        size = math.sqrt(max(squares, 0.0) * windows)
+        self.bias = float(total / size) if size > 0.0 and math.isfinite(size) else math.nan
+
+
+class _Drift:
+    """How far the weights move."""
+
+    def __init__(self, learner: Learner, policy: Policy) -> None:
+        self.value = math.nan
+        count = policy.network.spec.weight_count
+        self._stride = max(1, -(-count // _WEIGHTS))
+        self._updates, self._weights = learner.updates, self._take(policy)
+
+    def _take(self, policy: Policy) -> Array:
+        parts = [weight.reshape(-1)[:: self._stride] for weight in policy.network.weights]
+        return np.concatenate(parts, dtype=np.float64)
+
+    def look(self, learner: Learner, policy: Policy) -> None:
+        """Take the drift anew if enough updates were made."""
+        updates = learner.updates - self._updates
+        if updates < _UPDATES:
+            return
+        weights = self._take(policy)
+        norm = float(np.linalg.norm(self._weights))
+        change = float(np.linalg.norm(weights - self._weights))
+        self.value = change / norm * math.sqrt(1000.0 / updates) if norm > 0.0 else math.nan
+        self._updates, self._weights = learner.updates, weights
+
+
+class _TraceAges:
+    """How long each instance has had its present credit window."""
+
+    def __init__(self) -> None:
+        self._window: Array = np.zeros(0, np.int64)
+        self._since: Array = np.zeros(0, np.int64)
+
+    def oldest(self, agent: ServedAgent) -> int:
+        """Return for how many steps the oldest open window was seen."""
+        state, now = agent.credit.windows.state, agent.sequence
+        window, live = state['window'], state['has_rows']
+        if len(self._window) != len(window) or now < self._since.max(initial=0):
+            self._window, self._since = window.copy(), np.full(len(window), now)
+        fresh = (window != self._window) | ~live
+        self._since[fresh] = now
+        self._window[...] = window
+        return int(now - self._since.min())
+
+
+class HealthMonitor:
+    """Measures a learner's plasticity health.
+
+    Args:
+        learner: whose.
+
+    Attributes:
+        health: as of the newest look.
+    """
+
+    def __init__(self, learner: Learner) -> None:
+        self._learner = learner
+        self._policy: Policy | None = None
+        self._looks = 0
+        self._generator = np.random.default_rng(0)
+        self._ages: dict[str, _TraceAges] = {}
+        self._row = dict.fromkeys(NAMES, 0)
+        self.health = UNKNOWN
+
+    def look(self) -> Health:
+        """Measure, and return what was found; call it between two steps."""
+        learner, policy = self._learner, self._learner.roster.policy
+        agents = [agent for agent in learner.roster.agents if agent.seen is not None]
+        if policy is None or not agents:
+            return self.health
+        if policy is not self._policy:
+            self._begin(policy)
+        self._looks += 1
+        agent = agents[self._looks % len(agents)]
+        # Weights that have diverged give infinite numbers, which are figures as well.
+        with np.errstate(all='ignore'):
+            self._rewards.look(learner)
+            self._drift.look(learner, policy)
+            self._seen.append(self._probe_one(policy, agent))
+            values = self._values(policy, agents)
+        self.health = Health(values, self._hints(values) if learner.learning else {})
+        return self.health
+
+    def _begin(self, policy: Policy) -> None:
+        """Begin with a policy that is new or was restored."""
+        learner = self._learner
+        rule = learner.settings.make_rule()
+        self._policy = policy
+        self._probe = Probe(policy, perturbs=isinstance(rule, _PERTURBING))
+        self._samples = rule.samples
+        self._seen: deque[_Seen] = deque(maxlen=_LOOKS)
+        self._rewards, self._drift = _Rewards(learner), _Drift(learner, policy)
+        self._applied_mark = self._applied_now()
+        self._unapplied_share = math.nan
+
+    def _probe_one(self, policy: Policy, agent: ServedAgent) -> _Seen:
+        assert agent.seen is not None
+        observation = np.asarray(agent.seen, np.float32)
+        if len(observation) > _ROWS:
+            chosen = self._generator.integers(0, len(observation), _ROWS)
+        else:
+            chosen = np.arange(len(observation))
+        observation = observation[chosen]
+        if policy.moments is not None:
+            observation = policy.moments.normalised(observation)
+        memory = getattr(agent.explorer, 'memory', None)
+        memory = None if memory is None else memory[chosen]
+        sums, activity = self._probe.look(observation, memory, self._learner.sigma)
+        squares = np.square(observation, dtype=np.float64).mean(axis=0)
+        return _Seen(
+            sums,
+            squares,
+            (activity.min(axis=0), observation.min(axis=0)),
+            (activity.max(axis=0), observation.max(axis=0)),
+            self._trace_norm(policy, agent),
+        )
+
+    def _trace_norm(self, policy: Policy, agent: ServedAgent) -> float:
+        """Return the norm of the trace of an instance chosen by chance; NaN if there is none."""
+        spec = policy.network.spec
+        live = np.flatnonzero(agent.credit.windows.state['has_rows'])
+        if not len(live) or spec.weight_count > _LARGEST_TRACE:
+            return math.nan
+        instance = int(live[self._generator.integers(0, len(live))])
+        trace = agent.credit.store.detach(instance, carried=True)
+        if len(trace.post) * spec.weight_count > _LARGEST_TRACE:
+            return math.nan
+        total = [np.zeros(shape, policy.network.dtype) for shape in spec.shapes]
+        trace.add_to(total, 1.0, spec)
+        return math.sqrt(sum(float(np.square(part, dtype=np.float64).sum()) for part in total))
+
+    def _applied_now(self) -> tuple[int, int]:
+        return self._learner.steps, self._learner.counters['unapplied_steps']
+
+    def _share_unapplied(self) -> float:
+        """Return the share of the steps since the last look that were not applied."""
+        before, self._applied_mark = self._applied_mark, self._applied_now()
+        steps, unapplied = (
+            now - then for now, then in zip(self._applied_mark, before, strict=True)
+        )
+        if steps > 0:
+            self._unapplied_share = unapplied / steps
+        return self._unapplied_share
+
+    def _values(self, policy: Policy, agents: list[ServedAgent]) -> dict[str, float]:
+        seen, components = self._seen, policy.network.spec.noise_components
+        sums = ProbeSums()
+        for one in seen:
+            sums.add(one.sums)
+        alignment = sums.alignment(components)
+        squares = np.mean([one.squares for one in seen], axis=0)
+        norms = [one.trace_norm for one in seen if not math.isnan(one.trace_norm)]
+        ages = [self._ages.setdefault(a.info.agent, _TraceAges()).oldest(a) for a in agents]
+        choices = self._probe.choices
+        return {
+            'unapplied_share': self._share_unapplied(),
+            'trace_age': float(max(ages)),
+            'silent_rpe_share': self._rewards.silent,
+            'observation_size': float(np.sqrt(squares.max())),
+            'impact_over_rounding': sums.over_rounding(),
+            'impact_signal_to_noise': sums.signal_to_noise(),
+            'rpe_bias': self._rewards.bias,
+            'policy_entropy': sums.entropy_share() if choices else math.nan,
+            'policy_std': math.nan if choices else sums.std(),
+            'weight_drift': self._drift.value,
+            'gradient_alignment': alignment,
+            'silent_neurons': self._silent_neurons(),
+            'clipped_share': sums.clipped_share(),
+            'gradient_cosine': alignment * expected_cosine(self._samples, components),
+            'impact': sums.impact(),
+            'trace_norm': float(np.mean(norms)) if norms else math.nan,
+        }
+
+    def _silent_neurons(self) -> float:
+        """Return the share of hidden neurons that were the same in all states; NaN if unknown."""
+        low, high = (
+            [np.stack(parts) for parts in zip(*ends, strict=True)]
+            for ends in ([s.lowest for s in self._seen], [s.highest for s in self._seen])
+        )
+        same = [a.min(axis=0) == b.max(axis=0) for a, b in zip(low, high, strict=True)]
+        neurons, observations = same
+        if len(self._seen) < _LOOKS or not len(neurons) or observations.all():
+            return math.nan
+        return float(neurons.mean())
+
+    def _hints(self, values: dict[str, float]) -> dict[str, str]:
+        hints = {}
+        for measure in MEASURES:
+            hint = measure.hint(values[measure.name])
+            if measure.name == 'silent_rpe_share' and self._rewards.informed:
+                # It has learned all there is, or fell: rewards did tell something.
+                hint = ''
+            self._row[measure.name] = self._row[measure.name] + 1 if hint else 0
+            if self._row[measure.name] >= _IN_A_ROW:
+                hints[measure.name] = hint
+        return hints
