@@ -24,13 +24,12 @@ import numpy as np
 from benchmarks.arm_alone import CHANGED, LIVE, OTHERS, settings_of
 from benchmarks.arm_runs import Training, arms, greedy
 from nrl_ros.cli.evaluate import SEED_OFFSET
-from nrl_ros.robots.arm.picture import Arm, Reaches, reaches_of
+from nrl_ros.robots.arm.picture import Reaches, reaches_of, write_film
 from nrl_ros.robots.arm.robot import load_robot
 
 mpl.use('Agg')
 
 from matplotlib import pyplot  # noqa: E402
-from matplotlib.animation import FuncAnimation, PillowWriter  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent.parent / 'docs' / 'results'
 FILM_MIN = (0.0, 1.0, 2.0, 4.0)
@@ -72,37 +71,15 @@ def film(path: Path) -> None:
         snapshot = training.learner.snapshot() if minutes else None
         scenes.append(greedy_reaches(settings, snapshot))
     training.close()
-    figure = pyplot.figure(figsize=(3.6, 3.4))
-    axes: Any = figure.add_axes((0.02, 0.02, 0.9, 0.9), projection='3d')
-    axes.view_init(elev=22, azim=-55)
-    every = [
-        (scene, number, step)
-        for scene in range(len(scenes))
+    moments = [
+        one.moment(
+            step, number, f'after {minutes:g} min: {100 * one.distance(step, number):.1f} cm away'
+        )
+        for minutes, one in zip(FILM_MIN, scenes, strict=True)
         for number in range(FILM_TARGETS)
-        for step in range(0, len(scenes[scene].position), FILM_EVERY)
+        for step in range(0, len(one.position), FILM_EVERY)
     ]
-    last = scenes[-1]
-    shown = np.concatenate([one.position[::FILM_EVERY, :FILM_TARGETS] for one in scenes])
-    arm = Arm(last, shown.reshape(-1, last.position.shape[-1]))
-    arm.make_room(axes)
-    axes.set_xlabel(''), axes.set_ylabel(''), axes.set_zlabel('')
-    drawn: list[Any] = []
-
-    def show(frame: tuple[int, int, int]) -> list[Any]:
-        scene, number, step = frame
-        one = scenes[scene]
-        while drawn:
-            drawn.pop().remove()
-        drawn.extend(arm.draw(axes, one.position[step, number]))
-        drawn.extend(axes.plot(*one.tool[: step + 1, number].T, color='#1f6fb2', linewidth=1.5))
-        drawn.append(axes.scatter(*one.target[number], color='#c1272d', s=40, depthshade=False))
-        distance = 100.0 * float(np.linalg.norm(one.tool[step, number] - one.target[number]))
-        axes.set_title(f'after {FILM_MIN[scene]:g} min: {distance:.1f} cm away', fontsize=10)
-        return drawn
-
-    moving = FuncAnimation(figure, show, frames=every, blit=False, cache_frame_data=False)
-    moving.save(path, writer=PillowWriter(fps=10), dpi=70)
-    pyplot.close(figure)
+    write_film(moments, scenes[-1].robot, path, period_s=0.1)
 
 
 def greedy_reaches(settings: Any, snapshot: dict[str, Any] | None) -> Reaches:

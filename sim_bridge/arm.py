@@ -19,7 +19,7 @@ from nrl_ros.base.records import Float32, Float64, Int32, StepResult
 from nrl_ros.base.state import Stateful
 from nrl_ros.environments.interfaces import Drawn, Environment, Rollout
 from nrl_ros.robots.arm.episode import ReachEpisodes
-from nrl_ros.robots.arm.picture import draw_reaches, reaches_of
+from nrl_ros.robots.arm.picture import Camera, draw_reaches, reaches_of
 from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
 from nrl_ros.robots.arm.reach import remarks_of
 from nrl_ros.robots.arm.robot import load_robot
@@ -93,6 +93,7 @@ class ArmBridge(Stateful):
             random=np.random.default_rng(0),
             episode=np.zeros(instances, np.int64),
         )
+        self._camera: Camera | None = None
         self._place(np.ones(instances, np.bool_))
 
     def reset(self, seed: int) -> Float32:
@@ -167,15 +168,39 @@ class ArmBridge(Stateful):
         return np.zeros_like(started)
 
     def close(self) -> None:
-        """Do nothing: no resources are held."""
+        """Release the camera, if pictures were taken."""
+        if self._camera is not None:
+            self._camera.close()
+            self._camera = None
 
     def remarks(self) -> tuple[str, ...]:
         """Return what a person should know before the arms learn."""
         return remarks_of(self.robot, self._options)
 
     def pose(self) -> dict[str, Array]:
-        """Return the positions of the joints [B, J, rad] and the targets [B, 3, m]."""
-        return {'position': self._actual().copy(), 'target': self.episodes.state.target.copy()}
+        """Return the positions of the joints [B, J, rad] and the targets [B, 3, m].
+
+        Where orientations matter, those of the targets come along [B, 3, 3].
+        """
+        state = self.episodes.state
+        found: dict[str, Array] = {
+            'position': self._actual().copy(),
+            'target': state.target.copy(),
+        }
+        if self._options.target.orientation.axes:
+            found['rotation'] = state.rotation.copy()
+        return found
+
+    def frame(self) -> Array:
+        """Return a picture of the first arm, its target and the way of its tool [H, W, 3]."""
+        target, state = self._options.target, self.episodes.state
+        if self._camera is None:
+            corners = np.array([target.low_m, target.high_m])
+            self._camera = Camera(self.robot, np.concatenate([corners, state.target[:1]]))
+        rotation = state.rotation[0] if target.orientation.axes else None
+        return self._camera.picture(
+            self._actual()[0], state.target[0], rotation, begins=not state.steps[0]
+        )
 
     def draw(self, before: Rollout, after: Rollout, folder: str) -> Drawn:
         """Write ``reaching.png`` and ``reaching.gif`` of both rollouts into a folder."""

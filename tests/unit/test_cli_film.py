@@ -66,15 +66,27 @@ def test_what_cannot_be_filmed_says_why(tmp_path: Path, name: str, said: str) ->
 
 
 def test_an_environment_without_pictures_is_named(tmp_path: Path) -> None:
-    planar = config.resolve(config.find_config('planar'))
-    with pytest.raises(NrlError, match='draws pictures of its own'):
-        film(planar, None, tmp_path / 'film.gif', seed=0)
     scripted = config.resolve(
         config.find_config('cartpole'),
         ['environment.bridge.name=scripted', 'environment.bridge.options={}'],
     )
     with pytest.raises(NrlError, match=r'ScriptedBridge.*has no method frame\(\)'):
         film(scripted, None, tmp_path / 'film.gif', seed=0)
+
+
+def test_an_arm_is_filmed_with_its_target(tmp_path: Path) -> None:
+    short = ['environment.bridge.options.episode.steps=8']
+    settings = config.resolve(config.find_config('planar'), short)
+    path = tmp_path / 'film.gif'
+    made = film(settings, None, path, seed=3, acting='exploring')
+    assert (made.steps, made.frames) == (8, 9)
+    with Image.open(path) as picture:
+        assert picture.size == (400, 380)
+        assert picture.info['duration'] == 40
+        for number in range(picture.n_frames):
+            picture.seek(number)
+            shown = np.asarray(picture.convert('RGB'), np.int16)
+            assert (shown[..., 0] - shown[..., 1] > 80).sum() > 10, 'the target is red'
 
 
 def test_another_ending_is_refused_before_anything_is_done(tmp_path: Path) -> None:

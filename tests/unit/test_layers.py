@@ -96,7 +96,9 @@ EXCEPTIONS: dict[str, set[str]] = {
     # Optional: models that are programs.
     'nrl_ros/robots/arm/xacro_files.py': {'xacro'},
     # What an arm draws of itself; imported when it does.
-    'nrl_ros/robots/arm/picture.py': {'matplotlib', 'mpl_toolkits'},
+    'nrl_ros/robots/arm/picture.py': {'matplotlib', 'mpl_toolkits', 'PIL'},
+    # Which library draws is said by the process's variables.
+    'nrl_ros/robots/arm/render.py': {'os'},
     # Films are written by Pillow, which matplotlib brings.
     'nrl_ros/cli/film.py': {'PIL'},
     # What an arm's environment says of itself.

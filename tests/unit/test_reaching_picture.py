@@ -18,8 +18,19 @@ from nrl_ros.environments.figures import RecentFigures, shares
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.monitor.progress import Progress
 from nrl_ros.nodes.progress_line import Figures, progress_line
-from nrl_ros.robots.arm.picture import Arm, Reaches, draw_reaches, reaches_of
-from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.picture import (
+    HEIGHT,
+    WIDTH,
+    Plot,
+    PlotPainter,
+    Reaches,
+    draw_reaches,
+    make_painter,
+    reaches_of,
+)
+from nrl_ros.robots.arm.render import Renderer, make_context
+from nrl_ros.robots.arm.robot import Robot, load_robot
+from nrl_ros.robots.arm.scene import OBSTACLE_COLOUR, Moment, Scene
 from nrl_ros.robots.arm.shapes import Shapes
 
 ROOT = Path(__file__).parents[2]
@@ -138,7 +149,7 @@ def test_an_arm_without_plain_shapes_is_drawn_by_its_bones(tmp_path: Path) -> No
     np.testing.assert_allclose(Shapes(robot.model).segments(robot.home), expected, atol=1e-12)
     position = np.zeros((2, 1, 2))
     tool = robot.chain.tool(position[:, 0])[:, None]
-    reaches = Reaches(robot, position, tool, tool[0], 0.04, 0.02)
+    reaches = Reaches(robot, position, tool, tool, 0.04, 0.02)
     draw_reaches(reaches, reaches, tmp_path / 'a.png', tmp_path / 'a.gif')
 
 
@@ -154,18 +165,14 @@ def test_the_arm_is_one_piece_and_all_of_it_is_in_the_picture(name: str) -> None
         assert distance_to(ends[number], end) < 1e-9
         assert min(distance_to(ends[other], begin) for other in range(number)) < 1e-9
 
-    position = np.repeat(robot.home[None, None], 2, axis=0)
-    tool = robot.chain.tool(position[:, 0])[:, None]
-    reaches = Reaches(robot, position, tool, tool[0], 0.04, 0.02)
+    scene = Scene(robot, robot.home[None], robot.chain.tool(robot.home[None]))
     axes: Any = pyplot.figure().add_subplot(projection='3d')
-    arm = Arm(reaches, position[:, 0])
-    arm.make_room(axes)
-    for line in arm.draw(axes, robot.home):
-        for values, limits in zip(
-            line.get_data_3d(), (axes.get_xlim(), axes.get_ylim(), axes.get_zlim()), strict=True
-        ):
-            assert limits[0] <= min(values)
-            assert max(values) <= limits[1]
+    Plot(scene, axes)
+    limits = np.array([axes.get_xlim(), axes.get_ylim(), axes.get_zlim()])
+    corners = scene.surface(robot.home).reshape(-1, 3)
+    assert (limits[:, 0] - 1e-9 <= corners).all() and (corners <= limits[:, 1] + 1e-9).all()
+    # What joins the shapes and leads to the tool is drawn too where a renderer draws the shapes.
+    assert len(scene.joints(robot.home)[0]) == count
     pyplot.close(axes.figure)
 
 
@@ -173,3 +180,80 @@ def distance_to(segment: Any, point: Any) -> float:
     start, end = segment
     along = float(np.clip((point - start) @ (end - start) / ((end - start) @ (end - start)), 0, 1))
     return float(np.linalg.norm(start + along * (end - start) - point))
+
+
+def of(painter: Any, moment: Moment) -> Any:
+    try:
+        return painter.picture(moment).astype(np.int16)
+    finally:
+        painter.close()
+
+
+def painters(scene: Scene) -> list[Any]:
+    context = make_context(WIDTH, HEIGHT)
+    others = [] if context is None else [Renderer(scene, context, WIDTH, HEIGHT)]
+    return [PlotPainter(scene), *others]
+
+
+def beside_a_table(folder: Path) -> tuple[Robot, Robot]:
+    """The planar arm, alone and with a table before it."""
+    table = (
+        'obstacles: [{name: table, shape: table, size_m: [0.2, 0.4], position_m: [0.0, -0.5, 0.2]},'
+        ' {name: post, shape: cylinder, size_m: [0.05, 0.4], position_m: [-0.5, 0.0, 0.0]}]\n'
+    )
+    text = (ROOT / 'config/robots/planar.yaml').read_text()
+    (folder / 'table.yaml').write_text(text + table)
+    return load_robot('planar'), load_robot(str(folder / 'table.yaml'))
+
+
+def test_pictures_and_films_show_what_stands_around_the_arm(tmp_path: Path) -> None:
+    alone, beside = beside_a_table(tmp_path)
+    tool = alone.chain.tool(alone.home[None])
+    moment = Moment(alone.home, tool[0], tool)
+    # Both seen from the same place.
+    corners = np.array([[-0.7, -0.8, -0.1], [0.7, 0.8, 0.6]])
+    scenes = [Scene(robot, alone.home[None], corners) for robot in (alone, beside)]
+    assert len(scenes[0].obstacles) == 0 and len(scenes[1].obstacles) > 6
+    for without, with_table in zip(*map(painters, scenes), strict=True):
+        first, second = of(without, moment), of(with_table, moment)
+        assert first.shape == (HEIGHT, WIDTH, 3)
+        # Brown: more red than blue, by as much as the obstacles have.
+        brown = [np.mean(one[..., 0] - one[..., 2] > 30) for one in (first, second)]
+        assert OBSTACLE_COLOUR[0] - OBSTACLE_COLOUR[2] > 30 / 255
+        assert brown[0] < 0.002 and brown[1] > 0.006, type(with_table)
+
+
+def test_pictures_and_films_show_orientations_where_they_matter() -> None:
+    robot = load_robot('ur5e')
+    tool = robot.chain.tool(robot.home[None])
+    axes = np.array([robot.chain.orientation(robot.home[None])[0], np.eye(3)])
+    target = tool[0] + [0.3, 0.2, 0.1]
+    scene = Scene(robot, robot.home[None], np.array([tool[0], target]))
+    for painter, other in zip(painters(scene), painters(scene), strict=True):
+        plain = of(painter, Moment(robot.home, target, tool))
+        turned = of(other, Moment(robot.home, target, tool, axes))
+        green = [
+            np.sum(one[..., 1] - one[..., 0].clip(one[..., 2]) > 50) for one in (plain, turned)
+        ]
+        assert green[0] == 0 and green[1] > 20, type(painter)
+
+
+def test_the_rollout_of_a_pose_task_has_the_orientations_of_its_targets() -> None:
+    rollout = record(settings('ur5e_pose'), None, instances=2, seed=5)
+    assert rollout['rotation'].shape == (9, 2, 3, 3)
+    reaches = reaches_of(load_robot('ur5e'), rollout, period_s=0.04, success_radius_m=0.02)
+    moment = reaches.moment(3, 1)
+    assert moment.axes is not None and moment.path.shape == (4, 3)
+    np.testing.assert_array_equal(moment.axes[1], rollout['rotation'][3, 1])
+    assert 'rotation' not in record(settings(), None, instances=1, seed=5)
+
+
+def test_films_are_drawn_by_matplotlib_where_nothing_else_may_draw(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert make_context(10, 10, {'MUJOCO_GL': 'off'}) is None
+    monkeypatch.setattr('nrl_ros.robots.arm.render._LIBRARIES', ('not_there',))
+    robot = load_robot('planar')
+    painter = make_painter(Scene(robot, robot.home[None], robot.chain.tool(robot.home[None])))
+    assert isinstance(painter, PlotPainter)
+    painter.close()

@@ -27,6 +27,8 @@ Point = tuple[float, float, float]
 
 # Greater distances are returned as this one [m].
 FAR_M = 0.25
+# Begins the name of an obstacle's shape in the model.
+PREFIX = 'nrl_obstacle_'
 _TABLE_M = 0.1
 # By shape: what its numbers mean.
 _SIZES = {
@@ -92,10 +94,7 @@ class Obstacles:
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f'obstacles: {name!r} is there twice; give each a name')
-        spec = model.source.spec()
-        for obstacle in obstacles:
-            _add(spec, obstacle, frame_pose(model, obstacle.frame or frame))
-        self._mj = spec.compile()
+        self._mj = surrounded(model, obstacles, frame).compile()
         self._pose = Posing(self._mj, model.couplings)
         self._pairs = self._compared(obstacles)
 
@@ -200,9 +199,26 @@ class Obstacles:
         )
 
 
+def surrounded(model: ArmModel, obstacles: Sequence[Obstacle], frame: str) -> Any:
+    """Return a ``mujoco.MjSpec`` of an arm and what stands around it.
+
+    Args:
+        model: the arm.
+        obstacles: what stands around it.
+        frame: of the workspace.
+
+    Raises:
+        ConfigError: an obstacle is in an unknown frame.
+    """
+    spec = model.source.spec()
+    for obstacle in obstacles:
+        _add(spec, obstacle, frame_pose(model, obstacle.frame or frame))
+    return spec
+
+
 def _geom(obstacle: Obstacle) -> str:
     """Return the name of an obstacle's shape; the prefix keeps it apart from the arm's own."""
-    return f'nrl_obstacle_{obstacle.name}'
+    return f'{PREFIX}{obstacle.name}'
 
 
 def _add(spec: Any, obstacle: Obstacle, frame: Pose) -> None:

@@ -1,4 +1,4 @@
-"""The plain shapes of an arm as line segments, for pictures."""
+"""The plain shapes of an arm as line segments with a thickness, for pictures."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ _BONE_M = 0.025
 
 
 class Shapes:
-    """The capsules, cylinders and meshes of an arm as line segments.
+    """The shapes of an arm's links as line segments with a radius.
 
     An arm that has none is drawn by its bones: lines from the frame of each moving link to the
     next one.
 
     Attributes:
         radius: of each segment [S, m].
+        count: how many shapes the model has; 0: it is drawn by its bones.
 
     Args:
         model: the arm.
@@ -39,12 +40,11 @@ class Shapes:
 
     def __init__(self, model: ArmModel) -> None:
         self._pose = Posing(model.mj, model.couplings)
-        found = {
-            geom: ends for geom in range(model.mj.ngeom) if (ends := _capsule(model.mj, geom))
-        }
+        found = {geom: ends for geom in range(model.mj.ngeom) if (ends := _capsule(model.mj, geom))}
         self._geoms = list(found)
         self._ends = np.array([(start, end) for start, end, _ in found.values()])
         self.radius: Float64 = np.array([radius for _, _, radius in found.values()])
+        self.count = len(self._geoms)
         self._bones: list[tuple[int, int]] = []
         if not self._geoms:
             body, _ = frame_of(model, model.tool)
@@ -98,7 +98,23 @@ def _capsule(mj: Any, geom: int) -> tuple[Point, Point, float] | None:
     kind, size = int(mj.geom_type[geom]), mj.geom_size[geom].tolist()
     if kind in (int(kinds.mjGEOM_CAPSULE), int(kinds.mjGEOM_CYLINDER)):
         return (0.0, 0.0, -size[1]), (0.0, 0.0, size[1]), size[0]
+    if not mj.geom_bodyid[geom]:
+        # A floor or a wall is no part of the arm.
+        return None
+    if kind == int(kinds.mjGEOM_SPHERE):
+        return (0.0, 0.0, 0.0), (0.0, 0.0, 0.0), size[0]
+    if kind in (int(kinds.mjGEOM_BOX), int(kinds.mjGEOM_ELLIPSOID)):
+        return _along_the_longest(size)
     if kind != int(kinds.mjGEOM_MESH) or not (mj.geom_contype[geom] or mj.geom_conaffinity[geom]):
         return None
     corners, _ = convex_hull(mj, int(mj.geom_dataid[geom]))
     return fitted(corners)
+
+
+def _along_the_longest(half: list[float]) -> tuple[Point, Point, float]:
+    """Return the capsule in a box of these half lengths [3, m] along its longest side."""
+    axis = int(np.argmax(half))
+    radius = float(np.mean([length for at, length in enumerate(half) if at != axis]))
+    end = np.zeros(3)
+    end[axis] = max(half[axis] - radius, 0.0)
+    return tuple((-end).tolist()), tuple(end.tolist()), radius
