@@ -71,6 +71,7 @@ setup(
         'tensorboard': ['tensorboardX>=2.6,<3'],
         'export': (ROOT / 'requirements/export.txt').read_text().split(),
         'nir': (ROOT / 'requirements/nir.txt').read_text().split(),
+        'record': (ROOT / 'requirements/record.txt').read_text().split(),
         'yardstick': ['stable-baselines3>=2.9,<3'],
         'test': (ROOT / 'requirements/test.txt').read_text().splitlines(),
     },

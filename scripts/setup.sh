@@ -88,6 +88,7 @@ chmod +x "$VENV/bin/nrl"
 # --------------------------------------------------------------------- tests
 if [ "${1:-}" = test ] && [ ! -e "$VENV/.test-packages" ]; then
   echo 'installing what the tests need (once)'
-  $pip install -r requirements/test.txt -r requirements/export.txt -r requirements/nir.txt
+  $pip install -r requirements/test.txt -r requirements/export.txt -r requirements/nir.txt \
+    -r requirements/record.txt
   : >"$VENV/.test-packages"
 fi

@@ -196,6 +196,10 @@ def make_plan(options: ArmOptions) -> ArmPlan:
         nodes['learner']['checkpoint.load'] = nodes['neuromodulator']['load'] = load
     _, given = arm_task.overrides_of(options)
     plain = {} if options.realtime else {'realtime_priority': 0}
+    if options.record:
+        # It is told to begin once the recorder hears it.
+        nodes['environment']['autostart'] = False
+        nodes['recorder'] = given['recorder']
     nodes['arm_driver'] = {'robot': robot, **plain, **given['arm_driver']}
     safety = safety_settings(options, robot)
     nodes['safety'] = {

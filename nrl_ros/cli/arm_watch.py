@@ -31,6 +31,7 @@ from nrl_ros.cli.processes import (
     choose_domain,
     node_environment,
 )
+from nrl_ros.cli.recording import RecorderWatch
 from nrl_ros.monitor.arm_figures import DISTANCE, ArmFigures
 from nrl_ros.monitor.progress import Progress
 from nrl_ros.nodes.standby import Standby
@@ -238,7 +239,10 @@ class ArmRun(Orchestrator):
         options: ArmOptions,
         plan: ArmPlan,
     ) -> None:
-        super().__init__(monitor, progress, rows, signals)
+        recorder = None
+        if options.record:
+            recorder = RecorderWatch(monitor, plan.run.folder, lambda text: warn(console, text))
+        super().__init__(monitor, progress, rows, signals, recorder=recorder)
         self._arm, self._figures = monitor, figures
         self._console, self._options, self._plan = console, options, plan
         self._operator = Operator()
@@ -266,6 +270,9 @@ class ArmRun(Orchestrator):
         for group in reversed(self.order):
             for name in group:
                 self.processes.start(name)
+        if self.recorder is not None:
+            # The environment begins when it is recorded, see ``arm.make_plan``.
+            self.start_environment()
 
     def look(self) -> Outcome | None:
         """Do what the operator types, and end a run in which the learner does not act."""
@@ -418,4 +425,5 @@ def _report(plan: ArmPlan, figures: ArmFigures, outcome: Outcome, console: Conso
     if outcome.reason:
         console.print(f'[bold red]{outcome.ended}:[/] {escape(outcome.reason)}', highlight=False)
     line = f'{outcome.ended} after {outcome.seconds:.1f} s: {figures.line()}'
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for text in filter(None, (line, outcome.recorded)):
+        console.print(text, markup=False, highlight=False, soft_wrap=True)

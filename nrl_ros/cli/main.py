@@ -211,6 +211,57 @@ app.command(
 )(command(ArmOptions, _arm_or_fail))
 
 
+@app.command()
+def record(
+    run: Annotated[
+        Path | None, typer.Argument(help='Folder of a run that goes on; default: the only one')
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the recording; default: in the run's, else recording-DATE"),
+    ] = None,
+    topic: Annotated[
+        list[str] | None, typer.Option(help='A further topic; several times')
+    ] = None,
+    checkpoint: Annotated[
+        bool,
+        typer.Option(help='Ask the learner for a checkpoint first, from which a replay begins'),
+    ] = True,
+    namespace: Annotated[str | None, typer.Option(help='ROS namespace of the run')] = None,
+    domain: Annotated[
+        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
+    ] = None,
+) -> None:
+    """Record all topics of a run that goes on already to MCAP, until Ctrl-C."""
+    with _errors():
+        from nrl_ros.cli.record import record as run_recorder
+
+        code = run_recorder(
+            run,
+            domain=domain,
+            namespace=namespace,
+            out=out,
+            topics=topic or (),
+            checkpoint=checkpoint,
+        )
+        raise typer.Exit(code)
+
+
+@app.command()
+def replay(
+    recording: Annotated[
+        Path, typer.Argument(help='Folder or file of a recording, or folder of a recorded run')
+    ],
+    json: Annotated[Path | None, typer.Option(help='Write the result to a file')] = None,
+) -> None:
+    """Learn again from a recording, and compare weights and actions with the run, bit for bit."""
+    with _errors():
+        from nrl_ros.cli.replay import run_replay
+
+        say = Console(highlight=False, soft_wrap=True)
+        raise typer.Exit(run_replay(recording, lambda line: say.print(escape(line)), json))
+
+
 @app.command(context_settings={'ignore_unknown_options': True})
 def reach(
     x: Annotated[float, typer.Argument(help='Target of the tool [m]')],

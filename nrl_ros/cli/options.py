@@ -30,6 +30,7 @@ class RunOptions:
         namespace: ROS namespace; empty: none; None: one of the run's own.
         domain: ROS domain.
         tensorboard: write event files too.
+        record: record all topics.
     """
 
     overrides: Annotated[_TEXTS, typer.Option('--set', help=_SET_HELP)] = ()
@@ -43,6 +44,14 @@ class RunOptions:
         bool,
         typer.Option(
             '--tensorboard', help='progress.csv also as an event file, for tensorboard --logdir'
+        ),
+    ] = False
+    record: Annotated[
+        bool,
+        typer.Option(
+            '--record',
+            help="Record all topics to the run folder's recording (MCAP); `nrl replay` learns "
+            'again from it',
         ),
     ] = False
 

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 import rclpy
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rich.console import Console
 from rich.markup import escape
@@ -24,9 +26,11 @@ from nrl_ros.cli.display import warn
 from nrl_ros.cli.metrics import EpisodeTable, Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.processes import Processes, absolute_namespace, exit_text
+from nrl_ros.cli.recording import RecorderWatch
 from nrl_ros.cli.runs import Run
 from nrl_ros.cli.tensorboard import progress_table
 from nrl_ros.monitor.progress import Progress
+from nrl_ros.ros import names
 from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
@@ -34,6 +38,12 @@ _ROW_PERIOD_S = 0.5
 # Last messages of a node that was stopped may still be on their way for so long [s].
 _SETTLE_S = 1.5
 _LAST_MESSAGES = 20
+# Longest time for the nodes to find each other; a busy machine needs long to import everything [s].
+_START_S = 30.0
+# An environment may load for long, such as a simulator with a window; it is said meanwhile [s].
+ENVIRONMENT_S = 600.0
+_SLOW_S = 3.0
+_AGAIN_S = 10.0
 
 AnyMonitor = TypeVar('AnyMonitor', bound=Monitor)
 
@@ -49,6 +59,8 @@ class Outcome:
         training_s: from the first to the last step.
         reason: what failed.
         trouble: counters as shown before the nodes were stopped, since their end releases windows.
+        recording: what was recorded, for the summary; empty: nothing.
+        recorded: the same in one line.
     """
 
     ended: str = 'finished'
@@ -57,6 +69,8 @@ class Outcome:
     training_s: float = 0.0
     reason: str = ''
     trouble: dict[str, int] = field(default_factory=dict)
+    recording: dict[str, Any] = field(default_factory=dict)
+    recorded: str = ''
 
     def fail(self, reason: str) -> None:
         """Note that the run did not end well, whatever was noted before.
@@ -80,6 +94,7 @@ class Outcome:
             'episodes': progress.episodes,
             'seconds': round(self.seconds, 2),
             'counters': progress.counters,
+            **({'recording': self.recording} if self.recording else {}),
         }
 
     def say_failed(self, log: Path, console: Console) -> bool:
@@ -98,6 +113,15 @@ class EndedEarly(Exception):  # noqa: N818 - not an error
     def __init__(self, outcome: Outcome) -> None:
         super().__init__(outcome.reason)
         self.outcome = outcome
+
+
+def _not_in_time(limit_s: float, starting: bool) -> str:
+    if starting:
+        return f'the environment has not started within {limit_s:.0f} s'
+    return (
+        f'the nodes run, but were not heard within {limit_s:.0f} s: the middleware does not find '
+        'them; `nrl doctor` looks into it'
+    )
 
 
 def make_monitor(
@@ -172,6 +196,7 @@ class Orchestrator:
         progress: what is known of the run.
         rows: gets a row of it about twice a second.
         signals: end the run early.
+        recorder: hears the recorder of the run; None: nothing is recorded.
 
     Attributes:
         processes: of the run.
@@ -182,8 +207,17 @@ class Orchestrator:
     order: Sequence[Sequence[str]] = ()
     last = ''
 
-    def __init__(self, monitor: Monitor, progress: Progress, rows: Table, signals: Signals) -> None:
+    def __init__(
+        self,
+        monitor: Monitor,
+        progress: Progress,
+        rows: Table,
+        signals: Signals,
+        *,
+        recorder: RecorderWatch | None = None,
+    ) -> None:
         self.monitor, self.progress, self.signals = monitor, progress, signals
+        self.recorder = recorder
         self.processes: Processes
         self._rows, self._row_at = rows, 0.0
         self._begin: Callable[[], None] | None = None
@@ -220,6 +254,64 @@ class Orchestrator:
     def stopped(self, outcome: Outcome) -> None:
         """Do what has to be done after all groups have stopped; nodes in no group still run."""
 
+    def say(self, text: str) -> None:
+        """Print what is waited for."""
+
+    # ----------------------------------------------------- starts of an environment
+
+    def start_environment(self, check: Callable[[], None] = lambda: None) -> None:
+        """Configure and activate the environment once all others hear it.
+
+        Processes that appear at the same moment sometimes find each other only 2 to 3 s later, when
+        the middleware repeats itself. Until then, what an environment sends would be lost.
+
+        Args:
+            check: is called when its node is there.
+
+        Raises:
+            EndedEarly: a signal came, a node ended, or it took too long.
+        """
+        self.until(lambda: self.is_recorded(names.LEARNER, names.NEUROMODULATOR))
+        client: Any = self.monitor.create_client(ChangeState, f'{names.ENVIRONMENT}/change_state')
+        self.until(client.service_is_ready)
+        check()
+        self.progress.phase = 'the environment makes its instances'
+        self._transition(client, Transition.TRANSITION_CONFIGURE)
+        self.until(self.monitor.hears_environment)
+        self.until(lambda: self.is_recorded(names.ENVIRONMENT))
+        self.progress.phase = 'the environment resets its instances'
+        self._transition(client, Transition.TRANSITION_ACTIVATE)
+
+    def _transition(self, client: Any, transition: int) -> None:
+        request = ChangeState.Request(transition=Transition(id=transition))
+        future = client.call_async(request)
+        self.until(future.done, starting=True)
+        if not future.result().success:
+            raise EndedEarly(self.failed(names.ENVIRONMENT, 'could not be started'))
+
+    def until(self, ready: Callable[[], bool], *, starting: bool = False) -> None:
+        """Spin until a condition holds.
+
+        Args:
+            ready: the condition.
+            starting: the environment makes or resets its instances, which may take minutes.
+
+        Raises:
+            EndedEarly: a signal came, a node ended, or it took too long.
+        """
+        begin = time.monotonic()
+        longest_s, say_at = (ENVIRONMENT_S if starting else _START_S), begin + _SLOW_S
+        while not ready():
+            self.spin()
+            outcome, now = self.ended(), time.monotonic()
+            if outcome is None and now > begin + longest_s:
+                outcome = Outcome('failed', code=1, reason=_not_in_time(longest_s, starting))
+            if outcome is not None:
+                raise EndedEarly(outcome)
+            if starting and now > say_at:
+                say_at = now + _AGAIN_S
+                self.say(f'waiting for the environment to start: {now - begin:.0f} s so far')
+
     # -------------------------------------------------------------- the run
 
     def run(
@@ -245,6 +337,10 @@ class Orchestrator:
         start = time.monotonic()
         try:
             try:
+                if self.recorder is not None:
+                    # It comes first, so that it is there when the first message is sent.
+                    where = f'folder:={self.recorder.folder}'
+                    self.processes.start(names.RECORDER, '-p', where)
                 self.start()
                 outcome = self._until_done()
             except EndedEarly as early:
@@ -256,13 +352,26 @@ class Orchestrator:
             if outcome.ended == 'interrupted' and not limited:
                 outcome.code = 0
             self.stopped(outcome)
+            self._end_recorder(outcome)
             outcome.fail(self.processes.failed())
         finally:
             self.processes.stop()
         outcome.seconds = time.monotonic() - start
         self._begin_if_due(finished=outcome.ended == 'finished')
+        if self.recorder is not None and self._begin is not None:
+            self.recorder.forget()
         self._rows.add([self.progress.row(self.monitor.wall_time_s)])
         return outcome
+
+    def is_recorded(self, *nodes: str) -> bool:
+        """Return whether the recorder, if there is one, hears all topics of these nodes."""
+        return self.recorder is None or self.recorder.hears(nodes)
+
+    def _end_recorder(self, outcome: Outcome) -> None:
+        if self.recorder is not None:
+            self.processes.stop((names.RECORDER,))
+            self.settle(self.recorder.closed)
+            outcome.recording, outcome.recorded = self.recorder.data(), self.recorder.line()
 
     def _until_done(self) -> Outcome:
         while True:
@@ -278,6 +387,9 @@ class Orchestrator:
         if self.signals.received:
             return Outcome('interrupted', code=128 + self.signals.received)
         for name, code in self.processes.ended().items():
+            if name == names.RECORDER and self.recorder is not None:
+                self.recorder.ended(exit_text(code), self.processes.last_lines(name))
+                continue
             return self.failed(name, f'ended unexpectedly with {exit_text(code)}')
         return None
 

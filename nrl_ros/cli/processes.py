@@ -48,11 +48,12 @@ MODULES = {
     'safety': 'nrl_ros.nodes.safety',
     'arm_driver': 'sim_bridge.arm_driver',
     'watchdog': 'nrl_ros.nodes.watchdog',
+    'recorder': 'nrl_ros.nodes.recorder',
     COMPOSED: 'nrl_ros.nodes.composed',
     COMPOSED_ARM: 'nrl_ros.nodes.composed_arm',
 }
-# These nodes save what was learned when they end.
-_SAVING = ('learner', COMPOSED, COMPOSED_ARM)
+# These nodes save what was learned or recorded when they end.
+_SAVING = ('learner', COMPOSED, COMPOSED_ARM, 'recorder')
 
 
 class ProcessError(NrlError):
@@ -164,7 +165,7 @@ class Processes:
         for one in dict.fromkeys(self._stopped):
             code = one.process.poll()
             if code is None or code == -signal.SIGKILL:
-                lost = ': what it learned since its last checkpoint is lost'
+                lost = ': what it has not saved is lost'
                 said.append(
                     f'{one.name} did not end when it was told to, and was killed'
                     f'{lost if one.name in _SAVING else ""}'

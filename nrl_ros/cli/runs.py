@@ -166,7 +166,7 @@ def _is_unused(run: Run) -> bool:
         elif path == run.checkpoints:
             unused = all(one.name.startswith('.') for one in path.glob('*'))
         else:
-            unused = path.name in (STARTING, '.start.lock')
+            unused = path.name in (STARTING, '.start.lock') or path.name.startswith('recording')
         if not unused:
             return False
     return True

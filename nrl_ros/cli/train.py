@@ -26,6 +26,7 @@ from nrl_ros.cli.processes import (
     is_own_namespace,
     node_environment,
 )
+from nrl_ros.cli.recording import RecorderWatch
 from nrl_ros.cli.runs import json_text, newest
 from nrl_ros.cli.scores import (
     BEST,
@@ -185,9 +186,18 @@ def _run_nodes(
             shared=not is_own_namespace(namespace, plan.run.folder),
             say=lines_to(console, quiet=options.quiet),
             warn=lambda text: warn(console, text),
+            recorder=_recorder(plan, options, monitor, console),
         )
         limited = bool(stop.steps or stop.episodes)
         return run.run(plan.params, plan.run.log, namespace, limited=limited, begin=begin)
+
+
+def _recorder(
+    plan: Plan, options: TrainOptions, monitor: Monitor, console: Console
+) -> RecorderWatch | None:
+    if not options.record:
+        return None
+    return RecorderWatch(monitor, plan.run.folder, lambda text: warn(console, text))
 
 
 # ------------------------------------------------------------------ result
@@ -302,6 +312,8 @@ def _report(plan: Plan, outcome: Outcome, progress: Progress, console: Console) 
     counts = [f'{name} {value:,}' for name, value in outcome.trouble.items() if value]
     if counts:
         console.print(f'counted: {", ".join(counts)}', style='yellow', highlight=False)
+    if outcome.recorded:
+        console.print(outcome.recorded, highlight=False, soft_wrap=True)
     if plan.run.picture.is_file():
         console.print(f'learning curve: {plan.run.picture}', soft_wrap=True, highlight=False)
 

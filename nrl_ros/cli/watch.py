@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
-
-from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 
 from nrl_ros.cli.best_saver import BestSaver
 from nrl_ros.cli.display import Display
 from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
-from nrl_ros.cli.orchestrator import EndedEarly, Orchestrator, Outcome
+from nrl_ros.cli.orchestrator import ENVIRONMENT_S, EndedEarly, Orchestrator, Outcome
 from nrl_ros.cli.processes import COMPOSED
+from nrl_ros.cli.recording import RecorderWatch
 from nrl_ros.cli.runs import Run
 from nrl_ros.environments.faults import NEVER_ENDS
 from nrl_ros.monitor.progress import FirstStepWatch, Progress, StallWatch
@@ -24,13 +21,8 @@ from nrl_ros.ros.signals import Signals
 # In the order of starting.
 NODES = (LEARNER, NEUROMODULATOR, ENVIRONMENT)
 
-# Longest time for the nodes to find each other; a busy machine needs long to import everything [s].
-_START_S = 30.0
 # After so long without a step, although states are sent again, something does not fit [s].
 _STALLED_S = 20.0
-# An environment may load for long, such as a simulator with a window; it is said meanwhile [s].
-_ENVIRONMENT_S = 600.0
-_SLOW_S = 3.0
 # Nodes of another run are found within this time, where the namespace is one that others may have
 # too; on a busy machine the middleware needs more than a second [s].
 _LOOK_S = 3.0
@@ -38,16 +30,6 @@ _LOOK_S = 3.0
 _LOOK_OWN_S = 0.3
 # Nodes that were killed are seen for so long [s].
 _GONE_S = 25.0
-_AGAIN_S = 10.0
-
-
-def _not_in_time(limit_s: float, starting: bool) -> str:
-    if starting:
-        return f'the environment has not started within {limit_s:.0f} s'
-    return (
-        f'the nodes run, but were not heard within {limit_s:.0f} s: the middleware does not find '
-        'them; `nrl doctor` looks into it'
-    )
 
 
 def _not_alone(others: Sequence[str], where: str) -> str:
@@ -73,6 +55,7 @@ class TrainRun(Orchestrator):
         shared: another run may have the namespace of this one, since a person chose it.
         say: prints what is waited for.
         warn: prints what a person has to know at once.
+        recorder: as of Orchestrator.
     """
 
     def __init__(
@@ -90,8 +73,9 @@ class TrainRun(Orchestrator):
         shared: bool,
         say: Callable[[str], None],
         warn: Callable[[str], None],
+        recorder: RecorderWatch | None = None,
     ) -> None:
-        super().__init__(monitor, progress, rows, signals)
+        super().__init__(monitor, progress, rows, signals, recorder=recorder)
         self._display, self._say, self._warn = display, say, warn
         self._steps_before = steps
         self._look_s = _LOOK_S if shared else _LOOK_OWN_S
@@ -104,7 +88,7 @@ class TrainRun(Orchestrator):
         self._first_step: float | None = None
         self._last_step = 0.0
         self._stall = StallWatch(_STALLED_S)
-        self._first = FirstStepWatch(_STALLED_S, _ENVIRONMENT_S, lockstep=lockstep)
+        self._first = FirstStepWatch(_STALLED_S, ENVIRONMENT_S, lockstep=lockstep)
         self._best = BestSaver(monitor, progress.best, folder, warn)
 
     def start(self) -> None:
@@ -118,15 +102,8 @@ class TrainRun(Orchestrator):
         for name in self._names:
             self.processes.start(name)
         heard = self.progress.counters
-        self._until(lambda: {LEARNER, NEUROMODULATOR} <= heard.keys())
-        client: Any = self.monitor.create_client(ChangeState, f'{ENVIRONMENT}/change_state')
-        self._until(client.service_is_ready)
-        self._refuse_namesakes(1, 0.0)
-        self.progress.phase = 'the environment makes its instances'
-        self._transition(client, Transition.TRANSITION_CONFIGURE)
-        self._until(self.monitor.hears_environment)
-        self.progress.phase = 'the environment resets its instances'
-        self._transition(client, Transition.TRANSITION_ACTIVATE)
+        self.until(lambda: {LEARNER, NEUROMODULATOR} <= heard.keys())
+        self.start_environment(lambda: self._refuse_namesakes(1, 0.0))
 
     def _refuse_namesakes(self, expected: int, look_s: float) -> None:
         """End this start if another run has nodes of the same names, which would answer for ours.
@@ -156,39 +133,13 @@ class TrainRun(Orchestrator):
             if outcome is not None:
                 raise EndedEarly(outcome)
 
-    def _transition(self, client: Any, transition: int) -> None:
-        request = ChangeState.Request(transition=Transition(id=transition))
-        future = client.call_async(request)
-        self._until(future.done, starting=True)
-        if not future.result().success:
-            raise EndedEarly(self.failed(ENVIRONMENT, 'could not be started'))
-
-    def _until(self, ready: Callable[[], bool], *, starting: bool = False) -> None:
-        """Spin until a condition holds.
-
-        Args:
-            ready: the condition.
-            starting: the environment makes or resets its instances, which may take minutes.
-
-        Raises:
-            EndedEarly: a signal came, a node ended, or it took too long.
-        """
-        begin = time.monotonic()
-        longest_s, say_at = (_ENVIRONMENT_S if starting else _START_S), begin + _SLOW_S
-        while not ready():
-            self.spin()
-            outcome, now = self.ended(), time.monotonic()
-            if outcome is None and now > begin + longest_s:
-                outcome = Outcome('failed', code=1, reason=_not_in_time(longest_s, starting))
-            if outcome is not None:
-                raise EndedEarly(outcome)
-            if starting and now > say_at:
-                say_at = now + _AGAIN_S
-                self._say(f'waiting for the environment to start: {now - begin:.0f} s so far')
-
     def begun(self) -> bool:
         """Return True once the environment was stepped."""
         return self.progress.steps > self._steps_before
+
+    def say(self, text: str) -> None:
+        """Print what is waited for."""
+        self._say(text)
 
     def show(self, wall_s: float) -> None:
         """Show the progress, and note when the first step was done."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import ActionKind, ActionSpace
@@ -92,6 +94,21 @@ def saved_baselines(snapshot: dict[str, Any]) -> dict[str, dict[str, Any]]:
             'another version of nrl_ros'
         ) from error
     return found
+
+
+def weights_digest(snapshot: dict[str, Any]) -> str:
+    """Return the SHA-256 of the weights in a learner's snapshot; empty if it has none yet."""
+    network = snapshot['network']
+    return '' if network is None else digest_of(network['weights'])
+
+
+def digest_of(weights: Sequence[NDArray[Any]]) -> str:
+    """Return the SHA-256 of weight matrices, with their types and shapes."""
+    state = hashlib.sha256()
+    for weight in weights:
+        state.update(f'{weight.dtype.str}{weight.shape}'.encode())
+        state.update(np.ascontiguousarray(weight).data)
+    return state.hexdigest()
 
 
 def network_data(network: Network) -> dict[str, Any]:

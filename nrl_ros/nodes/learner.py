@@ -20,6 +20,7 @@ from nrl_ros.base.records import ActionBatch, AgentInfo
 from nrl_ros.learning.attendance import AT_WORK_S, Attendance
 from nrl_ros.learning.learner import Learner
 from nrl_ros.nodes.learner_checkpoints import LearnerCheckpoints
+from nrl_ros.nodes.learner_order import OrderNotes
 from nrl_ros.nodes.learner_status import LearnerReports
 from nrl_ros.nodes.rpe_source import RpeSource
 from nrl_ros.ros import conversion, graph, hearing, names, qos
@@ -29,6 +30,7 @@ from nrl_ros.ros.interfaces import (
     EnvInfo,
     EnvState,
     GetLearnerState,
+    LearnerOrder,
     LearnerStatus,
     LoadCheckpoint,
     Neuromodulation,
@@ -71,10 +73,20 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._core.identity = draw_identity()
         self._awaited = AwaitedAnswers(settings.credit.rpe_timeout_s)
         self._attendance = Attendance()
-        self._checkpoints = LearnerCheckpoints(self, self._core, beside=self._saves_beside)
-        load = settings.checkpoint.load
-        if load and not self._checkpoints.load(Path(load)):
-            self.get_logger().info(f'no checkpoint in {load} yet: starts anew')
+        self._order = OrderNotes(self, self._core.identity)
+        self._checkpoints = LearnerCheckpoints(
+            self, self._core, self._order.note, beside=self._saves_beside
+        )
+        load, loaded = settings.checkpoint.load, None
+        if load:
+            loaded = self._checkpoints.load(Path(load))
+            if loaded is None:
+                self.get_logger().info(f'no checkpoint in {load} yet: starts anew')
+        self._order.begin(
+            self._settings_text(),
+            '' if loaded is None else str(loaded.resolve()),
+            keep_settings=settings.checkpoint.keep_settings,
+        )
         self._core.evaluating = settings.evaluate
         self._action = self.publisher(Action, names.ACTION, qos.step())
         status = self.publisher(LearnerStatus, names.LEARNER_STATUS, qos.latched())
@@ -103,9 +115,13 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         """Apply changed learning rate, noise and mode."""
         if self._core is None:
             return
-        self._core.set_learning_rate(settings.plasticity.learning_rate)
-        self._core.set_sigma(settings.noise.sigma)
+        rate, sigma = settings.plasticity.learning_rate, settings.noise.sigma
+        self._order.note(LearnerOrder.KIND_LEARNING_RATE, value=rate)
+        self._core.set_learning_rate(rate)
+        self._order.note(LearnerOrder.KIND_NOISE_SIGMA, value=sigma)
+        self._core.set_sigma(sigma)
         if settings.evaluate != self.settings.evaluate:
+            self._order.note(LearnerOrder.KIND_EVALUATING, value=settings.evaluate)
             self._core.evaluating = settings.evaluate
             self._release_pending()
 
@@ -113,6 +129,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         """Save what was learned, and publish the last figures."""
         self._checkpoints.save_last()
         self._publish_status()
+        self._order.end()
 
     def cleanup(self) -> None:
         """Forget what was learned, which has been saved by now if it was to be kept."""
@@ -132,6 +149,8 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         if info.active:
             if known is not None and known.session != info.session:
                 self._refuse_a_second_one(info)
+            if known != info:
+                self._order.info(info)
             if not self._core.roster.introduce(info):
                 # An environment introduces itself again if it was not answered for a while.
                 return
@@ -145,6 +164,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
                 )
             return
         if known is not None and known.session == info.session:
+            self._order.info(info)
             released = self._core.leave(info.agent)
             self._awaited.forget(info.agent)
             self.get_logger().info(f'agent {info.agent!r} left, {released} open windows released')
@@ -173,6 +193,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         if served is None or served.info.session != state.session:
             # States are handled before the introductions that have come with them.
             take_waiting(self._introductions, _INTRODUCTIONS)
+        self._order.state(state)
         try:
             again = self._core.observe(state)
         except NrlError:
@@ -191,6 +212,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         now, sender = time.monotonic(), Sender(rpe.neuromodulator, publisher.gid)
         if not self._source.admits(sender, now, len(rpe.instance)):
             return
+        self._order.rpe(rpe)
         if self._core.reinforce(rpe):
             self._source.heard(sender)
             self._awaited.answered(rpe.agent, rpe.sequence, now)
@@ -224,6 +246,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             self._start_over(agent)
         for agent in self._awaited.late(now):
             self._awaited.done(agent)
+            self._order.note(LearnerOrder.KIND_RELEASED, agent)
             self._core.release_waiting(agent)
             limit_s = self._awaited.limit_s(agent)
             if self._act_if_it_may(agent):
@@ -232,11 +255,13 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
                     'windows are released without learning; is the neuromodulator running?'
                 )
         self._checkpoints.look(now)
+        self._order.publish()
 
     def _start_over(self, agent: str) -> None:
         """Take the next state of an agent as its first one, after all its states were refused."""
         assert self._core is not None
         self.counters['agents_started_over'] += 1
+        self._order.note(LearnerOrder.KIND_STARTED_OVER, agent)
         released = self._core.roster.start_over(agent)
         self.get_logger().error(
             f'agent {agent!r}: every state of the last {AT_WORK_S:.0f} s was refused, perhaps '
@@ -268,6 +293,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
 
     def _on_freeze(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         assert self._core is not None
+        self._order.note(LearnerOrder.KIND_FROZEN, value=request.data)
         self._core.frozen = request.data
         self._release_pending()
         response.success = True
@@ -296,8 +322,11 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self, _request: GetLearnerState.Request, response: GetLearnerState.Response
     ) -> GetLearnerState.Response:
         response.status = self._reports.make(self._source.identity)
-        response.settings = yaml.safe_dump(self.settings.model_dump(mode='json'), sort_keys=False)
+        response.settings = self._settings_text()
         return response
+
+    def _settings_text(self) -> str:
+        return str(yaml.safe_dump(self.settings.model_dump(mode='json'), sort_keys=False))
 
     def _publish_status(self) -> None:
         self._reports.publish(self._source.identity)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,10 @@ from rclpy.parameter import Parameter
 
 from nrl_ros.base.errors import CheckpointError, NrlError
 from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.snapshots import weights_digest
 from nrl_ros.nodes.saving import not_saved, open_series, prune
 from nrl_ros.ros import names
+from nrl_ros.ros.interfaces import LearnerOrder
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.settings.learner import LearnerNodeSettings
 from nrl_ros.storage.beside import WriterBeside
@@ -33,6 +36,7 @@ class LearnerCheckpoints:
     Args:
         node: the learner's, while it is configured.
         core: the learner.
+        note: notes for recordings what is saved and loaded, as ``OrderNotes.note``.
         beside: write in a thread of its own while the node goes on.
 
     Raises:
@@ -40,9 +44,14 @@ class LearnerCheckpoints:
     """
 
     def __init__(
-        self, node: NrlNode[LearnerNodeSettings], core: Learner, *, beside: bool = False
+        self,
+        node: NrlNode[LearnerNodeSettings],
+        core: Learner,
+        note: Callable[..., None],
+        *,
+        beside: bool = False,
     ) -> None:
-        self._node, self._core = node, core
+        self._node, self._core, self._note = node, core, note
         self._beside = WriterBeside() if beside else None
         if self._beside is not None:
             node.at_take_down(self._beside.close)
@@ -62,9 +71,14 @@ class LearnerCheckpoints:
             raise CheckpointError('no path given and checkpoint.folder is not set')
         self._finish()
         self._number = self._series.next_number(self._number)
-        path = self._series.write(self._number, self._data())
+        data = self._data()
+        path = self._series.write(self._number, data)
+        self._note_saved(path, data)
         prune(self._node, self._series)
         return path
+
+    def _note_saved(self, path: Path, data: dict[str, Any]) -> None:
+        self._note(LearnerOrder.KIND_SAVED, text=str(path.resolve()), detail=weights_digest(data))
 
     def look(self, now_s: float) -> None:
         """Note whether it is time to save."""
@@ -94,6 +108,7 @@ class LearnerCheckpoints:
         self._number = series.next_number(self._number)
         # A copy: what is learned meanwhile is not in it.
         number, data = self._number, self._data()
+        self._note_saved(series.path(number), data)
 
         def write() -> None:
             series.write(number, data)
@@ -125,7 +140,9 @@ class LearnerCheckpoints:
                 f'path {shown(text)}: numbered names are given by the learner itself; give no '
                 'path, or another name'
             )
-        write_checkpoint(path, names.LEARNER, self._data())
+        data = self._data()
+        write_checkpoint(path, names.LEARNER, data)
+        self._note_saved(path, data)
         return path
 
     def save_last(self) -> None:
@@ -140,6 +157,7 @@ class LearnerCheckpoints:
         except NrlError as error:
             not_saved(self._node, 'policy', names.LEARNER, data, error)
         else:
+            self._note_saved(path, data)
             self._node.get_logger().info(f'saved {path}')
             prune(self._node, self._series)
 
@@ -181,7 +199,9 @@ class LearnerCheckpoints:
             return None
         data = read_checkpoint(file, names.LEARNER)
         number = check_number(data.get('number'))
-        self._core.restore(data, keep_settings=self._node.settings.checkpoint.keep_settings)
+        keep_settings = self._node.settings.checkpoint.keep_settings
+        self._core.restore(data, keep_settings=keep_settings)
+        self._note(LearnerOrder.KIND_LOADED, value=keep_settings, text=str(file.resolve()))
         self._show_settings_in_force()
         self._number = max(self._number, number)
         self._loaded = (self._core.states, self._core.updates)

@@ -416,7 +416,11 @@ def draw_identity() -> int:
 
 
 def main(
-    make: Callable[[], NrlNode[Any]], argv: list[str] | None = None, *, udp_only: bool = False
+    make: Callable[[], NrlNode[Any]],
+    argv: list[str] | None = None,
+    *,
+    udp_only: bool = False,
+    kind: type[StepExecutor] = StepExecutor,
 ) -> int:
     """Run one node until it is done or told to stop by SIGINT, SIGTERM or SIGHUP.
 
@@ -424,6 +428,7 @@ def main(
         make: makes the node.
         argv: arguments; None: those of the process.
         udp_only: share no memory with other processes, see ``middleware_variables``.
+        kind: of the executor.
 
     Returns:
         Exit code: 0, or 1 when the node could not be started or go on (the reason is on stderr).
@@ -438,15 +443,15 @@ def main(
             except NrlError as error:
                 sys.stderr.write(f'error: {error}\n')
                 return 1
-            return _spin(node, signals)
+            return _spin(node, signals, kind)
         finally:
             with leaving.bounded():
                 # This destroys nodes that still exist, such as one that failed while it was made.
                 rclpy.try_shutdown()
 
 
-def _spin(node: NrlNode[Any], signals: Signals) -> int:
-    executor = StepExecutor(node, node.idle)
+def _spin(node: NrlNode[Any], signals: Signals, kind: type[StepExecutor]) -> int:
+    executor = kind(node, node.idle)
     try:
         if not node.start(signals):
             return 1

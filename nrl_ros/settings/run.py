@@ -23,6 +23,7 @@ from nrl_ros.settings.environment import EnvironmentNodeSettings
 from nrl_ros.settings.learner import LearnerNodeSettings
 from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
 from nrl_ros.settings.policy import PolicyNodeSettings
+from nrl_ros.settings.recorder import RecorderNodeSettings
 from nrl_ros.settings.safety import SafetyNodeSettings, WatchdogNodeSettings
 
 MODELS: dict[str, type[Settings]] = {
@@ -37,6 +38,7 @@ NODES: dict[str, type[Settings]] = {
     'safety': SafetyNodeSettings,
     'watchdog': WatchdogNodeSettings,
     'arm_driver': ArmDriverNodeSettings,
+    'recorder': RecorderNodeSettings,
 }
 
 # All nodes, also those that stand beside a run.

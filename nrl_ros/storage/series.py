@@ -84,13 +84,17 @@ class CheckpointSeries:
         self._number = 1 + max(self._number, least, last_number(self._folder, self._name))
         return self._number
 
+    def path(self, number: int) -> Path:
+        """Return the file of a number."""
+        return checkpoint_path(self._folder, self._name, number)
+
     def write(self, number: int, data: dict[str, Any]) -> Path:
         """Write a checkpoint and return its file.
 
         Raises:
             CheckpointError: the data or the disk does not allow it.
         """
-        path = checkpoint_path(self._folder, self._name, number)
+        path = self.path(number)
         write_checkpoint(path, self._kind, data, {_RUN: self._run})
         if path not in self._mine:
             self._mine.append(path)

@@ -86,6 +86,11 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/base/config_files.py': {'os', 'nrl_ros'},
     'nrl_ros/experiments/ray_engine.py': {'ray'},
     'nrl_ros/cli/tensorboard.py': {'tensorboardX'},
+    # Recordings; imported only where one is written or read.
+    'nrl_ros/storage/recording_writer.py': {'mcap', 'zstandard'},
+    'nrl_ros/storage/bag_metadata.py': {'yaml'},
+    # Makes records of the bytes in recordings.
+    'nrl_ros/ros/recorded.py': {'nrl_ros.storage'},
     # Reads COLLADA meshes where it is installed; it is given the content of a file.
     'nrl_ros/robots/arm/hulls.py': {'collada', 'io'},
     # Torch modules as networks; imported only where the settings ask for one.

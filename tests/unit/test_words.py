@@ -16,13 +16,13 @@ GENERATED = {'msg', 'srv', 'action'}
 WORDS = """
     Accept Act Activate Add Append Apply Ask Begin Bind Brake Bring Build Call Change Check
     Choose Clear Close Collect Command Compare Compute Configure Connect Continue Convert Copy
-    Count Cut Deactivate Decide Declare Delete Deliver Describe Do Draw Drive Drop End Estimate
-    Evaluate Expand Fill Find Finish Follow Forget Get Give Go Hand Hold Import Initialise
+    Count Cut Deactivate Decide Declare Delete Deliver Describe Destroy Do Draw Drive Drop End
+    Estimate Evaluate Expand Fill Find Finish Follow Forget Get Give Go Hand Hold Import Initialise
     Interrupt Join Judge Keep Know Learn Leave Let Load Lock Log Look Make Match Measure Merge Move
     Note Open Parse Pass Pause Post Prepare Print Publish Pull Push Put Raise Read Record Redraw
-    Refuse Register Release Remove Replace Report Reset Resolve Restore Return Run Save Say
-    Score Seed Send Serve Set Show Shut Spin Split Start Stay Step Stop Subscribe Take Train
-    Turn Unbind Undo Update Wait Warn Write
+    Refuse Register Release Remove Repeat Replace Replay Report Reset Resolve Restore Return Run
+    Save Say Score Seed Send Serve Set Show Shut Sleep Spin Split Start Stay Step Stop Subscribe
+    Take Train Turn Unbind Undo Update Wait Warn Write Yield
 """
 VERBS = frozenset(WORDS.split())
 # With these a docstring says where or which something is, and not what it is.

@@ -1,0 +1,123 @@
+"""The command ``nrl record``: records a run that goes on already."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import rclpy
+
+from nrl_ros.base.errors import ConfigError
+from nrl_ros.cli.processes import check_machine, choose_domain, choose_namespace, node_environment
+from nrl_ros.cli.recording import free_folder
+from nrl_ros.cli.runs import open_run
+from nrl_ros.nodes.recorder import RecorderNode
+from nrl_ros.ros import names
+from nrl_ros.ros.draining import DrainingExecutor
+from nrl_ros.ros.lifecycle import main as run_node
+from nrl_ros.ros.security import initialise, require_support
+from nrl_ros.storage.recording_writer import RecordingError
+
+# Runs that go on are looked for so long [s].
+_LOOK_S = 5.0
+_AGAIN_S = 0.1
+# Those that appear a little later are found too [s].
+_MORE_S = 1.0
+
+
+def record(
+    run: Path | None,
+    *,
+    domain: int | None,
+    namespace: str | None,
+    out: Path | None,
+    topics: Sequence[str],
+    checkpoint: bool,
+) -> int:
+    """Record a run until a signal ends it.
+
+    Args:
+        run: folder of a run, which says domain and namespace; None: they are given, or found.
+        domain: ROS domain; None: of the run, or of the environment variable.
+        namespace: of the run; None: of its folder, or of the only run that goes on.
+        out: folder of the recording; None: in the run's folder, or in the present one.
+        topics: further topics.
+        checkpoint: ask the learner for a checkpoint first, from which a replay begins.
+
+    Returns:
+        Exit code.
+
+    Raises:
+        NrlError: no run goes on, or several do.
+    """
+    require_support()
+    if run is not None:
+        folder = open_run(run).folder
+        domain, namespace = _of_run(folder, domain, namespace)
+        out = out or free_folder(folder)
+    environment = node_environment(choose_domain(domain))
+    check_machine(environment)
+    os.environ.update(environment)
+    found = (
+        _the_run() if namespace is None else choose_namespace(namespace, Path(), '', secured=False)
+    )
+    arguments = ['--ros-args', '-r', f'__ns:={found or "/"}', '-p', f'checkpoint:={checkpoint}']
+    if out is not None:
+        arguments += ['-p', f'folder:={out}']
+    if topics:
+        arguments += ['-p', f'topics:={json.dumps(list(topics))}']
+    return run_node(RecorderNode, arguments, kind=DrainingExecutor)
+
+
+def _of_run(folder: Path, domain: int | None, namespace: str | None) -> tuple[int, str]:
+    """Return domain and namespace of a run.
+
+    Raises:
+        RecordingError: its folder does not say them.
+    """
+    path = folder / 'ros.json'
+    try:
+        found = json.loads(path.read_text(encoding='utf-8'))
+        own = int(found['ROS_DOMAIN_ID']), str(found['namespace'])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RecordingError(
+            f'{path} does not say where the run is ({error}): give --domain-id and --namespace'
+        ) from error
+    return own[0] if domain is None else domain, own[1] if namespace is None else namespace
+
+
+def _the_run() -> str:
+    """Return the namespace of the only run that goes on in the domain.
+
+    Raises:
+        ConfigError: there is none, or there are several.
+    """
+    initialise([])
+    node = rclpy.create_node('recorder_looks', start_parameter_services=False)
+    begin = found_at = time.monotonic()
+    found: set[str] = set()
+    try:
+        while time.monotonic() < begin + _LOOK_S:
+            before = len(found)
+            found |= {
+                name.removesuffix(names.LEARNER_STATUS).rstrip('/')
+                for name, _ in node.get_topic_names_and_types()
+                if name.endswith(f'/{names.LEARNER_STATUS}') and node.count_publishers(name)
+            }
+            found_at = time.monotonic() if len(found) > before else found_at
+            if found and time.monotonic() > found_at + _MORE_S:
+                break
+            time.sleep(_AGAIN_S)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+    if len(found) == 1:
+        return found.pop()
+    what = f'several do: {", ".join(sorted(one or "/" for one in found))}' if found else 'none does'
+    raise ConfigError(
+        f'expected one run that goes on in ROS domain {os.environ["ROS_DOMAIN_ID"]}, {what}; name '
+        'the folder of the run, or give --domain-id and --namespace'
+    )
