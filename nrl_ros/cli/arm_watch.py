@@ -47,6 +47,8 @@ from nrl_ros.ros.signals import Signals
 _LINE_S = 1.0
 # A line that has not changed is printed again after this time [s].
 _AGAIN_S = 10.0
+# What to change so that it learns is said again after this time [s].
+_HINT_AGAIN_S = 300.0
 # What the safety node waits for is printed after it has been the same for so long [s].
 _WAITS_S = 2.0
 # If the learner has not answered the environment for so long, the run ends [s].
@@ -189,9 +191,12 @@ def _run(
                 {
                     **outcome.summary(plan.settings, progress, plan.settings.environment.agent),
                     **figures.summary(),
+                    'health': progress.health.summary(),
                 }
             )
         _report(plan, figures, outcome, console)
+        for sentence in progress.health.sentences():
+            warn(console, sentence)
     return outcome.code
 
 
@@ -249,6 +254,7 @@ class ArmRun(Orchestrator):
         self._kept: list[str] = []
         self._shown_at, self._asked, self._line = -_LINE_S, '', ''
         self._stops, self._waits = Announcer(again_s=0.0), Announcer(hold_s=_WAITS_S)
+        self._hints = Announcer(again_s=_HINT_AGAIN_S)
         self._unserved = Patience(_UNSERVED_S)
         self._best: BestSaver | None = None
         if not plan.settings.learner.evaluate:
@@ -379,6 +385,9 @@ class ArmRun(Orchestrator):
             self.say(f'{figures.mode}: {figures.why}; mend it, then type clear, then go')
         if self._waits.due(wall_s, '' if figures.stopped else figures.why):
             self.say(f'{figures.mode}: {figures.why}')
+        hint = self.progress.health.now.first_hint
+        if self._hints.due(wall_s, hint):
+            self.say(hint)
         if figures.asks != self._asked:
             self._asked = figures.asks
             if figures.asks:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from textwrap import fill
 from typing import IO, Any, Protocol, cast
 
 from rich.console import Console, RenderableType
@@ -24,6 +25,7 @@ from nrl_ros.monitor.progress import FIGURE_EPISODES, Progress
 
 _BARS = '▁▂▃▄▅▆▇█'
 _SPARK_WIDTH = 40
+_HINT_WIDTH = 76
 _LINE_PERIOD_S = 1.0
 # When what takes long is said for the first time, and how often again [s].
 _SLOW_S = 2.0
@@ -176,7 +178,7 @@ class Lines:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._last = -_LINE_PERIOD_S
-        self._phase = ''
+        self._phase = self._hint = ''
 
     def __enter__(self) -> Lines:
         """Do nothing."""
@@ -196,6 +198,10 @@ class Lines:
             return
         self._last = wall_time_s
         self._print(line_of(progress, wall_time_s))
+        hint = progress.health.now.first_hint
+        if hint and hint != self._hint:
+            self._hint = hint
+            self._print(f'{wall_time_s:6.1f} s {hint}')
 
     def _print(self, text: str) -> None:
         self._console.print(text, highlight=False, soft_wrap=True)
@@ -278,6 +284,9 @@ def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableTy
     for name, value in progress.groups.items():
         counts.append(f' {name} {value:,} ', style='bold yellow' if value else 'dim')
     outer.add_row(counts)
+    hint = progress.health.now.first_hint
+    if hint:
+        outer.add_row(Text(fill(hint, _HINT_WIDTH), style='yellow'))
     return Panel(outer, title=title, title_align='left', border_style='cyan', expand=False)
 
 

@@ -478,6 +478,10 @@ def compare(
 
 @app.command()
 def doctor(
+    path: Annotated[
+        Path | None,
+        typer.Argument(metavar='[RUN]', help='Say of a run folder how it went and what to change'),
+    ] = None,
     robot: Annotated[
         str, typer.Option(help='Summarise this robot description instead: a name or a path')
     ] = '',
@@ -492,8 +496,17 @@ def doctor(
         float, typer.Option(help='With --robot: share of the described speeds', min=0.001, max=1.0)
     ] = 1.0,
 ) -> None:
-    """Check ROS, messages, middleware and packages, and say how to mend what is missing."""
+    """Check ROS, messages, middleware and packages, and say how to mend what is missing.
+
+    With RUN: explain a run instead, with the health of its plasticity.
+    """
     with _errors():
+        if path is not None:
+            from nrl_ros.cli.doctor_run import run_lines
+            from nrl_ros.cli.runs import open_run
+
+            typer.echo('\n'.join(run_lines(open_run(path))))
+            return
         if robot or task:
             from nrl_ros.cli.robot import doctor_lines
 

@@ -126,7 +126,7 @@ def _watched(
     if before is None:
         _report_course(progress, console)
     report_scores(scores, console)
-    for line in told:
+    for line in (*progress.health.sentences(), *told):
         warn(console, line)
     return outcome.code
 
@@ -266,6 +266,7 @@ def _write_summary(
             **{one.policy: one.data() for one in scores},
             'best_window': None if best is None else asdict(best),
             'advice': list(told),
+            'health': progress.health.summary(),
             'mean_return_first_100': None if math.isnan(first) else first,
             'mean_return_last_100': None if math.isnan(mean_return) else mean_return,
             'mean_reward_last_100': None if math.isnan(reward) else reward,

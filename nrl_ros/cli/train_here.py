@@ -16,6 +16,7 @@ from nrl_ros.cli.metrics import EpisodeTable, Table, episode_rows
 from nrl_ros.cli.plan import Plan
 from nrl_ros.cli.tensorboard import progress_table
 from nrl_ros.experiments.in_process import InProcessRun
+from nrl_ros.learning.health.monitor import HealthMonitor
 from nrl_ros.monitor.best_watch import BestWatch
 from nrl_ros.monitor.progress import Progress
 from nrl_ros.storage.checkpoint import (
@@ -95,6 +96,7 @@ class _Training:
         )
         self._period_s = plan.settings.learner.checkpoint.period_s
         self._row_at = self._line_at = self._saved_at = 0.0
+        self._health, self._hint = HealthMonitor(run.learner), ''
         self._ended = 'failed'
         self._reason = ''
 
@@ -123,6 +125,8 @@ class _Training:
         for done, ends in enumerate(self._run.steps(), start=1):
             if done == 1:
                 self._begin()
+                # Later looks compare the weights with those of this one.
+                self._health.look()
             if ends is not None:
                 self._note(ends)
             # The environment counts the steps that happened, resets left out.
@@ -154,12 +158,14 @@ class _Training:
         if now - self._line_at >= _LINE_S:
             self._line_at = now
             self._say(line_of(self._progress, now))
+            self._say_hint()
         if self._period_s and now - self._saved_at >= self._period_s:
             self._saved_at = now
             self._save()
 
     def _write_row(self) -> None:
         learner, progress, now = self._run.learner, self._progress, self._clock()
+        progress.health.hear(progress.steps, self._health.look())
         progress.weight_norm = learner.weight_norm
         progress.learning_rate = learner.settings.plasticity.learning_rate
         progress.steps_per_second = progress.steps / now if now > 0.0 else 0.0
@@ -167,6 +173,12 @@ class _Training:
             progress.mean_absolute_rpe = learner.rpes.absolute / learner.windows_learned
         self._row_at = now
         self._rows.add([progress.row(round(now, 3))])
+
+    def _say_hint(self) -> None:
+        hint = self._progress.health.now.first_hint
+        if hint and hint != self._hint:
+            self._hint = hint
+            self._say(hint)
 
     def _save(self) -> None:
         number = self._series.next_number()
@@ -205,6 +217,7 @@ class _Training:
             'seconds': round(seconds, 2),
             'training_seconds': round(seconds, 2),
             'counters': {'learner': dict(self._run.learner.counters)},
+            'health': progress.health.summary(),
             'best_window': None if best is None else asdict(best),
             'mean_return_first_100': None if math.isnan(first) else first,
             'mean_return_last_100': None if math.isnan(last) else last,

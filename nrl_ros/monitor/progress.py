@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from nrl_ros.base.health import NAMES
 from nrl_ros.environments.figures import RecentFigures
 from nrl_ros.monitor.best_watch import BestWatch
+from nrl_ros.monitor.health_history import HealthHistory
 
 _RECENT = 100
 FIGURE_EPISODES = 500
@@ -33,6 +35,7 @@ PROGRESS = (
     'duplicate',
     'released',
     'mean_reward',
+    *(f'health_{name}' for name in NAMES),
 )
 
 # Counters that mean the same to a person are shown together under one name.
@@ -131,6 +134,7 @@ class Progress:
         figures: of the last 500 episodes, as the environment names them, without aborted ones.
         phase: what is done now, in words, while no steps are done; empty during the training.
         best: is told what each episode was worth.
+        health: of plasticity.
     """
 
     target_steps: int = 0
@@ -158,6 +162,7 @@ class Progress:
     figures: RecentFigures = field(default_factory=lambda: RecentFigures(FIGURE_EPISODES))
     phase: str = ''
     best: BestWatch = field(default_factory=BestWatch)
+    health: HealthHistory = field(default_factory=HealthHistory)
     _first: list[float] = field(default_factory=list)
     _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RECENT))
     _stride: int = 1
@@ -255,8 +260,9 @@ class Progress:
         )
         shown = [_cell(value) for value in figures]
         counts = self.groups.values()
-        reward = _cell(self.mean_reward)
-        return [f'{wall_time_s:.2f}', self.steps, self.episodes, *shown, *counts, reward]
+        last = [self.mean_reward, *(self.health.now.values[name] for name in NAMES)]
+        cells = [_cell(value) for value in last]
+        return [f'{wall_time_s:.2f}', self.steps, self.episodes, *shown, *counts, *cells]
 
 
 def _cell(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 
-from nrl_ros.learning.health.measures import MEASURES, Health
+from nrl_ros.base.health import MEASURES, Health
 from nrl_ros.learning.health.monitor import HealthMonitor
 from nrl_ros.learning.interval import ReportInterval
 from nrl_ros.learning.learner import Learner

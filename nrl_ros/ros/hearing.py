@@ -19,6 +19,7 @@ from rclpy.qos import QoSProfile
 from rclpy.serialization import deserialize_message
 
 from nrl_ros.base.errors import ConversionError, NrlError
+from nrl_ros.base.health import UNKNOWN, Health
 from nrl_ros.ros import qos
 from nrl_ros.ros.rclpy_types import AnySubscription
 
@@ -67,6 +68,26 @@ def counters_of(message: Any) -> dict[str, int]:
             'expected one value for each name'
         )
     return dict(zip(names, map(int, values), strict=True))
+
+
+def health_of(message: Any) -> Health:
+    """Return the plasticity health of a learner's status.
+
+    A measure that it lacks is NaN, and one that is not known here is left out.
+
+    Raises:
+        ConversionError: there are not as many values or hints as names.
+    """
+    names, values, hints = message.health_name, message.health_value, message.health_hint
+    if not len(names) == len(values) == len(hints):
+        raise ConversionError(
+            f'{type(message).__name__}: {len(names)} names of health, {len(values)} values and '
+            f'{len(hints)} hints, expected one value and one hint for each name'
+        )
+    known = UNKNOWN.values
+    found = {name: float(value) for name, value in zip(names, values, strict=True) if name in known}
+    said = {name: hint for name, hint in zip(names, hints, strict=True) if hint and name in known}
+    return Health({**known, **found}, said)
 
 
 class Refusals:

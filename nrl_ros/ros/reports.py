@@ -13,7 +13,7 @@ from nrl_ros.monitor.progress import Progress
 from nrl_ros.robots.safety.records import STOPPED_MODES, Mode
 from nrl_ros.robots.safety.takeover import SHUT_DOWN
 from nrl_ros.ros import names
-from nrl_ros.ros.hearing import counters_of
+from nrl_ros.ros.hearing import counters_of, health_of
 from nrl_ros.ros.interfaces import (
     ArmCommand,
     EnvStatus,
@@ -82,9 +82,10 @@ def take_learner(progress: Progress, message: LearnerStatus, agent: str) -> None
         agent: name of the environment.
 
     Raises:
-        ConversionError: its counters have not as many values as names.
+        ConversionError: its counters or its health have not as many values as names.
     """
-    counters = counters_of(message)
+    counters, health = counters_of(message), health_of(message)
+    progress.health.hear(progress.steps, health)
     progress.learner_heard += 1
     progress.weight_norm = message.weight_norm
     progress.learning_rate = message.learning_rate

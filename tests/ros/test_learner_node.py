@@ -17,7 +17,7 @@ from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from std_srvs.srv import SetBool
 
-from nrl_ros.learning.health.measures import NAMES
+from nrl_ros.base.health import NAMES
 from nrl_ros.ros import conversion, names
 from nrl_ros.ros.interfaces import GetLearnerState, LoadCheckpoint, SaveCheckpoint
 from nrl_ros.storage.checkpoint import read_checkpoint

@@ -53,6 +53,7 @@ def test_a_policy_learns(tmp_path, task, steps, untrained_below, exploring_above
     assert summary['trained']['mean'] > greedy_above
     counts = summary['counters']
     assert not any(counts['learner'].get(name) for name in ('lost_states', 'duplicate_rpes'))
+    assert summary['health']['sentences'] == []
 
 
 def test_a_continuous_policy_learns(tmp_path):
@@ -75,6 +76,7 @@ def test_a_continuous_policy_learns(tmp_path):
     # Chance gives 10 of 20.
     assert summary['untrained']['mean'] < 15.0
     assert summary['trained']['mean'] > 18.0
+    assert summary['health']['sentences'] == []
 
 
 def test_without_a_learning_rate_nothing_is_learned(tmp_path):
@@ -84,3 +86,5 @@ def test_without_a_learning_rate_nothing_is_learned(tmp_path):
     )
     assert summary['trained']['mean'] == summary['untrained']['mean']
     assert summary['mean_return_last_100'] < 80.0
+    [sentence] = summary['health']['sentences']
+    assert 'multiply learner.plasticity.learning_rate by 3' in sentence

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.health import MEASURES, NAMES, UNKNOWN, Health
 from nrl_ros.learning.agent import ServedAgent
-from nrl_ros.learning.health.measures import MEASURES, NAMES, UNKNOWN, Health
 from nrl_ros.learning.health.probe import Probe, ProbeSums, expected_cosine
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.policy import Policy
@@ -33,6 +33,8 @@ _PERTURBING = (NodePerturbation, AntitheticPairs, NoisyReference, LearnedReferen
 _LOOKS, _IN_A_ROW = 16, 4
 # Credit windows that figures of reward-prediction errors are taken over, and updates that drift is.
 _WINDOWS, _UPDATES = 200, 50
+# After so many updates weights that have hardly moved stand still, and a baseline is far off.
+_SETTLED, _COMPARED = 2000, 1000
 # Instances whose observations count, and weights whose drift and trace is looked at, at most.
 _ROWS, _WEIGHTS = 64, 20_000
 # A trace of more numbers takes too long to be summed up.
@@ -58,10 +60,11 @@ class _Rewards:
         informed: some figure had errors that were not 0.
     """
 
-    def __init__(self, learner: Learner) -> None:
+    def __init__(self, learner: Learner, *, continued: bool) -> None:
         self.silent = self.bias = math.nan
         # A learner that continues from a checkpoint may have learned all there is.
-        self.informed = learner.updates > 0
+        self.informed = continued
+        self._begun = learner.updates
         self._mark = self._now(learner)
 
     def _now(self, learner: Learner) -> Array:
@@ -79,33 +82,53 @@ class _Rewards:
         self._mark = now
         self.silent = float(silent / windows)
         self.informed |= self.silent < 0.5
+        if learner.updates - self._begun < _COMPARED:
+            return
         size = math.sqrt(max(squares, 0.0) * windows)
         self.bias = float(total / size) if size > 0.0 and math.isfinite(size) else math.nan
 
 
-class _Drift:
-    """How far the weights move."""
+class _Weights:
+    """How far and how fast the weights move.
 
-    def __init__(self, learner: Learner, policy: Policy) -> None:
-        self.value = math.nan
+    Attributes:
+        drift: by a thousand updates, the largest of the last seconds.
+        change: from where they were first seen.
+    """
+
+    def __init__(self, learner: Learner, policy: Policy, *, continued: bool) -> None:
+        self.drift = self.change = math.nan
+        self._continued = continued
         count = policy.network.spec.weight_count
         self._stride = max(1, -(-count // _WEIGHTS))
-        self._updates, self._weights = learner.updates, self._take(policy)
+        self._begun = self._updates = learner.updates
+        self._first = self._newest = self._take(policy)
+        self._drifts: deque[float] = deque(maxlen=_LOOKS)
 
     def _take(self, policy: Policy) -> Array:
         parts = [weight.reshape(-1)[:: self._stride] for weight in policy.network.weights]
         return np.concatenate(parts, dtype=np.float64)
 
     def look(self, learner: Learner, policy: Policy) -> None:
-        """Take the drift anew if enough updates were made."""
+        """Measure anew if enough updates were made."""
         updates = learner.updates - self._updates
         if updates < _UPDATES:
             return
-        weights = self._take(policy)
-        norm = float(np.linalg.norm(self._weights))
-        change = float(np.linalg.norm(weights - self._weights))
-        self.value = change / norm * math.sqrt(1000.0 / updates) if norm > 0.0 else math.nan
-        self._updates, self._weights = learner.updates, weights
+        before, self._newest = self._newest, self._take(policy)
+        self._updates = learner.updates
+        moved = _distance(self._newest, before) * math.sqrt(1000.0 / updates)
+        self._drifts.append(moved)
+        self.drift = max(self._drifts)
+        change = _distance(self._newest, self._first)
+        # At first, and after a checkpoint that was learned well, a small change says nothing.
+        early = self._continued or learner.updates - self._begun < _SETTLED
+        self.change = math.nan if early and change < 1.0 else change
+
+
+def _distance(new: Array, old: Array) -> float:
+    """Return the distance of weights from others, as a share of their norm."""
+    norm = float(np.linalg.norm(old))
+    return float(np.linalg.norm(new - old)) / norm if norm > 0.0 else math.nan
 
 
 class _TraceAges:
@@ -140,6 +163,7 @@ class HealthMonitor:
     def __init__(self, learner: Learner) -> None:
         self._learner = learner
         self._policy: Policy | None = None
+        self._continued = learner.updates > 0
         self._looks = 0
         self._generator = np.random.default_rng(0)
         self._ages: dict[str, _TraceAges] = {}
@@ -159,7 +183,7 @@ class HealthMonitor:
         # Weights that have diverged give infinite numbers, which are figures as well.
         with np.errstate(all='ignore'):
             self._rewards.look(learner)
-            self._drift.look(learner, policy)
+            self._weights.look(learner, policy)
             self._seen.append(self._probe_one(policy, agent))
             values = self._values(policy, agents)
         self.health = Health(values, self._hints(values) if learner.learning else {})
@@ -173,7 +197,10 @@ class HealthMonitor:
         self._probe = Probe(policy, perturbs=isinstance(rule, _PERTURBING))
         self._samples = rule.samples
         self._seen: deque[_Seen] = deque(maxlen=_LOOKS)
-        self._rewards, self._drift = _Rewards(learner), _Drift(learner, policy)
+        self._rewards = _Rewards(learner, continued=self._continued)
+        self._weights = _Weights(learner, policy, continued=self._continued)
+        # Another policy than the first one comes from a checkpoint.
+        self._continued = True
         self._applied_mark = self._applied_now()
         self._unapplied_share = math.nan
 
@@ -228,9 +255,7 @@ class HealthMonitor:
 
     def _values(self, policy: Policy, agents: list[ServedAgent]) -> dict[str, float]:
         seen, components = self._seen, policy.network.spec.noise_components
-        sums = ProbeSums()
-        for one in seen:
-            sums.add(one.sums)
+        sums = ProbeSums.together(one.sums for one in seen)
         alignment = sums.alignment(components)
         squares = np.mean([one.squares for one in seen], axis=0)
         norms = [one.trace_norm for one in seen if not math.isnan(one.trace_norm)]
@@ -242,11 +267,12 @@ class HealthMonitor:
             'silent_rpe_share': self._rewards.silent,
             'observation_size': float(np.sqrt(squares.max())),
             'impact_over_rounding': sums.over_rounding(),
-            'impact_signal_to_noise': sums.signal_to_noise(),
+            'impact_signal_to_noise': sums.signal_to_noise() if self._probe.smooth else math.nan,
             'rpe_bias': self._rewards.bias,
             'policy_entropy': sums.entropy_share() if choices else math.nan,
             'policy_std': math.nan if choices else sums.std(),
-            'weight_drift': self._drift.value,
+            'weight_drift': self._weights.drift,
+            'weight_change': self._weights.change,
             'gradient_alignment': alignment,
             'silent_neurons': self._silent_neurons(),
             'clipped_share': sums.clipped_share(),
@@ -275,6 +301,6 @@ class HealthMonitor:
                 # It has learned all there is, or fell: rewards did tell something.
                 hint = ''
             self._row[measure.name] = self._row[measure.name] + 1 if hint else 0
-            if self._row[measure.name] >= _IN_A_ROW:
+            if self._row[measure.name] >= (1 if measure.at_once else _IN_A_ROW):
                 hints[measure.name] = hint
         return hints

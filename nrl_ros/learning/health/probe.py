@@ -7,8 +7,8 @@ learned stays the same to the last bit.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +25,7 @@ STATES, _PAIRS, _CHOICES = 8, 4, 8
 _STD_AT_ZERO = 1.0 / math.sqrt(2.0 * math.pi * math.e)
 
 
-@dataclass
-class ProbeSums:
+class ProbeSums(NamedTuple):
     """What one probe, or several together, have found; sums over their states.
 
     Attributes:
@@ -37,10 +36,9 @@ class ProbeSums:
         cosine: cosines of the estimate with the exact gradient.
         cosines: how many that were; 0 where there is no exact gradient.
         entropy: minus the log-probability of drawn choices.
-        uniform: the same of a policy whose outputs are all 0.
-        clipped: numbers of their actions that lie at a bound.
-        numbers: of all these actions.
-        choices: how many were drawn.
+        uniform: the same of a policy whose outputs are all 0; 0 for real actions.
+        clipped: numbers of real actions that lie at a bound.
+        numbers: of all real actions; 0 for choices.
     """
 
     odd: float = 0.0
@@ -53,12 +51,11 @@ class ProbeSums:
     uniform: float = 0.0
     clipped: int = 0
     numbers: int = 0
-    choices: int = 0
 
-    def add(self, other: ProbeSums) -> None:
-        """Add those of another probe."""
-        for field in fields(self):
-            setattr(self, field.name, getattr(self, field.name) + getattr(other, field.name))
+    @classmethod
+    def together(cls, probes: Iterable[ProbeSums]) -> ProbeSums:
+        """Return the sums of several probes."""
+        return cls(*(sum(parts) for parts in zip(*probes, strict=True)))
 
     def signal_to_noise(self) -> float:
         """Return the odd part of the impact over the even one, which is curvature and rounding."""
@@ -84,7 +81,7 @@ class ProbeSums:
 
     def entropy_share(self) -> float:
         """Return the entropy of choices as a share of the largest one."""
-        return self.entropy / self.uniform if self.choices and self.uniform > 0.0 else math.nan
+        return self.entropy / self.uniform if self.uniform > 0.0 else math.nan
 
     def std(self) -> float:
         """Return the standard deviation of real actions that the entropy corresponds to."""
@@ -116,6 +113,7 @@ class Probe:
 
     Attributes:
         choices: actions are choices, and not real numbers.
+        smooth: outputs have a gradient, so that small noise shows the slope.
     """
 
     def __init__(self, policy: Policy, *, perturbs: bool) -> None:
@@ -127,14 +125,14 @@ class Probe:
         memory = self._memory if network.memory_size else None
         quiet = make_passes(network, STATES, 0, memory)
         self._exact = ExactGradient(network, quiet)
-        self._quiet = quiet
+        self._quiet, self.smooth = quiet, self._exact.known
         self._noisy = make_passes(network, STATES, 2 * _PAIRS, memory) if perturbs else None
         self._hidden = _hidden_inputs(network.spec)
 
     def look(
         self, observation: Array, memory: Array | None, sigma: float
     ) -> tuple[ProbeSums, Array]:
-        """Probe the policy in some states of one batch.
+        """Look at the policy in some states of one batch.
 
         Args:
             observation: [B, O].
@@ -146,48 +144,40 @@ class Probe:
         """
         chosen = self._generator.integers(0, len(observation), STATES)
         seen = observation[chosen]
-        sums = ProbeSums()
-        self._remember(memory, chosen)
+        remembered = None if memory is None else memory[chosen]
+        self._remember(remembered)
         z = np.array(self._exact.run(seen) if self._exact.known else self._run(seen))
         activity = self._quiet.presynaptic()[:, self._hidden].copy()
-        self._act(z, sums)
-        self._perturb(seen, z, sigma, sums, memory, chosen)
-        return sums, activity
+        found = {**self._perturb(seen, z, sigma, remembered), **self._act(z)}
+        return ProbeSums(**found), activity
 
-    def _remember(self, memory: Array | None, chosen: Array) -> None:
-        self._memory[:] = 0.0 if memory is None else memory[chosen]
+    def _remember(self, memory: Array | None) -> None:
+        self._memory[:] = 0.0 if memory is None else memory
 
     def _run(self, seen: Array) -> Array:
         z: Array = self._quiet.run(seen, None, 0.0)[0]
         return z
 
-    def _act(self, z: Array, sums: ProbeSums) -> None:
+    def _act(self, z: Array) -> dict[str, Any]:
         """Draw choices, for the entropy and for actions at a bound."""
-        head = self._policy.head
+        head, space = self._policy.head, self._policy.space
         wide = np.ascontiguousarray(np.repeat(z, _CHOICES, axis=0))
         choice = head.draw(wide, self._generator)
-        sums.entropy -= float(head.log_probability(wide, choice).sum())
-        sums.choices += len(wide)
+        found: dict[str, Any] = {'entropy': -float(head.log_probability(wide, choice).sum())}
         if self.choices:
-            sums.uniform -= float(head.log_probability(np.zeros_like(wide), choice).sum())
-            return
-        space, action = self._policy.space, head.to_action(choice)
+            uniform = head.log_probability(np.zeros_like(wide), choice)
+            return {**found, 'uniform': -float(uniform.sum())}
+        action = head.to_action(choice)
         low, high = np.array(space.low, np.float32), np.array(space.high, np.float32)
-        sums.clipped += int(np.count_nonzero((action <= low) | (action >= high)))
-        sums.numbers += action.size
+        clipped = int(np.count_nonzero((action <= low) | (action >= high)))
+        return {**found, 'clipped': clipped, 'numbers': action.size}
 
     def _perturb(
-        self,
-        seen: Array,
-        z: Array,
-        sigma: float,
-        sums: ProbeSums,
-        memory: Array | None,
-        chosen: Array,
-    ) -> None:
+        self, seen: Array, z: Array, sigma: float, remembered: Array | None
+    ) -> dict[str, Any]:
         """Compare the log-probability of choices under noise and its opposite."""
         if self._noisy is None or sigma <= 0.0:
-            return
+            return {}
         head, network = self._policy.head, self._policy.network
         # A policy that is certain of its choice would hide the noise, so choices are drawn from one
         # that is not; what is true of the slope holds for any choice.
@@ -197,28 +187,31 @@ class Probe:
         half = self._generator.standard_normal(
             (_PAIRS * STATES, network.spec.noise_components), dtype=network.dtype
         )
-        self._remember(memory, chosen)
+        self._remember(remembered)
         outputs = self._noisy.run(seen, np.concatenate([half, -half]), sigma)
         log = np.asarray(head.log_probability(outputs, choice), np.float64)
         above, below = log[1 : 1 + _PAIRS] - log[0], log[1 + _PAIRS :] - log[0]
-        sums.odd += float(np.square(above - below).sum()) / 4.0
-        sums.even += float(np.square(above + below).sum()) / 4.0
-        sums.impacts += above.size
         rounding = np.finfo(network.dtype).eps * np.linalg.norm(gradient, axis=1)
         rounding = rounding * (1.0 + np.sqrt(np.square(z).mean(axis=1)))
-        sums.rounding += _PAIRS * float(np.square(rounding).sum())
-        if exact is not None:
-            self._align(half, above, exact, sums)
+        cosines = np.zeros(0) if exact is None else _cosines(half, above, exact)
+        return {
+            'odd': float(np.square(above - below).sum()) / 4.0,
+            'even': float(np.square(above + below).sum()) / 4.0,
+            'impacts': above.size,
+            'rounding': _PAIRS * float(np.square(rounding).sum()),
+            'cosine': float(cosines.sum()),
+            'cosines': len(cosines),
+        }
 
-    def _align(self, half: Array, impact: Array, exact: Array, sums: ProbeSums) -> None:
-        """Add the cosines of the estimates with the exact gradient, one of each state."""
-        noise = half.reshape(_PAIRS, STATES, -1)
-        weight = impact / np.square(noise, dtype=np.float64).sum(axis=2)
-        estimate = np.einsum('ks,ksn->sn', weight, noise)
-        lengths = np.linalg.norm(estimate, axis=1) * np.linalg.norm(exact, axis=1)
-        cosine = np.einsum('sn,sn->s', estimate, exact)[lengths > 0.0] / lengths[lengths > 0.0]
-        sums.cosine += float(cosine.sum())
-        sums.cosines += len(cosine)
+
+def _cosines(half: Array, impact: Array, exact: Array) -> Array:
+    """Return the cosines of the estimates with the exact gradient, where both are not 0."""
+    noise = half.reshape(_PAIRS, STATES, -1)
+    weight = impact / np.square(noise, dtype=np.float64).sum(axis=2)
+    estimate = np.einsum('ks,ksn->sn', weight, noise)
+    lengths = np.linalg.norm(estimate, axis=1) * np.linalg.norm(exact, axis=1)
+    products = np.einsum('sn,sn->s', estimate, exact)
+    return np.asarray(products[lengths > 0.0] / lengths[lengths > 0.0])
 
 
 def _hidden_inputs(spec: Any) -> Array:

@@ -23,6 +23,7 @@ class Measure:
         high: healthy up to here; inf: no limit.
         below: what to change if it is lower.
         above: what to change if it is higher.
+        at_once: report it the first time, and not only when it has lasted.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Measure:
     high: float = math.inf
     below: str = ''
     above: str = ''
+    at_once: bool = False
 
     def hint(self, value: float) -> str:
         """Return what to change for this value; '' if it is healthy or cannot be said (NaN)."""
@@ -39,11 +41,26 @@ class Measure:
             return self.below
         return self.above if value > self.high else ''
 
+    @property
+    def range(self) -> str:
+        """Within which values it is healthy, in words; '' if within any."""
+        if math.isinf(self.low):
+            return '' if math.isinf(self.high) else f'up to {self.high:,g}'
+        if math.isinf(self.high):
+            return f'from {self.low:g}'
+        return f'{self.low:g} to {self.high:g}'
+
 
 _BASELINE = (
     'The baseline is far from the rewards, so that nearly all of them count as good, or as bad: '
     'set neuromodulator.rpe.baseline to running_average, or raise neuromodulator.rpe.rate.'
 )
+
+_TOO_FAST = (
+    'Weights have jumped, or the policy always does the same: divide '
+    'learner.plasticity.learning_rate by 3, and begin anew or from the best checkpoint.'
+)
+_TOO_SLOW = 'The weights stand still: multiply learner.plasticity.learning_rate by 3.'
 
 # The most likely cause comes first: where several are out of range, the later ones often follow
 # from the earlier ones.
@@ -90,7 +107,7 @@ MEASURES = (
         'impact_over_rounding',
         '1',
         'Root mean square of the impact of the noise over the rounding error of a log-probability',
-        low=30.0,
+        low=3.0,
         below='The noise is so small that its impact is lost in rounding: multiply '
         'learner.noise.sigma by 10.',
     ),
@@ -98,7 +115,7 @@ MEASURES = (
         'impact_signal_to_noise',
         '1',
         'Part of the impact that changes sign with the noise over the part that does not',
-        low=1.0,
+        low=2.0,
         below='The noise is so large that its impact says little about the slope: divide '
         'learner.noise.sigma by 3.',
     ),
@@ -106,18 +123,34 @@ MEASURES = (
         'rpe_bias',
         '1',
         'Mean reward-prediction error over its root mean square',
-        low=-0.85,
-        high=0.85,
+        low=-0.7,
+        high=0.7,
         below=_BASELINE,
         above=_BASELINE,
+    ),
+    Measure(
+        'weight_drift',
+        '1',
+        'Largest change of the weights by a thousand updates, as a share of their norm',
+        high=3.0,
+        above=_TOO_FAST,
+        at_once=True,
+    ),
+    Measure(
+        'weight_change',
+        '1',
+        'Distance of the weights from where the run began, as a share of their norm',
+        low=0.02,
+        high=10.0,
+        below=_TOO_SLOW,
+        above=_TOO_FAST,
     ),
     Measure(
         'policy_entropy',
         '1',
         'Entropy of the choices as a share of the largest one; of choices only',
-        low=1e-3,
-        below='The policy always does the same, so that nothing can be learned any more: divide '
-        'learner.plasticity.learning_rate by 3, and begin anew or from the best checkpoint.',
+        low=0.05,
+        below=_TOO_FAST,
     ),
     Measure(
         'policy_std',
@@ -126,15 +159,6 @@ MEASURES = (
         low=1e-3,
         below='The policy hardly tries anything any more: raise learner.policy.action_std, or '
         'learner.policy.entropy_bonus where the deviation is learned.',
-    ),
-    Measure(
-        'weight_drift',
-        '1',
-        'Change of the weights by a thousand updates, as a share of their norm',
-        low=1e-6,
-        high=50.0,
-        above='The weights change too fast: divide learner.plasticity.learning_rate by 3.',
-        below='The weights stand still: multiply learner.plasticity.learning_rate by 3.',
     ),
     Measure(
         'gradient_alignment',
@@ -201,13 +225,5 @@ def markdown_table() -> str:
         below = f'lower: {one.below}' if one.below else ''
         above = f'higher: {one.above}' if one.above else ''
         hints = one.above if one.below == one.above else ' '.join(filter(None, (below, above)))
-        lines.append(f'| `{one.name}`{unit} | {one.meaning} | {_range(one)} | {hints} |')
+        lines.append(f'| `{one.name}`{unit} | {one.meaning} | {one.range} | {hints} |')
     return '\n'.join(lines)
-
-
-def _range(measure: Measure) -> str:
-    if math.isinf(measure.low):
-        return '' if math.isinf(measure.high) else f'up to {measure.high:,g}'
-    if math.isinf(measure.high):
-        return f'from {measure.low:g}'
-    return f'{measure.low:g} to {measure.high:g}'

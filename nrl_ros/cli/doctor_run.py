@@ -1,0 +1,96 @@
+"""What ``nrl doctor RUN`` says of a run: how it went, how healthy it was, and what to change."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from nrl_ros.base.health import MEASURES
+from nrl_ros.cli.display import number
+from nrl_ros.cli.runs import Run
+from nrl_ros.monitor.progress import group_counters
+
+_COLUMN = 'health_'
+
+
+def run_lines(run: Run) -> list[str]:
+    """Return a page about a run: from its summary, or else from its last row of progress.
+
+    Raises:
+        RunError: the summary is damaged.
+    """
+    summary, row = run.read_summary(), _last_row(run)
+    values, told = _health(summary, row)
+    lines = [f'{run.folder}: {run.task}', _course(summary, row), '']
+    lines += ['what to change, the most likely cause first:' if told else 'nothing to change']
+    lines += [f'  {one}' for one in told]
+    return [*lines, '', *_counted(summary, row), *_measures(values)]
+
+
+def _last_row(run: Run) -> dict[str, str]:
+    if not run.progress.is_file():
+        return {}
+    last: dict[str, str] = {}
+    with run.progress.open(newline='', encoding='utf-8') as file:
+        for row in csv.DictReader(file):
+            last = {name: cell for name, cell in row.items() if name and cell}
+    return last
+
+
+def _health(
+    summary: Mapping[str, Any], row: Mapping[str, str]
+) -> tuple[dict[str, float], list[str]]:
+    """Return the last values, and the sentences about what is out of range."""
+    saved = summary.get('health')
+    if isinstance(saved, dict):
+        values = {
+            name: math.nan if value is None else float(value)
+            for name, value in saved.get('values', {}).items()
+        }
+        return values, [str(one) for one in saved.get('sentences', ())]
+    names = [measure.name for measure in MEASURES]
+    values = {name: float(row.get(_COLUMN + name, 'nan')) for name in names}
+    hints = {measure.hint(values[measure.name]): measure.name for measure in MEASURES}
+    return values, [f'{hint} ({name})' for hint, name in hints.items() if hint]
+
+
+def _course(summary: Mapping[str, Any], row: Mapping[str, str]) -> str:
+    if not summary:
+        steps = int(float(row.get('steps', 0)))
+        return f'no summary: it runs, or was killed; {steps:,} steps in its last row of progress'
+    first, last = (summary.get(f'mean_return_{part}_100') for part in ('first', 'last'))
+    course = [f'{summary.get("steps", 0):,} steps', f'{summary.get("episodes", 0):,} episodes']
+    if first is not None and last is not None:
+        course.append(f'return {number(first)} at first, {number(last)} at last')
+    reason = str(summary.get('reason') or '').strip()
+    ended = f'{summary.get("ended", "ended")}{": " + reason if reason else ""}'
+    return f'{ended}; {", ".join(course)}'
+
+
+def _counted(summary: Mapping[str, Any], row: Mapping[str, str]) -> list[str]:
+    """Return what was counted of lost, late and refused messages, by node."""
+    lines = []
+    for node, counters in summary.get('counters', {}).items():
+        found = [f'{name} {value:,}' for name, value in counters.items() if value]
+        if found:
+            lines.append(f'counted by {node}: {", ".join(found)}')
+    if not summary:
+        found = [f'{name} {row[name]}' for name in group_counters({}) if row.get(name, '0') != '0']
+        lines += [f'counted: {", ".join(found)}'] if found else []
+    return [*lines, ''] if lines else []
+
+
+def _measures(values: Mapping[str, float]) -> list[str]:
+    """Return the measures as lines; those that were never taken are left out."""
+    lines = []
+    for measure in MEASURES:
+        value = values.get(measure.name, math.nan)
+        if math.isnan(value):
+            continue
+        unit = '' if measure.unit == '1' else f' {measure.unit}'
+        healthy = f', healthy {measure.range}' if measure.range else ''
+        mark = '!' if measure.hint(value) else ' '
+        lines.append(f'{mark} {measure.name:<22} {number(value)}{unit}{healthy}')
+    return ['health at its end:', *lines] if lines else ['it has no figures of health']
