@@ -12,7 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.markup import escape
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from nrl_ros.base.patience import Patience
 from nrl_ros.base.records import Ending, FinishedEpisodes
@@ -56,11 +56,14 @@ _UNSERVED_S = 8.0
 # Longest wait for an arm to come to rest after its safety node has died; longer than the safety
 # node itself tries [s].
 _REST_S = 40.0
-# Words that an operator may type, and the service that each one calls.
-_WORDS = {
-    'stop': f'{names.SAFETY}/stop',
-    'clear': f'{names.SAFETY}/clear',
-    'go': f'{names.ENVIRONMENT}/go',
+_APPROVE = names.APPROVE.replace('~', names.LEARNER)
+# Words that an operator may type, and the service that each one calls with which request.
+_WORDS: dict[str, tuple[str, Any, Callable[[], Any]]] = {
+    'stop': (f'{names.SAFETY}/stop', Trigger, Trigger.Request),
+    'clear': (f'{names.SAFETY}/clear', Trigger, Trigger.Request),
+    'go': (f'{names.ENVIRONMENT}/go', Trigger, Trigger.Request),
+    'approve': (_APPROVE, SetBool, lambda: SetBool.Request(data=True)),
+    'reject': (_APPROVE, SetBool, lambda: SetBool.Request(data=False)),
 }
 # Nodes are stopped in this order: the arm is held, what was learned is saved, the arm is braked.
 _STOPPING = ((names.ENVIRONMENT,), (names.LEARNER, names.NEUROMODULATOR), (names.SAFETY,))
@@ -84,7 +87,7 @@ class ArmMonitor(Monitor):
         self.hear(ArmCommand, names.ARM_COMMAND, qos.step(), self._on_command)
         self.hear(DiagnosticArray, names.DIAGNOSTICS, qos.event(), self._on_diagnostics)
         self._asked: dict[str, Any] = {
-            word: self.create_client(Trigger, service) for word, service in _WORDS.items()
+            word: self.create_client(kind, service) for word, (service, kind, _) in _WORDS.items()
         }
 
     def ask(self, word: str, answered: Callable[[str], None]) -> bool:
@@ -92,7 +95,7 @@ class ArmMonitor(Monitor):
         client = self._asked[word]
         if not client.service_is_ready():
             return False
-        future = client.call_async(Trigger.Request())
+        future = client.call_async(_WORDS[word][2]())
         future.add_done_callback(lambda done: answered(f'{word}: {done.result().message}'))
         return True
 
@@ -144,7 +147,7 @@ def _run(
 ) -> int:
     console.print(
         f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]}\n'
-        'type stop, clear or go and Enter; Ctrl-C ends it',
+        f'type {", ".join(_WORDS)} and Enter; Ctrl-C ends it',
         soft_wrap=True,
     )
     figures = ArmFigures()
@@ -253,6 +256,7 @@ class ArmRun(Orchestrator):
         self._operator = Operator()
         self._kept: list[str] = []
         self._shown_at, self._asked, self._line = -_LINE_S, '', ''
+        self._guard = ''
         self._stops, self._waits = Announcer(again_s=0.0), Announcer(hold_s=_WAITS_S)
         self._hints = Announcer(again_s=_HINT_AGAIN_S)
         self._unserved = Patience(_UNSERVED_S)
@@ -392,6 +396,11 @@ class ArmRun(Orchestrator):
             self._asked = figures.asks
             if figures.asks:
                 self.say(f'the arm {figures.asks}; look first, then type go')
+        # The first words say what the guard does, and figures follow.
+        doing = self.progress.guard.partition(',')[0]
+        if doing != self._guard:
+            self._guard = doing
+            self.say(f'guard: {self.progress.guard}')
         if wall_s - self._shown_at >= _LINE_S:
             self._shown_at = wall_s
             line = figures.line()

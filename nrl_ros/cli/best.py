@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from nrl_ros.cli.runs import Run, write_json
-from nrl_ros.monitor.best_watch import Window
+from nrl_ros.environments.best_window import Window
 
 
 def read_best(run: Run) -> Window | None:

@@ -250,6 +250,8 @@ def line_of(progress: Progress, wall_time_s: float) -> str:
     shares = progress.figures.shares()
     parts[5:5] = [f'{name} {100 * share:.0f} %' for name, share in shares.items()]
     parts += [f'{name} {value:,}' for name, value in progress.groups.items() if value]
+    if progress.guard:
+        parts.append(f'guard {progress.guard}')
     return '  '.join(parts)
 
 
@@ -280,6 +282,8 @@ def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableTy
     shares = progress.figures.shares()
     if shares:
         outer.add_row(_shares(shares))
+    if progress.guard:
+        outer.add_row(Text.assemble(('guard ', 'dim'), progress.guard))
     counts = Text('messages ', style='dim')
     for name, value in progress.groups.items():
         counts.append(f' {name} {value:,} ', style='bold yellow' if value else 'dim')

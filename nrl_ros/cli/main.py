@@ -343,6 +343,25 @@ def study(
         raise typer.Exit(run(options, Console()))
 
 
+@app.command()
+def approve(
+    reject: Annotated[
+        bool, typer.Option('--reject', help='Discard the updates, or let it wait on')
+    ] = False,
+    namespace: Annotated[
+        str, typer.Option(help='Of the learner; default: of the only one that is found')
+    ] = '',
+    domain: Annotated[
+        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
+    ] = None,
+) -> None:
+    """Let a learner act by the updates that wait for approval, or learn again after a fall."""
+    with _errors():
+        from nrl_ros.cli.approve import run
+
+        raise typer.Exit(run(namespace, domain, Console(), yes=not reject))
+
+
 @app.command(name='eval')
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar='RUN', help='Run folder')],

@@ -149,7 +149,7 @@ class ServedAgent(Stateful):
         moments = self._policy.moments
         if moments is not None:
             if record:
-                moments.add(observation)
+                self._policy.see(observation)
             observation = moments.normalised(observation)
         if self._remembers:
             self.explorer.begin(np.flatnonzero(state.phase == _FIRST))

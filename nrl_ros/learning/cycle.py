@@ -31,6 +31,7 @@ def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) 
     return (
         agent is not None
         and episodes.info.lockstep
+        and learner.guarded is None
         and neuromodulator.averaging
         and isinstance(agent.explorer, NodeExplorer)
         and agent.explorer.in_place

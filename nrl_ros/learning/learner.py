@@ -12,6 +12,7 @@ from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.records import ActionBatch, AgentInfo, RpeBatch, StateBatch
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.credit import Creditable
+from nrl_ros.learning.guarded import GuardedLearning
 from nrl_ros.learning.learner_state import LearnerState
 from nrl_ros.learning.roster import Roster
 from nrl_ros.learning.rpe_tally import RpeTally
@@ -64,7 +65,10 @@ class Learner:
         return self._state.settings
 
     def set_learning_rate(self, learning_rate: float) -> None:
-        """Change eta from the next update on."""
+        """Change eta from the next update on; another one forgets the halvings of the guard."""
+        guarded = self._state.guarded
+        if guarded is not None and learning_rate != self.settings.plasticity.learning_rate:
+            guarded.rate_is_set()
         self._state.change('plasticity.learning_rate', learning_rate)
 
     def set_sigma(self, sigma: float) -> None:
@@ -80,8 +84,7 @@ class Learner:
     def frozen(self, value: bool) -> None:
         """True if the learner acts without learning; setting it releases all windows."""
         self._frozen = value
-        if value:
-            self._state.roster.release_all()
+        self._change_mode(released=value)
 
     @property
     def evaluating(self) -> bool:
@@ -92,13 +95,60 @@ class Learner:
     def evaluating(self, value: bool) -> None:
         """True if it acts greedily, without noise or learning; setting it releases all windows."""
         self._evaluating = value
-        if value:
+        self._change_mode(released=value)
+
+    def _change_mode(self, *, released: bool) -> None:
+        if self._state.guarded is not None:
+            self._state.guarded.pause()
+        if released:
             self._state.roster.release_all()
 
     @property
     def learning(self) -> bool:
-        """True if RPEs change weights."""
-        return not (self._frozen or self._evaluating)
+        """True if RPEs are matched with traces, which change weights unless the guard holds."""
+        return not (self._frozen or self._greedy)
+
+    @property
+    def _greedy(self) -> bool:
+        guarded = self._state.guarded
+        return self._evaluating or (guarded is not None and guarded.greedy)
+
+    # ------------------------------------------------------------------- guard
+
+    @property
+    def guarded(self) -> GuardedLearning | None:
+        """What watches returns and weights; None: learning is not guarded."""
+        return self._state.guarded
+
+    @property
+    def learning_rate(self) -> float:
+        """Learning rate in force, before its decay [1]."""
+        guarded, rate = self._state.guarded, self.settings.plasticity.learning_rate
+        return rate if guarded is None else rate * guarded.rate_factor
+
+    def take_events(self) -> list[str]:
+        """Return what the guard has to say to a person since the last call, in words."""
+        guarded = self._state.guarded
+        if guarded is None or not guarded.events:
+            return []
+        events, guarded.events = guarded.events, []
+        return events
+
+    def approve(self, *, yes: bool) -> str:
+        """Take a person's decision on what waits for approval; as ``GuardedLearning.approve``."""
+        guarded = self._state.guarded
+        if guarded is None:
+            raise ProtocolError(
+                'nothing waits for approval: learning is not guarded; set guard.enabled or '
+                'guard.approve when the learner starts'
+            )
+        said = guarded.approve(yes=yes)
+        self._state.spread_sigma()
+        return said
+
+    def _watches(self) -> bool:
+        """Return True if the guard hears what happens now."""
+        return self._state.guarded is not None and not (self._frozen or self._evaluating)
 
     # ----------------------------------------------------------------- figures
 
@@ -179,6 +229,9 @@ class Learner:
         creditable = agent.observe(state, self.identity)
         if creditable is not None:
             self.learn_from(agent, creditable)
+        guarded = self._state.guarded
+        if guarded is not None and self._watches() and guarded.hear_state(agent, state, self.steps):
+            self._state.spread_sigma()
         return None
 
     def may_act(self, name: str) -> bool:
@@ -221,7 +274,7 @@ class Learner:
                 'reward-prediction errors to be here or released'
             )
         answer = agent.act(
-            greedy=self._evaluating,
+            greedy=self._greedy,
             record=self.learning,
             checkpoint=checkpoint,
             learner=self.identity,
@@ -233,7 +286,7 @@ class Learner:
     def prepare(self) -> None:
         """Record the last steps and draw noise in advance, while there is nothing else to do."""
         for agent in self._state.roster.agents:
-            agent.prepare(greedy=self._evaluating)
+            agent.prepare(greedy=self._greedy)
 
     # ---------------------------------------------------------------- learning
 
@@ -255,23 +308,28 @@ class Learner:
         counted, creditable = agent.reinforce(rpe, learning=self.learning)
         if creditable is not None:
             self.learn_from(agent, creditable)
+        guarded = self._state.guarded
+        if guarded is not None and self._watches() and guarded.hear_rewards(agent, rpe, self.steps):
+            self._state.spread_sigma()
         return counted
 
     def learn_from(self, agent: ServedAgent, creditable: Creditable) -> None:
         """Change the weights by an agent's traces, and clear those traces."""
         state = self._state
-        policy, credit = state.roster.policy, agent.credit
+        policy, credit, guarded = state.roster.policy, agent.credit, state.guarded
         assert policy is not None
         for other in state.roster.agents:
             # Rows may need the weights that acted, so they are computed before any agent's reward
             # changes them.
             other.credit.prepare()
-        rate = state.settings.plasticity.learning_rate
-        learn = state.update.learn
-        if not learn(policy.network, credit.store, creditable, rate, head=policy.head):
+        if guarded is not None and guarded.holds:
+            guarded.hold(agent, creditable)
+            return
+        learn, network = state.update.learn, policy.learning
+        if not learn(network, credit.store, creditable, self.learning_rate, head=policy.head):
             state.counters['rejected_updates'] += 1
-            credit.clear_overflown(policy.network.spec)
-        elif state.update.changes_sigma:
+            credit.clear_overflown(network.spec)
+        elif (guarded is not None and guarded.updated()) or state.update.changes_sigma:
             state.spread_sigma()
 
     # ------------------------------------------------------------- fused cycle

@@ -10,6 +10,7 @@ from nrl_ros.base.errors import CheckpointError, NrlError
 from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.settings import changed
 from nrl_ros.base.state import restore_snapshot
+from nrl_ros.learning.guarded import GuardedLearning
 from nrl_ros.learning.policy import policy_data, policy_of
 from nrl_ros.learning.roster import Roster
 from nrl_ros.learning.settings import LearnerSettings
@@ -38,6 +39,11 @@ COUNTERS = (
     'rejected_updates',
     'changed_infos',
     'forgotten_agents',
+    'guard_restores',
+    'guard_task_changes',
+    'guard_dropped_windows',
+    'guard_held_windows',
+    'guard_discarded_updates',
 )
 # Errors that a snapshot with unexpected content may raise while it is taken over.
 _MISFITS = (
@@ -55,6 +61,7 @@ class LearnerState:
         counters: what was lost, late, doubled, released or refused, by name.
         roster: which agents are known and served, and the policy that they share.
         update: from traces to changed weights.
+        guarded: watches returns and weights; None: learning is not guarded.
         states: states acted upon so far.
         steps: those of all instances.
     """
@@ -64,6 +71,7 @@ class LearnerState:
     counters: Counter[str]
     roster: Roster
     update: LearningStep
+    guarded: GuardedLearning | None = None
     states: int = 0
     steps: int = 0
 
@@ -71,9 +79,11 @@ class LearnerState:
     def new(cls, settings: LearnerSettings, limits: LearnerLimits | None) -> LearnerState:
         """Return the parts of a learner without agents."""
         counters: Counter[str] = Counter(dict.fromkeys(COUNTERS, 0))
-        return cls(
-            settings, limits, counters, Roster(settings, limits, counters), LearningStep(settings)
-        )
+        roster, update = Roster(settings, limits, counters), LearningStep(settings)
+        guarded = None
+        if settings.guard.enabled or settings.guard.approve:
+            guarded = GuardedLearning(settings.guard, roster, update, counters)
+        return cls(settings, limits, counters, roster, update, guarded)
 
     def change(self, name: str, value: float) -> None:
         """Change a setting while the learner runs; recorded traces keep the noise they had.
@@ -94,7 +104,7 @@ class LearnerState:
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything that decides the future, as plain data and copied arrays."""
-        return {
+        data = {
             'settings': fingerprint(self.settings),
             'learning_rate': self.settings.plasticity.learning_rate,
             'sigma': self.settings.noise.sigma,
@@ -105,6 +115,7 @@ class LearnerState:
             'states': self.states,
             'steps': self.steps,
         }
+        return data if self.guarded is None else data | {'guard': self.guarded.snapshot()}
 
     def restored(self, snapshot: dict[str, Any], *, keep_settings: bool) -> LearnerState:
         """Return new parts from a snapshot; the present ones are not changed.
@@ -140,4 +151,6 @@ class LearnerState:
             new.change('noise.sigma', snapshot['sigma'])
         new.spread_sigma()
         new.roster.take_over(self.roster, snapshot['agents'])
+        if new.guarded is not None and 'guard' in snapshot:
+            new.guarded.restore(snapshot['guard'])
         return new

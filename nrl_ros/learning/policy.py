@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from nrl_ros.base.errors import CheckpointError, ShapeError
 from nrl_ros.base.manifest import first_difference, sides
@@ -25,6 +26,8 @@ from nrl_ros.learning.snapshots import (
     space_of,
 )
 
+Array = NDArray[Any]
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -36,6 +39,8 @@ class Policy:
         space: what an action is.
         manifest: what the numbers of observation and action mean, line by line; empty: not stated.
         moments: of the observations that were learned from; None: they are not normalised.
+        candidate: gathers changes until a person approves them; None: weights change at once.
+        gathered: moments that go with it; None: as ``candidate``, or not normalised.
     """
 
     network: Network
@@ -43,6 +48,19 @@ class Policy:
     space: ActionSpace
     manifest: str = ''
     moments: RunningMoments | None = None
+    candidate: Network | None = None
+    gathered: RunningMoments | None = None
+
+    @property
+    def learning(self) -> Network:
+        """The network whose weights updates change."""
+        return self.network if self.candidate is None else self.candidate
+
+    def see(self, observation: Array) -> None:
+        """Take observations [B, O] into the moments, if there are any."""
+        moments = self.gathered or self.moments
+        if moments is not None:
+            moments.add(observation)
 
     @property
     def weight_norm(self) -> float:
@@ -81,7 +99,22 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
         head.begin(network.weights[-1])
     if settings.plasticity.averaging:
         network.averaged = averaged_network(network, settings, network.weights)
-    return Policy(network, head, space, info.spec.manifest, _new_moments(settings))
+    policy = Policy(network, head, space, info.spec.manifest, _new_moments(settings))
+    return _with_candidate(policy, settings)
+
+
+def _with_candidate(policy: Policy, settings: LearnerSettings) -> Policy:
+    """Return a policy with a candidate that equals it, if changes wait for approval."""
+    if not settings.guard.approve:
+        return policy
+    network = policy.network
+    candidate = averaged_network(network, settings, network.weights)
+    if network.averaged is not None:
+        candidate.averaged = averaged_network(network, settings, network.averaged.weights)
+    gathered = _new_moments(settings)
+    if gathered is not None and policy.moments is not None:
+        gathered.restore(policy.moments.snapshot())
+    return replace(policy, candidate=candidate, gathered=gathered)
 
 
 def _new_moments(settings: LearnerSettings) -> RunningMoments | None:
@@ -97,7 +130,13 @@ def policy_data(policy: Policy | None) -> dict[str, Any]:
         'network': network_data(policy.network),
         'manifest': policy.manifest,
     }
-    return data if policy.moments is None else data | {'moments': policy.moments.snapshot()}
+    if policy.moments is not None:
+        data |= {'moments': policy.moments.snapshot()}
+    if policy.candidate is not None:
+        data |= {'candidate': network_data(policy.candidate)}
+    if policy.gathered is not None:
+        data |= {'gathered': policy.gathered.snapshot()}
+    return data
 
 
 def policy_of(
@@ -131,7 +170,14 @@ def policy_of(
     if moments is not None:
         restore_snapshot(moments, data['moments'], 'moments')
         moments.check_size(network.spec.inputs)
-    return Policy(network, make_head(space, settings.policy), space, manifest, moments)
+    policy = Policy(network, make_head(space, settings.policy), space, manifest, moments)
+    policy = _with_candidate(policy, settings)
+    if policy.candidate is not None and 'candidate' in data:
+        candidate = network_of(data['candidate'], settings, network.spec)
+        policy = replace(policy, candidate=candidate)
+        if policy.gathered is not None:
+            restore_snapshot(policy.gathered, data['gathered'], 'gathered')
+    return policy
 
 
 def _difference(learned: str, received: str) -> str:

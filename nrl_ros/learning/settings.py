@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field, field_validator, model_validator
 
 from nrl_ros.base.settings import Settings
+from nrl_ros.learning.guard import GuardSettings
 from nrl_ros.learning.heads import PolicySettings
 from nrl_ros.learning.interfaces import PlasticityRule
 from nrl_ros.learning.networks.kinds import check_network
@@ -35,6 +36,7 @@ class LearnerSettings(Settings):
     plasticity: PlasticitySettings = PlasticitySettings()
     noise: NoiseSettings = NoiseSettings()
     credit: CreditSettings = CreditSettings()
+    guard: GuardSettings = GuardSettings()
 
     @field_validator('network')
     @classmethod

@@ -132,6 +132,7 @@ class Progress:
         counters: by node, then by name.
         restored: counters that a node began with, from a checkpoint.
         figures: of the last 500 episodes, as the environment names them, without aborted ones.
+        guard: what guarded learning does, in words; empty: it is off.
         phase: what is done now, in words, while no steps are done; empty during the training.
         best: is told what each episode was worth.
         health: of plasticity.
@@ -160,6 +161,7 @@ class Progress:
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     restored: dict[str, dict[str, int]] = field(default_factory=dict)
     figures: RecentFigures = field(default_factory=lambda: RecentFigures(FIGURE_EPISODES))
+    guard: str = ''
     phase: str = ''
     best: BestWatch = field(default_factory=BestWatch)
     health: HealthHistory = field(default_factory=HealthHistory)

@@ -19,6 +19,7 @@ from nrl_ros.base.errors import NrlError, ProtocolError
 from nrl_ros.base.records import ActionBatch, AgentInfo
 from nrl_ros.learning.attendance import AT_WORK_S, Attendance
 from nrl_ros.learning.learner import Learner
+from nrl_ros.nodes.guard_reports import GuardReports
 from nrl_ros.nodes.learner_checkpoints import LearnerCheckpoints
 from nrl_ros.nodes.learner_order import OrderNotes
 from nrl_ros.nodes.learner_status import LearnerReports
@@ -91,6 +92,9 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         self._action = self.publisher(Action, names.ACTION, qos.step())
         status = self.publisher(LearnerStatus, names.LEARNER_STATUS, qos.latched())
         self._reports = LearnerReports(self, self._core, status)
+        self._guard = GuardReports(
+            self, self._core, self._reports.diagnostics, self._guard_has_changed
+        )
         self._introductions = self.subscription(
             EnvInfo, names.ENV_INFO, qos.latched(_INTRODUCTIONS), self._on_info, inactive=True
         )
@@ -203,6 +207,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             self._answer(again)
         elif not self._act_if_it_may(state.agent) and self._core.awaiting(state.agent) is not None:
             self._awaited.ask(state.agent, state.sequence, time.monotonic())
+        self._guard.look()
         self._reports.interval.worked(time.perf_counter() - start)
 
     def _on_neuromodulation(self, data: bytes, publisher: hearing.Sender) -> None:
@@ -217,6 +222,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             self._source.heard(sender)
             self._awaited.answered(rpe.agent, rpe.sequence, now)
         self._act_if_it_may(rpe.agent)
+        self._guard.look()
         self._reports.interval.worked(time.perf_counter() - start)
 
     def _act_if_it_may(self, agent: str) -> bool:
@@ -318,6 +324,13 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
             self._core.release_waiting(agent)
             self._act_if_it_may(agent)
 
+    def _guard_has_changed(self) -> None:
+        """Answer states whose windows the guard has released, and publish the status."""
+        assert self._core is not None
+        for agent in self._core.roster.infos:
+            self._act_if_it_may(agent)
+        self._publish_status()
+
     def _on_get_state(
         self, _request: GetLearnerState.Request, response: GetLearnerState.Response
     ) -> GetLearnerState.Response:
@@ -330,6 +343,7 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
 
     def _publish_status(self) -> None:
         self._reports.publish(self._source.identity)
+        self._guard.publish()
 
 
 def main() -> int:

@@ -65,12 +65,13 @@ class LearnerReports:
 
     Attributes:
         interval: the time since the last status; work is added to it.
+        diagnostics: publisher of DiagnosticArray.
     """
 
     def __init__(self, node: NrlNode[Any], core: Learner, status: Any) -> None:
         self._node, self._core, self._status = node, core, status
         self._health = HealthMonitor(core)
-        self._diagnostics = node.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
+        self.diagnostics = node.publisher(DiagnosticArray, names.DIAGNOSTICS, qos.event())
         self.interval = ReportInterval(time.monotonic())
 
     def make(self, neuromodulator: int) -> LearnerStatus:
@@ -90,11 +91,12 @@ class LearnerReports:
             windows_open=core.windows_open,
             frozen=core.frozen,
             evaluating=core.evaluating,
-            learning_rate=core.settings.plasticity.learning_rate,
+            learning_rate=core.learning_rate,
             noise_sigma=core.settings.noise.sigma,
             mean_absolute_rpe=self.interval.mean_absolute_rpe(core),
             weight_norm=core.weight_norm,
             neuromodulator=neuromodulator,
+            guard='' if core.guarded is None else core.guarded.text,
             busy_share=self.interval.busy_share(time.monotonic()),
             agent=agents,
             counter_name=list(counters),
@@ -110,7 +112,7 @@ class LearnerReports:
         message = self.make(neuromodulator)
         self._status.publish(message)
         name = self._node.get_fully_qualified_name().lstrip('/')
-        self._diagnostics.publish(health_diagnostics(name, health, stamp_ns=self._node.now_ns()))
+        self.diagnostics.publish(health_diagnostics(name, health, stamp_ns=self._node.now_ns()))
         if not message.weight_norm < _DIVERGED:
             self._node.say_seldom(
                 'diverged',

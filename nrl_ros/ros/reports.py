@@ -91,6 +91,7 @@ def take_learner(progress: Progress, message: LearnerStatus, agent: str) -> None
     progress.learning_rate = message.learning_rate
     progress.noise_sigma = message.noise_sigma
     progress.busy_share = message.busy_share
+    progress.guard = message.guard
     if progress.served and agent not in message.agent:
         # The agent has left in order, so the windows that it left open are not shown as a problem.
         released = progress.counters[names.LEARNER].get('released_windows', 0)

@@ -458,6 +458,10 @@ def what_was_learned(snapshot: dict[str, Any]) -> dict[str, Any]:
     left['agents'] = {name: dict(agent) for name, agent in snapshot['agents'].items()}
     for agent in left['agents'].values():
         del agent['session'], agent['noise'], agent['credit']
+    if 'guard' in left:
+        heard = left['guard']['heard']
+        sessionless = {name: {'returns': one['returns']} for name, one in heard.items()}
+        left['guard'] = {**left['guard'], 'heard': sessionless}
     return left
 
 

@@ -118,6 +118,19 @@ RUNS['acrobot: a critic hears the states, both normalise, traces go on after a r
     },
 )
 
+# A rate far too high: the returns fall after 14,700 steps, and weights are put back.
+RUNS['cartpole, guarded, through a fall'] = (
+    {
+        **LEARNER,
+        'plasticity.learning_rate': 0.05,
+        'guard.enabled': True,
+        'guard.episodes': 8,
+        'guard.tolerated_fall': 0.2,
+    },
+    SCALED,
+    {**CARTPOLE, 'bridge.instances': 4, 'stop.steps': 16_000},
+)
+
 # Rules with something of their own to keep in step: weights read by a row, noise turned over, the
 # running means of an explorer.
 for rule, own in {

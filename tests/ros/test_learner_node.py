@@ -440,3 +440,26 @@ def test_what_is_wrong_with_the_noise_is_in_status_and_diagnostics(ros):
     item = warned(dialogue.probe.until_heard(names.DIAGNOSTICS, warned))
     assert (item.name, item.message) == ('learner: plasticity', first)
     assert 'impact [nat]' in {value.key for value in item.values}
+
+
+def test_updates_wait_until_a_person_approves_them(ros):
+    dialogue = Dialogue(ros, info_of(2, lockstep=True), {'guard.approve': True})
+    asked = SetBool.Request(data=True)
+    answer = dialogue.probe.call('learner', names.APPROVE, SetBool, asked)
+    assert not answer.success
+    assert 'nothing waits for approval' in answer.message
+    dialogue.state(0, window=0)
+    dialogue.action(0)
+    dialogue.state(1, window=1)
+    dialogue.rpe(1, 0)
+    dialogue.action(1)
+    status = dialogue.probe.until_heard(
+        names.LEARNER_STATUS, lambda message: '1 updates wait' in message.guard
+    )
+    assert status.updates == 1
+    answer = dialogue.probe.call('learner', names.APPROVE, SetBool, asked)
+    assert answer.success
+    assert 'acts by 1 more updates' in answer.message
+    dialogue.probe.until_heard(
+        names.LEARNER_STATUS, lambda message: '0 updates wait' in message.guard
+    )

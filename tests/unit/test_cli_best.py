@@ -17,7 +17,8 @@ from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
 from nrl_ros.cli.runs import Run, RunError
 from nrl_ros.cli.scores import BEST, START, TRAINED, UNTRAINED, Scores, advice, has_fallen
-from nrl_ros.monitor.best_watch import WINDOW, BestWatch, Window
+from nrl_ros.environments.best_window import WINDOW, Window
+from nrl_ros.monitor.best_watch import BestWatch
 from nrl_ros.monitor.progress import Progress
 
 HIGH, LOW = 210.0, 13.0

@@ -1,0 +1,146 @@
+"""The returns of finished episodes, as the learner hears them: from states and rewards alone.
+
+An episode is complete when all rewards between its first and its last state were heard, in any
+order of the two topics. What is not whole (a lost message, an aborted episode, one that began
+before this object or under other weights) does not count.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nrl_ros.base.records import Ending, Phase, RpeBatch, StateBatch
+from nrl_ros.base.state import Stateful
+
+Array = NDArray[Any]
+
+# Comparing arrays with plain integers is several times faster than with enumerations.
+_FIRST, _MID, _LAST = int(Phase.FIRST), int(Phase.MID), int(Phase.LAST)
+_ABORTED = int(Ending.ABORTED)
+_NONE = -1
+# Of each complete episode: its place among those of its instance, from 1 on, and its return.
+Ended = list[tuple[int, float]]
+
+
+class Complete(NamedTuple):
+    """Complete episodes since the newest change of the weights or of the mode.
+
+    Attributes:
+        instances: of all agents.
+        least: episodes of the instance that has the fewest.
+        total: of all instances.
+    """
+
+    instances: int
+    least: int
+    total: int
+
+
+@dataclass
+class ReturnsState:
+    """The newest two episodes of each instance [B, 2], by the parity of their numbers.
+
+    The last reward of an episode may come after the first state of the next one.
+
+    Attributes:
+        episode: its number; -1: none that counts.
+        first: its first credit window.
+        windows: how many it has; -1 while it goes on.
+        heard: how many of them were rewarded.
+        total: sum of their rewards, task units.
+        newest: newest window that was rewarded [B].
+        complete: how many of its episodes were complete [B].
+    """
+
+    episode: Array
+    first: Array
+    windows: Array
+    heard: Array
+    total: Array
+    newest: Array
+    complete: Array
+
+
+class EpisodeReturns(Stateful):
+    """Sums the rewards of the episodes of one agent.
+
+    Args:
+        instances: B.
+    """
+
+    def __init__(self, instances: int) -> None:
+        shape = (instances, 2)
+        self.state: ReturnsState = ReturnsState(
+            np.full(shape, _NONE),
+            np.zeros(shape, np.int64),
+            np.full(shape, _NONE),
+            np.zeros(shape, np.int64),
+            np.zeros(shape),
+            np.full(instances, _NONE),
+            np.zeros(instances, np.int64),
+        )
+
+    def forget(self) -> None:
+        """Let the episodes under way not count, and count the complete ones from 0."""
+        self.state.episode.fill(_NONE)
+        self.state.complete.fill(0)
+
+    def hear_state(self, state: StateBatch) -> Ended:
+        """Note which episodes begin and end with a state; one that comes twice changes nothing.
+
+        Returns:
+            The episodes that are complete now.
+        """
+        if (state.phase == _MID).all():
+            return []
+        self._begin(state, np.flatnonzero(state.phase == _FIRST))
+        return self._end(state, np.flatnonzero(state.phase == _LAST))
+
+    def hear_rewards(self, rpe: RpeBatch) -> Ended:
+        """Add rewards, which reward-prediction errors carry along; returns as ``hear_state``."""
+        kept, index = self.state, rpe.instance.astype(np.int64)
+        episode, window = rpe.episode.astype(np.int64), rpe.window.astype(np.int64)
+        slot = episode & 1
+        counts = (kept.episode[index, slot] == episode) & (window > kept.newest[index])
+        if not counts.all():
+            index, slot, window = index[counts], slot[counts], window[counts]
+        kept.newest[index] = window
+        kept.total[index, slot] += rpe.reward[counts]
+        kept.heard[index, slot] += 1
+        return self._complete(index, slot)
+
+    def _begin(self, state: StateBatch, index: Array) -> None:
+        episode = state.episode[index].astype(np.int64)
+        slot, kept = episode & 1, self.state
+        new = kept.episode[index, slot] != episode
+        index, episode, slot = index[new], episode[new], slot[new]
+        first = state.window[index].astype(np.int64)
+        kept.episode[index, slot], kept.first[index, slot] = episode, first
+        kept.windows[index, slot], kept.heard[index, slot] = _NONE, 0
+        kept.total[index, slot] = 0.0
+
+    def _end(self, state: StateBatch, index: Array) -> Ended:
+        episode = state.episode[index].astype(np.int64)
+        slot, kept = episode & 1, self.state
+        known = kept.episode[index, slot] == episode
+        index, slot = index[known], slot[known]
+        # A last state names the window after the last one.
+        kept.windows[index, slot] = state.window[index].astype(np.int64) - kept.first[index, slot]
+        aborted = state.ending[index] == _ABORTED
+        kept.episode[index[aborted], slot[aborted]] = _NONE
+        return self._complete(index, slot)
+
+    def _complete(self, index: Array, slot: Array) -> Ended:
+        """Return the returns of those episodes that are whole, and let them not count again."""
+        kept = self.state
+        whole = kept.heard[index, slot] == kept.windows[index, slot]
+        whole &= kept.episode[index, slot] != _NONE
+        index, slot = index[whole], slot[whole]
+        kept.episode[index, slot] = _NONE
+        kept.complete[index] += 1
+        places, totals = kept.complete[index].tolist(), kept.total[index, slot].tolist()
+        return list(zip(places, totals, strict=True))
