@@ -16,7 +16,7 @@ from nrl_ros import __version__
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.installed import NEEDED, require
 from nrl_ros.base.machine import leave_other_ros_aside, prepare_pictures, print_what_fits
-from nrl_ros.cli.options import ArmOptions, RunOptions, TrainOptions, command
+from nrl_ros.cli.options import ArmOptions, RunOptions, TrainOptions, TuneOptions, command
 
 app = typer.Typer(
     help='Online learning by noise and reward, without backpropagation, over ROS 2.',
@@ -341,6 +341,20 @@ def study(
             which, engine, workers, address, root, out, report_only, dry_run, plain
         )
         raise typer.Exit(run(options, Console()))
+
+
+def _tune_or_fail(options: TuneOptions) -> None:
+    with _errors() as errors:
+        from nrl_ros.cli.display import lines_to
+        from nrl_ros.cli.tune import run
+
+        raise typer.Exit(run(options, Console(), lines_to(errors)))
+
+
+app.command(
+    name='tune',
+    help='Search rate, noise, samples and baseline for a task; continue where it was stopped.',
+)(command(TuneOptions, _tune_or_fail))
 
 
 @app.command()

@@ -20,11 +20,21 @@ _SET_HELP = 'Any setting, as learner.plasticity.learning_rate=0.01'
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunOptions:
-    """Options of every command that runs nodes; None if the command line does not set them.
+class SettingsOptions:
+    """Options of every command that runs a task; None if the command line does not set them.
 
     Attributes:
         overrides: ``NODE.NAME=VALUE``.
+    """
+
+    overrides: Annotated[_TEXTS, typer.Option('--set', help=_SET_HELP)] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(SettingsOptions):
+    """Options of every command that runs nodes.
+
+    Attributes:
         out: folder of the run itself.
         root: folder that run folders are made in.
         namespace: ROS namespace; empty: none; None: one of the run's own.
@@ -33,7 +43,6 @@ class RunOptions:
         record: record all topics.
     """
 
-    overrides: Annotated[_TEXTS, typer.Option('--set', help=_SET_HELP)] = ()
     out: Path | None = None
     root: Path = Path('runs')
     namespace: str | None = None
@@ -235,7 +244,67 @@ class ArmOptions(RunOptions):
     ] = None
 
 
-Options = TypeVar('Options', bound=RunOptions)
+@dataclass(frozen=True, kw_only=True)
+class TuneOptions(SettingsOptions):
+    """Options of ``nrl tune``.
+
+    Attributes:
+        task: as of ``nrl train``.
+        config: a file instead of the task's.
+        trials: of the search.
+        minutes: for search and final runs together; 0: no limit.
+        steps: of a final run; None: those of the task.
+        search_steps: of a trial of the search; 0: a quarter of the steps.
+        seeds: final runs of the winner, and as many of the default.
+        instances: parallel instances of the environment.
+        workers: trials at once; 0: one per core.
+        engine: processes or ray.
+        address: of Ray's cluster.
+        out: the parameter file; None: in the folder of the search.
+        root: folder in which each task has its results.
+        plain: lines instead of a panel.
+    """
+
+    task: Annotated[str | None, typer.Argument(help='What nrl train takes')] = None
+    config: Annotated[Path | None, typer.Option(help="Parameter file instead of the task's")] = None
+    trials: Annotated[int, typer.Option(help='Trials of the search', min=8)] = 40
+    minutes: Annotated[
+        float, typer.Option(help='For search and final runs together; 0: no limit', min=0.0)
+    ] = 0.0
+    steps: Annotated[
+        int | None, typer.Option(help="Steps of a final run; default: the task's", min=1)
+    ] = None
+    search_steps: Annotated[
+        int, typer.Option(help='Steps of a trial of the search; 0: a quarter', min=0)
+    ] = 0
+    seeds: Annotated[
+        int, typer.Option(help='Final runs of the winner, and of the default', min=2)
+    ] = 5
+    instances: Annotated[
+        int | None, typer.Option(help='Parallel instances of the environment', min=1)
+    ] = None
+    workers: Annotated[int, typer.Option(help='Trials at once; 0: one per core', min=0)] = 0
+    engine: Annotated[str, typer.Option(help='processes or ray')] = 'processes'
+    address: Annotated[str, typer.Option(help='With --engine ray: cluster to join')] = ''
+    out: Annotated[
+        Path | None, typer.Option(help='Parameter file; default: ROOT/TASK/tuned.yaml')
+    ] = None
+    root: Annotated[Path, typer.Option(help='Where results are kept')] = Path('runs/tune')
+    plain: Annotated[bool, typer.Option('--plain', help='One line per trial, no panel')] = False
+
+    @property
+    def train(self) -> TrainOptions:
+        """The options of ``nrl train`` that name the same task."""
+        return TrainOptions(
+            task=self.task,
+            config=self.config,
+            instances=self.instances,
+            steps=self.steps,
+            overrides=self.overrides,
+        )
+
+
+Options = TypeVar('Options', bound=SettingsOptions)
 
 
 def command(kind: type[Options], run: Callable[[Options], None]) -> Callable[..., None]:

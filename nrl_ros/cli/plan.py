@@ -16,6 +16,7 @@ from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.display import Say, told_if_slow
 from nrl_ros.cli.metrics import EpisodeRow, last_steps, read_metrics, write_metrics
 from nrl_ros.cli.new_task import (
+    given_nodes,
     is_new_task,
     propose_settings,
     proposed_nodes,
@@ -56,6 +57,8 @@ _LEFT_BEHIND = 'left_behind'
 _MOST_SESSIONS = 10_000
 
 
+# What says which environment a file is for.
+_ENVIRONMENT = ('bridge.name', 'bridge.options.id')
 # These settings are saved with every checkpoint; the command line replaces them.
 _LIVE = ('learner.plasticity.learning_rate', 'learner.noise.sigma')
 
@@ -139,16 +142,21 @@ def _names_environment(options: TrainOptions) -> bool:
     """Return whether settings have to be chosen, since the task is an environment's name.
 
     Raises:
-        ConfigError: a file is given too.
+        ConfigError: a file of another environment is given too.
     """
     if options.task is None or not is_new_task(options.task):
         return False
-    if options.config is not None:
+    if options.config is None:
+        return True
+    asked, found = given_nodes(options.task), config.read_config(options.config)
+    named = {name: value for name, value in asked['environment'].items() if name in _ENVIRONMENT}
+    other = {name: found['environment'].get(name) for name in named}
+    if other != named:
         raise ConfigError(
-            f'{options.task} gets settings of its own, received --config {options.config} too: '
-            'name the environment in that file, or leave one of them away'
+            f'--config {options.config} has the environment {other}, and {options.task} is '
+            f'{named}: expected one environment; leave one of them away'
         )
-    return True
+    return False
 
 
 def _is_file(task: str) -> bool:
@@ -178,18 +186,30 @@ def make_plan(options: TrainOptions, warn: Warn, say: Say = _silent) -> Plan:
     return _new(options, warn, say)
 
 
+def task_settings(options: TrainOptions, say: Say) -> tuple[str, str, dict[str, config.Flat]]:
+    """Return name, origin, and dotted settings by node of the task that a command line names.
+
+    Args:
+        options: of the command line.
+        say: gets texts on what takes long, and on what was chosen for a new task.
+
+    Raises:
+        NrlError: there is no such task, or its environment cannot be made.
+    """
+    if _names_environment(options):
+        return _chosen(options, say)
+    path = _source(options)
+    named = options.task is not None and not _is_file(options.task)
+    task = short_name(str(options.task)) if named else _task_of(path)
+    return task, str(path), config.read_config(path)
+
+
 def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
     # Everything is checked before the run folder is made, so that a wrong option leaves nothing
     # behind.
-    if _names_environment(options):
-        task, origin, nodes = _chosen(options, say)
-        checked = config.resolve_nodes(nodes, options.overrides, _wanted(options), source=origin)
-    else:
-        path = _source(options)
-        named = options.task is not None and not _is_file(options.task)
-        task = str(options.task) if named else _task_of(path)
-        origin, nodes = str(path), config.read_config(path)
-        checked = config.resolve_nodes(nodes, options.overrides, _wanted(options), source=origin)
+    task, origin, nodes = task_settings(options, say)
+    checked = config.resolve_nodes(nodes, options.overrides, _wanted(options), source=origin)
+    if not _names_environment(options):
         with TemporaryDirectory(prefix='nrl_robot_') as folder:
             _try_environment(_with_model(checked, Path(folder)), warn, say)
     run = create_run(options.root, task, checked.learner.seed, folder=options.out)

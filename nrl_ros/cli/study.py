@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
-import signal
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
-from typing import NoReturn
 
 from rich.console import Console
 from rich.markup import escape
 
 from nrl_ros.base.durations import duration
 from nrl_ros.cli.runs import versions
-from nrl_ros.experiments.driver import drive
-from nrl_ros.experiments.engine import Engine, ProcessEngine, StudyError
+from nrl_ros.cli.trials import make_engine, run_trials
+from nrl_ros.experiments.engine import StudyError
 from nrl_ros.experiments.plan import Study, read_study
-from nrl_ros.experiments.progress import Panel
 from nrl_ros.experiments.report import write_report
-from nrl_ros.experiments.run import run_trial
 from nrl_ros.experiments.schedule import Schedule
 from nrl_ros.experiments.store import Store
 
@@ -39,14 +32,6 @@ class StudyOptions:
     report_only: bool
     dry_run: bool
     plain: bool
-
-
-class Stopped(KeyboardInterrupt):
-    """SIGINT or SIGTERM has come."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 def run(options: StudyOptions, console: Console) -> int:
@@ -92,47 +77,13 @@ def _run(study: Study, schedule: Schedule, options: StudyOptions, console: Conso
     """Run the trials that are left; return the signal that stopped them, 0 if none did."""
     if next(schedule.ready(), None) is None:
         return 0
-    try:
-        with _signals():
-            engine = _engine(options)
-            # Ray replaces the handlers when it starts, so they are set again.
-            panel = Panel(console, study.title or study.name, plain=options.plain)
-            with _signals(), contextlib.closing(engine), panel:
-                drive(schedule, engine, panel)
-    except Stopped as stop:
-        kept = f'stopped; {schedule.done} trials are kept, the same command continues from there'
-        console.print(kept, highlight=False)
-        return stop.number
-    return 0
-
-
-def _engine(options: StudyOptions) -> Engine:
-    if options.engine == 'processes':
-        if options.address:
-            raise StudyError('--address is of --engine ray; processes run on this machine')
-        return ProcessEngine(options.workers, run_trial)
-    from nrl_ros.experiments.ray_engine import RayEngine
-
-    return RayEngine(options.workers, run_trial, options.address)
-
-
-@contextlib.contextmanager
-def _signals() -> Iterator[None]:
-    """Stop at the first SIGINT or SIGTERM, and ignore further ones."""
-
-    def stop(number: int, _: FrameType | None) -> NoReturn:
-        for one in before:
-            signal.signal(one, signal.SIG_IGN)
-        raise Stopped(number)
-
-    before = {one: signal.getsignal(one) for one in (signal.SIGINT, signal.SIGTERM)}
-    for one in before:
-        signal.signal(one, stop)
-    try:
-        yield
-    finally:
-        for one, handler in before.items():
-            signal.signal(one, handler)
+    return run_trials(
+        schedule,
+        lambda: make_engine(options.engine, options.workers, options.address),
+        console,
+        study.title or study.name,
+        plain=options.plain,
+    )
 
 
 def _forecast(schedule: Schedule, options: StudyOptions, console: Console) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from nrl_ros.experiments.engine import Engine
-from nrl_ros.experiments.schedule import Schedule
+from nrl_ros.experiments.store import Store
 from nrl_ros.experiments.trials import Trial
 
 # An interrupt waits for the loop at most this long [s].
@@ -42,7 +43,36 @@ class Watcher(Protocol):
         ...
 
 
-def drive(schedule: Schedule, engine: Engine, watcher: Watcher) -> None:
+class Queue(Protocol):
+    """Knows which trials are left.
+
+    Attributes:
+        store: gets the records.
+        failed: labels and errors of trials that failed, by key.
+    """
+
+    store: Store
+    failed: dict[str, str]
+
+    @property
+    def done(self) -> int:
+        """Number of trials that have a record."""
+        ...
+
+    def next(self, running: Collection[str]) -> Trial | None:
+        """Return the next trial; None if none can be begun while these run."""
+        ...
+
+    def finish(self, trial: Trial, seconds: float) -> None:
+        """Note how long a trial took."""
+        ...
+
+    def seconds_left(self, elapsed: dict[str, float], workers: int) -> tuple[int, float | None]:
+        """Return how many trials are left and how long they take; None while it is unknown."""
+        ...
+
+
+def drive(schedule: Queue, engine: Engine, watcher: Watcher) -> None:
     """Run all trials that are left; an interrupt loses only trials under way."""
     state = State(done=schedule.done)
     while True:
@@ -67,7 +97,7 @@ def drive(schedule: Schedule, engine: Engine, watcher: Watcher) -> None:
     watcher.update(state)
 
 
-def _fill(schedule: Schedule, engine: Engine, state: State) -> bool:
+def _fill(schedule: Queue, engine: Engine, state: State) -> bool:
     """Give every free worker a trial; return whether there was one."""
     begun = False
     while len(state.running) < engine.workers:
@@ -80,7 +110,7 @@ def _fill(schedule: Schedule, engine: Engine, state: State) -> bool:
     return begun
 
 
-def _estimate(schedule: Schedule, engine: Engine, state: State, changed: bool) -> None:
+def _estimate(schedule: Queue, engine: Engine, state: State, changed: bool) -> None:
     if not changed:
         if state.seconds_left is not None:
             state.seconds_left = max(state.seconds_left - _TICK_S, 0.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from nrl_ros.experiments.conditions import Condition, conditions, gradients_trial
@@ -39,6 +39,27 @@ class Costs:
             if means:
                 return size * statistics.fmean(means)
         return None
+
+    def left(
+        self, trials: Iterable[tuple[str, Group, float]], elapsed: Mapping[str, float], workers: int
+    ) -> tuple[int, float | None]:
+        """Return how many trials these are and how long they take; None while a task is unknown.
+
+        Args:
+            trials: key, group and size of each.
+            elapsed: seconds since each running trial was begun, by key.
+            workers: trials at once.
+        """
+        count, total, longest, known = 0, 0.0, 0.0, True
+        for key, group, size in trials:
+            count += 1
+            cost = self.seconds(group, size)
+            if cost is None:
+                known = False
+                continue
+            left = max(cost - elapsed.get(key, 0.0), 0.0)
+            total, longest = total + left, max(longest, left)
+        return count, max(total / workers, longest) if known else None
 
 
 class Schedule:
@@ -129,13 +150,4 @@ class Schedule:
             elapsed: seconds since each running trial was begun.
             workers: trials at once.
         """
-        count, total, longest, known = 0, 0.0, 0.0, True
-        for key, group, size in self.open_sizes():
-            count += 1
-            cost = self.costs.seconds(group, size)
-            if cost is None:
-                known = False
-                continue
-            left = max(cost - elapsed.get(key, 0.0), 0.0)
-            total, longest = total + left, max(longest, left)
-        return count, max(total / workers, longest) if known else None
+        return self.costs.left(self.open_sizes(), elapsed, workers)

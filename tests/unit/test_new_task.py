@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from nrl_ros.base.config_files import find_config
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.cli.new_task import given_nodes, is_new_task, short_name, write_file
 from nrl_ros.cli.options import TrainOptions
@@ -107,7 +108,7 @@ def test_wrong_settings_are_told_before_the_environment_is_made(folder: Path) ->
     with pytest.raises(ConfigError, match='ruel'):
         check_options(options)
     with pytest.raises(ConfigError, match='leave one of them away'):
-        check_options(TrainOptions(task='my_tasks.py:Only', config=Path('x.yaml')))
+        check_options(TrainOptions(task='my_tasks.py:Only', config=find_config('cartpole')))
     assert not (folder / 'made.txt').exists()
 
 
