@@ -17,13 +17,17 @@ from nrl_ros.base.records import Ending, FinishedEpisodes
 from nrl_ros.environments.mastery import Mastery
 from nrl_ros.experiments.gradients import gradients
 from nrl_ros.experiments.in_process import InProcessRun
+from nrl_ros.learning.health.monitor import HealthMonitor
 from nrl_ros.learning.learner import Learner
+from nrl_ros.monitor.health_history import HealthHistory
 from nrl_ros.settings.run import RunSettings, check
 
 BINS = 200
 # A run with more episodes keeps only the means of its bins.
 MOST_EPISODES = 50_000
 _CHECK_EVERY = 512
+# Steps, each of all instances, between two looks at the learner's health.
+_LOOK_EVERY = 4096
 _FINAL_SHARE = 0.1
 
 
@@ -56,10 +60,10 @@ def versions() -> dict[str, str]:
 
 def train(settings: RunSettings) -> dict[str, Any]:
     """Train until the settings' limit and return the result."""
-    run = InProcessRun(settings)
+    run, health = InProcessRun(settings), HealthHistory()
     ends: list[FinishedEpisodes] = []
     try:
-        diverged = _until_limit(run, ends)
+        diverged = _until_limit(run, ends, health)
     finally:
         run.close()
     counted = {**run.learner.counters, **run.neuromodulator.counters}
@@ -69,15 +73,16 @@ def train(settings: RunSettings) -> dict[str, Any]:
         'updates': run.learner.updates,
         'diverged_at_step': diverged,
         'counters': {name: int(value) for name, value in counted.items() if value},
+        'health': health.summary(),
         **curve(ends, settings.environment.stop.episodes),
     }
 
 
-def _until_limit(run: InProcessRun, ends: list[FinishedEpisodes]) -> int:
+def _until_limit(run: InProcessRun, ends: list[FinishedEpisodes], health: HealthHistory) -> int:
     """Step until the limit; return the step at which weights became NaN or infinite, or -1."""
     stop, diverged = run.settings.environment.stop, -1
     episodes, learner = run.episodes, run.learner
-    mastery = Mastery(stop.learned, run.environment.spec.metrics)
+    mastery, monitor = Mastery(stop.learned, run.environment.spec.metrics), HealthMonitor(learner)
     try:
         for count, ended in enumerate(run.steps()):
             if ended is not None:
@@ -87,6 +92,8 @@ def _until_limit(run: InProcessRun, ends: list[FinishedEpisodes]) -> int:
                     break
             if stop.steps and episodes.total_steps >= stop.steps:
                 break
+            if count % _LOOK_EVERY == 0:
+                health.hear(episodes.total_steps, monitor.look())
             if diverged < 0 and count % _CHECK_EVERY == 0 and _broken(learner):
                 diverged = episodes.total_steps
     except InvalidValueError:

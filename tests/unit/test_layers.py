@@ -63,7 +63,7 @@ ROOMS: dict[str, set[str]] = {
     | {BASE, ENVIRONMENTS, LEARNING, 'nrl_ros.bundles'},
     'nrl_ros/experiments': STANDARD
     | {'numpy', 'pydantic', 'yaml', 'matplotlib', 'rich', VERSION}
-    | {BASE, ENVIRONMENTS, LEARNING, SETTINGS, STORAGE, EXPERIMENTS},
+    | {BASE, ENVIRONMENTS, LEARNING, MONITOR, SETTINGS, STORAGE, EXPERIMENTS},
     'nrl_ros/ros': STANDARD
     | {'numpy', 'pydantic', 'annotated_types', BASE, ENVIRONMENTS, ROBOTS, MONITOR, TRANSPORT}
     | {VERSION}
