@@ -159,6 +159,9 @@ class Copy(Protocol):
 class Table:
     """A CSV file to which rows are added; it is made with the first row, after its header.
 
+    A file that an earlier version has begun keeps its columns: a run that is resumed gives it what
+    it has of them.
+
     A full disk does not end a training: rows are then lost and counted.
 
     Args:
@@ -185,6 +188,8 @@ class Table:
         self._path, self._columns, self._copy = path, columns, copy
         self._held: list[Sequence[Any]] | None = [] if held else None
         self._file: TextIO | None = None
+        # Places of the file's columns in a row, None if it lacks one; empty: they are the same.
+        self._places: list[int | None] = []
 
     def open(self) -> None:
         """Write the rows that were held, and later ones at once."""
@@ -205,13 +210,27 @@ class Table:
         try:
             if self._file is None:
                 fresh = not self._path.exists() or self._path.stat().st_size == 0
+                self._places = [] if fresh else self._found_places()
                 self._file = self._path.open('a', newline='', encoding='utf-8')
                 rows = [self._columns, *rows] if fresh else rows
-            csv.writer(self._file).writerows(rows)
+            csv.writer(self._file).writerows(self._placed(row) for row in rows)
             self._file.flush()
         except OSError as error:
             self.lost += len(rows)
             self.reason = error.strerror or str(error)
+
+    def _found_places(self) -> list[int | None]:
+        with self._path.open(newline='', encoding='utf-8') as file:
+            found = next(csv.reader(file), [])
+        if found == list(self._columns):
+            return []
+        places = {name: place for place, name in enumerate(self._columns)}
+        return [places.get(name) for name in found]
+
+    def _placed(self, row: Sequence[Any]) -> Sequence[Any]:
+        if not self._places:
+            return row
+        return ['' if place is None else row[place] for place in self._places]
 
     def close(self) -> None:
         """Close the file, if it is open, and the copy."""

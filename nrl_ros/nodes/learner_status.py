@@ -109,6 +109,10 @@ class LearnerReports:
     def publish(self, neuromodulator: int) -> None:
         """Publish the status, and begin the next interval; ``neuromodulator`` as in ``make``."""
         health = self._health.look()
+        if self._health.fault:
+            self._node.say_seldom(
+                'health', f'plasticity health cannot be measured: {self._health.fault}'
+            )
         message = self.make(neuromodulator)
         self._status.publish(message)
         name = self._node.get_fully_qualified_name().lstrip('/')

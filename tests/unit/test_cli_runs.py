@@ -381,6 +381,15 @@ def test_a_foreign_folder_is_left_alone(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['thesis.tex']
 
 
+def test_a_file_of_an_earlier_version_keeps_its_columns(tmp_path: Path) -> None:
+    path = tmp_path / 'progress.csv'
+    path.write_text('b,gone\r\n1,2\r\n')
+    table = Table(path, ('a', 'b', 'new'))
+    table.add([[7, 8, 9]])
+    table.close()
+    assert path.read_text().split() == ['b,gone', '1,2', '8,']
+
+
 def test_a_full_disk_loses_rows_and_no_training():
     """/dev/full is a disk without room: what is written to it is refused when it is flushed."""
     table = Table(Path('/dev/full'), ('a', 'b'))

@@ -15,6 +15,7 @@ from nrl_ros.cli.config import find_config, resolve
 from nrl_ros.cli.doctor_run import run_lines
 from nrl_ros.cli.runs import open_run
 from nrl_ros.experiments.in_process import InProcessRun
+from nrl_ros.learning.health import probe
 from nrl_ros.learning.health.monitor import HealthMonitor
 from nrl_ros.learning.rpe_tally import RpeTally
 from nrl_ros.monitor.health_history import HealthHistory
@@ -55,6 +56,22 @@ CASES = {
     'real actions': ('planar', 'environment.bridge.instances=4'),
     'factored': ('reaching', 'environment.bridge.instances=4', 'learner.plasticity.trace=factored'),
     'spiking': ('cartpole', 'environment.bridge.instances=4', 'learner.network.neuron=spiking'),
+    'torch with a memory': (
+        'cartpole',
+        'environment.bridge.instances=4',
+        'learner.network.kind=torch',
+        'learner.network.factory=recurrent',
+    ),
+    'traces of every weight': (
+        'cartpole',
+        'environment.bridge.instances=4',
+        'learner.plasticity.rule=weight_perturbation',
+    ),
+    'backpropagation': (
+        'cartpole',
+        'environment.bridge.instances=4',
+        'learner.plasticity.rule=backpropagation',
+    ),
     'normalised': (
         'acrobot',
         'environment.bridge.instances=4',
@@ -75,6 +92,7 @@ def test_measuring_changes_nothing(case: str) -> None:
                 break
         weights.append(run.learner.weights)
         run.close()
+    assert monitor.fault == ''
     assert runs[0].learner.updates > 0
     assert same(*weights)
 
@@ -162,6 +180,36 @@ def test_what_is_wrong_is_said_first(case: str) -> None:
 def test_a_healthy_run_raises_no_alarm(task: str, seed: int) -> None:
     seeds = (f'learner.seed={seed}', f'environment.seed={seed}')
     assert not any(said(task, *seeds, ticks=500 if task == 'planar' else 2500))
+
+
+def test_weights_that_are_no_numbers_end_nothing() -> None:
+    """A policy that has diverged is when health is looked at."""
+    for task in ('cartpole', 'planar'):
+        for value in (np.nan, np.inf, 1e30):
+            run = run_of(task, 'environment.bridge.instances=4')
+            next(run.steps())
+            monitor = HealthMonitor(run.learner)
+            policy = run.learner.roster.policy
+            assert policy is not None
+            for weight in policy.network.weights:
+                weight[...] = value
+            monitor.look()
+            assert monitor.fault == ''
+            run.close()
+
+
+def test_a_network_that_cannot_be_probed_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    run = run_of('cartpole', 'environment.bridge.instances=4')
+    next(run.steps())
+
+    def refuse(*_: object) -> None:
+        raise RuntimeError('expected 4 rows')
+
+    monkeypatch.setattr(probe, 'make_passes', refuse)
+    monitor = HealthMonitor(run.learner)
+    assert monitor.look() is monitor.look() is UNKNOWN
+    assert 'expected 4 rows' in monitor.fault
+    run.close()
 
 
 def test_what_has_passed_is_told_after_what_holds() -> None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from nrl_ros.base.errors import describe
 from nrl_ros.base.health import MEASURES, NAMES, UNKNOWN, Health
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.health.probe import Probe, ProbeSums, expected_cosine
@@ -39,6 +40,8 @@ _SETTLED, _COMPARED = 2000, 1000
 _ROWS, _WEIGHTS = 64, 20_000
 # A trace of more numbers takes too long to be summed up.
 _LARGEST_TRACE = 2_000_000
+# Multiplications of one look on average: what takes more is done at some looks only.
+_PRODUCTS = 2_000_000
 
 
 class _Seen(NamedTuple):
@@ -158,6 +161,8 @@ class HealthMonitor:
 
     Attributes:
         health: as of the newest look.
+        fault: why it cannot be measured, such as what a network of one's own raises when it is run
+            for a few states; '' if it can.
     """
 
     def __init__(self, learner: Learner) -> None:
@@ -168,14 +173,22 @@ class HealthMonitor:
         self._generator = np.random.default_rng(0)
         self._ages: dict[str, _TraceAges] = {}
         self._row = dict.fromkeys(NAMES, 0)
-        self.health = UNKNOWN
+        self.health, self.fault = UNKNOWN, ''
 
     def look(self) -> Health:
         """Measure, and return what was found; call it between two steps."""
+        if not self.fault:
+            try:
+                self._look()
+            except Exception as error:  # whatever a part of one's own raises: the run goes on
+                self.health, self.fault = UNKNOWN, describe(error)
+        return self.health
+
+    def _look(self) -> None:
         learner, policy = self._learner, self._learner.roster.policy
         agents = [agent for agent in learner.roster.agents if agent.seen is not None]
         if policy is None or not agents:
-            return self.health
+            return
         if policy is not self._policy:
             self._begin(policy)
         self._looks += 1
@@ -184,10 +197,10 @@ class HealthMonitor:
         with np.errstate(all='ignore'):
             self._rewards.look(learner)
             self._weights.look(learner, policy)
-            self._seen.append(self._probe_one(policy, agent))
+            if self._looks % self._every == 0 or not self._seen:
+                self._seen.append(self._probe_one(policy, agent))
             values = self._values(policy, agents)
         self.health = Health(values, self._hints(values) if learner.learning else {})
-        return self.health
 
     def _begin(self, policy: Policy) -> None:
         """Begin with a policy that is new or was restored."""
@@ -195,6 +208,7 @@ class HealthMonitor:
         rule = learner.settings.make_rule()
         self._policy = policy
         self._probe = Probe(policy, perturbs=isinstance(rule, _PERTURBING))
+        self._every = max(1, self._probe.products // _PRODUCTS)
         self._samples = rule.samples
         self._seen: deque[_Seen] = deque(maxlen=_LOOKS)
         self._rewards = _Rewards(learner, continued=self._continued)
@@ -230,7 +244,8 @@ class HealthMonitor:
         """Return the norm of the trace of an instance chosen by chance; NaN if there is none."""
         spec = policy.network.spec
         live = np.flatnonzero(agent.credit.windows.state['has_rows'])
-        if not len(live) or spec.weight_count > _LARGEST_TRACE:
+        row = spec.noise_components + spec.input_components
+        if not len(live) or spec.weight_count + _ROWS * row > _LARGEST_TRACE:
             return math.nan
         instance = int(live[self._generator.integers(0, len(live))])
         trace = agent.credit.store.detach(instance, carried=True)
@@ -256,7 +271,7 @@ class HealthMonitor:
     def _values(self, policy: Policy, agents: list[ServedAgent]) -> dict[str, float]:
         seen, components = self._seen, policy.network.spec.noise_components
         sums = ProbeSums.together(one.sums for one in seen)
-        alignment = sums.alignment(components)
+        alignment = sums.alignment()
         squares = np.mean([one.squares for one in seen], axis=0)
         norms = [one.trace_norm for one in seen if not math.isnan(one.trace_norm)]
         ages = [self._ages.setdefault(a.info.agent, _TraceAges()).oldest(a) for a in agents]

@@ -19,8 +19,11 @@ from nrl_ros.learning.rules.backpropagation import ExactGradient
 
 Array = NDArray[Any]
 
-# States of one probe, pairs of noise for each of them, and choices drawn in each.
-STATES, _PAIRS, _CHOICES = 8, 4, 8
+# States of one probe, and pairs of noise for each of them; the same for a network whose passes take
+# more products than the last number.
+_USUAL, _FEW, _MANY_PRODUCTS = (8, 4), (2, 2), 200_000
+# Choices drawn in each state, and hidden neurons that are looked at, at most.
+_CHOICES, _NEURONS = 8, 4096
 # Standard deviation of a normal distribution whose entropy is 0.
 _STD_AT_ZERO = 1.0 / math.sqrt(2.0 * math.pi * math.e)
 
@@ -33,7 +36,7 @@ class ProbeSums(NamedTuple):
         even: squares of the part that does not.
         rounding: squares of the rounding error of a log-probability.
         impacts: how many impacts that were.
-        cosine: cosines of the estimate with the exact gradient.
+        cosine: cosines of the estimate with the exact gradient, as shares of the expected ones.
         cosines: how many that were; 0 where there is no exact gradient.
         entropy: minus the log-probability of drawn choices.
         uniform: the same of a policy whose outputs are all 0; 0 for real actions.
@@ -69,15 +72,9 @@ class ProbeSums(NamedTuple):
         """Return the root mean square of the impact [nat]."""
         return math.sqrt((self.odd + self.even) / self.impacts) if self.impacts else math.nan
 
-    def alignment(self, components: int) -> float:
-        """Return the mean cosine as a share of what so many samples give on average.
-
-        Args:
-            components: N, of the noise.
-        """
-        if not self.cosines:
-            return math.nan
-        return self.cosine / self.cosines / expected_cosine(_PAIRS, components)
+    def alignment(self) -> float:
+        """Return the mean cosine as a share of what so many samples give on average."""
+        return self.cosine / self.cosines if self.cosines else math.nan
 
     def entropy_share(self) -> float:
         """Return the entropy of choices as a share of the largest one."""
@@ -113,6 +110,7 @@ class Probe:
 
     Attributes:
         choices: actions are choices, and not real numbers.
+        products: multiplications of one look.
         smooth: outputs have a gradient, so that small noise shows the slope.
     """
 
@@ -121,12 +119,18 @@ class Probe:
         self._policy, self._perturbs = policy, perturbs
         self.choices = policy.head.action_dtype is not np.float32
         self._generator = np.random.default_rng(0)
-        self._memory = np.zeros((STATES, network.memory_size), network.dtype)
+        products = products_of(network.spec)
+        self._states, self._pairs = _FEW if products > _MANY_PRODUCTS else _USUAL
+        self.products = products * self._states * (2 + 2 * self._pairs)
+        self._expected = expected_cosine(self._pairs, network.spec.noise_components)
+        self._memory = np.zeros((self._states, network.memory_size), network.dtype)
         memory = self._memory if network.memory_size else None
-        quiet = make_passes(network, STATES, 0, memory)
+        quiet = make_passes(network, self._states, 0, memory)
         self._exact = ExactGradient(network, quiet)
         self._quiet, self.smooth = quiet, self._exact.known
-        self._noisy = make_passes(network, STATES, 2 * _PAIRS, memory) if perturbs else None
+        self._noisy = None
+        if perturbs:
+            self._noisy = make_passes(network, self._states, 2 * self._pairs, memory)
         self._hidden = _hidden_inputs(network.spec)
 
     def look(
@@ -142,7 +146,7 @@ class Probe:
         Returns:
             What was found, and the activity of the hidden neurons in these states [S, H].
         """
-        chosen = self._generator.integers(0, len(observation), STATES)
+        chosen = self._generator.integers(0, len(observation), self._states)
         seen = observation[chosen]
         remembered = None if memory is None else memory[chosen]
         self._remember(remembered)
@@ -184,13 +188,14 @@ class Probe:
         choice = head.draw(np.zeros_like(z) if self.choices else z, self._generator)
         gradient = head.gradient(z, choice)
         exact = self._exact.of(gradient) if self._exact.known else None
+        pairs = self._pairs
         half = self._generator.standard_normal(
-            (_PAIRS * STATES, network.spec.noise_components), dtype=network.dtype
+            (pairs * self._states, network.spec.noise_components), dtype=network.dtype
         )
         self._remember(remembered)
         outputs = self._noisy.run(seen, np.concatenate([half, -half]), sigma)
         log = np.asarray(head.log_probability(outputs, choice), np.float64)
-        above, below = log[1 : 1 + _PAIRS] - log[0], log[1 + _PAIRS :] - log[0]
+        above, below = log[1 : 1 + pairs] - log[0], log[1 + pairs :] - log[0]
         rounding = np.finfo(network.dtype).eps * np.linalg.norm(gradient, axis=1)
         rounding = rounding * (1.0 + np.sqrt(np.square(z).mean(axis=1)))
         cosines = np.zeros(0) if exact is None else _cosines(half, above, exact)
@@ -198,15 +203,15 @@ class Probe:
             'odd': float(np.square(above - below).sum()) / 4.0,
             'even': float(np.square(above + below).sum()) / 4.0,
             'impacts': above.size,
-            'rounding': _PAIRS * float(np.square(rounding).sum()),
-            'cosine': float(cosines.sum()),
+            'rounding': pairs * float(np.square(rounding).sum()),
+            'cosine': float(cosines.sum()) / self._expected,
             'cosines': len(cosines),
         }
 
 
 def _cosines(half: Array, impact: Array, exact: Array) -> Array:
     """Return the cosines of the estimates with the exact gradient, where both are not 0."""
-    noise = half.reshape(_PAIRS, STATES, -1)
+    noise = half.reshape(*impact.shape, -1)
     weight = impact / np.square(noise, dtype=np.float64).sum(axis=2)
     estimate = np.einsum('ks,ksn->sn', weight, noise)
     lengths = np.linalg.norm(estimate, axis=1) * np.linalg.norm(exact, axis=1)
@@ -215,8 +220,18 @@ def _cosines(half: Array, impact: Array, exact: Array) -> Array:
 
 
 def _hidden_inputs(spec: Any) -> Array:
-    """Return which presynaptic activities are of hidden neurons: no observation and no bias."""
+    """Return presynaptic activities of hidden neurons, at most so many: no observation, no bias."""
     hidden = np.zeros(spec.input_components, np.bool_)
     for where in spec.input_slices[1:]:
         hidden[where.start : where.stop - int(spec.outer and spec.bias)] = True
-    return hidden
+    found = np.flatnonzero(hidden)
+    return found[:: max(1, -(-len(found) // _NEURONS))]
+
+
+def products_of(spec: Any) -> int:
+    """Return about how many multiplications a pass of one state takes."""
+    total = 0
+    for shape, width in zip(spec.shapes, spec.widths, strict=True):
+        # A convolution uses its weights at each place of its output.
+        total += math.prod(shape) * max(1, width // shape[0])
+    return total
