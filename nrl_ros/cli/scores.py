@@ -23,7 +23,10 @@ UNTRAINED, START, TRAINED, BEST = 'untrained', 'start', 'trained', 'best'
 _COLOURS = {TRAINED: 'bold green'}
 # A difference of two means counts from so many standard errors on: one in 370 by chance.
 _ERRORS = 3.0
-_LEARN_LESS = 'try a smaller learner.plasticity.learning_rate, or another noise.sigma'
+_LEARN_LESS = (
+    'try a smaller learner.plasticity.learning_rate, another noise.sigma, or a guard that goes '
+    'back to good weights (learner.guard.enabled: true)'
+)
 
 
 @dataclass(frozen=True)

@@ -134,6 +134,8 @@ class _Training:
             if progress.share_done >= 1.0:
                 return
             if done % _LOOK_STEPS == 0:
+                for event in self._run.learner.take_events():
+                    self._say(event)
                 self._look()
                 self._look_for_best()
 
@@ -167,7 +169,8 @@ class _Training:
         learner, progress, now = self._run.learner, self._progress, self._clock()
         progress.health.hear(progress.steps, self._health.look())
         progress.weight_norm = learner.weight_norm
-        progress.learning_rate = learner.settings.plasticity.learning_rate
+        progress.learning_rate = learner.learning_rate
+        progress.guard = '' if learner.guarded is None else learner.guarded.text
         progress.steps_per_second = progress.steps / now if now > 0.0 else 0.0
         if learner.windows_learned:
             progress.mean_absolute_rpe = learner.rpes.absolute / learner.windows_learned

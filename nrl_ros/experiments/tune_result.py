@@ -69,7 +69,10 @@ class TuneResult:
         """Return how sure the result is, in a sentence."""
         count = min(len(self.own_seeds), len(self.winner_seeds))
         if self.winner == self.own:
-            return f'no better than the default: none of {len(self.tried)} others came out above it'
+            others = sum(one.known and one.candidate != self.own for one in self.tried)
+            if not others:
+                return 'not known whether anything is better than the default: nothing else was run'
+            return f'no better than the default: none of {others} others came out above it'
         if count < 2:
             return (
                 f'not known whether it is better than the default: {count} final seeds of both, '

@@ -35,6 +35,7 @@ class Did(IntEnum):
     NEUROMODULATOR = 10
     LOADED = 11
     SAVED = 12
+    APPROVED = 13
 
 
 # Entries of these kinds need the message that they stand for.
@@ -93,7 +94,12 @@ class Replayer:
             The actions that the learner gave to states upon this, the newest last.
         """
         try:
-            return self._apply(entry, record)
+            given = self._apply(entry, record)
+            if entry.kind == Did.APPROVED or self.learner.take_events():
+                # The guard has released windows, so that states of other agents wait no longer.
+                for name in self.learner.roster.infos:
+                    given += self._act(name)
+            return given
         except NrlError as error:
             # The recorded learner refused it too: the entry is noted before the learner looks.
             self.refused[type(error).__name__] += 1
@@ -154,6 +160,8 @@ class Replayer:
             self.learner.set_learning_rate(entry.value)
         elif entry.kind == Did.NOISE_SIGMA:
             self.learner.set_sigma(entry.value)
+        elif entry.kind == Did.APPROVED:
+            self.learner.approve(yes=bool(entry.value))
         elif entry.kind == Did.LOADED:
             self.learner.restore(record, keep_settings=bool(entry.value))
 

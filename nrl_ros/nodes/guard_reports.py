@@ -12,6 +12,7 @@ from nrl_ros.learning.guarded import GuardedLearning
 from nrl_ros.learning.learner import Learner
 from nrl_ros.ros import names
 from nrl_ros.ros.diagnostics import OK, WARN, diagnostics
+from nrl_ros.ros.interfaces import LearnerOrder
 from nrl_ros.ros.lifecycle import NrlNode
 
 
@@ -23,13 +24,20 @@ class GuardReports:
         core: the learner.
         publisher: of DiagnosticArray.
         changed: publishes the learner's status, and answers states that wait for released windows.
+        note: notes for recordings what was done, as ``OrderNotes.note``.
     """
 
     def __init__(
-        self, node: NrlNode[Any], core: Learner, publisher: Any, changed: Callable[[], None]
+        self,
+        node: NrlNode[Any],
+        core: Learner,
+        publisher: Any,
+        changed: Callable[[], None],
+        *,
+        note: Callable[..., None],
     ) -> None:
         self._node, self._core = node, core
-        self._publisher, self._changed = publisher, changed
+        self._publisher, self._changed, self._note = publisher, changed, note
         node.service(SetBool, names.APPROVE, self._on_approve)
 
     def look(self) -> None:
@@ -66,6 +74,7 @@ class GuardReports:
         )
 
     def _on_approve(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self._note(LearnerOrder.KIND_APPROVED, value=request.data)
         try:
             response.message = self._core.approve(yes=request.data)
             response.success = True

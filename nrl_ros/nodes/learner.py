@@ -93,7 +93,11 @@ class LearnerNode(NrlNode[LearnerNodeSettings]):
         status = self.publisher(LearnerStatus, names.LEARNER_STATUS, qos.latched())
         self._reports = LearnerReports(self, self._core, status)
         self._guard = GuardReports(
-            self, self._core, self._reports.diagnostics, self._guard_has_changed
+            self,
+            self._core,
+            self._reports.diagnostics,
+            self._guard_has_changed,
+            note=self._order.note,
         )
         self._introductions = self.subscription(
             EnvInfo, names.ENV_INFO, qos.latched(_INTRODUCTIONS), self._on_info, inactive=True

@@ -220,3 +220,24 @@ def test_wrong_observations_and_folders_are_told(run: TrainedRun, tmp_path: Path
     policy = CallablePolicy(run.settings.learner, read_checkpoint(run.checkpoint, 'learner'))
     with pytest.raises(NrlError, match=r'expected an observation of shape \(4,\).*received \(3,\)'):
         policy([1.0, 2.0, 3.0])
+
+
+def test_a_guarded_run_says_that_it_went_back_to_good_weights(tmp_path: Path) -> None:
+    """A rate far too high: the returns fall, as over ROS 2 in test_equal_to_one_process."""
+    said: list[str] = []
+    run = nrl_ros.train(
+        'cartpole',
+        steps=16_000,
+        instances=4,
+        out=tmp_path / 'run',
+        say=said.append,
+        settings={
+            'learner.seed': 3,
+            'environment.seed': 5,
+            'learner.network.hidden_sizes': [24],
+            'learner.plasticity.learning_rate': 0.05,
+            'learner.guard': {'enabled': True, 'episodes': 8, 'tolerated_fall': 0.2},
+        },
+    )
+    assert [text for text in said if 'back to the last good weights' in text]
+    assert run.summary['counters']['learner']['guard_restores'] > 0

@@ -161,6 +161,8 @@ def test_too_few_final_seeds_say_nothing() -> None:
     result = TuneResult(own, other, (1.0,), (100.0,), ())
     assert 'not known' in result.verdict()
     assert result.chosen == own
+    alone = TuneResult(own, own, (1.0, 2.0), (1.0, 2.0), ())
+    assert 'nothing else was run' in alone.verdict()
 
 
 def test_the_command_writes_a_file_that_nrl_train_takes(tmp_path: Path) -> None:
