@@ -70,10 +70,13 @@ class EpisodeReturns(Stateful):
 
     Args:
         instances: B.
+
+    Attributes:
+        awaits: an episode has ended whose rewards have not all come.
     """
 
     def __init__(self, instances: int) -> None:
-        shape = (instances, 2)
+        shape, self.awaits = (instances, 2), False
         self.state: ReturnsState = ReturnsState(
             np.full(shape, _NONE),
             np.zeros(shape, np.int64),
@@ -88,6 +91,20 @@ class EpisodeReturns(Stateful):
         """Let the episodes under way not count, and count the complete ones from 0."""
         self.state.episode.fill(_NONE)
         self.state.complete.fill(0)
+        self.awaits = False
+
+    def release(self) -> None:
+        """Let episodes not count whose rewards do not come."""
+        self.state.episode[self.state.windows != _NONE] = _NONE
+        self.awaits = False
+
+    def after_restore(self) -> None:
+        """Find out what is still awaited."""
+        self._look()
+
+    def _look(self) -> None:
+        kept = self.state
+        self.awaits = bool(((kept.windows != _NONE) & (kept.episode != _NONE)).any())
 
     def hear_state(self, state: StateBatch) -> Ended:
         """Note which episodes begin and end with a state; one that comes twice changes nothing.
@@ -95,7 +112,7 @@ class EpisodeReturns(Stateful):
         Returns:
             The episodes that are complete now.
         """
-        if (state.phase == _MID).all():
+        if state.greedy or (state.phase == _MID).all():
             return []
         self._begin(state, np.flatnonzero(state.phase == _FIRST))
         return self._end(state, np.flatnonzero(state.phase == _LAST))
@@ -142,5 +159,6 @@ class EpisodeReturns(Stateful):
         index, slot = index[whole], slot[whole]
         kept.episode[index, slot] = _NONE
         kept.complete[index] += 1
+        self._look()
         places, totals = kept.complete[index].tolist(), kept.total[index, slot].tolist()
         return list(zip(places, totals, strict=True))

@@ -141,6 +141,20 @@ class GuardedLearning:
             return False
         return self._note(agent, heard.returns.hear_rewards(rpe), steps)
 
+    def awaits(self, name: str) -> bool:
+        """Return True if an agent's episode has ended whose rewards have not all come.
+
+        In lockstep its state waits for them, so that the guard decides at the same step everywhere.
+        """
+        heard = self._heard.get(name)
+        return self._settings.enabled and heard is not None and heard.returns.awaits
+
+    def release(self, name: str) -> None:
+        """Let an agent's episodes not count whose rewards do not come."""
+        heard = self._heard.get(name)
+        if heard is not None:
+            heard.returns.release()
+
     def pause(self) -> None:
         """Let the episodes under way not count: the learner acts in another mode from now on."""
         for heard in self._heard.values():

@@ -236,8 +236,10 @@ class Learner:
 
     def may_act(self, name: str) -> bool:
         """Return True if a state of this agent waits for an action and for nothing else."""
-        agent = self._state.roster.served(name)
-        return agent is not None and agent.may_act
+        agent, guarded = self._state.roster.served(name), self._state.guarded
+        if agent is None or not agent.may_act:
+            return False
+        return guarded is None or not (agent.info.lockstep and guarded.awaits(name))
 
     def awaiting(self, name: str) -> StateBatch | None:
         """Return the state of an agent that waits for an action, None if none does."""
@@ -251,9 +253,12 @@ class Learner:
 
     def release_waiting(self, name: str) -> None:
         """Release windows whose RPEs do not come, so that the agent ``may_act``."""
-        agent = self._state.roster.served(name)
-        if agent is not None and agent.pending is not None and not agent.may_act:
-            agent.credit.release_waiting()
+        agent, guarded = self._state.roster.served(name), self._state.guarded
+        if agent is None or agent.pending is None or self.may_act(name):
+            return
+        agent.credit.release_waiting()
+        if guarded is not None:
+            guarded.release(name)
 
     def act(self, name: str, checkpoint: int = 0) -> ActionBatch:
         """Act upon the state of an agent that ``may_act``.
@@ -268,7 +273,7 @@ class Learner:
             InvalidValueError: the policy has diverged.
         """
         agent = self._state.roster.served(name)
-        if agent is None or not agent.may_act:
+        if agent is None or not self.may_act(name):
             raise ProtocolError(
                 f'agent {name!r}: no state may be acted upon, expected one to be observed and its '
                 'reward-prediction errors to be here or released'

@@ -9,12 +9,13 @@ import pytest
 
 from nrl_ros.base.config_files import find_config
 from nrl_ros.base.errors import ProtocolError
-from nrl_ros.base.records import ActionBatch, Ending, FinishedEpisodes, RpeBatch, StateBatch
+from nrl_ros.base.records import ActionBatch, Ending, FinishedEpisodes, Phase, RpeBatch, StateBatch
 from nrl_ros.environments.listening import Listener
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.episode_returns import Complete
 from nrl_ros.learning.guard import Guard, GuardSettings, Mode, Move
 from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.replay import Did, Entry, Replayer
 from nrl_ros.settings.run import RunSettings, check, read_config
 from nrl_ros.storage.codec import decode, encode
 
@@ -317,3 +318,54 @@ def test_what_is_not_approved_is_gone() -> None:
 def test_without_a_guard_there_is_nothing_to_approve() -> None:
     with pytest.raises(ProtocolError, match='guard.enabled'):
         Run().until(16).learner.approve(yes=True)
+
+
+def test_a_recording_of_a_guarded_run_is_replayed_with_its_falls_and_approvals() -> None:
+    flow, chosen = Flow(), {'guard.enabled': True, 'guard.approve': True, 'seed': 2}
+    run = Run(listener=flow, **chosen)
+    approved = []
+    for steps in range(4_000, 40_000, 4_000):
+        run.until(steps)
+        if steps == 20_000:
+            run.learner.set_learning_rate(100.0 * RATE)
+        approved.append((len(flow.rows) - 1, run.learner.settings.plasticity.learning_rate))
+        run.learner.approve(yes=True)
+    run.until(40_000)
+    assert run.learner.counters['guard_restores'] > 0
+    replayer = Replayer(Run(**chosen).learner)
+    replayer.learner.join(run.run.episodes.info)
+    rates = dict(approved)
+    for number, (state, rpe, _) in enumerate(flow.rows[:-1]):
+        if number in rates:
+            replayer.apply(Entry(number, Did.LEARNING_RATE, value=rates[number]))
+            replayer.apply(Entry(number, Did.APPROVED, value=1.0))
+        replayer.apply(Entry(number, Did.STATE, state.agent), state)
+        if rpe is not None:
+            replayer.apply(Entry(number, Did.RPE, state.agent), rpe)
+    assert not replayer.refused
+    assert replayer.digest() == Replayer(run.learner).digest()
+
+
+@pytest.mark.parametrize('comes', [True, False])
+def test_in_lockstep_a_state_waits_for_the_rewards_of_an_ended_episode(comes: bool) -> None:
+    """Also where its trace was dropped, so that the guard decides before the next action."""
+    flow = Flow()
+    run = Run(listener=flow, **{'guard.enabled': True}).until(400)
+    ended = [n for n, row in enumerate(flow.rows) if (row[0].phase == Phase.LAST).any()]
+    learner = Run(**{'guard.enabled': True}).learner
+    learner.join(run.run.episodes.info)
+    for state, rpe, _ in flow.rows[: ended[0]]:
+        learner.observe(state)
+        if rpe is not None:
+            learner.reinforce(rpe)
+        learner.act(state.agent)
+    state, rpe, _ = flow.rows[ended[0]]
+    learner.roster.release_all()
+    learner.observe(state)
+    assert not learner.may_act(state.agent)
+    if comes:
+        learner.reinforce(rpe)
+    else:
+        # The node calls this after a time-out.
+        learner.release_waiting(state.agent)
+    assert learner.may_act(state.agent)
