@@ -374,3 +374,11 @@ def test_a_run_whose_last_episode_was_aborted_is_not_finished() -> None:
     assert figures.problem() == '' and figures.aborted == 1
     figures.hear_episodes([])
     assert figures.problem() == ''
+
+
+def test_learning_is_guarded_on_a_real_arm_unless_it_is_switched_off() -> None:
+    off = 'learner.guard.enabled=false'
+    assert check_options(ArmOptions(robot='planar', real=True)).learner.guard.enabled
+    assert not check_options(ArmOptions(robot='planar')).learner.guard.enabled
+    real = check_options(ArmOptions(robot='planar', real=True, overrides=(off,)))
+    assert not real.learner.guard.enabled
