@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import Annotated
@@ -13,9 +11,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from nrl_ros import __version__
-from nrl_ros.base.errors import ConfigError, NrlError
+from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.installed import NEEDED, require
 from nrl_ros.base.machine import leave_other_ros_aside, prepare_pictures, print_what_fits
+from nrl_ros.cli.failing import errors as _errors
+from nrl_ros.cli.looking import views
 from nrl_ros.cli.options import ArmOptions, RunOptions, TrainOptions, TuneOptions, command
 
 app = typer.Typer(
@@ -57,31 +57,6 @@ def _begin(
 
 
 Episodes = Annotated[int, typer.Option(help='How many episodes', min=1)]
-
-
-@contextmanager
-def _errors() -> Iterator[Console]:
-    """Print every error that is meant for the user as one clear line."""
-    errors = Console(stderr=True)
-    try:
-        yield errors
-    except ConfigError as error:
-        _fail(errors, error, 2)
-    except NrlError as error:
-        _fail(errors, error, 1)
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.startswith('nrl_ros'):
-            raise
-        _fail(errors, f'{error}; `nrl doctor` says what is missing and how to mend it', 1)
-    except OSError as error:
-        _fail(errors, f'{error.filename or "system"}: {error.strerror or error}', 1)
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _fail(errors: Console, error: object, code: int) -> None:
-    errors.print(f'[bold red]error:[/] {escape(str(error))}', highlight=False, soft_wrap=True)
-    raise typer.Exit(code) from None
 
 
 def _check_tensorboard(options: RunOptions) -> None:
@@ -492,6 +467,9 @@ def plot(
         target = out or (runs[0].picture if len(runs) == 1 else Path('learning_curves.png'))
         plot_runs(runs, target)
         Console().print(f'{target}', highlight=False, soft_wrap=True)
+
+
+app.command()(views)
 
 
 @app.command()

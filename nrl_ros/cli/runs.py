@@ -118,6 +118,21 @@ class Run:
         write_json(self.summary, data)
 
     @property
+    def namespace(self) -> str:
+        """ROS namespace that the run had; empty if none was kept.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        path = self.folder / 'ros.json'
+        if not path.is_file():
+            return ''
+        try:
+            return str(json.loads(path.read_text(encoding='utf-8')).get('namespace') or '')
+        except (ValueError, AttributeError) as error:
+            raise RunError(f'{path} is damaged: {error}') from error
+
+    @property
     def task(self) -> str:
         """Name of the task: of the summary, or of the settings, or else from the folder's name."""
         task = self.read_summary().get('task') or self._first_words()

@@ -13,8 +13,6 @@ from nrl_ros.ros.conversion import time_of
 from nrl_ros.ros.wire import NANOSECONDS
 
 _PERIOD_S = 0.1
-# The frames that tf gets, where tf2_msgs is installed.
-TOOL_FRAME, TARGET_FRAME = 'nrl_tool', 'nrl_target'
 
 
 class ArmView:
@@ -72,10 +70,7 @@ class ArmView:
             self._markers.publish(shown)
         if self._frames is not None:
             turn = self._to_root.rotation
-            frames = [(TOOL_FRAME, tool, turn @ chain.orientation(position[None])[0])]
+            frames = [(names.TOOL_FRAME, tool, turn @ chain.orientation(position[None])[0])]
             if target is not None and aim is not None:
-                frames.append((TARGET_FRAME, aim, turn @ target.rotation[0]))
+                frames.append((names.TARGET_FRAME, aim, turn @ target.rotation[0]))
             transforms.broadcast(self._frames, self._root, frames, stamp)
-
-
-__all__ = ['ArmView', 'TARGET_FRAME', 'TOOL_FRAME']

@@ -10,9 +10,11 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 from nrl_ros.base.records import Float64
+from nrl_ros.robots.arm.chain_parts import to_axis
 from nrl_ros.robots.arm.couplings import Posing
 from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
+from nrl_ros.robots.arm.shapes import capsule_of
 
 _TOOL_COLOUR = ColorRGBA(r=0.9, g=0.3, b=0.2, a=1.0)
 _TOOL_SIZE_M = 0.03
@@ -32,6 +34,11 @@ class ArmMarkers:
         self._mj = model.mj
         self._pose = Posing(model.mj, model.couplings)
         self._frame = frame_id
+        meshes = np.flatnonzero(model.mj.geom_type == int(self._mujoco.mjtGeom.mjGEOM_MESH))
+        # As in pictures: all triangles of a hull would take longer than a control period to send.
+        self._meshes = {
+            int(geom): found for geom in meshes if (found := capsule_of(model.mj, int(geom)))
+        }
 
     def message(self, position: Float64, tool: Float64, stamp: Any) -> MarkerArray:
         """Return all markers of one pose.
@@ -69,18 +76,32 @@ class ArmMarkers:
         place, turn = self._pose.data.geom_xpos[geom], self._pose.data.geom_xmat[geom]
         colour = ColorRGBA(**dict(zip('rgba', map(float, mj.geom_rgba[geom]), strict=True)))
         width = 2.0 * size[0]
-        if kind in (int(kinds.mjGEOM_CAPSULE), int(kinds.mjGEOM_CYLINDER)):
+        if geom in self._meshes:
+            ends, radius = np.array(self._meshes[geom][:2]), self._meshes[geom][2]
+            ends = ends @ turn.reshape(3, 3).T + place
+            _capsule(made, ends, radius, colour, name)
+        elif kind == int(kinds.mjGEOM_CYLINDER):
             scale = np.array([width, width, 2.0 * size[1]])
             made.append(_marker(Marker.CYLINDER, place, turn, scale, colour, name))
-        if kind == int(kinds.mjGEOM_CAPSULE):
-            # RViz has no capsules, so each is drawn as a cylinder with a ball at each end.
-            for end in (-size[1], size[1]):
-                at = place + end * turn.reshape(3, 3)[:, 2]
-                made.append(_marker(Marker.SPHERE, at, None, np.full(3, width), colour, name))
+        elif kind == int(kinds.mjGEOM_CAPSULE):
+            along = size[1] * turn.reshape(3, 3)[:, 2]
+            _capsule(made, np.array([place - along, place + along]), size[0], colour, name)
         elif kind == int(kinds.mjGEOM_SPHERE):
             made.append(_marker(Marker.SPHERE, place, None, np.full(3, width), colour, name))
         elif kind == int(kinds.mjGEOM_BOX):
             made.append(_marker(Marker.CUBE, place, turn, 2.0 * size, colour, name))
+
+
+def _capsule(
+    made: list[Marker], ends: Float64, radius: float, colour: ColorRGBA, name: str
+) -> None:
+    """Add a capsule between two points [2, 3, m]: RViz has none, but cylinders and balls."""
+    length = float(np.linalg.norm(ends[1] - ends[0]))
+    turn = to_axis(ends[1] - ends[0]) if length > 0.0 else np.eye(3)
+    scale = np.array([2.0 * radius, 2.0 * radius, length])
+    made.append(_marker(Marker.CYLINDER, ends.mean(axis=0), turn.ravel(), scale, colour, name))
+    for end in ends:
+        made.append(_marker(Marker.SPHERE, end, None, np.full(3, 2.0 * radius), colour, name))
 
 
 def _marker(

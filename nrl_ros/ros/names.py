@@ -1,4 +1,4 @@
-"""Names of topics, services and nodes, all relative: the namespace selects the fleet."""
+"""Names of topics, services, nodes and frames, all relative: the namespace selects the fleet."""
 
 ENV_INFO = 'env_info'
 STATE = 'state'
@@ -39,3 +39,6 @@ REACH = 'reach'
 MARKERS = '~/markers'
 STOP = '~/stop'
 CLEAR = '~/clear'
+
+# The frames that tf gets of an arm, where tf2_msgs is installed.
+TOOL_FRAME, TARGET_FRAME = 'nrl_tool', 'nrl_target'

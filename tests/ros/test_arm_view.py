@@ -12,11 +12,13 @@ pytest.importorskip('rclpy')
 pytest.importorskip('mujoco')
 pytest.importorskip('visualization_msgs')
 
-from nrl_ros.nodes.arm_view import TARGET_FRAME, TOOL_FRAME, ArmView
+from builtin_interfaces.msg import Time
+
+from nrl_ros.nodes.arm_view import ArmView
 from nrl_ros.robots.arm.robot import load_robot
-from nrl_ros.robots.arm.rotations import matrices_of_vectors
+from nrl_ros.robots.arm.rotations import matrices_of, matrices_of_vectors
 from nrl_ros.robots.arm.targets import Poses
-from nrl_ros.ros import transforms
+from nrl_ros.ros import names, transforms
 from tests.unit.test_arm_descriptions import RAISED, UNWATCHED, described
 
 pytestmark = pytest.mark.ros
@@ -81,7 +83,8 @@ def test_tool_and_target_are_shown_where_they_are(
     # Another way round: a target that is heard in the frame that is shown is the same one.
     back = robot.from_frame('world').of(np.array(place(found['target'])))
     np.testing.assert_allclose(back, target.point[0], atol=1e-9)
-    assert [one.child_frame_id for one in frames.transforms] == [TOOL_FRAME, TARGET_FRAME]
+    named = [one.child_frame_id for one in frames.transforms]
+    assert named == [names.TOOL_FRAME, names.TARGET_FRAME]
     assert {one.header.frame_id for one in frames.transforms} == {'world'}
     moved = frames.transforms[1].transform.translation
     np.testing.assert_allclose([moved.x, moved.y, moved.z], place(found['target']), atol=1e-9)
@@ -92,7 +95,7 @@ def test_tool_and_target_are_shown_where_they_are(
     node.now += 60_000_000
     view.show(robot.home, None)
     assert 'target' not in {marker.ns for marker in node.said['MarkerArray'][1].markers}
-    assert [one.child_frame_id for one in node.said['Said'][1].transforms] == [TOOL_FRAME]
+    assert [one.child_frame_id for one in node.said['Said'][1].transforms] == [names.TOOL_FRAME]
 
 
 def test_nothing_is_made_while_nobody_looks(
@@ -102,3 +105,25 @@ def test_nothing_is_made_while_nobody_looks(
     robot, node = load_robot(described(tmp_path, RAISED, UNWATCHED)), Node()
     ArmView(node, robot, 0.02).show(robot.home, None)
     assert node.said == {'MarkerArray': []}
+
+
+def test_a_link_of_a_mesh_is_shown_as_the_capsule_about_it(tmp_path: Path) -> None:
+    """Most vendors' links are meshes: an arm of them was a tool and a target alone."""
+    from tests.unit.test_arm_shapes import CUBE, two_hulls
+
+    model = two_hulls(tmp_path, CUBE * [0.1, 0.1, 0.9], CUBE * [0.8, 0.1, 0.1] + [0.4, 0.0, 0.0])
+    from nrl_ros.ros.arm_markers import ArmMarkers
+
+    position = np.array([0.5, 0.2, 0.3, 0.0, 0.0])
+    shown = ArmMarkers(model, 'world').message(position, np.zeros(3), Time()).markers
+    assert len(shown) == 2 * 3 + 1
+    second = shown[3]
+    np.testing.assert_allclose(place(second), [0.9, 0.2, 0.3], atol=0.01)
+    assert second.scale.x == pytest.approx(0.2 * np.sqrt(0.5), rel=0.05)
+    assert 0.6 < second.scale.z <= 0.8 + 1e-6
+    turn = second.pose.orientation
+    (rotation,) = matrices_of(np.array([[turn.x, turn.y, turn.z, turn.w]]))
+    # Along x, as the mesh is.
+    assert abs(rotation[0, 2]) > 0.99
+    balls = np.array([place(ball) for ball in shown[4:6]])
+    assert np.ptp(balls, axis=0)[0] == pytest.approx(second.scale.z, abs=1e-6)

@@ -94,7 +94,7 @@ def snapped(pose: Pose) -> Pose:
     return Pose(snap(pose.rotation), snap(pose.translation))
 
 
-def _to_axis(axis: Float64) -> Float64:
+def to_axis(axis: Float64) -> Float64:
     """Return a rotation [3, 3] that turns z to ``axis``; x, y, z only exchange coordinates."""
     axis = axis / np.linalg.norm(axis)
     # Start from the axis's smallest coordinate, so that the cross product is far from 0.
@@ -128,7 +128,7 @@ def parts_of(model: ArmModel, body: int, frame: str = '') -> Parts:
     for link in chain_of(mj, body):
         pending @= Pose(matrix_of(mj.body_quat[link]), np.array(mj.body_pos[link], np.float64))
         for number in joints_of(mj, link):
-            axis = Pose(_to_axis(np.array(mj.jnt_axis[number], np.float64)))
+            axis = Pose(to_axis(np.array(mj.jnt_axis[number], np.float64)))
             # A hinge turns about its anchor, which MuJoCo gives in the frame of the body.
             hinge = bool(mj.jnt_type[number] == HINGE)
             anchor = np.array(mj.jnt_pos[number], np.float64) if hinge else np.zeros(3)
@@ -151,7 +151,7 @@ def _standing(model: ArmModel, number: int) -> Pose:
     by = float(model.couplings.rest[number]) - float(mj.qpos0[mj.jnt_qposadr[number]])
     if not by:
         return Pose()
-    axis = _to_axis(np.array(mj.jnt_axis[number], np.float64))
+    axis = to_axis(np.array(mj.jnt_axis[number], np.float64))
     if mj.jnt_type[number] != HINGE:
         return Pose(translation=by * axis[:, 2])
     c, s = np.cos(by), np.sin(by)

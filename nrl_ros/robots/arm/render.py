@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import os
 from collections.abc import Mapping
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -128,6 +127,8 @@ class Renderer:
             castshadow=True,
             diffuse=[0.5, 0.5, 0.5],
         )
+        # Of what is shown, so that the shadow map is no larger than that.
+        spec.stat.extent, spec.stat.center = 2.0 * self._scene.half, low
         spec.visual.headlight.ambient = [0.35, 0.35, 0.35]
         spec.visual.headlight.diffuse = [0.35, 0.35, 0.35]
         # Where no graphics card is, each picture takes a third of the time with a smaller shadow.
@@ -216,7 +217,8 @@ def _distance(scene: Scene, height_deg: float, aspect: float) -> float:
     # From the middle to the camera, and the picture's own axes.
     back = np.array([np.cos(azimuth), np.sin(azimuth), np.tan(elevation)]) * np.cos(elevation)
     right = np.array([-np.sin(azimuth), np.cos(azimuth), 0.0])
-    corners = np.array(list(product(*zip(scene.low, scene.high, strict=True)))) - scene.middle
+    points = scene.shown - scene.middle
     slope = _FILLED * np.tan(np.radians(height_deg) / 2.0)
-    needed = np.maximum(np.abs(corners @ np.cross(back, right)), np.abs(corners @ right) / aspect)
-    return float((needed / slope + corners @ back).max())
+    high = np.abs(points @ np.cross(back, right)) + scene.margin
+    wide = (np.abs(points @ right) + scene.margin) / aspect
+    return float((np.maximum(high, wide) / slope + points @ back).max())

@@ -62,10 +62,10 @@ class Scene:
 
     Attributes:
         robot: the arm.
-        low: lowest x, y and z of the room [3, m].
-        high: highest ones [3, m].
         middle: of the room [3, m].
         half: half of the largest of its width, depth and height [m].
+        shown: points that are in the picture [N, 3, m].
+        margin: how much further than these the arm reaches [m].
         obstacles: surfaces of what stands around the arm [F, 4, 3, m], as far as they are in the
             room.
 
@@ -89,9 +89,10 @@ class Scene:
         bounds = low - reach, high + reach
         near = [np.clip(one, *bounds) for one in around if _meet(one, *bounds)]
         corners = np.concatenate([[low, high], *(one.reshape(-1, 3) for one in near)])
-        self.low, self.high = corners.min(axis=0), corners.max(axis=0)
-        self.middle = (self.low + self.high) / 2.0
-        self.half = 0.5 * float((self.high - self.low).max())
+        low, high = corners.min(axis=0), corners.max(axis=0)
+        self.middle = (low + high) / 2.0
+        self.half = 0.5 * float((high - low).max())
+        self.shown, self.margin = np.concatenate([seen, corners[2:]]), thick
         self.obstacles = np.concatenate([np.zeros((0, 4, 3)), *near])
 
     def segments(self, position: NDArray[Any]) -> tuple[Float64, Float64]:

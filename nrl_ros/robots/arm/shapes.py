@@ -40,7 +40,9 @@ class Shapes:
 
     def __init__(self, model: ArmModel) -> None:
         self._pose = Posing(model.mj, model.couplings)
-        found = {geom: ends for geom in range(model.mj.ngeom) if (ends := _capsule(model.mj, geom))}
+        found = {
+            geom: ends for geom in range(model.mj.ngeom) if (ends := capsule_of(model.mj, geom))
+        }
         self._geoms = list(found)
         self._ends = np.array([(start, end) for start, end, _ in found.values()])
         self.radius: Float64 = np.array([radius for _, _, radius in found.values()])
@@ -92,8 +94,13 @@ class Shapes:
         return np.concatenate([segments, np.array(joints)]), np.append(self.radius, radius)
 
 
-def _capsule(mj: Any, geom: int) -> tuple[Point, Point, float] | None:
-    """Return ends and radius, in its frame, of the capsule as which a shape is drawn, if it is."""
+def capsule_of(mj: Any, geom: int) -> tuple[Point, Point, float] | None:
+    """Return ends and radius, in its frame, of the capsule as which a shape is drawn, if it is.
+
+    Args:
+        mj: the compiled model.
+        geom: number of the shape.
+    """
     kinds = load_mujoco().mjtGeom
     kind, size = int(mj.geom_type[geom]), mj.geom_size[geom].tolist()
     if kind in (int(kinds.mjGEOM_CAPSULE), int(kinds.mjGEOM_CYLINDER)):

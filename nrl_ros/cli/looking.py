@@ -1,0 +1,32 @@
+"""Commands that let other programs show what a run does or has left."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nrl_ros.cli.failing import errors as _errors
+
+
+def views(
+    folder: Annotated[
+        Path | None, typer.Argument(metavar='[RUN]', help="Run folder, for its topics' namespace")
+    ] = None,
+    robot: Annotated[
+        str, typer.Option(help='Of an arm in real time: a name or a path; else of a plain run')
+    ] = '',
+    namespace: Annotated[str, typer.Option(help='ROS namespace of the topics')] = '',
+    out: Annotated[Path, typer.Option(help='Folder of the files')] = Path('views'),
+) -> None:
+    """Write layouts for Foxglove, PlotJuggler and RViz that show the topics of a run."""
+    with _errors():
+        from nrl_ros.cli.views import arm_of, write_views
+
+        if folder is not None:
+            from nrl_ros.cli.runs import open_run
+
+            namespace = namespace or open_run(folder).namespace
+        arm = arm_of(robot) if robot else None
+        typer.echo('\n'.join(map(str, write_views(out, namespace, arm))))
