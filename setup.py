@@ -69,6 +69,7 @@ setup(
         'arm': (ROOT / 'requirements/arm.txt').read_text().split(),
         'ray': ['ray>=2.50,<3'],
         'tensorboard': ['tensorboardX>=2.6,<3'],
+        'parquet': ['pyarrow>=15'],
         'export': (ROOT / 'requirements/export.txt').read_text().split(),
         'nir': (ROOT / 'requirements/nir.txt').read_text().split(),
         'record': (ROOT / 'requirements/record.txt').read_text().split(),

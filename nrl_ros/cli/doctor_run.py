@@ -5,14 +5,44 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from nrl_ros.base.health import MEASURES
 from nrl_ros.cli.display import number
-from nrl_ros.cli.runs import Run
+from nrl_ros.cli.runs import Run, open_run, recording_of
 from nrl_ros.monitor.progress import group_counters
+from nrl_ros.storage.recordings import Recording
 
 _COLUMN = 'health_'
+
+
+def path_lines(path: Path) -> list[str]:
+    """Return a page about a run folder with its newest recording, or about a recording.
+
+    Raises:
+        NrlError: it is neither, or it is damaged.
+    """
+    if not (path / 'config.yaml').is_file():
+        return recording_lines(path)
+    lines = run_lines(open_run(path))
+    if any(path.glob('recording*')):
+        lines += ['', *recording_lines(recording_of(path))]
+    return lines
+
+
+def recording_lines(path: Path) -> list[str]:
+    """Return a page about a recording.
+
+    Raises:
+        RecordingError: it is none, or damaged.
+    """
+    recording = Recording(path)
+    # Messages of ROS are needed from here on, and not for a run folder.
+    from nrl_ros.ros.recorded import RunRecords
+    from nrl_ros.ros.recorded_report import RecordingReport
+
+    return RecordingReport(RunRecords(recording)).lines()
 
 
 def run_lines(run: Run) -> list[str]:

@@ -30,3 +30,31 @@ def views(
             namespace = namespace or open_run(folder).namespace
         arm = arm_of(robot) if robot else None
         typer.echo('\n'.join(map(str, write_views(out, namespace, arm))))
+
+
+def convert(
+    recording: Annotated[
+        Path, typer.Argument(help='Folder or file of a recording, or folder of a recorded run')
+    ],
+    form: Annotated[str, typer.Option('--to', help='parquet or csv')] = 'parquet',
+    out: Annotated[
+        Path | None, typer.Option(help='Folder of the tables; default: tables, in the recording')
+    ] = None,
+    traces: Annotated[
+        str,
+        typer.Option(
+            help='Also noise, impact and eligibility of the steps of these instances, learned '
+            'again from the recording: all, or as in 0,3'
+        ),
+    ] = '',
+    weights_every: Annotated[
+        int, typer.Option(help='With --traces: updates between two copies of the weights', min=0)
+    ] = 0,
+) -> None:
+    """Turn a recording into tables with named columns: steps, episodes, and every status."""
+    with _errors():
+        from nrl_ros.cli.convert import TraceOptions, chosen_instances
+        from nrl_ros.cli.convert import convert as run
+
+        wanted = TraceOptions(chosen_instances(traces), weights_every) if traces else None
+        run(recording, form, out, typer.echo, wanted)

@@ -15,7 +15,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.installed import NEEDED, require
 from nrl_ros.base.machine import leave_other_ros_aside, prepare_pictures, print_what_fits
 from nrl_ros.cli.failing import errors as _errors
-from nrl_ros.cli.looking import views
+from nrl_ros.cli.looking import convert, views
 from nrl_ros.cli.options import ArmOptions, RunOptions, TrainOptions, TuneOptions, command
 
 app = typer.Typer(
@@ -470,6 +470,7 @@ def plot(
 
 
 app.command()(views)
+app.command()(convert)
 
 
 @app.command()
@@ -491,7 +492,10 @@ def compare(
 def doctor(
     path: Annotated[
         Path | None,
-        typer.Argument(metavar='[RUN]', help='Say of a run folder how it went and what to change'),
+        typer.Argument(
+            metavar='[RUN]',
+            help='Say of a run folder, or of a recording, how it went and what to change',
+        ),
     ] = None,
     robot: Annotated[
         str, typer.Option(help='Summarise this robot description instead: a name or a path')
@@ -509,14 +513,14 @@ def doctor(
 ) -> None:
     """Check ROS, messages, middleware and packages, and say how to mend what is missing.
 
-    With RUN: explain a run instead, with the health of its plasticity.
+    With RUN: explain a run instead, with the health of its plasticity; and of its recording, or of
+    a recording, rates, latencies, and what was lost, late or stopped.
     """
     with _errors():
         if path is not None:
-            from nrl_ros.cli.doctor_run import run_lines
-            from nrl_ros.cli.runs import open_run
+            from nrl_ros.cli.doctor_run import path_lines
 
-            typer.echo('\n'.join(run_lines(open_run(path))))
+            typer.echo('\n'.join(path_lines(path)))
             return
         if robot or task:
             from nrl_ros.cli.robot import doctor_lines

@@ -14,7 +14,7 @@ import yaml
 from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import ActionBatch
 from nrl_ros.base.settings import parse
-from nrl_ros.cli.runs import write_json
+from nrl_ros.cli.runs import recording_of, write_json
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.replay import Did, Entry, Replayer
 from nrl_ros.learning.snapshots import weights_digest
@@ -381,16 +381,6 @@ def replay(path: Path, seen: Callable[[LifeReplay, Step], None] | None = None) -
     recorded_s = (run.last_ns - run.first_ns) / NANOSECONDS
     cut_off = list(recording.cut_off.values())
     return Replay([*lives.values()], run.gaps, cut_off, recorded_s, time.monotonic() - begin)
-
-
-def recording_of(path: Path) -> Path:
-    """Return the newest recording of a run's folder, or the path itself."""
-    if (path / 'config.yaml').is_file():
-        found = sorted(path.glob('recording*'), key=lambda one: (len(one.name), one.name))
-        if not found:
-            raise RecordingError(f'{path} holds no recording: run it with --record')
-        return found[-1]
-    return path
 
 
 def run_replay(path: Path, say: Callable[[str], None], json: Path | None = None) -> int:

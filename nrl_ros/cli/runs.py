@@ -201,6 +201,16 @@ def open_run(folder: Path) -> Run:
     return run
 
 
+def recording_of(path: Path) -> Path:
+    """Return the newest recording of a run's folder, or the path itself."""
+    if (path / 'config.yaml').is_file():
+        found = sorted(path.glob('recording*'), key=lambda one: (len(one.name), one.name))
+        if not found:
+            raise RunError(f'{path} holds no recording: run it with --record')
+        return found[-1]
+    return path
+
+
 class Saved(NamedTuple):
     """Checkpoint files of one moment; the environment's may be missing."""
 

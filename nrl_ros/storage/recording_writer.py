@@ -11,6 +11,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, NamedTuple
@@ -22,6 +23,8 @@ from nrl_ros.storage.bag_metadata import BagFacts, FileFacts, Topic, offered_tex
 # Of what recordings hold besides messages; a reader of an older one refuses newer ones.
 FORMAT = 1
 ABOUT = 'nrl_ros'
+# Metadata of the last file: messages of each topic that were dropped.
+LOST = 'nrl_ros/lost'
 _METADATA_S = 5.0
 _LONGEST_WAIT_S = 0.1
 
@@ -173,12 +176,17 @@ class RecordingWriter:
             self._metadata_at = now_s
             self.facts.write(self.folder)
 
-    def close(self) -> None:
+    def close(self, lost: Mapping[str, int] | None = None) -> None:
         """End the last file and write ``metadata.yaml``.
+
+        Args:
+            lost: messages of each topic that were dropped before they came here; None: not known.
 
         Raises:
             OSError: the disk does not take it.
         """
+        if lost is not None and self._stream is not None:
+            self._writer.add_metadata(LOST, {name: str(count) for name, count in lost.items()})
         self._end()
         self.facts.write(self.folder)
 
@@ -284,7 +292,7 @@ class WriterThread:
                     break
                 self._filled.wait(_LONGEST_WAIT_S)
                 self._filled.clear()
-            self._writer.close()
+            self._writer.close(self.lost)
         except OSError as error:
             self.fault = f'{error.filename or self._writer.folder}: {error.strerror or error}'
             self._drop_all()

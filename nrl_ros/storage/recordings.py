@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nrl_ros.storage.bag_metadata import METADATA, listed_files
-from nrl_ros.storage.recording_writer import ABOUT, FORMAT, RecordingError, mcap
+from nrl_ros.storage.recording_writer import ABOUT, FORMAT, LOST, RecordingError, mcap
 
 SUFFIX = '.mcap'
 _MAGIC = b'\x89MCAP0\r\n'
@@ -109,6 +109,14 @@ class Recording:
             for record in self._records(path, chunks=False):
                 if type(record).__name__ == 'Attachment':
                     found[record.name] = bytes(record.data)
+        return found
+
+    def lost(self) -> dict[str, int] | None:
+        """Return how many messages of each topic its recorder dropped; None: it has not said."""
+        found = None
+        for record in self._records(self.files[-1], chunks=False):
+            if type(record).__name__ == 'Metadata' and record.name == LOST:
+                found = {name: int(count) for name, count in record.metadata.items()}
         return found
 
     def _records(self, path: Path, *, chunks: bool = True) -> Iterator[Any]:

@@ -32,7 +32,17 @@ KEYS = {
     'yaml': 'python3-yaml',
 }
 # Asked for by extras of setup.py; rosdep knows no key of most.
-OPTIONAL = {'mcap', 'zstandard', 'ray', 'nir', 'onnx', 'onnxruntime', 'torch', 'tensorboardX'}
+OPTIONAL = {
+    'mcap',
+    'zstandard',
+    'ray',
+    'nir',
+    'onnx',
+    'onnxruntime',
+    'torch',
+    'tensorboardX',
+    'pyarrow',
+}
 # The text of compiled modules names it; what Cython makes of the text does not need it.
 TO_BUILD = {'cython'}
 OWN = {'nrl_ros', 'sim_bridge'}

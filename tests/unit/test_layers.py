@@ -86,6 +86,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/base/config_files.py': {'os', 'nrl_ros'},
     'nrl_ros/experiments/ray_engine.py': {'ray'},
     'nrl_ros/cli/tensorboard.py': {'tensorboardX'},
+    'nrl_ros/storage/tables.py': {'pyarrow'},
     # Recordings; imported only where one is written or read.
     'nrl_ros/storage/recording_writer.py': {'mcap', 'zstandard'},
     'nrl_ros/storage/bag_metadata.py': {'yaml'},
