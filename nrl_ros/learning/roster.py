@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 from nrl_ros.base.errors import NrlError
@@ -29,6 +29,7 @@ class Roster:
 
     Attributes:
         policy: what all agents share; None before the first one is introduced.
+        served_from_now: is told of each agent before its first step; None: nobody is.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class Roster:
         self._limits = limits
         self._counters = counters
         self.policy: Policy | None = None
+        self.served_from_now: Callable[[ServedAgent], object] | None = None
         self._sigma = settings.noise.sigma
         self._agents: dict[str, ServedAgent] = {}
         self._introduced = Introductions(limits, counters)
@@ -138,6 +140,8 @@ class Roster:
             agent.resume(saved)
         agent.noise.prepare()
         agent.explorer.set_sigma(self._sigma)
+        if self.served_from_now is not None:
+            self.served_from_now(agent)
         return agent
 
     def leave(self, name: str) -> int:
@@ -229,5 +233,6 @@ class Roster:
             NrlError: an agent or its saved state does not fit.
         """
         self._introduced.kept = dict(snapshot)
+        self.served_from_now = old.served_from_now
         for name, info in old.infos.items():
             self.join(info) if old.served(name) is not None else self.introduce(info)

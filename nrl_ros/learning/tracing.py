@@ -104,7 +104,7 @@ class Tracer:
 
     def __init__(self, learner: Learner, instances: Sequence[int] = ()) -> None:
         self._learner, self._instances = learner, np.array(instances, np.int64)
-        self._watched: dict[int, _Watched] = {}
+        learner.roster.served_from_now = self._watch
         self._last: dict[tuple[str, int], int] = {}
 
     def look(self) -> list[StepTraces]:

@@ -43,11 +43,9 @@ def state(number: int) -> StateBatch:
 
 def run(learner: Learner, instances: tuple[int, ...] | None) -> tuple[list[Any], list[StepTraces]]:
     """Let a learner act and learn; return its weights, and its traces if it is looked at."""
-    assert learner.join(INFO)
     tracer = None if instances is None else Tracer(learner, instances)
+    assert learner.join(INFO)
     found: list[StepTraces] = []
-    if tracer is not None:
-        tracer.look()
     for number in range(STEPS):
         learner.observe(state(number))
         if number:
@@ -87,9 +85,8 @@ def test_looking_changes_nothing_and_impacts_are_those_of_the_noise(
 
 def test_an_impact_is_the_change_of_the_log_probability() -> None:
     learner = learner_of('nrl', 3)
-    learner.join(INFO)
     tracer = Tracer(learner)
-    tracer.look()
+    learner.join(INFO)
     learner.observe(state(0))
     learner.act('bandit')
     agent: Any = learner.served('bandit')
@@ -126,6 +123,6 @@ def test_what_a_rule_does_not_have_is_not_a_number(rule: str) -> None:
 
 def test_an_instance_that_does_not_exist_is_refused() -> None:
     learner = learner_of('nrl')
-    learner.join(INFO)
+    Tracer(learner, (3,))
     with pytest.raises(ConfigError, match="'bandit' has the instances 0 to 2, received 3"):
-        Tracer(learner, (3,)).look()
+        learner.join(INFO)
