@@ -151,7 +151,9 @@ def _measured(job: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 def draw(found: dict[str, list[dict[str, Any]]], episode_s: float, path: Path) -> None:
     """Mean and range over seeds, learning and frozen."""
-    figure, axes = plt.subplots(1, len(found), figsize=(4 * len(found), 3.2), sharey=True)
+    figure, axes = plt.subplots(
+        1, len(found), figsize=(4 * len(found), 3.4), sharey=True, layout='constrained'
+    )
     for axis, (name, runs) in zip(axes, found.items(), strict=True):
         curves = 100.0 * np.array([run['curve'] for run in runs])
         before = 100.0 * np.array([[run['before']] for run in runs])
@@ -168,8 +170,8 @@ def draw(found: dict[str, list[dict[str, Any]]], episode_s: float, path: Path) -
         axis.axhline(anew, color='tab:green', linestyle=':', label='trained anew')
         axis.set(title=name, xlabel='time of each of the arms [s]', ylim=(-3, 103))
     axes[0].set_ylabel('episodes that end within 2 cm [%]')
-    axes[0].legend(loc='center right')
-    figure.tight_layout()
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc='outside lower center', ncols=3, frameon=False)
     figure.savefig(path, dpi=110)
 
 

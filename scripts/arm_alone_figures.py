@@ -39,7 +39,7 @@ SHIPPED = next(iter(CHANGED))
 
 def curve(result: dict[str, Any], path: Path) -> None:
     """Draw success by minutes of the arm's time: in real time, and in lockstep beside others."""
-    figure, axes = pyplot.subplots(figsize=(7.0, 3.8), layout='constrained')
+    figure, axes = pyplot.subplots(figsize=(7.0, 4.2), layout='constrained')
     rows = [
         ('live', LIVE['ur5e'], 'NRL in real time over ROS 2', '#1f6fb2', '-'),
         ('lockstep', SHIPPED, 'NRL in lockstep', '#1f6fb2', ':'),
@@ -56,7 +56,7 @@ def curve(result: dict[str, Any], path: Path) -> None:
     axes.axhline(90.0, color='0.7', linewidth=0.8)
     axes.set_xlabel("minutes of the arm's own time")
     axes.set_ylabel('held-out targets within 2 cm [%]')
-    axes.legend(frameon=False, loc='lower right')
+    figure.legend(loc='outside lower center', ncols=2, frameon=False)
     figure.savefig(path, dpi=110)
     pyplot.close(figure)
 
