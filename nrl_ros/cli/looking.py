@@ -15,19 +15,23 @@ def views(
         Path | None, typer.Argument(metavar='[RUN]', help="Run folder, for its topics' namespace")
     ] = None,
     robot: Annotated[
-        str, typer.Option(help='Of an arm in real time: a name or a path; else of a plain run')
+        str,
+        typer.Option(
+            help='Arm in real time: a name or a path; default: that of a run of nrl arm, else none'
+        ),
     ] = '',
     namespace: Annotated[str, typer.Option(help='ROS namespace of the topics')] = '',
     out: Annotated[Path, typer.Option(help='Folder of the files')] = Path('views'),
 ) -> None:
     """Write layouts for Foxglove, PlotJuggler and RViz that show the topics of a run."""
     with _errors():
-        from nrl_ros.cli.views import arm_of, write_views
+        from nrl_ros.cli.views import arm_of, robot_of, write_views
 
         if folder is not None:
             from nrl_ros.cli.runs import open_run
 
-            namespace = namespace or open_run(folder).namespace
+            run = open_run(folder)
+            namespace, robot = namespace or run.namespace, robot or robot_of(run)
         arm = arm_of(robot) if robot else None
         typer.echo('\n'.join(map(str, write_views(out, namespace, arm))))
 

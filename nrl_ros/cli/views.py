@@ -16,6 +16,8 @@ from xml.etree import ElementTree
 
 import yaml
 
+from nrl_ros.cli.config import resolve
+from nrl_ros.cli.runs import Run
 from nrl_ros.ros import names
 
 _COLOURS = ('#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#17becf', '#8c564b', '#7f7f7f')
@@ -354,3 +356,14 @@ def arm_of(robot: str) -> Arm:
 
     found = load_robot(robot, xml=fetched_model(robot))
     return Arm(root_name(found.model), len(found.joints))
+
+
+def robot_of(run: Run) -> str:
+    """Return the robot of a run of ``nrl arm``; empty for a run of something else.
+
+    Raises:
+        ConfigError: its settings cannot be read.
+    """
+    if not (run.folder / 'arm.yaml').is_file():
+        return ''
+    return str(resolve(run.config).environment.bridge.options.get('robot', ''))

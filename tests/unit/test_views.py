@@ -107,3 +107,15 @@ def test_the_command_takes_the_namespace_of_a_run(tmp_path: Path) -> None:
     assert len(told.output.splitlines()) == 2
     text = (tmp_path / 'views/foxglove_run.json').read_text()
     assert '"/cartpole_s0_1a2b3c/env_status.mean_return"' in text
+
+
+def test_the_command_knows_the_arm_of_a_run(tmp_path: Path) -> None:
+    run = Run(tmp_path / 'run')
+    run.folder.mkdir()
+    run.config.write_text((ROOT / 'config/fr3.yaml').read_text())
+    (run.folder / 'arm.yaml').write_text('{}')
+    command = ['views', str(run.folder), '--namespace', 'left', '--out', str(tmp_path / 'views')]
+    told = CliRunner().invoke(app, command)
+    assert told.exit_code == 0, told.output
+    text = (tmp_path / 'views/arm.rviz').read_text()
+    assert 'Fixed Frame: fr3_link0' in text and 'Value: /left/environment/markers' in text
