@@ -11,6 +11,7 @@ import numpy as np
 
 from nrl_ros.base.records import ActionBatch, Applied, RewardBatch, RpeBatch, StateBatch
 from nrl_ros.robots.safety.records import STOPPED_MODES
+from nrl_ros.robots.safety.takeover import SHUT_DOWN
 from nrl_ros.ros import names
 from nrl_ros.ros.hearing import counters_of
 from nrl_ros.ros.recorded import RunRecords, Timed
@@ -127,7 +128,9 @@ class RecordingReport:
 
     def _take_safety(self, one: Timed) -> None:
         status = one.record
-        why = status.why if status.mode in STOPPED_MODES else ''
+        # A safety node that ends with its arm at rest has not stopped it for a fault.
+        stopped = status.mode in STOPPED_MODES and status.why != SHUT_DOWN
+        why = status.why if stopped else ''
         if why and why != self._why:
             self._stops.append((one.received_ns, why))
         self._why = why
@@ -168,7 +171,7 @@ class RecordingReport:
         safety = self._status.get(names.SAFETY_STATUS)
         if safety is None:
             return []
-        said = [f'safety: {len(self._stops)} stops']
+        said = [f'safety: {len(self._stops)} stop{"s" * (len(self._stops) != 1)}']
         said += [
             f'  after {(at - self._first_ns) / NANOSECONDS:.1f} s: {why}'
             for at, why in self._stops[:_NAMED]
@@ -205,7 +208,7 @@ class RecordingReport:
 
 _KEPT = (names.LEARNER_STATUS, names.NEUROMODULATOR_STATUS)
 # Counters that count no trouble.
-_HARMLESS = ('rewards',)
+_HARMLESS = ('rewards', 'states', 'ticks', 'followed', 'commands', 'homings')
 
 
 def _session_lines(session: _Session, number: int, status: Any) -> list[str]:

@@ -130,7 +130,9 @@ class RunTables:
         elif one.topic not in _APART and not one.topic.startswith('/'):
             row = flattened(record)
             if len(row) > 1:
-                self._others.setdefault(one.topic, []).append({**_times(one), **row})
+                # A name of a file, as of environment/transition_event.
+                table = one.topic.replace('/', '.')
+                self._others.setdefault(table, []).append({**_times(one), **row})
 
     def _take_state(self, state: StateBatch, one: Timed) -> None:
         session = (state.agent, state.session)

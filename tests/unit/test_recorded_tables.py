@@ -24,6 +24,7 @@ from nrl_ros.environments.registry import make_bridge
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.task import ReachTask
+from nrl_ros.robots.safety.takeover import SHUT_DOWN
 from nrl_ros.ros import conversion, names
 from nrl_ros.ros.interfaces import (
     EnvStatus,
@@ -47,6 +48,7 @@ TYPES = {
     names.NEUROMODULATION: 'Neuromodulation',
     names.EPISODES: 'EpisodeReport',
     names.ENV_STATUS: 'EnvStatus',
+    'environment/transition_event': 'EnvStatus',
     names.LEARNER_STATUS: 'LearnerStatus',
     names.SAFETY_STATUS: 'SafetyStatus',
     names.SAFETY_STATE: 'SafetyState',
@@ -129,6 +131,8 @@ def recorded(
         if advance.ends is not None:
             ended.append(advance.ends)
     recorder.write(names.EPISODES, conversion.report_to_msg(ended, 0))
+    # A topic below a node's name is a file in the folder of tables, and not in one of its own.
+    recorder.write('environment/transition_event', EnvStatus(agent='pole', steps=7))
     for steps_done, late in ((100, 0), (120, 2)):
         status = LearnerStatus(updates=steps_done, counter_name=['late_rpes'], counter_value=[late])
         recorder.write(names.LEARNER_STATUS, status, after_ms=500.0)
@@ -187,6 +191,7 @@ def test_the_command_writes_parquet_and_csv(tmp_path: Path) -> None:
     told = CliRunner().invoke(app, ['convert', str(tmp_path / 'rec')])
     assert told.exit_code == 0, told.output
     assert 'steps.parquet: 120 rows' in told.output
+    assert 'environment.transition_event.parquet: 1 rows' in told.output
     table = pq.read_table(tmp_path / 'rec/tables/steps.parquet').to_pydict()
     out = tmp_path / 'csv'
     told = CliRunner().invoke(
@@ -274,12 +279,13 @@ def test_the_page_says_why_an_arm_was_stopped_and_what_was_limited(tmp_path: Pat
         data = conversion.state_to_wire(replace(one, sequence=at))
         for _ in range(2 if number == 3 else 1):
             recorder.write(names.STATE, data, after_ms=8.0)
-    for mode, why in ((1, ''), (3, 'joint states are too old'), (4, 'joint states are too old')):
+    old = 'joint states are too old'
+    for mode, why in ((1, ''), (3, old), (4, old), (1, ''), (4, SHUT_DOWN)):
         recorder.write(names.SAFETY_STATUS, SafetyStatus(mode=mode, why=why), after_ms=100.0)
     recorder.write(names.ENV_STATUS, EnvStatus(agent='arm', late_actions=4, aborted=1))
     recorder.writer.close({'/lab/state': 12})
     text = '\n'.join(recording_lines(tmp_path / 'rec'))
-    assert 'safety: 1 stops\n  after 0.3 s: joint states are too old' in text
+    assert 'safety: 1 stop\n  after 0.3 s: joint states are too old' in text
     assert 'states: 1 again, 1 reordered' in text
     assert 'of the actions 11.11 % changed by a limit' in text
     assert 'late 4, aborted episodes 1' in text
