@@ -99,7 +99,8 @@ def run_bridge(trace: dict[str, Any], integer_target: bool) -> tuple[Any, Any]:
         integer_target=integer_target,
     )
     bridge = ReachingBridge(len(trace['target']), options)
-    observations, rewards = [bridge.set_trial(trace['target'])], []
+    observations: list[Any] = [bridge.set_trial(trace['target'])]
+    rewards: list[Any] = []
     for step in range(STEPS):
         result = bridge.step(trace['action'][:, step : step + 1])
         if result.truncated.all() != (step == STEPS - 1):

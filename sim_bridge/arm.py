@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import CheckpointError
-from nrl_ros.base.records import Float32, Float64, Int32, StepResult
+from nrl_ros.base.records import Float32, Float64, Int32, Observation, StepResult
 from nrl_ros.base.state import Stateful
 from nrl_ros.environments.interfaces import Drawn, Environment, Rollout
 from nrl_ros.robots.arm.episode import ReachEpisodes
@@ -96,7 +96,7 @@ class ArmBridge(Stateful):
         self._camera: Camera | None = None
         self._place(np.ones(instances, np.bool_))
 
-    def reset(self, seed: int) -> Float32:
+    def reset(self, seed: int) -> Observation:
         """Start all arms anew; return their first observations [B, O]."""
         self.state.random = np.random.default_rng([seed, 1])
         self.episodes.seed(seed)

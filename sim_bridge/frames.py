@@ -1,4 +1,4 @@
-"""Plain pictures for films: thick lines with round ends, drawn with numpy alone."""
+"""Plain pictures for films and cameras: thick lines with round ends, drawn with numpy alone."""
 
 from __future__ import annotations
 
@@ -44,13 +44,30 @@ def frame_of(lines: Sequence[Line], middle: Point, half: float) -> NDArray[Any]:
     pixel = 2.0 * half / _SIZE
     picture: NDArray[Any] = np.full((_SIZE, _SIZE, 3), 255.0)
     for line in lines:
-        (x0, y0), (x1, y1) = line.start, line.end
-        dx, dy = x1 - x0, y1 - y0
-        share = ((x - x0) * dx + (y - y0) * dy) / max(dx * dx + dy * dy, 1e-12)
-        share = np.clip(share, 0.0, 1.0)
-        distance = np.hypot(x - x0 - share * dx, y - y0 - share * dy)
-        # Edges are smooth over one pixel.
-        cover = np.clip((line.width / 2.0 - distance) / pixel + 0.5, 0.0, 1.0)[..., None]
+        cover = cover_of(x, y, (*line.start, *line.end), line.width, pixel)[..., None]
         picture = picture * (1.0 - cover) + np.array(line.colour) * cover
     rounded: NDArray[Any] = picture.round().astype(np.uint8)
     return rounded
+
+
+def cover_of(
+    x: NDArray[Any], y: NDArray[Any], ends: Sequence[Any], width: float, pixel: float
+) -> NDArray[Any]:
+    """Return how much of each pixel a line covers, 0 to 1; its edges are smooth over one pixel.
+
+    Args:
+        x: of the middle of each pixel.
+        y: likewise.
+        ends: x and y of the start, x and y of the end: numbers, or arrays for several lines.
+        width: of the line.
+        pixel: width of a pixel.
+    """
+    x0, y0, x1, y1 = ends
+    dx, dy = x1 - x0, y1 - y0
+    x, y = x - x0, y - y0
+    share = (x * dx + y * dy) / np.maximum(dx * dx + dy * dy, 1e-12)
+    share = np.clip(share, 0.0, 1.0)
+    x, y = x - share * dx, y - share * dy
+    distance = np.sqrt(x * x + y * y)
+    cover: NDArray[Any] = np.clip((0.5 * width - distance) / pixel + 0.5, 0.0, 1.0)
+    return cover

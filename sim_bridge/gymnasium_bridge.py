@@ -18,7 +18,7 @@ from gymnasium.vector.utils import iterate
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import BridgeError, CheckpointError, NrlError, describe
-from nrl_ros.base.records import Bool, EnvSpec, Float32, Int32, StepResult
+from nrl_ros.base.records import Bool, EnvSpec, Float32, Int32, Observation, StepResult
 from nrl_ros.base.state import Stateful, restore_snapshot, transient
 from nrl_ros.environments.interfaces import Environment
 from sim_bridge import gymnasium_faults as faults
@@ -77,6 +77,8 @@ class GymnasiumBridge:
             tuple(high.tolist()),
             options.control_period_s or _control_period(source),
             self._limit,
+            observation_shape=self._observations.shape,
+            observation_format=self._observations.format,
         )
         self._steps = [0] * instances
         self._nobody = np.zeros(instances, np.bool_)
@@ -84,10 +86,13 @@ class GymnasiumBridge:
         # Which instances ended in the newest step and in the one before: (terminated, truncated)
         # each.
         self._ends = self._starting = (self._nobody, self._nobody)
-        self._nothing = (np.zeros(instances), np.zeros(instances * len(low), np.float32))
+        kind = self.spec.observation_format.dtype
+        # Bytes are always finite.
+        self._observed = 0 if kind == np.uint8 else instances * len(low)
+        self._nothing = (np.zeros(instances), np.zeros(self._observed, kind))
         self._is_masked = self._is_closed = False
 
-    def reset(self, seed: int) -> Float32:
+    def reset(self, seed: int) -> Observation:
         """Start all instances anew; return their first observations [B, O].
 
         Raises:
@@ -136,7 +141,8 @@ class GymnasiumBridge:
         # 0 times a number that is not finite is NaN, so both sums are 0 only if all numbers are
         # finite.
         nothing, nowhere = self._nothing
-        if result.reward.dot(nothing) or result.observation.reshape(-1).dot(nowhere):
+        numbers = result.observation.reshape(-1)[: self._observed]
+        if result.reward.dot(nothing) or numbers.dot(nowhere):
             self._end_bad(result)
         return result
 
@@ -235,7 +241,7 @@ class GymnasiumBridge:
         except faults.MisfitError as error:
             raise self._fault(instance, str(error)) from error
 
-    def _observation(self, observations: Any) -> Float32:
+    def _observation(self, observations: Any) -> Observation:
         if self._many is not None and not isinstance(observations, np.ndarray):
             observations = list(iterate(self._many.observation_space, observations))
         try:

@@ -176,17 +176,25 @@ def _single(value: Any, name: str, expected: str) -> Any:
     return array.reshape(-1)[0]
 
 
-def as_box(space: Any, value: Any) -> Any:
-    """Return an observation of a Box as float32 of the space's shape.
+def as_box(space: Any, value: Any, dtype: Any = np.float32) -> Any:
+    """Return an observation of a Box as an array of the space's shape.
 
     A bare number is taken for a shape of (1,).
+
+    Args:
+        space: the Box.
+        value: whatever the environment returned.
+        dtype: float32, or uint8 where only bytes are taken.
 
     Raises:
         MisfitError: it has another shape, or is no array of numbers.
     """
     try:
         # None would become NaN.
-        array = np.asarray('' if value is None else value, np.float32)
+        array = np.asarray('' if value is None else value)
+        if dtype == np.uint8 and array.dtype != np.uint8:
+            raise TypeError
+        array = array.astype(dtype, copy=False)
     except (TypeError, ValueError):
         raise MisfitError(
             f'observation is {_shown(value)}, expected numbers of shape {space.shape} '

@@ -10,7 +10,7 @@ from gymnasium.spaces.utils import flatdim, flatten
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError, describe
-from nrl_ros.base.records import ActionSpace, Float32, Int32
+from nrl_ros.base.records import ActionSpace, Float32, Int32, Observation, ObservationFormat
 from sim_bridge.gymnasium_faults import (
     InstanceFault,
     MisfitError,
@@ -85,6 +85,8 @@ class Observations:
     Attributes:
         low: lower bounds [O], scaled.
         high: upper bounds [O], scaled.
+        shape: of one observation, row-major; empty: a row of numbers.
+        format: bytes of a space of bytes that are not scaled, as images are; else float32.
 
     Raises:
         ConfigError: the space has no fixed size, or the scaling does not fit it.
@@ -101,10 +103,13 @@ class Observations:
         self._shape: tuple[int, ...] = tuple(space.shape) if self._is_box else ()
         self._offset, self._scale = _scaling(options, low, high)
         self._is_plain = options.scaling == 'none'
+        is_bytes = self._is_box and space.dtype == np.uint8 and self._is_plain
+        self.format = ObservationFormat.UINT8 if is_bytes else ObservationFormat.FLOAT32
+        self.shape = self._shape if len(self._shape) > 1 else ()
         ends = ((low - self._offset) * self._scale, (high - self._offset) * self._scale)
         self.low, self.high = np.minimum(*ends), np.maximum(*ends)
 
-    def convert(self, observations: Any) -> Float32:
+    def convert(self, observations: Any) -> Observation:
         """Return observations of B instances as [B, O], a new array.
 
         Args:
@@ -116,19 +121,32 @@ class Observations:
         rows = self._rows(observations)
         return rows if self._is_plain else (rows - self._offset) * self._scale
 
-    def _rows(self, observations: Any) -> Float32:
+    def _rows(self, observations: Any) -> Observation:
         count = len(observations)
         try:
             if not self._is_box:
                 return self._flattened(observations)
             # A copy in C order is needed: an array form may reuse its own array, or keep it by
             # columns.
-            rows = np.array(observations, np.float32, order='C')
+            rows = self._array(observations)
         except Exception:  # noqa: BLE001 - the environment may have returned anything
             return self._one_by_one(observations)
         if rows.shape[1:] == self._shape:
             return rows if rows.ndim == 2 else rows.reshape(count, -1)
         return self._one_by_one(observations)
+
+    def _array(self, observations: Any) -> Observation:
+        """Return a new array of the observations in their format, in C order.
+
+        Numbers of another type than the bytes that a space promises are refused: cut to a byte,
+        they would be others.
+        """
+        if self.format == ObservationFormat.UINT8:
+            found = np.array(observations, order='C')
+            if found.dtype != np.uint8:
+                raise TypeError('the observations are no bytes')
+            return found
+        return np.array(observations, np.float32, order='C')
 
     def _flattened(self, observations: Any) -> Float32:
         rows = np.array([flatten(self._space, item) for item in observations], np.float32)
@@ -145,11 +163,11 @@ class Observations:
             except Exception as error:
                 said = str(error) if isinstance(error, MisfitError) else describe(error)
                 raise InstanceFault(instance, said) from error
-        return np.array(rows, np.float32)
+        return np.array(rows, self.format.dtype)
 
-    def _row(self, item: Any) -> Float32:
+    def _row(self, item: Any) -> Observation:
         if self._is_box:
-            row: Float32 = as_box(self._space, item).reshape(-1)
+            row: Observation = as_box(self._space, item, self.format.dtype).reshape(-1)
             return row
         fault = observation_fault(self._space, item)
         if fault:

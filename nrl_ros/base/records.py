@@ -12,6 +12,7 @@ B: instances, O: observation size, A: action components, K: closed windows.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -29,6 +30,8 @@ UInt32 = NDArray[np.uint32]
 UInt64 = NDArray[np.uint64]
 Int32 = NDArray[np.int32]
 Bool = NDArray[np.bool_]
+# Of one number format in a session, as EnvSpec.observation_format says.
+Observation = Float32 | UInt8
 
 
 class Phase(IntEnum):
@@ -62,6 +65,27 @@ class ActionKind(IntEnum):
     DISCRETE = 0
     MULTI_DISCRETE = 1
     CONTINUOUS = 2
+
+
+class ObservationFormat(IntEnum):
+    """Number format of an observation (EnvInfo.FORMAT_*).
+
+    Bytes travel as they are; the learner takes 0 to 255 as 0 to 1.
+    """
+
+    FLOAT32 = 0
+    UINT8 = 1
+
+    @property
+    def dtype(self) -> np.dtype[np.float32] | np.dtype[np.uint8]:
+        """Type of the arrays."""
+        return _FORMATS[self]
+
+
+_FORMATS: dict[ObservationFormat, np.dtype[np.float32] | np.dtype[np.uint8]] = {
+    ObservationFormat.FLOAT32: np.dtype(np.float32),
+    ObservationFormat.UINT8: np.dtype(np.uint8),
+}
 
 
 class Delivery(IntEnum):
@@ -162,6 +186,9 @@ class EnvSpec:
         manifest: the interface description: what each number of observation and action means, with
             names, units and scales. A policy learned under one description is not used under
             another; empty: not stated.
+        observation_shape: of one observation, whose numbers travel in this order (row-major), such
+            as (height, width, channels) of an image; empty: a row of O numbers.
+        observation_format: of its numbers.
     """
 
     instances: int
@@ -173,6 +200,8 @@ class EnvSpec:
     max_episode_steps: int = 0
     metrics: tuple[str, ...] = ()
     manifest: str = ''
+    observation_shape: tuple[int, ...] = ()
+    observation_format: ObservationFormat = ObservationFormat.FLOAT32
 
     def __post_init__(self) -> None:
         """Check sizes."""
@@ -180,6 +209,12 @@ class EnvSpec:
             raise ConfigError(
                 f'instances and observation_size must be at least 1, '
                 f'received {self.instances} and {self.observation_size}'
+            )
+        shape = self.observation_shape
+        if shape and (min(shape) < 1 or math.prod(shape) != self.observation_size):
+            raise ConfigError(
+                f'observation_shape: expected sizes whose product is observation_size '
+                f'{self.observation_size}, received {shape}'
             )
         for name in ('observation_low', 'observation_high'):
             bounds = getattr(self, name)
@@ -222,7 +257,7 @@ class StepResult:
     is 0 and its flags are false (Gymnasium's next-step autoreset).
 
     Attributes:
-        observation: [B, O].
+        observation: [B, O], in the format of EnvSpec.
         reward: [B], task units.
         terminated: [B] the task ended.
         truncated: [B] the time was up.
@@ -230,7 +265,7 @@ class StepResult:
         metrics: [B, M] figures of the episodes so far, as named in EnvSpec.metrics; None: none.
     """
 
-    observation: Final[Float32]
+    observation: Final[Observation]
     reward: Final[Float64]
     terminated: Final[Bool]
     truncated: Final[Bool]
@@ -254,7 +289,7 @@ class StateBatch:
     phase: Final[UInt8]
     ending: Final[UInt8]
     applied: Final[UInt8]
-    observation: Final[Float32]
+    observation: Final[Observation]
     stamp_ns: Final[int] = 0
     learner: Final[int] = 0
     greedy: Final[bool] = False

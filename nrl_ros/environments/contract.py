@@ -61,7 +61,7 @@ def check_bridge(
 def _walk(bridge: Environment, steps: int, *, seed: int) -> list[StepResult]:
     shape = (bridge.spec.instances, bridge.spec.observation_size)
     observation = bridge.reset(seed)
-    _expect(observation, shape, np.float32, 'the first observation')
+    _expect(observation, shape, bridge.spec.observation_format.dtype, 'the first observation')
     ended = np.zeros(shape[0], np.bool_)
     actions = _actions(bridge.spec.action, shape[0], steps, seed=seed)
     return [_step(bridge, action, ended, at) for at, action in enumerate(actions)]
@@ -71,9 +71,8 @@ def _step(bridge: Environment, action: Array, ended: Array, at: int) -> StepResu
     """Make and check one step; ``ended`` holds which instances have ended, and is updated."""
     size = bridge.spec.instances
     result = bridge.step(action)
-    _expect(
-        result.observation, (size, bridge.spec.observation_size), np.float32, f'observation {at}'
-    )
+    shape, kind = (size, bridge.spec.observation_size), bridge.spec.observation_format.dtype
+    _expect(result.observation, shape, kind, f'observation {at}')
     _expect(result.reward, (size,), np.float64, f'reward {at}')
     for name in ('terminated', 'truncated', 'aborted'):
         _expect(getattr(result, name), (size,), np.bool_, f'{name} {at}')

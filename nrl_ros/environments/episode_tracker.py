@@ -86,11 +86,12 @@ class EpisodeTracker:
         delivery: when rewards are handed over.
         delivery_steps: n of EVERY_N_STEPS.
         observation_size: O.
+        observation_type: float32, or uint8 for bytes.
 
     Attributes:
         state: the arrays of ``STATE`` by name, changed in place.
         ending: uint8 [B], how episodes ended with the newest step, as in Ending.
-        observation: float32 [B, O], the newest one.
+        observation: float32 or uint8 [B, O], the newest one.
         closed: the windows that the newest step closed and that are rewarded; its first
             ``closed_count`` entries count.
         live: instances that stepped.
@@ -111,6 +112,7 @@ class EpisodeTracker:
     _delivery: cython.int
     _delivery_steps: cython.uint
     _has_invalid: cython.bint
+    _is_bytes: cython.bint
     _inputs: Any
     _finished: Any
     _constant: Any
@@ -146,14 +148,20 @@ class EpisodeTracker:
     _finished_return: cython.double[::1]
 
     def __init__(
-        self, instances: int, delivery: Delivery, delivery_steps: int, observation_size: int = 1
+        self,
+        instances: int,
+        delivery: Delivery,
+        delivery_steps: int,
+        observation_size: int = 1,
+        observation_type: Any = np.float32,
     ) -> None:
         self._delivery = int(delivery)
         self._delivery_steps = delivery_steps
         self.live = self.closed_count = self.finished_count = self.aborted_count = 0
         self._constant = None
         self._bind_state(_arrays(STATE, instances))
-        self._bind_inputs(_arrays(_INPUTS, instances), observation_size)
+        self._bind_inputs(_arrays(_INPUTS, instances))
+        self._bind_observation(np.zeros((instances, observation_size), observation_type))
         self._bind_outputs(_arrays(_CLOSED, instances), _arrays(_FINISHED, instances))
 
     def _bind_state(self, state: dict[str, Array]) -> None:
@@ -164,13 +172,17 @@ class EpisodeTracker:
         self._episode_return = state['episode_return']
         self._phase = state['phase']
 
-    def _bind_inputs(self, inputs: dict[str, Array], observation_size: int) -> None:
+    def _bind_observation(self, observation: Array) -> None:
+        self.observation = observation
+        self._is_bytes = observation.itemsize == 1
+        # Bytes are always finite, so that nothing looks at them.
+        self._observation = np.zeros(0, np.float32) if self._is_bytes else observation.reshape(-1)
+
+    def _bind_inputs(self, inputs: dict[str, Array]) -> None:
         self._inputs = inputs
         instances = len(inputs['reward'])
         self._action_array = np.zeros((instances, 1), np.int32)
         self._action = self._action_array.view(np.uint32).reshape(-1)
-        self.observation = np.zeros((instances, observation_size), np.float32)
-        self._observation = self.observation.reshape(-1)
         self._reward = inputs['reward']
         self._terminated = inputs['terminated'].view(np.uint8)
         self._truncated = inputs['truncated'].view(np.uint8)
@@ -216,8 +228,13 @@ class EpisodeTracker:
 
         Returns:
             True if all observations and rewards are finite.
+
+        Raises:
+            ValueError: observations are bytes and should not be, or the other way round.
         """
         inputs = self._inputs
+        if (observation.itemsize == 1) != self._is_bytes:
+            raise ValueError('observation of another number format')
         self.observation[:] = observation
         inputs['reward'][:] = reward
         inputs['terminated'][:] = terminated

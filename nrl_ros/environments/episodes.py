@@ -119,10 +119,10 @@ class Episodes(Stateful):
         self._metrics: Array | None = None
         self._all_applied = np.ones(batch, np.uint8)
         self._no_ending = np.zeros(batch, np.uint8)
-        size = environment.spec.observation_size
-        self.tracker = EpisodeTracker(batch, delivery, delivery_steps, size)
+        size, kind = environment.spec.observation_size, environment.spec.observation_format.dtype
+        self.tracker = EpisodeTracker(batch, delivery, delivery_steps, size, kind)
         self.state: EpisodesState = EpisodesState(
-            agent, session, self.tracker, np.zeros((batch, size), np.float32), environment
+            agent, session, self.tracker, np.zeros((batch, size), kind), environment
         )
         space = environment.spec.action
         self._shape = (batch, space.components)
@@ -373,7 +373,7 @@ def _cleaned(result: StepResult) -> tuple[StepResult, Array]:
     bad = ~np.isfinite(result.reward) | invalid
     return replace(
         result,
-        observation=np.where(bad[:, None], np.float32(0.0), result.observation),
+        observation=np.where(bad[:, None], result.observation.dtype.type(0), result.observation),
         reward=np.where(bad, 0.0, result.reward),
         aborted=result.aborted | bad,
     ), invalid

@@ -36,7 +36,7 @@ def failed(agent: str, what: str, error: Exception) -> BridgeError:
 def first_observation_fault(observation: Any, spec: EnvSpec) -> str:
     """Return what is wrong with the shape of the first observations; '' if nothing is."""
     expected = (spec.instances, spec.observation_size)
-    return _fault('observation', observation, expected)
+    return _fault('observation', observation, expected) or _format_fault(observation, spec)
 
 
 def step_fault(result: Any, spec: EnvSpec) -> str:
@@ -46,7 +46,17 @@ def step_fault(result: Any, spec: EnvSpec) -> str:
     flags = dict.fromkeys(('reward', 'terminated', 'truncated', 'aborted'), (spec.instances,))
     expected = {'observation': (spec.instances, spec.observation_size), **flags}
     faults = (_fault(name, getattr(result, name), shape) for name, shape in expected.items())
-    return next(filter(None, faults), '')
+    return next(filter(None, faults), '') or _format_fault(result.observation, spec)
+
+
+def _format_fault(observation: Any, spec: EnvSpec) -> str:
+    """Return what is wrong with the number format of observations; '' if nothing is."""
+    received, expected = np.asarray(observation).dtype, spec.observation_format.dtype
+    if (received.itemsize == 1) == (expected.itemsize == 1):
+        return ''
+    return (
+        f'observation: expected {expected} as EnvSpec.observation_format says, received {received}'
+    )
 
 
 def _fault(name: str, value: Any, expected: tuple[int, ...]) -> str:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import EnvSpec, Float32, Int32, StepResult
+from nrl_ros.base.records import EnvSpec, Float32, Int32, Observation, StepResult
 
 Array = NDArray[Any]
 
@@ -29,14 +29,14 @@ class Environment(Protocol):
 
     spec: EnvSpec
 
-    def reset(self, seed: int) -> Float32:
+    def reset(self, seed: int) -> Observation:
         """Start all instances anew.
 
         Args:
             seed: fixes everything random in the environment from here on.
 
         Returns:
-            The first observations [B, O].
+            The first observations [B, O], in the format of ``spec``.
         """
         ...
 

@@ -25,6 +25,7 @@ ENVIRONMENTS: Registry[Environment] = Registry(
     {
         'acrobot': 'sim_bridge.acrobot:make',
         'arm': 'sim_bridge.arm:make',
+        'camera': 'sim_bridge.camera:make',
         'cartpole': 'sim_bridge.cartpole:make',
         'gymnasium': 'sim_bridge.gymnasium_bridge:make',
         'reaching': 'sim_bridge.reaching:make',

@@ -50,7 +50,9 @@ class CallablePolicy:
             raise ShapeError(
                 'the checkpoint has no weights yet: it was saved before the first step'
             )
-        self.observation_size: int = policy.network.spec.inputs
+        network = policy.network
+        self.observation_size: int = network.spec.inputs
+        self._shape, self._format = network.observation_shape, network.observation_format
         self.action_space: ActionSpace = policy.space
 
     def __call__(self, observation: Any, *, explore: bool = False) -> Any:
@@ -79,7 +81,9 @@ class CallablePolicy:
     def _rows(self, observation: Any) -> tuple[Array, bool]:
         if self._forms is not None:
             return self._forms.rows(observation)
-        rows = np.array(observation, np.float32)
+        rows = np.array(observation, self._format.dtype)
+        if self._shape and rows.shape[-len(self._shape) :] == self._shape:
+            rows = rows.reshape(*rows.shape[: -len(self._shape)], -1)
         if rows.ndim not in (1, 2) or rows.shape[-1] != self.observation_size:
             size = self.observation_size
             raise ShapeError(
@@ -91,7 +95,13 @@ class CallablePolicy:
     def _actor(self, batch: int, *, explore: bool) -> _Actor:
         key = batch, explore
         if key not in self._actors:
-            spec = EnvSpec(batch, self.observation_size, self.action_space)
+            spec = EnvSpec(
+                batch,
+                self.observation_size,
+                self.action_space,
+                observation_shape=self._shape,
+                observation_format=self._format,
+            )
             learner = _restored(self._settings, self._snapshot)
             learner.evaluating = not explore
             self._actors[key] = _Actor(learner, spec)
@@ -116,19 +126,20 @@ class _Actor:
             np.full(batch, int(Phase.FIRST), np.uint8),
             flags,
             flags,
-            np.zeros((batch, spec.observation_size), np.float32),
+            np.zeros((batch, spec.observation_size), spec.observation_format.dtype),
         )
 
     def act(self, rows: Array) -> Array:
         """Return the actions for observations [B, O]."""
         # Every observation is taken as the first of an episode: they need not follow each other.
         before = self._state
+        seen: Any = np.ascontiguousarray(rows, before.observation.dtype)
         self._state = replace(
             before,
             sequence=before.sequence + 1,
             episode=before.episode + np.uint32(1),
             window=before.window + np.uint32(1),
-            observation=np.ascontiguousarray(rows, np.float32),
+            observation=seen,
         )
         self._learner.observe(self._state)
         self._learner.release_waiting('policy')

@@ -11,12 +11,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import InvalidValueError, NrlError, ProtocolError
-from nrl_ros.base.records import ActionBatch, AgentInfo, Phase, RpeBatch, StateBatch
+from nrl_ros.base.records import (
+    ActionBatch,
+    AgentInfo,
+    ObservationFormat,
+    Phase,
+    RpeBatch,
+    StateBatch,
+)
 from nrl_ros.base.state import Stateful, restore_snapshot
 from nrl_ros.learning.agent_memory import traces_of
 from nrl_ros.learning.checks import check_rpe, check_state
 from nrl_ros.learning.credit import Creditable, CreditWindows
 from nrl_ros.learning.interfaces import Explorer
+from nrl_ros.learning.networks.inputs import network_input
 from nrl_ros.learning.noise import NoiseStream, agent_generators
 from nrl_ros.learning.policy import Policy
 from nrl_ros.learning.settings import LearnerSettings
@@ -100,6 +108,9 @@ class ServedAgent(Stateful):
             dtype=network.dtype,
         )
         self._remembers = network.memory_size > 0
+        # Bytes that the network itself does not scale are scaled here, once.
+        is_bytes = info.spec.observation_format == ObservationFormat.UINT8
+        self._scales = is_bytes and (policy.moments is not None or not network.reads_bytes)
         self.explorer = rule.explorer(
             network, head, batch=batch, source=int(settings.policy.action_from == 'noisy')
         )
@@ -145,7 +156,7 @@ class ServedAgent(Stateful):
         """
         # Its rows are in the memory that the noise and the passes of this step overwrite.
         self.credit.prepare()
-        self.seen = observation = state.observation
+        self.seen = observation = self._read(state.observation)
         moments = self._policy.moments
         if moments is not None:
             if record:
@@ -161,6 +172,12 @@ class ServedAgent(Stateful):
         if record:
             self.credit.record_later(rows, state)
         return choice
+
+    def _read(self, observation: Array) -> Array:
+        """Return observations as numbers, unless the network reads bytes itself."""
+        if self._scales:
+            return network_input(observation, self._policy.network.dtype)
+        return observation
 
     def prepare(self, *, greedy: bool) -> None:
         """Record the newest step and draw noise in advance, unless the next step needs none."""

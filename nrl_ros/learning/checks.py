@@ -9,17 +9,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import InvalidValueError, ShapeError
-from nrl_ros.base.records import AgentInfo, RpeBatch, StateBatch, UInt32
+from nrl_ros.base.records import AgentInfo, ObservationFormat, RpeBatch, StateBatch, UInt32
+
+_UINT8 = int(ObservationFormat.UINT8)
 
 
 def check_state(state: StateBatch, info: AgentInfo) -> None:
     """Refuse a state that does not fit the agent's spaces.
 
     Raises:
-        ShapeError: arrays of another shape.
+        ShapeError: arrays of another shape, or observations of another number format.
         InvalidValueError: an observation is not finite.
     """
     check_arrays(state, info.spec.instances, info.spec.observation_size)
+    expected, is_bytes = info.spec.observation_format, state.observation.itemsize == 1
+    if is_bytes != (expected == _UINT8):
+        raise ShapeError(
+            f'state {state.sequence} of {state.agent!r}: received an observation of '
+            f'{state.observation.dtype}, expected {expected.dtype} as its env_info says; start the '
+            'environment anew, so that it says what it sends'
+        )
+    if is_bytes:
+        return
     # The sum of squares is one call. If it is not finite, numbers may just be large: look at each.
     if math.isfinite(float(np.vdot(state.observation, state.observation))):
         return

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import ActionKind, Float32, Int32
+from nrl_ros.base.records import ActionKind, Float32, Int32, ObservationFormat
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.learner import Learner
@@ -32,6 +32,7 @@ def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) 
         agent is not None
         and episodes.info.lockstep
         and learner.guarded is None
+        and episodes.info.spec.observation_format == ObservationFormat.FLOAT32
         and neuromodulator.averaging
         and isinstance(agent.explorer, NodeExplorer)
         and agent.explorer.in_place

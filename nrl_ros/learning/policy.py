@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import CheckpointError, ShapeError
 from nrl_ros.base.manifest import first_difference, sides
-from nrl_ros.base.records import ActionSpace, AgentInfo
+from nrl_ros.base.records import ActionSpace, AgentInfo, ObservationFormat
 from nrl_ros.base.state import restore_snapshot
 from nrl_ros.learning.heads import AmendsUpdates, PolicyHead, make_head
 from nrl_ros.learning.moments import RunningMoments
@@ -81,6 +81,14 @@ class Policy:
                 f'{spec.action}, the network expects {inputs} and {self.space}; '
                 'start another learner, in another namespace, for it'
             )
+        seen = info.spec.observation_shape, info.spec.observation_format
+        learned = self.network.observation_shape, self.network.observation_format
+        if seen != learned:
+            raise ShapeError(
+                f'agent {info.agent!r} sends observations of {_observed(*seen)}, the network was '
+                f'made for {_observed(*learned)}; start another learner, in another namespace, '
+                'for it'
+            )
         different = _difference(self.manifest, info.spec.manifest)
         if different:
             raise ShapeError(
@@ -94,7 +102,10 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
     space = info.spec.action
     head = make_head(space, settings.policy)
     size = info.spec.observation_size
-    network = new_network(settings.network, size, head.outputs, settings.seed)
+    shape = info.spec.observation_shape
+    network = new_network(settings.network, size, head.outputs, settings.seed, shape=shape)
+    network.observation_shape = shape
+    network.observation_format = info.spec.observation_format
     if isinstance(head, AmendsUpdates):
         head.begin(network.weights[-1])
     if settings.plasticity.averaging:
@@ -115,6 +126,10 @@ def _with_candidate(policy: Policy, settings: LearnerSettings) -> Policy:
     if gathered is not None and policy.moments is not None:
         gathered.restore(policy.moments.snapshot())
     return replace(policy, candidate=candidate, gathered=gathered)
+
+
+def _observed(shape: tuple[int, ...], kind: ObservationFormat) -> str:
+    return f'{kind.dtype} {shape or "in a row"}'
 
 
 def _new_moments(settings: LearnerSettings) -> RunningMoments | None:
@@ -162,8 +177,7 @@ def policy_of(
             f'the checkpoint means other things by the same numbers than the environment: '
             f'{different}; load one that was learned with this robot and task'
         )
-    expected = None if served is None else served.network.spec
-    network = network_of(data['network'], settings, expected)
+    network = network_of(data['network'], settings, None if served is None else served.network)
     if network is None or space is None:
         return None
     moments = _new_moments(settings)

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import CheckpointError
-from nrl_ros.base.records import ActionKind, ActionSpace
+from nrl_ros.base.records import ActionKind, ActionSpace, ObservationFormat
 from nrl_ros.base.state import restore_snapshot
 from nrl_ros.learning.heads import AUTO
-from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec
+from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.networks.kinds import saved_network
 from nrl_ros.learning.settings import LearnerSettings
 
@@ -118,6 +118,10 @@ def network_data(network: Network) -> dict[str, Any]:
         'outputs': network.spec.outputs,
         'weights': [weight.copy() for weight in network.weights],
     }
+    if network.observation_shape:
+        data['observation_shape'] = list(network.observation_shape)
+    if network.observation_format != ObservationFormat.FLOAT32:
+        data['observation_format'] = int(network.observation_format)
     fixed = {name: value.copy() for name, value in network.fixed.items()}
     if network.averaged is not None:
         data['averaged'] = [weight.copy() for weight in network.averaged.weights]
@@ -125,14 +129,14 @@ def network_data(network: Network) -> dict[str, Any]:
 
 
 def network_of(
-    data: dict[str, Any] | None, settings: LearnerSettings, served: NetworkSpec | None
+    data: dict[str, Any] | None, settings: LearnerSettings, served: Network | None
 ) -> Network | None:
     """Make the network of ``network_data``; return None if there was none.
 
     Args:
         data: as saved.
         settings: of the learner that takes it.
-        served: sizes that its agents need, None when there are none.
+        served: the network that acts for its agents, None when there are none.
 
     Raises:
         CheckpointError: sizes, number format or values do not fit.
@@ -140,14 +144,28 @@ def network_of(
     if data is None:
         return None
     sizes = data['inputs'], data['outputs']
-    if served is not None and (served.inputs, served.outputs) != sizes:
+    spec = None if served is None else served.spec
+    if spec is not None and (spec.inputs, spec.outputs) != sizes:
         raise CheckpointError(
             f'the checkpoint has {sizes[0]} inputs and {sizes[1]} outputs, the learner serves '
-            f'{served.inputs} and {served.outputs}'
+            f'{spec.inputs} and {spec.outputs}'
         )
-    network = saved_network(settings.network, sizes, data['weights'], data.get('fixed', {}))
-    if served is not None and served != network.spec:
-        raise CheckpointError(f'the checkpoint is of {network.spec}, the learner serves {served}')
+    shape = tuple(data.get('observation_shape', ()))
+    kind = ObservationFormat(data.get('observation_format', 0))
+    if served is not None and (served.observation_shape, served.observation_format) != (
+        shape,
+        kind,
+    ):
+        raise CheckpointError(
+            f'the checkpoint has observations of {kind.dtype} {shape}, the learner serves '
+            f'{served.observation_format.dtype} {served.observation_shape}'
+        )
+    network = saved_network(
+        settings.network, sizes, data['weights'], data.get('fixed', {}), shape=shape
+    )
+    network.observation_shape, network.observation_format = shape, kind
+    if spec is not None and spec != network.spec:
+        raise CheckpointError(f'the checkpoint is of {network.spec}, the learner serves {spec}')
     if settings.plasticity.averaging:
         # A run that has not averaged so far begins with the weights that it has.
         mean = data.get('averaged', data['weights'])
@@ -169,7 +187,9 @@ def averaged_network(
         CheckpointError: the weights do not fit.
     """
     sizes = network.spec.inputs, network.spec.outputs
-    averaged = saved_network(settings.network, sizes, weights, network.fixed)
+    averaged = saved_network(
+        settings.network, sizes, weights, network.fixed, shape=network.observation_shape
+    )
     if averaged.spec != network.spec:
         raise CheckpointError(f'averaged weights of {averaged.spec}, expected {network.spec}')
     return averaged

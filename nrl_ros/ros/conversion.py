@@ -26,6 +26,7 @@ from nrl_ros.base.records import (
     Ending,
     EnvSpec,
     FinishedEpisodes,
+    ObservationFormat,
     RewardBatch,
     RpeBatch,
     StateBatch,
@@ -45,6 +46,7 @@ Record = TypeVar('Record')
 Message = TypeVar('Message')
 
 _NOTHING = np.zeros(0)
+_NO_FLOATS, _NO_BYTES = np.zeros(0, np.float32), np.zeros(0, np.uint8)
 
 
 def set_stamp(time: Time, stamp_ns: int) -> None:
@@ -188,7 +190,11 @@ def _info_fields(info: AgentInfo) -> dict[str, Any]:
 def info_to_msg(info: AgentInfo, stamp_ns: int) -> EnvInfo:
     """Return the EnvInfo of an agent."""
     fields = _info_fields(info)
-    fields |= {'action_kind': int(info.spec.action.kind), 'delivery': int(info.delivery)}
+    fields |= {
+        'action_kind': int(info.spec.action.kind),
+        'delivery': int(info.delivery),
+        'observation_format': int(info.spec.observation_format),
+    }
     return _message(EnvInfo, fields, stamp_ns)
 
 
@@ -214,6 +220,7 @@ def info_from_msg(message: EnvInfo) -> AgentInfo:
         action['kind'] = ActionKind(action['kind'])
         fields['action'] = ActionSpace(**_own(ActionSpace, action))
         fields['delivery'] = Delivery(fields['delivery'])
+        fields['observation_format'] = ObservationFormat(fields['observation_format'])
         fields['spec'] = EnvSpec(**_own(EnvSpec, fields))
     except (ConfigError, ValueError) as error:
         raise ConversionError(f'EnvInfo of {message.agent!r}: {error}') from error
@@ -243,10 +250,16 @@ def _is_discrete(action: ActionBatch) -> bool:
     return action.action.dtype == np.int32
 
 
+def _is_bytes(state: StateBatch) -> bool:
+    return state.observation.itemsize == 1
+
+
 _STATE = RecordCodec(
     EnvState,
     StateBatch,
     {
+        'observation': lambda state: _NO_FLOATS if _is_bytes(state) else state.observation,
+        'observation_uint8': lambda state: state.observation if _is_bytes(state) else _NO_BYTES,
         'instances': lambda state: state.observation.shape[0],
         'observation_size': lambda state: state.observation.shape[1],
     },
@@ -277,10 +290,18 @@ def state_from_wire(data: bytes) -> StateBatch:
         ConversionError: not such a message, or the observation does not have the stated shape.
     """
     fields = _STATE.fields(data)
+    name = 'observation'
+    if fields['observation_uint8'].size:
+        name = 'observation_uint8'
+        if fields['observation'].size:
+            raise ConversionError(
+                f'message of {fields["agent"]!r}: received both observation and '
+                f'{name}, expected the one that observation_format of its EnvInfo says'
+            )
     fields['observation'] = _shaped(
         fields['agent'],
-        'observation',
-        fields['observation'],
+        name,
+        fields[name],
         fields['instances'],
         fields['observation_size'],
     )

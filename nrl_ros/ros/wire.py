@@ -77,24 +77,30 @@ class _Layout:
 
     Attributes:
         head: the part before the arrays.
-        glue: length of each array as bytes, with the padding before and after it.
+        filled: numbers of the arrays that are not empty, each with the bytes before it.
+        tail: bytes after the last of them.
         arrays: type, length and begin of each array.
     """
 
     def __init__(self, head: _Head, arrays: list[np.dtype[Any]], counts: tuple[int, ...]) -> None:
         self.head = head.format
-        self.glue: list[bytes] = []
+        # Most messages have arrays that are always empty, such as one for each number format.
+        self.filled: list[tuple[int, bytes]] = []
+        self.tail = b''
         self.arrays: list[tuple[np.dtype[Any], int, int]] = []
         count_at: list[slice] = []
         count_bytes: list[bytes] = []
         position = head.end
-        for kind, count in zip(arrays, counts, strict=True):
+        for number, (kind, count) in enumerate(zip(arrays, counts, strict=True)):
             before = -position % 4
             position += before + 4
             count_at.append(slice(_PREAMBLE + position - 4, _PREAMBLE + position))
             count_bytes.append(struct.pack('<I', count))
             after = -position % kind.itemsize if count else 0
-            self.glue.append(bytes(before) + count_bytes[-1] + bytes(after))
+            self.tail += bytes(before) + count_bytes[-1] + bytes(after)
+            if count:
+                self.filled.append((number, self.tail))
+                self.tail = b''
             position += after
             self.arrays.append((kind, count, _PREAMBLE + position))
             position += count * kind.itemsize
@@ -210,11 +216,13 @@ class WireCodec:
             self._refuse_first(fields)
             raise
         parts = [head]
-        for number, values in enumerate(arrays):
+        for number, glue in layout.filled:
+            values = arrays[number]
             if values.dtype != self._arrays[number]:
                 values = self._converted(number, values)
-            parts.append(layout.glue[number])
+            parts.append(glue)
             parts.append(values.tobytes())
+        parts.append(layout.tail)
         return b''.join(parts)
 
     def _encode_agent(self, agent: str) -> bytes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
-from dataclasses import make_dataclass
+from dataclasses import make_dataclass, replace
 
 import numpy as np
 import pytest
@@ -47,6 +47,8 @@ def batches(instances, agent):
     info = info_of(instances, agent=agent)
     who = list(range(instances))
     state = state_of(info, 5, window=3, phase=1, episode=4, step=9)
+    pixels = np.random.default_rng(0).integers(0, 256, (instances, 3), np.uint8)
+    picture = replace(state, observation=pixels)
     action = ActionBatch(
         agent,
         info.session,
@@ -61,6 +63,7 @@ def batches(instances, agent):
     reward = reward_of(6, who, 3, 0.5, instances=instances, agent=agent)
     return [
         (EnvState, conversion.state_to_wire(state), conversion.state_from_wire, state),
+        (EnvState, conversion.state_to_wire(picture), conversion.state_from_wire, picture),
         (
             Action,
             conversion.action_to_wire(action),
@@ -105,6 +108,25 @@ def test_a_frame_id_takes_the_other_way_and_gives_the_same(instances=3):
         message = deserialize_message(data, kind)
         message.header.frame_id = 'somewhere'
         assert same_batch(read(bytes(serialize_message(message))), batch)
+
+
+def test_a_picture_travels_as_its_bytes_once():
+    state = state_of(info_of(2), 5)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 1728), np.uint8)
+    data = conversion.state_to_wire(replace(state, observation=pixels))
+    head = len(conversion.state_to_wire(state)) - state.observation.nbytes
+    assert abs(len(data) - head - pixels.nbytes) < 4
+    received = conversion.state_from_wire(data).observation
+    assert received.dtype == np.uint8
+    assert received.tobytes() == pixels.tobytes() in data
+    assert np.shares_memory(received, np.frombuffer(data, np.uint8)), 'no copy is made'
+
+
+def test_a_state_with_observations_in_two_formats_is_refused():
+    fields = fields_of(EnvState) | {'observation_uint8': np.zeros((2, 3), np.uint8)}
+    data = WireCodec(EnvState).encode(fields)
+    with pytest.raises(ConversionError, match='both observation and observation_uint8'):
+        conversion.state_from_wire(data)
 
 
 @pytest.mark.parametrize('agent', ['a', 'abcd'])

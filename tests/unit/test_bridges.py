@@ -25,6 +25,7 @@ ALL = {
     'reaching': {'fixation_s': 0.02, 'reach_s': 0.03},
     'scripted': {'lengths': [3, 5]},
 }
+ARMS = {'arm', 'camera'}
 
 
 def choices(instances, value=0):
@@ -41,8 +42,8 @@ def test_own_bridges_are_known():
 @pytest.mark.parametrize(
     ('name', 'options'),
     [
-        # Arms are held to them in test_arm_task.py and over ROS.
-        *((name, ALL.get(name, {})) for name in ENVIRONMENTS if 'arm' not in name.split('_')),
+        # Arms are held to them in test_arm_task.py, test_image_observations.py and over ROS.
+        *((name, ALL.get(name, {})) for name in ENVIRONMENTS if not ARMS & {*name.split('_')}),
         ('gymnasium', {'id': 'Acrobot-v1', 'max_episode_steps': 20}),
         ('gymnasium', {'id': 'MountainCarContinuous-v0', 'scaling': 'bounds'}),
         ('scripted', {'action': 'multi_discrete', 'endings': ['aborted', 'truncated']}),

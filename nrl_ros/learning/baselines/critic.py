@@ -10,7 +10,7 @@ the policy's impact, and the eligibility is an estimate of the gradient of V. Wi
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -32,6 +32,7 @@ from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.interfaces import Explorer, PlasticityRule
 from nrl_ros.learning.moments import RunningMoments
 from nrl_ros.learning.networks.feed_forward import Network, NetworkSpec, xavier_normal
+from nrl_ros.learning.networks.inputs import network_input
 from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.noise import NoiseSettings, NoiseStream, agent_generators
 from nrl_ros.learning.optimisers import OPTIMISERS, Optimiser, OptimiserName
@@ -289,6 +290,8 @@ class Critic(Baseline):
         if self._limits is not None and track is None:
             self._limits.check_sizes(state.agent, batch, inputs)
         check_arrays(state, batch if track is None else len(track.open.window), inputs)
+        if state.observation.dtype == np.uint8:
+            state = replace(state, observation=network_input(state.observation, np.float32))
         if not np.isfinite(state.observation).all():
             raise InvalidValueError(f'state of {state.agent!r}: an observation is not finite')
         if self._network is None:

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from nrl_ros.base.errors import ConfigError, ShapeError
+from nrl_ros.base.records import ObservationFormat
 from nrl_ros.learning.networks.settings import NetworkSettings
 
 Array = NDArray[Any]
@@ -158,6 +159,9 @@ class Network:
         fixed: arrays besides the weights that its outputs depend on, by name.
         averaged: a network of the same sizes whose weights are a running mean of these, for acting
             without noise; None: these weights act themselves.
+        observation_shape: of one observation, where the environment says it; empty: a row.
+        observation_format: of the observations that it was made for.
+        reads_bytes: its passes take bytes as they come, and scale them themselves.
 
     Raises:
         ShapeError: the weights do not fit the spec.
@@ -165,6 +169,9 @@ class Network:
 
     averaged: Network | None = None
     fixed: Mapping[str, Array] = MappingProxyType({})
+    observation_shape: tuple[int, ...] = ()
+    observation_format: ObservationFormat = ObservationFormat.FLOAT32
+    reads_bytes: ClassVar[bool] = False
 
     def __init__(self, spec: NetworkSpec, weights: list[Array]) -> None:
         received = [tuple(weight.shape) for weight in weights]

@@ -63,7 +63,14 @@ def _modules() -> Any:
         ) from error
 
 
-def new_network(settings: NetworkSettings, inputs: int, outputs: int, seed: int) -> Network:
+def new_network(
+    settings: NetworkSettings,
+    inputs: int,
+    outputs: int,
+    seed: int,
+    *,
+    shape: tuple[int, ...] = (),
+) -> Network:
     """Make a network with fresh weights.
 
     Args:
@@ -71,12 +78,13 @@ def new_network(settings: NetworkSettings, inputs: int, outputs: int, seed: int)
         inputs: observation size O.
         outputs: parameters of the policy head.
         seed: fixes the weights.
+        shape: of one observation, where the environment says it; empty: a row of O numbers.
 
     Raises:
         ConfigError: no such network can be made.
     """
     if settings.kind == 'torch':
-        made: Network = _modules().make_module_network(settings, inputs, outputs, seed)
+        made: Network = _modules().make_module_network(settings, inputs, outputs, seed, shape=shape)
         return made
     spec = NetworkSpec.of(settings, inputs, outputs)
     generator = np.random.Generator(np.random.SFC64(np.random.SeedSequence(seed)))
@@ -90,6 +98,8 @@ def saved_network(
     sizes: tuple[int, int],
     weights: Sequence[Any],
     fixed: Mapping[str, Any],
+    *,
+    shape: tuple[int, ...] = (),
 ) -> Network:
     """Make a network of saved weights.
 
@@ -98,6 +108,7 @@ def saved_network(
         sizes: inputs and outputs.
         weights: as saved.
         fixed: other arrays that the outputs depend on, by name.
+        shape: of one observation, as in ``new_network``.
 
     Raises:
         CheckpointError: weights, number format or values do not fit.
@@ -114,7 +125,7 @@ def saved_network(
         return Network(NetworkSpec.of(settings, *sizes), arrays)
     # What the file of the first weights has is in the checkpoint too, so the file may be gone.
     made: Any = _modules().make_module_network(
-        settings.model_copy(update={'initial': ''}), *sizes, 0
+        settings.model_copy(update={'initial': ''}), *sizes, 0, shape=shape
     )
     expected = [weight.shape for weight in made.weights]
     received = [weight.shape for weight in arrays]

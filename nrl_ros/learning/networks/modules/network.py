@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -63,6 +63,7 @@ class ModuleNetwork(Network):
     """
 
     spec: ModuleSpec
+    reads_bytes: ClassVar[bool] = True
 
     def __init__(self, module: nn.Module, inputs: int, outputs: int) -> None:
         self.module, self.hooks = module, Hooks()
@@ -144,9 +145,10 @@ class ModuleNetwork(Network):
             self.fixed[name][...] = value
 
 
-def _shared(settings: NetworkSettings) -> dict[str, Any]:
-    """Return the settings of dense networks, for factories that have arguments of these names."""
-    return {name: getattr(settings, name) for name in ('hidden_sizes', 'bias', 'leak')}
+def _shared(settings: NetworkSettings, shape: tuple[int, ...] = ()) -> dict[str, Any]:
+    """Return what factories are given that have arguments of these names."""
+    own = {name: getattr(settings, name) for name in ('hidden_sizes', 'bias', 'leak')}
+    return own | {'observation_shape': shape}
 
 
 def _known(factory: str) -> str:
@@ -157,7 +159,12 @@ def _known(factory: str) -> str:
 
 
 def make_module_network(
-    settings: NetworkSettings, inputs: int, outputs: int, seed: int
+    settings: NetworkSettings,
+    inputs: int,
+    outputs: int,
+    seed: int,
+    *,
+    shape: tuple[int, ...] = (),
 ) -> ModuleNetwork:
     """Make a module by its factory.
 
@@ -166,6 +173,7 @@ def make_module_network(
         inputs: O.
         outputs: n.
         seed: fixes the first weights.
+        shape: of one observation, where the environment says it; empty: a row of O numbers.
 
     Raises:
         ConfigError: there is no such factory, or its module cannot learn by noise.
@@ -177,7 +185,7 @@ def make_module_network(
             inputs,
             outputs,
             options=settings.options,
-            shared=_shared(settings),
+            shared=_shared(settings, shape),
         )
     if not isinstance(module, nn.Module):
         raise ConfigError(

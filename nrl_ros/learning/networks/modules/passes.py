@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ShapeError
+from nrl_ros.learning.networks.inputs import LARGEST_BYTE
 
 if TYPE_CHECKING:
     from nrl_ros.learning.networks.modules.network import ModuleNetwork
@@ -61,7 +62,7 @@ class ModulePasses:
         return out.reshape(1 + self._samples, self._instances, -1)
 
     def _run(self, observation: Array, hook: Any) -> Tensor:
-        self._input[:] = torch.from_numpy(np.asarray(observation, self._network.dtype))
+        self._input[:] = self._tensor(observation)
         rows = self._input.view(self._rows, -1)
         with self._network.hooks.calling(hook):
             if self._memory is None:
@@ -70,6 +71,15 @@ class ModulePasses:
             out, memory = self._network.module(rows, memory)
         self._memory.copy_(memory[: self._instances].detach())
         return self._checked(out)
+
+    def _tensor(self, observation: Array) -> Tensor:
+        """Return observations [B, O] as the module reads them; bytes are scaled here."""
+        # What came in a message is not writable, of which torch would warn.
+        observation = observation if observation.flags.writeable else observation.copy()
+        if observation.dtype == np.uint8:
+            given = torch.from_numpy(observation).to(self._network.tensor_type)
+            return given.div_(LARGEST_BYTE)
+        return torch.from_numpy(np.asarray(observation, self._network.dtype))
 
     def _checked(self, out: Any) -> Tensor:
         expected = (self._rows, self._network.spec.outputs)
@@ -150,7 +160,7 @@ class ModulePasses:
         for name, parameter, where in named:
             change = torch.from_numpy(noise[:, where]).reshape(-1, *parameter.shape)
             weights[name] = parameter.detach() + sigma * change
-        rows = torch.from_numpy(np.asarray(observation, network.dtype))
+        rows = self._tensor(observation)
         given = (rows,) if self._memory is None else (rows, self._memory)
 
         def one(own: dict[str, Tensor], *row: Tensor) -> Any:

@@ -65,14 +65,20 @@ class Dense(nn.Sequential):
 class Convolutional(nn.Module):
     """Two convolutions and a dense layer, for small images.
 
+    Every output of a convolution takes noise, and the estimate of a rule by noise is worse the more
+    there are. Large strides keep them few.
+
     Args:
         inputs: O, all numbers of an image, which comes as one row.
         outputs: n.
-        image: its shape as the environment gives it, flattened in this order.
+        image: its shape, flattened in this order; empty: as the environment says it.
         order: of these axes: rows, columns and channels, or channels first.
         channels: of both convolutions.
+        kernels: side of the squares that they look at [pixels].
+        strides: from one square to the next [pixels].
         hidden_size: neurons of the dense layer.
-        scale: factor of the numbers of an image, such as 1/255 for bytes [1].
+        scale: factor of the numbers of an image; bytes come as 0 to 1 already [1].
+        observation_shape: as the environment says it.
     """
 
     def __init__(
@@ -80,13 +86,24 @@ class Convolutional(nn.Module):
         inputs: int,
         outputs: int,
         *,
-        image: tuple[PositiveInt, PositiveInt, PositiveInt],
+        image: tuple[PositiveInt, ...] = (),
         order: Literal['hwc', 'chw'] = 'hwc',
         channels: tuple[PositiveInt, PositiveInt] = (16, 16),
+        kernels: tuple[PositiveInt, PositiveInt] = (3, 3),
+        strides: tuple[PositiveInt, PositiveInt] = (1, 2),
         hidden_size: PositiveInt = 64,
         scale: Annotated[float, Field(gt=0)] = 1.0,
+        observation_shape: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
+        image = image or observation_shape
+        if len(image) == 2:
+            image = (*image, 1) if order == 'hwc' else (1, *image)
+        if len(image) != 3:
+            raise ConfigError(
+                f'network.options.image {image}: expected height, width and channels of the '
+                'image; the environment does not say its shape'
+            )
         if image[0] * image[1] * image[2] != inputs:
             raise ConfigError(
                 f'network.options.image {image}: expected {inputs} numbers, as many as an '
@@ -94,9 +111,15 @@ class Convolutional(nn.Module):
             )
         self._image, self._order, self._scale = image, order, scale
         depth, *size = image if order == 'chw' else (image[2], image[0], image[1])
-        self.first = nn.Conv2d(depth, channels[0], 3, padding=1)
-        self.second = nn.Conv2d(channels[0], channels[1], 3, stride=2, padding=1)
-        flat = channels[1] * ((size[0] + 1) // 2) * ((size[1] + 1) // 2)
+        convolutions = []
+        for given, made, kernel, stride in zip(
+            (depth, channels[0]), channels, kernels, strides, strict=True
+        ):
+            padding = kernel // 2
+            convolutions.append(nn.Conv2d(given, made, kernel, stride=stride, padding=padding))
+            size = [(side + 2 * padding - kernel) // stride + 1 for side in size]
+        self.first, self.second = convolutions
+        flat = channels[1] * size[0] * size[1]
         self.hidden = _linear(flat, hidden_size)
         self.output = _linear(hidden_size, outputs)
         self._activation = nn.LeakyReLU(0.1)
