@@ -123,9 +123,9 @@ class CameraBridge(ArmBridge):
         model = self.robot.model
         bodies = [model.mj.body(number) for number in chain_of(model.mj, _body_of_tool(self))]
         moved = [body.name for body in bodies if body.jntnum[0]]
-        self._chain = Chain(model, moved, self.robot.description.workspace.frame)
-        self._camera = Camera(options.camera)
-        shape = self._camera.shape
+        self._joints_chain = Chain(model, moved, self.robot.description.workspace.frame)
+        self._view = Camera(options.camera)
+        shape = self._view.shape
         self.spec = replace(
             self.spec,
             observation_size=int(np.prod(shape)),
@@ -144,9 +144,9 @@ class CameraBridge(ArmBridge):
         return replace(super().step(action), observation=self._pictures())
 
     def _pictures(self) -> UInt8:
-        points = self._chain.points(self._actual())[..., :2]
+        points = self._joints_chain.points(self._actual())[..., :2]
         # The tool comes first.
-        return self._camera.pictures(np.roll(points, -1, axis=1), self.episodes.state.target[:, :2])
+        return self._view.pictures(np.roll(points, -1, axis=1), self.episodes.state.target[:, :2])
 
 
 def _body_of_tool(bridge: ArmBridge) -> int:

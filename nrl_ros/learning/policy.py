@@ -16,6 +16,7 @@ from nrl_ros.base.state import restore_snapshot
 from nrl_ros.learning.heads import AmendsUpdates, PolicyHead, make_head
 from nrl_ros.learning.moments import RunningMoments
 from nrl_ros.learning.networks.feed_forward import Network
+from nrl_ros.learning.networks.hardware import hardware_of
 from nrl_ros.learning.networks.kinds import new_network
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.learning.snapshots import (
@@ -108,6 +109,9 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
     network.observation_format = info.spec.observation_format
     if isinstance(head, AmendsUpdates):
         head.begin(network.weights[-1])
+    network.hardware = hardware_of(settings.network, network.spec.shapes, settings.seed)
+    if network.hardware is not None:
+        network.hardware.begin(network.weights)
     if settings.plasticity.averaging:
         network.averaged = averaged_network(network, settings, network.weights)
     policy = Policy(network, head, space, info.spec.manifest, _new_moments(settings))
@@ -122,6 +126,7 @@ def _with_candidate(policy: Policy, settings: LearnerSettings) -> Policy:
     candidate = averaged_network(network, settings, network.weights)
     if network.averaged is not None:
         candidate.averaged = averaged_network(network, settings, network.averaged.weights)
+    candidate.hardware = network.hardware
     gathered = _new_moments(settings)
     if gathered is not None and policy.moments is not None:
         gathered.restore(policy.moments.snapshot())
@@ -145,6 +150,8 @@ def policy_data(policy: Policy | None) -> dict[str, Any]:
         'network': network_data(policy.network),
         'manifest': policy.manifest,
     }
+    if policy.network.hardware is not None:
+        data |= {'hardware': policy.network.hardware.snapshot()}
     if policy.moments is not None:
         data |= {'moments': policy.moments.snapshot()}
     if policy.candidate is not None:
@@ -180,6 +187,9 @@ def policy_of(
     network = network_of(data['network'], settings, None if served is None else served.network)
     if network is None or space is None:
         return None
+    network.hardware = hardware_of(settings.network, network.spec.shapes, settings.seed)
+    if network.hardware is not None:
+        restore_snapshot(network.hardware, data['hardware'], 'hardware')
     moments = _new_moments(settings)
     if moments is not None:
         restore_snapshot(moments, data['moments'], 'moments')
@@ -187,7 +197,9 @@ def policy_of(
     policy = Policy(network, make_head(space, settings.policy), space, manifest, moments)
     policy = _with_candidate(policy, settings)
     if policy.candidate is not None and 'candidate' in data:
-        candidate = network_of(data['candidate'], settings, network.spec)
+        candidate = network_of(data['candidate'], settings, network)
+        assert candidate is not None
+        candidate.hardware = network.hardware
         policy = replace(policy, candidate=candidate)
         if policy.gathered is not None:
             restore_snapshot(policy.gathered, data['gathered'], 'gathered')

@@ -47,6 +47,10 @@ def fingerprint(settings: LearnerSettings) -> dict[str, Any]:
         found['std_of_state'] = False
     if network.normalise_observations:
         found['normalise_observations'] = True
+    names = 'weight_bits', 'weight_range', 'read_noise', 'update_spread', 'update_asymmetry'
+    kept = {name: getattr(network, name) for name in names}
+    if any(value for name, value in kept.items() if name != 'weight_range'):
+        found |= kept
     return found if policy.head == AUTO else found | {'head': policy.head}
 
 
@@ -190,6 +194,8 @@ def averaged_network(
     averaged = saved_network(
         settings.network, sizes, weights, network.fixed, shape=network.observation_shape
     )
+    averaged.observation_shape = network.observation_shape
+    averaged.observation_format = network.observation_format
     if averaged.spec != network.spec:
         raise CheckpointError(f'averaged weights of {averaged.spec}, expected {network.spec}')
     return averaged

@@ -136,11 +136,21 @@ class LearningStep(Stateful):
         if isinstance(head, AmendsUpdates):
             head.amend(network.weights[-1], self._total[-1], windows)
         rate = learning_rate * schedule.rate_factor(self.updates)
-        self.state.optimiser.step(network.weights, self._total, rate)
+        self._write(network, rate)
         self._average(network)
         schedule.heard(heard)
         self.note(heard, windows)
         return True
+
+    def _write(self, network: Network, rate: float) -> None:
+        """Change the weights, as the hardware takes it if it is imperfect."""
+        hardware, weights, step = network.hardware, network.weights, self.state.optimiser.step
+        if hardware is None or hardware.writes_plainly:
+            step(weights, self._total, rate)
+            return
+        before = [weight.copy() for weight in weights]
+        step(weights, self._total, rate)
+        hardware.write(weights, before)
 
     def _average(self, network: Network) -> None:
         """Move the averaged weights towards the new ones; at first, they are a plain mean."""
@@ -166,7 +176,9 @@ class LearningStep(Stateful):
 
         Otherwise, None.
         """
+        hardware = network.hardware
         plain = type(self.state.optimiser) is GradientAscent and self.state.schedule.idle
+        plain = plain and (hardware is None or hardware.writes_plainly)
         return self._scales_of(network.spec) if plain and network.averaged is None else None
 
     def _scale(self) -> None:

@@ -462,3 +462,38 @@ def test_a_checkpoint_of_another_module_is_refused() -> None:
     returns_of(episodes_of(), learner, 3)
     with pytest.raises(CheckpointError, match='another network'):
         learner_of('recurrent').restore(learner.snapshot())
+
+
+def spiking_pair(steps: int) -> tuple[Any, Any]:
+    """The spiking module and the dense spiking network with the same weights."""
+    sizes = {'hidden_sizes': (7, 6), 'bias': False, 'precision': 'float64'}
+    module = new_network(NetworkSettings(kind='torch', factory='spiking', **sizes), 5, OUTPUTS, 3)
+    options = {'steps': steps, 'decay': 0.8}
+    dense = new_network(NetworkSettings(neuron='spiking', options=options, **sizes), 5, OUTPUTS, 0)
+    for mine, theirs in zip(module.weights, dense.weights, strict=True):
+        mine *= 2.0
+        theirs[...] = mine
+    return module, dense
+
+
+def test_steps_of_the_spiking_module_are_those_of_the_spiking_network() -> None:
+    module, dense = spiking_pair(steps=12)
+    observation = np.random.default_rng(4).standard_normal((3, 5))
+    memory = np.zeros((3, module.memory_size))
+    passes = make_passes(module, 3, 0, memory)
+    outputs = [passes.run(observation, None, 0.0)[0].copy() for _ in range(12)]
+    expected = make_passes(dense, 3, 0).run(observation, None, 0.0)[0]
+    assert np.abs(np.mean(outputs, axis=0) - expected).max() < 1e-12
+    assert len({out.tobytes() for out in outputs}) > 2, 'it spikes now and then'
+
+
+def test_noise_in_its_membranes_is_that_of_the_spiking_network() -> None:
+    module, dense = spiking_pair(steps=1)
+    observation = np.random.default_rng(4).standard_normal((3, 5))
+    noise = np.random.default_rng(6).standard_normal((6, module.spec.noise_components))
+    found = make_passes(module, 3, 2, np.zeros((3, module.memory_size)))
+    expected = make_passes(dense, 3, 2)
+    one, other = (passes.run(observation, noise, 0.4) for passes in (found, expected))
+    assert np.abs(one - other).max() < 1e-12
+    assert np.abs(one[1:] - one[0]).max() > 0.1
+    assert np.abs(found.presynaptic() - expected.presynaptic()).max() < 1e-12

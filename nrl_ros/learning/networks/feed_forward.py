@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from nrl_ros.base.errors import ConfigError, ShapeError
 from nrl_ros.base.records import ObservationFormat
+from nrl_ros.learning.networks.hardware import Hardware
 from nrl_ros.learning.networks.settings import NetworkSettings
 
 Array = NDArray[Any]
@@ -161,6 +162,7 @@ class Network:
             without noise; None: these weights act themselves.
         observation_shape: of one observation, where the environment says it; empty: a row.
         observation_format: of the observations that it was made for.
+        hardware: keeps the weights imperfectly; None: they are kept exactly.
         reads_bytes: its passes take bytes as they come, and scale them themselves.
 
     Raises:
@@ -171,6 +173,7 @@ class Network:
     fixed: Mapping[str, Array] = MappingProxyType({})
     observation_shape: tuple[int, ...] = ()
     observation_format: ObservationFormat = ObservationFormat.FLOAT32
+    hardware: Hardware | None = None
     reads_bytes: ClassVar[bool] = False
 
     def __init__(self, spec: NetworkSpec, weights: list[Array]) -> None:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from nrl_ros.base.registry import Registry
 from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.networks.forward_pass import ForwardPass
+from nrl_ros.learning.networks.hardware import NoisyReading
 from nrl_ros.learning.networks.spiking import SpikingPasses
 
 Array = NDArray[Any]
@@ -93,7 +94,13 @@ def make_passes(
         samples: K, noisy passes per clean one; 0 for acting without noise.
         memory: [B, H], what the instances remember from step to step; None: nothing.
     """
-    if isinstance(network, MakesPasses):
-        return network.make_passes(instances, samples, memory)
     spec = network.spec
-    return NETWORKS.make(spec.neuron, network, instances, samples, options=dict(spec.options))
+    if isinstance(network, MakesPasses):
+        passes = network.make_passes(instances, samples, memory)
+    else:
+        options = dict(spec.options)
+        passes = NETWORKS.make(spec.neuron, network, instances, samples, options=options)
+    hardware = network.hardware
+    if hardware is None or not hardware.reads_noisily:
+        return passes
+    return NoisyReading(passes, network.weights, hardware, samples=samples, memory=memory)

@@ -37,6 +37,7 @@ FACTORIES: Registry[nn.Module] = Registry(
         'dense': ready.Dense,
         'convolutional': ready.Convolutional,
         'recurrent': ready.Recurrent,
+        'spiking': ready.Spiking,
     },
     arguments=2,
 )

@@ -1,4 +1,4 @@
-"""Torch modules that come along: dense, convolutional, recurrent."""
+"""Torch modules that come along: dense, convolutional, recurrent, spiking."""
 
 from __future__ import annotations
 
@@ -131,6 +131,60 @@ class Convolutional(nn.Module):
             image = image.permute(0, 3, 1, 2)
         active = self._activation(self.second(self._activation(self.first(image))))
         return self.output(self._activation(self.hidden(active.flatten(1))))  # type: ignore[no-any-return]
+
+
+class Spiking(nn.Module):
+    """Leaky integrate-and-fire neurons whose membranes go on from step to step of an episode.
+
+    At each step of the environment ``v <- decay v + W s``, a spike where ``v >= 1``, then
+    ``v <- v - 1`` there. It is the network of ``network.neuron: spiking``, which shows each
+    observation for several steps from rest; here one step is one action. Noise enters the
+    membranes. A spike has no derivative and needs none: a rule by noise estimates the gradient of
+    the policy smoothed by the noise, so sigma is to be of the order of what a spike more or less
+    takes (0.1 to 0.5). Backpropagation finds no gradient below the outputs.
+
+    Args:
+        inputs: O.
+        outputs: n.
+        hidden_sizes: neurons of each hidden layer.
+        bias: of every layer.
+        decay: factor of the membrane potential in each step [1].
+
+    Attributes:
+        memory_size: membrane potentials that an instance remembers.
+
+    References:
+        Gerstner, Kistler, Naud, Paninski 2014, "Neuronal dynamics", section 1.3.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        *,
+        hidden_sizes: tuple[PositiveInt, ...] = (64,),
+        bias: bool = True,
+        decay: Annotated[float, Field(ge=0, le=1)] = 0.8,
+    ) -> None:
+        super().__init__()
+        sizes = (inputs, *hidden_sizes)
+        self.memory_size = sum(hidden_sizes)
+        self.hidden = nn.ModuleList(
+            _linear(below, above, bias=bias)
+            for below, above in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        self.output = _linear(sizes[-1], outputs, bias=bias)
+        self._sizes, self._decay = hidden_sizes, decay
+
+    def forward(self, observation: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Return outputs [R, n] and the membrane potentials [R, H]."""
+        given, kept = observation, []
+        membranes = torch.split(memory, list(self._sizes), dim=1)
+        for layer, before in zip(self.hidden, membranes, strict=True):
+            membrane = self._decay * before + layer(given)
+            given = (membrane >= 1.0).to(membrane.dtype)
+            kept.append(membrane - given)
+        return self.output(given), torch.cat(kept, dim=1)
 
 
 class GatedCell(nn.Module):
