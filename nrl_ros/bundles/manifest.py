@@ -28,7 +28,12 @@ class ObservationManifest(Settings):
     """What the policy takes."""
 
     size: PositiveInt = Field(
-        description='Numbers of an observation, float32, in the units of the task'
+        description='Numbers of an observation, in the units of the task'
+    )
+    format: Literal['float32', 'uint8'] = Field(
+        'float32',
+        description='Number format in which the environment sends them; bytes come to the graph as '
+        'numbers from 0 to 255',
     )
     meaning: tuple[str, ...] = Field(
         (), description='What they are, with names, units and scales, line by line'
@@ -120,6 +125,12 @@ class PolicyManifest(Settings):
             raise ShapeError(
                 f'agent {agent!r} has {spec.observation_size} observations and {spec.action}, the '
                 f'policy expects {self.observation.size} and {space}'
+            )
+        if str(spec.observation_format.dtype) != self.observation.format:
+            raise ShapeError(
+                f'agent {agent!r} sends observations of {spec.observation_format.dtype}, the '
+                f'policy expects {self.observation.format}, as observation.format of its manifest '
+                'says'
             )
         lines = first_difference(self.meaning, spec.manifest)
         if lines is not None:

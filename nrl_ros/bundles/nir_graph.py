@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.records import ActionKind, ActionSpace
+from nrl_ros.base.records import ActionKind, ActionSpace, ObservationFormat
 from nrl_ros.learning.heads import PolicySettings, make_head
+from nrl_ros.learning.networks.inputs import LARGEST_BYTE
 from nrl_ros.learning.networks.spiking import steps_and_decay
 from nrl_ros.learning.policy import Policy
 
@@ -93,6 +94,9 @@ def _layers(policy: Policy) -> list[tuple[Array, Array]]:
         weight, bias = inner[0]
         scaled = weight / moments.deviation
         inner[0] = scaled, bias - scaled @ moments.state.mean
+    if network.observation_format == ObservationFormat.UINT8:
+        weight, bias = inner[0]
+        inner[0] = weight / LARGEST_BYTE, bias
     if policy.space.kind == ActionKind.CONTINUOUS:
         # What follows the means are deviations of the noise, if they are learned.
         weight, bias = inner[-1]

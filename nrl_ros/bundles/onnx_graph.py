@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.records import ActionKind
+from nrl_ros.base.records import ActionKind, ObservationFormat
+from nrl_ros.learning.networks.inputs import LARGEST_BYTE
 from nrl_ros.learning.networks.spiking import steps_and_decay
 from nrl_ros.learning.policy import Policy
 
@@ -63,9 +64,9 @@ class _Graph:
 def policy_graph(policy: Policy) -> onnx.ModelProto:
     """Build the graph of the greedy actions of a policy.
 
-    Inputs are ``observation`` float32 [B, O] and, of a network that remembers, ``memory`` [B, H],
-    zeros when an episode begins. Outputs are ``action``, int32 or float32 [B, A], clipped to its
-    bounds, and ``new_memory``.
+    Inputs are ``observation`` float32 [B, O], of bytes numbers from 0 to 255, and, of a network
+    that remembers, ``memory`` [B, H], zeros when an episode begins. Outputs are ``action``, int32
+    or float32 [B, A], clipped to its bounds, and ``new_memory``.
 
     Args:
         policy: as learned; its weights are copied.
@@ -109,6 +110,9 @@ def _value(name: str, kind: int, size: int) -> onnx.ValueInfoProto:
 
 def _normalised(graph: _Graph, policy: Policy) -> str:
     rows = OBSERVATION
+    if policy.network.observation_format == ObservationFormat.UINT8:
+        rows = graph.add('Cast', rows, to=graph.tensor_type)
+        rows = graph.add('Div', rows, graph.constant(np.array(LARGEST_BYTE)))
     moments = policy.moments
     if moments is not None and moments.state.mean is not None:
         # In float64, as the learner computes it.

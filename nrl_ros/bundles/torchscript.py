@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.records import ActionKind
+from nrl_ros.base.records import ActionKind, ObservationFormat
+from nrl_ros.learning.networks.inputs import LARGEST_BYTE
 from nrl_ros.learning.policy import Policy
 
 Array = NDArray[Any]
@@ -76,6 +77,7 @@ class _Greedy(nn.Module):
             ('half_range', (high - low) / 2.0),
         ):
             self.register_buffer(name, torch.tensor(value.astype(np.float32)))
+        self.bytes = network.observation_format == ObservationFormat.UINT8
         moments = policy.moments
         self.normalises = moments is not None and moments.state.mean is not None
         if moments is not None and self.normalises:
@@ -85,6 +87,8 @@ class _Greedy(nn.Module):
 
     def forward(self, observation: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
         rows = observation
+        if self.bytes:
+            rows = rows.to(self.number_format) / LARGEST_BYTE
         if self.normalises:
             rows = ((rows.double() - self.mean) / self.deviation).clip(
                 -self.farthest, self.farthest

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.base.installed import versions_of
+from nrl_ros.base.records import ObservationFormat
 from nrl_ros.bundles.manifest import (
     ActionManifest,
     GraphManifest,
@@ -142,7 +143,9 @@ def _manifest(
     return PolicyManifest(
         task=settings.environment.agent,
         observation=ObservationManifest(
-            size=policy.network.spec.inputs, meaning=tuple(policy.manifest.splitlines())
+            size=policy.network.spec.inputs,
+            format=str(policy.network.observation_format.dtype),
+            meaning=tuple(policy.manifest.splitlines()),
         ),
         action=ActionManifest.of(policy.space),
         control_period_s=_period_s(settings),
@@ -170,6 +173,8 @@ def _difference(folder: Path, policy: Policy, learned: CallablePolicy, form: str
     rows = generator.standard_normal((_CHECKED, policy.network.spec.inputs)) * 2.0
     if policy.moments is not None and policy.moments.state.mean is not None:
         rows = rows * policy.moments.deviation + policy.moments.state.mean
+    if policy.network.observation_format == ObservationFormat.UINT8:
+        rows = generator.integers(0, 256, rows.shape).astype(np.float64)
     rows = rows.astype(np.float32)
     expected = learned(rows)
     if form == 'onnx':

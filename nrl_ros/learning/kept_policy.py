@@ -34,9 +34,9 @@ def put_back(policy: Policy, update: LearningStep, kept: dict[str, Any]) -> None
     Raises:
         CheckpointError: it is of another network.
     """
-    _write(policy.network.weights, kept['weights'])
+    _write(policy.network, kept['weights'])
     if policy.network.averaged is not None:
-        _write(policy.network.averaged.weights, kept['averaged'] or kept['weights'])
+        _write(policy.network.averaged, kept['averaged'] or kept['weights'])
     if policy.moments is not None and kept['moments'] is not None:
         policy.moments.restore(kept['moments'])
     reset_candidate(policy, update, kept['update'])
@@ -80,11 +80,12 @@ def _update_data(update: LearningStep) -> dict[str, Any]:
 
 
 def _copy_network(source: Network, target: Network) -> None:
-    _write(target.weights, source.weights)
+    _write(target, source.weights)
     if target.averaged is not None and source.averaged is not None:
-        _write(target.averaged.weights, source.averaged.weights)
+        _write(target.averaged, source.averaged.weights)
 
 
-def _write(targets: list[Any], sources: list[Any]) -> None:
-    for target, source in zip(targets, sources, strict=True):
+def _write(network: Network, sources: list[Any]) -> None:
+    for target, source in zip(network.weights, sources, strict=True):
         np.copyto(target, source)
+    network.changed()

@@ -112,6 +112,7 @@ def new_policy(settings: LearnerSettings, info: AgentInfo) -> Policy:
     network.hardware = hardware_of(settings.network, network.spec.shapes, settings.seed)
     if network.hardware is not None:
         network.hardware.begin(network.weights)
+        network.changed()
     if settings.plasticity.averaging:
         network.averaged = averaged_network(network, settings, network.weights)
     policy = Policy(network, head, space, info.spec.manifest, _new_moments(settings))

@@ -147,10 +147,12 @@ class LearningStep(Stateful):
         hardware, weights, step = network.hardware, network.weights, self.state.optimiser.step
         if hardware is None or hardware.writes_plainly:
             step(weights, self._total, rate)
+            network.changed()
             return
         before = [weight.copy() for weight in weights]
         step(weights, self._total, rate)
         hardware.write(weights, before)
+        network.changed()
 
     def _average(self, network: Network) -> None:
         """Move the averaged weights towards the new ones; at first, they are a plain mean."""
@@ -159,6 +161,7 @@ class LearningStep(Stateful):
         share = 1.0 / min(self.updates + 1, self._averaging)
         for mean, weight in zip(network.averaged.weights, network.weights, strict=True):
             mean += share * (weight - mean)
+        network.averaged.changed()
 
     def note(self, rpe: Array, windows: int) -> None:
         """Count an update.

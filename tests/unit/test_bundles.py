@@ -15,7 +15,14 @@ import yaml
 from onnx import TensorProto, helper
 
 from nrl_ros.base.errors import ConfigError, InvalidValueError, ProtocolError, ShapeError
-from nrl_ros.base.records import ActionSpace, AgentInfo, Delivery, EnvSpec, Phase
+from nrl_ros.base.records import (
+    ActionSpace,
+    AgentInfo,
+    Delivery,
+    EnvSpec,
+    ObservationFormat,
+    Phase,
+)
 from nrl_ros.bundles.manifest import (
     ActionManifest,
     GraphManifest,
@@ -33,6 +40,7 @@ from nrl_ros.bundles.torchscript import policy_script, run_script
 from nrl_ros.cli import export
 from nrl_ros.experiments.policy import CallablePolicy
 from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.networks.inputs import network_input
 from nrl_ros.learning.networks.passes import make_passes
 from nrl_ros.learning.policy import Policy
 from tests.unit.fakes import learner_settings, state_of
@@ -106,6 +114,41 @@ def bundle_of(policy: Policy, folder: Path, **more: Any) -> Path:
     )
     write_manifest(manifest, folder)
     return folder
+
+
+@pytest.mark.parametrize(
+    'network', ['dense', 'normalised', 'spiking', 'spiking, normalised', 'torch, convolutional']
+)
+def test_every_form_scales_bytes_as_the_learner_does(network: str, tmp_path: Path) -> None:
+    space = SPACES['continuous']
+    policy = policy_of(network, space)
+    rows = np.random.default_rng(6).integers(0, 256, (200, INPUTS), np.uint8)
+    expected = greedy(policy, network_input(rows, policy.network.dtype), None)
+    policy.network.observation_format = ObservationFormat.UINT8
+    played = OnnxPolicy(bundle_of(policy, tmp_path))
+    numbers = rows.astype(np.float32)
+    received = [played.act(rows, played.new_memory(200))[0]]
+    if network.startswith('spiking'):
+        (tmp_path / 'policy.nir').write_bytes(nir_file(policy))
+        received.append(run_nir(tmp_path / 'policy.nir', numbers, space))
+    else:
+        (tmp_path / 'policy.pt').write_bytes(policy_script(policy))
+        received.append(run_script(tmp_path / 'policy.pt', numbers, 0))
+    for actions in received:
+        apart = np.sort(np.abs(actions - expected).max(axis=1))
+        assert apart[-3] < 1e-5, 'of a spike at the threshold, rounding decides'
+
+
+def test_a_policy_of_bytes_is_not_played_on_numbers() -> None:
+    spec = EnvSpec(1, INPUTS, SPACES['discrete'])
+    manifest = PolicyManifest(
+        task='a',
+        observation=ObservationManifest(size=INPUTS, format='uint8'),
+        action=ActionManifest.of(SPACES['discrete']),
+        graph=GraphManifest(),
+    )
+    with pytest.raises(ShapeError, match='observations of float32, the policy expects uint8'):
+        manifest.check('a', spec)
 
 
 @pytest.mark.parametrize('space', SPACES)

@@ -184,6 +184,9 @@ class Network:
         self.weights = weights
         self.dtype = weights[0].dtype
 
+    def changed(self) -> None:
+        """Note that the arrays in ``weights`` were written, for a network that has copies."""
+
     @property
     def memory_size(self) -> int:
         """Numbers that an instance remembers from one step of an episode to the next."""

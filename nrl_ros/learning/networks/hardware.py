@@ -25,13 +25,16 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.state import Stateful
 from nrl_ros.learning.networks.settings import NetworkSettings
+
+if TYPE_CHECKING:
+    from nrl_ros.learning.networks.feed_forward import Network
 
 Array = NDArray[Any]
 
@@ -167,14 +170,21 @@ class NoisyReading:
     def __init__(
         self,
         passes: Any,
-        weights: Sequence[Array],
+        network: Network,
         hardware: Hardware,
         *,
         samples: int,
         memory: Array | None,
     ) -> None:
-        self._passes, self._weights, self._hardware = passes, weights, hardware
+        self._passes, self._network, self._hardware = passes, network, hardware
         self._samples, self._memory = samples, memory
+
+    @contextmanager
+    def _read(self) -> Iterator[None]:
+        with self._hardware.read(self._network.weights):
+            self._network.changed()
+            yield
+        self._network.changed()
 
     def __getattr__(self, name: str) -> Any:
         """Return what only some kinds of passes have, reading with noise where it runs them."""
@@ -183,7 +193,7 @@ class NoisyReading:
             return own
 
         def noisily(*given: Any) -> Any:
-            with self._hardware.read(self._weights):
+            with self._read():
                 return own(*given)
 
         return noisily
@@ -191,15 +201,15 @@ class NoisyReading:
     def run(self, observation: Array, unit_noise: Array | None, sigma: float) -> Array:
         """Return outputs [1 + K, B, n]; arguments are those of the passes."""
         if not self._samples:
-            with self._hardware.read(self._weights):
+            with self._read():
                 return np.array(self._passes.run(observation, unit_noise, sigma))
         before = None if self._memory is None else self._memory.copy()
-        with self._hardware.read(self._weights):
+        with self._read():
             clean = np.array(self._passes.run(observation, unit_noise, sigma)[0])
         after = None if self._memory is None else self._memory.copy()
         if self._memory is not None:
             self._memory[...] = before
-        with self._hardware.read(self._weights):
+        with self._read():
             outputs = np.array(self._passes.run(observation, unit_noise, sigma))
         if self._memory is not None:
             self._memory[...] = after

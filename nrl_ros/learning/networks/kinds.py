@@ -18,7 +18,7 @@ Array = NDArray[Any]
 
 _MODULES = 'nrl_ros.learning.networks.modules.network'
 # Settings that only one kind of network has.
-_OF_TORCH = ('factory', 'initial', 'frozen')
+_OF_TORCH = ('factory', 'initial', 'frozen', 'device')
 _OF_DENSE = ('neuron',)
 
 
@@ -134,5 +134,6 @@ def saved_network(
     for weight, saved in zip(made.weights, arrays, strict=True):
         weight[...] = saved
     made.set_fixed(fixed)
+    made.changed()
     network: Network = made
     return network

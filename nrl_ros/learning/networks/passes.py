@@ -103,4 +103,4 @@ def make_passes(
     hardware = network.hardware
     if hardware is None or not hardware.reads_noisily:
         return passes
-    return NoisyReading(passes, network.weights, hardware, samples=samples, memory=memory)
+    return NoisyReading(passes, network, hardware, samples=samples, memory=memory)

@@ -30,6 +30,11 @@ class NetworkSettings(Settings):
     frozen: tuple[str, ...] = Field(
         (), description='torch: parts of the module that do not learn, by the prefix of their name'
     )
+    device: str = Field(
+        'cpu',
+        pattern=r'^(cpu|cuda(:\d+)?)$',
+        description='torch: where the module computes: cpu, cuda, or one of several as cuda:1',
+    )
     hidden_sizes: tuple[PositiveInt, ...] = Field(
         (64,),
         description='Neurons of each hidden layer; a factory that has hidden_sizes, bias or leak '

@@ -105,15 +105,16 @@ class ModuleSpec(NetworkSpec):
         for index, layer in enumerate(self.layers):
             parts = [torch.from_numpy(part) for part in total[at : at + len(layer.weights)]]
             at += len(layer.weights)
-            cotangent = torch.from_numpy(post[:, self.noise_slices[index]])
-            given = torch.from_numpy(pre[:, self.input_slices[index]])
             module = self.modules[index]
+            device = next(module.parameters()).device
+            cotangent = torch.from_numpy(post[:, self.noise_slices[index]]).to(device)
+            given = torch.from_numpy(pre[:, self.input_slices[index]]).to(device)
             if type(module) is nn.Linear and len(layer.input) == 1:
                 _add_linear(parts, module, cotangent, given)
                 continue
             shaped = cotangent.reshape(rows, *layer.output), given.reshape(rows, *layer.input)
             for part, gradient in zip(parts, _pull_back(module, *shaped), strict=True):
-                part += gradient
+                part += gradient.to(part.device)
 
 
 def _slices(sizes: Sequence[int]) -> list[slice]:
@@ -127,10 +128,12 @@ def learning_parameters(module: nn.Module) -> list[nn.Parameter]:
 
 def _add_linear(parts: list[Tensor], module: nn.Linear, cotangent: Tensor, given: Tensor) -> None:
     for part, parameter in zip(parts, learning_parameters(module), strict=True):
-        if parameter is module.weight:
+        if parameter is not module.weight:
+            part += cotangent.sum(0).to(part.device)
+        elif part.device == cotangent.device:
             part.addmm_(cotangent.T, given)
         else:
-            part += cotangent.sum(0)
+            part += (cotangent.T @ given).to(part.device)
 
 
 def _pull_back(module: nn.Module, cotangent: Tensor, given: Tensor) -> tuple[Tensor, ...]:

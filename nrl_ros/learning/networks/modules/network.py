@@ -46,15 +46,21 @@ FACTORIES: Registry[nn.Module] = Registry(
 class ModuleNetwork(Network):
     """A torch module whose layers with weights take noise and learn.
 
-    The arrays in ``weights`` share their memory with the parameters of the module.
+    On the processor the arrays in ``weights`` share their memory with the parameters of the module.
+    On another device they cannot: the module there has copies, which ``changed`` brings up to date.
 
     Args:
-        module: in evaluation mode; its frozen parameters do not require a gradient.
+        module: in evaluation mode, on the processor; its frozen parameters do not require a
+            gradient.
         inputs: O.
         outputs: n.
+        device: on which the module computes from now on.
+        copies: the module has copies of ``weights``; None: where the device is not the processor.
 
     Attributes:
         module: which computes the outputs.
+        device: of the module.
+        copies: whether the module has copies of ``weights``.
         hooks: what happens at its layers.
         names: of the parameters that learn, in the order of ``weights``.
         parameters: likewise.
@@ -66,7 +72,17 @@ class ModuleNetwork(Network):
     spec: ModuleSpec
     reads_bytes: ClassVar[bool] = True
 
-    def __init__(self, module: nn.Module, inputs: int, outputs: int) -> None:
+    def __init__(
+        self,
+        module: nn.Module,
+        inputs: int,
+        outputs: int,
+        *,
+        device: str = 'cpu',
+        copies: bool | None = None,
+    ) -> None:
+        self.device = torch.device(device)
+        self.copies = self.device.type != 'cpu' if copies is None else copies
         self.module, self.hooks = module, Hooks()
         memory = int(getattr(module, 'memory_size', 0))
         self.tensor_type = next(module.parameters()).dtype
@@ -80,13 +96,12 @@ class ModuleNetwork(Network):
         spec = ModuleSpec(
             inputs, (), outputs, neuron='torch', layers=layers, memory=memory, modules=modules
         )
-        super().__init__(spec, [p.detach().numpy() for p in self.parameters])
+        super().__init__(spec, [self._on_host(p) for p in self.parameters])
         own = set(self.names)
-        self.fixed = {
-            name: value.detach().numpy()
-            for name, value in module.state_dict().items()
-            if name not in own
-        }
+        kept = {name: part for name, part in module.state_dict().items() if name not in own}
+        self.fixed = {name: self._on_host(value) for name, value in kept.items()}
+        # Parameters stay the same objects where they are moved.
+        module.to(self.device)
         self.hooks.put_on(modules)
 
     def _try(self, given: Sequence[torch.Tensor], outputs: int, memory: int) -> None:
@@ -113,6 +128,19 @@ class ModuleNetwork(Network):
                 'the module returns numbers that are not finite for an observation of zeros, '
                 'expected finite ones; look at its first weights'
             )
+
+    def _on_host(self, tensor: torch.Tensor) -> Array:
+        """Return an array on the processor, which shares the tensor's memory if it can."""
+        array: Array = tensor.detach().cpu().numpy()
+        return array.copy() if self.copies else array
+
+    def changed(self) -> None:
+        """Give the module the weights that were written, where it has copies of them."""
+        if not self.copies:
+            return
+        with torch.no_grad():
+            for parameter, weight in zip(self.parameters, self.weights, strict=True):
+                parameter.copy_(torch.from_numpy(weight))
 
     @property
     def memory_size(self) -> int:
@@ -142,8 +170,11 @@ class ModuleNetwork(Network):
         received = {name: np.shape(value) for name, value in fixed.items()}
         if expected != received:
             raise CheckpointError(f'the checkpoint has {received}, the module has {expected}')
+        own = self.module.state_dict()
         for name, value in fixed.items():
             self.fixed[name][...] = value
+            if self.copies:
+                own[name].copy_(torch.from_numpy(self.fixed[name]))
 
 
 def _shared(settings: NetworkSettings, shape: tuple[int, ...] = ()) -> dict[str, Any]:
@@ -197,11 +228,12 @@ def make_module_network(
     if settings.initial:
         _load(module, settings.initial)
     _freeze(module, settings.frozen)
-    network = ModuleNetwork(module, inputs, outputs)
+    network = ModuleNetwork(module, inputs, outputs, device=settings.device)
     if settings.output_scale != 1.0:
         last = len(network.spec.layers[-1].weights)
         for weight in network.weights[-last:]:
             weight *= weight.dtype.type(settings.output_scale)
+        network.changed()
     return network
 
 
@@ -209,9 +241,32 @@ def check_factory(settings: NetworkSettings) -> None:
     """Check that there is such a factory, with such options.
 
     Raises:
-        ConfigError: there is none, or an option is unknown, of another type, or out of range.
+        ConfigError: there is none, an option is unknown, of another type, or out of range, or the
+            device is not there.
     """
+    _check_device(settings.device)
     FACTORIES.check(_known(settings.factory), settings.options, _shared(settings))
+
+
+def _check_device(device: str) -> None:
+    """Check that torch can compute there.
+
+    Raises:
+        ConfigError: it cannot, naming the devices that are there.
+    """
+    if device == 'cpu':
+        return
+    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if torch.device(device).index is not None and (torch.device(device).index or 0) < there:
+        return
+    if there and torch.device(device).index is None:
+        return
+    known = ', '.join(['cpu', *(f'cuda:{number}' for number in range(there))])
+    why = '' if there else f'torch {torch.__version__} finds no GPU; '
+    raise ConfigError(
+        f'network.device {device!r} is not there, expected one of {known}: {why}'
+        'set network.device: cpu, or install a driver and torch with CUDA'
+    )
 
 
 def _load(module: nn.Module, path: str) -> None:

@@ -36,14 +36,16 @@ class ModulePasses:
         self._network, self._instances, self._samples = network, instances, samples
         self._rows = instances * (1 + samples)
         self._first = instances if samples else 0
-        self._input = torch.zeros(1 + samples, instances, spec.inputs, dtype=network.tensor_type)
+        kind: dict[str, Any] = {'dtype': network.tensor_type, 'device': network.device}
+        self._input = torch.zeros(1 + samples, instances, spec.inputs, **kind)
         self._memory = None if memory is None else torch.from_numpy(memory)
-        kept = instances * max(samples, 1)
-        self._pre = np.zeros((kept, spec.input_components), network.dtype)
-        self._pre_tensor = torch.from_numpy(self._pre)
+        self._kept = instances * max(samples, 1)
+        self._pre = torch.zeros(self._kept, spec.input_components, **kind)
         self._noise: Tensor | None = None
         self._sigma = 0.0
+        # Pre-activations on the device, and where they are wanted.
         self._keeps: Tensor | None = None
+        self._wanted: Array | None = None
         # Of the newest pass that keeps its graph: the outputs, and those of every layer.
         self._graph: tuple[Tensor, list[Tensor]] | None = None
 
@@ -55,10 +57,12 @@ class ModulePasses:
             unit_noise: z, [K * B, N]; None when K is 0.
             sigma: standard deviation of the noise [1].
         """
-        self._noise = None if unit_noise is None else torch.from_numpy(unit_noise)
+        self._noise = None if unit_noise is None else self._there(unit_noise)
         self._sigma = sigma
         with torch.no_grad():
-            out: Array = self._run(observation, self._at_layer).numpy()
+            out: Array = self._run(observation, self._at_layer).cpu().numpy()
+        if self._keeps is not None and self._wanted is not None:
+            self._wanted[...] = self._keeps.cpu().numpy()
         return out.reshape(1 + self._samples, self._instances, -1)
 
     def _run(self, observation: Array, hook: Any) -> Tensor:
@@ -67,7 +71,7 @@ class ModulePasses:
         with self._network.hooks.calling(hook):
             if self._memory is None:
                 return self._checked(self._network.module(rows))
-            memory = self._memory.repeat(1 + self._samples, 1)
+            memory = self._memory.to(self._network.device).repeat(1 + self._samples, 1)
             out, memory = self._network.module(rows, memory)
         self._memory.copy_(memory[: self._instances].detach())
         return self._checked(out)
@@ -77,9 +81,14 @@ class ModulePasses:
         # What came in a message is not writable, of which torch would warn.
         observation = observation if observation.flags.writeable else observation.copy()
         if observation.dtype == np.uint8:
-            given = torch.from_numpy(observation).to(self._network.tensor_type)
+            # Bytes cross to the device, not the numbers that they become.
+            given = self._there(observation).to(self._network.tensor_type)
             return given.div_(LARGEST_BYTE)
-        return torch.from_numpy(np.asarray(observation, self._network.dtype))
+        return self._there(np.asarray(observation, self._network.dtype))
+
+    def _there(self, array: Array) -> Tensor:
+        """Return an array as a tensor on the device of the module."""
+        return torch.from_numpy(array).to(self._network.device)
 
     def _checked(self, out: Any) -> Tensor:
         expected = (self._rows, self._network.spec.outputs)
@@ -94,7 +103,7 @@ class ModulePasses:
     def _at_layer(self, index: int, given: Tensor, output: Tensor) -> Tensor:
         spec, first = self._network.spec, self._first
         where, at = spec.input_slices[index], spec.noise_slices[index]
-        self._pre_tensor[:, where] = given[first:].reshape(len(self._pre), -1)
+        self._pre[:, where] = given[first:].reshape(self._kept, -1)
         if self._noise is not None:
             noise = self._noise[:, at].reshape(output[first:].shape)
             output[first:].add_(noise, alpha=self._sigma)
@@ -104,12 +113,14 @@ class ModulePasses:
 
     def presynaptic(self) -> Array:
         """Return all layers' inputs in the noisy passes [K * B, M]; in the clean one if K is 0."""
-        return self._pre
+        pre: Array = self._pre.cpu().numpy()
+        return pre
 
     def keep_preactivation(self) -> Array:
         """Return the array [K * B, N] to which each pass from now on writes its pre-activations."""
-        kept = np.zeros((len(self._pre), self._network.spec.noise_components), self._pre.dtype)
-        self._keeps = torch.from_numpy(kept)
+        network = self._network
+        kept = np.zeros((self._kept, network.spec.noise_components), network.dtype)
+        self._keeps, self._wanted = self._there(kept), kept if network.copies else None
         return kept
 
     def run_differentiable(self, observation: Array) -> Array:
@@ -117,9 +128,8 @@ class ModulePasses:
         outputs: list[Tensor] = []
 
         def at_layer(index: int, given: Tensor, output: Tensor) -> Tensor:
-            self._pre_tensor[:, self._network.spec.input_slices[index]] = given.detach().reshape(
-                len(self._pre), -1
-            )
+            where = self._network.spec.input_slices[index]
+            self._pre[:, where] = given.detach().reshape(self._kept, -1)
             outputs.append(output)
             # A module may change this output in place, so that it goes on with a copy.
             return output.clone()
@@ -127,7 +137,7 @@ class ModulePasses:
         with torch.enable_grad():
             out = self._run(observation, at_layer)
         self._graph = out, outputs
-        result: Array = out.detach().numpy()
+        result: Array = out.detach().cpu().numpy()
         return result
 
     def backpropagate(self, gradient: Array) -> Array:
@@ -138,12 +148,13 @@ class ModulePasses:
         """
         assert self._graph is not None
         (out, outputs), self._graph = self._graph, None
-        cotangent = torch.from_numpy(np.asarray(gradient, self._pre.dtype))
+        cotangent = self._there(np.asarray(gradient, self._network.dtype))
         parts = torch.autograd.grad(out, outputs, cotangent, allow_unused=True)
-        post = np.zeros((self._instances, self._network.spec.noise_components), self._pre.dtype)
-        for part, where in zip(parts, self._network.spec.noise_slices, strict=True):
+        spec, dtype = self._network.spec, self._network.dtype
+        post = np.zeros((self._instances, spec.noise_components), dtype)
+        for part, where in zip(parts, spec.noise_slices, strict=True):
             if part is not None:
-                post[:, where] = part.reshape(self._instances, -1).numpy()
+                post[:, where] = part.reshape(self._instances, -1).cpu().numpy()
         return post
 
     def disturbed(self, observation: Array, noise: Array, sigma: float) -> Array:
@@ -158,10 +169,12 @@ class ModulePasses:
         weights = {}
         named = zip(network.names, network.parameters, spec.weight_slices, strict=True)
         for name, parameter, where in named:
-            change = torch.from_numpy(noise[:, where]).reshape(-1, *parameter.shape)
+            change = self._there(noise[:, where]).reshape(-1, *parameter.shape)
             weights[name] = parameter.detach() + sigma * change
         rows = self._tensor(observation)
-        given = (rows,) if self._memory is None else (rows, self._memory)
+        given = (rows,)
+        if self._memory is not None:
+            given += (self._memory.to(network.device),)  # type: ignore[assignment]
 
         def one(own: dict[str, Tensor], *row: Tensor) -> Any:
             batch = tuple(part[None] for part in row)
@@ -169,5 +182,5 @@ class ModulePasses:
             return (out if self._memory is None else out[0])[0]
 
         with torch.no_grad():
-            result: Array = torch.vmap(one)(weights, *given).numpy()
+            result: Array = torch.vmap(one)(weights, *given).cpu().numpy()
         return result
