@@ -95,16 +95,14 @@ def convert(
 
 def _convert(recording: Recording, files: Tables) -> list[str]:
     """Write the tables; return what could not be converted."""
-    from nrl_ros.ros.recorded import RunRecords
     from nrl_ros.ros.recorded_tables import RunTables
 
-    records = RunRecords(recording)
-    tables = RunTables(records)
+    tables = RunTables(recording)
     for block in tables.blocks():
         files.add(block.table, block.columns)
     return [
         *recording.cut_off.values(),
-        *(f'{topic} was left out: {why}' for topic, why in records.unreadable.items()),
+        *(f'{topic} was left out: {why}' for topic, why in tables.records.unreadable.items()),
         *(
             f'{count:,} rewards of {agent} belong to no recorded step'
             for agent, count in tables.unplaced.items()

@@ -39,10 +39,9 @@ def recording_lines(path: Path) -> list[str]:
     """
     recording = Recording(path)
     # Messages of ROS are needed from here on, and not for a run folder.
-    from nrl_ros.ros.recorded import RunRecords
     from nrl_ros.ros.recorded_report import RecordingReport
 
-    return RecordingReport(RunRecords(recording)).lines()
+    return RecordingReport(recording).lines()
 
 
 def run_lines(run: Run) -> list[str]:

@@ -31,7 +31,8 @@ class Timed(NamedTuple):
 
     Attributes:
         topic: name in the run's namespace, as in ``ros.names``; absolute where it is not in it.
-        record: StateBatch, ActionBatch, RewardBatch, RpeBatch, AgentInfo, or else the message.
+        record: StateBatch, ActionBatch, RewardBatch, RpeBatch, AgentInfo, or else the message;
+            its bytes where it was not asked for.
         received_ns: when the recorder got it.
         sent_ns: when it was sent.
     """
@@ -47,6 +48,8 @@ class RunRecords:
 
     Args:
         recording: of the run.
+        reads: says of a topic and its type whether its messages are read; others are given as
+            bytes. None: all are.
 
     Attributes:
         recording: as given.
@@ -54,8 +57,10 @@ class RunRecords:
         unreadable: messages that could not be read, by topic.
     """
 
-    def __init__(self, recording: Recording) -> None:
-        self.recording = recording
+    def __init__(
+        self, recording: Recording, reads: Callable[[str, str], bool] | None = None
+    ) -> None:
+        self.recording, self._reads = recording, reads
         self.infos: dict[tuple[str, int], AgentInfo] = {}
         self.unreadable: dict[str, str] = {}
         self._below = f'{recording.namespace}/'
@@ -122,8 +127,10 @@ class RunRecords:
                 return
             action = conversion.action_from_wire(message.data, known.spec.action)
             yield Timed(topic, action, *times)
-        else:
+        elif self._reads is None or self._reads(topic, message.type):
             yield Timed(topic, read_message(message.data, message_class(message.type)), *times)
+        else:
+            yield Timed(topic, message.data, *times)
 
     def _check(self, message: Recorded) -> None:
         """Refuse a message of ours whose definition was another one when it was recorded."""

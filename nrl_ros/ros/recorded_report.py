@@ -16,6 +16,7 @@ from nrl_ros.ros import names
 from nrl_ros.ros.hearing import counters_of
 from nrl_ros.ros.recorded import RunRecords, Timed
 from nrl_ros.ros.wire import NANOSECONDS
+from nrl_ros.storage.recordings import Recording
 
 _MS = 1e-6
 # So many missing messages, stops and counters are named; all are counted.
@@ -79,14 +80,14 @@ class RecordingReport:
     """Reads a recording once, and says in one page what happened.
 
     Args:
-        records: of the run.
+        recording: of the run.
 
     Raises:
         RecordingError: it is damaged, or of another version of the messages.
     """
 
-    def __init__(self, records: RunRecords) -> None:
-        self._records = records
+    def __init__(self, recording: Recording) -> None:
+        self._records = records = RunRecords(recording, lambda topic, _type: topic in _READ)
         self._topics: dict[str, _Topic] = {}
         self._sessions: dict[tuple[str, int], _Session] = {}
         self._status: dict[str, Any] = {}
@@ -206,6 +207,12 @@ class RecordingReport:
         return said
 
 
+_READ = (
+    names.ENV_STATUS,
+    names.LEARNER_STATUS,
+    names.NEUROMODULATOR_STATUS,
+    names.SAFETY_STATUS,
+)
 _KEPT = (names.LEARNER_STATUS, names.NEUROMODULATOR_STATUS)
 # Counters that count no trouble.
 _HARMLESS = ('rewards', 'states', 'ticks', 'followed', 'commands', 'homings')

@@ -23,6 +23,7 @@ from nrl_ros.robots.arm.number_names import arm_names
 from nrl_ros.ros import conversion, names
 from nrl_ros.ros.recorded import RunRecords, Timed
 from nrl_ros.ros.wire import nanoseconds
+from nrl_ros.storage.recordings import Recording
 
 Array = NDArray[Any]
 _Session = tuple[str, int]
@@ -37,6 +38,7 @@ _EARLY_NS = 2_000_000_000
 _BACK = 8
 # These have tables of their own form, or no numbers.
 _APART = (names.LEARNER_ORDER, names.LEARNER_START, names.ENV_INFO, names.REWARD)
+_NO_NUMBERS = ('visualization_msgs/msg/MarkerArray', 'rcl_interfaces/msg/ParameterEvent')
 # Arrays of a message whose entries are named by another one, by that one's name.
 _NAMED = {
     'counter_name': ('counter_value',),
@@ -46,6 +48,11 @@ _NAMED = {
 }
 # Scalars, and arrays of at most this length, are columns of a status.
 _MOST = 32
+
+
+def _has_numbers(_topic: str, kind: str) -> bool:
+    """Return False for types that have no columns, and would take long to read."""
+    return kind not in _NO_NUMBERS
 
 
 class Block(NamedTuple):
@@ -76,18 +83,18 @@ class RunTables:
     """Makes the tables of a run.
 
     Args:
-        records: of the run.
+        recording: of the run.
 
     Attributes:
-        names: what the numbers of observation and action are called, by environment and session.
+        records: of the run.
         unplaced: rewards whose step was not found, by environment.
         left_out: columns that a table got later than its first block has them, by table.
     """
 
-    def __init__(self, records: RunRecords) -> None:
+    def __init__(self, recording: Recording) -> None:
         self.unplaced: dict[str, int] = {}
         self.left_out: dict[str, set[str]] = {}
-        self._records = records
+        self.records = RunRecords(recording, _has_numbers)
         self._waiting: dict[_Session, dict[int, _Waiting]] = {}
         self._order: deque[tuple[_Session, int]] = deque()
         self._done: list[_Waiting] = []
@@ -103,7 +110,7 @@ class RunTables:
         Raises:
             RecordingError: it is damaged, or of another version of the messages.
         """
-        for one in self._records:
+        for one in self.records:
             self._take(one)
             self._place(one.received_ns - _EARLY_NS)
             while self._order and self._is_old(one.received_ns):
@@ -127,6 +134,8 @@ class RunTables:
             self._early.append((one.received_ns, record))
         elif one.topic == names.EPISODES:
             self._take_episodes(one)
+        elif isinstance(record, bytes):
+            return
         elif one.topic not in _APART and not one.topic.startswith('/'):
             row = flattened(record)
             if len(row) > 1:
@@ -217,11 +226,11 @@ class RunTables:
         """Yield the rows of finished states, those of equal spaces in one table."""
         parts: dict[str, list[_Waiting]] = {}
         for one in self._done:
-            info = self._records.infos.get((one.state.agent, one.state.session))
+            info = self.records.infos.get((one.state.agent, one.state.session))
             parts.setdefault(self._table_of(one.state, info), []).append(one)
         self._done, self._rows = [], 0
         for table, done in parts.items():
-            info = self._records.infos.get((done[0].state.agent, done[0].state.session))
+            info = self.records.infos.get((done[0].state.agent, done[0].state.session))
             pieces = [_step_columns(one, info) for one in done]
             yield Block(
                 table,

@@ -32,7 +32,6 @@ from nrl_ros.ros.interfaces import (
     SafetyState,
     SafetyStatus,
 )
-from nrl_ros.ros.recorded import RunRecords
 from nrl_ros.ros.recorded_tables import RunTables, flattened, names_of
 from nrl_ros.ros.schemas import schema_of
 from nrl_ros.storage.bag_metadata import Topic
@@ -141,7 +140,7 @@ def recorded(
 
 
 def tables_of(folder: Path) -> tuple[dict[str, dict[str, Any]], RunTables]:
-    tables = RunTables(RunRecords(Recording(folder)))
+    tables = RunTables(Recording(folder))
     found: dict[str, dict[str, Any]] = {}
     for block in tables.blocks():
         assert block.table not in found, 'a short run is one piece'
