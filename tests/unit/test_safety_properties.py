@@ -290,6 +290,12 @@ class Watched(Rig):
         if halted and not running and output.position.tolist() == self.told.tolist():
             # An arm that moves although it is not to is held where it has come to.
             self.begun, self.before = self.told, (self.told, np.zeros(2))
+        if seconds > 0.05:
+            # After a gap nothing is commanded that is faster than a brake, or in another direction.
+            braked = np.maximum(np.abs(self.before[1]) - 20.0 * PERIOD, 0.0)
+            assert (np.abs(output.velocity) <= braked * NEARLY + 1e-12).all()
+            assert (output.velocity * self.before[1] >= 0.0).all()
+            self.before = (self.before[0], output.velocity)
         self.follows(output.position, output.velocity)
         self.braking += self.latched
         assert self.braking < 5 or not output.velocity.any()

@@ -16,7 +16,7 @@ from nrl_ros.base.settings import changed, load
 from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.safety.braking import Limited
 from nrl_ros.robots.safety.motion import Motion, MotionFilter
-from nrl_ros.robots.safety.records import Mode, StopReason
+from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
 from nrl_ros.robots.safety.settings import SupervisorSettings
 from nrl_ros.robots.safety.supervisor import Supervisor
 from tests.unit.safety_bench import (
@@ -531,6 +531,68 @@ def test_ticks_too_far_apart_stop(gap: float) -> None:
     assert output.cause == StopReason.OVERRUN
     assert output.mode == Mode.STOPPING
     assert rig.velocity == pytest.approx([0.8, -0.8])
+
+
+MEASURED = (-0.9, -0.5, -0.01, 0.0, 0.01, 0.1, 0.5, 0.9, 1.0)
+
+
+def after_gap(rig: Rig, gap: float, velocity: Any, age_s: float, states: int) -> SupervisorOutput:
+    """A tick so long after the one before, with so many joint states, the newest of such an age."""
+    begin = rig.now
+    rig.now += gap
+    for earlier in reversed(range(states)):
+        age = age_s + earlier * PERIOD
+        position = rig.position + (gap - age) * np.clip(velocity, -1.0, 1.0)
+        rig.supervisor.on_state(rig.now, position, velocity, age)
+    rig.now = begin
+    return rig.tick(gap)
+
+
+@pytest.mark.parametrize('gap', [0.2, 0.35, 1.0])
+@pytest.mark.parametrize('first', MEASURED)
+@pytest.mark.parametrize('second', MEASURED)
+def test_after_a_gap_the_brake_begins_from_how_fast_the_arm_still_is(
+    gap: float, first: float, second: float
+) -> None:
+    """Whoever commanded it meanwhile may have stopped it: no joint is set in motion again."""
+    rig = moving()
+    output = after_gap(rig, gap, [first, second], 0.0, 12)
+    assert output.cause & StopReason.OVERRUN and output.velocity is not None
+    # It moved at 1 and -1 rad/s, and brakes by 0.2 rad/s in a tick.
+    still = np.array([np.clip(first, 0.0, 1.0), np.clip(second, -1.0, 0.0)])
+    fastest = np.abs(still).max()
+    expected = still * (1.0 - min(0.2 / fastest, 1.0) if fastest else 0.0)
+    assert output.velocity == pytest.approx(expected, abs=1e-9)
+    for _ in range(5):
+        output = rig.run(1, 1.0, -1.0)
+    assert output.velocity is not None and not output.velocity.any()
+
+
+@pytest.mark.parametrize(('gap', 'age_s'), [(0.06, 0.021), (0.09, 0.041), (0.35, 0.11)])
+def test_after_a_gap_what_was_measured_before_a_watchdog_acted_does_not_count(
+    gap: float, age_s: float
+) -> None:
+    rig = moving()
+    output = after_gap(rig, gap, [1.0, -1.0], age_s, 1)
+    assert output.cause & StopReason.OVERRUN and output.velocity is not None
+    assert not output.velocity.any()
+
+
+def test_after_a_gap_an_arm_that_nobody_has_stopped_brakes() -> None:
+    rig = moving()
+    rig.now += 0.06
+    rig.state(rig.position + 0.05 * rig.velocity, age_s=0.01)
+    rig.now -= 0.06
+    output = rig.tick(0.06)
+    assert output.cause == StopReason.OVERRUN
+    assert output.velocity == pytest.approx([0.8, -0.8])
+
+
+def test_after_a_gap_without_joint_states_zero_is_commanded_at_once() -> None:
+    rig = moving()
+    output = rig.tick(0.35)
+    assert output.cause == StopReason.OVERRUN | StopReason.STALE_STATE
+    assert output.velocity is not None and not output.velocity.any()
 
 
 @pytest.mark.parametrize('now', [math.nan, math.inf, -math.inf, 99.0])

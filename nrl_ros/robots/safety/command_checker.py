@@ -49,6 +49,22 @@ class CommandChecker:
         """Command nothing any more, to an arm that must not move."""
         self.position, self.velocity = None, np.zeros_like(self.velocity)
 
+    def resume(self, measured: Array | None) -> None:
+        """Go on after a time without commands, from how fast the arm still moves.
+
+        Whatever commanded the arm meanwhile may have brought it to rest, and a brake from the last
+        command would then set it in motion. So no joint is commanded faster than it is measured,
+        than it was commanded before, or in another direction.
+
+        Args:
+            measured: velocities [J] [rad/s]; None: not known, which counts as at rest.
+        """
+        if measured is None:
+            self.velocity = np.zeros_like(self.velocity)
+            return
+        low, high = np.minimum(self.velocity, 0.0), np.maximum(self.velocity, 0.0)
+        self.velocity = np.clip(np.nan_to_num(measured, nan=0.0), low, high)
+
     def brake(self) -> None:
         """Brake for one tick with ``stop_acceleration``, as ``MotionFilter.brake`` does."""
         if self.position is None:

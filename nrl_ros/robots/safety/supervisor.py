@@ -28,6 +28,8 @@ _COUNTERS = (
     'begun_anew',
 )  # fmt: skip
 _RUNNING = (Mode.FOLLOWING, Mode.HOLDING)
+# A joint state of the last two periods is new, whatever was before it.
+_NEW_PERIODS = 2.0
 
 
 class Supervisor:
@@ -355,6 +357,7 @@ class Supervisor:
             return
         if text:
             self._latch(StopReason.OVERRUN, text)
+            self._commands.resume(self._measured_since(now, gap))
         for cause, said in missing.items():
             self._latch(cause, said)
         state, commanded = self._inputs.state, self._commands.position
@@ -374,6 +377,22 @@ class Supervisor:
         elif now - self._astray_since > self._settings.tracking_time_s:
             said = f'the arm is {astray:.4f} {self._limits.units[worst]} from its reference'
             self._latch(StopReason.TRACKING_ERROR, f'{said} ({self._limits.joints[worst]})')
+
+    def _measured_since(self, now: float, gap: float) -> Array | None:
+        """Return velocities [J] measured late in a gap between ticks, None if there are none.
+
+        A watchdog of the supervisor brings the arm to rest after ``max_tick_gap_s``; what was
+        measured earlier in the gap says nothing of that.
+
+        Args:
+            now: [s].
+            gap: since the tick before [s].
+        """
+        inputs = self._inputs
+        newest_s = max(gap - self._settings.max_tick_gap_s, _NEW_PERIODS * self._filter.period_s)
+        if inputs.state is None or not inputs.is_fresh(now) or inputs.state_age_s(now) > newest_s:
+            return None
+        return inputs.state.velocity
 
     def _run(self, now: float) -> tuple[int, Command | None]:
         """Follow the newest command, or hold; return what limited it, and what was followed."""
