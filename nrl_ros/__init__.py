@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from nrl_ros.api import TrainedRun, load, train
+    from nrl_ros.api import Person, TrainedRun, load, train
 
 __version__ = '0.1.0'
-__all__ = ['TrainedRun', 'load', 'train']
+__all__ = ['Person', 'TrainedRun', 'load', 'train']
 
 
 def __getattr__(name: str) -> Any:

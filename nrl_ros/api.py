@@ -31,9 +31,12 @@ from nrl_ros.cli.runs import Run, newest, open_run
 from nrl_ros.cli.tensorboard import require_tensorboard
 from nrl_ros.environments.faults import closing
 from nrl_ros.environments.interfaces import Forms
+from nrl_ros.environments.people import Person
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.experiments.policy import CallablePolicy
 from nrl_ros.storage.checkpoint import read_checkpoint
+
+__all__ = ['Person', 'TrainedRun', 'load', 'train']
 
 Array = NDArray[Any]
 Say = Callable[[str], None]
@@ -177,6 +180,7 @@ def train(
     root: str | Path = 'runs',
     tensorboard: bool = False,
     say: Say | None = print,
+    person: Person | None = None,
 ) -> TrainedRun:
     """Train a task in this process, without ROS, and leave the folder of a run.
 
@@ -196,6 +200,7 @@ def train(
         root: folder of run folders.
         tensorboard: write event files into the folder of the run too.
         say: gets lines of progress; None: nothing is said.
+        person: sees each state, rewards, takes over and ends episodes (docs/people.md).
 
     Raises:
         NrlError: something is wrong with a setting, the task or the folder.
@@ -218,5 +223,11 @@ def train(
         require_tensorboard()
     plan = make_plan(options, told, told)
     started = time.monotonic()
-    train_here(plan, told, clock=lambda: time.monotonic() - started, tensorboard=tensorboard)
+    train_here(
+        plan,
+        told,
+        clock=lambda: time.monotonic() - started,
+        tensorboard=tensorboard,
+        person=person,
+    )
     return TrainedRun(plan.run)

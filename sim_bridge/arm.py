@@ -167,6 +167,10 @@ class ArmBridge(Stateful):
     def _nobody(started: Array) -> Array:
         return np.zeros_like(started)
 
+    def end(self, which: Array) -> None:
+        """End episodes with the newest step: those arms begin another one with the next."""
+        self.episodes.state.ended = self.episodes.state.ended | which
+
     def close(self) -> None:
         """Release the camera, if pictures were taken."""
         if self._camera is not None:

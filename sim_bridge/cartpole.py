@@ -181,6 +181,10 @@ class CartPoleBridge(Stateful):
         ]
         return frame_of(lines, (0.0, 0.5), _TRACK + 0.3)
 
+    def end(self, which: Array) -> None:
+        """End episodes with the newest step: those instances start anew with the next one."""
+        self.state.over = self.state.over | which
+
     def close(self) -> None:
         """Do nothing: no resources are held."""
 

@@ -162,7 +162,17 @@ class GymnasiumBridge:
         bad |= ~np.isfinite(result.observation).all(axis=1)
         self._ends = (self._over | bad, self._nobody)
         if self._many is not None and bad.any():
-            self._reset_next(bad)
+            self._reset_next(bad, 'the environment gave a value that is not finite')
+
+    def end(self, which: Array) -> None:
+        """End episodes with the newest step: those instances are reset by the next one.
+
+        Raises:
+            BridgeError: the array form of the environment cannot reset one instance.
+        """
+        self._ends = (self._over | which, self._nobody)
+        if self._many is not None and which.any():
+            self._reset_next(which, 'a person has ended an episode')
 
     def _step_many(self, action: Array) -> StepResult:
         assert self._many is not None
@@ -178,14 +188,14 @@ class GymnasiumBridge:
             self._nobody,
         )
 
-    def _reset_next(self, bad: Array) -> None:
+    def _reset_next(self, which: Array, why: str) -> None:
         previous = getattr(getattr(self._many, 'unwrapped', None), 'prev_done', None)
         if previous is None:
             raise BridgeError(
-                'the environment gave a value that is not finite, and its array form cannot '
-                'reset one instance; set bridge.options.vectorize to false'
+                f'{why}, and its array form cannot reset one instance; set '
+                'bridge.options.vectorize to false'
             )
-        previous |= bad
+        previous |= which
 
     def _step_one(self, action: Any) -> StepResult:
         # Lists are used, since setting their items costs a fraction of setting an array's.

@@ -16,7 +16,7 @@ from nrl_ros.base.errors import BridgeError, ConfigError
 from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Int32, StepResult
 from nrl_ros.base.settings import Settings
 from nrl_ros.base.state import Stateful
-from nrl_ros.environments.interfaces import Environment
+from nrl_ros.environments.interfaces import Array, Environment
 
 _FAULTS = ('nan_observation', 'nan_reward', 'raise')
 
@@ -162,6 +162,10 @@ class ScriptedBridge(Stateful):
             ended & (how == 'truncated'),
             ended & (how == 'aborted'),
         )
+
+    def end(self, which: Array) -> None:
+        """End episodes with the newest step: those instances start anew with the next one."""
+        self.state.over = self.state.over | which
 
     def close(self) -> None:
         """Do nothing: no resources are held."""

@@ -57,6 +57,22 @@ class Applied(IntEnum):
     NOT = 0
     AS_SENT = 1
     LIMITED = 2
+    PERSON = 3
+
+
+class HumanSource(IntEnum):
+    """The origin of a reward of a person (HumanReward.SOURCE_*)."""
+
+    REWARD = 0
+    END = 1
+
+
+class Outcome(IntEnum):
+    """How a person ends an episode (EndEpisode.OUTCOME_*)."""
+
+    SUCCESS = 0
+    FAILURE = 1
+    ABORT = 2
 
 
 class ActionKind(IntEnum):
@@ -343,6 +359,27 @@ class RewardBatch:
     episode: Final[UInt32]
     step: Final[UInt32]
     window: Final[UInt32]
+    value: Final[Float64]
+    stamp_ns: Final[int] = 0
+
+
+@dataclass
+class HumanRewardBatch:
+    """Reward of a person as it entered open windows (HumanReward); arrays have length K.
+
+    ``received`` is the number that the person gave, ``value`` what was added to each window.
+    """
+
+    agent: Final[str]
+    session: Final[int]
+    sequence: Final[int]
+    instances: Final[int]
+    source: Final[int]
+    instance: Final[UInt32]
+    episode: Final[UInt32]
+    step: Final[UInt32]
+    window: Final[UInt32]
+    received: Final[Float64]
     value: Final[Float64]
     stamp_ns: Final[int] = 0
 

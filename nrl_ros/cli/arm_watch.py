@@ -24,6 +24,7 @@ from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.operator import Operator
 from nrl_ros.cli.options import ArmOptions
 from nrl_ros.cli.orchestrator import Orchestrator, Outcome, connected, make_monitor
+from nrl_ros.cli.people import KEYS, WORDS, PeopleVoice
 from nrl_ros.cli.processes import (
     COMPOSED_ARM,
     absolute_namespace,
@@ -147,7 +148,7 @@ def _run(
 ) -> int:
     console.print(
         f'run folder [bold]{plan.run.folder}[/], ROS_DOMAIN_ID={environment["ROS_DOMAIN_ID"]}\n'
-        f'type {", ".join(_WORDS)} and Enter; Ctrl-C ends it',
+        f'type {", ".join(_WORDS)} and Enter; + and - reward; Ctrl-C ends it',
         soft_wrap=True,
     )
     figures = ArmFigures()
@@ -253,7 +254,8 @@ class ArmRun(Orchestrator):
         super().__init__(monitor, progress, rows, signals, recorder=recorder)
         self._arm, self._figures = monitor, figures
         self._console, self._options, self._plan = console, options, plan
-        self._operator = Operator()
+        self._operator = Operator(KEYS)
+        self._people = PeopleVoice(monitor, plan.settings.environment.agent, self.say)
         self._kept: list[str] = []
         self._shown_at, self._asked, self._line = -_LINE_S, '', ''
         self._guard = ''
@@ -364,10 +366,12 @@ class ArmRun(Orchestrator):
         """Call a word's service, or keep the word while its node starts: no stop may be lost."""
         if word == 'stop':
             self._kept.clear()
+        if self._people.obey(word):
+            return
         if word in _WORDS:
             self._kept.append(word)
         elif word:
-            self.say(f'{word!r} is none of {", ".join(_WORDS)}')
+            self.say(f'{word!r} is none of {", ".join((*_WORDS, *WORDS))}')
         if word in self._kept and not self._ask():
             self.say(f'{word}: its node is not there yet, asked when it is')
 

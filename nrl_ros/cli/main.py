@@ -286,6 +286,52 @@ def reach(
         raise typer.Exit(run(options, Console()))
 
 
+Agent = Annotated[str, typer.Option(help='Name of the environment; default: of the only one')]
+Namespace = Annotated[str, typer.Option(help='Of its run; default: of the only one')]
+Domain = Annotated[int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)]
+
+
+@app.command(context_settings={'ignore_unknown_options': True})
+def reward(
+    value: Annotated[float, typer.Argument(help='The reward, as 1 or -1')],
+    agent: Agent = '',
+    namespace: Namespace = '',
+    domain: Domain = None,
+) -> None:
+    """Give an environment of a running training a reward, as a person who watches it."""
+    with _errors():
+        from nrl_ros.cli import people
+
+        options = people.PeopleOptions(agent, namespace, domain)
+        raise typer.Exit(people.reward(options, value, Console()))
+
+
+class Ended(str, Enum):
+    """Outcomes that a person may tell."""
+
+    SUCCESS = 'success'
+    FAILURE = 'failure'
+    ABORT = 'abort'
+
+
+@app.command()
+def end(
+    outcome: Annotated[Ended, typer.Argument(help='How the task ended; an abort teaches nothing')],
+    instance: Annotated[
+        list[int] | None, typer.Option(help='Index of an instance; several times; default: all')
+    ] = None,
+    agent: Agent = '',
+    namespace: Namespace = '',
+    domain: Domain = None,
+) -> None:
+    """End the running episodes of an environment, as a person who watches it."""
+    with _errors():
+        from nrl_ros.cli import people
+
+        options = people.PeopleOptions(agent, namespace, domain)
+        raise typer.Exit(people.end(options, outcome.value, instance or (), Console()))
+
+
 @app.command()
 def study(
     which: Annotated[

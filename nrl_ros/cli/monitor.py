@@ -38,11 +38,14 @@ class Monitor(Node):
     """Subscribes to ``episodes``, ``env_status``, ``learner_status``, ``neuromodulator_status``.
 
     Args:
-        agent: whose episodes are recorded.
+        agent: the environment that is meant.
         progress: kept up to date.
         record: called with the rows of finished episodes.
         sessions: of the environment that is meant; None: all of that name.
         options: passed to rclpy's node.
+
+    Attributes:
+        agent: whose episodes are recorded.
     """
 
     def __init__(
@@ -55,7 +58,7 @@ class Monitor(Node):
         **options: Any,
     ) -> None:
         super().__init__('monitor', **options)
-        self._agent, self._sessions = agent, sessions
+        self.agent, self._sessions = agent, sessions
         self._progress = progress
         self._record = record
         self._start = time.monotonic()
@@ -105,7 +108,7 @@ class Monitor(Node):
     def is_meant(self, message: EpisodeReport | EnvStatus) -> bool:
         """Return True if a message is of the agent and sessions that are listened to."""
         mine = self._sessions is None or message.session in self._sessions
-        return mine and message.agent == self._agent
+        return mine and message.agent == self.agent
 
     def worth(self, ends: FinishedEpisodes) -> NDArray[Any]:
         """Return the numbers by which the best checkpoint is chosen, one of each episode [K]."""
@@ -127,7 +130,7 @@ class Monitor(Node):
         take_environment(self._progress, message)
 
     def _on_learner(self, message: LearnerStatus) -> None:
-        take_learner(self._progress, message, self._agent)
+        take_learner(self._progress, message, self.agent)
 
     def _on_neuromodulator(self, message: NeuromodulatorStatus) -> None:
         take_neuromodulator(self._progress, message)

@@ -5,29 +5,24 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import rclpy
 from action_msgs.msg import GoalStatus
 from geometry_msgs.msg import Quaternion
 from rclpy.action import ActionClient, get_action_names_and_types
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rich.console import Console
 
 from nrl_ros.base.errors import NrlError
+from nrl_ros.cli.waiting import Waiting, node_of_command
 from nrl_ros.ros import names
 from nrl_ros.ros.interfaces import Reach
-from nrl_ros.ros.middleware import prepare_middleware
-from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
 _KIND = 'nrl_ros/action/Reach'
 # Longest wait for the action to be found, and for a cancelled goal to end [s].
 _FIND_S, _CANCEL_S = 8.0, 5.0
-_SPIN_S = 0.05
 _LINE_S = 0.5
 _NAMES = (
     'OUTCOME_REACHED',
@@ -95,7 +90,7 @@ def quaternion(roll: float, pitch: float, yaw: float) -> Quaternion:
     )
 
 
-class Caller:
+class Caller(Waiting):
     """A node that sends one goal and waits for its end.
 
     Args:
@@ -105,25 +100,9 @@ class Caller:
     """
 
     def __init__(self, node: Node, console: Console, signals: Signals) -> None:
-        self._node, self._console, self._signals = node, console, signals
-        self._executor = SingleThreadedExecutor(context=node.context)
-        self._executor.add_node(node)
+        super().__init__(node, signals)
+        self._console = console
         self._said_at = -math.inf
-
-    def _until(self, holds: Callable[[], Any], limit_s: float, *, moving: bool = False) -> bool:
-        """Spin until something holds; return False if it does not in time, or a signal comes.
-
-        Raises:
-            KeyboardInterrupt: a signal has come before a goal is moving the arm.
-        """
-        end = time.monotonic() + limit_s
-        while not holds():
-            if self._signals.received and not moving:
-                raise KeyboardInterrupt
-            if time.monotonic() > end or self._signals.received:
-                return False
-            self._executor.spin_once(timeout_sec=_SPIN_S)
-        return True
 
     def find(self, namespace: str) -> str:
         """Return the name of the action.
@@ -136,13 +115,13 @@ class Caller:
         """
 
         def found() -> list[str]:
-            known = get_action_names_and_types(self._node)
+            known = get_action_names_and_types(self.node)
             actions = [name for name, kinds in known if _KIND in kinds]
             if not namespace:
                 return actions
             return [name for name in actions if name == f'/{namespace.strip("/")}/{names.REACH}']
 
-        self._until(found, _FIND_S)
+        self.until(found, _FIND_S)
         actions = found()
         if len(actions) == 1:
             return actions[0]
@@ -164,18 +143,18 @@ class Caller:
         Raises:
             NrlError: the action does not answer.
         """
-        client: Any = ActionClient(self._node, Reach, action)
-        if not self._until(client.server_is_ready, _FIND_S):
+        client: Any = ActionClient(self.node, Reach, action)
+        if not self.until(client.server_is_ready, _FIND_S):
             raise NrlError(f'{action} does not answer: is its node still there?')
         sent = client.send_goal_async(goal, lambda message: self._show(message.feedback))
-        if not self._until(sent.done, _FIND_S):
+        if not self.until(sent.done, _FIND_S):
             raise NrlError(f'{action} does not answer: is its node still there?')
         handle = sent.result()
         if not handle.accepted:
             raise NrlError(f'{action} has rejected the goal: its log says why')
         ending = handle.get_result_async()
         there = client.server_is_ready
-        if not self._until(lambda: ending.done() or not there(), math.inf, moving=True):
+        if not self.until(lambda: ending.done() or not there(), math.inf, moving=True):
             self._cancel(handle, ending)
         if not ending.done():
             raise NrlError(f'{action} has gone before the goal was done')
@@ -184,15 +163,15 @@ class Caller:
         code = 0 if answer.status == GoalStatus.STATUS_SUCCEEDED else 1
         name = outcome_name(result.outcome)
         self._say(f'{name} after {result.duration_s:.1f} s: {result.reason}')
-        return 130 if self._signals.received else code
+        return 130 if self.signals.received else code
 
     def _cancel(self, handle: Any, ending: Any) -> None:
         """Cancel a goal, and wait until the arm stands."""
         self._say('cancelled: the arm brakes')
         handle.cancel_goal_async()
-        received, self._signals.received = self._signals.received, 0
-        self._until(ending.done, _CANCEL_S, moving=True)
-        self._signals.received = received
+        received, self.signals.received = self.signals.received, 0
+        self.until(ending.done, _CANCEL_S, moving=True)
+        self.signals.received = received
 
     def _show(self, feedback: Any) -> None:
         now = time.monotonic()
@@ -225,15 +204,6 @@ def run(options: ReachOptions, console: Console) -> int:
     Raises:
         NrlError: no arm serves goals, or it does not answer.
     """
-    if options.domain is not None:
-        os.environ['ROS_DOMAIN_ID'] = str(options.domain)
-    # A caller that is killed must not hold up the arm's processes.
-    prepare_middleware(udp_only=True)
-    initialise([])
-    try:
-        with Signals() as signals, refused_in_one_line():
-            node = rclpy.create_node(f'{names.REACH}_{os.getpid()}')
-            caller = Caller(node, console, signals)
-            return caller.send(caller.find(options.namespace), options.goal())
-    finally:
-        rclpy.try_shutdown()
+    with node_of_command(names.REACH, options.domain) as (node, signals):
+        caller = Caller(node, console, signals)
+        return caller.send(caller.find(options.namespace), options.goal())

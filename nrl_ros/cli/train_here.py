@@ -15,6 +15,7 @@ from nrl_ros.cli.display import Say, line_of
 from nrl_ros.cli.metrics import EpisodeTable, Table, episode_rows
 from nrl_ros.cli.plan import Plan
 from nrl_ros.cli.tensorboard import progress_table
+from nrl_ros.environments.people import Person
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.health.monitor import HealthMonitor
 from nrl_ros.monitor.best_watch import BestWatch
@@ -32,7 +33,12 @@ _ROW_S, _LINE_S, _LOOK_STEPS = 0.5, 5.0, 64
 
 
 def train_here(
-    plan: Plan, say: Say, *, clock: Callable[[], float], tensorboard: bool = False
+    plan: Plan,
+    say: Say,
+    *,
+    clock: Callable[[], float],
+    tensorboard: bool = False,
+    person: Person | None = None,
 ) -> None:
     """Step a plan until its end, or until a person interrupts it; what was learned is saved.
 
@@ -41,15 +47,18 @@ def train_here(
         say: gets lines of progress.
         clock: time since the start [s].
         tensorboard: write event files too.
+        person: sees each state, rewards, takes over and ends episodes.
 
     Raises:
         NrlError: the environment failed; what was learned until then is saved.
     """
     with plan.start:
-        _train(plan, say, clock, tensorboard)
+        _train(plan, say, clock, tensorboard, person)
 
 
-def _train(plan: Plan, say: Say, clock: Callable[[], float], tensorboard: bool) -> None:
+def _train(
+    plan: Plan, say: Say, clock: Callable[[], float], tensorboard: bool, person: Person | None
+) -> None:
     checkpoint = plan.settings.learner.checkpoint
     series = CheckpointSeries(plan.run.checkpoints, 'learner', 'learner', checkpoint.keep)
     series.hold()
@@ -61,7 +70,7 @@ def _train(plan: Plan, say: Say, clock: Callable[[], float], tensorboard: bool) 
         ):
             if checkpoint.load:
                 _load(run, Path(checkpoint.load), keep_settings=checkpoint.keep_settings)
-            _Training(plan, run, series, episodes, rows, say, clock).run()
+            _Training(plan, run, series, episodes, rows, say, clock, person).run()
     finally:
         series.release()
 
@@ -85,7 +94,9 @@ class _Training:
         rows: Table,
         say: Say,
         clock: Callable[[], float],
+        person: Person | None = None,
     ) -> None:
+        self._person = person
         self._plan, self._run, self._series = plan, run, series
         self._episodes, self._rows, self._say, self._clock = episodes, rows, say, clock
         stop = plan.settings.environment.stop
@@ -122,7 +133,7 @@ class _Training:
 
     def _step(self) -> None:
         progress = self._progress
-        for done, ends in enumerate(self._run.steps(), start=1):
+        for done, ends in enumerate(self._run.steps(person=self._person), start=1):
             if done == 1:
                 self._begin()
                 # Later looks compare the weights with those of this one.

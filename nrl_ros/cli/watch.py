@@ -9,7 +9,9 @@ from nrl_ros.cli.best_saver import BestSaver
 from nrl_ros.cli.display import Display
 from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
+from nrl_ros.cli.operator import Operator
 from nrl_ros.cli.orchestrator import ENVIRONMENT_S, EndedEarly, Orchestrator, Outcome
+from nrl_ros.cli.people import KEYS, WORDS, PeopleVoice
 from nrl_ros.cli.processes import COMPOSED
 from nrl_ros.cli.recording import RecorderWatch
 from nrl_ros.cli.runs import Run
@@ -90,6 +92,8 @@ class TrainRun(Orchestrator):
         self._stall = StallWatch(_STALLED_S)
         self._first = FirstStepWatch(_STALLED_S, ENVIRONMENT_S, lockstep=lockstep)
         self._best = BestSaver(monitor, progress.best, folder, warn)
+        self._people = PeopleVoice(monitor, monitor.agent, say)
+        self._operator = Operator(KEYS, terminal_only=True)
 
     def start(self) -> None:
         """Start the nodes, and activate the environment after all nodes are found.
@@ -152,6 +156,9 @@ class TrainRun(Orchestrator):
     def look(self) -> Outcome | None:
         """Return a failure if the environment reports that its states are not answered."""
         self._best.look(time.monotonic())
+        for word in self._operator.words():
+            if word and not self._people.obey(word):
+                self._say(f'{word!r} is none of {", ".join(WORDS)}')
         environment = self.progress.counters.get(ENVIRONMENT, {})
         if environment.get('endless_episodes') and not self._said_endless:
             self._said_endless = True
@@ -186,6 +193,7 @@ class TrainRun(Orchestrator):
     def stopped(self, outcome: Outcome) -> None:
         """Read the nodes' last reports."""
         self.settle(lambda: True)
+        self._operator.close()
         self._best.end()
         # The last panel stays on the screen, with the share that was done.
         self.progress.phase = ''

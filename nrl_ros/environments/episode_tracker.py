@@ -87,6 +87,8 @@ class EpisodeTracker:
         delivery_steps: n of EVERY_N_STEPS.
         observation_size: O.
         observation_type: float32, or uint8 for bytes.
+        rewarded: windows hold the rewards of the environment; otherwise only what others add to
+            ``state['window_reward']``, and its rewards count in the returns alone.
 
     Attributes:
         state: the arrays of ``STATE`` by name, changed in place.
@@ -113,6 +115,7 @@ class EpisodeTracker:
     _delivery_steps: cython.uint
     _has_invalid: cython.bint
     _is_bytes: cython.bint
+    _rewarded: cython.bint
     _inputs: Any
     _finished: Any
     _constant: Any
@@ -154,7 +157,10 @@ class EpisodeTracker:
         delivery_steps: int,
         observation_size: int = 1,
         observation_type: Any = np.float32,
+        *,
+        rewarded: bool = True,
     ) -> None:
+        self._rewarded = rewarded
         self._delivery = int(delivery)
         self._delivery_steps = delivery_steps
         self.live = self.closed_count = self.finished_count = self.aborted_count = 0
@@ -305,7 +311,8 @@ class EpisodeTracker:
         closing: cython.bint = ended
         self.live += 1
         self._window_steps[b] += 1
-        self._window_reward[b] += self._reward[b]
+        if self._rewarded:
+            self._window_reward[b] += self._reward[b]
         self._episode_return[b] += self._reward[b]
         if self._delivery == _EVERY_STEP:
             closing = True

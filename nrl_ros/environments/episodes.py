@@ -20,9 +20,11 @@ from nrl_ros.base.records import (
     ActionKind,
     AgentInfo,
     Delivery,
+    Ending,
     FinishedEpisodes,
     Float32,
     Int32,
+    Phase,
     RewardBatch,
     StateBatch,
     StepResult,
@@ -30,7 +32,7 @@ from nrl_ros.base.records import (
 from nrl_ros.base.state import Stateful
 from nrl_ros.environments.episode_tracker import EpisodeTracker
 from nrl_ros.environments.faults import failed, first_observation_fault, step_fault
-from nrl_ros.environments.interfaces import Environment, Serving, Snapshottable
+from nrl_ros.environments.interfaces import Endable, Environment, Serving, Snapshottable
 
 Array = NDArray[Any]
 
@@ -87,6 +89,8 @@ class Episodes(Stateful):
         lockstep: the environment waits for its action.
         delivery: when rewards are handed over.
         delivery_steps: n of EVERY_N_STEPS.
+        rewarded: windows hold the rewards of the environment; otherwise those of people alone
+            (``human_reward.replace``).
 
     Attributes:
         info: the environment as others see it.
@@ -106,6 +110,7 @@ class Episodes(Stateful):
         lockstep: bool,
         delivery: Delivery,
         delivery_steps: int = 0,
+        rewarded: bool = True,
     ) -> None:
         if (delivery == Delivery.EVERY_N_STEPS) != (delivery_steps > 0):
             raise ConfigError(
@@ -117,10 +122,14 @@ class Episodes(Stateful):
         self._serving = environment if isinstance(environment, Serving) else None
         # Figures that the environment gave with the newest step [B, M].
         self._metrics: Array | None = None
+        # Which episodes a person has ended, by how they end, until the next step.
+        self._told: dict[Ending, Array] = {}
         self._all_applied = np.ones(batch, np.uint8)
         self._no_ending = np.zeros(batch, np.uint8)
         size, kind = environment.spec.observation_size, environment.spec.observation_format.dtype
-        self.tracker = EpisodeTracker(batch, delivery, delivery_steps, size, kind)
+        self.tracker = EpisodeTracker(
+            batch, delivery, delivery_steps, size, kind, rewarded=rewarded
+        )
         self.state: EpisodesState = EpisodesState(
             agent, session, self.tracker, np.zeros((batch, size), kind), environment
         )
@@ -213,9 +222,53 @@ class Episodes(Stateful):
             BridgeError: the environment failed; its state is not known then.
         """
         try:
-            return self.state.environment.step(action)
+            result = self.state.environment.step(action)
         except Exception as error:
             raise failed(self.info.agent, 'step', error) from error
+        return self._told_to_end(result) if self._told else result
+
+    @property
+    def running(self) -> Array:
+        """Mask of the instances that are within an episode [B]."""
+        running: Array = self.tracker.state['phase'] != int(Phase.LAST)
+        return running
+
+    def end(self, which: Array, *, aborted: bool) -> None:
+        """End running episodes with the next step, as a person has told.
+
+        Args:
+            which: instances [B]; those between two episodes are left out.
+            aborted: the end is outside of the task and does not train; else the task terminates.
+
+        Raises:
+            ConfigError: the environment cannot be told that an episode is over.
+        """
+        environment = self.state.environment
+        if not isinstance(environment, Endable):
+            raise ConfigError(
+                f'the environment of agent {self.info.agent!r} cannot end an episode from outside: '
+                'give it a method `end(which)` (nrl_ros/environments/interfaces.py)'
+            )
+        how = Ending.ABORTED if aborted else Ending.TERMINATED
+        self._told[how] = (which & self.running) | self._told.get(how, False)
+
+    def _told_to_end(self, result: StepResult) -> StepResult:
+        """Return the result with the ends that people have told; the environment is told too."""
+        nobody = np.zeros(len(self._no_ending), np.bool_)
+        terminated = self._told.get(Ending.TERMINATED, nobody)
+        aborted = self._told.get(Ending.ABORTED, nobody)
+        self._told = {}
+        environment = self.state.environment
+        assert isinstance(environment, Endable)
+        try:
+            environment.end(terminated | aborted)
+        except Exception as error:
+            raise failed(self.info.agent, 'end', error) from error
+        return replace(
+            result,
+            terminated=result.terminated | terminated,
+            aborted=result.aborted | aborted,
+        )
 
     def take(
         self,

@@ -1,8 +1,9 @@
 """Interfaces of environments: a batch of instances of a task, or a robot that does not wait.
 
 Everything that can be trained on implements ``Environment``. A robot implements ``LiveEnvironment``
-as well, and ``Serving`` if others may use what was learned. An environment that continues bit for
-bit from a checkpoint implements ``Snapshottable``; one that draws its instances at work implements
+as well, and ``Serving`` if others may use what was learned. One whose episodes people may end
+implements ``Endable``. An environment that continues bit for bit from a checkpoint implements
+``Snapshottable``; one that draws its instances at work implements
 ``Depictable``, one that has something to say before a start implements ``Remarking``.
 """
 
@@ -134,6 +135,19 @@ class Snapshottable(Protocol):
 
         Raises:
             CheckpointError: the snapshot is not one of this environment.
+        """
+        ...
+
+
+@runtime_checkable
+class Endable(Protocol):
+    """An environment whose episodes people may end (``end_episode``)."""
+
+    def end(self, which: Array) -> None:
+        """End episodes with the newest step; the next step starts them anew.
+
+        Args:
+            which: instances whose episode is over [B, bool].
         """
         ...
 

@@ -15,6 +15,7 @@ from nrl_ros.base.records import (
     ActionBatch,
     AgentInfo,
     FinishedEpisodes,
+    HumanRewardBatch,
     RewardBatch,
     RpeBatch,
     StateBatch,
@@ -37,6 +38,9 @@ class Listener:
 
     def on_reward(self, reward: RewardBatch) -> None:
         """Take rewards that close credit windows; the state of the same step comes next."""
+
+    def on_human_reward(self, reward: HumanRewardBatch) -> None:
+        """Take a reward of a person; the reward that closes its windows contains it."""
 
     def on_rpe(self, rpe: RpeBatch) -> None:
         """Take reward-prediction errors."""

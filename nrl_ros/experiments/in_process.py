@@ -8,6 +8,7 @@ from nrl_ros.base.records import FinishedEpisodes
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.environments.listening import Listener
+from nrl_ros.environments.people import Attended, PeopleSettings, Person
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning import loop
 from nrl_ros.learning.learner import Learner
@@ -49,20 +50,28 @@ class InProcessRun:
             lockstep=True,
             delivery=reward.core(),
             delivery_steps=reward.steps,
+            rewarded=not settings.environment.human_reward.replace,
         )
 
-    def steps(self, listener: Listener | None = None) -> Iterator[FinishedEpisodes | None]:
+    def steps(
+        self, listener: Listener | None = None, person: Person | None = None
+    ) -> Iterator[FinishedEpisodes | None]:
         """Step all instances for ever, and yield the episodes that ended with each step.
 
         Args:
             listener: is told each record.
+            person: rewards, takes over and ends episodes.
         """
+        environment = self.settings.environment
+        counts = PeopleSettings(environment.human_reward, environment.end_episode)
+        attended = None if person is None else Attended(self.episodes, person, counts)
         cycle = loop.run(
             self.episodes,
             self.learner,
             self.neuromodulator,
             seed=self.settings.environment.seed,
             listener=listener,
+            attended=attended,
         )
         for ended in cycle:
             yield self.episodes.ends() if ended else None

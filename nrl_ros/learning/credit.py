@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 # Comparing arrays with plain integers is several times faster than with enumerations.
 _FIRST = int(Phase.FIRST)
-_NOT, _LIMITED = int(Applied.NOT), int(Applied.LIMITED)
+_NOT, _LIMITED, _PERSON = int(Applied.NOT), int(Applied.LIMITED), int(Applied.PERSON)
 # Counters of RPEs that do not count.
 _REFUSED = {EARLY: 'early_rpes', TWICE: 'duplicate_rpes'}
 
@@ -195,24 +195,26 @@ class CreditWindows:
 
     def forget_newest(self) -> None:
         """Take back the newest step: a state was lost, so its action may not have been applied."""
-        self._take_back(np.ones_like(self._none_carried))
+        self._take_back(np.ones_like(self._none_carried), 'unapplied_steps')
         self.windows.forget_newest()
 
     def _retract(self, state: StateBatch) -> None:
         # A first state follows no action of the learner.
         follows = state.phase != _FIRST
-        self._take_back((state.applied == _NOT) & follows)
+        self._take_back((state.applied == _NOT) & follows, 'unapplied_steps')
+        # What a person does in place of the policy counts as part of the environment.
+        self._take_back((state.applied == _PERSON) & follows, 'intervened_steps')
         # A limit counts as part of the environment: the policy gets credit for the action that it
         # sent.
         self._counters['limited_steps'] += int(
             np.count_nonzero((state.applied == _LIMITED) & follows)
         )
 
-    def _take_back(self, which: Array) -> None:
+    def _take_back(self, which: Array, counter: str) -> None:
         kept = self.windows.state
         index = np.flatnonzero(which & kept['fresh'] & kept['has_rows'] & ~kept['closed'])
         self.store.retract(index)
-        self._counters['unapplied_steps'] += len(index)
+        self._counters[counter] += len(index)
 
     def reinforce(
         self, instance: Array, window: Array, rpe: Array, *, is_early: bool = False

@@ -27,6 +27,7 @@ COUNTERS = (
     'wrong_session_messages',
     'unapplied_steps',
     'limited_steps',
+    'intervened_steps',
     'foreign_steps',
     'late_rpes',
     'duplicate_rpes',

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from nrl_ros.base.records import ActionBatch, RewardBatch, RpeBatch, StateBatch
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.listening import Listener
+from nrl_ros.environments.people import Attended
 from nrl_ros.learning.cycle import Cycle, suits
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator
@@ -43,6 +44,7 @@ def run(
     *,
     seed: int,
     listener: Listener | None = None,
+    attended: Attended | None = None,
 ) -> Iterator[int]:
     """Step for ever in lockstep, with fused calls if that is possible and there is no listener.
 
@@ -52,6 +54,7 @@ def run(
         neuromodulator: turns rewards into RPEs.
         seed: of the environment.
         listener: is told each record; the weights are the same with and without one.
+        attended: the environment with a person beside it, who rewards and takes over.
 
     Yields:
         How many episodes ended with each step. Until the next step, ``episodes.ends()`` makes the
@@ -59,8 +62,9 @@ def run(
         CartPole to make the record in each step took 2 % of the time, ``benchmarks/core.py``.)
     """
     learner.join(episodes.info)
-    if listener is not None:
-        yield from _run_heard(episodes, learner, neuromodulator, seed, listener)
+    if listener is not None or attended is not None:
+        heard = listener or Listener()
+        yield from _run_heard(episodes, learner, neuromodulator, seed, heard, attended)
     action = answer(learner, neuromodulator, episodes.begin(seed), None)[0].action
     cycle: Cycle | None = None
     tracker = episodes.tracker
@@ -92,6 +96,7 @@ def _run_heard(
     neuromodulator: Neuromodulator,
     seed: int,
     listener: Listener,
+    attended: Attended | None,
 ) -> Iterator[int]:
     """Step for ever and tell a listener the records that nodes would publish."""
     info = episodes.info
@@ -103,7 +108,12 @@ def _run_heard(
         if rpe is not None:
             listener.on_rpe(rpe)
         listener.on_action(action)
-        advance = episodes.advance(action.action)
+        applied, taken = None, action.action
+        if attended is not None:
+            taken, applied, given = attended.look(state, taken)
+            for one in given:
+                listener.on_human_reward(one)
+        advance = episodes.advance(taken, applied=applied)
         state, reward = advance.state, advance.reward
         if reward is not None:
             listener.on_reward(reward)

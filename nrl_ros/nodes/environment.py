@@ -29,6 +29,7 @@ from nrl_ros.environments.interfaces import (
 from nrl_ros.environments.mastery import Mastery
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.environments.session import LAST_ANSWER_S, Answer, EnvironmentSession, Stage
+from nrl_ros.nodes.environment_people import EnvironmentPeople
 from nrl_ros.nodes.environment_presence import EnvironmentPresence
 from nrl_ros.nodes.environment_status import EnvironmentReports
 from nrl_ros.nodes.saving import open_series, prune
@@ -114,6 +115,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             EnvInfo, names.ENV_INFO, qos.latched(64), self._presence.hear, inactive=True
         )
         self.service(SetBool, names.PAUSE, self._on_pause)
+        self._people = EnvironmentPeople(self, takes_over=self._live is None)
         if self._live is not None:
             self._live.on_configure(self)
         self.periodic(settings.status_period_s, self._publish_status)
@@ -138,6 +140,11 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         model = model_of(read_robot(robot))
         return {**bridge.options, 'robot': str(keep_robot(robot, model, Path(folder.name)))}
 
+    def settings_changed(self, settings: EnvironmentNodeSettings) -> None:
+        """Apply a changed weight of the rewards of people."""
+        if self._bridge is not None:
+            self._people.settings_changed(settings)
+
     def activate(self) -> None:
         """Start a session: reset or restore, introduce the agent, publish the first state."""
         assert self._bridge is not None
@@ -150,7 +157,9 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             lockstep=self._lockstep,
             delivery=settings.reward.core(),
             delivery_steps=settings.reward.steps,
+            rewarded=not settings.human_reward.replace,
         )
+        self._people.begin(self._episodes)
         self._session = EnvironmentSession(
             time.monotonic(),
             lockstep=self._lockstep,
@@ -255,6 +264,7 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self, action: NDArray[Any], applied: NDArray[np.uint8] | None = None, learner: int = 0
     ) -> None:
         """Step the bridge and publish the result; a bridge that fails ends the node."""
+        action, applied = self._people.mixed(action, applied)
         try:
             advance = self._episodes.advance(
                 action, applied=applied, stamp_ns=self.now_ns(), learner=learner

@@ -24,6 +24,7 @@ from nrl_ros.base.records import Applied, Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Environment
 from nrl_ros.nodes.arm_status import arm_diagnostics
 from nrl_ros.nodes.arm_targets import ArmTargets
+from nrl_ros.nodes.arm_teleoperation import ArmTeleoperation
 from nrl_ros.nodes.arm_view import ArmView
 from nrl_ros.nodes.reach_action import ReachAction
 from nrl_ros.robots.arm.description import read_robot
@@ -135,6 +136,7 @@ class ArmEnvironment:
             SafetyStatus, names.SAFETY_STATUS, qos.latched(), self._on_status, inactive=True
         )
         self.targets.on_configure(node, by_topic=self._by_topic)
+        self._person = ArmTeleoperation(node, self.robot)
         node.service(Trigger, names.GO, self._on_go)
         if self._options.goals.serve != 'never':
             self._action = ReachAction(
@@ -256,6 +258,7 @@ class ArmEnvironment:
             node.counters['homings_blocked'] = phases.way.blocked
         elif step.velocity is not None or (self.goals.serving and not self.goals.moves):
             self.hold()
+        self._drive(running=step.phase == Phase.RUNNING)
         if step.phase != Phase.SERVING:
             self.goals.stop(now, f'the arm {phases.about()}')
         if self._action is not None:
@@ -265,6 +268,13 @@ class ArmEnvironment:
         # What something outside of the task has ended is reported by the next step.
         self._aborted |= step.interrupted
         return step.interrupted or step.phase in MOVING
+
+    def _drive(self, *, running: bool) -> None:
+        """Move the arm as a person wants who has taken over."""
+        velocity = self._person.look(self._position[0], running=running and not self._is_between())
+        if velocity is not None:
+            self._wanted, self._sent = velocity[None], None
+            self._publish(velocity, ArmCommand.PURPOSE_PERSON)
 
     def _look_at_goal(self, now: float) -> None:
         goal = self.goals.goal
@@ -328,7 +338,7 @@ class ArmEnvironment:
 
     def send(self, action: Array) -> None:
         """Command the velocities of an action [1, A] at once, unless no episode runs."""
-        if self.phases.phase not in MOVING or self._is_between():
+        if self.phases.phase not in MOVING or self._is_between() or self._person.drives:
             return
         if self._goal is not None:
             self.goals.acted()
@@ -379,6 +389,8 @@ class ArmEnvironment:
             if followed and state.mode in _COMMANDED_MODES and not state.dry_run:
                 value = Applied.LIMITED if self._limited else Applied.AS_SENT
         self._sent = None
+        if self._person.drove():
+            value = Applied.PERSON
         return np.array([value], np.uint8)
 
     # ---------------------------------------------------------------- steps
@@ -428,6 +440,13 @@ class ArmEnvironment:
             self._episode += 1
             self.hold()
         return result
+
+    def end(self, which: Array) -> None:
+        """End the episode with the newest step, as a person has told; the arm brakes."""
+        if which[0] and not self.episodes.state.ended[0]:
+            self.episodes.state.ended = _ONE.copy()
+            self._episode += 1
+            self.hold()
 
     def _follow(self) -> None:
         """Take the target where it is now, though the episode has begun with another one."""

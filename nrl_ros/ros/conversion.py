@@ -26,6 +26,7 @@ from nrl_ros.base.records import (
     Ending,
     EnvSpec,
     FinishedEpisodes,
+    HumanRewardBatch,
     ObservationFormat,
     RewardBatch,
     RpeBatch,
@@ -36,6 +37,7 @@ from nrl_ros.ros.interfaces import (
     EnvInfo,
     EnvState,
     EpisodeReport,
+    HumanReward,
     Neuromodulation,
     Reward,
 )
@@ -276,11 +278,13 @@ _ACTION = RecordCodec(
 )
 _REWARD = RecordCodec(Reward, RewardBatch, {})
 _RPE = RecordCodec(Neuromodulation, RpeBatch, {})
+_HUMAN_REWARD = RecordCodec(HumanReward, HumanRewardBatch, {})
 
 state_to_wire = _STATE.encode
 action_to_wire = _ACTION.encode
 reward_to_wire = _REWARD.encode
 rpe_to_wire = _RPE.encode
+human_reward_to_wire = _HUMAN_REWARD.encode
 
 
 def state_from_wire(data: bytes) -> StateBatch:
@@ -348,6 +352,15 @@ def rpe_from_wire(data: bytes) -> RpeBatch:
         ConversionError: not such a message.
     """
     return _RPE.record(_RPE.fields(data))
+
+
+def human_reward_from_wire(data: bytes) -> HumanRewardBatch:
+    """Return the reward of a person of a HumanReward as received; arrays are views of ``data``.
+
+    Raises:
+        ConversionError: not such a message.
+    """
+    return _HUMAN_REWARD.record(_HUMAN_REWARD.fields(data))
 
 
 # Figures of episodes travel as names and one array.

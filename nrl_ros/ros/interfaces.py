@@ -13,6 +13,7 @@ try:
         EnvState,
         EnvStatus,
         EpisodeReport,
+        HumanReward,
         LearnerOrder,
         LearnerStart,
         LearnerStatus,
@@ -23,7 +24,7 @@ try:
         SafetyState,
         SafetyStatus,
     )
-    from nrl_ros.srv import GetLearnerState, LoadCheckpoint, SaveCheckpoint
+    from nrl_ros.srv import EndEpisode, GetLearnerState, LoadCheckpoint, SaveCheckpoint
 except ImportError as error:
     raise NrlError(
         f'the messages of nrl_ros cannot be imported ({error}); build them with `make setup` in a '
@@ -34,11 +35,13 @@ except ImportError as error:
 __all__ = [
     'Action',
     'ArmCommand',
+    'EndEpisode',
     'EnvInfo',
     'EnvState',
     'EnvStatus',
     'EpisodeReport',
     'GetLearnerState',
+    'HumanReward',
     'LearnerOrder',
     'LearnerStart',
     'LearnerStatus',

@@ -18,6 +18,7 @@ from nrl_ros.ros.interfaces import (
     EnvState,
     EnvStatus,
     EpisodeReport,
+    HumanReward,
     LearnerStatus,
     Neuromodulation,
     NeuromodulatorStatus,
@@ -71,6 +72,13 @@ class Listening:
                 Neuromodulation, names.NEUROMODULATION, _deep(qos.event()), self._on_rpe, raw=True
             ),
             self._hear(Action, names.ACTION, _deep(qos.step()), self._on_action, raw=True),
+            self._hear(
+                HumanReward,
+                names.HUMAN_REWARD_GIVEN,
+                _deep(qos.event()),
+                self._on_human_reward,
+                raw=True,
+            ),
             self._hear(EpisodeReport, names.EPISODES, _deep(qos.event()), self._on_report),
             *(
                 self._hear(kind, topic, latched, self._on_status_of(name))
@@ -128,6 +136,11 @@ class Listening:
     def _on_known_action(self, session: _Session, data: bytes) -> None:
         action = conversion.action_from_wire(data, self._infos[session].spec.action)
         self._tell_once(names.ACTION, action, lambda: self._listener.on_action(action))
+
+    def _on_human_reward(self, data: bytes) -> None:
+        given = conversion.human_reward_from_wire(data)
+        session = (given.agent, given.session)
+        self._when_known(session, lambda: self._listener.on_human_reward(given))
 
     def _on_report(self, message: EpisodeReport) -> None:
         episodes = conversion.report_from_msg(message)

@@ -13,6 +13,12 @@ LEARNER_ORDER = 'learner_order'
 LEARNER_START = 'learner_start'
 RECORDER_STATUS = 'recorder_status'
 
+# What people say. The first two also exist with the name of one environment behind a slash.
+HUMAN_REWARD = 'human_reward'
+INTERVENTION = 'intervention'
+HUMAN_REWARD_GIVEN = 'human_reward_given'
+JOY = 'joy'
+
 SAVE_CHECKPOINT = '~/save_checkpoint'
 LOAD_CHECKPOINT = '~/load_checkpoint'
 FREEZE = '~/freeze'
@@ -20,6 +26,7 @@ EVALUATE = '~/evaluate'
 APPROVE = '~/approve'
 GET_STATE = '~/get_learner_state'
 PAUSE = '~/pause'
+END_EPISODE = '~/end_episode'
 GO = '~/go'
 
 LEARNER = 'learner'

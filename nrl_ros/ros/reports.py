@@ -30,6 +30,7 @@ MOVES = {
     ArmCommand.PURPOSE_ACTION: 'acts',
     ArmCommand.PURPOSE_HOMING: 'drives home',
     ArmCommand.PURPOSE_HOLD: 'stands still',
+    ArmCommand.PURPOSE_PERSON: 'follows a person',
 }
 _ENV_COUNTERS = ('late_actions', 'missing_actions', 'resent_states')
 

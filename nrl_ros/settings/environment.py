@@ -9,6 +9,8 @@ from pydantic import AfterValidator, Field, model_validator
 from nrl_ros.base.part_files import absolute_name
 from nrl_ros.base.records import Delivery
 from nrl_ros.base.settings import Settings, at_start, realtime
+from nrl_ros.environments.human_reward import HumanRewardSettings
+from nrl_ros.environments.intervention import EndEpisodeSettings, InterventionSettings
 from nrl_ros.environments.mastery import MasterySettings
 from nrl_ros.settings.presets import WithPreset
 
@@ -111,5 +113,8 @@ class EnvironmentNodeSettings(WithPreset):
     )
     bridge: BridgeGroup = BridgeGroup()
     reward: RewardGroup = RewardGroup()
+    human_reward: HumanRewardSettings = HumanRewardSettings()
+    intervention: InterventionSettings = InterventionSettings()
+    end_episode: EndEpisodeSettings = EndEpisodeSettings()
     stop: StopGroup = StopGroup()
     checkpoint: EnvironmentCheckpointGroup = EnvironmentCheckpointGroup()

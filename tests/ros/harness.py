@@ -21,13 +21,13 @@ from typing import Any
 import rclpy
 import yaml
 from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PointStamped
+from geometry_msgs.msg import PointStamped, Twist
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import parameter_value_to_python
 from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool, Empty, Float64MultiArray
+from sensor_msgs.msg import JointState, Joy
+from std_msgs.msg import Bool, Empty, Float32, Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from nrl_ros.experiments.in_process import InProcessRun
@@ -41,6 +41,7 @@ from nrl_ros.ros.interfaces import (
     EnvStatus,
     EpisodeReport,
     GetLearnerState,
+    HumanReward,
     LearnerStatus,
     LoadCheckpoint,
     Neuromodulation,
@@ -89,6 +90,12 @@ TOPICS = {
     EMERGENCY: (Bool, qos.event()),
     RUNNING: (Bool, qos.latched()),
     TARGET: (PointStamped, qos.event()),
+    names.HUMAN_REWARD: (Float32, qos.event()),
+    names.HUMAN_REWARD_GIVEN: (HumanReward, qos.event()),
+    f'{names.HUMAN_REWARD}/agent': (Float32, qos.event()),
+    f'{names.INTERVENTION}/agent': (Float64MultiArray, qos.event()),
+    f'{names.INTERVENTION}/agent/twist': (Twist, qos.event()),
+    names.JOY: (Joy, qos.event()),
 }
 SERVICES = {
     names.SAVE_CHECKPOINT: SaveCheckpoint,

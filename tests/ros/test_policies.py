@@ -25,6 +25,7 @@ KINDS = {
 ELSEWHERE = {
     'environment': {
         ('subscriber', '/robot_description'),  # `model: topic` of a robot
+        ('subscriber', '/joy'),  # `human_reward.buttons`
         ('subscriber', '/target'),  # `target.source: topic`
         # Where tf2_msgs is installed.
         ('subscriber', '/tf'),
@@ -61,7 +62,8 @@ def allowed(node: str) -> Rules:
             if group.get(right) == 'ALLOW':
                 for item in group.findall(tag):
                     assert item.text is not None
-                    name = item.text.replace('~', f'/{node}')
+                    # Names that end with that of an environment are allowed for each.
+                    name = item.text.replace('~', f'/{node}').replace('*', 'agent')
                     rules.add((kind, f'/{name.lstrip("/")}'))
         if group.get('execute') == 'ALLOW':
             for item in group.findall('action'):

@@ -1,0 +1,73 @@
+"""What commands share that send one thing to nodes that run already, and wait for the answer."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from nrl_ros.ros.middleware import prepare_middleware
+from nrl_ros.ros.security import initialise, refused_in_one_line
+from nrl_ros.ros.signals import Signals
+
+_SPIN_S = 0.05
+
+
+class Waiting:
+    """Spins a node of this process until something holds, a time is over, or a signal comes.
+
+    Args:
+        node: of this process.
+        signals: end the wait early.
+    """
+
+    def __init__(self, node: Node, signals: Signals) -> None:
+        self.node, self.signals = node, signals
+        self._executor = SingleThreadedExecutor(context=node.context)
+        self._executor.add_node(node)
+
+    def until(self, holds: Callable[[], Any], limit_s: float, *, moving: bool = False) -> bool:
+        """Spin until something holds; return False if it does not in time, or a signal comes.
+
+        Args:
+            holds: what is waited for.
+            limit_s: longest wait [s].
+            moving: a signal is not the end of the command, since something moves.
+
+        Raises:
+            KeyboardInterrupt: a signal has come, and nothing moves.
+        """
+        end = time.monotonic() + limit_s
+        while not holds():
+            if self.signals.received and not moving:
+                raise KeyboardInterrupt
+            if time.monotonic() > end or self.signals.received:
+                return False
+            self._executor.spin_once(timeout_sec=_SPIN_S)
+        return True
+
+
+@contextmanager
+def node_of_command(name: str, domain: int | None) -> Iterator[tuple[Node, Signals]]:
+    """Connect this process to ROS with one node, for a ``with`` block.
+
+    Args:
+        name: of the node, before the number of this process.
+        domain: ROS domain; None: ROS_DOMAIN_ID.
+    """
+    if domain is not None:
+        os.environ['ROS_DOMAIN_ID'] = str(domain)
+    # A caller that is killed must not hold up an arm's processes.
+    prepare_middleware(udp_only=True)
+    initialise([])
+    try:
+        with Signals() as signals, refused_in_one_line():
+            yield rclpy.create_node(f'{name}_{os.getpid()}'), signals
+    finally:
+        rclpy.try_shutdown()

@@ -1,0 +1,81 @@
+"""People beside an environment, by its topics: they reward, take over and end episodes."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('nrl_ros.msg')
+
+from sensor_msgs.msg import Joy
+from std_msgs.msg import Float32, Float64MultiArray
+
+from nrl_ros.base.records import Applied, Ending
+from nrl_ros.ros import names
+from nrl_ros.ros.interfaces import EndEpisode
+from tests.ros.test_environment_node import Player
+
+pytestmark = pytest.mark.ros
+
+REWARD, TAKE_OVER = f'{names.HUMAN_REWARD}/agent', f'{names.INTERVENTION}/agent'
+BUTTONS = {'human_reward.buttons': [2], 'human_reward.button_values': [-1.0]}
+
+
+def test_people_reward_take_over_and_end_an_episode(ros):
+    """In lockstep the test decides when the environment steps, so all of it is exact."""
+    player = Player(
+        ros,
+        {
+            **BUTTONS,
+            'human_reward.weight': 0.5,
+            'intervention.timeout_s': 30.0,
+            'intervention.resume_s': 30.0,
+        },
+    )
+    probe = player.probe
+    probe.hear(names.HUMAN_REWARD_GIVEN, names.REWARD)
+    given = probe.heard[names.HUMAN_REWARD_GIVEN]
+    player.state(lambda m: m.sequence == 0)
+    probe.say(REWARD, Float32(data=math.nan))
+    probe.say(REWARD, Float32(data=0.5))
+    probe.until(lambda: len(given) == 1, 'a reward')
+    probe.say(names.HUMAN_REWARD, Float32(data=7.0))
+    probe.say(names.JOY, Joy(buttons=[0, 0, 0]))
+    probe.until(lambda: len(given) == 2, 'both rewards')
+    probe.say(names.JOY, Joy(buttons=[0, 0, 1]))
+    probe.until(lambda: len(given) == 3, 'a button')
+    assert [list(one.value) for one in given] == [[0.25] * 2, [0.5] * 2, [-0.5] * 2]
+    assert [list(one.received) for one in given] == [[0.5] * 2, [7.0] * 2, [-1.0] * 2]
+    assert all(one.sequence == 0 and list(one.window) == [0, 0] for one in given)
+    assert probe.counter(names.ENV_STATUS, 'human_rewards_refused', 1) == 1
+
+    probe.say(TAKE_OVER, Float64MultiArray(data=[0.5]))
+    player.process.until_logged('expected whole numbers')
+    probe.say(TAKE_OVER, Float64MultiArray(data=[1.0]))
+    # The answer must not overtake the person.
+    probe.until(lambda: taken(player), 'steps of a person')
+
+    request = EndEpisode.Request(outcome=EndEpisode.Request.OUTCOME_SUCCESS, instance=[1])
+    answer = probe.call('environment', names.END_EPISODE, EndEpisode, request)
+    assert answer.success and answer.message.startswith('1 of 2 episodes end')
+    last = probe.heard[names.STATE][-1]
+    player.answer(last)
+    ended = player.state(lambda m: m.sequence == last.sequence + 1)
+    assert list(ended.ending) == [int(Ending.NONE), int(Ending.TERMINATED)]
+    closed = probe.until_heard(names.REWARD, lambda m: m.sequence == ended.sequence)
+    assert list(closed.instance) == [1]
+    # What the task has given is whole; what people gave is 0.25, and 1 for the success.
+    assert closed.value[0] % 1.0 == pytest.approx(0.25)
+    assert given[-1].source == given[-1].SOURCE_END and list(given[-1].value) == [1.0]
+    request = EndEpisode.Request(outcome=9)
+    answer = probe.call('environment', names.END_EPISODE, EndEpisode, request)
+    assert not answer.success and 'outcome 9, expected one of' in answer.message
+
+
+def taken(player):
+    """Answer the newest state; whether the one before was a person's step."""
+    newest = player.probe.heard[names.STATE][-1]
+    player.answer(newest, (0, 0))
+    return list(newest.applied) == [int(Applied.PERSON)] * 2
