@@ -284,6 +284,9 @@ def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableTy
         outer.add_row(_shares(shares))
     if progress.guard:
         outer.add_row(Text.assemble(('guard ', 'dim'), progress.guard))
+    people = progress.counters.get('environment', {})
+    if people.get('human_rewards') or people.get('intervened_steps'):
+        outer.add_row(_people(people))
     counts = Text('messages ', style='dim')
     for name, value in progress.groups.items():
         counts.append(f' {name} {value:,} ', style='bold yellow' if value else 'dim')
@@ -292,6 +295,13 @@ def panel_of(progress: Progress, wall_time_s: float, title: str) -> RenderableTy
     if hint:
         outer.add_row(Text(fill(hint, _HINT_WIDTH), style='yellow'))
     return Panel(outer, title=title, title_align='left', border_style='cyan', expand=False)
+
+
+def _people(counters: Mapping[str, int]) -> Text:
+    row = Text('people ', style='dim')
+    for name, counter in (('rewards', 'human_rewards'), ('steps', 'intervened_steps')):
+        row.append(f' {name} {counters.get(counter, 0):,} ', style='bold green')
+    return row
 
 
 def _shares(shares: Mapping[str, float]) -> Text:

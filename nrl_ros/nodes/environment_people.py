@@ -11,7 +11,7 @@ from sensor_msgs.msg import Joy
 from std_msgs.msg import Float32, Float64MultiArray
 
 from nrl_ros.base.errors import NrlError
-from nrl_ros.base.records import HumanRewardBatch, Outcome
+from nrl_ros.base.records import Applied, HumanRewardBatch, Outcome
 from nrl_ros.environments.episodes import Episodes, check_action, safe_action
 from nrl_ros.environments.human_reward import Buttons, HumanRewards
 from nrl_ros.environments.intervention import InstanceTakeover
@@ -84,7 +84,11 @@ class EnvironmentPeople:
         """Return what is applied in place of the learner's actions, as of ``InstanceTakeover``."""
         if self._takeover is None or not self._takeover.in_use:
             return action, applied
-        return self._takeover.mixed(action, applied, time.monotonic())
+        action, applied = self._takeover.mixed(action, applied, time.monotonic())
+        if applied is not None:
+            theirs = int(np.count_nonzero(applied == int(Applied.PERSON)))
+            self._node.counters['intervened_steps'] += theirs
+        return action, applied
 
     def _publish(self, given: HumanRewardBatch | None) -> None:
         if given is not None:

@@ -26,6 +26,7 @@ _OF_A_RUN: tuple[tuple[str, str, QoSProfile], ...] = (
     (names.STATE, 'EnvState', _STEP),
     (names.ACTION, 'Action', _STEP),
     (names.REWARD, 'Reward', _EVENT),
+    (names.HUMAN_REWARD_GIVEN, 'HumanReward', _EVENT),
     (names.NEUROMODULATION, 'Neuromodulation', _EVENT),
     (names.LEARNER_ORDER, 'LearnerOrder', _EVENT),
     (names.EPISODES, 'EpisodeReport', _EVENT),

@@ -18,15 +18,15 @@ from action_msgs.msg import GoalStatus
 from geometry_msgs.msg import PointStamped
 from rclpy.action import ActionClient
 from sensor_msgs.msg import JointState
-from std_msgs.msg import Bool
+from std_msgs.msg import Bool, Float64MultiArray
 from std_srvs.srv import SetBool, Trigger
 
-from nrl_ros.base.records import ActionBatch, Ending
+from nrl_ros.base.records import ActionBatch, Applied, Ending
 from nrl_ros.robots.arm.phases import Phase
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.safety.records import StopReason
 from nrl_ros.ros import conversion, names, qos
-from nrl_ros.ros.interfaces import ArmCommand, EnvState, Reach, SafetyState
+from nrl_ros.ros.interfaces import ArmCommand, EndEpisode, EnvState, Reach, SafetyState
 from tests.ros.harness import (
     EMERGENCY,
     JOINT_STATES,
@@ -720,3 +720,43 @@ def test_an_arm_that_does_not_go_home_is_an_error(cell, environment, tmp_path):
     # since it has not moved in so many commands.
     cell.until(lambda state: state.mode in (HOLDING, STOPPED) and not any(state.velocity), 'rest')
     cell.probe.set_parameter('arm_driver', fault__strength=[1.0, 1.0])
+
+
+def test_a_person_moves_the_arm_within_its_limits_and_gives_it_back_by_silence(cell, environment):
+    """Those steps are the person's; the episode goes on, and ends when the person says so."""
+    process, (probe, heard) = environment(episode__steps=5000), (cell.probe, cell.heard)
+    cell.heard(names.STATE)
+    topic = f'{names.INTERVENTION}/agent'
+    probe.say(topic, Float64MultiArray(data=[float('nan'), 0.0]))
+    process.until_logged('expected finite numbers')
+    since = len(probe.heard[names.STATE])
+
+    def driven():
+        probe.say(topic, Float64MultiArray(data=[-0.3, 1e6]))
+        states = probe.heard[names.STATE][since:]
+        return [state for state in states if list(state.applied) == [Applied.PERSON]]
+
+    first = probe.until(driven, "a person's step")[0]
+    command = heard(names.ARM_COMMAND, lambda m: m.purpose == ArmCommand.PURPOSE_PERSON)
+    # The direction stays; no joint is asked to be faster than it can.
+    assert 0.0 < command.velocity[1] < 10.0 and command.velocity[0] < 0.0
+    moved = heard(JOINT_STATES, lambda m: len(m.velocity) and max(m.velocity) > 0.1)
+    assert max(moved.velocity) < 10.0
+    # After the last message the arm is commanded to stand, and then nobody drives it any more.
+    sent = len(probe.heard[names.ARM_COMMAND])
+    heard(
+        names.ARM_COMMAND,
+        lambda m: m.purpose == ArmCommand.PURPOSE_PERSON and not any(m.velocity),
+        since=sent,
+    )
+    last = heard(
+        names.STATE,
+        lambda m: m.sequence > first.sequence and list(m.applied) == [Applied.NOT],
+        since=since,
+    )
+    assert last.episode[0] == first.episode[0]
+    request = EndEpisode.Request(outcome=EndEpisode.Request.OUTCOME_ABORT)
+    answer = probe.call('environment', names.END_EPISODE, EndEpisode, request)
+    assert answer.success, answer.message
+    ended = heard(names.STATE, lambda m: m.ending[0] == Ending.ABORTED)
+    assert ended.episode[0] == first.episode[0]
