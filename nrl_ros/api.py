@@ -179,6 +179,9 @@ def train(
     out: str | Path | None = None,
     root: str | Path = 'runs',
     tensorboard: bool = False,
+    device: str = '',
+    update_every: int = 1,
+    compiled: bool | None = None,
     say: Say | None = print,
     person: Person | None = None,
 ) -> TrainedRun:
@@ -199,13 +202,19 @@ def train(
         out: folder of the run; None: a new one in ``root``.
         root: folder of run folders.
         tensorboard: write event files into the folder of the run too.
+        device: cpu, cuda or cuda:N: the whole loop in tensors of torch there (docs/device.md);
+            empty: in numpy and compiled code on the processor.
+        update_every: with a device, steps between two updates of the weights.
+        compiled: with a device, let torch compile the steps; None: on a GPU.
         say: gets lines of progress; None: nothing is said.
         person: sees each state, rewards, takes over and ends episodes (docs/people.md).
 
     Raises:
         NrlError: something is wrong with a setting, the task or the folder.
     """
-    from nrl_ros.cli.train_here import train_here
+    from nrl_ros.cli.train_device import device_maker
+    from nrl_ros.cli.train_here import TrainingRun, train_here
+    from nrl_ros.experiments.in_process import InProcessRun
 
     told = say or (lambda _: None)
     flat = dotted(dict(settings or {}))
@@ -218,7 +227,18 @@ def train(
         out=None if out is None else Path(out),
         root=Path(root),
         tensorboard=tensorboard,
+        device=device,
+        update_every=update_every,
+        compiled=compiled,
     )
+    make: Callable[[RunSettings], TrainingRun] = InProcessRun
+    if device:
+        if person is not None:
+            raise ConfigError(
+                f'device {device!r} was given with a person, expected one of them: nobody can see '
+                'each state there'
+            )
+        make = device_maker(options, told)
     if tensorboard:
         require_tensorboard()
     plan = make_plan(options, told, told)
@@ -229,5 +249,6 @@ def train(
         clock=lambda: time.monotonic() - started,
         tensorboard=tensorboard,
         person=person,
+        make=make,
     )
     return TrainedRun(plan.run)

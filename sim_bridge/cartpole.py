@@ -11,6 +11,7 @@ Each step is rewarded with 1.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,19 +29,12 @@ _TRACK = 2.4
 _LEAN = 12 * 2 * np.pi / 360
 # The bounds are twice the ends, as in Gymnasium, since the last observation lies beyond the ends.
 _HIGH = (float(np.float32(2 * _TRACK)), np.inf, float(np.float32(2 * _LEAN)), np.inf)
-# An episode ends at these values of position and angle, rows 0 and 2 of the state.
-_ENDS = np.array([[_TRACK], [_LEAN]])
 
 
-def _constant(value: float) -> Float64:
-    """Return a number as an array without dimensions, which numpy takes in half the time."""
-    return np.array(value)
-
-
-_FORCE, _PUSHES = _constant(10.0), _constant(20.0)
-_GRAVITY, _POLE, _TOTAL = _constant(9.8), _constant(0.1), _constant(0.1 + 1.0)
-_LENGTH, _POLE_LENGTH = _constant(0.5), _constant(0.1 * 0.5)
-_SHAPE, _TAU = _constant(4.0 / 3.0), _constant(_PERIOD)
+def spec_of(instances: int, limit: int) -> EnvSpec:
+    """Return what B instances whose episodes are truncated after so many steps promise."""
+    low = tuple(-bound for bound in _HIGH)
+    return EnvSpec(instances, 4, ActionSpace.discrete(2), low, _HIGH, _PERIOD, limit)
 
 
 class CartPoleOptions(Settings):
@@ -70,6 +64,80 @@ class CartPoleState:
     random: np.random.Generator
 
 
+class CartMotion:
+    """The motion of B carts and their poles, in arrays of numpy or of torch.
+
+    Args:
+        instances: B.
+        arrays: the module ``numpy``, or a ``TorchArrays``.
+
+    Attributes:
+        motion: position, velocity, angle and angular velocity [4, B]; may be written into.
+    """
+
+    reset_range = _RESET
+
+    def __init__(self, instances: int, arrays: Any = np) -> None:
+        self._arrays = arrays
+        self.motion, self._slope = arrays.zeros((4, instances)), arrays.zeros((4, instances))
+        self._room = tuple(arrays.zeros((5, instances)))
+        self._ways = arrays.zeros((2, instances))
+        self._out = arrays.zeros((2, instances), bool)
+        # At these sizes the overhead of calls dominates, so views are made only once.
+        self._rows = (*self.motion, *self._slope)
+        self._rates, self._change = self.motion[1::2], self._slope[0::2]
+        self._judged = self.motion[0::2]
+        # An episode ends at these values of position and angle, rows 0 and 2 of the state.
+        self._ends = arrays.array([[_TRACK], [_LEAN]])
+        # Arrays without dimensions, which numpy takes in half the time of numbers.
+        self._force, self._pushes = arrays.array(10.0), arrays.array(20.0)
+        self._gravity, self._pole = arrays.array(9.8), arrays.array(0.1)
+        self._total, self._length = arrays.array(0.1 + 1.0), arrays.array(0.5)
+        self._pole_length, self._shape = arrays.array(0.1 * 0.5), arrays.array(4.0 / 3.0)
+        self._tau = arrays.array(_PERIOD)
+
+    def advance(self, action: Any) -> None:
+        """Make one step of Euler's method; all four rates come from the same state.
+
+        Args:
+            action: 0 to push to the left, 1 to the right [B].
+        """
+        do = self._arrays
+        _, _, theta, theta_dot, _, xacc, _, thetaacc = self._rows
+        cosine, sine, push, below, room = self._room
+        do.cos(theta, cosine)
+        do.sin(theta, sine)
+        do.multiply(action, self._pushes, push)
+        do.subtract(push, self._force, push)
+        do.multiply(theta_dot, theta_dot, room)
+        do.multiply(room, self._pole_length, room)
+        do.multiply(room, sine, room)
+        do.add(push, room, push)
+        do.divide(push, self._total, push)
+        do.multiply(cosine, cosine, below)
+        do.multiply(below, self._pole, below)
+        do.divide(below, self._total, below)
+        do.subtract(self._shape, below, below)
+        do.multiply(below, self._length, below)
+        do.multiply(sine, self._gravity, sine)
+        do.multiply(cosine, push, room)
+        do.subtract(sine, room, thetaacc)
+        do.divide(thetaacc, below, thetaacc)
+        do.multiply(thetaacc, self._pole_length, room)
+        do.multiply(room, cosine, room)
+        do.divide(room, self._total, room)
+        do.subtract(push, room, xacc)
+        do.copyto(self._change, self._rates)
+        do.multiply(self._slope, self._tau, self._slope)
+        do.add(self.motion, self._slope, self.motion)
+
+    def fallen(self) -> Any:
+        """Return whether the pole leans too far or the cart has left its track [B]."""
+        do = self._arrays
+        do.greater(do.abs(self._judged, self._ways), self._ends, self._out)
+        return do.logical_or(self._out[0], self._out[1])
+
+
 class CartPoleBridge(Stateful):
     """B instances of CartPole, equal to Gymnasium's number by number.
 
@@ -80,26 +148,15 @@ class CartPoleBridge(Stateful):
 
     def __init__(self, instances: int, options: CartPoleOptions) -> None:
         self._limit = options.max_episode_steps
-        low = tuple(-bound for bound in _HIGH)
-        self.spec = EnvSpec(
-            instances, 4, ActionSpace.discrete(2), low, _HIGH, _PERIOD, options.max_episode_steps
-        )
+        self.spec = spec_of(instances, options.max_episode_steps)
+        self._carts = CartMotion(instances)
         self.state: CartPoleState = CartPoleState(
             'cartpole',
-            motion=np.zeros((4, instances)),
+            motion=self._carts.motion,
             steps=np.zeros(instances, np.int64),
             over=np.zeros(instances, np.bool_),
             random=np.random.default_rng(0),
         )
-        # The rates of the motion, in the same order.
-        self._motion, self._slope = self.state.motion, np.zeros((4, instances))
-        self._room = tuple(np.zeros((5, instances)))
-        self._ways = np.zeros((2, instances))
-        self._out = np.zeros((2, instances), np.bool_)
-        # At these sizes the overhead of calls dominates, so views are made only once.
-        self._rows = (*self._motion, *self._slope)
-        self._rates, self._change = self._motion[1::2], self._slope[0::2]
-        self._judged = self._motion[0::2]
         self.reset(0)
 
     def reset(self, seed: int) -> Float32:
@@ -114,8 +171,8 @@ class CartPoleBridge(Stateful):
     def step(self, action: Int32 | Float32) -> StepResult:
         """Push each cart; an instance whose episode ended is reset instead."""
         state = self.state
-        self._advance(action)
-        terminated = self._fallen()
+        self._carts.advance(action[:, 0])
+        terminated = self._carts.fallen()
         state.steps += 1
         truncated = state.steps >= self._limit
         reward = np.ones(len(terminated))
@@ -129,45 +186,9 @@ class CartPoleBridge(Stateful):
         never = np.zeros(len(state.over), np.bool_)
         return StepResult(self._observe(), reward, terminated, truncated, never)
 
-    def _advance(self, action: Int32 | Float32) -> None:
-        """Make one step of Euler's method; all four rates come from the same state."""
-        _, _, theta, theta_dot, _, xacc, _, thetaacc = self._rows
-        cosine, sine, push, below, room = self._room
-        np.cos(theta, cosine)
-        np.sin(theta, sine)
-        np.multiply(action[:, 0], _PUSHES, push)
-        np.subtract(push, _FORCE, push)
-        np.multiply(theta_dot, theta_dot, room)
-        np.multiply(room, _POLE_LENGTH, room)
-        np.multiply(room, sine, room)
-        np.add(push, room, push)
-        np.divide(push, _TOTAL, push)
-        np.multiply(cosine, cosine, below)
-        np.multiply(below, _POLE, below)
-        np.divide(below, _TOTAL, below)
-        np.subtract(_SHAPE, below, below)
-        np.multiply(below, _LENGTH, below)
-        np.multiply(sine, _GRAVITY, sine)
-        np.multiply(cosine, push, room)
-        np.subtract(sine, room, thetaacc)
-        np.divide(thetaacc, below, thetaacc)
-        np.multiply(thetaacc, _POLE_LENGTH, room)
-        np.multiply(room, cosine, room)
-        np.divide(room, _TOTAL, room)
-        np.subtract(push, room, xacc)
-        np.copyto(self._change, self._rates)
-        np.multiply(self._slope, _TAU, self._slope)
-        np.add(self._motion, self._slope, self._motion)
-
-    def _fallen(self) -> Bool:
-        """Return whether the pole leans too far or the cart has left its track."""
-        np.greater(np.abs(self._judged, self._ways), _ENDS, self._out)
-        fallen: Bool = np.logical_or(self._out[0], self._out[1])
-        return fallen
-
     def _observe(self) -> Float32:
         # Each call returns a new array in C order.
-        observation: Float32 = self._motion.T.astype(np.float32, order='C')
+        observation: Float32 = self._carts.motion.T.astype(np.float32, order='C')
         return observation
 
     def frame(self) -> Array:

@@ -74,7 +74,11 @@ def _train(options: TrainOptions) -> int:
     check_options(options)
     _check_tensorboard(options)
     from nrl_ros.cli.display import lasting_console
-    from nrl_ros.cli.train import train as run
+
+    if options.device:
+        from nrl_ros.cli.train_device import train_on_device as run
+    else:
+        from nrl_ros.cli.train import train as run
 
     if options.seeds > 1:
         from nrl_ros.cli.seeds import train_seeds

@@ -77,6 +77,9 @@ class TrainOptions(RunOptions):
         seeds: so many runs, one after the other, with seeds from ``seed`` on.
         steps: environment steps of all instances, earlier ones included.
         compose: one process for all nodes.
+        device: of the whole loop, in one process without ROS; empty: nodes over ROS 2.
+        update_every: with a device, steps between two updates of the weights.
+        compiled: with a device, let torch compile the steps; None: on a GPU.
         resume: run folder to continue.
         exact: continue only from a checkpoint with the environment's state.
         episodes: greedy ones after the training, and as many exploring ones; 0: none.
@@ -114,6 +117,26 @@ class TrainOptions(RunOptions):
         Path | None, typer.Option(help='Folder of the run; default: runs/TASK-DATE-sSEED')
     ] = None
     compose: Annotated[bool, typer.Option('--compose', help='All nodes in one process')] = False
+    device: Annotated[
+        str,
+        typer.Option(
+            help='Whole loop on a device, in one process without ROS: cpu, cuda, cuda:1 '
+            '(docs/device.md)'
+        ),
+    ] = ''
+    update_every: Annotated[
+        int,
+        typer.Option(
+            help='With --device: steps between two updates of the weights', min=1, max=128
+        ),
+    ] = 1
+    compiled: Annotated[
+        bool | None,
+        typer.Option(
+            '--compile/--no-compile',
+            help='With --device: let torch compile the steps, a minute once; default: on a GPU',
+        ),
+    ] = None
     namespace: Annotated[
         str | None,
         typer.Option(help='ROS namespace of the nodes; default: one of its own, / for none'),

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from nrl_ros.base.records import Ending, FinishedEpisodes
 from nrl_ros.cli.best import keep_best
@@ -17,9 +17,12 @@ from nrl_ros.cli.plan import Plan
 from nrl_ros.cli.tensorboard import progress_table
 from nrl_ros.environments.people import Person
 from nrl_ros.experiments.in_process import InProcessRun
+from nrl_ros.learning.baselines import Critic
 from nrl_ros.learning.health.monitor import HealthMonitor
+from nrl_ros.learning.learner import Learner
 from nrl_ros.monitor.best_watch import BestWatch
 from nrl_ros.monitor.progress import Progress
+from nrl_ros.settings.run import RunSettings
 from nrl_ros.storage.checkpoint import (
     CRITIC_FILE,
     find_checkpoint,
@@ -28,8 +31,50 @@ from nrl_ros.storage.checkpoint import (
 )
 from nrl_ros.storage.series import CheckpointSeries
 
-# Between two rows of progress, two lines of it, and two looks at the clock.
-_ROW_S, _LINE_S, _LOOK_STEPS = 0.5, 5.0, 64
+# Between two rows of progress, and two lines of it.
+_ROW_S, _LINE_S = 0.5, 5.0
+
+
+class TrainingRun(Protocol):
+    """A run in this process, whatever it computes on; ``InProcessRun`` is one.
+
+    Attributes:
+        looks_every: what ``steps`` yields so many times passes before the clock is looked at.
+    """
+
+    looks_every: int
+
+    @property
+    def learner(self) -> Learner:
+        """What has learned so far."""
+        ...
+
+    @property
+    def critic(self) -> Critic | None:
+        """What values states, where there is such a thing."""
+        ...
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all instances, resets left out."""
+        ...
+
+    @property
+    def total_episodes(self) -> int:
+        """Episodes of all instances that have ended."""
+        ...
+
+    def steps(self, *, person: Person | None = None) -> Iterator[FinishedEpisodes | None]:
+        """Step for ever, and yield episodes that ended; ``person`` may have a say in them."""
+        ...
+
+    def figures(self) -> dict[str, Any]:
+        """Return what the summary is to say of this kind of run besides."""
+        ...
+
+    def close(self) -> None:
+        """Close the environment."""
+        ...
 
 
 def train_here(
@@ -39,7 +84,8 @@ def train_here(
     clock: Callable[[], float],
     tensorboard: bool = False,
     person: Person | None = None,
-) -> None:
+    make: Callable[[RunSettings], TrainingRun] = InProcessRun,
+) -> Progress:
     """Step a plan until its end, or until a person interrupts it; what was learned is saved.
 
     Args:
@@ -48,34 +94,43 @@ def train_here(
         clock: time since the start [s].
         tensorboard: write event files too.
         person: sees each state, rewards, takes over and ends episodes.
+        make: makes the run.
+
+    Returns:
+        The figures of its end.
 
     Raises:
         NrlError: the environment failed; what was learned until then is saved.
     """
     with plan.start:
-        _train(plan, say, clock, tensorboard, person)
+        return _train(plan, say, clock, make, tensorboard, person)
 
 
 def _train(
-    plan: Plan, say: Say, clock: Callable[[], float], tensorboard: bool, person: Person | None
-) -> None:
+    plan: Plan,
+    say: Say,
+    clock: Callable[[], float],
+    make: Callable[[RunSettings], TrainingRun],
+    tensorboard: bool,
+    person: Person | None,
+) -> Progress:
     checkpoint = plan.settings.learner.checkpoint
     series = CheckpointSeries(plan.run.checkpoints, 'learner', 'learner', checkpoint.keep)
     series.hold()
     try:
         with (
-            closing(InProcessRun(plan.settings)) as run,
+            closing(make(plan.settings)) as run,
             closing(EpisodeTable(plan.run, held=True)) as episodes,
             closing(progress_table(plan.run, tensorboard)) as rows,
         ):
             if checkpoint.load:
                 _load(run, Path(checkpoint.load), keep_settings=checkpoint.keep_settings)
-            _Training(plan, run, series, episodes, rows, say, clock, person).run()
+            return _Training(plan, run, series, episodes, rows, say, clock, person).run()
     finally:
         series.release()
 
 
-def _load(run: InProcessRun, path: Path, *, keep_settings: bool) -> None:
+def _load(run: TrainingRun, path: Path, *, keep_settings: bool) -> None:
     """Begin with the newest readable checkpoint of a folder, or with a file."""
     file = find_checkpoint(path, 'learner', lambda _path, _error: None)
     if file is not None:
@@ -88,7 +143,7 @@ class _Training:
     def __init__(
         self,
         plan: Plan,
-        run: InProcessRun,
+        run: TrainingRun,
         series: CheckpointSeries,
         episodes: EpisodeTable,
         rows: Table,
@@ -111,8 +166,8 @@ class _Training:
         self._ended = 'failed'
         self._reason = ''
 
-    def run(self) -> None:
-        """Step until the end."""
+    def run(self) -> Progress:
+        """Step until the end, and return the figures."""
         try:
             self._step()
             self._ended = 'finished'
@@ -130,6 +185,7 @@ class _Training:
                 self._plan.run.candidate.unlink(missing_ok=True)
                 self._write_row()
                 self._plan.run.write_summary(self._summary())
+        return self._progress
 
     def _step(self) -> None:
         progress = self._progress
@@ -138,13 +194,14 @@ class _Training:
                 self._begin()
                 # Later looks compare the weights with those of this one.
                 self._health.look()
+            # The environment counts the steps that happened, resets left out.
+            progress.episodes = self._run.total_episodes
             if ends is not None:
                 self._note(ends)
-            # The environment counts the steps that happened, resets left out.
-            progress.steps = self._run.episodes.total_steps
+            progress.steps = self._run.total_steps
             if progress.share_done >= 1.0:
                 return
-            if done % _LOOK_STEPS == 0:
+            if done % self._run.looks_every == 0:
                 for event in self._run.learner.take_events():
                     self._say(event)
                 self._look()
@@ -157,7 +214,6 @@ class _Training:
 
     def _note(self, ends: FinishedEpisodes) -> None:
         progress = self._progress
-        progress.episodes += len(ends.instance)
         self._episodes.add(episode_rows(ends, round(self._clock(), 3)))
         kept = ends.ending != Ending.ABORTED
         progress.add_episodes(
@@ -198,7 +254,7 @@ class _Training:
         number = self._series.next_number()
         self._series.write(number, self._run.learner.snapshot() | {'number': number})
         self._series.prune()
-        critic = self._run.neuromodulator.critic
+        critic = self._run.critic
         if critic is not None:
             write_checkpoint(self._plan.run.checkpoints / CRITIC_FILE, 'critic', critic.snapshot())
 
@@ -232,6 +288,7 @@ class _Training:
             'training_seconds': round(seconds, 2),
             'counters': {'learner': dict(self._run.learner.counters)},
             'health': progress.health.summary(),
+            **self._run.figures(),
             'best_window': None if best is None else asdict(best),
             'mean_return_first_100': None if math.isnan(first) else first,
             'mean_return_last_100': None if math.isnan(last) else last,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from nrl_ros.base.records import FinishedEpisodes
 from nrl_ros.environments.episodes import Episodes
@@ -11,6 +12,7 @@ from nrl_ros.environments.listening import Listener
 from nrl_ros.environments.people import Attended, PeopleSettings, Person
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning import loop
+from nrl_ros.learning.baselines import Critic
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import Neuromodulator
 from nrl_ros.settings.run import RunSettings
@@ -75,6 +77,28 @@ class InProcessRun:
         )
         for ended in cycle:
             yield self.episodes.ends() if ended else None
+
+    # Between two looks at the clock, which one step would not be worth.
+    looks_every = 64
+
+    @property
+    def critic(self) -> Critic | None:
+        """The critic; None if the baseline is another one."""
+        return self.neuromodulator.critic
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all instances, resets left out."""
+        return self.episodes.total_steps
+
+    @property
+    def total_episodes(self) -> int:
+        """Episodes of all instances that have ended."""
+        return self.episodes.state.episodes
+
+    def figures(self) -> dict[str, Any]:
+        """Return nothing: the summary says all of such a run."""
+        return {}
 
     def close(self) -> None:
         """Close the environment."""

@@ -64,6 +64,11 @@ class Learner:
         """Settings in force."""
         return self._state.settings
 
+    @property
+    def parts(self) -> LearnerState:
+        """What decides its future, for what learns in its place (``learning/device``)."""
+        return self._state
+
     def set_learning_rate(self, learning_rate: float) -> None:
         """Change eta from the next update on; another one forgets the halvings of the guard."""
         guarded = self._state.guarded

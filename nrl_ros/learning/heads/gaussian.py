@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import Annotated, Any
 
@@ -95,6 +96,24 @@ class GaussianHead(PolicyHead):
         self._middle = ((low + high) / 2.0).astype(np.float32)
         self._half_range = ((high - low) / 2.0).astype(np.float32)
         self._low, self._high = low.astype(np.float32), high.astype(np.float32)
+        self._arrays: Any = np
+
+    @property
+    def size(self) -> int:
+        """A, numbers of an action."""
+        return self._size
+
+    def on(self, arrays: Any) -> GaussianHead:
+        """Return the same head for other arrays than those of numpy.
+
+        Args:
+            arrays: functions of numpy for them, as ``nrl_ros.base.torch_arrays``.
+        """
+        other = copy.copy(self)
+        other._arrays = arrays
+        for name in ('_middle', '_half_range', '_low', '_high'):
+            setattr(other, name, arrays.asarray(getattr(self, name), arrays.float32))
+        return other
 
     def begin(self, weight: Array) -> None:
         """Begin with ``action_std`` in every state, where the deviation is one for all."""
@@ -111,13 +130,20 @@ class GaussianHead(PolicyHead):
 
     def _log_std_of(self, z: Array) -> Array:
         if not self._learn_std:
-            return np.full(self._size, self._log_std, z.dtype)
-        return np.asarray(np.clip(z[..., self._size :], -3.0, 1.0) + z.dtype.type(self._log_std))
+            fixed: Array = self._arrays.full(self._size, self._log_std, z.dtype)
+            return fixed
+        learned: Array = self._arrays.clip(z[..., self._size :], -3.0, 1.0) + self._log_std
+        return learned
 
     def draw(self, z: Array, generator: np.random.Generator) -> Array:
         """Draw the mean plus standard deviation times a standard normal number."""
         normal = generator.standard_normal((z.shape[0], self._size), dtype=z.dtype)
-        return np.asarray(z[:, : self._size] + np.exp(self._log_std_of(z)) * normal, z.dtype)
+        return self.choice_of(z, normal)
+
+    def choice_of(self, z: Array, normal: Array) -> Array:
+        """Return the choice [B, A] that standard normal numbers [B, A] make of outputs [B, n]."""
+        chosen: Array = z[:, : self._size] + self._arrays.exp(self._log_std_of(z)) * normal
+        return chosen
 
     def greedy(self, z: Array) -> Array:
         """Return the mean."""
@@ -126,9 +152,10 @@ class GaussianHead(PolicyHead):
     def log_probability(self, z: Array, choice: Array) -> Array:
         """Return the log density of the choice, summed over components."""
         log_std = self._log_std_of(z)
-        standardised = (choice - z[..., : self._size]) * np.exp(-log_std)
+        standardised = (choice - z[..., : self._size]) * self._arrays.exp(-log_std)
         density = -0.5 * standardised * standardised - log_std - _HALF_LOG_TWO_PI
-        return np.asarray(density.sum(axis=-1))
+        summed: Array = density.sum(axis=-1)
+        return summed
 
     def gradient(self, z: Array, choice: Array) -> Array:
         """Return the gradient of the log density with respect to the outputs z.
@@ -150,7 +177,9 @@ class GaussianHead(PolicyHead):
         # An overflow is clipped to a bound like any large number, so it needs no warning.
         with np.errstate(over='ignore', invalid='ignore'):
             action = self._middle + self._half_range * choice
-        return np.asarray(np.clip(action, self._low, self._high), np.float32)
+        do = self._arrays
+        clipped: Float32 = do.asarray(do.clip(action, self._low, self._high), do.float32)
+        return clipped
 
 
 def _inside(log_ratio: Array) -> Array:

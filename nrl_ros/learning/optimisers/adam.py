@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -46,19 +45,22 @@ class Adam(Stateful):
         return AdamState()
 
     def step(self, weights: list[Array], totals: list[Array], rate: float) -> None:
-        """Add a step to the weights, scaled by both moments."""
+        """Add a step to the weights, scaled by both moments.
+
+        Tensors of torch are taken too, if the state was made of such.
+        """
         state = self.state
         if not state.first:
             state.first = [np.zeros_like(weight) for weight in weights]
             state.second = [np.zeros_like(weight) for weight in weights]
         state.count += 1
-        unbias = math.sqrt(1.0 - self._beta2**state.count)
+        unbias = (1.0 - self._beta2**state.count) ** 0.5
         length = rate * unbias / (1.0 - self._beta1**state.count)
         moments = zip(weights, totals, state.first, state.second, strict=True)
         for layer, (weight, total, first, second) in enumerate(moments):
             first += (1.0 - self._beta1) * (total - first)
             second += (1.0 - self._beta2) * (total * total - second)
-            weight += length * first / (np.sqrt(self._squares(layer)) + self._epsilon * unbias)
+            weight += length * first / (self._squares(layer) ** 0.5 + self._epsilon * unbias)
 
     def _squares(self, layer: int) -> Array:
         """Return what the squares of the gradient of a layer are taken to be."""

@@ -1,0 +1,1 @@
+"""Learning on one device, in tensors of torch: the whole loop without messages (docs/device.md)."""
