@@ -18,11 +18,12 @@ from nrl_ros.base.errors import CheckpointError
 from nrl_ros.base.records import Float32, Float64, Int32, Observation, StepResult
 from nrl_ros.base.state import Stateful
 from nrl_ros.environments.interfaces import Drawn, Environment, Rollout
+from nrl_ros.robots.arm.enclosing import EnclosingGuard
 from nrl_ros.robots.arm.episode import ReachEpisodes
 from nrl_ros.robots.arm.picture import Camera, draw_reaches, reaches_of
 from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
 from nrl_ros.robots.arm.reach import remarks_of
-from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.robot import Robot, load_robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.supervision import ANCHOR_GAIN
 from nrl_ros.robots.arm.variation import VariedPlant, is_varied
@@ -71,7 +72,7 @@ class ArmBridge(Stateful):
         self.robot = robot = load_robot(options.robot)
         self.episodes = ReachEpisodes(robot, options, instances)
         self.spec = self.episodes.spec
-        self._guard = robot.guard() if options.simulation.guard else None
+        self._guard = guard_of(robot, options)
         self._filter = MotionFilter(robot.limits, robot.period_s, arms=instances, guard=self._guard)
         self.plant: Any
         if options.simulation.physics == 'servo':
@@ -80,6 +81,8 @@ class ArmBridge(Stateful):
             )
         else:
             self.plant = MujocoPlant(robot.model, instances, robot.period_s)
+        # Which limits changed the newest step, of Limited [B].
+        self.limited = np.zeros(instances, np.uint8)
         randomise = options.simulation.randomise
         # The plant, if its arms differ.
         self.varied: VariedPlant | None = None
@@ -110,36 +113,22 @@ class ArmBridge(Stateful):
 
     def _place(self, which: Array) -> None:
         """Put arms at home, or at a random allowed place near it."""
-        spread, limits = self._options.episode.start_spread_rad, self.robot.limits
-        start = np.tile(self.robot.home, (self.spec.instances, 1))
-        if spread:
-            start += self.state.random.uniform(-spread, spread, start.shape)
-        start = np.clip(start, limits.position_low, limits.position_high)
+        start = _spread(self.robot, self._options, self.state.random, self.spec.instances)
         if self._guard is not None:
-            start[which] = self._within(start[which], self._guard)
+            start[which] = _within(self.robot, start[which], self._guard)
         self.plant.reset(start, which)
         self._filter.start(start, which)
-
-    def _within(self, start: Array, guard: Guard) -> Array:
-        """Return start positions [n, J]; those outside of the guard are moved towards home.
-
-        Each round moves them halfway, five times at most; after that they start at home itself.
-        """
-        for _ in range(_HALVINGS):
-            outside = guard.violation(start) > 0.0
-            if not outside.any():
-                return start
-            start[outside] = 0.5 * (start[outside] + self.robot.home)
-        start[outside] = self.robot.home
-        return start
 
     def step(self, action: Int32 | Float32) -> StepResult:
         """Apply one action per arm; an arm whose episode ended begins another one instead."""
         started = self.episodes.state.ended.copy()
         wanted = self.episodes.task.wanted_velocity(action)
         wanted[started] = 0.0
+        self.limited[:] = 0
         for _ in range(self._options.action_every):
-            self.plant.step(self._filter.follow(wanted).velocity)
+            motion = self._filter.follow(wanted)
+            self.limited |= motion.limited
+            self.plant.step(motion.velocity)
             if self.varied is not None:
                 # As the safety node does, since the limits are meant for the arm.
                 self._filter.anchor(self.varied.position, ANCHOR_GAIN)
@@ -238,6 +227,52 @@ class ArmBridge(Stateful):
     def after_restore(self) -> None:
         """Let the motion go on from the reference that was put back."""
         self._filter.resume(self.state.position, self.state.velocity)
+
+
+def draw_starts(
+    robot: Robot,
+    options: ReachSettings,
+    guard: Guard | None,
+    generator: np.random.Generator,
+    count: int,
+) -> Float64:
+    """Draw positions at home, or allowed ones near it [count, J]."""
+    start = _spread(robot, options, generator, count)
+    return start if guard is None else _within(robot, start, guard)
+
+
+def _spread(
+    robot: Robot, options: ReachSettings, generator: np.random.Generator, count: int
+) -> Float64:
+    spread, limits = options.episode.start_spread_rad, robot.limits
+    start = np.tile(robot.home, (count, 1))
+    if spread:
+        start += generator.uniform(-spread, spread, start.shape)
+    return np.asarray(np.clip(start, limits.position_low, limits.position_high))
+
+
+def _within(robot: Robot, start: Float64, guard: Guard) -> Float64:
+    """Return start positions [n, J]; those outside of the guard are moved towards home.
+
+    Each round moves them halfway, five times at most; after that they start at home itself.
+    """
+    for _ in range(_HALVINGS):
+        outside = guard.violation(start) > 0.0
+        if not outside.any():
+            return start
+        start[outside] = 0.5 * (start[outside] + robot.home)
+    start[outside] = robot.home
+    return start
+
+
+def guard_of(robot: Robot, options: ReachSettings) -> Guard | None:
+    """Return the guard of simulated arms, None if they have none."""
+    if not options.simulation.guard:
+        return None
+    if options.simulation.shapes == 'exact':
+        return robot.guard()
+    guard: Guard = EnclosingGuard(robot)
+    return guard
 
 
 def make(instances: int, options: ReachSettings) -> Environment:

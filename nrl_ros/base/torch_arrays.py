@@ -15,21 +15,62 @@ import torch
 Tensor = torch.Tensor
 
 
+class _Reduced:
+    """A function of two tensors that also brings all numbers along one axis together."""
+
+    def __init__(self, both: Callable[..., Tensor], along: Callable[..., Tensor]) -> None:
+        self._both, self._along = both, along
+
+    def __call__(self, one: Any, other: Any, *out: Tensor) -> Tensor:
+        result = self._both(one, other)
+        return out[0].copy_(result) if out else result
+
+    def reduce(self, values: Tensor, axis: int = 0, *, keepdims: bool = False) -> Tensor:
+        """Return the numbers along an axis, brought together."""
+        return self._along(values, axis, keepdim=keepdims)
+
+
+def _largest(one: Any, other: Any) -> Tensor:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return torch.maximum(one, other)
+    return torch.clamp(one, min=other) if isinstance(one, Tensor) else _largest(other, one)
+
+
+def _smallest(one: Any, other: Any) -> Tensor:
+    if isinstance(one, Tensor) and isinstance(other, Tensor):
+        return torch.minimum(one, other)
+    return torch.clamp(one, max=other) if isinstance(one, Tensor) else _smallest(other, one)
+
+
+def _any_bit(values: Tensor, axis: int, *, keepdim: bool) -> Tensor:
+    parts = values.unbind(axis)
+    found = parts[0]
+    for part in parts[1:]:
+        found = found | part
+    return found.unsqueeze(axis) if keepdim else found
+
+
 class TorchArrays:
     """Functions of numpy, for tensors on one device.
 
     Args:
         device: of the tensors that are made.
         dtype: of the real ones among them.
+        traced: what is computed with them is compiled, or recorded and repeated, so that it must
+            be the same work each time.
     """
 
-    float32 = torch.float32
+    float32, float64 = torch.float32, torch.float64
 
-    def __init__(self, device: torch.device | str, dtype: torch.dtype) -> None:
-        self.device, self.dtype = torch.device(device), dtype
+    def __init__(
+        self, device: torch.device | str, dtype: torch.dtype, *, traced: bool = False
+    ) -> None:
+        self.device, self.dtype, self.traced = torch.device(device), dtype, traced
 
     def array(self, values: Any) -> Tensor:
         """Return values as a tensor of real numbers."""
+        if isinstance(values, torch.Tensor):
+            return values.to(self.device, self.dtype)
         return torch.tensor(values, dtype=self.dtype, device=self.device)
 
     def zeros(self, shape: int | Sequence[int], dtype: Any = None) -> Tensor:
@@ -42,11 +83,47 @@ class TorchArrays:
         size = (shape,) if isinstance(shape, int) else tuple(shape)
         return torch.full(size, value, dtype=dtype, device=self.device)
 
-    def asarray(self, values: Any, dtype: torch.dtype) -> Tensor:
+    def asarray(self, values: Any, dtype: torch.dtype | None = None) -> Tensor:
         """Return values as a tensor of a number format."""
         return torch.as_tensor(values, dtype=dtype, device=self.device)
 
-    clip = staticmethod(torch.clip)
+    def empty(self, shape: Sequence[int]) -> Tensor:
+        """Return room for real numbers."""
+        return torch.empty(tuple(shape), dtype=self.dtype, device=self.device)
+
+    def eye(self, size: int) -> Tensor:
+        """Return the identity matrix."""
+        return torch.eye(size, dtype=self.dtype, device=self.device)
+
+    def uint8(self, value: int) -> Tensor:
+        """Return a small number as a tensor without dimensions."""
+        return torch.full((), int(value), dtype=torch.uint8, device=self.device)
+
+    def concatenate(
+        self, parts: Sequence[Tensor], axis: int = 0, dtype: torch.dtype | None = None, **_: Any
+    ) -> Tensor:
+        """Return tensors one after another along an axis, of one number format."""
+        joined = torch.cat(list(parts), axis)
+        return joined if dtype is None else joined.to(dtype)
+
+    maximum = _Reduced(_largest, torch.amax)
+    minimum = _Reduced(_smallest, torch.amin)
+    logical_and = _Reduced(torch.logical_and, torch.all)
+    logical_or = _Reduced(torch.logical_or, torch.any)
+    bitwise_or = _Reduced(torch.bitwise_or, _any_bit)
+    where, clip = staticmethod(torch.where), staticmethod(torch.clip)
+    @staticmethod
+    def argmax(values: Tensor, axis: int) -> Tensor:
+        """Return where the largest number along an axis is."""
+        return torch.argmax(values, axis)
+
+    @staticmethod
+    def take_along_axis(values: Tensor, index: Tensor, axis: int) -> Tensor:
+        """Return the numbers at indices along an axis."""
+        return torch.take_along_dim(values, index, axis)
+
+    einsum, isfinite = staticmethod(torch.einsum), staticmethod(torch.isfinite)
+    copysign, fmin = staticmethod(torch.copysign), staticmethod(torch.fmin)
     exp = staticmethod(torch.exp)
 
     @staticmethod
@@ -61,11 +138,15 @@ class TorchArrays:
         def call(*given: Any) -> Tensor:
             if len(given) == count:
                 return function(*given)
-            return function(*given[:count], out=given[count])
+            out: Tensor = given[count]
+            if given[0].shape == out.shape:
+                return function(*given[:count], out=out)
+            # numpy repeats what is smaller; torch would make the result as small.
+            return out.copy_(function(*given[:count]))
 
         return staticmethod(call)
 
-    for _name in ('add', 'subtract', 'multiply', 'divide', 'greater', 'logical_or'):
+    for _name in ('add', 'subtract', 'multiply', 'divide', 'greater'):
         locals()[_name] = _with_out(getattr(torch, _name), 2)
     for _name in ('cos', 'sin', 'abs', 'sqrt'):
         locals()[_name] = _with_out(getattr(torch, _name), 1)

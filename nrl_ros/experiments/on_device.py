@@ -76,7 +76,11 @@ class DeviceRun:
             )
         bridge, reward = settings.environment.bridge, settings.environment.reward
         self.settings, self._options, self._compiled = settings, options, compiled
-        arrays = TorchArrays(device, getattr(torch, settings.learner.network.precision))
+        arrays = TorchArrays(
+            device,
+            getattr(torch, settings.learner.network.precision),
+            traced=compiled or device.type == 'cuda',
+        )
         environment = make_on_device(bridge.name, bridge.instances, arrays, dict(bridge.options))
         self._environment = environment
         self._info = AgentInfo(

@@ -21,7 +21,8 @@ from cython.cimports.nrl_ros.learning.kernels.buffers import address_of
 Array = NDArray[Any]
 
 # An error of this share of the largest one so far is rounding of a reward that is as expected.
-_SILENT = cython.declare(cython.double, 1e-9)
+SILENT_SHARE = 1e-9
+_SILENT = cython.declare(cython.double, SILENT_SHARE)
 
 
 @cython.cclass
@@ -59,3 +60,10 @@ class RpeTally:
             self.total += error[i]
             self.absolute += size
             self.squares += size * size
+
+    def add_sums(self, silent: int, total: float, absolute: float, squares: float) -> None:
+        """Add sums that were made elsewhere, named as the attributes."""
+        self.silent += silent
+        self.total += total
+        self.absolute += absolute
+        self.squares += squares

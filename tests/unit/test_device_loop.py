@@ -25,8 +25,14 @@ from nrl_ros.learning.rules.eligibility import EligibilityRows
 from nrl_ros.learning.settings import LearnerSettings
 from nrl_ros.learning.traces import make_store
 from nrl_ros.learning.update import LearningStep
+from nrl_ros.robots.arm.enclosing import EnclosingGuard
+from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.settings import ReachSettings
+from nrl_ros.robots.safety.braking import Limited
 from nrl_ros.storage.checkpoint import read_checkpoint
+from sim_bridge.arm import ArmBridge
 from sim_bridge.cartpole import CartPoleBridge, CartPoleOptions
+from sim_bridge.device_arm import DeviceArms
 
 B, STEPS = 5, 60
 
@@ -315,3 +321,113 @@ def test_a_run_without_a_device_says_nothing_of_one(tmp_path: Path) -> None:
     run = nrl_ros.train('cartpole', steps=2_000, settings=SMALL, say=None, out=tmp_path / 'a')
     assert 'device' not in run.summary
     assert InProcessRun(run.settings).figures() == {}
+
+
+# ------------------------------------------------------------------- arms
+
+UR5E: dict[str, Any] = {
+    'robot': 'ur5e',
+    'action_every': 5,
+    'action': {'kind': 'velocity', 'speed_share': 1.0},
+    'observation': {'joints': 'sine'},
+    'reward': {'kind': 'progress', 'action_cost': 0.1, 'smoothness_cost': 0.1, 'home_cost': 0.2},
+    'episode': {'steps': 25, 'start_spread_rad': 0.3, 'success_radius_m': 0.05},
+    'simulation': {'shapes': 'enclosing'},
+}
+
+
+def settled(bridge: ArmBridge, device: DeviceArms) -> None:
+    """Let the next episodes of a device begin where and with what those of the bridge began."""
+    state = bridge.episodes.state
+    device.pools = (
+        torch.from_numpy(np.array(bridge.plant.position)),
+        torch.from_numpy(state.target.copy()),
+    )
+    device.picks[:] = torch.arange(bridge.spec.instances)
+
+
+def test_arms_on_a_device_equal_the_simulated_ones_and_are_refused_the_same_motions() -> None:
+    arms = 16
+    options = ReachSettings.model_validate(UR5E)
+    bridge = ArmBridge(arms, options)
+    device = DeviceArms(arms, arrays(), options)
+    expected = bridge.reset(3)
+    seen = device.begin(torch.Generator().manual_seed(0))
+    # From where the bridge's arms stand, with their targets.
+    settled(bridge, device)
+    everyone = torch.ones(arms, dtype=torch.bool)
+    device._place(everyone)
+    tool: Any = device._chain.tool(device.state['position'])  # type: ignore[arg-type]
+    device._aim(everyone, tool)
+    seen = device._observe(tool)
+    np.testing.assert_allclose(seen.numpy(), expected, atol=1e-5)
+    generator, refused, over = np.random.default_rng(5), 0, np.zeros(arms, np.bool_)
+    full = np.array(bridge.spec.action.high)
+    way = generator.uniform(-full, full, (arms, len(full)))
+    for step in range(60):
+        if step % 12 == 0:
+            # Long ways in one direction, so that arms come to their walls.
+            way = generator.uniform(-full, full, (arms, len(full)))
+        action = way.astype(np.float32)
+        result = bridge.step(action)
+        settled(bridge, device)
+        found = device.step(torch.from_numpy(action), torch.from_numpy(over))
+        if not over.any():
+            # Where an episode begins, the start of the pool is where the arm has moved to since.
+            position = device.state['position'].numpy()
+            np.testing.assert_allclose(position, bridge.plant.position, atol=1e-5)
+        np.testing.assert_allclose(found.observation.numpy(), result.observation, atol=1e-5)
+        np.testing.assert_allclose(found.reward.numpy(), result.reward, atol=1e-4)
+        np.testing.assert_array_equal(found.truncated.numpy(), result.truncated)
+        np.testing.assert_array_equal(found.terminated.numpy(), result.terminated)
+        assert result.metrics is not None
+        np.testing.assert_allclose(found.figures.numpy(), result.metrics, atol=1e-5)
+        refused += int(((bridge.limited & int(Limited.WORKSPACE)) > 0)[~over].sum())
+        over = result.terminated | result.truncated
+    assert refused > 50
+    assert int(device.counts['limited_by_workspace']) == refused
+
+
+@pytest.mark.parametrize('name', ['ur5e', 'fr3', 'planar'])
+def test_enclosing_capsules_allow_nothing_that_the_exact_guard_refuses(name: str) -> None:
+    robot = load_robot(name)
+    guard, exact = EnclosingGuard(robot), robot.guard()
+    low, high = np.array(robot.limits.position_low), np.array(robot.limits.position_high)
+    position = np.random.default_rng(1).uniform(low, high, (1500, len(low)))
+    theirs, ours = exact.violation(position), guard.violation(position)
+    assert ((ours > 0.0) | (theirs <= 0.0)).all()
+    # And hardly less: an arm does not lose room by them.
+    allowed = theirs <= 0.0
+    assert allowed.mean() > 0.1
+    assert (ours[allowed] <= 0.0).mean() > 0.99
+    found = guard.on(arrays()).violation(torch.from_numpy(position)).numpy()
+    np.testing.assert_allclose(found, ours, atol=1e-12)
+    # Nothing moves faster than the bounds by which the cache of the guard goes.
+    step = np.random.default_rng(2).uniform(-0.05, 0.05, position.shape)
+    for part in guard.parts:
+        asked = np.ones((len(position), len(part.rates)), np.bool_)
+        grown = part.violation(position + step, asked) - part.violation(position, asked)
+        assert (grown <= np.abs(step) @ part.rates.T + 1e-9).all()
+
+
+def test_arms_learn_on_the_processor_and_a_run_over_ros_takes_it_over(tmp_path: Path) -> None:
+    small = {'environment.bridge.instances': 64}
+    run = nrl_ros.train('ur5e', device='cpu', steps=30_000, settings=small, say=None,
+                        out=tmp_path / 'a')  # fmt: skip
+    summary = run.summary
+    counts = summary['device']['counts']
+    assert counts['limited_by_acceleration'] > counts['limited_by_workspace'] > 0
+    assert counts['clipped_actions'] > 0
+    assert summary['mean_return_last_100'] > summary['mean_return_first_100'] + 5.0
+    assert 'is_within_2_cm' in run.metrics
+    # The arms of a run without a device, with exact shapes, go on from there.
+    load = {'learner.checkpoint.load': str(run.checkpoint)}
+    on = nrl_ros.train('ur5e', steps=8_000, settings=small | load, say=None, out=tmp_path / 'b')
+    assert on.summary['mean_return_first_100'] > summary['mean_return_first_100'] + 5.0
+
+
+def test_arms_in_tensors_refuse_what_they_do_not_have() -> None:
+    options = {**UR5E, 'target': {'every_steps': 5}}
+    with pytest.raises(ConfigError, match='target.every_steps 5 does not run on a GPU') as caught:
+        make_on_device('arm', 4, TorchArrays('cpu', torch.float32, traced=True), options)
+    assert '\n' not in str(caught.value)

@@ -8,6 +8,7 @@ import torch
 
 from nrl_ros.base.records import Delivery
 from nrl_ros.learning.neuromodulator import RpeSettings
+from nrl_ros.learning.rpe_tally import SILENT_SHARE
 
 Tensor = torch.Tensor
 
@@ -61,6 +62,29 @@ class RewardErrors:
         self.baseline.copy_(torch.where(mask, after, self.baseline))
         self.known.logical_or_(mask)
         return Closed(mask, torch.where(mask, rpe, 0.0))
+
+
+class Tally:
+    """Sums over reward-prediction errors, as ``learning/rpe_tally.py`` has them.
+
+    Args:
+        device: of the tensors.
+
+    Attributes:
+        sums: silent errors, sum of the errors, of their sizes, and of their squares, float64 [4].
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.sums = torch.zeros(4, dtype=torch.float64, device=device)
+        self._largest = torch.zeros((), dtype=torch.float64, device=device)
+
+    def add(self, closed: Closed) -> None:
+        """Add the errors of the windows that a step closed."""
+        size = closed.rpe.abs()
+        self._largest.copy_(torch.maximum(self._largest, size.max()))
+        silent = closed.mask & (size <= SILENT_SHARE * self._largest)
+        parts = silent.double(), closed.rpe, size, size * size
+        self.sums.add_(torch.stack(parts).sum(1))
 
 
 class Windows:

@@ -75,7 +75,9 @@ def _count(device: DeviceLearning, parts: LearnerState) -> None:
     state = parts.update.state
     state.updates = counts['updates']
     state.windows_learned += new['windows']
-    parts.update.absolute_rpe_sum = float(device.absolute_rpe_sum)
+    silent, *sums = device.tally.sums.tolist()
+    parts.update.rpes.add_sums(int(silent), *sums)
+    device.tally.sums.zero_()
     parts.counters['rejected_updates'] += new['rejected_updates']
     parts.steps += new['steps']
 

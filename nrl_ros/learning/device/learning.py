@@ -15,7 +15,7 @@ import torch
 from nrl_ros.base.records import AgentInfo, Delivery
 from nrl_ros.base.torch_arrays import TorchArrays
 from nrl_ros.environments.device import DeviceEnvironment, DeviceStep
-from nrl_ros.learning.device.errors import Closed, RewardErrors, Windows
+from nrl_ros.learning.device.errors import Closed, RewardErrors, Tally, Windows
 from nrl_ros.learning.device.policy import (
     Passes,
     eligibility_factor,
@@ -75,7 +75,7 @@ class DeviceLearning:
         weights: all of them side by side [W].
         averaged: their running mean, where there is one.
         counts: sums so far, by name.
-        absolute_rpe_sum: of the windows learned from, float64.
+        tally: sums over the reward-prediction errors that were learned from.
         told: the counts that a learner was told last.
         finished: what the newest steps tell of episodes.
         windows: where each instance is in its episode.
@@ -115,7 +115,7 @@ class DeviceLearning:
         if info.delivery != Delivery.EVERY_STEP:
             self._traces = [self._zeros(instances, *shape) for shape in spec.shapes]
         self.counts = {name: torch.zeros((), dtype=torch.int64, device=device) for name in COUNTS}
-        self.absolute_rpe_sum = torch.zeros((), dtype=torch.float64, device=device)
+        self.tally = Tally(device)
         self.told: dict[str, int] = {}
         self._make_rows(rows, instances, len(info.spec.metrics))
 
@@ -232,7 +232,7 @@ class DeviceLearning:
         count = closed.mask.sum()
         self.counts['windows'].add_(count)
         self._pending.add_(count)
-        self.absolute_rpe_sum.add_(closed.rpe.abs().sum())
+        self.tally.add(closed)
         # As in Ending: 1 terminated, 2 truncated.
         ending = (ended.to(torch.uint8) * 2 - outcome.terminated.to(torch.uint8))[None]
         finished.ending.index_copy_(0, self._row, ending)

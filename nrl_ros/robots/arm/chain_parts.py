@@ -248,8 +248,25 @@ def place_of(model: ArmModel, parts: Parts, name: str) -> tuple[int, Pose]:
     Raises:
         ConfigError: there is no such site or body, or joints beside the chain move it.
     """
-    mj = model.mj
-    body, pose = frame_of(model, name)
+    return place_of_body(model, parts, *frame_of(model, name), name=name)
+
+
+def place_of_body(
+    model: ArmModel, parts: Parts, body: int, pose: Pose | None = None, *, name: str = ''
+) -> tuple[int, Pose]:
+    """Return how many joints move a place of a body, and its pose in the frame after the last one.
+
+    Args:
+        model: the arm.
+        parts: of the chain.
+        body: its number.
+        pose: of the place in the body's frame; None: the body's own.
+        name: for errors; empty: the body's own.
+
+    Raises:
+        ConfigError: joints beside the chain move it.
+    """
+    mj, pose, name = model.mj, pose or Pose(), name or model.mj.body(body).name
     while body not in parts.after:
         if any(model.couplings.moving[joint] for joint in joints_of(mj, body)):
             raise ConfigError(

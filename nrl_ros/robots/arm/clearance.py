@@ -64,6 +64,16 @@ class Clearance:
         return other
 
     @property
+    def compiled(self) -> Any:
+        """The compiled model whose shapes are compared."""
+        return self._mj
+
+    @property
+    def shapes(self) -> list[tuple[int, int]]:
+        """Numbers in ``compiled`` of the shapes that are compared."""
+        return list(self._pairs)
+
+    @property
     def pairs(self) -> list[tuple[str, str]]:
         """Names of the shapes that are compared."""
         return [(self._mj.geom(a).name, self._mj.geom(b).name) for a, b in self._pairs]

@@ -25,7 +25,7 @@ Array = NDArray[Any]
 METRICS = ('final_distance_m', 'nearest_m')
 # For each of these multiples of the task's success radius a figure says whether the episode ended
 # within it: near its target, at it, or precisely at it.
-_RADII = (2.5, 1.0, 0.5)
+RADII = (2.5, 1.0, 0.5)
 
 
 @dataclass
@@ -97,8 +97,8 @@ class ReachEpisodes(Stateful):
         )
         self._never = np.zeros(arms, np.bool_)
         self._moves = bool(settings.target.every_steps or settings.target.speed_m_s)
-        self._radii = np.array(_RADII) * settings.episode.success_radius_m
-        self._angles = np.array(_RADII) * settings.episode.success_angle_rad
+        self._radii = np.array(RADII) * settings.episode.success_radius_m
+        self._angles = np.array(RADII) * settings.episode.success_angle_rad
         self.spec = EnvSpec(
             arms,
             self.task.observation_size,

@@ -1,4 +1,4 @@
-"""Forward kinematics of a chain for many poses at once, in numpy.
+"""Forward kinematics of a chain for many poses at once, in arrays of numpy or of torch.
 
 The work is recorded as a *tape*: a list of array operations on buffers of one size, made once for
 each number of poses. Coordinates are kept as separate rows. Most arms turn by right angles between
@@ -8,6 +8,7 @@ Points are carried from the tool to the base, all those that a joint moves in on
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -45,24 +46,32 @@ class _Tape:
             every run, so that their owner may change them.
         size: N.
         turn_only: leave all translations out, for directions instead of points.
+        arrays: the module ``numpy``, or a ``TorchArrays``.
     """
 
     def __init__(
-        self, parts: Parts, joints: Sequence[int], entries: Float64, size: int, turn_only: bool
+        self,
+        parts: Parts,
+        joints: Sequence[int],
+        entries: Float64,
+        size: int,
+        *,
+        turn_only: bool = False,
+        arrays: Any = np,
     ) -> None:
-        self._parts, self._joints = parts, joints
+        self._parts, self._joints, self._arrays = parts, joints, arrays
         self._entries, self._turn_only = entries, turn_only
         self._order = [joint.index for joint in parts.joints]
-        self._reference = np.array([[joint.reference] for joint in parts.joints])
-        self._ratio = np.array([[joint.ratio] for joint in parts.joints])
-        self._follows = bool((self._ratio != 1.0).any())
-        self._moved = np.zeros((len(parts.joints), size))
-        self._turns = np.zeros((2, len(parts.joints), 1, size))
+        self._reference = arrays.array([[joint.reference] for joint in parts.joints])
+        ratio = [[joint.ratio] for joint in parts.joints]
+        self._ratio, self._follows = arrays.array(ratio), any(one != [1.0] for one in ratio)
+        self._moved = arrays.zeros((len(parts.joints), size))
+        self._turns = arrays.zeros((2, len(parts.joints), 1, size))
         self._shape = (size, len(joints), 3)
-        self._spare = [np.zeros((len(joints), size)) for _ in range(9)]
+        self._spare = [arrays.zeros((len(joints), size)) for _ in range(9)]
         self._calls: list[_Call] = []
         self._rows = [_Row(self._spare.pop(), 1.0) for _ in range(3)]
-        self._room = np.zeros((2, 2, len(joints), size))
+        self._room = arrays.zeros((2, 2, len(joints), size))
         self._active = 0
         self._write()
 
@@ -87,7 +96,7 @@ class _Tape:
         for row, entry in zip(self._rows, self._entries, strict=True):
             here, there = row.buffer[first : self._active], entry[first : self._active]
             if len(here):
-                self._add(np.multiply, there, np.array(row.sign), here)
+                self._add(self._arrays.multiply, there, self._arrays.array(row.sign), here)
 
     def _turn(self, joint: int) -> None:
         """Turn about z by the joint's angle."""
@@ -95,11 +104,12 @@ class _Tape:
         active = slice(self._active)
         both = self._turns[:, joint]
         of_x, of_y = self._room[0, :, active], self._room[1, :, active]
-        self._add(np.multiply, both, x[active], of_x)
-        self._add(np.multiply, both, y[active], of_y)
+        do = self._arrays
+        self._add(do.multiply, both, x[active], of_x)
+        self._add(do.multiply, both, y[active], of_y)
         # With equal signs x' = s (cos x - sin y), y' = s (sin x + cos y); with different signs the
         # two inner signs change.
-        minus, plus = (np.subtract, np.add) if x_sign == y_sign else (np.add, np.subtract)
+        minus, plus = (do.subtract, do.add) if x_sign == y_sign else (do.add, do.subtract)
         self._add(minus, of_x[0], of_y[1], x[active])
         self._add(plus, of_x[1], of_y[0], y[active])
         self._rows = [_Row(x, x_sign), _Row(y, x_sign), z]
@@ -108,7 +118,8 @@ class _Tape:
         """Add a distance to one coordinate."""
         buffer, sign = self._rows[axis]
         here = buffer[: self._active]
-        self._add(np.add if sign > 0.0 else np.subtract, here, by, here)
+        do = self._arrays
+        self._add(do.add if sign > 0.0 else do.subtract, here, by, here)
 
     def _place(self, pose: Pose) -> None:
         """Apply a constant pose."""
@@ -120,7 +131,7 @@ class _Tape:
         if not self._turn_only:
             for axis, distance in enumerate(pose.translation):
                 if distance:
-                    self._shift(axis, np.array(distance))
+                    self._shift(axis, self._arrays.array(distance))
 
     def _mixed(self, coefficients: Float64) -> _Row:
         """Return one row of a rotation: an existing row if possible, else a sum in a new buffer."""
@@ -135,25 +146,76 @@ class _Tape:
         here, part = target[: self._active], self._room[0, 0, : self._active]
         for number, (buffer, factor) in enumerate(terms):
             to = part if number else here
-            self._add(np.multiply, buffer[: self._active], np.array(factor), to)
+            do = self._arrays
+            self._add(do.multiply, buffer[: self._active], do.array(factor), to)
             if number:
-                self._add(np.add, here, part, here)
+                self._add(do.add, here, part, here)
         return _Row(target, 1.0)
 
     def run(self, position: Float64) -> Float64:
         """Return the points' positions [N, P, 3] at joint positions [N, J], in a new array."""
-        led = position.T[self._order]
+        self._carry(position)
+        out: Float64 = self._arrays.empty(self._shape)
+        for axis, (buffer, sign) in enumerate(self._rows):
+            self._arrays.multiply(buffer.T, sign, out[:, :, axis])
+        return out
+
+    def coordinates(self, position: Float64) -> list[Any]:
+        """Return x, y and z of the points [P, N] each, in new arrays."""
+        self._carry(position)
+        return [buffer * sign for buffer, sign in self._rows]
+
+    def _carry(self, position: Float64) -> None:
+        do, led = self._arrays, position.T[self._order]
         if self._follows:
             led *= self._ratio
-        np.subtract(led, self._reference, self._moved)
-        np.cos(self._moved, self._turns[0, :, 0])
-        np.sin(self._moved, self._turns[1, :, 0])
+        do.subtract(led, self._reference, self._moved)
+        do.cos(self._moved, self._turns[0, :, 0])
+        do.sin(self._moved, self._turns[1, :, 0])
         for function, arguments in self._calls:
             function(*arguments)
-        out = np.empty(self._shape)
-        for axis, (buffer, sign) in enumerate(self._rows):
-            np.multiply(buffer.T, sign, out[:, :, axis])
-        return out
+
+
+class Places:
+    """Points on the links of a chain, in the chain's frame, for N poses at once.
+
+    Args:
+        parts: the chain.
+        places: of each of P points, the number of joints before it, and its position in the frame
+            after the last of them [3, m].
+    """
+
+    def __init__(self, parts: Parts, places: Sequence[tuple[int, Float64]]) -> None:
+        self._parts = parts
+        order = sorted(range(len(places)), key=lambda number: -places[number][0])
+        self._back = np.argsort(order).tolist()
+        self._depths = [places[number][0] for number in order]
+        self._entries: Any = np.array([places[number][1] for number in order]).T[:, :, None].copy()
+        self._arrays: Any = np
+        self._tapes: dict[int, _Tape] = {}
+
+    def on(self, arrays: Any) -> Places:
+        """Return the same for other arrays than those of numpy.
+
+        Args:
+            arrays: functions of numpy for them, as ``nrl_ros.base.torch_arrays``.
+        """
+        other = copy.copy(self)
+        other._arrays, other._tapes = arrays, {}
+        other._entries = arrays.array(self._entries)
+        return other
+
+    def __call__(self, position: Any) -> list[Any]:
+        """Return x, y and z of the points [P, N] each, at joint positions [N, J]."""
+        count = len(position)
+        tape = self._tapes.get(count)
+        if tape is None:
+            if len(self._tapes) >= _TAPES:
+                self._tapes.pop(next(iter(self._tapes)))
+            tape = self._tapes[count] = _Tape(
+                self._parts, self._depths, self._entries, count, arrays=self._arrays
+            )
+        return [row[self._back] for row in tape.coordinates(position)]
 
 
 class Chain:
@@ -189,6 +251,19 @@ class Chain:
         self._axes = self._tool_pose.rotation[:, :, None].copy()
         self._offset = np.zeros(3)
         self._tapes: dict[tuple[str, int], _Tape] = {}
+        self._arrays: Any = np
+
+    def on(self, arrays: Any) -> Chain:
+        """Return the same chain for other arrays than those of numpy; its tool stays where it is.
+
+        Args:
+            arrays: functions of numpy for them, as ``nrl_ros.base.torch_arrays``.
+        """
+        other = copy.copy(self)
+        other._arrays, other._tapes = arrays, {}
+        for name in ('_entries', '_axes'):
+            setattr(other, name, arrays.array(getattr(self, name)))
+        return other
 
     @property
     def tool_offset(self) -> Float64:
@@ -234,9 +309,11 @@ class Chain:
         Raises:
             ShapeError: not an array [N, J].
         """
-        values = np.asarray(position, dtype=np.float64)
+        values = position
+        if self._arrays is np:
+            values = np.asarray(position, dtype=np.float64)
         count = len(values)
-        if count > _FEW and values.ndim == 2:
+        if self._arrays is np and count > _FEW and values.ndim == 2:
             # Sizes are rounded up to powers of two, since a tape for each size would be made again
             # and again.
             padded = np.zeros((1 << (count - 1).bit_length(), values.shape[1]))
@@ -283,7 +360,7 @@ class Chain:
     def _run(
         self, what: str, depths: Sequence[int], entries: Float64, position: NDArray[Any]
     ) -> Float64:
-        values = np.asarray(position, dtype=np.float64)
+        values = self._arrays.asarray(position, dtype=self._arrays.float64)
         if values.ndim != 2 or values.shape[1] != len(self.joints):
             raise ShapeError(
                 f'joint positions: expected [N, {len(self.joints)}], received {values.shape}'
@@ -294,6 +371,11 @@ class Chain:
             if len(self._tapes) >= _TAPES:
                 self._tapes.pop(next(iter(self._tapes)))
             tape = self._tapes[key] = _Tape(
-                self._parts, depths, entries, len(values), turn_only=what == 'turn'
+                self._parts,
+                depths,
+                entries,
+                len(values),
+                turn_only=what == 'turn',
+                arrays=self._arrays,
             )
         return tape.run(values)

@@ -168,9 +168,8 @@ class ServoPlant(_Base):
         super().__init__(model, arms, period_s)
         if not (math.isfinite(time_constant_s) and time_constant_s >= 0.0):
             raise ConfigError(f'time_constant_s must be >= 0, received {time_constant_s}')
-        self._share = 1.0
+        self._share = servo_share(period_s, time_constant_s)
         if time_constant_s:
-            self._share = -math.expm1(-period_s / time_constant_s)
             # With a larger gain the loop around the lag would oscillate.
             self._gain = min(self._gain, 0.25 / time_constant_s)
         self.reset(np.clip(0.0, model.position_low, model.position_high))
@@ -206,11 +205,38 @@ class ServoPlant(_Base):
             self._limited(self._checked(command, 'velocity command'))
             * self.state.actuator_effectiveness
         )
-        self.velocity += self._share * (wanted - self.velocity)
-        ahead = self.position + self.period_s * self.velocity
-        np.maximum(ahead, self.model.position_low, out=self.position)
-        np.minimum(self.position, self.model.position_high, out=self.position)
-        self.velocity[self.position != ahead] = 0.0
+        range_ = self.model.position_low, self.model.position_high
+        self.position[:], self.velocity[:] = servo_step(
+            (self.position, self.velocity), wanted, range_, (self._share, self.period_s)
+        )
+
+
+def servo_share(period_s: float, time_constant_s: float) -> float:
+    """Return which share of a difference of velocities a period takes away [1]."""
+    return -math.expm1(-period_s / time_constant_s) if time_constant_s else 1.0
+
+
+def servo_step(
+    motion: tuple[Any, Any],
+    wanted: Any,
+    limits: tuple[Any, Any],
+    times: tuple[float, float],
+    arrays: Any = np,
+) -> tuple[Any, Any]:
+    """Return positions and velocities after one period of joints that follow velocities.
+
+    Args:
+        motion: positions and velocities before [B, J].
+        wanted: velocities [B, J].
+        limits: lowest and highest positions [J].
+        times: share of a difference of velocities that a period takes away [1], and period [s].
+        arrays: the module ``numpy``, or functions of the same names for other arrays.
+    """
+    (position, velocity), (share, period_s) = motion, times
+    velocity = velocity + share * (wanted - velocity)
+    ahead = position + period_s * velocity
+    inside = arrays.minimum(arrays.maximum(ahead, limits[0]), limits[1])
+    return inside, arrays.where(inside != ahead, 0.0, velocity)
 
 
 class MujocoPlant(_Base):

@@ -290,6 +290,11 @@ class SimulationGroup(Settings):
         description='Keep to workspace and clearance, as hardware always does; false is faster, '
         'but the policy may learn motions that are not allowed on a real arm',
     )
+    shapes: Literal['exact', 'enclosing'] = Field(
+        'exact',
+        description='What the guard compares: the shapes as hardware does, or capsules around '
+        'them, which allow a little less and are computed for many arms at once',
+    )
     randomise: RandomiseGroup = RandomiseGroup()
 
 

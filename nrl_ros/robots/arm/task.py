@@ -6,6 +6,7 @@ joints, O: size of an observation. Positions in m in the frame of the base, angl
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class ReachTask:
     """
 
     def __init__(self, robot: Robot, settings: ReachSettings) -> None:
-        self._settings, self._robot = settings, robot
+        self._settings, self._robot, self._home = settings, robot, robot.home
         # The limits are those of the machine, without the share of speed: observations and actions
         # keep their meaning when the share changes.
         hard = robot.hard
@@ -54,6 +55,15 @@ class ReachTask:
         if self._oriented:
             self.observation_size += 9
         check_targets(settings.target, low, high)
+        self._arrays: Any = np
+
+    def on(self, arrays: Any) -> ReachTask:
+        """Return the same task for other arrays than those of numpy; as ``Chain.on``."""
+        other = copy.copy(self)
+        other._arrays, other._home = arrays, arrays.array(self._home)
+        for name in ('_low', '_high', '_speed', '_middle', '_half', '_full'):
+            setattr(other, name, arrays.array(getattr(self, name)))
+        return other
 
     # --------------------------------------------------------------- actions
 
@@ -68,11 +78,12 @@ class ReachTask:
 
     def wanted_velocity(self, action: Array) -> Float64:
         """Return the joint velocities [B, J, rad/s] that actions [B, J] command."""
-        group = self._settings.action
+        group, do = self._settings.action, self._arrays
         if group.choices:
             half = (group.choices - 1) / 2.0
-            return (np.asarray(action, np.float64) / half - 1.0) * self._full
-        wanted = np.asarray(action, np.float64)
+            chosen: Float64 = (do.asarray(action, do.float64) / half - 1.0) * self._full
+            return chosen
+        wanted: Float64 = do.asarray(action, do.float64)
         return wanted if group.kind == 'velocity' else wanted / self.period_s
 
     # ---------------------------------------------------------- observations
@@ -96,9 +107,9 @@ class ReachTask:
             turned: where orientation matters, the rotation vectors from tool to target [B, 3, rad]
                 and the orientation of the tool [B, 3, 3].
         """
-        settings = self._settings.observation
+        settings, do = self._settings.observation, self._arrays
         if settings.joints == 'sine':
-            joints = [np.sin(position), np.cos(position)]
+            joints = [do.sin(position), do.cos(position)]
         else:
             joints = [(2.0 * position - self._low - self._high) / (self._high - self._low)]
         parts = [
@@ -106,16 +117,17 @@ class ReachTask:
             velocity / self._speed,
             (tool - self._middle) / self._half,
             (target - self._middle) / self._half,
-            _saturated(target - tool, settings.error_scale_m),
+            _saturated(target - tool, settings.error_scale_m, do),
         ]
         if self._oriented:
             turn, rotation = turned
             parts += [
-                _saturated(turn, settings.error_scale_rad),
+                _saturated(turn, settings.error_scale_rad, do),
                 rotation[:, :, 0],
                 rotation[:, :, 2],
             ]
-        return np.concatenate(parts, axis=1, dtype=np.float32, casting='same_kind')
+        seen: Float32 = do.concatenate(parts, axis=1, dtype=do.float32, casting='same_kind')
+        return seen
 
     def manifest(self) -> str:
         """Return the meaning of each number of observation and action, with units and scales."""
@@ -172,7 +184,7 @@ class ReachTask:
             angles: where orientation matters, the angles from the target before and after the step
                 [B, rad].
         """
-        settings = self._settings.reward
+        settings, do = self._settings.reward, self._arrays
         if settings.kind == 'progress':
             reward = (before - after) / settings.scale_m
             if self._oriented:
@@ -182,13 +194,14 @@ class ReachTask:
             if self._oriented:
                 reward -= angles[1] / settings.scale_rad
         else:
-            reward = (last & self.at_target(after, *angles[1:])).astype(np.float64)
+            reward = do.asarray(last & self.at_target(after, *angles[1:]), do.float64)
         if settings.action_cost:
-            reward = reward - settings.action_cost * _mean_square(wanted / self._full)
+            reward = reward - settings.action_cost * _mean_square(wanted / self._full, do)
         if settings.smoothness_cost:
             change = (wanted - wanted_before) / self._full
-            reward = reward - settings.smoothness_cost * _mean_square(change)
-        return np.asarray(reward, np.float64)
+            reward = reward - settings.smoothness_cost * _mean_square(change, do)
+        given: Float64 = do.asarray(reward, do.float64)
+        return given
 
     def strayed(self, position: Array) -> Float64:
         """Return the mean square distances of the joints [B, J] from home [B, rad^2].
@@ -196,8 +209,9 @@ class ReachTask:
         They are 0 where they cost nothing.
         """
         if not self._settings.reward.home_cost:
-            return np.zeros(len(position))
-        return np.asarray(_mean_square(position - self._robot.home))
+            nothing: Float64 = self._arrays.zeros(len(position))
+            return nothing
+        return _mean_square(position - self._home, self._arrays)
 
     def at_target(self, distance: Array, *angle: Array) -> Array:
         """Return which arms are at their target [B, bool].
@@ -206,21 +220,24 @@ class ReachTask:
             distance: from it [B, m].
             angle: from its orientation where that matters [B, rad].
         """
-        near = np.asarray(distance < self._settings.episode.success_radius_m)
+        near: Array = self._arrays.asarray(distance < self._settings.episode.success_radius_m)
         return near & (angle[0] < self._settings.episode.success_angle_rad) if angle else near
 
 
-def distance_to(tool: Array, target: Array) -> Float64:
+def distance_to(tool: Array, target: Array, arrays: Any = np) -> Float64:
     """Return the distances [B, m] between tools and targets."""
     error = target - tool
-    return np.asarray(np.sqrt(np.einsum('ij,ij->i', error, error)))
+    distance: Float64 = arrays.sqrt(arrays.einsum('ij,ij->i', error, error))
+    return distance
 
 
-def _saturated(error: Array, scale: float) -> Array:
+def _saturated(error: Array, scale: float, arrays: Any) -> Array:
     """Return error / (scale + |error|) of vectors [B, 3]."""
-    length = np.sqrt(np.einsum('ij,ij->i', error, error))
-    return np.asarray(error / (scale + length)[:, None])
+    length = arrays.sqrt(arrays.einsum('ij,ij->i', error, error))
+    saturated: Array = error / (scale + length)[:, None]
+    return saturated
 
 
-def _mean_square(values: Array) -> Array:
-    return np.asarray(np.einsum('ij,ij->i', values, values) / values.shape[1])
+def _mean_square(values: Array, arrays: Any) -> Array:
+    mean: Array = arrays.einsum('ij,ij->i', values, values) / values.shape[1]
+    return mean

@@ -35,14 +35,15 @@ class Braking:
     Args:
         limits: of the joints.
         period_s: dt, of the ticks [s].
+        arrays: the module ``numpy``, or functions of the same names for other arrays.
 
     Raises:
         ConfigError: a period that is not a positive number.
     """
 
-    def __init__(self, limits: JointLimits, period_s: float) -> None:
+    def __init__(self, limits: JointLimits, period_s: float, arrays: Any = np) -> None:
         check_positive('period_s', period_s)
-        self.period_s = period_s
+        self.period_s, self._arrays = period_s, arrays
         self.low, self.high = np.array(limits.position_low), np.array(limits.position_high)
         self.top = np.array(limits.velocity)
         acceleration = np.array(limits.acceleration)
@@ -54,6 +55,10 @@ class Braking:
         self._near = acceleration * self._tau**2
         self._slope = 2.0 * acceleration
         self._offset = (acceleration * self._tau) ** 2 - 0.25 * self._change**2
+        if arrays is not np:
+            for name, value in vars(self).items():
+                if isinstance(value, np.ndarray):
+                    setattr(self, name, arrays.array(value))
 
     def duration(self, velocity: Array, *, hard: bool = False) -> Array:
         """Return the duration T = max_j |v_j| / a_j of a synchronous brake [..., 1] [s].
@@ -63,14 +68,16 @@ class Braking:
             hard: brake with ``stop_acceleration`` instead of ``acceleration``.
         """
         inverse = self._hard if hard else self._usual
-        duration: Array = (np.abs(velocity) * inverse).max(axis=-1, keepdims=True)
-        return duration
+        do = self._arrays
+        longest: Array = do.maximum.reduce(do.abs(velocity) * inverse, axis=-1, keepdims=True)
+        return longest
 
     def braked(self, velocity: Array, *, hard: bool = False) -> Array:
         """Return the velocity after one tick of the synchronous brake: ``v (1 - dt / T)`` or 0."""
         duration = self.duration(velocity, hard=hard)
-        left = 1.0 - self.period_s / np.maximum(duration, self.period_s)
-        return velocity * (left * (left > _NOTHING))
+        left = 1.0 - self.period_s / self._arrays.maximum(duration, self.period_s)
+        slower: Array = velocity * (left * (left > _NOTHING))
+        return slower
 
     def way(self, velocity: Array) -> Array:
         """Return an upper bound on the synchronous brake's distance, ``v T / 2`` [..., J] [rad]."""
@@ -90,15 +97,16 @@ class Braking:
         Returns:
             The velocity [B, J], and uint8 [B] of Limited.
         """
-        clipped = np.minimum(np.maximum(wanted, -self.top), self.top)
-        bits = (clipped != wanted) * np.uint8(Limited.VELOCITY)
-        largest = self._envelope(np.where(clipped > 0.0, above, below))
-        bounded = np.copysign(np.minimum(np.abs(clipped), largest), clipped)
-        bits |= (bounded != clipped) * np.uint8(Limited.POSITION)
+        do = self._arrays
+        clipped = do.minimum(do.maximum(wanted, -self.top), self.top)
+        bits = (clipped != wanted) * do.uint8(Limited.VELOCITY)
+        largest = self._envelope(do.where(clipped > 0.0, above, below))
+        bounded = do.copysign(do.minimum(do.abs(clipped), largest), clipped)
+        bits |= (bounded != clipped) * do.uint8(Limited.POSITION)
         least, most = velocity - self._change, velocity + self._change
-        nearest = np.minimum(np.maximum(bounded, least), most)
-        bits |= (nearest != bounded) * np.uint8(Limited.ACCELERATION)
-        return nearest, np.bitwise_or.reduce(bits, axis=1)
+        nearest = do.minimum(do.maximum(bounded, least), most)
+        bits |= (nearest != bounded) * do.uint8(Limited.ACCELERATION)
+        return nearest, do.bitwise_or.reduce(bits, axis=1)
 
     def _envelope(self, room: Array) -> Array:
         """Return the largest speed towards a limit that is ``room`` away [rad] -> [rad/s].
@@ -109,5 +117,9 @@ class Braking:
         joints slide along their limits without slowing the others down. (Linear, then a square
         root, as in ``sqrt_controller`` of ArduPilot.)
         """
-        root = np.maximum(self._slope * room - self._offset, 0.0)
-        return np.where(room <= self._near, room / self._tau, np.sqrt(root) - 0.5 * self._change)
+        do = self._arrays
+        root = do.maximum(self._slope * room - self._offset, 0.0)
+        speed: Array = do.where(
+            room <= self._near, room / self._tau, do.sqrt(root) - 0.5 * self._change
+        )
+        return speed

@@ -35,12 +35,17 @@ class GuardCache:
         guard: asked every time, unless it is a PartedGuard that knows its rates.
         arms: B.
         joints: J.
+        arrays: the module ``numpy``, or functions of the same names for other arrays; with those
+            the guard is asked about everything every time, so that it is always the same work.
     """
 
-    def __init__(self, guard: Guard, arms: int, joints: int) -> None:
-        self._guard = guard
+    def __init__(self, guard: Guard, arms: int, joints: int, arrays: Any = np) -> None:
+        self._guard, self._arrays = guard, arrays
         parts = guard.parts if isinstance(guard, PartedGuard) else ()
-        self._parts = [_CachedPart(part, arms, joints) for part in parts]
+        self._parts: list[_CachedPart | _AskedPart] = [
+            _CachedPart(part, arms, joints) if arrays is np else _AskedPart(part, arrays)
+            for part in parts
+        ]
 
     def ask(self, position: Array) -> Array:
         """Ask the guard about any positions [N, J]; return how far outside they are [N] [m].
@@ -48,7 +53,7 @@ class GuardCache:
         Raises:
             ShapeError: the guard gives another shape.
         """
-        violation = np.asarray(self._guard.violation(position))
+        violation: Array = self._arrays.asarray(self._guard.violation(position))
         if violation.shape != position.shape[:1]:
             raise ShapeError(
                 f'guard: expected a violation for each of {len(position)} positions, '
@@ -68,29 +73,59 @@ class GuardCache:
         """
         if not self._parts:
             asked = self.ask(position.reshape(-1, position.shape[-1]))
-            return np.maximum(asked.reshape(position.shape[:-1]), 0.0)
+            outside: Array = self._arrays.maximum(asked.reshape(position.shape[:-1]), 0.0)
+            return outside
         worst = self._parts[0].violation(position, arms)
         for part in self._parts[1:]:
-            worst = np.maximum(worst, part.violation(position, arms))
+            worst = self._arrays.maximum(worst, part.violation(position, arms))
         return worst
 
     def slope(self, position: Array, arms: Array) -> Slope:
         """Return how the worst violation at positions [n, J] changes; 0 for arms inside."""
         count, joints = position.shape
-        moved = position + _STEP_RAD * np.eye(joints)[:, None]
+        do = self._arrays
+        moved = position + _STEP_RAD * do.eye(joints)[:, None]
         if not self._parts:
-            seen = np.concatenate([position[None], moved]).reshape(-1, joints)
+            seen = do.concatenate([position[None], moved]).reshape(-1, joints)
             asked = self.ask(seen).reshape(joints + 1, count)
             with np.errstate(invalid='ignore'):
                 # NaN, the guard's "no answer", gives a slope of NaN.
-                return Slope(np.maximum(asked[0], 0.0), (asked[1:] - asked[0]).T / _STEP_RAD)
-        worst, slope = np.zeros(count), np.zeros((count, joints))
+                return Slope(do.maximum(asked[0], 0.0), (asked[1:] - asked[0]).T / _STEP_RAD)
+        worst, slope = do.zeros(count), do.zeros((count, joints))
         for part in self._parts:
             theirs = part.slope(position, moved, arms)
             steeper = theirs.violation > worst
-            worst = np.maximum(worst, theirs.violation)
-            slope[steeper] = theirs.slope[steeper]
+            worst = do.maximum(worst, theirs.violation)
+            slope = do.where(steeper[:, None], theirs.slope, slope)
         return Slope(worst, slope)
+
+
+class _AskedPart:
+    """Answers of a guard for the constraints of one part, all of them asked for every time."""
+
+    def __init__(self, part: Part, arrays: Any) -> None:
+        self._part, self._arrays = part, arrays
+
+    def violation(self, position: Array, arms: Any) -> Array:
+        there = self._ask(position.reshape(-1, position.shape[-1]))
+        worst = self._arrays.maximum.reduce(there, axis=1).reshape(position.shape[:-1])
+        outside: Array = self._arrays.maximum(worst, 0.0)
+        return outside
+
+    def slope(self, position: Array, moved: Array, arms: Any) -> Slope:
+        """Return the slope of the worst violation at positions [n, J]; ``moved``: one step each."""
+        do, (count, joints) = self._arrays, position.shape
+        there = self._ask(position)
+        most = do.argmax(there, axis=1)[:, None]
+        worst = do.take_along_axis(there, most, axis=1)
+        changed = self._ask(moved.reshape(-1, joints)).reshape(joints, count, -1)
+        # As of a part that is cached: a step that leads inside counts up to the wall alone.
+        then = do.maximum(do.take_along_axis(changed, most[None], axis=2)[..., 0], 0.0)
+        slope = do.where(worst > 0.0, (then.T - worst) / _STEP_RAD, 0.0)
+        return Slope(worst[:, 0], slope)
+
+    def _ask(self, position: Array) -> Array:
+        return self._part.violation(position, position)
 
 
 class _CachedPart:

@@ -161,9 +161,21 @@ class Workspace:
         """
         if points.ndim != 3 or points.shape[1] < 1 or points.shape[2] != 3:
             raise ShapeError(f'workspace: expected points [N, P, 3], received {points.shape}')
-        outside = np.maximum(np.subtract(self.low_m, points), np.subtract(points, self.high_m))
-        furthest: Array = outside.max(axis=2)
-        return furthest
+        return outside_box(points, np.array(self.low_m), np.array(self.high_m))
+
+
+def outside_box(points: Array, low: Array, high: Array, arrays: Any = np) -> Array:
+    """Return how far points [N, P, 3] are outside of a box [N, P]; <= 0 inside.
+
+    Args:
+        points: x, y, z of each.
+        low: its lowest corner [3].
+        high: its highest corner [3].
+        arrays: the module ``numpy``, or functions of the same names for other arrays.
+    """
+    outside = arrays.maximum(low - points, points - high)
+    furthest: Array = arrays.maximum.reduce(outside, axis=2)
+    return furthest
 
 
 class Guard(Protocol):

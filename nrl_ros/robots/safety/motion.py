@@ -84,6 +84,8 @@ class MotionFilter:
         guard: says where positions are allowed beyond the joints' limits, always the same; None:
             everywhere.
         guard_tolerance_m: see above [m].
+        arrays: the module ``numpy``, or functions of the same names for other arrays
+            (``robots.arm.device_motion``).
 
     Raises:
         ConfigError: a period, number or tolerance out of range.
@@ -97,21 +99,25 @@ class MotionFilter:
         arms: int = 1,
         guard: Guard | None = None,
         guard_tolerance_m: float = 1e-3,
+        arrays: Any = np,
     ) -> None:
         if arms < 1:
             raise ConfigError(f'arms: expected at least one, received {arms}')
         if not (math.isfinite(guard_tolerance_m) and guard_tolerance_m >= 0.0):
             raise ConfigError(f'guard_tolerance_m must be >= 0, received {guard_tolerance_m}')
         self.limits, self.period_s, self.arms = limits, period_s, arms
-        self._braking = Braking(limits, period_s)
+        self._arrays = arrays
+        self._braking = Braking(limits, period_s, arrays)
         shape = (arms, len(limits.joints))
-        self._guard = None if guard is None else GuardCache(guard, *shape)
+        self._guard = None if guard is None else GuardCache(guard, *shape, arrays)
         self._tolerance = guard_tolerance_m
-        self._all = np.arange(arms)
-        self._keep(np.full(shape, np.nan), np.zeros(shape))
+        # The arms as an index.
+        self._all: Any = np.arange(arms)
+        self._shares = arrays.array(_SHARES)
+        self._keep(arrays.zeros(shape) + math.nan, arrays.zeros(shape))
         # The least distance by which each arm has been outside of the guard's limits since its
         # start [m].
-        self._level = np.zeros(arms)
+        self._level = arrays.zeros(arms)
         self._started = False
 
     @property
@@ -262,8 +268,8 @@ class MotionFilter:
 
     def _bounds(self) -> tuple[Array, Array]:
         """Return the range of allowed positions [B, J]; an arm that is outside may stay there."""
-        braking = self._braking
-        return np.minimum(braking.low, self._position), np.maximum(braking.high, self._position)
+        do, braking = self._arrays, self._braking
+        return do.minimum(braking.low, self._position), do.maximum(braking.high, self._position)
 
     def _admissible(self, wanted: Array) -> tuple[Array, Array]:
         """Return the admissible velocity nearest to the wanted one, of those tried [B, J]."""
@@ -272,30 +278,39 @@ class MotionFilter:
             wanted, self._velocity, self._position - lows, highs - self._position
         )
         good = self._good(candidate[None], self._all)
-        bits |= ~good.inside[0] * np.uint8(Limited.POSITION)
-        bits |= ~good.accepted[0] * np.uint8(Limited.WORKSPACE)
-        refused = np.flatnonzero(~(good.inside[0] & good.accepted[0]))
+        do = self._arrays
+        bits |= ~good.inside[0] * do.uint8(Limited.POSITION)
+        bits |= ~good.accepted[0] * do.uint8(Limited.WORKSPACE)
+        fits = good.inside[0] & good.accepted[0]
+        return self._mended(candidate, wanted, ~fits, good.allowed), bits
+
+    def _mended(self, candidate: Array, wanted: Array, wrong: Array, allowed: Array) -> Array:
+        """Return the velocities, with admissible ones for the arms [B] whose own are not."""
+        refused = np.flatnonzero(wrong)
         if len(refused):
             # This is rare, which matters since a guard takes longer than everything else.
             candidate[refused] = self._instead(
-                wanted[refused], candidate[refused], good.allowed[refused], refused
+                wanted[refused], candidate[refused], allowed[refused], refused
             )
-        return candidate, bits
+        return candidate
 
-    def _instead(self, wanted: Array, refused: Array, allowed: Array, arms: Array) -> Array:
+    def _instead(self, wanted: Array, refused: Array, allowed: Array, arms: Any) -> Array:
         """Return admissible velocities in place of refused ones [n, J]."""
         brake = self._braking.braked(self._velocity[arms])
         nearest = refused
         if self._guard is not None:
             nearest = self._along(wanted, refused, allowed, arms, self._guard)
-        tried = np.concatenate([nearest[None], brake + _SHARES * (nearest - brake)])
+        do = self._arrays
+        tried = do.concatenate([nearest[None], brake + self._shares * (nearest - brake)])
         good = self._good(tried, arms)
-        fits: Array = good.inside & good.accepted
-        best = tried[fits.argmax(axis=0), np.arange(len(arms))]
-        return np.where(np.logical_or.reduce(fits)[:, None], best, brake)
+        fits = good.inside & good.accepted
+        best = brake
+        for place in range(len(tried) - 1, -1, -1):
+            best = do.where(fits[place][:, None], tried[place], best)
+        return best
 
     def _along(
-        self, wanted: Array, refused: Array, allowed: Array, arms: Array, guard: GuardCache
+        self, wanted: Array, refused: Array, allowed: Array, arms: Any, guard: GuardCache
     ) -> Array:
         """Return the wanted velocity without the part that leads out: along a wall, not into it.
 
@@ -303,68 +318,72 @@ class MotionFilter:
         velocity. That makes the wall a half space of velocities, and the wanted velocity [n, J] is
         projected onto it. The result is not checked here.
         """
-        here = self._position[arms]
+        do, here = self._arrays, self._position[arms]
         violation, slope = guard.slope(self._stop(refused, arms), arms)
         excess = violation - allowed
-        kept_m = np.where(allowed > _SLACK, _KEPT_OUTSIDE_M, _KEPT_M)
+        kept_m = do.where(allowed > _SLACK, _KEPT_OUTSIDE_M, _KEPT_M)
         tau = self.period_s + 0.5 * self._braking.duration(refused)[:, 0]
-        most = np.einsum('ij,ij->i', slope, refused) - (excess + kept_m) / tau
+        most = do.einsum('ij,ij->i', slope, refused) - (excess + kept_m) / tau
         with np.errstate(divide='ignore', invalid='ignore'):
             # If the guard gives no answer or no slope, nothing is changed.
-            inwards = slope / np.einsum('ij,ij->i', slope, slope)[:, None]
-        told = (excess > 0.0) & np.isfinite(inwards).all(axis=1)
-        inwards[~told] = 0.0
+            inwards = slope / do.einsum('ij,ij->i', slope, slope)[:, None]
+        told = (excess > 0.0) & do.logical_and.reduce(do.isfinite(inwards), axis=1)
+        inwards = do.where(told[:, None], inwards, 0.0)
 
         def projected(velocity: Array) -> Array:
-            over = np.maximum(np.einsum('ij,ij->i', slope, velocity) - most, 0.0)
-            kept: Array = velocity - np.where(told, over, 0.0)[:, None] * inwards
+            over = do.maximum(do.einsum('ij,ij->i', slope, velocity) - most, 0.0)
+            kept: Array = velocity - do.where(told, over, 0.0)[:, None] * inwards
             return kept
 
         lows, highs = self._bounds()
         below, above = here - lows[arms], highs[arms] - here
         top, before = self._braking.top, self._velocity[arms]
-        along = projected(np.minimum(np.maximum(wanted, -top), top))
+        along = projected(do.minimum(do.maximum(wanted, -top), top))
         along, _ = self._braking.reachable(along, before, below, above)
         # The other limits may have turned the velocity outwards again, so project once more.
         along, _ = self._braking.reachable(projected(along), before, below, above)
         return along
 
-    def _good(self, tried: Array, arms: Array) -> _Good:
+    def _good(self, tried: Array, arms: Any) -> _Good:
         """Return which velocities [K, n, J] of arms [n] are admissible, and why others are not."""
         lows, highs = self._bounds()
         here, stop = self._position[arms], self._stop(tried, arms)
         inside = self._inside(stop, lows[arms], highs[arms])
         if self._guard is None:
-            return _Good(inside, np.ones_like(inside), np.zeros(len(arms)))
+            return _Good(inside, inside | True, self._level[arms] * 0.0)
         following = here + tried * self.period_s
-        seen = np.concatenate([here[None], following, 0.5 * (following + stop), stop])
+        do = self._arrays
+        seen = do.concatenate([here[None], following, 0.5 * (following + stop), stop])
         violation = self._guard.violation(seen, arms)
         allowed = self._allowed(violation[0], arms)
         fits = (violation[1:] <= allowed).reshape(3, *inside.shape)
-        return _Good(inside, np.logical_and.reduce(fits), allowed)
+        return _Good(inside, do.logical_and.reduce(fits), allowed)
 
-    def _stop(self, velocity: Array, arms: Array) -> Array:
+    def _stop(self, velocity: Array, arms: Any) -> Array:
         """Return where one tick with a velocity and the brake after it end at the latest."""
-        return self._position[arms] + velocity * self.period_s + self._braking.way(velocity)
+        end: Array = self._position[arms] + velocity * self.period_s + self._braking.way(velocity)
+        return end
 
-    @staticmethod
-    def _inside(stop: Array, lows: Array, highs: Array) -> Array:
+    def _inside(self, stop: Array, lows: Array, highs: Array) -> Array:
         fits = (stop >= lows - _SLACK) & (stop <= highs + _SLACK)
-        inside: Array = np.logical_and.reduce(fits, axis=-1)
+        inside: Array = self._arrays.logical_and.reduce(fits, axis=-1)
         return inside
 
-    def _allowed(self, violation: Array, arms: Array) -> Array:
+    def _allowed(self, violation: Array, arms: Any) -> Array:
         """Return how far outside arms may be that are ``violation`` outside [n] [m]."""
-        level = np.fmin(self._level[arms], np.maximum(violation, 0.0))
+        do = self._arrays
+        level = do.fmin(self._level[arms], do.maximum(violation, 0.0))
         self._level[arms] = level
-        most: Array = np.maximum(np.minimum(violation, level + self._tolerance), 0.0)
+        most: Array = do.maximum(do.minimum(violation, level + self._tolerance), 0.0)
         return most + _SLACK
 
     def _move(self, velocity: Array, limited: Array) -> Motion:
+        do = self._arrays
         lows, highs = self._bounds()
         position = self._position + velocity * self.period_s
-        self._keep(np.minimum(np.maximum(position, lows), highs), velocity)
-        limited.flags.writeable = False
+        self._keep(do.minimum(do.maximum(position, lows), highs), velocity)
+        if do is np:
+            limited.flags.writeable = False
         return Motion(self._position, self._velocity, limited)
 
     def _keep(self, position: Array, velocity: Array) -> None:
