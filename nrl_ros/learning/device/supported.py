@@ -42,4 +42,6 @@ def _asked(
     yield 'learner.plasticity.trace_reset', plasticity.trace_reset, (True,)
     yield 'learner.noise.shape', noise.shape, ('gaussian',)
     yield 'learner.noise.silent_growth', noise.silent_growth, (1.0,)
+    yield 'learner.guard.enabled', settings.guard.enabled, (False,)
+    yield 'learner.guard.approve', settings.guard.approve, (False,)
     yield 'neuromodulator.rpe.baseline', rpe.baseline, BASELINES_ON_DEVICE
