@@ -16,6 +16,7 @@ from nrl_ros.base.records import AgentInfo, FinishedEpisodes
 from nrl_ros.base.torch_arrays import TorchArrays
 from nrl_ros.base.torch_device import find_device
 from nrl_ros.environments.device import make_on_device
+from nrl_ros.environments.people import Person
 from nrl_ros.learning.device.exchange import to_device, to_learner
 from nrl_ros.learning.device.learning import DeviceLearning
 from nrl_ros.learning.device.stepper import Stepper
@@ -141,11 +142,15 @@ class DeviceRun:
             }
         }
 
-    def steps(self) -> Iterator[FinishedEpisodes | None]:
+    def steps(self, *, person: Person | None = None) -> Iterator[FinishedEpisodes | None]:
         """Step all instances for ever, and yield the episodes that ended since the last visit.
 
         Of many episodes an even choice is told; ``total_episodes`` counts all.
+
+        Args:
+            person: None: nobody can see each state here.
         """
+        assert person is None
         learning, unit = self.learning, self._stepper.unit
         to_device(self._learner, self._info.agent, learning)
         with torch.no_grad():
