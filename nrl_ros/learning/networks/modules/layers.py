@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.nn.grad import conv2d_weight
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.networks.feed_forward import NetworkSpec
@@ -139,10 +140,28 @@ def _add_linear(parts: list[Tensor], module: nn.Linear, cotangent: Tensor, given
 def _pull_back(module: nn.Module, cotangent: Tensor, given: Tensor) -> tuple[Tensor, ...]:
     """Return the vector-Jacobian product of one layer with respect to its own parameters."""
     parameters = learning_parameters(module)
+    if type(module) is nn.Conv2d and _is_plain(module):
+        return tuple(
+            _of_convolution(module, cotangent, given)
+            if parameter is module.weight
+            else cotangent.sum((0, 2, 3))
+            for parameter in parameters
+        )
     with torch.enable_grad():
         # The module's own function, without the hooks that add noise.
         output = module.forward(given)
         return torch.autograd.grad(output, parameters, cotangent)
+
+
+def _is_plain(module: nn.Conv2d) -> bool:
+    return module.padding_mode == 'zeros' and not isinstance(module.padding, str)
+
+
+def _of_convolution(module: nn.Conv2d, cotangent: Tensor, given: Tensor) -> Tensor:
+    """Return the product of the weights, without the pass that autograd needs before it."""
+    settings = module.stride, module.padding, module.dilation, module.groups
+    product: Tensor = conv2d_weight(given, module.weight.shape, cotangent, *settings)  # type: ignore[no-untyped-call]
+    return product
 
 
 Hook = Callable[[int, Tensor, Tensor], 'Tensor | None']
