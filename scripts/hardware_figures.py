@@ -20,7 +20,7 @@ import numpy as np
 from scripts.kept_trials import KeptTrials, spread
 
 ROOT = Path(__file__).resolve().parent.parent
-STEPS = {'cartpole': 1_500_000, 'reaching': 800_000}
+STEPS = {'cartpole': 600_000, 'reaching': 400_000}
 BITS = (32, 16, 8, 6, 4)
 NETWORK, SIGMA = 'learner.network.', 'learner.noise.sigma'
 
