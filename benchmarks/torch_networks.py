@@ -1,6 +1,6 @@
 """Torch modules that learn at every step: NRL beside pure inference and beside backpropagation.
 
-    python benchmarks/torch_networks.py [--quick] [--json FILE]
+    python benchmarks/torch_networks.py [--quick] [--device cuda] [--json FILE]
 
 A learning step: passes, drawn actions, rows of the trace, one product for each layer, plain ascent.
 The same module, batch and machine for all, one after the other, several rounds; the figures are
@@ -26,7 +26,7 @@ from benchmarks.machine import in_words, machine
 from nrl_ros.base.records import ActionSpace
 from nrl_ros.learning.credit import Creditable
 from nrl_ros.learning.heads import PolicySettings, make_head
-from nrl_ros.learning.networks.kinds import new_network
+from nrl_ros.learning.networks.kinds import check_network, new_network
 from nrl_ros.learning.networks.settings import NetworkSettings
 from nrl_ros.learning.noise import NoiseSettings, NoiseStream
 from nrl_ros.learning.rules import Backpropagation, NodePerturbation
@@ -51,11 +51,12 @@ HEADLINE = ('dense 3 x 1024', 1024, 1)
 class Case:
     """One network and batch, and the three things that are timed with it."""
 
-    def __init__(self, name: str, instances: int, noise: str) -> None:
+    def __init__(self, name: str, instances: int, noise: str, device: str) -> None:
         inputs, chosen = NETWORKS[name]
-        self._network = new_network(
-            NetworkSettings(kind='torch', **chosen), inputs, OUTPUTS, seed=0
-        )
+        settings = NetworkSettings(kind='torch', device=device, **chosen)
+        # As a learner checks it: a device that is not there is one line.
+        check_network(settings)
+        self._network = new_network(settings, inputs, OUTPUTS, seed=0)
         self._head = make_head(ActionSpace.discrete(OUTPUTS), PolicySettings())
         self._instances, self._noise = instances, noise
         generator = np.random.default_rng(0)
@@ -115,13 +116,14 @@ def steps_per_second(step: Callable[[], None], seconds: float) -> float:
             return count / passed
 
 
-def measure(name: str, instances: int, samples: int, noise: str, seconds: float) -> dict[str, Any]:
-    """Return the figures of a network, batch and number of samples."""
-    case = Case(name, instances, noise)
+def measure(case: tuple[str, int, int, str], seconds: float, device: str = 'cpu') -> dict[str, Any]:
+    """Return the figures of a network, batch, number of samples and noise on a device."""
+    name, instances, samples, noise = case
+    made = Case(name, instances, noise, device)
     steps = {
-        'inference': case.inference(),
-        'nrl': case.learning(NodePerturbation(samples=samples)),
-        'backpropagation': case.learning(Backpropagation()),
+        'inference': made.inference(),
+        'nrl': made.learning(NodePerturbation(samples=samples)),
+        'backpropagation': made.learning(Backpropagation()),
     }
     rounds = [
         {kind: steps_per_second(step, seconds / 3) for kind, step in steps.items()}
@@ -136,6 +138,7 @@ def measure(name: str, instances: int, samples: int, noise: str, seconds: float)
         'instances': instances,
         'samples': samples,
         'noise': noise,
+        'device': device,
         **{
             f'{kind}_steps_per_second': round(instances * median(itemgetter(kind)), 1)
             for kind in steps
@@ -150,6 +153,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split('\n\n')[0])
     parser.add_argument('--quick', action='store_true', help='the headline network alone')
     parser.add_argument('--seconds', type=float, default=3.0, help='for each figure')
+    parser.add_argument('--device', default='cpu', help='cpu, cuda or cuda:1')
     parser.add_argument('--json', type=Path)
     options = parser.parse_args()
     print(f'{in_words()}, torch {torch.__version__}, {torch.get_num_threads()} threads')
@@ -158,13 +162,13 @@ def main() -> None:
         cases += [
             (name, instances, samples, 'gaussian')
             for name in NETWORKS
-            for instances in (1, 64, 1024)
+            for instances in (1, 64, 1024, *([16_384] if options.device != 'cpu' else []))
             for samples in (1, 8)
             if (name, instances, samples) != HEADLINE
         ]
     found = []
     for name, instances, samples, noise in cases:
-        row = measure(name, instances, samples, noise, options.seconds)
+        row = measure((name, instances, samples, noise), options.seconds, options.device)
         found.append(row)
         print(
             f'{name:15} B {instances:5} K {samples} {noise:8}: NRL '
@@ -172,9 +176,7 @@ def main() -> None:
             f'inference, {row["ratio_to_backpropagation"]:.2f} of backpropagation',
             flush=True,
         )
-    headline = {
-        key: found[0][key] for key in ('share_of_inference', 'ratio_to_backpropagation')
-    }
+    headline = {key: found[0][key] for key in ('share_of_inference', 'ratio_to_backpropagation')}
     if options.json:
         options.json.write_text(
             json.dumps(

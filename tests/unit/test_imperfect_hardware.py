@@ -11,6 +11,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import Delivery
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.learning import loop
+from nrl_ros.learning.health.monitor import HealthMonitor
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.networks.hardware import Hardware, hardware_of
 from nrl_ros.learning.networks.settings import NetworkSettings
@@ -202,6 +203,16 @@ def test_any_rule_learns_on_levels_and_continues_bit_for_bit(name: str) -> None:
     again.learner.restore(saved)
     again.steps(7)
     assert same(again.learner.weights, expected)
+
+
+def test_to_look_at_the_health_of_a_run_changes_nothing() -> None:
+    runs = [Run(**IMPERFECT) for _ in range(2)]
+    monitor = HealthMonitor(runs[1].learner)
+    for _ in range(12):
+        for run in runs:
+            run.steps(1)
+        monitor.look()
+    assert same(runs[0].learner.weights, runs[1].learner.weights)
 
 
 def test_without_imperfections_nothing_is_drawn_or_rounded() -> None:

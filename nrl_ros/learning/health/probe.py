@@ -125,12 +125,12 @@ class Probe:
         self._expected = expected_cosine(self._pairs, network.spec.noise_components)
         self._memory = np.zeros((self._states, network.memory_size), network.dtype)
         memory = self._memory if network.memory_size else None
-        quiet = make_passes(network, self._states, 0, memory)
+        quiet = make_passes(network, self._states, 0, memory, exact=True)
         self._exact = ExactGradient(network, quiet)
         self._quiet, self.smooth = quiet, self._exact.known
         self._noisy = None
         if perturbs:
-            self._noisy = make_passes(network, self._states, 2 * self._pairs, memory)
+            self._noisy = make_passes(network, self._states, 2 * self._pairs, memory, exact=True)
         self._hidden = _hidden_inputs(network.spec)
 
     def look(

@@ -84,7 +84,12 @@ NETWORKS: Registry[AnyPasses] = Registry(
 
 
 def make_passes(
-    network: Network, instances: int, samples: int, memory: Array | None = None
+    network: Network,
+    instances: int,
+    samples: int,
+    memory: Array | None = None,
+    *,
+    exact: bool = False,
 ) -> AnyPasses:
     """Make the working memory for the passes of a network.
 
@@ -93,6 +98,8 @@ def make_passes(
         instances: B.
         samples: K, noisy passes per clean one; 0 for acting without noise.
         memory: [B, H], what the instances remember from step to step; None: nothing.
+        exact: read the weights without the noise of imperfect hardware, of which a run would have
+            drawn other numbers afterwards.
     """
     spec = network.spec
     if isinstance(network, MakesPasses):
@@ -101,6 +108,6 @@ def make_passes(
         options = dict(spec.options)
         passes = NETWORKS.make(spec.neuron, network, instances, samples, options=options)
     hardware = network.hardware
-    if hardware is None or not hardware.reads_noisily:
+    if exact or hardware is None or not hardware.reads_noisily:
         return passes
     return NoisyReading(passes, network, hardware, samples=samples, memory=memory)
