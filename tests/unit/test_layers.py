@@ -92,6 +92,8 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/storage/bag_metadata.py': {'yaml'},
     # Makes records of the bytes in recordings.
     'nrl_ros/ros/recorded.py': {'nrl_ros.storage'},
+    'nrl_ros/ros/recorded_report.py': {'nrl_ros.storage'},
+    'nrl_ros/ros/recorded_tables.py': {'nrl_ros.storage'},
     # Reads COLLADA meshes where it is installed; it is given the content of a file.
     'nrl_ros/robots/arm/hulls.py': {'collada', 'io'},
     # Torch modules as networks; imported only where the settings ask for one.
