@@ -53,7 +53,7 @@ class Deadline:
 
 
 def run(options: TuneOptions, console: Console, say: Callable[[str], None]) -> int:
-    """Search, and write what was found; return the exit code.
+    """Run a search, write what it found, and return the exit code.
 
     Raises:
         NrlError: the task or an option is wrong.

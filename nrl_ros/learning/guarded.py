@@ -7,6 +7,7 @@ in one process and over ROS 2, and continues from a checkpoint bit for bit.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -275,7 +276,9 @@ class GuardedLearning:
         """Look at the weights after an update; return True if they were put back."""
         if self._settings.approve:
             self.gathered += 1
-        if all(np.isfinite(weight).all() for weight in self._policy.learning.weights):
+        # A square that is not finite is of a weight that is far beyond use at least.
+        weights = self._policy.learning.weights
+        if all(math.isfinite(float(np.vdot(weight, weight))) for weight in weights):
             return False
         if self._settings.enabled:
             return self._do(self._guard.break_off(), greedy=False)
