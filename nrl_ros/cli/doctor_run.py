@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from nrl_ros.base.health import MEASURES
 from nrl_ros.cli.display import number
@@ -51,11 +51,12 @@ def run_lines(run: Run) -> list[str]:
         RunError: the summary is damaged.
     """
     summary, row = run.read_summary(), _last_row(run)
-    values, told = _health(summary, row)
+    health = _health(summary, row)
+    told = health.sentences
     lines = [f'{run.folder}: {run.task}', _course(summary, row), '']
     lines += ['what to change, the most likely cause first:' if told else 'nothing to change']
     lines += [f'  {one}' for one in told]
-    return [*lines, '', *_counted(summary, row), *_measures(values)]
+    return [*lines, '', *_counted(summary, row), *_measures(health)]
 
 
 def _last_row(run: Run) -> dict[str, str]:
@@ -68,21 +69,27 @@ def _last_row(run: Run) -> dict[str, str]:
     return last
 
 
-def _health(
-    summary: Mapping[str, Any], row: Mapping[str, str]
-) -> tuple[dict[str, float], list[str]]:
-    """Return the last values, and the sentences about what is out of range."""
+class _Health(NamedTuple):
+    """What is known of the health of a run: values, sentences, and measures out of range."""
+
+    values: Mapping[str, float]
+    sentences: list[str]
+    marked: Collection[str]
+
+
+def _health(summary: Mapping[str, Any], row: Mapping[str, str]) -> _Health:
     saved = summary.get('health')
     if isinstance(saved, dict):
         values = {
             name: math.nan if value is None else float(value)
             for name, value in saved.get('values', {}).items()
         }
-        return values, [str(one) for one in saved.get('sentences', ())]
-    names = [measure.name for measure in MEASURES]
-    values = {name: float(row.get(_COLUMN + name, 'nan')) for name in names}
-    hints = {measure.hint(values[measure.name]): measure.name for measure in MEASURES}
-    return values, [f'{hint} ({name})' for hint, name in hints.items() if hint]
+        marked = {str(one.get('measure')) for one in saved.get('told', ()) if one.get('holds')}
+        return _Health(values, [str(one) for one in saved.get('sentences', ())], marked)
+    values = {one.name: float(row.get(_COLUMN + one.name, 'nan')) for one in MEASURES}
+    hints = {one.name: hint for one in MEASURES if (hint := one.hint(values[one.name]))}
+    sentences = dict.fromkeys(hints.values())
+    return _Health(values, list(sentences), hints)
 
 
 def _course(summary: Mapping[str, Any], row: Mapping[str, str]) -> str:
@@ -111,15 +118,15 @@ def _counted(summary: Mapping[str, Any], row: Mapping[str, str]) -> list[str]:
     return [*lines, ''] if lines else []
 
 
-def _measures(values: Mapping[str, float]) -> list[str]:
+def _measures(health: _Health) -> list[str]:
     """Return the measures as lines; those that were never taken are left out."""
     lines = []
     for measure in MEASURES:
-        value = values.get(measure.name, math.nan)
+        value = health.values.get(measure.name, math.nan)
         if math.isnan(value):
             continue
         unit = '' if measure.unit == '1' else f' {measure.unit}'
         healthy = f', healthy {measure.range}' if measure.range else ''
-        mark = '!' if measure.hint(value) else ' '
+        mark = '!' if measure.name in health.marked else ' '
         lines.append(f'{mark} {measure.name:<22} {number(value)}{unit}{healthy}')
     return ['health at its end:', *lines] if lines else ['it has no figures of health']

@@ -11,6 +11,7 @@ import pytest
 
 import nrl_ros
 from nrl_ros.base.health import MEASURES, NAMES, UNKNOWN, Health, markdown_table
+from nrl_ros.cli import train_here
 from nrl_ros.cli.config import find_config, resolve
 from nrl_ros.cli.doctor_run import run_lines
 from nrl_ros.cli.runs import open_run
@@ -202,7 +203,7 @@ def test_a_network_that_cannot_be_probed_ends_nothing(monkeypatch: pytest.Monkey
     run = run_of('cartpole', 'environment.bridge.instances=4')
     next(run.steps())
 
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise RuntimeError('expected 4 rows')
 
     monkeypatch.setattr(probe, 'make_passes', refuse)
@@ -226,7 +227,10 @@ def test_what_has_passed_is_told_after_what_holds() -> None:
     assert history.summary()['values']['weight_drift'] == 9.0
 
 
-def test_a_run_keeps_its_health_and_the_doctor_tells_it(tmp_path: Path) -> None:
+def test_a_run_keeps_its_health_and_the_doctor_tells_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_here, '_ROW_S', 0.0)
     said_here: list[str] = []
     run = nrl_ros.train(
         'cartpole',

@@ -17,6 +17,7 @@ from nrl_ros.base.errors import describe
 from nrl_ros.base.health import MEASURES, NAMES, UNKNOWN, Health
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.health.probe import Probe, ProbeSums, expected_cosine
+from nrl_ros.learning.health.trackers import LOOKS, RewardTracker, TraceAges, WeightTracker
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.policy import Policy
 from nrl_ros.learning.rules import (
@@ -30,14 +31,10 @@ Array = NDArray[Any]
 
 # Rules whose traces are impacts of noise in the neurons.
 _PERTURBING = (NodePerturbation, AntitheticPairs, NoisyReference, LearnedReference)
-# Looks that a figure is taken over, and looks in a row after which one out of range is reported.
-_LOOKS, _IN_A_ROW = 16, 4
-# Credit windows that figures of reward-prediction errors are taken over, and updates that drift is.
-_WINDOWS, _UPDATES = 200, 50
-# After so many updates weights that have hardly moved stand still, and a baseline is far off.
-_SETTLED, _COMPARED = 2000, 1000
-# Instances whose observations count, and weights whose drift and trace is looked at, at most.
-_ROWS, _WEIGHTS = 64, 20_000
+# Looks in a row after which a figure out of range is reported.
+_IN_A_ROW = 4
+# Instances whose observations count, at most.
+_ROWS = 64
 # A trace of more numbers takes too long to be summed up.
 _LARGEST_TRACE = 2_000_000
 # Multiplications of one look on average: what takes more is done at some looks only.
@@ -52,105 +49,6 @@ class _Seen(NamedTuple):
     lowest: tuple[Array, Array]
     highest: tuple[Array, Array]
     trace_norm: float
-
-
-class _Rewards:
-    """Figures of reward-prediction errors, each over a few hundred credit windows.
-
-    Attributes:
-        silent: share of them that are 0.
-        bias: mean over root mean square.
-        informed: some figure had errors that were not 0.
-    """
-
-    def __init__(self, learner: Learner, *, continued: bool) -> None:
-        self.silent = self.bias = math.nan
-        # A learner that continues from a checkpoint may have learned all there is.
-        self.informed = continued
-        self._begun = learner.updates
-        self._mark = self._now(learner)
-
-    def _now(self, learner: Learner) -> Array:
-        rpes = learner.rpes
-        return np.array(
-            [learner.windows_learned, rpes.silent, rpes.total, rpes.squares], np.float64
-        )
-
-    def look(self, learner: Learner) -> None:
-        """Take the figures anew if enough windows have closed."""
-        now = self._now(learner)
-        windows, silent, total, squares = now - self._mark
-        if windows < _WINDOWS:
-            return
-        self._mark = now
-        self.silent = float(silent / windows)
-        self.informed |= self.silent < 0.5
-        if learner.updates - self._begun < _COMPARED:
-            return
-        size = math.sqrt(max(squares, 0.0) * windows)
-        self.bias = float(total / size) if size > 0.0 and math.isfinite(size) else math.nan
-
-
-class _Weights:
-    """How far and how fast the weights move.
-
-    Attributes:
-        drift: by a thousand updates, the largest of the last seconds.
-        change: from where they were first seen.
-    """
-
-    def __init__(self, learner: Learner, policy: Policy, *, continued: bool) -> None:
-        self.drift = self.change = math.nan
-        self._continued = continued
-        count = policy.network.spec.weight_count
-        self._stride = max(1, -(-count // _WEIGHTS))
-        self._begun = self._updates = learner.updates
-        self._first = self._newest = self._take(policy)
-        self._drifts: deque[float] = deque(maxlen=_LOOKS)
-
-    def _take(self, policy: Policy) -> Array:
-        parts = [weight.reshape(-1)[:: self._stride] for weight in policy.network.weights]
-        return np.concatenate(parts, dtype=np.float64)
-
-    def look(self, learner: Learner, policy: Policy) -> None:
-        """Measure anew if enough updates were made."""
-        updates = learner.updates - self._updates
-        if updates < _UPDATES:
-            return
-        before, self._newest = self._newest, self._take(policy)
-        self._updates = learner.updates
-        moved = _distance(self._newest, before) * math.sqrt(1000.0 / updates)
-        self._drifts.append(moved)
-        self.drift = max(self._drifts)
-        change = _distance(self._newest, self._first)
-        # At first, and after a checkpoint that was learned well, a small change says nothing.
-        early = self._continued or learner.updates - self._begun < _SETTLED
-        self.change = math.nan if early and change < 1.0 else change
-
-
-def _distance(new: Array, old: Array) -> float:
-    """Return the distance of weights from others, as a share of their norm."""
-    norm = float(np.linalg.norm(old))
-    return float(np.linalg.norm(new - old)) / norm if norm > 0.0 else math.nan
-
-
-class _TraceAges:
-    """How long each instance has had its present credit window."""
-
-    def __init__(self) -> None:
-        self._window: Array = np.zeros(0, np.int64)
-        self._since: Array = np.zeros(0, np.int64)
-
-    def oldest(self, agent: ServedAgent) -> int:
-        """Return for how many steps the oldest open window was seen."""
-        state, now = agent.credit.windows.state, agent.sequence
-        window, live = state['window'], state['has_rows']
-        if len(self._window) != len(window) or now < self._since.max(initial=0):
-            self._window, self._since = window.copy(), np.full(len(window), now)
-        fresh = (window != self._window) | ~live
-        self._since[fresh] = now
-        self._window[...] = window
-        return int(now - self._since.min())
 
 
 class HealthMonitor:
@@ -171,7 +69,7 @@ class HealthMonitor:
         self._continued = learner.updates > 0
         self._looks = 0
         self._generator = np.random.default_rng(0)
-        self._ages: dict[str, _TraceAges] = {}
+        self._ages: dict[str, TraceAges] = {}
         self._row = dict.fromkeys(NAMES, 0)
         self.health, self.fault = UNKNOWN, ''
 
@@ -210,9 +108,9 @@ class HealthMonitor:
         self._probe = Probe(policy, perturbs=isinstance(rule, _PERTURBING))
         self._every = max(1, self._probe.products // _PRODUCTS)
         self._samples = rule.samples
-        self._seen: deque[_Seen] = deque(maxlen=_LOOKS)
-        self._rewards = _Rewards(learner, continued=self._continued)
-        self._weights = _Weights(learner, policy, continued=self._continued)
+        self._seen: deque[_Seen] = deque(maxlen=LOOKS)
+        self._rewards = RewardTracker(learner, continued=self._continued)
+        self._weights = WeightTracker(learner, policy, continued=self._continued)
         # Another policy than the first one comes from a checkpoint.
         self._continued = True
         self._applied_mark = self._applied_now()
@@ -274,7 +172,10 @@ class HealthMonitor:
         alignment = sums.alignment()
         squares = np.mean([one.squares for one in seen], axis=0)
         norms = [one.trace_norm for one in seen if not math.isnan(one.trace_norm)]
-        ages = [self._ages.setdefault(a.info.agent, _TraceAges()).oldest(a) for a in agents]
+        known, self._ages = self._ages, {}
+        for agent in agents:
+            self._ages[agent.info.agent] = known.get(agent.info.agent) or TraceAges()
+        ages = [self._ages[agent.info.agent].oldest(agent) for agent in agents]
         choices = self._probe.choices
         return {
             'unapplied_share': self._share_unapplied(),
@@ -304,7 +205,7 @@ class HealthMonitor:
         )
         same = [a.min(axis=0) == b.max(axis=0) for a, b in zip(low, high, strict=True)]
         neurons, observations = same
-        if len(self._seen) < _LOOKS or not len(neurons) or observations.all():
+        if len(self._seen) < LOOKS or not len(neurons) or observations.all():
             return math.nan
         return float(neurons.mean())
 
