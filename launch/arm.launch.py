@@ -17,6 +17,7 @@ from nrl_ros.launch import (
     learning_topics,
     node,
     parameter_files,
+    recorder,
     shipped,
     text,
 )
@@ -103,5 +104,5 @@ def generate_launch_description() -> LaunchDescription:
         for target in targets
     ]
     shared = common_arguments('robot', Use('checkpoint_folder'), if_true('from_nothing', '_alone'))
-    nodes = [safety, driver, watchdog, composed, *learning]
+    nodes = [*recorder(files, **UDP_ONLY), safety, driver, watchdog, composed, *learning]
     return LaunchDescription([*arguments, *shared, *ends, *nodes])

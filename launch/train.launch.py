@@ -5,17 +5,24 @@ from launch.actions import IncludeLaunchDescription, RegisterEventHandler, Shutd
 from launch.event_handlers import OnProcessExit
 from launch.substitutions import ThisLaunchFileDir
 
-from nrl_ros.launch import TASK, common_arguments
+from nrl_ros.launch import TASK, common_arguments, parameter_files, recorder
 
 PARTS = ('learner', 'neuromodulator', 'environment')
 
 
 def generate_launch_description() -> LaunchDescription:
-    """Return the three nodes, with the arguments given here; if one ends, all end."""
+    """Return the three nodes, and a recorder; if one ends that is no recorder, all end."""
     parts = [
         IncludeLaunchDescription([ThisLaunchFileDir(), f'/{name}.launch.py']) for name in PARTS
     ]
+    *arguments, recording = recorder(parameter_files())
     end = RegisterEventHandler(
-        OnProcessExit(on_exit=[Shutdown(reason='a node has ended')], handle_once=True)
+        OnProcessExit(
+            target_action=lambda action: action is not recording,
+            on_exit=[Shutdown(reason='a node has ended')],
+            handle_once=True,
+        )
     )
-    return LaunchDescription([TASK, *common_arguments('task'), end, *parts])
+    # The recorder comes first, so that it hears more of the begin.
+    shared = [TASK, *common_arguments('task'), *arguments]
+    return LaunchDescription([*shared, end, recording, *parts])

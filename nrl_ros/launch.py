@@ -10,6 +10,7 @@ from typing import Any
 
 from launch import LaunchDescription
 from launch.actions import DeclareLaunchArgument
+from launch.conditions import IfCondition
 from launch.substitutions import EnvironmentVariable as Env
 from launch.substitutions import LaunchConfiguration as Use
 from launch.substitutions import PathJoinSubstitution, PythonExpression
@@ -29,6 +30,12 @@ LEARNING_TOPICS = (
     'neuromodulation',
     'episodes',
     'env_status',
+)
+RECORD = DeclareLaunchArgument(
+    'record',
+    default_value='false',
+    choices=['true', 'false'],
+    description='Record all topics to a folder below recordings_folder',
 )
 TASK = DeclareLaunchArgument(
     'task',
@@ -146,6 +153,27 @@ def node(executable: str, parameters: list[Any], **more: Any) -> Node:
         ],
     }
     return Node(package='nrl_ros', executable=executable, parameters=parameters, **(usual | more))
+
+
+def recorder(files: list[ParameterFile], **more: Any) -> list[Any]:
+    """Return the recorder of a run, which starts if the argument record is 'true', and arguments.
+
+    It asks the learner for a checkpoint, since the run may have begun before it hears all of it.
+
+    Args:
+        files: parameter files.
+        more: see ``node``.
+    """
+    root = [Env('ROS_HOME', default_value=[Env('HOME', default_value='.'), '/.ros'])]
+    folder = DeclareLaunchArgument(
+        'recordings_folder',
+        default_value=[*root, '/nrl_ros/recordings'],
+        description='Folder in which recordings are made, each in a folder of its own',
+    )
+    told = {'root': text('recordings_folder'), 'checkpoint': True}
+    wanted = IfCondition(Use('record'))
+    made = node('recorder', [*files, told], condition=wanted, **SAVES, **more)
+    return [RECORD, folder, made]
 
 
 def part(

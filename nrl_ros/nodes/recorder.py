@@ -48,7 +48,8 @@ class RecorderNode(NrlNode[RecorderNodeSettings]):
     def configure(self) -> None:
         """Open the recording, and subscribe."""
         settings, split = self.settings, self.settings.split
-        folder = Path(settings.folder or time.strftime('recording-%Y%m%d-%H%M%S')).resolve()
+        named = settings.folder or time.strftime('recording-%Y%m%d-%H%M%S')
+        folder = Path(settings.root, named).expanduser().resolve()
         self._writer = RecordingWriter(
             folder,
             {'namespace': self.get_namespace(), 'began': time.strftime('%Y-%m-%dT%H:%M:%S%z')},

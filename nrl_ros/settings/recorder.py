@@ -32,8 +32,9 @@ class RecorderNodeSettings(Settings):
         True, description='Configure and activate without waiting for a command'
     )
     folder: str = at_start(
-        '', 'Folder of the recording, which must be empty; empty: recording-DATE'
+        '', 'Folder of the recording, which must be empty; empty: recording-DATE in root'
     )
+    root: str = at_start('', 'Where such a folder is made; empty: the present folder')
     topics: list[str] = Field(
         [], description='Further topics, beside all those in the namespace of the node'
     )

@@ -110,7 +110,7 @@ def test_the_nodes_of_an_arm_exist() -> None:
     given = {node['executable']: node for node in nodes(ARM)}
     apart = {'safety', 'learner', 'neuromodulator', 'environment'}
     together = {'composed_arm', 'watchdog'}
-    assert given.keys() == {'arm_driver'} | apart | together
+    assert given.keys() == {'arm_driver', 'recorder'} | apart | together
     for executable in given:
         assert_installed_with_a_main(executable)
     # The safety node that is started when another one has ended has no condition.
@@ -299,4 +299,6 @@ def test_a_part_declares_the_arguments_of_train(path: Path) -> None:
         return [texts(made) for made in described(file) if made.kind == 'DeclareLaunchArgument']
 
     for argument in declared(TRAIN):
-        assert argument in declared(path)
+        # A run has one recorder, and parts have none.
+        alone = argument[1] in (['record'], ['recordings_folder'])
+        assert (argument in declared(path)) is not alone
