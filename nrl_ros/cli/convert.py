@@ -17,7 +17,7 @@ from nrl_ros.storage.recordings import Recording
 from nrl_ros.storage.tables import CsvTables, ParquetTables
 
 if TYPE_CHECKING:
-    from nrl_ros.cli.replay import LifeReplay
+    from nrl_ros.cli.replay_life import LifeReplay
     from nrl_ros.learning.tracing import StepTraces, Tracer
 
 Tables = ParquetTables | CsvTables

@@ -231,14 +231,31 @@ def replay(
     recording: Annotated[
         Path, typer.Argument(help='Folder or file of a recording, or folder of a recorded run')
     ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            '--set',
+            help='What other settings would have learned, as learner.plasticity.learning_rate=0.01',
+        ),
+    ] = None,
     json: Annotated[Path | None, typer.Option(help='Write the result to a file')] = None,
+    out: Annotated[
+        Path | None, typer.Option(help='Write what was learned to a checkpoint, FILE.nrl')
+    ] = None,
 ) -> None:
     """Learn again from a recording, and compare weights and actions with the run, bit for bit."""
     with _errors():
         from nrl_ros.cli.replay import run_replay
 
         say = Console(highlight=False, soft_wrap=True)
-        raise typer.Exit(run_replay(recording, lambda line: say.print(escape(line)), json))
+        code = run_replay(
+            recording,
+            lambda line: say.print(escape(line)),
+            overrides=overrides or (),
+            json=json,
+            out=out,
+        )
+        raise typer.Exit(code)
 
 
 @app.command(context_settings={'ignore_unknown_options': True})

@@ -2,321 +2,27 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections import deque
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from nrl_ros.base.errors import CheckpointError
-from nrl_ros.base.records import ActionBatch
-from nrl_ros.base.settings import parse
+from nrl_ros.cli.config import parse_override
+from nrl_ros.cli.replay_life import LifeReplay, Replayed, Snapshots
 from nrl_ros.cli.runs import recording_of, write_json
-from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.replay import Did, Entry, Replayer
-from nrl_ros.learning.snapshots import weights_digest
+from nrl_ros.learning.what_if import Soundness
 from nrl_ros.ros import names
-from nrl_ros.ros.recorded import Gap, LearnerLife, OrderedRun, RunRecords, Step, place_of
+from nrl_ros.ros.recorded import Gap, OrderedRun, RunRecords, Step
 from nrl_ros.ros.wire import NANOSECONDS
-from nrl_ros.settings.learner import LearnerNodeSettings
-from nrl_ros.storage.checkpoint import read_checkpoint
-from nrl_ros.storage.codec import decode
+from nrl_ros.storage.checkpoint import write_checkpoint
 from nrl_ros.storage.recording_writer import RecordingError
 from nrl_ros.storage.recordings import Recording
 
-# So many recorded actions may come later than the entry of the learner that they belong to.
-_LATE_ACTIONS = 200
 _SHOWN_GAPS = 20
-
-
-@dataclass
-class Compared:
-    """A checkpoint of the run beside the replay.
-
-    Attributes:
-        file: of the checkpoint.
-        entry: number of the learner's entry that says it was saved.
-        equal: the weights were equal, bit for bit.
-        states: that were acted upon by then.
-    """
-
-    file: str
-    entry: int
-    equal: bool
-    states: int
-
-
-@dataclass
-class Replayed:
-    """What a replay came to.
-
-    Attributes:
-        learner: identity of the recorded learner.
-        began: with what the replay began, in words.
-        compared: checkpoints of the run.
-        actions: that the run's learner was recorded to give.
-        different_actions: how many of them the replay gave otherwise.
-        missing_actions: that were not recorded.
-        first_difference: the first of them; empty: none.
-        left: where the replay had to leave the run, and why; it goes on at the next checkpoint.
-        states: acted upon in the end.
-        updates: weight changes in the end.
-        refused: messages that both refused, by kind of error.
-    """
-
-    learner: int
-    began: str = ''
-    compared: list[Compared] = field(default_factory=list)
-    actions: int = 0
-    different_actions: int = 0
-    missing_actions: int = 0
-    first_difference: str = ''
-    left: list[str] = field(default_factory=list)
-    states: int = 0
-    updates: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def exact(self) -> bool:
-        """True if all of it was repeated and the last checkpoint has the same weights."""
-        return bool(
-            self.compared
-            and all(one.equal for one in self.compared)
-            and not (self.different_actions or self.left)
-        )
-
-    def lines(self) -> list[str]:
-        """Return the result in words."""
-        found = [f'began {self.began or "nowhere"}']
-        found += [f'left the run: {text}' for text in self.left]
-        found.append(
-            f'{self.states:,} states, {self.updates:,} updates; {self.actions:,} recorded actions, '
-            f'{self.different_actions:,} of them came out otherwise'
-        )
-        if self.first_difference:
-            found.append(f'first: {self.first_difference}')
-        if not self.compared:
-            found.append('no checkpoint was saved in what could be replayed: nothing to compare')
-        else:
-            equal = sum(one.equal for one in self.compared)
-            last = self.compared[-1]
-            found.append(
-                f'{equal} of {len(self.compared)} checkpoints have equal weights, bit for bit; the '
-                f'last one, {Path(last.file).name}: {"equal" if last.equal else "DIFFERENT"}'
-            )
-        return found
-
-
-class Snapshots:
-    """Finds the checkpoints of a run: in the recording, where they were written, beside it.
-
-    Args:
-        recording: of the run.
-    """
-
-    def __init__(self, recording: Recording) -> None:
-        self._recording = recording
-        self._attached: dict[str, bytes] | None = None
-
-    def find(self, file: str, digest: str = '') -> dict[str, Any] | None:
-        """Return the data of a checkpoint; None if it is nowhere.
-
-        Args:
-            file: as the learner has said.
-            digest: of its weights; empty: not known.
-        """
-        name = Path(file).name
-        beside = self._recording.folder.parent / 'checkpoints' / name
-        for path in (None, Path(file), beside):
-            try:
-                found = self._attached_one(name) if path is None else _read(path)
-            except CheckpointError:
-                continue
-            if found is not None and digest in ('', weights_digest(found)):
-                return found
-        return None
-
-    def _attached_one(self, name: str) -> dict[str, Any] | None:
-        if self._attached is None:
-            self._attached = self._recording.attachments()
-        raw = self._attached.get(f'checkpoints/{name}')
-        return None if raw is None else decode(raw, names.LEARNER)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    return read_checkpoint(path, names.LEARNER)
-
-
-class LifeReplay:
-    """Repeats what one learner did, and leaves it where messages are missing.
-
-    Args:
-        life: of the learner.
-        run: the recording in its order.
-        snapshots: finds checkpoints.
-    """
-
-    def __init__(self, life: LearnerLife, run: OrderedRun, snapshots: Snapshots) -> None:
-        self.result = Replayed(life.identity)
-        self.replayer: Replayer | None = None
-        self._life, self._run, self._snapshots = life, run, snapshots
-        self._infos: dict[str, Any] = {}
-        self._newest: dict[str, Any] = {}
-        self._modes: dict[Did, bool] = {}
-        self._begun = False
-        # Actions that are not compared yet: the recorder may have received them later.
-        self._given: deque[ActionBatch] = deque()
-
-    def step(self, step: Step) -> None:
-        """Repeat one entry of the learner's order.
-
-        Raises:
-            RecordingError: it cannot be said with which settings the learner began.
-        """
-        entry = Entry(kind=Did(step.kind), **step.entry)
-        if not self._begun:
-            self._begun = True
-            if entry.number == 0 and not step.skipped:
-                self._begin()
-            else:
-                self.result.left.append(
-                    f'the recording begins after {step.skipped:,} entries of the learner: it is '
-                    'replayed from the first checkpoint that is kept'
-                )
-        elif step.skipped:
-            self._leave(f'{step.skipped:,} entries of its order are missing before {entry.number}')
-        if step.missing is not None:
-            self._leave(f'{step.missing.line()} is missing')
-        self._note(entry, step.record)
-        if self.replayer is None:
-            if entry.kind == Did.SAVED:
-                self._resume(entry)
-            return
-        record = step.record
-        if entry.kind == Did.LOADED:
-            record = self._snapshots.find(entry.text)
-            if record is None:
-                self._leave(f'{entry.text}, which it loaded, is not there any more')
-                return
-        self._compare_actions(self.replayer.apply(entry, record))
-        if entry.kind == Did.SAVED:
-            self._compare_weights(entry)
-
-    def end(self) -> None:
-        """Note what it came to."""
-        while self._given:
-            self._compare_action(self._given.popleft())
-        replayer = self.replayer
-        if replayer is not None:
-            self.result.states, self.result.updates = (
-                replayer.learner.states,
-                replayer.learner.updates,
-            )
-            self.result.refused = dict(replayer.refused)
-
-    # --------------------------------------------------------------- beginning
-
-    def new_learner(self) -> Learner:
-        """Return a learner as the recorded one was configured.
-
-        Raises:
-            RecordingError: it was not recorded.
-        """
-        start = self._life.start
-        if start is None:
-            raise RecordingError(
-                f'{self._run.records.recording.path} lacks the settings of the learner '
-                f'({self._run.records.absolute(names.LEARNER_START)}): it cannot be replayed'
-            )
-        nested = yaml.safe_load(start.settings)
-        settings = parse(LearnerNodeSettings, nested, source='settings in the recording')
-        learner = Learner(settings, settings.limits)
-        learner.identity = self._life.identity
-        learner.evaluating = settings.evaluate
-        return learner
-
-    def _begin(self) -> None:
-        learner = self.new_learner()
-        start = self._life.start
-        self.result.began = 'as the run did, from nothing'
-        if start.checkpoint:
-            data = self._snapshots.find(start.checkpoint)
-            if data is None:
-                self.result.left.append(
-                    f'{start.checkpoint}, from which the run went on, is not there any more'
-                )
-                return
-            learner.restore(data, keep_settings=start.keep_settings)
-            self.result.began = f'as the run did, from {Path(start.checkpoint).name}'
-        self.replayer = Replayer(learner)
-
-    def _resume(self, entry: Entry) -> None:
-        """Begin from a checkpoint that was saved meanwhile, if it is kept."""
-        data = self._snapshots.find(entry.text, entry.detail)
-        if data is None:
-            return
-        learner = self.new_learner()
-        status = self._run.status
-        learner.frozen = self._modes.get(Did.FROZEN, status is not None and status.frozen)
-        learner.evaluating = self._modes.get(
-            Did.EVALUATING, status.evaluating if status is not None else learner.evaluating
-        )
-        self.replayer = Replayer(learner)
-        self.replayer.resume(self._infos.values(), data)
-        began = f'from {Path(entry.text).name}, at entry {entry.number:,}'
-        self.result.began = f'{self.result.began}, and {began}' if self.result.began else began
-        for name, state in self._newest.items():
-            # The learner had taken these before it saved, and acted upon them afterwards.
-            agent = learner.served(name)
-            known = agent is not None and agent.info.session == state.session
-            if not known or (agent is not None and agent.sequence < state.sequence):
-                taken = Entry(entry.number, Did.STATE, name, state.session, state.sequence)
-                self._compare_actions(self.replayer.apply(taken, state))
-
-    def _leave(self, why: str) -> None:
-        if self.replayer is not None:
-            self.end()
-            self.replayer = None
-            self.result.left.append(why)
-
-    def _note(self, entry: Entry, record: Any) -> None:
-        """Note what a learner that begins at a later checkpoint has to know."""
-        if entry.kind == Did.STATE and record is not None:
-            self._newest[entry.agent] = record
-        elif entry.kind == Did.INTRODUCED and record is not None:
-            self._infos[entry.agent] = record
-        elif entry.kind == Did.LEFT:
-            self._infos.pop(entry.agent, None)
-            self._newest.pop(entry.agent, None)
-        elif entry.kind in (Did.FROZEN, Did.EVALUATING):
-            self._modes[entry.kind] = bool(entry.value)
-
-    # --------------------------------------------------------------- comparing
-
-    def _compare_actions(self, given: list[ActionBatch]) -> None:
-        self._given.extend(given)
-        while len(self._given) > _LATE_ACTIONS:
-            self._compare_action(self._given.popleft())
-
-    def _compare_action(self, action: ActionBatch) -> None:
-        recorded = self._run.actions.get((action.agent, action.session, action.sequence))
-        if recorded is None:
-            self.result.missing_actions += 1
-            return
-        self.result.actions += 1
-        if recorded.action.tobytes() != action.action.tobytes():
-            self.result.different_actions += 1
-            if not self.result.first_difference:
-                self.result.first_difference = place_of(action).line(most=1)
-
-    def _compare_weights(self, entry: Entry) -> None:
-        assert self.replayer is not None
-        equal = self.replayer.digest() == entry.detail
-        states = self.replayer.learner.states
-        self.result.compared.append(Compared(entry.text, entry.number, equal, states))
+# Nodes whose settings may be other ones: all else is in the recorded messages.
+_ASKED = (names.LEARNER,)
 
 
 @dataclass
@@ -350,21 +56,37 @@ class Replay:
             'seconds': self.seconds,
             'cut_off': self.cut_off,
             'gaps': [asdict(gap) for gap in self.gaps],
-            'learners': [asdict(life.result) for life in self.lives],
+            'learners': [_plain(asdict(life.result)) for life in self.lives],
         }
 
 
-def replay(path: Path, seen: Callable[[LifeReplay, Step], None] | None = None) -> Replay:
+def _plain(data: Any) -> Any:
+    """Return data without numbers that JSON does not have."""
+    if isinstance(data, dict):
+        return {name: _plain(value) for name, value in data.items()}
+    if isinstance(data, list):
+        return [_plain(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data
+
+
+def replay(
+    path: Path,
+    seen: Callable[[LifeReplay, Step], None] | None = None,
+    overrides: Iterable[str] = (),
+) -> Replay:
     """Learn again from a recording.
 
     Args:
         path: folder or file of the recording, or folder of a run that was recorded.
         seen: is called after each entry.
+        overrides: ``learner.NAME=VALUE``: settings of another learner, which is asked what it would
+            have learned.
 
     Raises:
-        NrlError: it cannot be read, or holds no learning.
+        NrlError: it cannot be read, or holds no learning; a setting is wrong.
     """
     begin = time.monotonic()
+    other = {name: value for _, name, value in (parse_override(text, _ASKED) for text in overrides)}
     recording = Recording(recording_of(path))
     run = OrderedRun(RunRecords(recording))
     snapshots = Snapshots(recording)
@@ -372,7 +94,7 @@ def replay(path: Path, seen: Callable[[LifeReplay, Step], None] | None = None) -
     for step in run.steps():
         life = lives.get(step.life.identity)
         if life is None:
-            life = lives[step.life.identity] = LifeReplay(step.life, run, snapshots)
+            life = lives[step.life.identity] = LifeReplay(step.life, run, snapshots, other)
         life.step(step)
         if seen is not None:
             seen(life, step)
@@ -383,23 +105,41 @@ def replay(path: Path, seen: Callable[[LifeReplay, Step], None] | None = None) -
     return Replay([*lives.values()], run.gaps, cut_off, recorded_s, time.monotonic() - begin)
 
 
-def run_replay(path: Path, say: Callable[[str], None], json: Path | None = None) -> int:
+def run_replay(
+    path: Path,
+    say: Callable[[str], None],
+    *,
+    overrides: Sequence[str] = (),
+    json: Path | None = None,
+    out: Path | None = None,
+) -> int:
     """Replay and say what it came to.
 
     Args:
         path: as of ``replay``.
         say: prints a line.
+        overrides: as of ``replay``.
         json: file for the result; None: none.
+        out: file for a checkpoint of what was learned, with the other settings if there are any;
+            None: none.
 
     Returns:
         Exit code: 0 if all weights came out equal.
+
+    Raises:
+        NrlError: of ``replay``, or the checkpoint cannot be written.
     """
-    done = replay(path)
+    done = replay(path, overrides=overrides)
+    if out is not None:
+        _write(done, out)
     if json is not None:
         write_json(json, done.data())
     for life in done.lives:
         for line in life.result.lines():
             say(line)
+        if overrides:
+            for line in what_if_lines(life.result, overrides):
+                say(line)
     for gap in done.gaps[:_SHOWN_GAPS]:
         say(f'missing: {gap.line()}')
     if len(done.gaps) > _SHOWN_GAPS:
@@ -411,3 +151,52 @@ def run_replay(path: Path, say: Callable[[str], None], json: Path | None = None)
         f'{done.recorded_s / max(done.seconds, 1e-9):.0f} times as fast'
     )
     return 0 if done.exact else 1
+
+
+def what_if_lines(result: Replayed, overrides: Sequence[str]) -> list[str]:
+    """Return in words what other settings would have learned, and how far that is sound."""
+    course = result.what_if
+    if not course:
+        return [f'{", ".join(overrides)}: nothing could be learned']
+    last = course[-1]
+    found = [
+        f'{", ".join(overrides)}: {last.updates:,} updates, weights {last.distance:.3g} times '
+        "their norm away from the run's"
+    ]
+    sound = None
+    for one in course:
+        if not one.sound:
+            break
+        sound = one
+    reached = 'the first states' if sound is None else f'state {sound.states:,}'
+    if sound is last:
+        found.append(f'sound to the end: {_shares(last)}')
+    else:
+        found.append(
+            f'sound up to {reached} of {last.states:,}; in the end {_shares(last)}: what was '
+            'recorded is of the policy that acted, and tells little of what this one would have '
+            'done'
+        )
+    if result.what_if_ended:
+        found.append(result.what_if_ended)
+    return found
+
+
+def _shares(one: Soundness) -> str:
+    """Return effective shares in words."""
+    told = {'steps': one.steps, 'episodes': one.episodes}
+    known = [f'{share:.0%} of the newest {name}' for name, share in told.items() if share == share]
+    return ' and '.join(known) + ' are effective' if known else 'too few steps to say'
+
+
+def _write(done: Replay, path: Path) -> None:
+    """Write what was learned in the end as a checkpoint.
+
+    Raises:
+        RecordingError: nothing was.
+    """
+    life = next((one for one in reversed(done.lives) if one.replayer is not None), None)
+    if life is None or life.replayer is None:
+        raise RecordingError('nothing was learned to the end of the recording: no checkpoint')
+    learner = life.replayer.learner if life.what_if is None else life.what_if.learner
+    write_checkpoint(path, names.LEARNER, learner.snapshot() | {'number': 0})

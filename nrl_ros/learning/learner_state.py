@@ -141,6 +141,7 @@ class LearnerState:
     def _restored(self, snapshot: dict[str, Any], *, keep_settings: bool) -> LearnerState:
         check_fingerprint(snapshot['settings'], self.settings)
         new = LearnerState.new(self.settings, self.limits)
+        new.roster.around_head = self.roster.around_head
         new.roster.policy = policy_of(snapshot, self.settings, self.roster.policy)
         new.states, new.steps = int(snapshot['states']), int(snapshot['steps'])
         restore_snapshot(new.update, snapshot['learning'], 'learning')

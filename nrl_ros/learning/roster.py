@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection
+from dataclasses import replace
 from typing import Any
 
 from nrl_ros.base.errors import NrlError
@@ -12,6 +13,7 @@ from nrl_ros.base.records import AgentInfo, RpeBatch, StateBatch
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.agent_memory import memory_of
 from nrl_ros.learning.checks import check_state
+from nrl_ros.learning.heads import PolicyHead
 from nrl_ros.learning.introductions import Introductions
 from nrl_ros.learning.policy import Policy, new_policy
 from nrl_ros.learning.settings import LearnerSettings
@@ -28,8 +30,9 @@ class Roster:
         counters: where refused messages, windows and the like are counted, by name.
 
     Attributes:
-        policy: what all agents share; None before the first one is introduced.
         served_from_now: is told of each agent before its first step; None: nobody is.
+        around_head: makes the head of a new policy from its own, for whoever listens to or replaces
+            what it draws; None: its own is taken.
     """
 
     def __init__(
@@ -38,11 +41,23 @@ class Roster:
         self._settings = settings
         self._limits = limits
         self._counters = counters
-        self.policy: Policy | None = None
+        self._policy: Policy | None = None
         self.served_from_now: Callable[[ServedAgent], object] | None = None
+        self.around_head: Callable[[PolicyHead], PolicyHead] | None = None
         self._sigma = settings.noise.sigma
         self._agents: dict[str, ServedAgent] = {}
         self._introduced = Introductions(limits, counters)
+
+    @property
+    def policy(self) -> Policy | None:
+        """What all agents share; None before the first one is introduced."""
+        return self._policy
+
+    @policy.setter
+    def policy(self, policy: Policy | None) -> None:
+        if policy is not None and self.around_head is not None:
+            policy = replace(policy, head=self.around_head(policy.head))
+        self._policy = policy
 
     @property
     def infos(self) -> dict[str, AgentInfo]:

@@ -7,7 +7,7 @@ another order than the learner does. With this order a recording decides every w
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rclpy.duration import Duration
@@ -23,7 +23,8 @@ from nrl_ros.settings.learner import LearnerNodeSettings
 _MOST = 4096
 # Longest wait for the last piece to arrive, where somebody listens [s].
 _LAST_S = 1.0
-_Entry = tuple[int, str, int, int, float, str, str]
+# Kind, agent, session, sequence, value, text and detail, as in LearnerOrder.
+OrderEntry = tuple[int, str, int, int, float, str, str]
 
 
 class OrderNotes:
@@ -40,7 +41,7 @@ class OrderNotes:
         self._node, self._identity = node, identity
         self._publisher: Any = node.publisher(LearnerOrder, names.LEARNER_ORDER, qos.event())
         self._start: Any = node.publisher(LearnerStart, names.LEARNER_START, qos.latched())
-        self._entries: list[_Entry] = []
+        self._entries: list[OrderEntry] = []
         self._first = self._neuromodulator = 0
 
     def begin(self, settings: str, checkpoint: str, *, keep_settings: bool) -> None:
@@ -104,7 +105,7 @@ class OrderNotes:
         if not entries:
             return
         if self._publisher.get_subscription_count():
-            message = _message(entries)
+            message = order_message(entries)
             message.learner, message.first = self._identity, self._first
             conversion.set_stamp(message.header.stamp, self._node.now_ns())
             self._publisher.publish(message)
@@ -118,7 +119,16 @@ class OrderNotes:
             self._publisher.wait_for_all_acked(Duration(seconds=_LAST_S))
 
 
-def _message(entries: Iterable[_Entry]) -> LearnerOrder:
+def pieces_of(entries: Sequence[OrderEntry], identity: int, most: int) -> Iterator[LearnerOrder]:
+    """Yield messages of entries that count from 0, so many in each at most."""
+    for first in range(0, len(entries), most):
+        message = order_message(entries[first : first + most])
+        message.learner, message.first = identity, first
+        yield message
+
+
+def order_message(entries: Iterable[OrderEntry]) -> LearnerOrder:
+    """Return entries as a message, without the learner and the number of the first one."""
     kinds, agents, sessions, sequences, values, texts, details = zip(*entries, strict=True)
     owners = list(zip(agents, sessions, strict=True))
     known = dict.fromkeys(owner for owner in owners if owner[0])
