@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument
+from launch.actions import DeclareLaunchArgument, SetEnvironmentVariable
 from launch.conditions import IfCondition
 from launch.substitutions import EnvironmentVariable as Env
 from launch.substitutions import LaunchConfiguration as Use
@@ -172,8 +172,10 @@ def recorder(files: list[ParameterFile], **more: Any) -> list[Any]:
     )
     told = {'root': text('recordings_folder'), 'checkpoint': True}
     wanted = IfCondition(Use('record'))
+    # nrl_ros/ros/qos.py says what it is for.
+    keep = SetEnvironmentVariable('NRL_RECORDED', '1', condition=wanted)
     made = node('recorder', [*files, told], condition=wanted, **SAVES, **more)
-    return [RECORD, folder, made]
+    return [RECORD, folder, keep, made]
 
 
 def part(

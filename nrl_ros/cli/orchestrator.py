@@ -31,6 +31,7 @@ from nrl_ros.cli.runs import Run
 from nrl_ros.cli.tensorboard import progress_table
 from nrl_ros.monitor.progress import Progress
 from nrl_ros.ros import names
+from nrl_ros.ros.qos import RECORDED
 from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
@@ -333,7 +334,8 @@ class Orchestrator:
             begin: called once, when the run has ``begun``.
         """
         self._begin = begin
-        self.processes = Processes(params, log, namespace=namespace, environment=os.environ)
+        variables = os.environ if self.recorder is None else {**os.environ, RECORDED: '1'}
+        self.processes = Processes(params, log, namespace=namespace, environment=variables)
         start = time.monotonic()
         try:
             try:

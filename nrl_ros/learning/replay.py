@@ -108,7 +108,8 @@ class Replayer:
     def digest(self) -> str:
         """Return the digest of the weights, as of a checkpoint; empty if there are none yet."""
         policy = self.learner.roster.policy
-        return '' if policy is None else digest_of(policy.network.weights)
+        networks = [] if policy is None else [policy.network, policy.candidate]
+        return digest_of([weight for one in networks if one is not None for weight in one.weights])
 
     def resume(self, infos: Iterable[AgentInfo], snapshot: dict[str, Any]) -> None:
         """Continue from a checkpoint that was saved in the middle of a run.

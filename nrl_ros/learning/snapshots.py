@@ -101,18 +101,21 @@ def saved_baselines(snapshot: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def weights_digest(snapshot: dict[str, Any]) -> str:
-    """Return the SHA-256 of the weights in a learner's snapshot; empty if it has none yet."""
-    network = snapshot['network']
-    return '' if network is None else digest_of(network['weights'])
+    """Return the SHA-256 of the weights in a learner's snapshot; empty if it has none yet.
+
+    Weights that wait for approval belong to them.
+    """
+    networks = [snapshot[name] for name in ('network', 'candidate') if snapshot.get(name)]
+    return digest_of([weight for network in networks for weight in network['weights']])
 
 
 def digest_of(weights: Sequence[NDArray[Any]]) -> str:
-    """Return the SHA-256 of weight matrices, with their types and shapes."""
+    """Return the SHA-256 of weight matrices and their shapes; empty if there are none."""
     state = hashlib.sha256()
     for weight in weights:
         state.update(f'{weight.dtype.str}{weight.shape}'.encode())
         state.update(np.ascontiguousarray(weight).data)
-    return state.hexdigest()
+    return state.hexdigest() if weights else ''
 
 
 def network_data(network: Network) -> dict[str, Any]:

@@ -21,11 +21,12 @@ from rclpy.timer import Timer
 
 from nrl_ros.base.errors import NrlError, ProtocolError
 from nrl_ros.base.settings import Settings
-from nrl_ros.ros import leaving
+from nrl_ros.ros import leaving, names
 from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.hearing import Refusals, Topic, hear, hear_any
 from nrl_ros.ros.middleware import prepare_middleware
 from nrl_ros.ros.parameters import NodeParameters
+from nrl_ros.ros.qos import for_recorder
 from nrl_ros.ros.rclpy_types import AnyPublisher, AnySubscription
 from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.ros.security import initialise, refused_in_one_line
@@ -260,8 +261,12 @@ class NrlNode(LifecycleNode, Generic[Model]):
         def incompatible(event: Any) -> None:
             self._incompatible(topic, event, 'subscription')
 
+        profile = for_recorder(qos) if topic in names.LEARNED_FROM else qos
         made: Any = self.create_publisher(
-            kind, topic, qos, event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible)
+            kind,
+            topic,
+            profile,
+            event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
         )
         self._made.append(lambda: self.destroy_publisher(made))
         publisher: AnyPublisher = made

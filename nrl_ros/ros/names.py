@@ -12,6 +12,8 @@ NEUROMODULATOR_STATUS = 'neuromodulator_status'
 LEARNER_ORDER = 'learner_order'
 LEARNER_START = 'learner_start'
 RECORDER_STATUS = 'recorder_status'
+# What a learner learns from, and the order in which it did: of these a recording may lack nothing.
+LEARNED_FROM = (STATE, ACTION, REWARD, NEUROMODULATION, LEARNER_ORDER)
 
 # What people say. The first two also exist with the name of one environment behind a slash.
 HUMAN_REWARD = 'human_reward'

@@ -229,3 +229,16 @@ def test_effective_shares() -> None:
     assert effective_share(np.array([0.0, -1000.0, -1000.0, -1000.0])) == pytest.approx(0.25)
     # Weights 1 and 2: nine fifths of two.
     assert effective_share(np.log([1.0, 2.0])) == pytest.approx(0.9)
+
+
+def test_what_a_person_has_approved_is_repeated(tmp_path: Path) -> None:
+    """Weights that wait for approval are a part of the digest, and move when it is given."""
+    run = RecordedRun(tmp_path, settings={'guard.approve': True}).steps(60, save=1)
+    run.note(Did.APPROVED, value=1.0)
+    run.core.approve(yes=True)
+    run.steps(30, save=2)
+    done = replay(run.write())
+    assert done.exact and len(done.lives[0].result.compared) == 2
+    run.entries = [entry for entry in run.entries if entry[0] != Did.APPROVED]
+    run.folder = tmp_path / 'without'
+    assert not replay(run.write()).exact

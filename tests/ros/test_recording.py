@@ -1,0 +1,169 @@
+"""Real runs that are recorded are learned again to the same bits."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip('rclpy')
+pytest.importorskip('nrl_ros.msg')
+pytest.importorskip('gymnasium')
+pytest.importorskip('mcap')
+
+from nrl_ros.cli.replay import Replay, replay
+from nrl_ros.ros import names
+from nrl_ros.ros.recorded import RunRecords
+from nrl_ros.storage.checkpoint import read_checkpoint
+from nrl_ros.storage.recordings import Recording
+
+pytestmark = pytest.mark.ros
+
+DOMAIN = '32'
+TIMEOUT_S = 90
+# Checkpoints every half second, so that a recording that begins or ends anywhere has some.
+SAVES = ('--set', 'learner.checkpoint.period_s=0.5', '--set', 'learner.checkpoint.keep=1000')
+
+
+def nrl(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, '-m', 'nrl_ros.cli.main', *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={
+            **os.environ,
+            'ROS_DOMAIN_ID': DOMAIN,
+            'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
+            'PYTHONSAFEPATH': '1',
+        },
+    )
+
+
+def train(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    return nrl(
+        'train', 'cartpole', '--episodes', 0, '--plain', '--out', folder, *SAVES, *arguments
+    )  # fmt: skip
+
+
+def ended(process: subprocess.Popen[str]) -> str:
+    said, _ = process.communicate(timeout=TIMEOUT_S)
+    assert process.returncode == 0, said
+    return said
+
+
+def until(holds: object, what: str) -> None:
+    deadline = time.monotonic() + TIMEOUT_S
+    while not holds():  # type: ignore[operator]
+        assert time.monotonic() < deadline, what
+        time.sleep(0.02)
+
+
+def weights_of(done: Replay) -> list[np.ndarray]:
+    (life,) = done.lives
+    assert life.replayer is not None
+    return life.replayer.learner.weights
+
+
+def newest(folder: Path) -> list[np.ndarray]:
+    path = max((folder / 'checkpoints').glob('learner_*.nrl'))
+    return list(read_checkpoint(path, 'learner')['network']['weights'])
+
+
+def assert_equal(done: Replay, folder: Path) -> None:
+    """All was recorded, and learning again ends with the weights of the run's last checkpoint."""
+    assert done.exact, [life.result.lines() for life in done.lives] + done.gaps
+    result = done.lives[0].result
+    assert len(result.compared) >= 2 and result.updates > 10
+    assert (result.missing_actions, done.gaps, done.cut_off) == (0, [], [])
+    for mine, theirs in zip(weights_of(done), newest(folder), strict=True):
+        assert mine.tobytes() == np.ascontiguousarray(theirs).tobytes()
+
+
+def hold_up_recorder(run: subprocess.Popen[str], folder: Path) -> None:
+    """Stop the recorder, as a busy machine does, for longer than the usual queues last."""
+    until((folder / 'config.yaml').is_file, 'the run begins')
+    children = Path(f'/proc/{run.pid}/task/{run.pid}/children').read_text().split()
+    (recorder,) = (
+        int(pid) for pid in children if b'recorder' in Path(f'/proc/{pid}/cmdline').read_bytes()
+    )
+    os.kill(recorder, signal.SIGSTOP)
+    time.sleep(0.3)
+    os.kill(recorder, signal.SIGCONT)
+
+
+def assert_read_by_its_own_schemas(folder: Path) -> None:
+    """A reader that knows none of our messages reads all of them by what the file says of them."""
+    from mcap_ros2.reader import read_ros2_messages
+
+    (file,) = folder.glob('*.mcap')
+    read = [(one.channel.topic, one.ros_msg) for one in read_ros2_messages(str(file))]
+    assert len(read) == len(list(Recording(folder).messages()))
+    states = [message for topic, message in read if topic.endswith('/state')]
+    mine = [one.record for one in RunRecords(Recording(folder)).only(names.STATE)]
+    mine = [one for one in mine if not hasattr(one, 'spec')]
+    assert [one.sequence for one in states] == [one.sequence for one in mine]
+    assert states[-1].observation == mine[-1].observation.ravel().tolist()
+
+
+def test_a_run_in_lockstep_is_recorded_and_learned_again(tmp_path: Path) -> None:
+    folder = tmp_path / 'run'
+    run = train(folder, '--instances', 8, '--steps', 12_000, '--record')
+    hold_up_recorder(run, folder)
+    said = ended(run)
+    assert 'none dropped' in said and f'nrl replay {folder}' in said.replace('\n', '')
+    assert json.loads((folder / 'summary.json').read_text())['recording']['dropped'] == 0
+    done = replay(folder)
+    assert_equal(done, folder)
+    assert done.lives[0].result.began == 'as the run did, from nothing'
+    heard = {one.topic for one in RunRecords(Recording(folder / 'recording'))}
+    assert heard >= {
+        names.ENV_INFO, names.STATE, names.ACTION, names.REWARD, names.NEUROMODULATION,
+        names.EPISODES, names.ENV_STATUS, names.LEARNER_STATUS, names.NEUROMODULATOR_STATUS,
+        names.LEARNER_START, names.LEARNER_ORDER,
+    }  # fmt: skip
+    assert_read_by_its_own_schemas(folder / 'recording')
+    # The same run goes on, and its recording begins with what it had learned.
+    ended(
+        nrl('train', '--resume', folder, '--steps', 16_000, '--episodes', 0, '--plain', '--record')
+    )
+    again = replay(folder)
+    assert_equal(again, folder)
+    assert again.lives[0].result.began.startswith('as the run did, from learner_')
+
+
+def test_a_run_in_real_time_and_a_recorder_that_is_killed(tmp_path: Path) -> None:
+    """One recorder hears all of it; another one comes later, and is killed on the way."""
+    folder, other = tmp_path / 'run', tmp_path / 'other'
+    realtime = ('environment.mode=realtime', 'environment.control_period_s=0.008')
+    settings = [part for text in realtime for part in ('--set', text)]
+    run = train(folder, '--instances', 1, '--steps', 1000, '--compose', '--record', *settings)
+    until((folder / 'config.yaml').is_file, 'the run begins')
+    late = nrl('record', folder, '--out', other)
+    file = other / 'other_0.mcap'
+    # Chunks are closed once a second, checkpoints are saved twice.
+    sizes: set[int] = set()
+
+    def has_grown() -> bool:
+        if file.is_file():
+            sizes.add(file.stat().st_size)
+        return len(sizes) > 4
+
+    until(has_grown, 'some seconds are recorded')
+    late.kill()
+    late.wait(TIMEOUT_S)
+    ended(run)
+    assert_equal(replay(folder), folder)
+    done = replay(other)
+    (life,) = done.lives
+    assert 'other_0.mcap ends early' in done.cut_off[0]
+    assert life.result.began.startswith('from learner_')
+    assert life.result.compared and all(one.equal for one in life.result.compared)
+    assert life.result.actions > 50 and life.result.different_actions == 0
