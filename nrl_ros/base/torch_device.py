@@ -7,11 +7,12 @@ import torch
 from nrl_ros.base.errors import ConfigError
 
 
-def find_device(name: str) -> torch.device:
+def find_device(name: str, instead: str = 'take --device cpu') -> torch.device:
     """Return a device of torch.
 
     Args:
         name: cpu, cuda, or cuda:1.
+        instead: what a person can do without the device.
 
     Raises:
         ConfigError: there is no such device here.
@@ -27,6 +28,6 @@ def find_device(name: str) -> torch.device:
         raise ConfigError(
             f'device {name!r}: torch {torch.__version__} finds {count} GPUs, expected '
             f'{(device.index or 0) + 1} at least; install torch for CUDA and the driver '
-            '(docs/device.md), or take --device cpu'
+            f'(docs/device.md), or {instead}'
         )
     return device

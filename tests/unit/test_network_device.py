@@ -102,8 +102,8 @@ def test_a_checkpoint_reaches_the_copies() -> None:
 @pytest.mark.parametrize(
     ('device', 'match'),
     [
-        ('cuda', r"network\.device 'cuda' is not there, expected one of cpu: torch .* no GPU"),
-        ('cuda:3', r"network\.device 'cuda:3' is not there"),
+        ('cuda', r"network\.device 'cuda': torch .* 0 GPUs, expected 1 .*network\.device: cpu"),
+        ('cuda:3', r"network\.device 'cuda:3': torch .* expected 4 at least"),
         ('tpu', 'network.device'),
     ],
 )
@@ -115,12 +115,12 @@ def test_a_device_that_is_not_there_is_refused_before_anything_starts(
         learner_settings(**{'network.kind': 'torch', 'network.device': device})
 
 
-def test_the_devices_that_are_there_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_is_there_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
     for known in ('cuda', 'cuda:0', 'cuda:1'):
         learner_settings(**{'network.kind': 'torch', 'network.device': known})
-    with pytest.raises(ConfigError, match='expected one of cpu, cuda:0, cuda:1: set'):
+    with pytest.raises(ConfigError, match='finds 2 GPUs, expected 3 at least'):
         learner_settings(**{'network.kind': 'torch', 'network.device': 'cuda:2'})
 
 

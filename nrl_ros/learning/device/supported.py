@@ -35,6 +35,8 @@ def _asked(
     yield 'learner.network.kind', network.kind, ('dense',)
     yield 'learner.network.neuron', network.neuron, ('rate',)
     yield 'learner.network.normalise_observations', network.normalise_observations, (False,)
+    for name in ('weight_bits', 'read_noise', 'update_spread', 'update_asymmetry'):
+        yield f'learner.network.{name}', getattr(network, name), (0,)
     yield 'learner.policy.head', settings.policy.head, ('auto', 'softmax', 'gaussian')
     yield 'learner.policy.std_of_state', settings.policy.std_of_state, (True,)
     yield 'learner.plasticity.rule', plasticity.rule, ('nrl',)

@@ -13,6 +13,7 @@ from torch import nn
 
 from nrl_ros.base.errors import CheckpointError, ConfigError, NrlError, describe
 from nrl_ros.base.registry import Registry
+from nrl_ros.base.torch_device import find_device
 from nrl_ros.learning.networks.feed_forward import Network
 from nrl_ros.learning.networks.modules import ready
 from nrl_ros.learning.networks.modules.layers import (
@@ -244,29 +245,11 @@ def check_factory(settings: NetworkSettings) -> None:
         ConfigError: there is none, an option is unknown, of another type, or out of range, or the
             device is not there.
     """
-    _check_device(settings.device)
+    try:
+        find_device(settings.device, 'set network.device: cpu')
+    except ConfigError as error:
+        raise ConfigError(f'network.{error}') from error
     FACTORIES.check(_known(settings.factory), settings.options, _shared(settings))
-
-
-def _check_device(device: str) -> None:
-    """Check that torch can compute there.
-
-    Raises:
-        ConfigError: it cannot, naming the devices that are there.
-    """
-    if device == 'cpu':
-        return
-    there = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if torch.device(device).index is not None and (torch.device(device).index or 0) < there:
-        return
-    if there and torch.device(device).index is None:
-        return
-    known = ', '.join(['cpu', *(f'cuda:{number}' for number in range(there))])
-    why = '' if there else f'torch {torch.__version__} finds no GPU; '
-    raise ConfigError(
-        f'network.device {device!r} is not there, expected one of {known}: {why}'
-        'set network.device: cpu, or install a driver and torch with CUDA'
-    )
 
 
 def _load(module: nn.Module, path: str) -> None:
