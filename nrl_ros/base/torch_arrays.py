@@ -139,9 +139,10 @@ class TorchArrays:
             if len(given) == count:
                 return function(*given)
             out: Tensor = given[count]
-            if given[0].shape == out.shape:
+            if given[0].shape == out.shape and not torch.compiler.is_compiling():
                 return function(*given[:count], out=out)
-            # numpy repeats what is smaller; torch would make the result as small.
+            # numpy repeats what is smaller; torch would make the result as small. Nor can parts of
+            # a tensor be results of what is compiled.
             return out.copy_(function(*given[:count]))
 
         return staticmethod(call)

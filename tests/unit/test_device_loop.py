@@ -296,6 +296,7 @@ def test_what_a_device_has_learned_goes_on_without_it_and_back(tmp_path: Path) -
         ({'learner.plasticity.rule': 'antithetic'}, "rule 'antithetic' does not run on a device"),
         ({'neuromodulator.rpe.baseline': 'critic'}, 'baseline'),
         ({'learner.plasticity.optimiser': 'amsgrad'}, 'optimiser'),
+        ({'learner.network.weight_bits': 8}, 'learner.network.weight_bits 8 does not run'),
         ({'learner.guard.enabled': True}, 'learner.guard.enabled True does not run'),
         ({'environment.bridge.options.id': 'Acrobot-v1'}, 'CartPole-v1'),
     ],

@@ -43,8 +43,6 @@ class Stepper:
             self.unit *= -(-_RECORDED // update_every)
         self._step: Any = self._step_and_update if update_every == 1 else learning.step
         self._update: Any = learning.update
-        if compiled:
-            self._step, self._update = torch.compile(self._step), torch.compile(self._update)
         self._compiled = compiled
         self._graph: Any = None
 
@@ -62,10 +60,14 @@ class Stepper:
             return 0
         what = 'compiling the steps' if self._compiled else 'recording the steps'
         self._say(f'{what} for {self._learning.generator.device}, once ...')
+        # What is kept for later steps, such as rows of the kinematics, is made by a plain one.
+        self._do(1)
+        if self._compiled:
+            self._step, self._update = torch.compile(self._step), torch.compile(self._update)
         units = -(-_WARM_UP // self.unit)
         if not self._on_gpu:
             self._do(units)
-            return units * self.unit
+            return (1 + units) * self.unit
         side: Any = torch.cuda.Stream()  # type: ignore[no-untyped-call]
         side.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(side):
@@ -77,7 +79,7 @@ class Stepper:
         with torch.cuda.graph(graph):
             self._do(1)
         self._graph = graph
-        return units * self.unit
+        return (1 + units) * self.unit
 
     def run(self, units: int) -> None:
         """Do so many units of steps."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import nullcontext
 from typing import Annotated, Any
 
 import numpy as np
@@ -175,9 +176,9 @@ class GaussianHead(PolicyHead):
     def to_action(self, choice: Array) -> Float32:
         """Convert to the action's own units, clipped to its bounds."""
         # An overflow is clipped to a bound like any large number, so it needs no warning.
-        with np.errstate(over='ignore', invalid='ignore'):
-            action = self._middle + self._half_range * choice
         do = self._arrays
+        with np.errstate(over='ignore', invalid='ignore') if do is np else nullcontext():
+            action = self._middle + self._half_range * choice
         clipped: Float32 = do.asarray(do.clip(action, self._low, self._high), do.float32)
         return clipped
 

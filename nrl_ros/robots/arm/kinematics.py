@@ -244,7 +244,7 @@ class Chain:
         self._tool_pose = places[0][1]
         # Places moved by most joints come first, as the tape needs them.
         self._order = sorted(range(len(places)), key=lambda number: -places[number][0])
-        self._back = np.argsort(self._order)
+        self._back: list[int] = np.argsort(self._order).tolist()
         self._depths = [places[number][0] for number in self._order]
         entries = [places[number][1].translation for number in self._order]
         self._entries = np.array(entries).T[:, :, None].copy()
@@ -279,7 +279,7 @@ class Chain:
         self._offset = value.copy()
         pose = self._tool_pose
         place = pose.rotation @ value + pose.translation
-        self._entries[:, int(self._back[0]), 0] = place
+        self._entries[:, self._back[0], 0] = place
 
     def tool(self, position: NDArray[Any]) -> Float64:
         """Return the positions of the tool's point.
@@ -293,7 +293,7 @@ class Chain:
         Raises:
             ShapeError: not an array [N, J].
         """
-        tool = int(self._back[0])
+        tool = self._back[0]
         depths, entries = self._depths[tool : tool + 1], self._entries[:, tool : tool + 1]
         return self._run('tool', depths, entries, position)[:, 0]
 
@@ -347,7 +347,7 @@ class Chain:
         Raises:
             ShapeError: not an array [N, J].
         """
-        depths = [self._depths[int(self._back[0])]] * 3
+        depths = [self._depths[self._back[0]]] * 3
         rows: Float64 = self._run('turn', depths, self._axes, position)
         return np.swapaxes(rows, 1, 2)
 

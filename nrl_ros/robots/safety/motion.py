@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -324,7 +325,7 @@ class MotionFilter:
         kept_m = do.where(allowed > _SLACK, _KEPT_OUTSIDE_M, _KEPT_M)
         tau = self.period_s + 0.5 * self._braking.duration(refused)[:, 0]
         most = do.einsum('ij,ij->i', slope, refused) - (excess + kept_m) / tau
-        with np.errstate(divide='ignore', invalid='ignore'):
+        with np.errstate(divide='ignore', invalid='ignore') if do is np else nullcontext():
             # If the guard gives no answer or no slope, nothing is changed.
             inwards = slope / do.einsum('ij,ij->i', slope, slope)[:, None]
         told = (excess > 0.0) & do.logical_and.reduce(do.isfinite(inwards), axis=1)
