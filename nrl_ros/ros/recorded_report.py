@@ -240,6 +240,7 @@ def _session_lines(session: _Session, number: int, status: Any) -> list[str]:
     parts = {
         'changed by a limit': session.applied.get(Applied.LIMITED, 0),
         'not applied': session.applied.get(Applied.NOT, 0),
+        'replaced by those of a person': session.applied.get(Applied.PERSON, 0),
     }
     shown = [f'{100 * n / total:.2f} % {what}' for what, n in parts.items() if total and n]
     if shown:

@@ -99,7 +99,7 @@ class RunTables:
         self._order: deque[tuple[_Session, int]] = deque()
         self._done: list[_Waiting] = []
         self._rows = 0
-        self._early: deque[tuple[int, ActionBatch | RpeBatch]] = deque()
+        self._early: deque[tuple[int, Any]] = deque()
         self._spaces: dict[tuple[int, int], str] = {}
         self._others: dict[str, list[dict[str, Any]]] = {}
         self._columns: dict[str, list[str]] = {}
@@ -130,7 +130,7 @@ class RunTables:
         record = one.record
         if isinstance(record, StateBatch):
             self._take_state(record, one)
-        elif isinstance(record, ActionBatch | RpeBatch):
+        elif isinstance(record, ActionBatch | RpeBatch) or one.topic == names.HUMAN_REWARD_GIVEN:
             self._early.append((one.received_ns, record))
         elif one.topic == names.EPISODES:
             self._take_episodes(one)
@@ -158,7 +158,9 @@ class RunTables:
             kept[state.sequence].applied = after.state.applied
 
     def _place(self, until_ns: int | None) -> None:
-        """Bring actions and RPEs to their steps; the recorder may hear them before the states.
+        """Bring actions, RPEs and rewards of people to their steps.
+
+        The recorder may hear them before the states.
 
         Args:
             until_ns: those that were received until then; None: all.
@@ -169,7 +171,14 @@ class RunTables:
                 self._take_rpes(record)
                 continue
             waiting = self._find(record, record.sequence)
-            if waiting is not None and waiting.action is None:
+            if waiting is None:
+                continue
+            if not isinstance(record, ActionBatch):
+                given = waiting.figures.setdefault(
+                    'human_reward', np.zeros(len(waiting.state.step))
+                )
+                np.add.at(given, np.asarray(record.instance), np.asarray(record.value))
+            elif waiting.action is None:
                 waiting.action, waiting.action_ns = record, received_ns
 
     def _take_rpes(self, rpes: RpeBatch) -> None:
@@ -306,6 +315,7 @@ def _step_columns(one: _Waiting, info: AgentInfo | None) -> dict[str, Array]:
         columns[name] = value.astype(np.float64)
     for name in ('reward', 'baseline', 'rpe'):
         columns[name] = one.figures.get(name, np.full(count, np.nan))
+    columns['human_reward'] = one.figures.get('human_reward', np.zeros(count))
     return columns
 
 

@@ -28,6 +28,7 @@ from nrl_ros.robots.safety.takeover import SHUT_DOWN
 from nrl_ros.ros import conversion, names
 from nrl_ros.ros.interfaces import (
     EnvStatus,
+    HumanReward,
     LearnerStatus,
     SafetyState,
     SafetyStatus,
@@ -46,6 +47,7 @@ TYPES = {
     names.REWARD: 'Reward',
     names.NEUROMODULATION: 'Neuromodulation',
     names.EPISODES: 'EpisodeReport',
+    names.HUMAN_REWARD_GIVEN: 'HumanReward',
     names.ENV_STATUS: 'EnvStatus',
     'environment/transition_event': 'EnvStatus',
     names.LEARNER_STATUS: 'LearnerStatus',
@@ -113,6 +115,13 @@ def recorded(
         ]
         if number != lose:
             expected += rows
+        if number == 5:
+            # A person praises twice; the recorder may hear it before the state.
+            for value in (0.5, 0.25):
+                praise = HumanReward(
+                    agent='pole', session=7, sequence=5, instances=3, instance=[1], value=[value]
+                )
+                recorder.write(names.HUMAN_REWARD_GIVEN, praise)
         advance = episodes.advance(action)
         rewards, state = advance.reward, advance.state
         if rewards is not None:
@@ -166,6 +175,11 @@ def test_a_row_has_what_belongs_to_one_step_of_one_instance(
     assert np.isfinite(rewards).sum() > 90
     np.testing.assert_array_equal(steps['reward'], rewards)
     np.testing.assert_array_equal(steps['rpe'], np.where(np.isnan(rewards), np.nan, 0.25))
+    given = {
+        (int(steps['sequence'][row]), int(steps['instance'][row])): steps['human_reward'][row]
+        for row in np.flatnonzero(steps['human_reward'])
+    }
+    assert given == {(5, 1): 0.75}
     assert set(steps['environment']) == {'pole'} and set(steps['phase']) >= {'first', 'mid'}
     # The next state tells how an action was applied, where it was recorded.
     unknown = set(steps['sequence'][steps['applied'] == ''].tolist())
