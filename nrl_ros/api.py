@@ -212,7 +212,7 @@ def train(
     Raises:
         NrlError: something is wrong with a setting, the task or the folder.
     """
-    from nrl_ros.cli.train_device import device_maker
+    from nrl_ros.cli.train_device import check_without_device, device_maker
     from nrl_ros.cli.train_here import TrainingRun, train_here
     from nrl_ros.experiments.in_process import InProcessRun
 
@@ -232,7 +232,9 @@ def train(
         compiled=compiled,
     )
     make: Callable[[RunSettings], TrainingRun] = InProcessRun
-    if device:
+    if not device:
+        check_without_device(options)
+    else:
         if person is not None:
             raise ConfigError(
                 f'device {device!r} was given with a person, expected one of them: nobody can see '

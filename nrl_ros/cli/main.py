@@ -79,6 +79,9 @@ def _train(options: TrainOptions) -> int:
         from nrl_ros.cli.train_device import train_on_device as run
     else:
         from nrl_ros.cli.train import train as run
+        from nrl_ros.cli.train_device import check_without_device
+
+        check_without_device(options)
 
     if options.seeds > 1:
         from nrl_ros.cli.seeds import train_seeds

@@ -23,6 +23,19 @@ from nrl_ros.settings.run import RunSettings
 _ON_DEVICE = 'nrl_ros.experiments.on_device'
 
 
+def check_without_device(options: TrainOptions) -> None:
+    """Refuse options of a device where there is none.
+
+    Raises:
+        ConfigError: one was given.
+    """
+    if options.update_every != 1 or options.compiled is not None:
+        raise ConfigError(
+            '--update-every and --compile are for the whole loop on a device: expected --device '
+            'cpu or cuda too, or leave them away'
+        )
+
+
 def device_maker(options: TrainOptions, say: Say) -> Callable[[RunSettings], TrainingRun]:
     """Return what makes the run of a command with a device; what does not fit is refused now.
 
@@ -41,6 +54,11 @@ def device_maker(options: TrainOptions, say: Say) -> Callable[[RunSettings], Tra
         )
     if options.compose:
         raise ConfigError('--device cannot be given with --compose: there are no nodes, leave it')
+    if options.record:
+        raise ConfigError(
+            '--device cannot be given with --record: nobody sees each message there, leave one of '
+            'them away'
+        )
     try:
         on_device: Any = import_module(_ON_DEVICE)
     except ModuleNotFoundError as error:

@@ -13,6 +13,8 @@ import nrl_ros
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import ActionSpace, AgentInfo, Delivery, EnvSpec
 from nrl_ros.base.torch_arrays import TorchArrays
+from nrl_ros.cli.options import TrainOptions
+from nrl_ros.cli.train_device import device_maker
 from nrl_ros.environments.device import DeviceStep, make_on_device
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.baselines.running_average import RunningAverage
@@ -317,6 +319,18 @@ def test_a_device_that_is_not_there_is_one_line(device: str, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=f"device '{device}'.*expected") as caught:
         nrl_ros.train('cartpole', device=device, steps=100, say=None, out=tmp_path / 'a')
     assert '\n' not in str(caught.value) and not (tmp_path / 'a').exists()
+
+
+def test_options_that_do_not_go_together_are_one_line(tmp_path: Path) -> None:
+    out = tmp_path / 'a'
+    with pytest.raises(ConfigError, match='expected --device'):
+        nrl_ros.train('cartpole', update_every=2, steps=100, say=None, out=out)
+    for given in ({'resume': tmp_path}, {'compose': True}, {'record': True}):
+        options: Any = {'task': 'cartpole', 'device': 'cpu', **given}
+        with pytest.raises(ConfigError, match='--device cannot be given with') as caught:
+            device_maker(TrainOptions(**options), print)
+        assert '\n' not in str(caught.value)
+    assert not out.exists()
 
 
 def test_a_run_without_a_device_says_nothing_of_one(tmp_path: Path) -> None:
