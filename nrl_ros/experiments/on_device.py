@@ -102,7 +102,8 @@ class DeviceRun:
             policy,
             environment,
             self._info,
-            rows=_ROWS,
+            # Building takes two units of steps, which are an update or eight steps more.
+            rows=max(_ROWS, 2 * (options.update_every + 8)),
             seed=_seed(settings),
             arrays=arrays,
         )
