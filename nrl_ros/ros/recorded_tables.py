@@ -48,6 +48,8 @@ _NAMED = {
 }
 # Scalars, and arrays of at most this length, are columns of a status.
 _MOST = 32
+# An observation of more numbers, as an image, is one column of lists.
+_WIDE = 512
 
 
 def _has_numbers(_topic: str, kind: str) -> bool:
@@ -308,6 +310,9 @@ def _step_columns(one: _Waiting, info: AgentInfo | None) -> dict[str, Array]:
         'applied': _APPLIED[applied],
     }
     observed, acted = names_of(info, state.observation.shape[1])
+    if len(observed) > _WIDE:
+        columns['observation'] = state.observation
+        observed = []
     for at, name in enumerate(observed):
         columns[name] = state.observation[:, at]
     for at, name in enumerate(acted):

@@ -304,3 +304,26 @@ def test_the_page_says_why_an_arm_was_stopped_and_what_was_limited(tmp_path: Pat
     assert 'late 4, aborted episodes 1' in text
     assert 'its recorder dropped 12 messages: /lab/state 12' in text
     assert 'answered after nothing: no answer was recorded' in text
+
+
+def test_an_image_is_one_column_of_lists(tmp_path: Path) -> None:
+    pq = pytest.importorskip('pyarrow.parquet')
+    recorder = Recorder(tmp_path / 'rec')
+    spec = EnvSpec(2, 30 * 30, ActionSpace.discrete(2))
+    info = AgentInfo('eye', 3, spec, lockstep=True, delivery=Delivery.EVERY_STEP)
+    recorder.write(names.ENV_INFO, conversion.info_to_msg(info, 0))
+    small = Episodes(
+        make_bridge('cartpole', 2, {}),
+        agent='eye',
+        session=3,
+        lockstep=True,
+        delivery=Delivery.EVERY_STEP,
+    ).begin(0)
+    image = np.random.default_rng(0).random((2, 900)).astype(np.float32)
+    recorder.write(names.STATE, conversion.state_to_wire(replace(small, observation=image)))
+    recorder.writer.close()
+    told = CliRunner().invoke(app, ['convert', str(tmp_path / 'rec')])
+    assert told.exit_code == 0, told.output
+    table = pq.read_table(tmp_path / 'rec/tables/steps.parquet').to_pydict()
+    np.testing.assert_array_equal(np.array(table['observation'], np.float32), image)
+    assert len(table) < 30
