@@ -1,8 +1,8 @@
 """The returns of finished episodes, as the learner hears them: from states and rewards alone.
 
 An episode is complete when all rewards between its first and its last state were heard, in any
-order of the two topics. What is not whole (a lost message, an aborted episode, one that began
-before this object or under other weights) does not count.
+order of the two topics. What is not whole (a lost message, an aborted episode, one in which a
+person acted, or one that began before this object or under other weights) does not count.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.records import Ending, Phase, RpeBatch, StateBatch
+from nrl_ros.base.records import Applied, Ending, Phase, RpeBatch, StateBatch
 from nrl_ros.base.state import Stateful
 
 Array = NDArray[Any]
 
 # Comparing arrays with plain integers is several times faster than with enumerations.
 _FIRST, _MID = int(Phase.FIRST), int(Phase.MID)
-_ABORTED = int(Ending.ABORTED)
+_ABORTED, _PERSON = int(Ending.ABORTED), int(Applied.PERSON)
 _NONE = -1
 # Of each complete episode: its place among those of its instance, from 1 on, and its return.
 Ended = list[tuple[int, float]]
@@ -112,8 +112,13 @@ class EpisodeReturns(Stateful):
         Returns:
             The episodes that are complete now.
         """
+        if state.greedy:
+            return []
+        if state.applied.max() == _PERSON:
+            # What a person did says nothing of the policy.
+            self.state.episode[state.applied == _PERSON] = _NONE
         at_an_end = np.flatnonzero(state.phase != _MID)
-        if state.greedy or not len(at_an_end):
+        if not len(at_an_end):
             return []
         found: Ended = []
         # These are few, and numpy takes longer to begin than they take one by one.

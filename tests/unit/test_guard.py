@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,15 +10,24 @@ import pytest
 
 from nrl_ros.base.config_files import find_config
 from nrl_ros.base.errors import ProtocolError
-from nrl_ros.base.records import ActionBatch, Ending, FinishedEpisodes, Phase, RpeBatch, StateBatch
+from nrl_ros.base.records import (
+    ActionBatch,
+    Applied,
+    Ending,
+    FinishedEpisodes,
+    Phase,
+    RpeBatch,
+    StateBatch,
+)
 from nrl_ros.environments.listening import Listener
 from nrl_ros.experiments.in_process import InProcessRun
-from nrl_ros.learning.episode_returns import Complete
+from nrl_ros.learning.episode_returns import Complete, EpisodeReturns
 from nrl_ros.learning.guard import Guard, GuardSettings, Mode, Move
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.replay import Did, Entry, Replayer
 from nrl_ros.settings.run import RunSettings, check, read_config
 from nrl_ros.storage.codec import decode, encode
+from tests.unit.fakes import info_of, rpe_of, state_of
 
 RATE = 0.003
 
@@ -369,3 +379,42 @@ def test_in_lockstep_a_state_waits_for_the_rewards_of_an_ended_episode(comes: bo
         # The node calls this after a time-out.
         learner.release_waiting(state.agent)
     assert learner.may_act(state.agent)
+
+
+def test_an_episode_counts_if_it_is_whole_and_the_policy_s_own() -> None:
+    """Rewards before and after the last state, then a lost one, an aborted episode, a person."""
+    info = info_of(1)
+    returns = EpisodeReturns(1)
+    found = []
+    for episode in range(6):
+        first = 2 * episode
+        ending = Ending.ABORTED if episode == 3 else Ending.TERMINATED
+        shown = (
+            (Phase.FIRST, Ending.NONE, Applied.AS_SENT),
+            (Phase.MID, Ending.NONE, Applied.PERSON if episode == 4 else Applied.AS_SENT),
+            (Phase.LAST, ending, Applied.AS_SENT),
+        )
+        states = [
+            state_of(
+                info, n, window=first + n, episode=episode, phase=phase, ending=how, applied=by
+            )
+            for n, (phase, how, by) in enumerate(shown)
+        ]
+        rewards = [
+            replace(rpe_of(info, n, 0, first + n, 0.0), episode=np.array([episode], np.uint32))
+            for n in range(2)
+        ]
+        found += returns.hear_state(states[0]) + returns.hear_state(states[1])
+        found += returns.hear_rewards(rewards[0])
+        if episode == 1:
+            # Twice, as a repeated message comes.
+            found += returns.hear_rewards(rewards[0]) + returns.hear_rewards(rewards[1])
+            found += returns.hear_state(states[2])
+            continue
+        found += returns.hear_state(states[2])
+        assert returns.awaits == (episode not in (3, 4))
+        if episode == 2:
+            returns.release()
+        found += returns.hear_rewards(rewards[1])
+    # Each reward of these is 1.
+    assert found == [(1, 2.0), (2, 2.0), (3, 2.0)]
