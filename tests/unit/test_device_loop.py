@@ -426,7 +426,7 @@ def test_enclosing_capsules_allow_nothing_that_the_exact_guard_refuses(name: str
         assert (grown <= np.abs(step) @ part.rates.T + 1e-9).all()
 
 
-def test_arms_learn_on_the_processor_and_a_run_without_a_device_takes_it_over(tmp_path: Path) -> None:
+def test_arms_learn_on_the_processor_and_another_run_takes_it_over(tmp_path: Path) -> None:
     small = {'environment.bridge.instances': 64}
     run = nrl_ros.train('ur5e', device='cpu', steps=30_000, settings=small, say=None,
                         out=tmp_path / 'a')  # fmt: skip
