@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import nrl_ros.nodes  # noqa: F401 - first, since it keeps the libraries on one thread
-
-# isort: split
 import numpy as np
 
 from nrl_ros.base.config_files import find_config
+from nrl_ros.base.threads import THREAD_VARIABLES
 from nrl_ros.experiments.run import train
 from nrl_ros.settings.run import check, read_config
 
@@ -26,6 +25,10 @@ class KeptTrials:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        # torch reads them when a network asks for it. Two threads for small matrices cost three
+        # times the processor's time.
+        for name in THREAD_VARIABLES:
+            os.environ.setdefault(name, '1')
         self.results: dict[str, dict[str, dict[str, Any]]] = {}
         if path.exists():
             self.results = json.loads(path.read_text(encoding='utf-8'))
