@@ -34,7 +34,7 @@ lint: setup-test
 # Lines that a node runs in a process of its own are not seen.
 test: lint
 	$(RUN) -m coverage run -m pytest tests/unit tests/launch
-	$(RUN) -m pytest tests/ros tests/slow
+	$(RUN) -m pytest -rs tests/ros tests/slow
 	@echo "coverage: tests/unit and tests/launch run $$($(COVERED))% of all lines," \
 	  "$$($(COVERED) --include='$(PURE)')% where there is no ROS"
 

@@ -56,7 +56,11 @@ setup(
         include=['nrl_ros', 'nrl_ros.*', 'sim_bridge'],
         exclude=['nrl_ros.msg', 'nrl_ros.srv', 'nrl_ros.action'],
     ),
-    package_data={'nrl_ros': ['py.typed'], 'nrl_ros.robots.arm': ['models/*.xml']},
+    package_data={
+        'nrl_ros': ['py.typed'],
+        'nrl_ros.page': ['static/*'],
+        'nrl_ros.robots.arm': ['models/*.xml'],
+    },
     data_files=[],
     install_requires=[
         *(ROOT / 'requirements/run.txt').read_text().split(),
@@ -67,6 +71,7 @@ setup(
         'ros': ros_wheels.wheels(ros_wheels.DISTRIBUTIONS[0]),
         **{f'ros-{name}': ros_wheels.wheels(name) for name in ros_wheels.DISTRIBUTIONS},
         'arm': (ROOT / 'requirements/arm.txt').read_text().split(),
+        'page': (ROOT / 'requirements/page.txt').read_text().split(),
         'ray': ['ray>=2.50,<3'],
         'tensorboard': ['tensorboardX>=2.6,<3'],
         'parquet': ['pyarrow>=15'],

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What it costs to look at a run: a recorder beside it; and how fast a recording is learned again.
 
-    .venv/bin/python benchmarks/observe.py [--json FILE] [--only steps arm] [--pairs N]
+    .venv/bin/python benchmarks/observe.py [--json FILE] [--only steps arm page] [--pairs N]
 
 steps: CartPole with 256 instances, three processes, in turns with a recorder and without; the share
 of steps per second that is left is the median over the pairs. arm: a simulated UR5e with an action
 in each of 125 periods a second; latency with a recorder, then without it, of one run; size of the
-recording, and its replay. Figures of an hour are those of these seconds, times so many. For an
+recording, and its replay. page: the share of one core that the live page takes
+(page_cost.py). Figures of an hour are those of these seconds, times so many. For an
 otherwise idle machine of two cores. FILE keeps the figures that are not measured anew.
 """
 
@@ -26,7 +27,7 @@ from typing import Any
 
 from rich.console import Console
 
-from benchmarks import arm_stack, machine
+from benchmarks import arm_stack, machine, page_cost
 from benchmarks.arm_realtime import RATE_HZ, spread
 from nrl_ros.cli.replay import replay
 
@@ -111,6 +112,7 @@ def arm(options: argparse.Namespace, console: Console) -> dict[str, Any]:
 MEASURES: dict[str, Callable[[argparse.Namespace, Console], dict[str, Any]]] = {
     'steps': steps_share,
     'arm': arm,
+    'page': page_cost.page,
 }
 
 

@@ -9,6 +9,7 @@ from launch.substitutions import PythonExpression
 from launch_ros.parameter_descriptions import ParameterValue
 
 from nrl_ros.launch import (
+    PAGE,
     SAVES,
     both_false,
     common_arguments,
@@ -16,6 +17,7 @@ from nrl_ros.launch import (
     if_true,
     learning_topics,
     node,
+    page,
     parameter_files,
     recorder,
     shipped,
@@ -89,10 +91,8 @@ def generate_launch_description() -> LaunchDescription:
         for name, told in own.items()
     ]
     # Its nodes keep their names.
-    all_files = [*files, shipped('launch', 'composed_arm.yaml')]
-    composed = node(
-        'composed_arm', [*all_files, FIFO['safety']], name=None, condition=together, **saving
-    )
+    told = [*files, shipped('launch', 'composed_arm.yaml'), FIFO['safety']]
+    composed = node('composed_arm', told, name=None, condition=together, **saving)
     watching = robot | FIFO['watchdog'] | {'speed_share': share}
     watchdog = node('watchdog', [*files, watching], condition=together, **UDP_ONLY)
     rest = node('safety', [*files, rated | {'only_rest': True}], **UDP_ONLY)
@@ -105,4 +105,5 @@ def generate_launch_description() -> LaunchDescription:
     ]
     shared = common_arguments('robot', Use('checkpoint_folder'), if_true('from_nothing', '_alone'))
     nodes = [*recorder(files, **UDP_ONLY), safety, driver, watchdog, composed, *learning]
-    return LaunchDescription([*arguments, *shared, *ends, *nodes])
+    nodes.append(page(files, robot['robot']))
+    return LaunchDescription([*arguments, *shared, PAGE, *ends, *nodes])

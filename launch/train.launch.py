@@ -5,7 +5,14 @@ from launch.actions import IncludeLaunchDescription, RegisterEventHandler, Shutd
 from launch.event_handlers import OnProcessExit
 from launch.substitutions import ThisLaunchFileDir
 
-from nrl_ros.launch import TASK, common_arguments, parameter_files, recorder
+from nrl_ros.launch import (
+    PAGE,
+    TASK,
+    common_arguments,
+    page,
+    parameter_files,
+    recorder,
+)
 
 PARTS = ('learner', 'neuromodulator', 'environment')
 
@@ -16,13 +23,15 @@ def generate_launch_description() -> LaunchDescription:
         IncludeLaunchDescription([ThisLaunchFileDir(), f'/{name}.launch.py']) for name in PARTS
     ]
     *arguments, recording = recorder(parameter_files())
+    shown = page(parameter_files())
     end = RegisterEventHandler(
         OnProcessExit(
-            target_action=lambda action: action is not recording,
+            # A recorder or a page that ends early leaves the training alone.
+            target_action=lambda action: action not in (recording, shown),
             on_exit=[Shutdown(reason='a node has ended')],
             handle_once=True,
         )
     )
     # The recorder comes first, so that it hears more of the begin.
-    shared = [TASK, *common_arguments('task'), *arguments]
-    return LaunchDescription([*shared, end, recording, *parts])
+    shared = [TASK, *common_arguments('task'), *arguments, PAGE]
+    return LaunchDescription([*shared, end, recording, shown, *parts])

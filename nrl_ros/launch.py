@@ -44,6 +44,13 @@ TASK = DeclareLaunchArgument(
     description='Task whose configuration is taken',
 )
 
+PAGE = DeclareLaunchArgument(
+    'page',
+    default_value='false',
+    choices=['true', 'false'],
+    description='Show the run on a live page for browsers on this machine',
+)
+
 
 def common_arguments(
     subject: str, load: Any = '', folder_end: Any = ''
@@ -176,6 +183,17 @@ def recorder(files: list[ParameterFile], **more: Any) -> list[Any]:
     keep = SetEnvironmentVariable('NRL_RECORDED', '1', condition=wanted)
     made = node('recorder', [*files, told], condition=wanted, **SAVES, **more)
     return [RECORD, folder, keep, made]
+
+
+def page(files: list[ParameterFile], robots: Any = '') -> Node:
+    """Return the page of the runs in the namespace, if the argument page is 'true'.
+
+    Args:
+        files: parameter files of the run.
+        robots: paths of descriptions by which arms are drawn.
+    """
+    told = {'within': text('namespace'), 'robots': robots}
+    return node('page', [*files, told], condition=IfCondition(Use('page')))
 
 
 def part(

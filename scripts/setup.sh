@@ -52,7 +52,7 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
     rm "$VENV/.leaving"
   fi
   $pip install -r requirements/build.txt -r "requirements/$distribution.txt" \
-    -r requirements/run.txt -r requirements/arm.txt
+    -r requirements/run.txt -r requirements/arm.txt -r requirements/page.txt
   # The build without CUDA is ten times smaller. Another one that is installed already stays.
   cpu=https://download.pytorch.org/whl/cpu
   if "$VENV/bin/python" -c 'import torch' 2>/dev/null; then

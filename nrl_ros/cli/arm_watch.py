@@ -18,12 +18,13 @@ from nrl_ros.base.patience import Patience
 from nrl_ros.base.records import Ending, FinishedEpisodes
 from nrl_ros.cli.arm import ArmPlan, make_plan
 from nrl_ros.cli.best_saver import BestSaver
-from nrl_ros.cli.display import warn
+from nrl_ros.cli.display import lines_to, warn
 from nrl_ros.cli.metrics import Table
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.operator import Operator
 from nrl_ros.cli.options import ArmOptions
 from nrl_ros.cli.orchestrator import Orchestrator, Outcome, connected, make_monitor
+from nrl_ros.cli.page import page_beside
 from nrl_ros.cli.people import KEYS, WORDS, PeopleVoice
 from nrl_ros.cli.processes import (
     COMPOSED_ARM,
@@ -158,7 +159,17 @@ def _run(
         best=figures.best,
     )
     with Signals() as signals:
-        with connected(plan.run, console, tensorboard=options.tensorboard) as tables:
+        with (
+            connected(plan.run, console, tensorboard=options.tensorboard) as tables,
+            page_beside(
+                options,
+                plan.run.log,
+                options.namespace,
+                say=lines_to(console),
+                warn=lambda text: warn(console, text),
+                robots=[plan.robot],
+            ),
+        ):
 
             def begin() -> None:
                 plan.start.begin()

@@ -1,4 +1,4 @@
-"""Commands that let other programs show what a run does or has left."""
+"""Commands that show what a run does or has left, or let other programs show it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from nrl_ros.cli.failing import errors as _errors
+from nrl_ros.cli.options import PageOptions
 
 
 def views(
@@ -62,3 +63,36 @@ def convert(
 
         wanted = TraceOptions(chosen_instances(traces), weights_every) if traces else None
         run(recording, form, out, typer.echo, wanted)
+
+
+def page(
+    folder: Annotated[
+        Path | None,
+        typer.Argument(metavar='RUN', help='Run folder; default: all runs of the ROS domain'),
+    ] = None,
+    namespace: Annotated[
+        str | None, typer.Option(help='Show the runs in this ROS namespace and below it')
+    ] = None,
+    domain: Annotated[
+        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
+    ] = None,
+    listen: Annotated[
+        str, typer.Option(metavar='ADDRESS', help='Address to listen on; default: the loopback')
+    ] = '',
+    robot_file: Annotated[
+        list[Path] | None, typer.Option(help='Description of an arm of your own, to draw it by')
+    ] = None,
+) -> None:
+    """Show runs that go on, and steer them, on a live page for browsers (docs/page.md)."""
+    with _errors():
+        from nrl_ros.cli.page import show
+
+        show(
+            PageOptions(
+                folder=folder,
+                namespace=namespace,
+                domain=domain,
+                listen=listen,
+                robot_file=robot_file,
+            )
+        )

@@ -15,7 +15,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.installed import NEEDED, require
 from nrl_ros.base.machine import leave_other_ros_aside, prepare_pictures, print_what_fits
 from nrl_ros.cli.failing import errors as _errors
-from nrl_ros.cli.looking import convert, views
+from nrl_ros.cli.looking import convert, page, views
 from nrl_ros.cli.options import ArmOptions, RunOptions, TrainOptions, TuneOptions, command
 
 app = typer.Typer(
@@ -540,6 +540,7 @@ def plot(
 
 
 app.command()(views)
+app.command()(page)
 app.command()(convert)
 
 

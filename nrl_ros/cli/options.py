@@ -8,7 +8,7 @@ and typer are imported here, so that help is quick and works without ROS.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_type_hints
@@ -41,6 +41,8 @@ class RunOptions(SettingsOptions):
         domain: ROS domain.
         tensorboard: write event files too.
         record: record all topics.
+        page: show the run on a live page.
+        listen: address that the page listens on; empty: this machine alone.
     """
 
     out: Path | None = None
@@ -63,6 +65,22 @@ class RunOptions(SettingsOptions):
             'again from it',
         ),
     ] = False
+    page: Annotated[
+        bool, typer.Option('--page', help='A live page of the run for browsers on this machine')
+    ] = False
+    listen: Annotated[
+        str,
+        typer.Option(
+            metavar='ADDRESS',
+            help='Show the page on this address too, as 0.0.0.0; steering needs the token that is '
+            'printed (docs/page.md)',
+        ),
+    ] = ''
+
+    @property
+    def shows_page(self) -> bool:
+        """True if a page is wanted; an address for it says so too."""
+        return self.page or bool(self.listen)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -325,6 +343,25 @@ class TuneOptions(SettingsOptions):
             steps=self.steps,
             overrides=self.overrides,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PageOptions:
+    """Options of ``nrl page``.
+
+    Attributes:
+        folder: run whose nodes are shown; None: all runs of the ROS domain.
+        namespace: whose runs are shown, with those below it; None: that of the run, or all.
+        domain: ROS domain; None: that of the run, of the environment, or 0.
+        listen: address to listen on; empty: this machine alone.
+        robot_file: descriptions by which arms are drawn that have none in config/robots.
+    """
+
+    folder: Path | None = None
+    namespace: str | None = None
+    domain: int | None = None
+    listen: str = ''
+    robot_file: Sequence[Path] | None = None
 
 
 Options = TypeVar('Options', bound=SettingsOptions)

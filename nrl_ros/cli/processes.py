@@ -49,6 +49,7 @@ MODULES = {
     'arm_driver': 'sim_bridge.arm_driver',
     'watchdog': 'nrl_ros.nodes.watchdog',
     'recorder': 'nrl_ros.nodes.recorder',
+    'page': 'nrl_ros.nodes.page',
     COMPOSED: 'nrl_ros.nodes.composed',
     COMPOSED_ARM: 'nrl_ros.nodes.composed_arm',
 }

@@ -13,13 +13,12 @@ import rclpy
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli.processes import check_machine, choose_domain, choose_namespace, node_environment
 from nrl_ros.cli.recording import free_folder
-from nrl_ros.cli.runs import open_run
+from nrl_ros.cli.runs import open_run, where_nodes_are
 from nrl_ros.nodes.recorder import RecorderNode
 from nrl_ros.ros import names
 from nrl_ros.ros.draining import DrainingExecutor
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.security import initialise, require_support
-from nrl_ros.storage.recording_writer import RecordingError
 
 # Runs that go on are looked for so long [s].
 _LOOK_S = 5.0
@@ -56,7 +55,7 @@ def record(
     require_support()
     if run is not None:
         folder = open_run(run).folder
-        domain, namespace = _of_run(folder, domain, namespace)
+        domain, namespace = where_nodes_are(folder, domain, namespace)
         out = out or free_folder(folder)
     environment = node_environment(choose_domain(domain))
     check_machine(environment)
@@ -70,23 +69,6 @@ def record(
     if topics:
         arguments += ['-p', f'topics:={json.dumps(list(topics))}']
     return run_node(RecorderNode, arguments, kind=DrainingExecutor)
-
-
-def _of_run(folder: Path, domain: int | None, namespace: str | None) -> tuple[int, str]:
-    """Return domain and namespace of a run.
-
-    Raises:
-        RecordingError: its folder does not say them.
-    """
-    path = folder / 'ros.json'
-    try:
-        found = json.loads(path.read_text(encoding='utf-8'))
-        own = int(found['ROS_DOMAIN_ID']), str(found['namespace'])
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise RecordingError(
-            f'{path} does not say where the run is ({error}): give --domain-id and --namespace'
-        ) from error
-    return own[0] if domain is None else domain, own[1] if namespace is None else namespace
 
 
 def _the_run() -> str:

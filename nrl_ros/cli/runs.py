@@ -316,3 +316,25 @@ def _commit() -> str:
     except (OSError, subprocess.TimeoutExpired):
         return ''
     return done.stdout.strip() if done.returncode == 0 else ''
+
+
+def where_nodes_are(folder: Path, domain: int | None, namespace: str | None) -> tuple[int, str]:
+    """Return the ROS domain and the namespace of the nodes of a run.
+
+    Args:
+        folder: of the run.
+        domain: None: what the folder says.
+        namespace: None: what the folder says.
+
+    Raises:
+        RunError: the folder does not say it.
+    """
+    path = folder / 'ros.json'
+    try:
+        found = json.loads(path.read_text(encoding='utf-8'))
+        own = int(found['ROS_DOMAIN_ID']), str(found['namespace'])
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RunError(
+            f'{path} does not say where the run is ({error}): give --domain-id and --namespace'
+        ) from error
+    return own[0] if domain is None else domain, own[1] if namespace is None else namespace

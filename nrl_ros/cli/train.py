@@ -18,6 +18,7 @@ from nrl_ros.cli.evaluate import SEED_OFFSET, draw
 from nrl_ros.cli.monitor import Monitor
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.orchestrator import Outcome, connected, make_monitor
+from nrl_ros.cli.page import page_beside
 from nrl_ros.cli.plan import Plan, make_plan
 from nrl_ros.cli.processes import (
     check_machine,
@@ -163,8 +164,18 @@ def _run_nodes(
         plan.start.begin()
         tables.open()
 
-    with connected(plan.run, console, tensorboard=options.tensorboard) as tables, display:
-        namespace = options.namespace or ''
+    namespace = options.namespace or ''
+    with (
+        connected(plan.run, console, tensorboard=options.tensorboard) as tables,
+        page_beside(
+            options,
+            plan.run.log,
+            namespace,
+            say=lines_to(console),
+            warn=lambda text: warn(console, text),
+        ),
+        display,
+    ):
         monitor = make_monitor(
             Monitor,
             settings.environment.agent,

@@ -11,6 +11,7 @@ from nrl_ros.base.health import NAMES
 from nrl_ros.environments.figures import RecentFigures
 from nrl_ros.monitor.best_watch import BestWatch
 from nrl_ros.monitor.health_history import HealthHistory
+from nrl_ros.monitor.series import Series
 
 _RECENT = 100
 FIGURE_EPISODES = 500
@@ -128,7 +129,7 @@ class Progress:
         target_episodes: the same for episodes.
         earlier_steps: steps done before, if the environment counts from 0 again after a resume.
         first_steps: steps when the environment was first seen to move.
-        curve: total steps and mean return of the last 100 episodes, thinned out.
+        course: total steps and mean return of the last 100 episodes, thinned out.
         counters: by node, then by name.
         restored: counters that a node began with, from a checkpoint.
         figures: of the last 500 episodes, as the environment names them, without aborted ones.
@@ -157,7 +158,7 @@ class Progress:
     moving: bool = False
     learner_heard: int = 0
     environment_heard: int = 0
-    curve: list[tuple[int, float]] = field(default_factory=list)
+    course: Series = field(default_factory=lambda: Series(('steps', 'return'), _CURVE_POINTS))
     counters: dict[str, dict[str, int]] = field(default_factory=dict)
     restored: dict[str, dict[str, int]] = field(default_factory=dict)
     figures: RecentFigures = field(default_factory=lambda: RecentFigures(FIGURE_EPISODES))
@@ -167,8 +168,6 @@ class Progress:
     health: HealthHistory = field(default_factory=HealthHistory)
     _first: list[float] = field(default_factory=list)
     _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RECENT))
-    _stride: int = 1
-    _offered: int = 0
 
     @property
     def mean_return(self) -> float:
@@ -185,6 +184,24 @@ class Progress:
         """
         steps = sum(length for _, length in self._recent)
         return sum(value for value, _ in self._recent) / steps if steps else math.nan
+
+    @property
+    def mean_length(self) -> float:
+        """Mean length of the last 100 episodes [steps]; NaN before the first."""
+        lengths = [length for _, length in self._recent]
+        return sum(lengths) / len(lengths) if lengths else math.nan
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The middle 80 % of the last 100 returns: lowest, highest; NaN before the first."""
+        returns = sorted(value for value, _ in self._recent)
+        tenth, last = len(returns) // 10, len(returns) - 1
+        return (returns[tenth], returns[last - tenth]) if returns else (math.nan, math.nan)
+
+    @property
+    def curve(self) -> list[tuple[float, ...]]:
+        """Total steps and mean return of the last 100 episodes, thinned out."""
+        return self.course.rows
 
     @property
     def first_mean_return(self) -> float:
@@ -234,14 +251,7 @@ class Progress:
         self.best.add(total_steps, returns if worth is None else worth)
         self._first.extend(returns[: _RECENT - len(self._first)])
         self._recent.extend(zip(returns, lengths, strict=True))
-        self._offered += 1
-        if self._offered % self._stride:
-            return
-        self.curve.append((total_steps, self.mean_return))
-        if len(self.curve) >= _CURVE_POINTS:
-            # Keep every second point, and take only every second one from now on.
-            self.curve = self.curve[::2]
-            self._stride *= 2
+        self.course.add((total_steps, self.mean_return))
 
     def since_start(self, node: str) -> dict[str, int]:
         """Return the counters of a node without those that its checkpoint brought along."""

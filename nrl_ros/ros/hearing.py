@@ -154,16 +154,22 @@ class Sender(NamedTuple):
         gid: of the publisher, as in ``graph.Endpoint``; empty if it is not told, as by rclpy of
             Jazzy.
         number: of the message, as its publisher counts; 0 if it is not told, as by CycloneDDS.
+        sent_ns: when it was sent, by the clock of the publisher's machine [ns]; 0: not told.
     """
 
     gid: bytes = b''
     number: int = 0
+    sent_ns: int = 0
 
 
 def _sender(info: Any) -> Sender:
     info = info or {}
     gid = info.get('publisher_gid')
-    return Sender(bytes(gid['data']) if gid else b'', info.get('publication_sequence_number') or 0)
+    return Sender(
+        bytes(gid['data']) if gid else b'',
+        info.get('publication_sequence_number') or 0,
+        info.get('source_timestamp') or 0,
+    )
 
 
 class Topic(NamedTuple):

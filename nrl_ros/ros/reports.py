@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from array import array
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,32 @@ MOVES = {
     ArmCommand.PURPOSE_HOLD: 'stands still',
     ArmCommand.PURPOSE_PERSON: 'follows a person',
 }
+# What ``facts_of`` returns of a text, and of a list.
+_LONGEST, _MOST = 4000, 32
+_LARGEST_WHOLE = 2**53 - 1
 _ENV_COUNTERS = ('late_actions', 'missing_actions', 'resent_states')
+
+
+def facts_of(message: Any) -> dict[str, Any]:
+    """Return the plain fields of a message by name: numbers, switches, texts, and short lists.
+
+    Whole numbers that a browser cannot hold become texts. Named counters are left out
+    (``hearing.counters_of``).
+    """
+    found: dict[str, Any] = {}
+    for name in message.get_fields_and_field_types():
+        value = getattr(message, name)
+        if isinstance(value, str):
+            found[name] = value[:_LONGEST]
+        elif isinstance(value, int) and not isinstance(value, bool):
+            found[name] = value if abs(value) <= _LARGEST_WHOLE else str(value)
+        elif isinstance(value, (bool, float)):
+            found[name] = value
+        elif isinstance(value, list) and name != 'counter_name':
+            found[name] = [one[:_LONGEST] for one in value[:_MOST] if isinstance(one, str)]
+        elif isinstance(value, array) and value.typecode == 'd':
+            found[name] = value[:_MOST].tolist()
+    return found
 
 
 def take_episodes(progress: Progress, ends: FinishedEpisodes, worth: Any = None) -> None:

@@ -22,6 +22,7 @@ from nrl_ros.settings.arm_driver import ArmDriverNodeSettings
 from nrl_ros.settings.environment import EnvironmentNodeSettings
 from nrl_ros.settings.learner import LearnerNodeSettings
 from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.settings.page import PageNodeSettings
 from nrl_ros.settings.policy import PolicyNodeSettings
 from nrl_ros.settings.recorder import RecorderNodeSettings
 from nrl_ros.settings.safety import SafetyNodeSettings, WatchdogNodeSettings
@@ -42,7 +43,11 @@ NODES: dict[str, type[Settings]] = {
 }
 
 # All nodes, also those that stand beside a run.
-ALL_NODES: dict[str, type[Settings]] = {**NODES, 'policy': PolicyNodeSettings}
+ALL_NODES: dict[str, type[Settings]] = {
+    **NODES,
+    'policy': PolicyNodeSettings,
+    'page': PageNodeSettings,
+}
 
 _OPTIONS, _SETTINGS_FILES = 'bridge.options.', ('.yaml', '.yml')
 

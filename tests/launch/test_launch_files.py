@@ -14,7 +14,7 @@ import pytest
 from nrl_ros.base.config_files import read_yaml
 from nrl_ros.base.settings import dotted, fields_of, flatten
 from nrl_ros.robots.arm.settings import ReachSettings
-from nrl_ros.settings.run import MODELS, NODES, check, read_config
+from nrl_ros.settings.run import ALL_NODES, MODELS, NODES, check, read_config
 from tests.launch.readers import Argument, Made, described, of_kind, readers
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ def nodes(path: Path) -> list[dict[str, Any]]:
 @each_part
 def test_the_node_exists(path: Path) -> None:
     (given,) = nodes(path)
-    assert path.name == f"{given['executable']}.launch.py"
+    assert path.name == f'{given["executable"]}.launch.py'
     assert given['package'] == 'nrl_ros'
     assert_installed_with_a_main(given['executable'])
 
@@ -110,7 +110,7 @@ def test_the_nodes_of_an_arm_exist() -> None:
     given = {node['executable']: node for node in nodes(ARM)}
     apart = {'safety', 'learner', 'neuromodulator', 'environment'}
     together = {'composed_arm', 'watchdog'}
-    assert given.keys() == {'arm_driver', 'recorder'} | apart | together
+    assert given.keys() == {'arm_driver', 'page', 'recorder'} | apart | together
     for executable in given:
         assert_installed_with_a_main(executable)
     # The safety node that is started when another one has ended has no condition.
@@ -270,7 +270,7 @@ def test_what_launch_tells_a_node_are_settings(path: Path) -> None:
             # All its nodes are told this.
             assert all(set(told(node)) <= set(flatten(NODES[name]())) for name in MODELS)
             continue
-        model = NODES[node.given['executable']]
+        model = ALL_NODES[node.given['executable']]
         # What an option is called is said by the bridge.
         options = {f'bridge.options.{name}' for name in fields_of(ReachSettings)}
         known = set(flatten(model())) | options
@@ -291,6 +291,20 @@ def test_train_includes_every_part() -> None:
     assert sorted(included) == [f'/{path.name}' for path in PARTS]
 
 
+def test_a_page_that_ends_leaves_the_training_alone() -> None:
+    """Any other process of the launch ends it."""
+    entities = described(TRAIN)
+    page = next(one for one in entities if one.given.get('executable') == 'page')
+    (end,) = (one for one in entities if one.kind == 'RegisterEventHandler')
+    assert texts(page.given['condition']) == (
+        'IfCondition',
+        [('LaunchConfiguration', ['page'], {})],
+        {},
+    )
+    ends = end.args[0].given['target_action']
+    assert not ends(page) and ends(object())
+
+
 @each_part
 def test_a_part_declares_the_arguments_of_train(path: Path) -> None:
     """A part takes the values of the file that includes it, so both must declare the same."""
@@ -299,6 +313,6 @@ def test_a_part_declares_the_arguments_of_train(path: Path) -> None:
         return [texts(made) for made in described(file) if made.kind == 'DeclareLaunchArgument']
 
     for argument in declared(TRAIN):
-        # A run has one recorder, and parts have none.
-        alone = argument[1] in (['record'], ['recordings_folder'])
+        # A run has one recorder and one page, and parts have none.
+        alone = argument[1] in (['record'], ['recordings_folder'], ['page'])
         assert (argument in declared(path)) is not alone

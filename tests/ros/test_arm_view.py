@@ -104,7 +104,30 @@ def test_nothing_is_made_while_nobody_looks(
     monkeypatch.setattr(transforms, 'TFMessage', None)
     robot, node = load_robot(described(tmp_path, RAISED, UNWATCHED)), Node()
     ArmView(node, robot, 0.02).show(robot.home, None)
+    (aim,) = node.said.pop('PointStamped')
     assert node.said == {'MarkerArray': []}
+    # That there is no target is said once, for whoever comes later.
+    assert np.isnan([aim.point.x, aim.point.y, aim.point.z]).all()
+
+
+def test_the_target_is_told_whenever_it_changes_in_the_frame_that_it_is_given_in(
+    tmp_path: Path,
+) -> None:
+    robot, node = load_robot(described(tmp_path, RAISED, UNWATCHED)), Node()
+    view = ArmView(node, robot, 0.02)
+    turn, told = np.eye(3)[None], node.said['PointStamped']
+    for point in ([0.3, 0.1, 0.9], [0.3, 0.1, 0.9], [0.3, 0.2, 0.9]):
+        view.show(robot.home, Poses(np.array([point]), turn))
+        node.now += 100_000_000
+    assert [[one.point.x, one.point.y, one.point.z] for one in told] == [
+        [0.3, 0.1, 0.9],
+        [0.3, 0.2, 0.9],
+    ]
+    assert {one.header.frame_id for one in told} == {'world'}
+    # A target that moves is told ten times a second at most.
+    node.now -= 50_000_000
+    view.show(robot.home, None)
+    assert len(told) == 2
 
 
 def test_a_link_of_a_mesh_is_shown_as_the_capsule_about_it(tmp_path: Path) -> None:

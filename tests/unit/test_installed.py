@@ -16,6 +16,7 @@ from nrl_ros.base import installed
 ROOT = Path(__file__).parents[2]
 # Under which name package.xml (rosdep's, for Python packages) has what is imported.
 KEYS = {
+    'aiohttp': 'python3-aiohttp',
     'annotated_types': 'python3-pydantic',  # which brings it
     'collada': 'python3-collada',
     'gymnasium': 'python3-gymnasium-pip',

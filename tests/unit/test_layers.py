@@ -35,7 +35,7 @@ ARM_MESSAGES = {
 }
 BASE, ENVIRONMENTS, LEARNING = 'nrl_ros.base', 'nrl_ros.environments', 'nrl_ros.learning'
 ROBOTS, SETTINGS, STORAGE = 'nrl_ros.robots', 'nrl_ros.settings', 'nrl_ros.storage'
-MONITOR = 'nrl_ros.monitor'
+MONITOR, PAGE = 'nrl_ros.monitor', 'nrl_ros.page'
 EXPERIMENTS, TRANSPORT, VERSION = 'nrl_ros.experiments', 'nrl_ros.ros', 'nrl_ros.__version__'
 MESSAGES = {'nrl_ros.msg', 'nrl_ros.srv', 'nrl_ros.action'}
 ENTRY = STANDARD | {'nrl_ros', 'numpy', 'yaml'} | ROS
@@ -54,6 +54,8 @@ ROOMS: dict[str, set[str]] = {
     'nrl_ros/environments': PURE | {'cython', 'numpy', 'pydantic', BASE, ENVIRONMENTS},
     'nrl_ros/learning': PURE | {'cython', 'numpy', 'pydantic', BASE, ENVIRONMENTS, LEARNING},
     'nrl_ros/monitor': PURE | {'numpy', BASE, ENVIRONMENTS, MONITOR},
+    # What browsers are shown; the web server beside it is no part of what is pure.
+    'nrl_ros/page': PURE | {'numpy', BASE, ENVIRONMENTS, MONITOR, ROBOTS, PAGE},
     'nrl_ros/settings': PURE
     | {'pathlib', 'pydantic', 'yaml', BASE, ENVIRONMENTS, LEARNING, ROBOTS, SETTINGS},
     'nrl_ros/storage': STANDARD | {'numpy', 'msgpack', BASE, STORAGE, VERSION},
@@ -113,6 +115,9 @@ EXCEPTIONS: dict[str, set[str]] = {
         )
     },
     **{f'sim_bridge/device_{name}.py': {'torch'} for name in ('arm', 'cartpole')},
+    # Who may steer is decided by random tokens; the server has threads and aiohttp.
+    'nrl_ros/page/access.py': {'secrets', 'socket'},
+    'nrl_ros/page/web.py': {'aiohttp', 'asyncio', 'threading'},
     # Optional: models that are programs.
     'nrl_ros/robots/arm/xacro_files.py': {'xacro'},
     # What an arm draws of itself; imported when it does.

@@ -112,7 +112,7 @@ class Scene:
 
     def _pieces(self, position: NDArray[Any], first: int) -> tuple[Float64, Float64]:
         ends, radius = self._shapes.joined(position)
-        ends = np.array([[self._root.of(point) for point in pair] for pair in ends])
+        ends = ends @ self._root.rotation.T + self._root.translation
         tool = self.robot.chain.tool(position[None])[0]
         points = ends.reshape(-1, 3)
         last = points[np.linalg.norm(points - tool, axis=1).argmin()]

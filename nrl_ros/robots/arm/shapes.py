@@ -18,8 +18,9 @@ from nrl_ros.robots.arm.model import ArmModel
 
 # Points of a segment, as shares of its length, among which the nearest of two segments are found.
 _ALONG = np.linspace(0.0, 1.0, 17)
-
-
+# Poses over which the joints are found, so far from the first one [rad or m]: what is near in one
+# of them by chance is not in the others.
+_POSES, _AWAY = 12, 1.0
 # Half the thickness of an arm without any of these shapes [m].
 _BONE_M = 0.025
 
@@ -48,6 +49,7 @@ class Shapes:
         self.radius: Float64 = np.array([radius for _, _, radius in found.values()])
         self.count = len(self._geoms)
         self._bones: list[tuple[int, int]] = []
+        self._joints: tuple[NDArray[Any], Float64, Float64] | None = None
         if not self._geoms:
             body, _ = frame_of(model, model.tool)
             chain = [0, *(link for link in chain_of(model.mj, body) if joints_of(model.mj, link))]
@@ -72,7 +74,8 @@ class Shapes:
         """Return all segments with those that join them, so that no piece stands apart.
 
         Shapes of a model are as large as safety needs them, which leaves gaps at joints. From the
-        second on, each is joined with the nearest one before it, along the arm, by a segment.
+        second on, each is joined with one before it, by a segment between the points of both that
+        are nearest over many poses: those of links that hang on each other.
 
         Args:
             position: of the joints [J].
@@ -81,17 +84,41 @@ class Shapes:
             The ends of each segment [2 S - 1, 2, 3], m, and the radius of each [2 S - 1, m].
         """
         segments = self.segments(position)
-        joints, radius = [], []
-        along = segments[:, :1] + _ALONG[:, None] * (segments[:, 1:] - segments[:, :1])
-        for number in range(1, len(segments)):
-            mine, others = along[number], along[:number].reshape(-1, 3)
-            distance = np.linalg.norm(mine[:, None] - others[None], axis=-1)
-            here, there = np.unravel_index(distance.argmin(), distance.shape)
-            joints.append([others[there], mine[here]])
-            radius.append(min(self.radius[number], self.radius[int(there) // len(_ALONG)]))
-        if not joints:
+        if len(segments) < 2:
             return segments, self.radius
-        return np.concatenate([segments, np.array(joints)]), np.append(self.radius, radius)
+        if self._joints is None:
+            self._joints = self._found_joints(np.asarray(position, np.float64))
+        before, there, here = self._joints
+        ends = np.stack([_between(segments[before], there), _between(segments[1:], here)], axis=1)
+        radius = np.minimum(self.radius[1:], self.radius[before])
+        return np.concatenate([segments, ends]), np.append(self.radius, radius)
+
+    def _found_joints(self, position: Float64) -> tuple[NDArray[Any], Float64, Float64]:
+        """Return with which segment before it each is joined from the second on [S - 1], and where.
+
+        Returns:
+            The other segment; the shares of its length and of the own length at which they join.
+        """
+        chance = np.random.default_rng(0)
+        away = chance.uniform(-_AWAY, _AWAY, (_POSES, len(position)))
+        segments = np.array([self.segments(position + one) for one in away])
+        # Points of each segment in each pose [poses, S, points, 3].
+        way = segments[:, :, 1:] - segments[:, :, :1]
+        along = segments[:, :, :1] + _ALONG[:, None] * way
+        found = []
+        for number in range(1, segments.shape[1]):
+            mine, others = along[:, number], along[:, :number].reshape(_POSES, -1, 3)
+            distance = np.linalg.norm(mine[:, :, None] - others[:, None], axis=-1).mean(axis=0)
+            here, there = np.unravel_index(distance.argmin(), distance.shape)
+            other, point = divmod(int(there), len(_ALONG))
+            found.append((other, _ALONG[point], _ALONG[int(here)]))
+        others_, there_, here_ = zip(*found, strict=True)
+        return np.array(others_), np.array(there_), np.array(here_)
+
+
+def _between(segments: Float64, share: Float64) -> Float64:
+    """Return the points [S, 3] at shares [S] of the lengths of segments [S, 2, 3]."""
+    return np.asarray(segments[:, 0] + share[:, None] * (segments[:, 1] - segments[:, 0]))
 
 
 def capsule_of(mj: Any, geom: int) -> tuple[Point, Point, float] | None:
