@@ -13,7 +13,7 @@ pytest.importorskip('matplotlib')
 
 ROOT = Path(__file__).resolve().parents[2]
 # These need no training of their own, or an arm that runs.
-OTHERS = ('in_process', 'three_poses')
+OTHERS = ('human_teacher', 'in_process', 'three_poses')
 EXAMPLES = sorted(p for p in (ROOT / 'examples').glob('*.py') if p.stem not in OTHERS)
 
 
