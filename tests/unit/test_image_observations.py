@@ -16,6 +16,7 @@ from nrl_ros.environments.contract import check_bridge
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning import loop
+from nrl_ros.learning.health.monitor import HealthMonitor
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.networks.inputs import network_input
 from nrl_ros.learning.neuromodulator import Neuromodulator, RpeSettings
@@ -120,6 +121,21 @@ def test_a_critic_values_bytes_as_numbers_from_0_to_1() -> None:
             advance = episodes.advance(action.action)
             state, reward = advance.state, advance.reward
     assert same(rpes[:8], rpes[8:])
+
+
+def test_the_health_of_bytes_is_that_of_numbers_from_0_to_1() -> None:
+    looks = []
+    for kind in ObservationFormat:
+        learner = Learner(learner_settings(**NETWORKS['convolutional']))
+        cycle = loop.run(
+            episodes_of(Pictures(kind)), learner, Neuromodulator(RpeSettings()), seed=2
+        )
+        monitor = HealthMonitor(learner)
+        for _ in range(6):
+            next(cycle)
+            looks.append(dict(monitor.look().values))
+    assert same(looks[:6], looks[6:])
+    assert looks[-1]['observation_size'] < 1.0
 
 
 def test_a_picture_reaches_the_learner_without_a_copy() -> None:

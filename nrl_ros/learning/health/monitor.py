@@ -19,6 +19,7 @@ from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.health.probe import Probe, ProbeSums, expected_cosine
 from nrl_ros.learning.health.trackers import LOOKS, RewardTracker, TraceAges, WeightTracker
 from nrl_ros.learning.learner import Learner
+from nrl_ros.learning.networks.inputs import network_input
 from nrl_ros.learning.policy import Policy
 from nrl_ros.learning.rules import (
     AntitheticPairs,
@@ -118,7 +119,8 @@ class HealthMonitor:
 
     def _probe_one(self, policy: Policy, agent: ServedAgent) -> _Seen:
         assert agent.seen is not None
-        observation = np.asarray(agent.seen, np.float32)
+        # Bytes, as of an image, are looked at as the network reads them.
+        observation = np.asarray(network_input(agent.seen, np.float32), np.float32)
         if len(observation) > _ROWS:
             chosen = self._generator.integers(0, len(observation), _ROWS)
         else:
