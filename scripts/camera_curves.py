@@ -14,6 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from scripts.kept_trials import KeptTrials, spread
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -48,7 +50,7 @@ def page(kept: KeptTrials) -> str:
 
 
 def draw(kept: KeptTrials, path: Path) -> None:
-    """Write the picture: a thin line for each seed."""
+    """Write the picture: a thin line for each seed, and a thick one for their mean."""
     import matplotlib as mpl
 
     mpl.use('Agg')
@@ -56,9 +58,12 @@ def draw(kept: KeptTrials, path: Path) -> None:
 
     figure, axes = pyplot.subplots(figsize=(7.0, 4.2), layout='constrained')
     for rule, colour in zip(RULES, COLOURS, strict=True):
-        for number, (steps, means) in enumerate(kept.curves(rule)):
-            label = None if number else rule
-            axes.plot(steps, means, color=colour, alpha=0.7, linewidth=1.2, label=label)
+        curves = kept.curves(rule)
+        for steps, means in curves:
+            axes.plot(steps, means, color=colour, alpha=0.45, linewidth=0.9)
+        if curves:
+            mean = np.mean([means for _, means in curves], axis=0)
+            axes.plot(curves[0][0], mean, color=colour, linewidth=2.4, label=rule)
     axes.set_xlabel('steps of all arms')
     axes.set_ylabel('mean return [cm nearer to the target]')
     axes.grid(alpha=0.3)

@@ -12,7 +12,7 @@ import numpy as np
 
 from nrl_ros.base.config_files import find_config
 from nrl_ros.base.threads import THREAD_VARIABLES
-from nrl_ros.experiments.run import train
+from nrl_ros.experiments.run import binned, train
 from nrl_ros.settings.run import check, read_config
 
 
@@ -65,11 +65,11 @@ class KeptTrials:
         """Return the means of the last tenth of the episodes, one for each seed."""
         return [one['final'] for one in self.results.get(name, {}).values()]
 
-    def curves(self, name: str) -> list[tuple[Any, Any]]:
-        """Return steps and mean returns of the bins of each seed."""
+    def curves(self, name: str, points: int = 32) -> list[tuple[Any, Any]]:
+        """Return steps and mean returns of each seed, at so many points."""
         found = []
         for one in self.results.get(name, {}).values():
-            bins = np.array(one['bins'])
+            bins = binned(np.array(one['bins']), points)
             found.append((one['steps'] * (np.arange(len(bins)) + 0.5) / len(bins), bins))
         return found
 
