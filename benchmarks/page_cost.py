@@ -93,7 +93,8 @@ async def read(address: str, pid: int, seconds: float) -> dict[str, float]:
 def page(options: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Measure the live page beside a training and an arm."""
     domain = choose_domain(None)
-    train = ['nrl_ros.cli.main', 'train', 'cartpole', '--quiet', '--steps', '0', '--compose']
+    train = ['nrl_ros.cli.main', 'train', 'cartpole', '--quiet', '--steps', '0']
+    train += ['--episodes', '0', '--compose']
     arm = ['nrl_ros.cli.main', 'arm', '--robot', 'ur5e']
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
