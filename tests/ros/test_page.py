@@ -16,6 +16,7 @@ pytest.importorskip('mujoco')
 pytest.importorskip('aiohttp')
 
 import aiohttp
+from std_msgs.msg import Float32
 from std_srvs.srv import Trigger
 
 from nrl_ros.cli.config import parameter_file
@@ -194,6 +195,18 @@ def test_with_steering_switched_off_nothing_is_passed_on(ros):
     reader.talk(lambda one: any(told.get('kind') == 'refused' for told in one.told), stop)
     assert reader.told[0]['you']['steers'] is False
     assert not safety.asked
+
+
+def test_the_reward_of_a_person_reaches_the_environment_that_it_is_for(ros):
+    probe = ros.probe()
+    given: list[float] = []
+    topic = '/human_reward/cart'
+    probe.node.create_subscription(Float32, topic, lambda one: given.append(one.data), qos.event())
+    reader = Reader(probe, start_page(ros))
+    reader.talk(lambda one: _offers(one, 'reward'))
+    reader.talk(lambda _: bool(given), {'id': 1, 'do': 'reward', 'node': topic, 'value': -1})
+    assert given == [-1.0]
+    assert reader.answers() == [(1, 'done')]
 
 
 # ------------------------------------------------------------------ a browser
