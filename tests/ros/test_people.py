@@ -16,6 +16,7 @@ from std_msgs.msg import Float32, Float64MultiArray
 from nrl_ros.base.records import Applied, Ending
 from nrl_ros.ros import names
 from nrl_ros.ros.interfaces import EndEpisode
+from tests.ros.harness import ROOT
 from tests.ros.test_environment_node import Player
 
 pytestmark = pytest.mark.ros
@@ -101,6 +102,21 @@ def test_the_command_finds_the_only_environment(ros):
     assert code == 0 and '1 of 2 episodes end with the next step: abort' in said
     code, said = nrl(ros, 'reward', '1', '--agent', 'another')
     assert code == 1 and 'no environment that hears people' in said
+
+
+def test_a_person_who_watches_a_run_is_all_that_teaches_it(ros):
+    """The scripted one of the example, over topics, in real time."""
+    more = ('environment:mode:=realtime', 'environment:bridge.instances:=1')
+    arguments = [word for one in more for word in ('-p', one)]
+    ros.start('app', None, *arguments, params_file=str(ROOT / 'examples/taught_car.yaml'))
+    probe = ros.probe()
+    probe.hear(names.HUMAN_REWARD_GIVEN, names.NEUROMODULATION)
+    probe.until_heard(names.NEUROMODULATION)
+    ros.start_command([sys.executable, 'examples/human_teacher.py', '--ros'])
+    given = probe.until_heard(names.HUMAN_REWARD_GIVEN)
+    taught = probe.until_heard(names.NEUROMODULATION, lambda m: any(m.rpe))
+    assert (taught.episode[0], taught.window[0]) == (given.episode[0], given.window[0])
+    assert list(taught.reward) == list(given.value) and abs(given.value[0]) == 1.0
 
 
 def taken(player):
