@@ -21,6 +21,8 @@ from nrl_ros.settings.learner import LearnerNodeSettings
 
 # A piece is sent after so many entries, or with the next look at the clock.
 _MOST = 4096
+# The first piece waits so often for somebody who listens: some seconds.
+_WAITS = 10
 # Longest wait for the last piece to arrive, where somebody listens [s].
 _LAST_S = 1.0
 # Kind, agent, session, sequence, value, text and detail, as in LearnerOrder.
@@ -43,6 +45,7 @@ class OrderNotes:
         self._start: Any = node.publisher(LearnerStart, names.LEARNER_START, qos.latched())
         self._entries: list[OrderEntry] = []
         self._first = self._neuromodulator = 0
+        self._waits = _WAITS
 
     def begin(self, settings: str, checkpoint: str, *, keep_settings: bool) -> None:
         """Publish what the learner begins with; what was noted before is part of it.
@@ -104,7 +107,12 @@ class OrderNotes:
         entries = self._entries
         if not entries:
             return
-        if self._publisher.get_subscription_count():
+        heard = self._publisher.get_subscription_count() > 0
+        if not heard and self._first == 0 and self._waits > 0 and len(entries) < _MOST:
+            # A recorder that was started along may not have been found yet.
+            self._waits -= 1
+            return
+        if heard:
             message = order_message(entries)
             message.learner, message.first = self._identity, self._first
             conversion.set_stamp(message.header.stamp, self._node.now_ns())

@@ -73,7 +73,8 @@ class RecordedCheckpoints:
         self._begins_with_zero |= message.first == 0
         for number, text in zip(message.noted, message.text, strict=False):
             loaded = message.kind[number] == LearnerOrder.KIND_LOADED
-            if loaded or not (self._begins_with_zero or self._has_one):
+            begins = self._ask is not None or not self._begins_with_zero
+            if loaded or (begins and not self._has_one):
                 self._has_one = True
                 self._wanted[Path(text)] = 0
 
