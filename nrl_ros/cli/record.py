@@ -14,10 +14,8 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli.processes import check_machine, choose_domain, choose_namespace, node_environment
 from nrl_ros.cli.recording import free_folder
 from nrl_ros.cli.runs import open_run, where_nodes_are
-from nrl_ros.nodes.recorder import RecorderNode
+from nrl_ros.nodes.recorder import main
 from nrl_ros.ros import names
-from nrl_ros.ros.draining import DrainingExecutor
-from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.security import initialise, require_support
 
 # Runs that go on are looked for so long [s].
@@ -68,7 +66,7 @@ def record(
         arguments += ['-p', f'folder:={out}']
     if topics:
         arguments += ['-p', f'topics:={json.dumps(list(topics))}']
-    return run_node(RecorderNode, arguments, kind=DrainingExecutor)
+    return main(arguments)
 
 
 def _the_run() -> str:

@@ -35,6 +35,7 @@ from nrl_ros.storage.recording_writer import (
 _MIB = 1 << 20
 # How often new topics are looked for [s].
 _LOOK_S = 0.25
+_NICE = 5
 
 
 class RecorderNode(NrlNode[RecorderNodeSettings]):
@@ -138,9 +139,16 @@ class RecorderNode(NrlNode[RecorderNodeSettings]):
         self._status.publish(message)
 
 
-def main() -> int:
-    """Run the node."""
-    return run_node(RecorderNode, kind=DrainingExecutor)
+def main(argv: list[str] | None = None) -> int:
+    """Run the node.
+
+    Args:
+        argv: arguments; None: those of the process.
+    """
+    # Threads of the middleware are made later and have the same: on a busy machine the nodes of the
+    # run go first, and keep what the recorder has not taken yet.
+    os.nice(_NICE)
+    return run_node(RecorderNode, argv, kind=DrainingExecutor)
 
 
 if __name__ == '__main__':
