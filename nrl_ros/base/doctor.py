@@ -49,12 +49,13 @@ _OPTIONAL = {
     'network.kind torch needs it',
 }
 _MESSAGES = (
-    'Action', 'ArmCommand', 'EnvInfo', 'EnvState', 'EnvStatus', 'EpisodeReport', 'LearnerStatus',
-    'Neuromodulation', 'NeuromodulatorStatus', 'Reward', 'SafetyState', 'SafetyStatus',
+    'Action', 'ArmCommand', 'EnvInfo', 'EnvState', 'EnvStatus', 'EpisodeReport', 'HumanReward',
+    'LearnerOrder', 'LearnerStart', 'LearnerStatus', 'Neuromodulation', 'NeuromodulatorStatus',
+    'RecorderStatus', 'Reward', 'SafetyState', 'SafetyStatus',
 )  # fmt: skip
 # The name of a distribution by the major version of its rclpy.
 _DISTRIBUTIONS = {'7': 'jazzy', '9': 'kilted'}
-_SERVICES = ('GetLearnerState', 'LoadCheckpoint', 'SaveCheckpoint')
+_SERVICES = ('EndEpisode', 'GetLearnerState', 'LoadCheckpoint', 'SaveCheckpoint')
 _ACTIONS = ('Reach',)
 
 # The middleware loads a message's type support only when the message is serialized, so the probe

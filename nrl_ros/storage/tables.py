@@ -56,7 +56,7 @@ class ParquetTables:
         self.rows[table] = self.rows.get(table, 0) + made.num_rows
 
     def close(self) -> None:
-        """Complete the files."""
+        """Close the files; nothing is written after that."""
         for writer in self._open.values():
             writer.close()
 
@@ -102,7 +102,7 @@ class CsvTables:
         self.rows[table] = self.rows.get(table, 0) + len(lists[0])
 
     def close(self) -> None:
-        """Complete the files."""
+        """Close the files; nothing is written after that."""
         for file in self._open.values():
             file.close()
 

@@ -43,7 +43,7 @@ def checkpoints(folder: Path, said: list[str]) -> LearnerCheckpoints:
     node: Any = SimpleNamespace(
         settings=settings, get_logger=lambda: log, at_take_down=lambda undo: None
     )
-    return LearnerCheckpoints(node, Learner(LearnerSettings()), beside=True)
+    return LearnerCheckpoints(node, Learner(LearnerSettings()), lambda *_, **__: None, beside=True)
 
 
 def test_a_disk_that_is_slow_holds_nothing_up_and_a_checkpoint_is_left_out(

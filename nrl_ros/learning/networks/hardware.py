@@ -123,7 +123,7 @@ class Hardware(Stateful):
 
     @contextmanager
     def read(self, weights: Sequence[Array]) -> Iterator[None]:
-        """Have the weights as one reading gives them; afterwards they are what they were."""
+        """Give the weights as one reading has them; afterwards they are what they were."""
         kept = [weight.copy() for weight in weights]
         for weight, scale in zip(weights, self._scales, strict=True):
             noise = self.state.reading.standard_normal(weight.shape, weight.dtype.type)
