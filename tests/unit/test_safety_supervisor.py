@@ -196,6 +196,8 @@ def too_fast(rig: Rig) -> None:
     for step in range(5):
         rig.now += 0.01
         rig.state(position=place - [0.0151 * (step + 1), 0.0], velocity=[-1.51, 0.0])
+        if step < 3:
+            rig.supervisor.tick(rig.now)
 
 
 def withdrawn(rig: Rig) -> None:
@@ -586,6 +588,17 @@ def test_after_a_gap_an_arm_that_nobody_has_stopped_brakes() -> None:
     output = rig.tick(0.06)
     assert output.cause == StopReason.OVERRUN
     assert output.velocity == pytest.approx([0.8, -0.8])
+
+
+def test_a_brake_that_was_interrupted_by_a_gap_goes_on_from_how_fast_the_arm_still_is() -> None:
+    """The arm was at 0.8 rad/s when the process was paused, and stands when it goes on."""
+    rig = moving()
+    rig.supervisor.on_permission(rig.now, 'program', False)
+    begun = rig.tick()
+    assert begun.mode == Mode.STOPPING and begun.velocity == pytest.approx([0.8, -0.8])
+    output = after_gap(rig, 0.35, [0.0, -0.3], 0.0, 12)
+    # The brake takes 0.2 rad/s in a tick.
+    assert output.velocity == pytest.approx([0.0, -0.1])
 
 
 def test_after_a_gap_without_joint_states_zero_is_commanded_at_once() -> None:

@@ -86,7 +86,8 @@ def test_a_screen_that_is_gone_ends_nothing() -> None:
         ('code = 1; print("full disk", flush=True)', 'learner ended with exit code 1\nfull disk'),
         (
             'signal.signal(2, signal.SIG_IGN)',
-            'learner did not end when it was told to, and was killed: what it has not saved is lost',
+            'learner did not end when it was told to, and was killed: what it has not saved '
+            'is lost',
         ),
     ],
     ids=['well', 'not yet begun', 'failed', 'killed'],

@@ -95,7 +95,7 @@ class Hardware(Stateful):
         return not (self._levels or self.state.upwards)
 
     def begin(self, weights: Sequence[Array]) -> None:
-        """Round first weights to the nearest levels, in place."""
+        """Set first weights to the nearest levels, in place."""
         if self._levels:
             for weight, scale in zip(weights, self._scales, strict=True):
                 step = scale / self._levels

@@ -220,6 +220,9 @@ class Supervisor:
         timely = self._clock(now)
         gap = 0.0 if self._ticked is None else now - self._ticked
         self._ticked = now if timely else None
+        if timely and gap > self._settings.max_tick_gap_s:
+            # A brake that was interrupted goes on from how fast the arm still is, too.
+            self._commands.resume(self._measured_since(now, gap))
         if self._mode == Mode.WAITING:
             # The first command is the arm's own position: a tick that moves nothing.
             self._text = self._settle(now, gap) or self._begin(now)
@@ -267,6 +270,9 @@ class Supervisor:
         back, self._now = self._now - now, now
         if back <= 0.0:
             return True
+        if self._standing.is_moved():
+            # Where the arm was moved to is about to be forgotten; it must not see it jump back.
+            self._commands.release()
         self._inputs.forget_times()
         self._ticked = self._listens_since = None
         self._latch(StopReason.OVERRUN, f'the clock ran back by {back:.3f} s')
@@ -357,7 +363,6 @@ class Supervisor:
             return
         if text:
             self._latch(StopReason.OVERRUN, text)
-            self._commands.resume(self._measured_since(now, gap))
         for cause, said in missing.items():
             self._latch(cause, said)
         state, commanded = self._inputs.state, self._commands.position
