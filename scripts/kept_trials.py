@@ -58,7 +58,7 @@ class KeptTrials:
             'diverged_at_step': int(found['diverged_at_step']),
             'bins': [round(float(value), 4) for value in found['bins']],
         }
-        self._path.write_text(json.dumps(self.results, indent=1) + '\n', encoding='utf-8')
+        self._path.write_text(_as_text(self.results), encoding='utf-8')
         print(f'{name}, seed {seed}: {mine[str(seed)]["final"]:.2f}', flush=True)
 
     def finals(self, name: str) -> list[float]:
@@ -79,3 +79,12 @@ def spread(values: Sequence[float]) -> str:
     if not values:
         return 'not run'
     return f'{np.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})'
+
+
+def _as_text(results: Mapping[str, Mapping[str, Any]]) -> str:
+    """Return the results as JSON with a line for each trial."""
+    parts = []
+    for name, trials in results.items():
+        lines = [f'  {json.dumps(seed)}: {json.dumps(trial)}' for seed, trial in trials.items()]
+        parts.append(f' {json.dumps(name)}: {{\n' + ',\n'.join(lines) + '\n }')
+    return '{\n' + ',\n'.join(parts) + '\n}\n'

@@ -1,4 +1,4 @@
-"""Commands that show what a run does or has left, or let other programs show it."""
+"""Commands that show, record and repeat what a run does, or let other programs show it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
+from rich.markup import escape
 
 from nrl_ros.cli.failing import errors as _errors
 from nrl_ros.cli.options import PageOptions
@@ -96,3 +98,67 @@ def page(
                 robot_file=robot_file,
             )
         )
+
+
+def record(
+    run: Annotated[
+        Path | None, typer.Argument(help='Folder of a run that goes on; default: the only one')
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the recording; default: in the run's, else recording-DATE"),
+    ] = None,
+    topic: Annotated[list[str] | None, typer.Option(help='A further topic; several times')] = None,
+    checkpoint: Annotated[
+        bool,
+        typer.Option(help='Ask the learner for a checkpoint first, from which a replay begins'),
+    ] = True,
+    namespace: Annotated[str | None, typer.Option(help='ROS namespace of the run')] = None,
+    domain: Annotated[
+        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
+    ] = None,
+) -> None:
+    """Record all topics of a run that goes on already to MCAP, until Ctrl-C."""
+    with _errors():
+        from nrl_ros.cli.record import record as run_recorder
+
+        code = run_recorder(
+            run,
+            domain=domain,
+            namespace=namespace,
+            out=out,
+            topics=topic or (),
+            checkpoint=checkpoint,
+        )
+        raise typer.Exit(code)
+
+
+def replay(
+    recording: Annotated[
+        Path, typer.Argument(help='Folder or file of a recording, or folder of a recorded run')
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            '--set',
+            help='What other settings would have learned, as learner.plasticity.learning_rate=0.01',
+        ),
+    ] = None,
+    json: Annotated[Path | None, typer.Option(help='Write the result to a file')] = None,
+    out: Annotated[
+        Path | None, typer.Option(help='Write what was learned to a checkpoint, FILE.nrl')
+    ] = None,
+) -> None:
+    """Learn again from a recording, and compare weights and actions with the run, bit for bit."""
+    with _errors():
+        from nrl_ros.cli.replay import run_replay
+
+        say = Console(highlight=False, soft_wrap=True)
+        code = run_replay(
+            recording,
+            lambda line: say.print(escape(line)),
+            overrides=overrides or (),
+            json=json,
+            out=out,
+        )
+        raise typer.Exit(code)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from pathlib import Path
 from typing import Annotated
 
@@ -15,8 +14,10 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.installed import NEEDED, require
 from nrl_ros.base.machine import leave_other_ros_aside, prepare_pictures, print_what_fits
 from nrl_ros.cli.failing import errors as _errors
-from nrl_ros.cli.looking import convert, page, views
+from nrl_ros.cli.looking import convert, page, record, replay, views
 from nrl_ros.cli.options import ArmOptions, RunOptions, TrainOptions, TuneOptions, command
+from nrl_ros.cli.policies import evaluate, export, play
+from nrl_ros.cli.running import approve, end, reach, reward
 
 app = typer.Typer(
     help='Online learning by noise and reward, without backpropagation, over ROS 2.',
@@ -54,9 +55,6 @@ def _begin(
     # The doctor reports all of it itself, and the version must be printed even if nothing works.
     if context.invoked_subcommand not in ('doctor', 'version'):
         require(NEEDED)
-
-
-Episodes = Annotated[int, typer.Option(help='How many episodes', min=1)]
 
 
 def _check_tensorboard(options: RunOptions) -> None:
@@ -194,169 +192,6 @@ app.command(
 
 
 @app.command()
-def record(
-    run: Annotated[
-        Path | None, typer.Argument(help='Folder of a run that goes on; default: the only one')
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder of the recording; default: in the run's, else recording-DATE"),
-    ] = None,
-    topic: Annotated[
-        list[str] | None, typer.Option(help='A further topic; several times')
-    ] = None,
-    checkpoint: Annotated[
-        bool,
-        typer.Option(help='Ask the learner for a checkpoint first, from which a replay begins'),
-    ] = True,
-    namespace: Annotated[str | None, typer.Option(help='ROS namespace of the run')] = None,
-    domain: Annotated[
-        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
-    ] = None,
-) -> None:
-    """Record all topics of a run that goes on already to MCAP, until Ctrl-C."""
-    with _errors():
-        from nrl_ros.cli.record import record as run_recorder
-
-        code = run_recorder(
-            run,
-            domain=domain,
-            namespace=namespace,
-            out=out,
-            topics=topic or (),
-            checkpoint=checkpoint,
-        )
-        raise typer.Exit(code)
-
-
-@app.command()
-def replay(
-    recording: Annotated[
-        Path, typer.Argument(help='Folder or file of a recording, or folder of a recorded run')
-    ],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            '--set',
-            help='What other settings would have learned, as learner.plasticity.learning_rate=0.01',
-        ),
-    ] = None,
-    json: Annotated[Path | None, typer.Option(help='Write the result to a file')] = None,
-    out: Annotated[
-        Path | None, typer.Option(help='Write what was learned to a checkpoint, FILE.nrl')
-    ] = None,
-) -> None:
-    """Learn again from a recording, and compare weights and actions with the run, bit for bit."""
-    with _errors():
-        from nrl_ros.cli.replay import run_replay
-
-        say = Console(highlight=False, soft_wrap=True)
-        code = run_replay(
-            recording,
-            lambda line: say.print(escape(line)),
-            overrides=overrides or (),
-            json=json,
-            out=out,
-        )
-        raise typer.Exit(code)
-
-
-@app.command(context_settings={'ignore_unknown_options': True})
-def reach(
-    x: Annotated[float, typer.Argument(help='Target of the tool [m]')],
-    y: Annotated[float, typer.Argument()],
-    z: Annotated[float, typer.Argument()],
-    roll: Annotated[float | None, typer.Argument(help='Its orientation about x [rad]')] = None,
-    pitch: Annotated[float | None, typer.Argument(help='then about y')] = None,
-    yaw: Annotated[float | None, typer.Argument(help='then about z')] = None,
-    frame: Annotated[str, typer.Option(help="Of the target; default: the workspace's")] = '',
-    tolerance: Annotated[
-        float, typer.Option(help='Distance that counts as reached [m]; 0: as in the task', min=0)
-    ] = 0.0,
-    limit: Annotated[float, typer.Option(help='Time limit [s]; 0: as in the task', min=0)] = 0.0,
-    preempt: Annotated[
-        bool, typer.Option('--preempt', help='Take the place of a goal that is being served')
-    ] = False,
-    learn: Annotated[
-        bool, typer.Option('--learn', help='Explore and learn on the way, as in training')
-    ] = False,
-    namespace: Annotated[
-        str, typer.Option(help='Of the arm; default: of the only one that serves goals')
-    ] = '',
-    domain: Annotated[
-        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
-    ] = None,
-) -> None:
-    """Bring the tool of a running arm to a target with what was learned; Ctrl-C cancels."""
-    with _errors():
-        given = [angle for angle in (roll, pitch, yaw) if angle is not None]
-        if len(given) not in (0, 3):
-            raise ConfigError(
-                f'expected X Y Z, or X Y Z ROLL PITCH YAW, received {3 + len(given)} numbers'
-            )
-        from nrl_ros.cli.reach import ReachOptions, run
-
-        options = ReachOptions(
-            (x, y, z),
-            (given[0], given[1], given[2]) if given else None,
-            frame=frame,
-            tolerance_m=tolerance,
-            time_limit_s=limit,
-            preempt=preempt,
-            learn=learn,
-            namespace=namespace,
-            domain=domain,
-        )
-        raise typer.Exit(run(options, Console()))
-
-
-Agent = Annotated[str, typer.Option(help='Name of the environment; default: of the only one')]
-Namespace = Annotated[str, typer.Option(help='Of its run; default: of the only one')]
-Domain = Annotated[int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)]
-
-
-@app.command(context_settings={'ignore_unknown_options': True})
-def reward(
-    value: Annotated[float, typer.Argument(help='The reward, as 1 or -1')],
-    agent: Agent = '',
-    namespace: Namespace = '',
-    domain: Domain = None,
-) -> None:
-    """Give an environment of a running training a reward, as a person who watches it."""
-    with _errors():
-        from nrl_ros.cli import people
-
-        options = people.PeopleOptions(agent, namespace, domain)
-        raise typer.Exit(people.reward(options, value, Console()))
-
-
-class Ended(str, Enum):
-    """Outcomes that a person may tell."""
-
-    SUCCESS = 'success'
-    FAILURE = 'failure'
-    ABORT = 'abort'
-
-
-@app.command()
-def end(
-    outcome: Annotated[Ended, typer.Argument(help='How the task ended; an abort teaches nothing')],
-    instance: Annotated[
-        list[int] | None, typer.Option(help='Index of an instance; several times; default: all')
-    ] = None,
-    agent: Agent = '',
-    namespace: Namespace = '',
-    domain: Domain = None,
-) -> None:
-    """End the running episodes of an environment, as a person who watches it."""
-    with _errors():
-        from nrl_ros.cli import people
-
-        options = people.PeopleOptions(agent, namespace, domain)
-        raise typer.Exit(people.end(options, outcome.value, instance or (), Console()))
-
-
-@app.command()
 def study(
     which: Annotated[
         str, typer.Argument(metavar='STUDY', help='paper, quick, or a file like those')
@@ -403,122 +238,6 @@ app.command(
 
 
 @app.command()
-def approve(
-    reject: Annotated[
-        bool, typer.Option('--reject', help='Discard the updates, or let it wait on')
-    ] = False,
-    namespace: Annotated[
-        str, typer.Option(help='Of the learner; default: of the only one that is found')
-    ] = '',
-    domain: Annotated[
-        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
-    ] = None,
-) -> None:
-    """Let a learner act by the updates that wait for approval, or learn again after a fall."""
-    with _errors():
-        from nrl_ros.cli.approve import run
-
-        raise typer.Exit(run(namespace, domain, Console(), yes=not reject))
-
-
-@app.command(name='eval')
-def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar='RUN', help='Run folder')],
-    episodes: Episodes = 50,
-    seed: Annotated[
-        int | None, typer.Option(help='Seed of the environment; default: as after nrl train')
-    ] = None,
-    untrained: Annotated[
-        bool, typer.Option('--untrained', help='Untrained weights, by the seed of the run')
-    ] = False,
-    best: Annotated[
-        bool, typer.Option('--best', help='The best checkpoint in place of the newest')
-    ] = False,
-    explore: Annotated[
-        bool,
-        typer.Option('--explore', help='With noise and drawn actions, as in the training'),
-    ] = False,
-    film: Annotated[
-        Path | None, typer.Option(help='Write a film of the first episode too, as in film.gif')
-    ] = None,
-) -> None:
-    """Evaluate the newest checkpoint of a run without learning: greedy, or with --explore."""
-    with _errors() as errors:
-        from nrl_ros.cli.measure import EvalOptions, measure
-
-        options = EvalOptions(
-            folder=folder,
-            episodes=episodes,
-            seed=seed,
-            untrained=untrained,
-            best=best,
-            acting='exploring' if explore else 'greedy',
-            film=film,
-        )
-        measure(options, Console(), errors)
-
-
-class Format(str, Enum):
-    """Forms of an exported graph."""
-
-    ONNX = 'onnx'
-    TORCHSCRIPT = 'torchscript'
-    NIR = 'nir'
-
-
-@app.command()
-def export(
-    folder: Annotated[Path, typer.Argument(metavar='RUN', help='Run folder')],
-    form: Annotated[Format, typer.Option('--format', help='Of the graph')] = Format.ONNX,
-    out: Annotated[
-        Path | None, typer.Option(help='Folder of the bundle; default: policy in the run')
-    ] = None,
-    best: Annotated[
-        bool, typer.Option('--best', help='The best checkpoint in place of the newest')
-    ] = False,
-    force: Annotated[bool, typer.Option('--force', help='Replace a bundle that is there')] = False,
-) -> None:
-    """Write the policy of a run as a folder that other programs can run: graph and manifest."""
-    with _errors():
-        from nrl_ros.cli.export import export as write
-
-        written, difference = write(folder, out, form.value, best=best, force=force)
-        typer.echo(
-            f'{written}: checked on 1,000 observations, actions differ by at most {difference:.1e}'
-        )
-
-
-@app.command()
-def play(
-    folder: Annotated[Path, typer.Argument(metavar='BUNDLE', help='Folder that nrl export wrote')],
-    episodes: Annotated[
-        int | None,
-        typer.Option(help='Score it in this process on its own task, without ROS', min=1),
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(help='Seed of the environment, with --episodes')
-    ] = None,
-    namespace: Annotated[str, typer.Option(help='ROS namespace of the environments')] = '',
-    domain: Annotated[int | None, typer.Option(help='ROS domain', min=0, max=232)] = None,
-) -> None:
-    """Serve environments by an exported policy, in place of a learner, until Ctrl-C."""
-    with _errors():
-        from nrl_ros.cli import play as playing
-
-        if episodes is not None:
-            from nrl_ros.cli.display import lines_to
-
-            score = playing.play_here(folder, episodes, seed, lines_to(Console(stderr=True)))
-            shares = f', {score.success}' if score.success else ''
-            typer.echo(
-                f'{folder}: return {score} (mean ± standard deviation of {score.episodes} greedy '
-                f'episodes){shares}'
-            )
-            return
-        raise typer.Exit(playing.play_over_ros(folder, namespace, domain))
-
-
-@app.command()
 def plot(
     folders: Annotated[list[Path], typer.Argument(metavar='RUN...', help='Run folders')],
     out: Annotated[
@@ -539,6 +258,16 @@ def plot(
         Console().print(f'{target}', highlight=False, soft_wrap=True)
 
 
+_WITH_NEGATIVE_NUMBERS = {'ignore_unknown_options': True}
+app.command(context_settings=_WITH_NEGATIVE_NUMBERS)(reach)
+app.command(context_settings=_WITH_NEGATIVE_NUMBERS)(reward)
+app.command()(end)
+app.command()(approve)
+app.command(name='eval')(evaluate)
+app.command()(export)
+app.command()(play)
+app.command()(record)
+app.command()(replay)
 app.command()(views)
 app.command()(page)
 app.command()(convert)
