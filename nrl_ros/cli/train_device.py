@@ -66,7 +66,7 @@ def device_maker(options: TrainOptions, say: Say) -> Callable[[RunSettings], Tra
             raise
         raise ConfigError(
             f'--device {options.device}: torch is not installed, expected it: '
-            'python -m pip install "nrl_ros[torch]"'
+            'python -m pip install torch'
         ) from error
     on_device.find_device(options.device)
     chosen = on_device.DeviceOptions(options.device, options.update_every, options.compiled)
