@@ -329,6 +329,12 @@ class Watched(Rig):
     ]
 )  # fmt: skip
 @example([('work', 5, (0.3, 1.0)), ('state', (0.0, 0.0), (0.0, 0.0), 0.0), ('gap', 0.06)])
+@example(
+    [
+        ('work', 4, (0.0, 0.3)), ('state', (0.0, 1e308), (0.0, 0.0), 0.0), ('gap', 0.06),
+        ('work', 1, (0.0, 0.0)),
+    ]
+)  # fmt: skip
 def test_whatever_comes_is_within_limits_and_a_stop_is_a_stop(actions: list[Any]) -> None:
     """And a cleared arm, as one that begins, is where it was measured until there is a command."""
     rig = Watched()

@@ -57,19 +57,25 @@ class Standing:
         """Return why nothing is sent in any mode, '' if something may be."""
         return 'this is a dry run' if self._settings.dry_run else self.without_controller()
 
-    def tick(self, now: float, mode: Mode) -> Mode:
-        """Command one period of standing; return the mode, which is STOPPED only at rest."""
+    def tick(self, now: float, mode: Mode, *, was_moving: bool) -> Mode:
+        """Command one period of standing; return the mode, which is STOPPED only at rest.
+
+        Args:
+            now: [s].
+            mode: of the supervisor.
+            was_moving: the tick before commanded a velocity that was not zero.
+        """
         inputs, commands = self._inputs, self._commands
-        rests, before = inputs.at_rest(now), commands.velocity.any()
+        rests = inputs.at_rest(now)
         if mode != Mode.WAITING:
             commands.brake()
         elif rests or self.withheld():
             # A person who moves the arm by hand before it begins must not see it jump back.
             commands.release()
-        if inputs.moves(now) and not (before or self.withheld()):
+        if inputs.moves(now) and not (was_moving or self.withheld()):
             self._hold()
         halted = not commands.velocity.any()
-        self._halted = halted and not before
+        self._halted = halted and not was_moving
         if rests or not halted:
             self._restless_since, self._held = None, False
         elif self._restless_since is None:

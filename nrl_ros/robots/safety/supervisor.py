@@ -220,6 +220,7 @@ class Supervisor:
         timely = self._clock(now)
         gap = 0.0 if self._ticked is None else now - self._ticked
         self._ticked = now if timely else None
+        was_moving = bool(self._commands.velocity.any())
         if timely and gap > self._settings.max_tick_gap_s:
             # A brake that was interrupted goes on from how fast the arm still is, too.
             self._commands.resume(self._measured_since(now, gap))
@@ -233,7 +234,7 @@ class Supervisor:
         if self._mode in _RUNNING:
             self._standing.reset()
         else:
-            self._mode = self._standing.tick(now, self._mode)
+            self._mode = self._standing.tick(now, self._mode, was_moving=was_moving)
         self.counters['held'] += self._mode == Mode.HOLDING
         self.counters['followed'] += followed is not None
         return self._output(limited, followed)
