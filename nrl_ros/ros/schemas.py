@@ -24,16 +24,24 @@ def message_class(name: str) -> Any:
     """Return the class of a message type.
 
     Args:
-        name: such as std_msgs/msg/Bool, or std_msgs/Bool.
+        name: such as std_msgs/msg/Bool, or std_msgs/Bool; also of what an action sends, as
+            nrl_ros/action/Reach_FeedbackMessage.
 
     Raises:
         UnknownTypeError: it is not installed.
     """
     package, *_, kind = name.split('/')
     try:
-        return getattr(importlib.import_module(f'{package}.msg'), kind)
+        found = getattr(importlib.import_module(f'{package}.msg'), kind, None)
+        return _class_of_action(package, kind) if found is None else found
     except (ImportError, AttributeError, ValueError) as error:
         raise UnknownTypeError(f'the message type {name} is not installed: {error}') from error
+
+
+def _class_of_action(package: str, kind: str) -> Any:
+    """Return a class that stands beside its action, of which the package shows the action alone."""
+    action = getattr(importlib.import_module(f'{package}.action'), kind.partition('_')[0])
+    return getattr(importlib.import_module(action.__module__), kind)
 
 
 @lru_cache(512)

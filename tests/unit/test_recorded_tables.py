@@ -34,7 +34,7 @@ from nrl_ros.ros.interfaces import (
     SafetyStatus,
 )
 from nrl_ros.ros.recorded_tables import RunTables, flattened, names_of
-from nrl_ros.ros.schemas import schema_of
+from nrl_ros.ros.schemas import UnknownTypeError, schema_of
 from nrl_ros.storage.bag_metadata import Topic
 from nrl_ros.storage.recording_writer import RecordingWriter
 from nrl_ros.storage.recordings import Recording
@@ -327,3 +327,12 @@ def test_an_image_is_one_column_of_lists(tmp_path: Path) -> None:
     table = pq.read_table(tmp_path / 'rec/tables/steps.parquet').to_pydict()
     np.testing.assert_array_equal(np.array(table['observation'], np.float32), image)
     assert len(table) < 30
+
+
+def test_what_an_action_sends_has_a_definition_too() -> None:
+    """Its goals' feedback is recorded, with the types that it names."""
+    text = schema_of('nrl_ros/action/Reach_FeedbackMessage')
+    assert text.startswith('unique_identifier_msgs/UUID goal_id\nnrl_ros/Reach_Feedback feedback\n')
+    assert 'MSG: nrl_ros/Reach_Feedback\n' in text
+    with pytest.raises(UnknownTypeError, match='nrl_ros/Nothing_Feedback is not installed'):
+        schema_of('nrl_ros/action/Nothing_Feedback')
