@@ -17,6 +17,9 @@ from nrl_ros.ros.interfaces import EndEpisode, SaveCheckpoint
 # An answer is waited for so long; a service that is in the graph may need a moment to be reached
 # [s].
 _ANSWER_S = 10.0
+# A new publisher may need a moment until it is heard. A reward that came later would be for
+# something else [s].
+_HEARD_S = 1.0
 # Requests that are under way at most, and services that are kept.
 _MOST, _MOST_CLIENTS = 32, 64
 
@@ -48,31 +51,36 @@ class Callers:
 
     def ask(self, now: float, page: int, wish: Wish) -> None:
         """Make a request of a page; a stop comes before all that wait."""
-        if wish.control.do == REWARD:
-            self._reward(page, wish)
-            return
         if wish.control.do == 'stop':
             self._waiting.insert(0, (wish, page, now + _ANSWER_S))
         elif len(self._waiting) + len(self._calls) >= _MOST:
             self._answered(page, wish, False, 'too many requests are under way')
             return
         else:
-            self._waiting.append((wish, page, now + _ANSWER_S))
+            patience_s = _HEARD_S if wish.control.do == REWARD else _ANSWER_S
+            self._waiting.append((wish, page, now + patience_s))
         self.look(now)
 
-    def _reward(self, page: int, wish: Wish) -> None:
-        """Publish the reward of a person."""
+    def _reward(self, page: int, wish: Wish) -> bool:
+        """Publish the reward of a person; return False if nobody hears it yet."""
         publisher = self._rewards.get(wish.control)
         if publisher is None or publisher.get_subscription_count() == 0:
-            self._answered(page, wish, False, f'nobody hears {wish.control.node}')
-            return
+            return False
         publisher.publish(Float32(data=float(wish.value or 0.0)))
         self._answered(page, wish, True, 'given')
+        return True
 
     def look(self, now: float) -> None:
         """Call the services that are there by now, and take the answers that have come."""
         waiting, self._waiting = self._waiting, []
         for wish, page, until in waiting:
+            if wish.control.do == REWARD:
+                if not self._reward(page, wish):
+                    if now < until:
+                        self._waiting.append((wish, page, until))
+                    else:
+                        self._answered(page, wish, False, f'nobody hears {wish.control.node}')
+                continue
             client = self._client(wish.control)
             if client.service_is_ready():
                 future = client.call_async(_request(wish))

@@ -690,38 +690,6 @@ def test_a_goal_can_be_cancelled_replaced_stopped_and_refused(cell, goals):
     assert goals.end().outcome == Reach.Result.OUTCOME_REACHED
 
 
-def test_an_environment_that_is_killed_leaves_an_arm_at_rest(cell, environment):
-    process = environment(episode__steps=1000)
-    Player(cell, -1.0, 0.0)
-    cell.until(lambda state: list(state.velocity) == pytest.approx([-1.0, 0.0]), 'motion')
-    process.send(signal.SIGKILL)
-    states = cell.probe.heard[names.SAFETY_STATE]
-    rest = cell.until(lambda state: state.mode == HOLDING and not any(state.velocity), 'rest')
-    assert rest.command_age_s > 0.3 and rest.cause == 0
-    since = cell.number(JOINT_STATES)
-    assert cell.stays_still()
-    places = [list(state.position) for state in cell.probe.heard[JOINT_STATES][since + 1 :]]
-    assert np.ptp(places, axis=0).max() < 1e-9
-    assert states[-1].mode == HOLDING
-
-
-def test_an_arm_that_does_not_go_home_is_an_error(cell, environment, tmp_path):
-    """The driver ignores its commands, and home is somewhere else than where the arm is."""
-    home = [-1.0, 1.2]
-    fault = {'fault__strength': [0.0, 0.0]}
-    assert cell.probe.set_parameter('arm_driver', **fault).successful
-    process = environment(robot=robot_file(tmp_path, home_rad=home), homing__timeout_s=0.4)
-    cell.probe.until(lambda: process.process.poll() is not None, 'the end of the environment')
-    assert process.wait() == 1
-    assert 'not at home within 0.4 s: joint1 is at' in process.output
-    assert f'expected {home[0]:.3f}: is something in the way' in process.output
-    assert 'this node ends; start it again after that is mended' in process.output
-    # Nothing is asked for any more, and the arm is where it was. It may be stopped by then,
-    # since it has not moved in so many commands.
-    cell.until(lambda state: state.mode in (HOLDING, STOPPED) and not any(state.velocity), 'rest')
-    cell.probe.set_parameter('arm_driver', fault__strength=[1.0, 1.0])
-
-
 def test_a_person_moves_the_arm_within_its_limits_and_gives_it_back_by_silence(cell, environment):
     """Those steps are the person's; the episode goes on, and ends when the person says so."""
     process, (probe, heard) = environment(episode__steps=5000), (cell.probe, cell.heard)
@@ -760,3 +728,35 @@ def test_a_person_moves_the_arm_within_its_limits_and_gives_it_back_by_silence(c
     assert answer.success, answer.message
     ended = heard(names.STATE, lambda m: m.ending[0] == Ending.ABORTED)
     assert ended.episode[0] == first.episode[0]
+
+
+def test_an_environment_that_is_killed_leaves_an_arm_at_rest(cell, environment):
+    process = environment(episode__steps=1000)
+    Player(cell, -1.0, 0.0)
+    cell.until(lambda state: list(state.velocity) == pytest.approx([-1.0, 0.0]), 'motion')
+    process.send(signal.SIGKILL)
+    states = cell.probe.heard[names.SAFETY_STATE]
+    rest = cell.until(lambda state: state.mode == HOLDING and not any(state.velocity), 'rest')
+    assert rest.command_age_s > 0.3 and rest.cause == 0
+    since = cell.number(JOINT_STATES)
+    assert cell.stays_still()
+    places = [list(state.position) for state in cell.probe.heard[JOINT_STATES][since + 1 :]]
+    assert np.ptp(places, axis=0).max() < 1e-9
+    assert states[-1].mode == HOLDING
+
+
+def test_an_arm_that_does_not_go_home_is_an_error(cell, environment, tmp_path):
+    """The driver ignores its commands, and home is somewhere else than where the arm is."""
+    home = [-1.0, 1.2]
+    fault = {'fault__strength': [0.0, 0.0]}
+    assert cell.probe.set_parameter('arm_driver', **fault).successful
+    process = environment(robot=robot_file(tmp_path, home_rad=home), homing__timeout_s=0.4)
+    cell.probe.until(lambda: process.process.poll() is not None, 'the end of the environment')
+    assert process.wait() == 1
+    assert 'not at home within 0.4 s: joint1 is at' in process.output
+    assert f'expected {home[0]:.3f}: is something in the way' in process.output
+    assert 'this node ends; start it again after that is mended' in process.output
+    # Nothing is asked for any more, and the arm is where it was. It may be stopped by then,
+    # since it has not moved in so many commands.
+    cell.until(lambda state: state.mode in (HOLDING, STOPPED) and not any(state.velocity), 'rest')
+    cell.probe.set_parameter('arm_driver', fault__strength=[1.0, 1.0])
