@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from nrl_ros.cli.failing import errors as _errors
-from nrl_ros.cli.options import PageOptions
+from nrl_ros.cli.options import Domain, PageOptions
 
 
 def views(
@@ -75,9 +75,7 @@ def page(
     namespace: Annotated[
         str | None, typer.Option(help='Show the runs in this ROS namespace and below it')
     ] = None,
-    domain: Annotated[
-        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
-    ] = None,
+    domain: Domain = None,
     listen: Annotated[
         str, typer.Option(metavar='ADDRESS', help='Address to listen on; default: the loopback')
     ] = '',
@@ -114,9 +112,7 @@ def record(
         typer.Option(help='Ask the learner for a checkpoint first, from which a replay begins'),
     ] = True,
     namespace: Annotated[str | None, typer.Option(help='ROS namespace of the run')] = None,
-    domain: Annotated[
-        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
-    ] = None,
+    domain: Domain = None,
 ) -> None:
     """Record all topics of a run that goes on already to MCAP, until Ctrl-C."""
     with _errors():

@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 import typer
 
+Domain = Annotated[int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)]
 _TEXTS = tuple[str, ...]
 _SET_HELP = 'Any setting, as learner.plasticity.learning_rate=0.01'
 
@@ -48,9 +49,7 @@ class RunOptions(SettingsOptions):
     out: Path | None = None
     root: Path = Path('runs')
     namespace: str | None = None
-    domain: Annotated[
-        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
-    ] = None
+    domain: Domain = None
     tensorboard: Annotated[
         bool,
         typer.Option(

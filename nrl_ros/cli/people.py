@@ -102,15 +102,9 @@ def end(options: PeopleOptions, outcome: str, instances: Sequence[int], console:
     """
     with node_of_command('person', options.domain) as (node, signals):
         waiting = Waiting(node, signals)
-        service = _environment(waiting, options)[1]
-        client: Any = node.create_client(EndEpisode, service)
+        client = node.create_client(EndEpisode, _environment(waiting, options)[1])
         request = EndEpisode.Request(outcome=int(OUTCOMES[outcome]), instance=list(instances))
-        if not waiting.until(client.service_is_ready, _FIND_S):
-            raise NrlError(f'{service} does not answer: is its environment still there?')
-        future = client.call_async(request)
-        if not waiting.until(future.done, _FIND_S):
-            raise NrlError(f'{service} does not answer: is its environment still there?')
-        answer = future.result()
+        answer = waiting.call(client, request, find_s=_FIND_S, answer_s=_FIND_S, of='environment')
         lines_to(console)(f'{outcome}: {answer.message}')
     return 0 if answer.success else 1
 

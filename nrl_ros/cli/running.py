@@ -10,10 +10,10 @@ from rich.console import Console
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli.failing import errors as _errors
+from nrl_ros.cli.options import Domain
 
 Agent = Annotated[str, typer.Option(help='Name of the environment; default: of the only one')]
 Namespace = Annotated[str, typer.Option(help='Of its run; default: of the only one')]
-Domain = Annotated[int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)]
 
 
 def reach(
@@ -37,9 +37,7 @@ def reach(
     namespace: Annotated[
         str, typer.Option(help='Of the arm; default: of the only one that serves goals')
     ] = '',
-    domain: Annotated[
-        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
-    ] = None,
+    domain: Domain = None,
 ) -> None:
     """Bring the tool of a running arm to a target with what was learned; Ctrl-C cancels."""
     with _errors():
@@ -110,9 +108,7 @@ def approve(
     namespace: Annotated[
         str, typer.Option(help='Of the learner; default: of the only one that is found')
     ] = '',
-    domain: Annotated[
-        int | None, typer.Option('--domain-id', help='ROS domain', min=0, max=232)
-    ] = None,
+    domain: Domain = None,
 ) -> None:
     """Let a learner act by the updates that wait for approval, or learn again after a fall."""
     with _errors():

@@ -12,6 +12,7 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from nrl_ros.base.errors import NrlError
 from nrl_ros.ros.middleware import prepare_middleware
 from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
@@ -51,6 +52,26 @@ class Waiting:
                 return False
             self._executor.spin_once(timeout_sec=_SPIN_S)
         return True
+
+    def call(self, client: Any, request: Any, *, find_s: float, answer_s: float, of: str) -> Any:
+        """Call a service and return its answer.
+
+        Args:
+            client: of the service.
+            request: to it.
+            find_s: longest wait for the service [s].
+            answer_s: longest wait for its answer [s].
+            of: who serves, as in "its node".
+
+        Raises:
+            NrlError: it is not there, or does not answer.
+            KeyboardInterrupt: a signal has come.
+        """
+        if self.until(client.service_is_ready, find_s):
+            future = client.call_async(request)
+            if self.until(future.done, answer_s):
+                return future.result()
+        raise NrlError(f'{client.srv_name} does not answer: is its {of} still there?')
 
 
 @contextmanager
