@@ -84,11 +84,10 @@ def nir_graph(policy: Policy) -> nir.NIRGraph:
 def _layers(policy: Policy) -> list[tuple[Array, Array]]:
     """Return weights and biases of each layer, with the scaling of observations in the first."""
     network = policy.network
-    inner: list[tuple[Array, Array]] = []
-    for weight in network.weights:
-        inputs = weight.shape[1] - network.spec.bias
-        bias = weight[:, -1] if network.spec.bias else np.zeros(len(weight), weight.dtype)
-        inner.append((weight[:, :inputs].copy(), bias.copy()))
+    inner = [
+        (weight.copy(), np.zeros(len(weight), weight.dtype) if bias is None else bias.copy())
+        for weight, bias in network.layers
+    ]
     moments = policy.moments
     if moments is not None and moments.state.mean is not None:
         weight, bias = inner[0]

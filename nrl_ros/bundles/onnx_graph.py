@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import warnings
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.records import ActionKind, ObservationFormat
-from nrl_ros.learning.networks.inputs import LARGEST_BYTE
+from nrl_ros.base.records import ActionKind
+from nrl_ros.bundles.scaling import Step, action_steps, observation_steps
+from nrl_ros.learning.heads import GaussianHead
 from nrl_ros.learning.networks.spiking import steps_and_decay
 from nrl_ros.learning.policy import Policy
 
@@ -75,7 +77,7 @@ def policy_graph(policy: Policy) -> onnx.ModelProto:
         ConfigError: the network is of a kind that cannot be exported.
     """
     network, graph = policy.network, _Graph(policy.network.dtype)
-    rows = _normalised(graph, policy)
+    rows = _scaled(graph, OBSERVATION, observation_steps(policy))
     memory = network.memory_size
     if network.spec.neuron == 'torch':
         outputs = _module(graph, policy, rows)
@@ -108,52 +110,42 @@ def _value(name: str, kind: int, size: int) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(name, kind, [_ROWS, size])
 
 
-def _normalised(graph: _Graph, policy: Policy) -> str:
-    rows = OBSERVATION
-    if policy.network.observation_format == ObservationFormat.UINT8:
-        rows = graph.add('Cast', rows, to=graph.tensor_type)
-        rows = graph.add('Div', rows, graph.constant(np.array(LARGEST_BYTE)))
-    moments = policy.moments
-    if moments is not None and moments.state.mean is not None:
-        # In float64, as the learner computes it.
-        rows = graph.add('Cast', rows, to=TensorProto.DOUBLE)
-        rows = graph.add('Sub', rows, graph.constant(moments.state.mean, np.float64))
-        rows = graph.add('Div', rows, graph.constant(moments.deviation, np.float64))
-        far = moments.farthest
-        ends = (graph.constant(end, np.float64) for end in (-far, far))
-        rows = graph.add('Clip', rows, *ends)
-        rows = graph.add('Cast', rows, to=TensorProto.FLOAT)
-    return graph.add('Cast', rows, to=graph.tensor_type)
+def _scaled(graph: _Graph, rows: str, steps: Sequence[Step]) -> str:
+    for operation, numbers in steps:
+        if operation == 'Cast':
+            rows = graph.add('Cast', rows, to=helper.np_dtype_to_tensor_dtype(numbers.dtype))
+        else:
+            rows = graph.add(operation, rows, graph.constant(numbers, numbers.dtype))
+    return rows
 
 
-def _weighed(graph: _Graph, rows: str, weight: Array, *, bias: bool) -> str:
-    """Add ``rows W.T``, with a bias in the last column of W if there is one."""
-    inputs = weight.shape[1] - bias
-    product = graph.add('MatMul', rows, graph.constant(weight[:, :inputs].T))
-    return graph.add('Add', product, graph.constant(weight[:, -1])) if bias else product
+def _weighed(graph: _Graph, rows: str, layer: tuple[Array, Array | None]) -> str:
+    """Add ``rows W.T + b`` of the weights and the biases of a layer."""
+    weight, bias = layer
+    product = graph.add('MatMul', rows, graph.constant(weight.T))
+    return product if bias is None else graph.add('Add', product, graph.constant(bias))
 
 
 def _dense(graph: _Graph, policy: Policy, rows: str) -> str:
     network = policy.network
-    for layer, weight in enumerate(network.weights):
-        if layer:
+    for place, layer in enumerate(network.layers):
+        if place:
             rows = graph.add('LeakyRelu', rows, alpha=float(network.spec.leak))
-        rows = _weighed(graph, rows, weight, bias=network.spec.bias)
+        rows = _weighed(graph, rows, layer)
     return rows
 
 
 def _spiking(graph: _Graph, policy: Policy, rows: str) -> str:
     """Add the steps of the membranes one after the other; there are few."""
-    network = policy.network
-    bias = network.spec.bias
-    steps, factor = steps_and_decay(network)
+    steps, factor = steps_and_decay(policy.network)
+    *hidden, last = policy.network.layers
     decay, one = graph.constant(factor), graph.constant(1.0)
     activity = [rows] * steps
-    for layer, weight in enumerate(network.weights[:-1]):
-        if layer:
-            currents = [_weighed(graph, spikes, weight, bias=bias) for spikes in activity]
+    for place, layer in enumerate(hidden):
+        if place:
+            currents = [_weighed(graph, spikes, layer) for spikes in activity]
         else:
-            currents = [_weighed(graph, rows, weight, bias=bias)] * steps
+            currents = [_weighed(graph, rows, layer)] * steps
         membrane, activity = '', []
         for current in currents:
             if membrane:
@@ -163,32 +155,25 @@ def _spiking(graph: _Graph, policy: Policy, rows: str) -> str:
             membrane = graph.add('Sub', current, fired)
             activity.append(fired)
     mean = activity[0]
-    if len(network.weights) > 1:
+    if hidden:
         mean = graph.add('Sum', *activity)
         mean = graph.add('Div', mean, graph.constant(float(steps)))
-    return _weighed(graph, mean, network.weights[-1], bias=bias)
+    return _weighed(graph, mean, last)
 
 
 def _act(graph: _Graph, policy: Policy, outputs: str) -> None:
-    space = policy.space
-    if space.kind != ActionKind.CONTINUOUS:
-        ends = np.cumsum([0, *space.sizes]).tolist()
-        parts = []
-        for start, end in zip(ends[:-1], ends[1:], strict=True):
-            part = _columns(graph, outputs, start, end)
-            parts.append(graph.add('ArgMax', part, axis=1, keepdims=1))
-        choice = parts[0] if len(parts) == 1 else graph.add('Concat', *parts, axis=1)
-        graph.add('Cast', choice, to=TensorProto.INT32, output=ACTION)
+    if isinstance(policy.head, GaussianHead):
+        mean = _columns(graph, outputs, 0, policy.head.size)
+        action = _scaled(graph, mean, action_steps(policy, policy.head))
+        graph.add('Identity', action, output=ACTION)
         return
-    low, high = (np.asarray(end, np.float64) for end in (space.low, space.high))
-    mean = _columns(graph, outputs, 0, len(low))
-    middle, half = (low + high) / 2.0, (high - low) / 2.0
-    # The learner scales float32 bounds in the number format of the network.
-    scaled = graph.add('Mul', mean, graph.constant(half.astype(np.float32)))
-    scaled = graph.add('Add', scaled, graph.constant(middle.astype(np.float32)))
-    clipped = graph.add('Max', scaled, graph.constant(low.astype(np.float32)))
-    clipped = graph.add('Min', clipped, graph.constant(high.astype(np.float32)))
-    graph.add('Cast', clipped, to=TensorProto.FLOAT, output=ACTION)
+    ends = np.cumsum([0, *policy.space.sizes]).tolist()
+    parts = []
+    for start, end in pairwise(ends):
+        part = _columns(graph, outputs, start, end)
+        parts.append(graph.add('ArgMax', part, axis=1, keepdims=1))
+    choice = parts[0] if len(parts) == 1 else graph.add('Concat', *parts, axis=1)
+    graph.add('Cast', choice, to=TensorProto.INT32, output=ACTION)
 
 
 def _columns(graph: _Graph, rows: str, start: int, end: int) -> str:

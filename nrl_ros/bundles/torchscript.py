@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.records import ActionKind, ObservationFormat
-from nrl_ros.learning.networks.inputs import LARGEST_BYTE
+from nrl_ros.bundles.scaling import Step, action_steps, observation_steps
+from nrl_ros.learning.heads import GaussianHead
 from nrl_ros.learning.policy import Policy
 
 Array = NDArray[Any]
@@ -21,11 +22,20 @@ try:
     import torch
     from torch import nn
 except ImportError as error:
-    raise ConfigError(
-        f'torch is not installed ({error}): python -m pip install torch'
-    ) from error
+    raise ConfigError(f'torch is not installed ({error}): python -m pip install torch') from error
 
 Tensor = torch.Tensor
+
+# The operations of ``scaling.Step``.
+_OPERATIONS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
+    'Cast': lambda rows, numbers: rows.to(numbers.dtype),
+    'Sub': torch.subtract,
+    'Div': torch.divide,
+    'Mul': torch.multiply,
+    'Add': torch.add,
+    'Max': torch.maximum,
+    'Min': torch.minimum,
+}
 
 
 def _dense_module(policy: Policy) -> nn.Module:
@@ -37,27 +47,34 @@ def _dense_module(policy: Policy) -> nn.Module:
             'a torch module; use --format onnx'
         )
     parts: list[nn.Module] = []
-    for layer, weight in enumerate(network.weights):
+    for layer, (weight, bias) in enumerate(network.layers):
         if layer:
             parts.append(nn.LeakyReLU(network.spec.leak))
-        inputs = weight.shape[1] - network.spec.bias
-        linear = nn.Linear(inputs, weight.shape[0], bias=network.spec.bias)
-        linear.weight.data = torch.tensor(weight[:, :inputs])
-        if network.spec.bias:
-            linear.bias.data = torch.tensor(weight[:, -1])
+        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None)
+        linear.weight.data = torch.tensor(weight)
+        if bias is not None:
+            linear.bias.data = torch.tensor(bias)
         parts.append(linear)
     return nn.Sequential(*parts)
 
 
+class _Scaling(nn.Module):
+    """Steps of ``scaling``; their numbers are buffers, which follow the script to its device."""
+
+    def __init__(self, steps: Sequence[Step]) -> None:
+        super().__init__()
+        self._operations = [step.operation for step in steps]
+        for at, step in enumerate(steps):
+            self.register_buffer(f'numbers_{at}', torch.tensor(step.numbers))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        for operation, numbers in zip(self._operations, self.buffers(), strict=True):
+            rows = _OPERATIONS[operation](rows, numbers)
+        return rows
+
+
 class _Greedy(nn.Module):
     """Observations to actions, as the graph of ``onnx_graph.policy_graph``."""
-
-    low: Tensor
-    high: Tensor
-    middle: Tensor
-    half_range: Tensor
-    mean: Tensor
-    deviation: Tensor
 
     def __init__(self, policy: Policy) -> None:
         super().__init__()
@@ -65,45 +82,23 @@ class _Greedy(nn.Module):
         is_module = network.spec.neuron == 'torch'
         self.network = network.module if is_module else _dense_module(policy)
         self.remembers = network.memory_size > 0
-        self.real = policy.space.kind == ActionKind.CONTINUOUS
         self.sizes = list(policy.space.sizes)
         self.number_format = torch.float64 if network.dtype == np.float64 else torch.float32
-        low, high = np.asarray(policy.space.low), np.asarray(policy.space.high)
-        self.count = len(low)
-        for name, value in (
-            ('low', low),
-            ('high', high),
-            ('middle', (low + high) / 2.0),
-            ('half_range', (high - low) / 2.0),
-        ):
-            self.register_buffer(name, torch.tensor(value.astype(np.float32)))
-        self.bytes = network.observation_format == ObservationFormat.UINT8
-        moments = policy.moments
-        self.normalises = moments is not None and moments.state.mean is not None
-        if moments is not None and self.normalises:
-            self.farthest = moments.farthest
-            self.register_buffer('mean', torch.tensor(moments.state.mean))
-            self.register_buffer('deviation', torch.tensor(moments.deviation))
+        self.observed = _Scaling(observation_steps(policy))
+        self.count, self.acted = 0, _Scaling(())
+        if isinstance(policy.head, GaussianHead):
+            self.count, self.acted = policy.head.size, _Scaling(action_steps(policy, policy.head))
 
     def forward(self, observation: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
-        rows = observation
-        if self.bytes:
-            rows = rows.to(self.number_format) / LARGEST_BYTE
-        if self.normalises:
-            rows = ((rows.double() - self.mean) / self.deviation).clip(
-                -self.farthest, self.farthest
-            )
-            rows = rows.float()
-        rows = rows.to(self.number_format)
+        rows = self.observed(observation)
         if self.remembers:
             z, memory = self.network(rows, memory)
         else:
             z = self.network(rows)
-        if not self.real:
-            parts = [part.argmax(1, keepdim=True) for part in z.split(self.sizes, 1)]
-            return torch.cat(parts, 1).int(), memory
-        scaled = self.middle + self.half_range * z[:, : self.count]
-        return torch.minimum(torch.maximum(scaled, self.low), self.high).float(), memory
+        if self.count:
+            return self.acted(z[:, : self.count]), memory
+        parts = [part.argmax(1, keepdim=True) for part in z.split(self.sizes, 1)]
+        return torch.cat(parts, 1).int(), memory
 
 
 def policy_script(policy: Policy) -> bytes:

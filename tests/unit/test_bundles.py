@@ -151,6 +151,21 @@ def test_a_policy_of_bytes_is_not_played_on_numbers() -> None:
         manifest.check('a', spec)
 
 
+def test_weights_and_biases_are_views_of_what_the_network_keeps() -> None:
+    network = policy_of('dense', SPACES['discrete']).network
+    observation = np.ones((1, INPUTS), np.float32)
+    (weight, bias), *_ = network.layers
+    assert bias is not None
+    expected = make_passes(network, 1, 0, None).run(observation, None, 0.0).copy()
+    # Of an input that is 1, a weight is a bias.
+    weight[:, 0] += bias
+    bias[:] = 0.0
+    found = make_passes(network, 1, 0, None).run(observation, None, 0.0)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    no_bias = policy_of('no hidden layer', SPACES['discrete']).network
+    assert no_bias.layers[0][1] is None
+
+
 @pytest.mark.parametrize('space', SPACES)
 @pytest.mark.parametrize('network', NETWORKS)
 def test_the_graph_gives_the_greedy_actions_of_the_learner(

@@ -31,6 +31,13 @@ ROOMS = ('nrl_ros', 'sim_bridge', 'launch', 'scripts', 'benchmarks', 'examples')
             r'Neuromodulator\(\s*\S*\.rpe',
             {'nrl_ros/experiments/in_process.py', 'nrl_ros/nodes/neuromodulator.py'},
         ),
+        # Weights of a layer without its column of biases.
+        (r'weight\[:, -1\]', {'nrl_ros/learning/networks/feed_forward.py'}),
+        # Scaling of observations in an exported policy; NIR has it within its first weights.
+        (
+            r'moments\.deviation',
+            {'nrl_ros/bundles/scaling.py', 'nrl_ros/bundles/nir_graph.py', 'nrl_ros/cli/export.py'},
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else '',
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from contextlib import nullcontext
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,22 @@ def std_fault(learn_std: bool, std_of_state: bool, entropy_bonus: float) -> str:
     if entropy_bonus and std_of_state:
         return 'policy.entropy_bonus is positive, expected policy.std_of_state: false with it'
     return ''
+
+
+class ActionBounds(NamedTuple):
+    """Bounds of real actions in their own units, float32 [A].
+
+    Attributes:
+        low: smallest actions.
+        high: largest ones.
+        middle: actions at 0 of -1 to 1.
+        half_range: from there to a bound.
+    """
+
+    low: Array
+    high: Array
+    middle: Array
+    half_range: Array
 
 
 class GaussianHead(PolicyHead):
@@ -103,6 +119,11 @@ class GaussianHead(PolicyHead):
     def size(self) -> int:
         """A, numbers of an action."""
         return self._size
+
+    @property
+    def bounds(self) -> ActionBounds:
+        """The bounds of actions, by which they are scaled and clipped."""
+        return ActionBounds(self._low, self._high, self._middle, self._half_range)
 
     def on(self, arrays: Any) -> GaussianHead:
         """Return the same head for other arrays than those of numpy.

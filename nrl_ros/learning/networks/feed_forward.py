@@ -188,6 +188,13 @@ class Network:
         """Note that the arrays in ``weights`` were written, for a network that has copies."""
 
     @property
+    def layers(self) -> list[tuple[Array, Array | None]]:
+        """Weights [out, in] and biases [out] of each layer, views; None where there is no bias."""
+        if not self.spec.bias:
+            return [(weight, None) for weight in self.weights]
+        return [(weight[:, :-1], weight[:, -1]) for weight in self.weights]
+
+    @property
     def memory_size(self) -> int:
         """Numbers that an instance remembers from one step of an episode to the next."""
         return 0
