@@ -62,7 +62,7 @@ def nir_graph(policy: Policy) -> nir.NIRGraph:
     if network.spec.neuron not in ('rate', 'spiking') or (network.spec.neuron == 'rate' and hidden):
         kind = 'leaky rectifiers' if network.spec.neuron == 'rate' else network.spec.neuron
         raise ConfigError(
-            f'hidden neurons are {kind}, for which NIR has no node; expected network.neuron '
+            f'hidden neurons are {kind}, for which NIR has no exact form; expected network.neuron '
             'spiking, or no hidden layer (network.hidden_sizes: []); use --format onnx'
         )
     steps, decay = steps_and_decay(network) if hidden else (1, 0.0)

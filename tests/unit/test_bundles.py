@@ -252,6 +252,16 @@ def test_a_neuron_of_nir_fires_as_computed_by_hand(tmp_path: Path) -> None:
     assert ('reset_0', 'membrane_0') in graph.edges
 
 
+def test_no_type_of_node_in_nir_has_two_slopes() -> None:
+    """docs/export.md derives from this list why leaky rectifiers are refused."""
+    linear = {'Affine', 'Linear', 'Scale', 'Conv1d', 'Conv2d', 'AvgPool2d', 'SumPool2d', 'Flatten'}
+    linear |= {'Delay', 'I', 'LI', 'CubaLI'}
+    binary = {'Threshold', 'IF', 'LIF', 'CubaLIF'}
+    graphs = {'Input', 'Output', 'NIRGraph', 'NIRNode'}
+    known = {name for name in nir.ir.__all__ if isinstance(getattr(nir.ir, name), type)}
+    assert known == linear | binary | graphs
+
+
 def test_leaky_rectifiers_have_no_nir_graph() -> None:
     with pytest.raises(ConfigError, match='hidden neurons are leaky rectifiers.*expected.*spiking'):
         nir_file(policy_of('dense', SPACES['continuous']))
