@@ -77,11 +77,16 @@ def test_faults_of_the_new_limits_are_told_by_joint(tmp_path: Path) -> None:
     assert "joint 'j1': acceleration limit -1 is below 0, jerk limit 'nan' is not a number" in said
 
 
-def test_a_jerk_that_commands_may_exceed_is_told(tmp_path: Path) -> None:
-    """From 2 to -2 rad/s^2 within a period of 8 ms are 500 rad/s^3."""
+def test_a_jerk_that_commands_may_exceed_is_told_with_what_keeps_it(tmp_path: Path) -> None:
+    """From 2 rad/s^2 to a stop with -4 within a period of 8 ms are 750 rad/s^3."""
     said = told(load(tmp_path, rated(jerk=400.0)))
-    assert 'by up to j1 500 rad/s^3, its model allows 400' in said
-    assert 'rad/s^3' not in told(load(tmp_path, rated(jerk=500.0)))
+    assert 'jerk is not limited here' in said
+    assert 'j1 by up to 750 rad/s^3 where its model allows 400' in said
+    assert 'limits.acceleration_rad_s2 1.066 and limits.stop_acceleration_rad_s2 2.133' in said
+    assert 'rad/s^3' not in told(load(tmp_path, rated(jerk=750.0)))
+    kept = 'acceleration_rad_s2: [1.066], stop_acceleration_rad_s2: [2.133]'
+    text = YAML.replace('acceleration_rad_s2: [2.0]', kept)
+    assert 'rad/s^3' not in told(load(tmp_path, rated(jerk=400.0), text))
 
 
 def test_a_joint_that_follows_limits_what_leads_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import re
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.reach import (
     evenly,
     proposed_box,
+    reach_lines,
     reached_targets,
     remarks_of,
     sampled_targets,
@@ -162,6 +164,28 @@ def test_few_reachable_targets_are_told_in_one_line() -> None:
         robot, description=robot.description.model_copy(update={'tool': 'tool'})
     )
     assert remarks_of(named, ReachSettings.model_validate({'target': near})) == ()
+
+
+def test_starting_poses_are_made_once_for_all_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They take as long as the search from them."""
+    made = []
+
+    class Counted(InverseKinematics):
+        @cached_property
+        def starts(self) -> tuple[Array, Array]:
+            made.append(1)
+            return super().starts
+
+    monkeypatch.setattr('nrl_ros.robots.arm.reach.InverseKinematics', Counted)
+    target = {'low_m': (0.3, -0.6, 0.0), 'high_m': (0.9, 0.6, 0.0001), 'far_m': 9.0}
+    settings = ReachSettings.model_validate({'target': target})
+    remarks = remarks_of(planar(), settings)
+    assert len(remarks) == 1 and 'a box that it reaches' in remarks[0] and len(made) == 1
+    lines = reach_lines(planar(), settings.target)
+    assert len(lines) == 2 and '; '.join(lines).replace('; reach: ', '; ') == remarks[0]
+    assert len(made) == 2
 
 
 def test_only_targets_that_are_reached_are_drawn_on_request() -> None:

@@ -10,6 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from nrl_ros.robots.arm.limits_in_force import largest_jerk
 from nrl_ros.robots.safety.limits import JointLimits, Workspace, WorkspaceGuard
 from nrl_ros.robots.safety.motion import MotionFilter
 from nrl_ros.robots.safety.records import Mode, StopReason
@@ -482,3 +483,29 @@ def test_any_fault_is_standing_still_within_the_stated_time(
         assert (output.mode, output.cause) == (Mode.STOPPING, FAULTS[fault])
     else:
         assert (output.mode, output.cause) == (Mode.STOPPED, FAULTS[fault])
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    limits=some_limits(),
+    period=spans(0.001, 0.1),
+    parts=st.lists(
+        st.tuples(st.integers(1, 20), st.booleans(), st.lists(NUMBERS, min_size=3, max_size=3)),
+        max_size=12,
+    ),
+)
+def test_commands_keep_the_jerk_that_is_told(
+    limits: JointLimits, period: float, parts: list[tuple[int, bool, list[float]]]
+) -> None:
+    """Accelerations bound it: of motion in one period, of a stop in the next."""
+    joints = len(limits.joints)
+    motions = MotionFilter(limits, period)
+    middle = 0.5 * (np.array(limits.position_low) + np.array(limits.position_high))
+    motions.start(middle[None])
+    seen = [np.zeros(joints), np.zeros(joints)]
+    for ticks, stopping, wanted in parts:
+        for _ in range(ticks):
+            motion = motions.follow(np.array([wanted[:joints]]), np.array([stopping]))
+            seen.append(motion.velocity[0])
+    jerk = np.abs(np.diff(np.array(seen), 2, axis=0)) / period**2
+    assert (jerk <= largest_jerk(limits, period) * NEARLY + 1e-9).all()

@@ -280,7 +280,7 @@ def _front_box(robot: Robot) -> Box:
         inside = tools[((tools >= near) & (tools <= far)).all(axis=1)]
         if not len(inside):
             continue
-        box = proposed_box(robot, near, far, towards=np.median(inside, axis=0))
+        box = proposed_box(robot, near, far, towards=np.median(inside, axis=0), solver=solver)
         if box is not None:
             return _narrowed(box, reach, axis)
     raise _no_box(robot.description.name)

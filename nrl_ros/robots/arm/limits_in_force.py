@@ -117,6 +117,20 @@ def home_within(
     raise ConfigError(f'robot {description.name!r}: {"; ".join(told)}')
 
 
+def largest_jerk(limits: JointLimits, period_s: float) -> Float64:
+    """Return by how much commands may change their acceleration, by the time of a period [J].
+
+    Acceleration is limited and not smoothed: from one period to the next it may turn round, and a
+    stop may begin with ``stop_acceleration`` while a joint still speeds up.
+
+    Args:
+        limits: in force.
+        period_s: time between two commands [s].
+    """
+    usual, stop = np.array(limits.acceleration), np.array(limits.stop_acceleration)
+    return np.asarray((usual + np.maximum(usual, stop)) / period_s)
+
+
 def jerk_note(model: ArmModel, limits: JointLimits, period_s: float) -> list[str]:
     """Return a note if commands may change their acceleration by more than the model allows.
 
@@ -125,20 +139,24 @@ def jerk_note(model: ArmModel, limits: JointLimits, period_s: float) -> list[str
         limits: in force.
         period_s: time between two commands [s].
     """
-    # Acceleration is limited and not smoothed: within a period it may turn round.
-    jerk = 2.0 * np.array(limits.acceleration) / period_s
-    fast = _places(jerk > model.jerk + _ROUNDING)
-    if not fast:
+    jerk = largest_jerk(limits, period_s)
+    told = []
+    for at in _places(jerk > model.jerk + _ROUNDING):
+        share = model.jerk[at] / jerk[at]
+        usual, stop = (
+            np.floor(1e3 * share * rates[at]) / 1e3
+            for rates in (limits.acceleration, limits.stop_acceleration)
+        )
+        told.append(
+            f'{model.joints[at]} by up to {jerk[at]:.3g} {model.units[at]}/s^3 where its model '
+            f'allows {model.jerk[at]:g} (kept with limits.acceleration_rad_s2 {usual:g} and '
+            f'limits.stop_acceleration_rad_s2 {stop:g})'
+        )
+    if not told:
         return []
-    told = [
-        f'{model.joints[at]} {jerk[at]:.3g} {model.units[at]}/s^3, its model allows '
-        f'{model.jerk[at]:g}'
-        for at in fast
-    ]
     return [
-        'commands change their acceleration at once, by up to '
-        f'{"; ".join(told)}: the controller has to smooth them, or lower '
-        'limits.acceleration_rad_s2'
+        'jerk is not limited here: commands change their acceleration from one period to the next, '
+        f'{"; ".join(told)}: the controller has to smooth them, or lower both limits'
     ]
 
 

@@ -120,12 +120,15 @@ def sampled_targets(settings: TargetGroup, count: int = _SAMPLES) -> Float64:
     return np.asarray(found)
 
 
-def reached_targets(robot: Robot, settings: TargetGroup) -> Reached:
+def reached_targets(
+    robot: Robot, settings: TargetGroup, *, solver: InverseKinematics | None = None
+) -> Reached:
     """Return which share of a task's targets an arm can reach.
 
     Args:
         robot: the arm.
         settings: of the targets.
+        solver: of the arm; None: one is made, whose starting poses take as long as the search.
 
     Raises:
         ConfigError: there are no such targets.
@@ -135,7 +138,8 @@ def reached_targets(robot: Robot, settings: TargetGroup) -> Reached:
     if len(settings.orientation.axes) == len(AXES):
         drawn = Targets(settings, np.random.default_rng(0), robot).draw_poses(len(points))
         points, turned = drawn.point, drawn.rotation
-    found = InverseKinematics(robot).solve(Goals(points, turned))
+    solver = InverseKinematics(robot) if solver is None else solver
+    found = solver.solve(Goals(points, turned))
     there = points[found.reached]
     if not len(there):
         nowhere = (float('nan'),) * 3
@@ -149,6 +153,7 @@ def proposed_box(
     high: Array | None = None,
     *,
     towards: Array | None = None,
+    solver: InverseKinematics | None = None,
 ) -> Box | None:
     """Look for the largest box of targets that an arm reaches nearly everywhere.
 
@@ -157,11 +162,12 @@ def proposed_box(
         low: lowest corner of the volume to look in [3]; None: that of the workspace.
         high: highest corner.
         towards: of boxes of one size, the nearest to this point is the best [3]; None: home's tool.
+        solver: of the arm; None: one is made.
 
     Returns:
         None if there is none of a size that is worth it.
     """
-    solver = InverseKinematics(robot)
+    solver = InverseKinematics(robot) if solver is None else solver
     tools = solver.starts[1]
     walls = robot.guard().workspace
     low = np.maximum(walls.low_m, tools.min(axis=0)) if low is None else np.asarray(low)
@@ -314,9 +320,11 @@ def remarks_of(robot: Robot, settings: ReachSettings) -> tuple[str, ...]:
     told = () if robot.description.tool else robot.notes
     remarks = [note for note in told if note.startswith(TOOL_NOTE)]
     if settings.target.source not in _UNASKED:
-        reached = reached_targets(robot, settings.target)
+        solver = InverseKinematics(robot)
+        reached = reached_targets(robot, settings.target, solver=solver)
         if reached.share < ENOUGH:
-            remarks.append(f'{_said(reached, settings.target)}; {_better(robot, settings.target)}')
+            better = _better(robot, settings.target, solver)
+            remarks.append(f'{_said(reached, settings.target)}; {better}')
     return tuple(remarks)
 
 
@@ -328,11 +336,12 @@ def reach_lines(robot: Robot, settings: TargetGroup | None) -> list[str]:
         settings: of the targets; None: there is no task.
     """
     if settings is None or settings.source in _UNASKED:
-        return [f'reach: {_offer(robot)}']
-    reached = reached_targets(robot, settings)
+        return [f'reach: {_offer(robot, InverseKinematics(robot))}']
+    solver = InverseKinematics(robot)
+    reached = reached_targets(robot, settings, solver=solver)
     lines = [_said(reached, settings)]
     if reached.share < ENOUGH:
-        lines.append(f'reach: {_better(robot, settings)}')
+        lines.append(f'reach: {_better(robot, settings, solver)}')
     return lines
 
 
@@ -351,16 +360,16 @@ def _said(reached: Reached, settings: TargetGroup) -> str:
     return said
 
 
-def _better(robot: Robot, settings: TargetGroup) -> str:
+def _better(robot: Robot, settings: TargetGroup, solver: InverseKinematics) -> str:
     """Return how to get targets that an arm can reach."""
     other = ', or target.reachable: true draws only those that it reaches' * (
         settings.source == 'random'
     )
-    return f'{_offer(robot)}{other}'
+    return f'{_offer(robot, solver)}{other}'
 
 
-def _offer(robot: Robot) -> str:
-    box = proposed_box(robot)
+def _offer(robot: Robot, solver: InverseKinematics) -> str:
+    box = proposed_box(robot, solver=solver)
     if box is None:
         return 'no box of targets was found that it reaches: look at home, limits and workspace'
     return (
