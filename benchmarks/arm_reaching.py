@@ -5,10 +5,14 @@
     .venv/bin/python benchmarks/arm_reaching.py --task pose [--robot fr3] --json FILE
 
 NRL and backpropagation run as a user runs them, by ``nrl train``: three processes in lockstep, the
-same network, settings and steps, a learning rate each. PPO and SAC of stable-baselines3 (extra
-``yardstick``; left out where it is not installed) learn on the same vectorised arms for the wall
-time that NRL took, in one process on one core. Score: 1,000 greedy episodes with targets that no
-training has seen, from the last checkpoint. A table goes beside FILE, as .md.
+same network, settings and steps, a learning rate each. With ``--in-process`` they are trained in
+this process, without ROS: the weights are the same to the bit, for half of the processor time. PPO
+and SAC of stable-baselines3 (extra ``yardstick``; left out where it is not installed) learn on the
+same vectorised arms in one process on one core, for the processor time that NRL took, which over
+ROS 2 is that of all its processes with their start; with ``--equal wall`` for the wall time of its
+training, which says something only on a machine that does nothing else. Score: 1,000 greedy
+episodes with targets that no training has seen, from the last weights. FILE is written after each
+run, ``--go-on`` adds what it lacks; a table goes into PAGE (``--page``), or beside FILE as .md.
 
 With ``--task pose`` targets have an orientation (``config/ur5e_pose.yaml``, ``fr3_pose.yaml``); the
 share that ends within 2 cm and 5 degrees is ``success_pose``.
@@ -22,9 +26,12 @@ import argparse
 import importlib.util
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +44,7 @@ from rich.console import Console
 from benchmarks.arm_runs import (
     RADII_CM,
     STUDIED,
+    Training,
     arms,
     final_figures,
     score,
@@ -70,8 +78,8 @@ OVER_ROS: dict[str, tuple[str, ...]] = {
     ),
 }
 TITLES = {
-    'nrl': 'NRL, three nodes over ROS 2',
-    'backpropagation': 'REINFORCE by backpropagation, three nodes over ROS 2',
+    'nrl': 'NRL, {how}',
+    'backpropagation': 'REINFORCE by backpropagation, {how}',
     'ppo': 'PPO, one process',
     'sac': 'SAC, one process',
     'nrl_sparse': 'NRL without the guard, reward only for an episode that ends within 2 cm',
@@ -80,9 +88,27 @@ TITLES = {
     'untrained': 'Untrained network',
     'random': 'Random velocities',
 }
+# How those of OVER_ROS were trained, by whether that was in one process.
+HOW = {False: 'three nodes over ROS 2', True: 'one process'}
 # What is compared where targets are poses.
 POSE_ROWS = ('nrl', 'backpropagation', 'ppo', 'untrained', 'random')
 QUICK_STEPS = 500_000
+# What a run's entry calls the time by which PPO and SAC are given as much as NRL took.
+TIMES = {'processor': 'processor_s', 'wall': 'seconds'}
+# And what is said of it.
+EQUAL = {
+    'processor': 'PPO and SAC had the processor time that NRL took with the same seed, over ROS 2 '
+    'that of all its processes with their start.',
+    'wall': 'PPO and SAC had the wall time that the training of NRL took with the same seed.',
+}
+# Of a run that learns nothing.
+_NOTHING = {'steps': 0, 'seconds': 0.0, 'processor_s': 0.0}
+
+
+def children_s() -> float:
+    """Return the processor time of all processes that have ended below this one [s]."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def over_ros(name: str, seed: int, steps: int, *, task: str, folder: Path) -> dict[str, Any]:
@@ -97,7 +123,9 @@ def over_ros(name: str, seed: int, steps: int, *, task: str, folder: Path) -> di
     for setting in OVER_ROS[name]:
         command += ['--set', setting]
     environment = os.environ | {'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST'}
+    before = children_s()
     subprocess.run(command, check=True, cwd=ROOT, env=environment)
+    used = children_s() - before
     run = Run(out)
     summary = run.read_summary()
     settings = settings_of(OVER_ROS[name], seed=seed, task=task)
@@ -106,27 +134,66 @@ def over_ros(name: str, seed: int, steps: int, *, task: str, folder: Path) -> di
         'seed': seed,
         'steps': summary['steps'],
         'seconds': summary['training_seconds'],
+        'processor_s': round(used, 1),
         **score(settings, read_checkpoint(saved, 'learner'), seed=seed),
     }
 
 
-def yardstick(name: str, seed: int, seconds: float, *, task: str) -> dict[str, Any]:
-    """Train a method of stable-baselines3 for so long."""
-    from benchmarks.arm_yardstick import train
+def in_process(name: str, seed: int, steps: int, *, task: str) -> dict[str, Any]:
+    """Train without ROS, which comes to the same weights, then score them."""
+    settings = settings_of(OVER_ROS[name], seed=seed, task=task)
+    training = Training(settings)
+    start = time.perf_counter()
+    training.run(steps or settings.environment.stop.steps)
+    seconds = time.perf_counter() - start
+    training.close()
+    return {
+        'seed': seed,
+        'steps': training.total_steps,
+        'seconds': round(seconds, 1),
+        'processor_s': round(training.cpu_s, 1),
+        **score(settings, training.learner.snapshot(), seed=seed),
+    }
 
+
+def yardstick(
+    name: str, seed: int, *, task: str, equal: str, like: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """Train a method of stable-baselines3 for as long as NRL took with the same seed.
+
+    Args:
+        name: of the row.
+        seed: of everything.
+        task: name of its file.
+        equal: which time, of TIMES.
+        like: the runs of NRL.
+
+    Raises:
+        SystemExit: NRL has no run of this seed, or its time was not measured.
+    """
+    from benchmarks.arm_yardstick import Limit, train
+
+    took = {run['seed']: run[TIMES[equal]] for run in like if TIMES[equal] in run}
+    if seed not in took:
+        raise SystemExit(
+            f'{name} of seed {seed} learns for the {equal} time of NRL, of which FILE has none: '
+            'measure nrl too (--only nrl ...), or set --equal wall for figures of before'
+        )
+    limit = Limit(took[seed], time.process_time if equal == 'processor' else time.perf_counter)
     overrides = SPARSE if name.endswith('_sparse') else ()
     algorithm = name.removesuffix('_sparse')
-    act, steps, took = train(algorithm, overrides, seed=seed, seconds=seconds, task=task)
+    trained = train(algorithm, overrides, seed=seed, limit=limit, task=task)
     books = arms(settings_of(seed=seed, task=task), 1000)
-    found = success(final_figures(books, act, seed))
-    return {'seed': seed, 'steps': steps, 'seconds': round(took, 1), **found}
+    found = success(final_figures(books, trained.act, seed))
+    told = {'steps': trained.steps, 'seconds': trained.seconds, 'processor_s': trained.processor_s}
+    return {'seed': seed, **told, **found}
 
 
 def floor(name: str, seed: int, *, task: str) -> dict[str, Any]:
     """What is reached without learning."""
     settings = settings_of(seed=seed, task=task)
     if name == 'untrained':
-        return {'seed': seed, 'steps': 0, 'seconds': 0.0, **score(settings, None, seed=seed)}
+        return {'seed': seed, **_NOTHING, **score(settings, None, seed=seed)}
     books = arms(settings, 1000)
     space = books.info.spec.action
     generator = np.random.default_rng(seed)
@@ -137,25 +204,31 @@ def floor(name: str, seed: int, *, task: str) -> dict[str, Any]:
         return drawn.astype(np.float32)
 
     found = success(final_figures(books, act, seed))
-    return {'seed': seed, 'steps': 0, 'seconds': 0.0, **found}
+    return {'seed': seed, **_NOTHING, **found}
 
 
 # ----------------------------------------------------------------- report
 
 
-def row(name: str, runs: list[dict[str, Any]]) -> str:
-    """One line of the table."""
-    cells = [TITLES[name], str(len(runs))]
+def row(name: str, runs: list[dict[str, Any]], *, how: str) -> str:
+    """One line of the table; ``how`` those of OVER_ROS were trained."""
+    cells = [TITLES[name].format(how=how), str(len(runs))]
     for share in shares_of(runs):
         shares = [100.0 * run[share] for run in runs]
         cells.append(f'{np.mean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f})')
     for middle in [name for name in ('median_mm', 'median_deg') if name in runs[0]]:
         medians = [run[middle] for run in runs]
         cells.append(f'{np.mean(medians):.1f} ({min(medians):.1f} to {max(medians):.1f})')
-    seconds = [run['seconds'] for run in runs]
     cells.append(f'{np.mean([run["steps"] for run in runs]) / 1e6:.2f}')
-    cells.append(f'{np.mean(seconds):.0f} ({min(seconds):.0f} to {max(seconds):.0f})')
+    for time_ in times_of(runs):
+        seconds = [run[time_] for run in runs]
+        cells.append(f'{np.mean(seconds):.0f} ({min(seconds):.0f} to {max(seconds):.0f})')
     return f'| {" | ".join(cells)} |'
+
+
+def times_of(runs: list[dict[str, Any]]) -> list[str]:
+    """Names of the times that were measured of all runs; those of before lack one."""
+    return [name for name in TIMES.values() if all(name in run for run in runs)]
 
 
 def shares_of(runs: list[dict[str, Any]]) -> list[str]:
@@ -170,22 +243,54 @@ def table(result: dict[str, Any]) -> str:
     if 'success_pose' in result:
         names[2:2] = ['within 2 cm and 5° [%]']
         names.append('Median angle [°]')
-    names += ['Steps [10^6]', 'Wall time [s]']
+    every = [run for runs in result['runs'].values() for run in runs]
+    titles = {'processor_s': 'Processor time [s]', 'seconds': 'Wall time [s]'}
+    names += ['Steps [10^6]', *(titles[name] for name in times_of(every))]
     head = f'| {" | ".join(names)} |\n|{" --- |" * len(names)}\n'
-    rows = '\n'.join(row(name, runs) for name, runs in result['runs'].items())
+    how = HOW[result['in_process']]
+    rows = '\n'.join(row(name, runs, how=how) for name, runs in result['runs'].items())
     versions = ', '.join(f'{name} {version}' for name, version in result['versions'].items())
     return (
         f'`{result["command"]}`; {versions}; {result["cpus"]} processors, shared with other work. '
-        'Mean over the seeds of 1,000 greedy episodes each, in brackets the worst and the best '
-        f'seed; seeds {result["seeds"]}. An episode counts by where it *ends*, after '
-        f'{result["episode_s"]:g} s.\n\n{head}{rows}'
+        'Mean over the seeds of 1,000 greedy episodes each with targets that no training has seen, '
+        'in brackets the worst and the best seed. An episode counts by where it *ends*, after '
+        f'{result["episode_s"]:g} s. {EQUAL[result["equal"]]}\n\n{head}{rows}'
     )
+
+
+def result_of(
+    options: argparse.Namespace, runs: dict[str, list[dict[str, Any]]], *, task: str
+) -> dict[str, Any]:
+    """What FILE holds: the shares of NRL first, then how they were made, then all runs."""
+    asked = ''.join(
+        f'--{name} {getattr(options, name)} '
+        for name, usual in (('task', 'point'), ('robot', 'ur5e'), ('equal', 'processor'))
+        if getattr(options, name) != usual
+    )
+    spec = arms(settings_of(task=task), 1).info.spec
+    ordered = {name: runs[name] for name in TITLES if runs.get(name)}
+    learned = ordered.get('nrl', [])
+    result: dict[str, Any] = {
+        share: float(np.mean([run[share] for run in learned]))
+        for share in (shares_of(learned) if learned else ())
+    }
+    return result | {
+        'command': f'python benchmarks/arm_reaching.py {"--quick " * options.quick}{asked}'
+        f'{"--in-process " * options.in_process}--json FILE',
+        'versions': versions_of(('numpy', 'mujoco', 'torch', 'stable-baselines3')),
+        'cpus': os.cpu_count(),
+        'equal': options.equal,
+        'in_process': options.in_process,
+        'seeds': [run['seed'] for run in learned],
+        'episode_s': spec.control_period_s * spec.max_episode_steps,
+        'runs': ordered,
+    }
 
 
 def measure(
     options: argparse.Namespace, names: list[str], runs: dict[str, Any], *, task: str
-) -> None:
-    """Make the runs of these rows of the table.
+) -> Iterator[str]:
+    """Make the runs of these rows of the table, and yield the name of each row as one is made.
 
     Args:
         options: of the command line.
@@ -193,23 +298,25 @@ def measure(
         runs: those that there are; changed.
         task: name of its file.
     """
-    console = Console()
     seeds, few = seeds_of(options)
     steps = QUICK_STEPS if options.quick else 0
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             many = name in ('nrl', 'backpropagation', 'untrained', 'random')
-            runs[name] = []
-            for seed in seeds if many else few:
-                if name in OVER_ROS:
+            runs[name] = runs.get(name, []) if options.go_on else []
+            made = {run['seed'] for run in runs[name]}
+            for seed in (seed for seed in (seeds if many else few) if seed not in made):
+                if name in OVER_ROS and options.in_process:
+                    run = in_process(name, seed, steps, task=task)
+                elif name in OVER_ROS:
                     run = over_ros(name, seed, steps, task=task, folder=Path(folder))
                 elif many:
                     run = floor(name, seed, task=task)
                 else:
-                    seconds = float(np.mean([run['seconds'] for run in runs['nrl']]))
-                    run = yardstick(name, seed, seconds, task=task)
+                    like = runs.get('nrl', [])
+                    run = yardstick(name, seed, task=task, equal=options.equal, like=like)
                 runs[name].append(run)
-                console.print(row(name, [run]), highlight=False, soft_wrap=True)
+                yield name
 
 
 def seeds_of(options: argparse.Namespace) -> tuple[list[int], list[int]]:
@@ -223,6 +330,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--quick', action='store_true', help='one seed, fewer steps')
     parser.add_argument('--json', type=Path, required=True, help='file for the figures')
+    parser.add_argument('--page', type=Path, help='Markdown that gets the table; default: FILE.md')
     parser.add_argument('--task', choices=('point', 'pose'), default='point', help='kind of target')
     parser.add_argument('--robot', choices=('ur5e', 'fr3'), default='ur5e', help='the arm')
     parser.add_argument('--seeds', type=int, default=5, help='of NRL and backpropagation')
@@ -232,7 +340,20 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         '--only', nargs='*', choices=TITLES, help='rows to measure again; the others stay in FILE'
     )
+    parser.add_argument(
+        '--equal',
+        choices=tuple(TIMES),
+        default='processor',
+        help='which time PPO and SAC have as much of as NRL took',
+    )
+    parser.add_argument(
+        '--in-process', action='store_true', help='train NRL and backpropagation without ROS'
+    )
+    parser.add_argument(
+        '--go-on', action='store_true', help='keep the runs of FILE, and make those it lacks'
+    )
     options = parser.parse_args()
+    options.page = options.page or options.json.with_suffix('.md')
     if options.yardstick_seeds is None:
         options.yardstick_seeds = 5 if options.task == 'pose' else 3
     return options
@@ -240,37 +361,28 @@ def arguments() -> argparse.Namespace:
 
 def main() -> None:
     """Measure and report."""
-    options = arguments()
+    options, console = arguments(), Console()
     pose = options.task == 'pose'
     task = f'{options.robot}_pose' if pose else options.robot
     names = list(POSE_ROWS if pose else TITLES) if options.only is None else options.only
     if importlib.util.find_spec('stable_baselines3') is None:
         names = [name for name in names if not name.startswith(('ppo', 'sac'))]
-    known = {} if options.only is None else json.loads(options.json.read_text())['runs']
-    measure(options, names, known, task=task)
-    runs = {name: known[name] for name in TITLES if name in known}
-    asked = ''.join(
-        f'--{name} {getattr(options, name)} '
-        for name, usual in (('task', 'point'), ('robot', 'ur5e'))
-        if getattr(options, name) != usual
-    )
-    spec = arms(settings_of(task=task), 1).info.spec
-    result: dict[str, Any] = {
-        share: float(np.mean([run[share] for run in runs['nrl']]))
-        for share in shares_of(runs['nrl'])
-    }
-    result |= {
-        'command': f'python benchmarks/arm_reaching.py {"--quick " * options.quick}{asked}'
-        '--json FILE',
-        'versions': versions_of(('numpy', 'mujoco', 'torch', 'stable-baselines3')),
-        'cpus': os.cpu_count(),
-        'seeds': seeds_of(options)[0],
-        'episode_s': spec.control_period_s * spec.max_episode_steps,
-        'runs': runs,
-    }
-    options.json.write_text(json.dumps(result, indent=1) + '\n')
+    kept = options.only is not None or (options.go_on and options.json.is_file())
+    how = HOW[options.in_process]
+    before = json.loads(options.json.read_text()) if kept else {}
+    # Files of before have no such entry: they are of three nodes.
+    if before and before.get('in_process', False) != options.in_process:
+        raise SystemExit(
+            f'{options.json} holds runs of {HOW[not options.in_process]}, asked for are those of '
+            f'{how}: go on as it was made, or write another file'
+        )
+    runs = before.get('runs', {})
     title = f'Poses of {options.robot}' if pose else 'Reaching'
-    write_section(options.json.with_suffix('.md'), title, table(result))
+    for name in measure(options, names, runs, task=task):
+        console.print(row(name, runs[name][-1:], how=how), highlight=False, soft_wrap=True)
+        result = result_of(options, runs, task=task)
+        options.json.write_text(json.dumps(result, indent=1) + '\n')
+        write_section(options.page, title, table(result))
 
 
 if __name__ == '__main__':

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -136,44 +136,69 @@ class _Marks(BaseCallback):
 
 
 class _Deadline(BaseCallback):
-    """Ends training when the time is up."""
+    """Ends training when the time is up, by a clock."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self, clock: Callable[[], float], seconds: float) -> None:
         super().__init__()
-        self._end = time.perf_counter() + seconds
+        self._clock, self._end = clock, clock() + seconds
 
     def _on_step(self) -> bool:
-        return time.perf_counter() < self._end
+        return self._clock() < self._end
+
+
+class Limit(NamedTuple):
+    """How long a method may train.
+
+    Attributes:
+        seconds: as the clock counts them.
+        clock: of wall time, or of the processor time of this process.
+    """
+
+    seconds: float
+    clock: Callable[[], float] = time.perf_counter
+
+
+class Trained(NamedTuple):
+    """What a method has learned.
+
+    Attributes:
+        act: its policy.
+        steps: of the environment, of all arms together.
+        seconds: of wall time that they took.
+        processor_s: of processor time.
+    """
+
+    act: Act
+    steps: int
+    seconds: float
+    processor_s: float
 
 
 def train(
-    algorithm: str, overrides: Sequence[str], *, seed: int, seconds: float, task: str = 'ur5e'
-) -> tuple[Act, int, float]:
+    algorithm: str, overrides: Sequence[str], *, seed: int, limit: Limit, task: str = 'ur5e'
+) -> Trained:
     """Train for so long on one core.
 
     Args:
         algorithm: 'ppo' or 'sac'.
         overrides: of the task's file, as ``NODE.NAME=VALUE``.
         seed: of everything.
-        seconds: of wall time.
+        limit: of the time.
         task: name of the file.
-
-    Returns:
-        The policy, environment steps, and the time that they took [s].
     """
     torch.set_num_threads(1)
     bridge = settings_of(overrides, seed=seed, task=task).environment.bridge
     arms = Arms(bridge.name, ARMS[algorithm], dict(bridge.options), seed)
     model = ALGORITHMS[algorithm]('MlpPolicy', arms, seed=seed, device='cpu', **SETTINGS[algorithm])
-    start = time.perf_counter()
-    model.learn(10**12, callback=_Deadline(seconds))
-    took = time.perf_counter() - start
+    start, used = time.perf_counter(), time.process_time()
+    model.learn(10**12, callback=_Deadline(limit.clock, limit.seconds))
+    took, used = time.perf_counter() - start, time.process_time() - used
 
     def act(state: StateBatch) -> Array:
         action, _ = model.predict(state.observation, deterministic=True)
         return arms.scaled(action)
 
-    return act, model.num_timesteps, took
+    return Trained(act, model.num_timesteps, round(took, 1), round(used, 1))
 
 
 def train_alone(
