@@ -6,8 +6,9 @@ the project, then:
 
 .venv/bin/python scripts/arms_page.py FOLDER --work WORK --steps 500000
 
-What is there already in WORK is not done again, so that it may be stopped and gone on with; without
---steps nothing is trained, and what was trained before stays in the table.
+What is there already in WORK is not done again, so that it may be stopped and gone on with. Figures
+of an earlier training stay in the table as long as `nrl robot new` still writes what was trained
+then: with --steps all others are trained, without it none.
 """
 
 from __future__ import annotations
@@ -93,6 +94,17 @@ def train(name: str, work: Path, steps: int) -> None:
         subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
 
 
+def known(before: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the figures of an earlier training; none if another description was trained then.
+
+    Args:
+        before: what the table has of an arm.
+        row: what is drafted of it now.
+    """
+    same = all(before.get(key) == value for key, value in row.items())
+    return {key: before[key] for key in ('steps', *_FIGURES) if same and key in before}
+
+
 def learned(name: str, work: Path) -> dict[str, Any]:
     """Return the figures of a training; none where there was no whole one."""
     try:
@@ -137,16 +149,18 @@ def main() -> None:
     parser.add_argument('--steps', type=int, default=0, help='of training; 0: none')
     given = parser.parse_args()
     given.work.mkdir(parents=True, exist_ok=True)
-    arms: dict[str, Any] = {}
+    before = json.loads(RESULTS.read_text('utf-8')) if RESULTS.exists() else {}
+    arms: dict[str, Any] = dict(before)
     for model in sorted(given.folder.glob('*.urdf')):
         try:
             arms[model.stem] = look_at(model.absolute(), given.work)
         except ConfigError as error:
             arms[model.stem] = {'fault': str(error)}
             continue
-        if given.steps:
+        figures = known(before.get(model.stem, {}), arms[model.stem])
+        if given.steps and not figures:
             train(model.stem, given.work, given.steps)
-        arms[model.stem] |= learned(model.stem, given.work)
+        arms[model.stem] |= figures | learned(model.stem, given.work)
         RESULTS.write_text(f'{json.dumps(arms, indent=1)}\n', 'utf-8')
         PAGE.write_text(page(arms), 'utf-8')
         print(_row(model.stem, arms[model.stem]), flush=True)

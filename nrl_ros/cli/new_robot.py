@@ -13,7 +13,8 @@ from textwrap import wrap
 from nrl_ros.base.config_files import find_config, one_line
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.robots.arm.chain_parts import root_name
-from nrl_ros.robots.arm.drafting import ACCELERATION, SPEED, Draft, draft
+from nrl_ros.robots.arm.drafting import Draft, draft
+from nrl_ros.robots.arm.limits_draft import ACCELERATION, SPEED
 from nrl_ros.robots.arm.model_files import known_models
 from nrl_ros.robots.arm.robot import load_robot
 
@@ -211,12 +212,12 @@ def _arguments(given: Sequence[str]) -> dict[str, str]:
 def _ends(found: Draft) -> list[str]:
     """Return the lines of position limits; none where all are the model's."""
     limits = found.robot.description.limits
-    if not found.endless:
+    if not found.tightened:
         return [_line('  # position_low_rad, position_high_rad', "the model's")]
     lines: list[str] = []
     for name in ('position_low_rad', 'position_high_rad'):
         values = getattr(limits, name)
-        comment = "null: the model's; it turns further than half a turn" * (not lines)
+        comment = "null: the model's; else half a turn, or its safety_controller's" * (not lines)
         if any(value is not None for value in values):
             lines.append(_line(f'  {name}: {_numbers(values)}', comment))
     return lines
@@ -244,7 +245,7 @@ def _clearance(found: Draft) -> list[str]:
     lines = [_line(f'  clearance_m: {box.clearance_m:g}', pairs)]
     if found.touching:
         pair_lists = [list(pair) for pair in found.touching]
-        exclude = _line(f'  exclude: {one_line(pair_lists)}', 'too near in nearly every pose')
+        exclude = _line(f'  exclude: {one_line(pair_lists)}', 'too near in most poses')
         lines += ['', 'clearance:', exclude]
     return lines
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.robots.arm.kinematics import Chain
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.model_files import known_models
 
@@ -136,8 +137,9 @@ def test_an_unknown_model_is_refused_naming_the_known_ones() -> None:
         ('<mujoco><worldbody><body><geom size="0"/></body></worldbody></mujoco>', 'refuses'),
         (URDF.replace('velocity="3"', 'velocity="fast"'), "'lift': velocity limit 'fast'"),
         (
-            '<mujoco><worldbody><body><freejoint/><geom size="1"/></body></worldbody></mujoco>',
-            'free or ball',
+            '<mujoco><worldbody><body name="b"><freejoint/><geom size="1"/></body></worldbody>'
+            '</mujoco>',
+            "no joint moves the tool 'b'",
         ),
     ],
 )
@@ -150,3 +152,31 @@ def test_without_mujoco_the_error_says_how_to_get_it(monkeypatch) -> None:
     monkeypatch.setitem(sys.modules, 'mujoco', None)
     with pytest.raises(ConfigError, match='pip install mujoco'):
         ArmModel.from_file('planar')
+
+
+FLOATING = """
+<mujoco model="walker"><default><default class="shoulder"><joint type="ball"/></default></default>
+<worldbody><geom type="plane" size="1 1 1"/>
+<body name="trunk" pos="0 0 0.5"><freejoint/><geom size="0.1"/>
+<body name="arm" pos="0 0 0.1"><joint name="shoulder" class="shoulder"/><geom size="0.02"/>
+<body name="hand" pos="0.2 0 0"><joint name="elbow" axis="0 1 0" range="-90 90"/><geom size="0.02"/>
+<site name="tcp" pos="0.1 0 0"/></body></body></body></worldbody>
+<actuator><motor joint="shoulder" gear="1 0 0"/><position name="servo" joint="elbow"/></actuator>
+<sensor><ballquat joint="shoulder"/><jointpos joint="elbow"/></sensor>
+<keyframe><key name="home" qpos="0 0 1 1 0 0 0 1 0 0 0 0.3"/></keyframe></mujoco>
+"""
+
+
+def test_a_free_base_and_a_ball_of_an_mjcf_are_held_where_they_are() -> None:
+    """As planar and floating joints of a URDF: named, and held by the description."""
+    arm = ArmModel.from_text(FLOATING, tool='tcp')
+    assert arm.joints == ('elbow',)
+    assert arm.left_out == {'trunk_floating': 'floating', 'shoulder': 'ball'}
+    held = {'trunk_floating': 0.0, 'shoulder': 0.0}
+    arm = ArmModel.from_text(FLOATING, tool='tcp', held=held)
+    assert not arm.left_out
+    np.testing.assert_allclose(Chain(arm).tool(np.zeros((1, 1))), [[0.3, 0.0, 0.6]], atol=1e-12)
+    with pytest.raises(ConfigError, match="'shoulder' has several axes: it can be held at 0"):
+        ArmModel.from_text(FLOATING, tool='tcp', held={'shoulder': 0.5})
+    with pytest.raises(ConfigError, match="'shoulder' is a ball and cannot be commanded"):
+        ArmModel.from_text(FLOATING, ['shoulder', 'elbow'], tool='tcp')

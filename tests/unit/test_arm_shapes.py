@@ -120,6 +120,17 @@ def test_points_within_the_hull_do_not_count(tmp_path: Path) -> None:
     np.testing.assert_allclose(corners(tmp_path / 'a.stl', stl(inner)), in_order(CUBE), atol=1e-6)
 
 
+@pytest.mark.parametrize('seen_along', [(0.0, 0.0, 1.0), (1.0, 2.0, 3.0)])
+def test_a_flat_mesh_such_as_a_sticker_is_a_thin_plate(tmp_path: Path, seen_along) -> None:
+    normal = np.array(seen_along) / np.linalg.norm(seen_along)
+    flat = TRIANGLES - (TRIANGLES @ normal)[..., None] * normal
+    (tmp_path / 'a.stl').write_bytes(stl(flat.astype(np.float32)))
+    points = points_of(read_hull(tmp_path / 'a.stl', WHOLE))
+    np.testing.assert_allclose(np.abs(points @ normal), 0.0005, atol=1e-6)
+    wide = np.ptp(flat.reshape(-1, 3), axis=0)
+    np.testing.assert_allclose(np.ptp(points, axis=0), wide + 0.001 * np.abs(normal), atol=1e-5)
+
+
 @pytest.mark.parametrize(
     ('name', 'data', 'said'),
     [
@@ -128,7 +139,6 @@ def test_points_within_the_hull_do_not_count(tmp_path: Path) -> None:
         ('a.stl', stl()[:84][:80] + bytes(4), '0 points'),
         ('a.stl', ascii_stl()[:-20], 'ends too early'),
         ('a.stl', ascii_stl().replace(b'-5.000e-01', b'half'), 'is not three numbers'),
-        ('a.stl', stl(TRIANGLES * [1.0, 1.0, 0.0]), 'coplanar'),
         ('a.stl', stl(TRIANGLES[:1]), '3 points'),
         ('a.stl', stl(TRIANGLES * [1.0, np.nan, 1.0]), 'not finite'),
         ('a.stl', stl(TRIANGLES * 900.0), 'millimetres? Set scale="0.001 0.001 0.001"'),
@@ -363,6 +373,16 @@ def test_a_package_that_is_there_twice_gives_what_one_of_them_has(
     assert arm.source.lost == (
         f'package://parts/absent.stl (b): not found in {tmp_path}/a/share/parts',
     )
+
+
+@pytest.mark.parametrize('named', ['meshes/arm/Cube.STL', 'meshes/amr/cube.stl'])
+def test_a_mesh_in_another_case_or_folder_is_asked_about(tmp_path: Path, named: str) -> None:
+    """As exporters on Windows and typing errors of vendors leave them."""
+    (tmp_path / 'parts/meshes/arm').mkdir(parents=True)
+    (tmp_path / 'parts/meshes/arm/cube.stl').write_bytes(stl())
+    text = two_hulls(tmp_path, CUBE, CUBE).text.replace('a.obj', f'package://parts/{named}')
+    arm = ArmModel.from_text(text, packages=[tmp_path])
+    assert any("parts, did you mean 'meshes/arm/cube.stl'?" in lost for lost in arm.source.lost)
 
 
 # --------------------------------------------------------- pairs of links

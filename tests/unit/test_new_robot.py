@@ -23,7 +23,7 @@ from nrl_ros.robots.arm.drafting import draft
 from nrl_ros.robots.arm.reach import reached_targets
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import TargetGroup
-from tests.unit.test_arm_descriptions import URDF, joint, link
+from tests.unit.test_arm_descriptions import LIMIT, URDF, joint, link
 
 # Two fingers on the last link, one of which follows the other, as many grippers have.
 GRIPPER = (
@@ -169,3 +169,60 @@ def test_an_arm_in_a_plane_is_drafted_too(model: str) -> None:
     found = draft(model, model)
     assert found.box.share >= 0.97 and found.robot.notes is not None
     assert (found.robot.guard().violation(found.robot.home[None]) < 0.0).all()
+
+
+def test_limits_of_a_safety_controller_are_kept(tmp_path: Path) -> None:
+    """What the machine's own controllers keep is what a policy may use: nothing is left to tell."""
+    soft = '<safety_controller soft_lower_limit="{}" soft_upper_limit="{}" k_velocity="10"/>'
+    urdf = URDF.replace(LIMIT, LIMIT + soft.format(-1.23456789, 3.0), 1)
+    urdf = urdf.replace(f'{LIMIT}</joint>', LIMIT + soft.format(0.0, 0.0) + '</joint>')
+    robot_file = new(tmp_path, urdf)[0]
+    limits = read_robot(str(robot_file)).limits
+    assert limits.position_low_rad == (-1.2345, None, None) and limits.position_high_rad == ()
+    assert not [note for note in load_robot(str(robot_file)).notes if 'safety_controller' in note]
+
+
+def test_a_sensor_at_the_hand_is_not_the_tool(tmp_path: Path) -> None:
+    hand = ''.join(
+        f'<link name="{name}"/><joint name="to_{name}" type="fixed"><parent link="link3"/>'
+        f'<child link="{name}"/><origin xyz="0.26 0 0"/></joint>'
+        for name in ('hand', 'hand_accelerometer', 'hand_range', 'wrist_imu', 'aruco_wrist')
+    )
+    urdf = re.sub(r'<joint name="flange".*?</joint>', '', URDF).replace('<link name="tool0"/>', '')
+    assert (
+        load_robot(str(new(tmp_path, urdf.replace('</robot>', f'{hand}</robot>'))[0])).model.tool
+        == 'hand'
+    )
+
+
+def test_the_floor_is_below_what_an_arm_stands_on(tmp_path: Path) -> None:
+    """A pedestal or a mobile base below the root is not cut off at the root's own height."""
+    base = (
+        '<link name="base_link"><collision><origin xyz="0 0 {}"/><geometry>'
+        '<box size="0.2 0.2 {}"/></geometry></collision></link>'
+    )
+    lowest = []
+    for part, (middle, height) in {'table': (-0.02, 0.04), 'pedestal': (-0.5, 0.8)}.items():
+        (tmp_path / part).mkdir()
+        urdf = URDF.replace('<link name="base_link"/>', base.format(middle, height))
+        lowest.append(read_robot(str(new(tmp_path / part, urdf)[0])).workspace.low_m[2])
+    assert lowest[0] == 0.02 and lowest[1] < -0.3
+
+
+def test_shapes_that_touch_in_most_poses_are_left_out(tmp_path: Path) -> None:
+    """A hull of what is hollow would leave hardly a pose to an arm that its vendor lets move."""
+    fat = '<collision><geometry><sphere radius="0.33"/></geometry></collision></link>'
+    urdf = URDF.replace('<link name="base_link"/>', f'<link name="base_link">{fat}')
+    (tmp_path / 'own.urdf').write_text(urdf)
+    found = draft(str(tmp_path / 'own.urdf'), 'own')
+    assert found.touching == (('base_link', 'link3'),)
+    assert ('link1', 'link3') in found.robot.clearance.links
+
+
+def test_what_is_no_arm_is_told_with_tool_and_joints(tmp_path: Path) -> None:
+    wheel = '<link name="base_link"/><link name="wheel"/>' + joint(
+        'drive', 'base_link', 'wheel', '0 0 0'
+    )
+    (tmp_path / 'own.urdf').write_text(f'<robot name="cart">{wheel}</robot>')
+    with pytest.raises(ConfigError, match=r"reaches with 'wheel', moved by drive; is that the"):
+        write_robot(NewRobot(tmp_path / 'own.urdf', out=tmp_path), print)

@@ -145,18 +145,11 @@ def commanded(mj: Any, body: int, followers: Mapping[int, Follower]) -> list[str
     The names are in order from the base on.
 
     Raises:
-        ConfigError: a joint on the way is free, a ball or without a name, or cannot be followed.
+        ConfigError: a joint on the way is without a name, or cannot be followed.
     """
     names: list[str] = []
-    scalar = set(scalar_joints(mj))
     for link in chain_of(mj, body):
         for joint in joints_of(mj, link):
-            if joint not in scalar:
-                raise ConfigError(
-                    f'joint {mj.joint(joint).name!r} of body {mj.body(link).name!r} is free or a '
-                    'ball: received a free or ball joint, expected hinge and slide joints between '
-                    'the base and the tool'
-                )
             leader = led_by(mj, followers, joint).leader
             if leader < 0:
                 continue

@@ -6,7 +6,6 @@ same ones, so that a model always gives the same draft.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,34 +19,32 @@ from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.chain_parts import parts_of, place_of
 from nrl_ros.robots.arm.couplings import chain_of, joints_of
 from nrl_ros.robots.arm.description import RobotDescription
+from nrl_ros.robots.arm.floor import floor_of
 from nrl_ros.robots.arm.home_draft import drafted_home, way_s
 from nrl_ros.robots.arm.inverse import InverseKinematics
 from nrl_ros.robots.arm.kinematics import Chain
+from nrl_ros.robots.arm.limits_draft import drafted_limits, tightened_of
 from nrl_ros.robots.arm.limits_in_force import hard_limits, with_margin
 from nrl_ros.robots.arm.model import ArmModel, source_of
 from nrl_ros.robots.arm.reach import Box, kept_box, proposed_box
 from nrl_ros.robots.arm.robot import Robot, make_robot
 from nrl_ros.robots.arm.tools import tool_candidates
-from nrl_ros.robots.arm.urdf import MOST_RAD
 
 Array = NDArray[Any]
 Point = tuple[float, float, float]
 
-# Speeds to begin with [rad/s, m/s], and accelerations [rad/s^2, m/s^2].
-SPEED, SLIDE_SPEED, ACCELERATION, SLIDE_ACCELERATION = 0.8, 0.2, 4.0, 1.0
 # ros2_control's own rate, unless somebody has changed it.
 RATE_HZ = 100.0
-# A hinge that turns further is kept within half a turn either way.
-_FAR_RAD, _HALF_TURN_RAD = 3.3, 3.14
-_MARGIN, _MARGIN_SHARE = 0.05, 0.1
 _CLEARANCE_M = 0.01
-# The floor of an arm that stands on it, in the frame of its root [m].
-_FLOOR_M = 0.02
+# Watched places stay so far above the floor of an arm that stands on it [m].
+_ABOVE_M = 0.02
 # An arm stands on the floor if this share of its poses have the tool above it.
 _STANDS = 0.2
 _SAMPLES = 2000
-# Pairs of links that are too near in more than this share of poses may touch.
-_ALWAYS = 0.9
+# Pairs of links that are too near in more than this share of poses may touch: a vendor's limits do
+# not let an arm hit itself that often, so that it is a matter of the shapes (hulls fill what is
+# hollow).
+_MOSTLY = 0.5
 # Watched places are so far from one another and from where nothing moves them [m].
 _APART_M, _MOST_WATCHED = 0.08, 3
 # Targets lie in front: this share of the reach away from the root at least.
@@ -68,7 +65,7 @@ class Draft:
         tools: places that may be the tool's centre point, the likeliest first.
         watched_pairs: how many pairs of shapes keep the clearance.
         touching: pairs of links that are left out, since they are always too near.
-        endless: joints that turn further in the model than in the description.
+        tightened: joints that go further in the model than in the description.
         way_s: time from home to nearly all targets, joints at half their speeds [s].
     """
 
@@ -77,7 +74,7 @@ class Draft:
     tools: tuple[str, ...]
     watched_pairs: int
     touching: tuple[tuple[str, str], ...] = ()
-    endless: tuple[str, ...] = field(default=())
+    tightened: tuple[str, ...] = field(default=())
     way_s: float = 0.0
 
 
@@ -117,7 +114,7 @@ def draft(
         'tool': arm.tool,
         'joints': arm.joints,
         'held': held,
-        'limits': _limits(arm),
+        'limits': drafted_limits(arm),
         'control': {'rate_hz': RATE_HZ},
     }
     rough = _unchecked(data, arm)
@@ -134,50 +131,9 @@ def draft(
     robot = make_robot(RobotDescription.model_validate(data))
     found = kept_box(robot, np.array(box.low_m), np.array(box.high_m))
     if found is None:
-        raise _no_box(name)
-    endless = _endless(arm, data['limits'])
-    return Draft(robot, found, tuple(tools), pairs, tuple(touching), endless, way_s(robot, found))
-
-
-def _limits(arm: ArmModel) -> dict[str, Any]:
-    """Return limits to begin with; None leaves a joint to its model."""
-    low: list[float | None] = []
-    high: list[float | None] = []
-    for at, linear in enumerate(arm.linear):
-        ends = float(arm.position_low[at]), float(arm.position_high[at])
-        wide = not linear and max(abs(ends[0]), abs(ends[1])) > _FAR_RAD
-        tighter = wide and ends[0] < -_HALF_TURN_RAD, wide and ends[1] > _HALF_TURN_RAD
-        if not linear and any(np.isfinite(end) and abs(end) > MOST_RAD for end in ends):
-            # Half a turn may be more than the machine has, so nothing is guessed.
-            raise ConfigError(
-                f'joint {arm.joints[at]} turns from {ends[0]:g} to {ends[1]:g} rad by its model: '
-                'degrees? Write radians in the model'
-            )
-        if linear and not np.isfinite(ends).all():
-            raise ConfigError(f'joint {arm.joints[at]} slides without limits: give it some')
-        low.append(-_HALF_TURN_RAD if tighter[0] else None)
-        high.append(_HALF_TURN_RAD if tighter[1] else None)
-    # Rounded downwards, since a description may not widen a limit.
-    speed = [
-        min(SLIDE_SPEED if linear else SPEED, math.floor(1e4 * min(float(own), 10.0)) / 1e4)
-        for linear, own in zip(arm.linear, arm.velocity, strict=True)
-    ]
-    width = np.minimum(arm.position_high - arm.position_low, 2.0 * _HALF_TURN_RAD)
-    return {
-        'position_low_rad': low,
-        'position_high_rad': high,
-        'margin_rad': round(min(_MARGIN, _MARGIN_SHARE * float(width.min())), 4),
-        'velocity_rad_s': speed,
-        'acceleration_rad_s2': [
-            SLIDE_ACCELERATION if linear else ACCELERATION for linear in arm.linear
-        ],
-    }
-
-
-def _endless(arm: ArmModel, limits: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the joints that are kept within half a turn."""
-    ends = zip(arm.joints, limits['position_low_rad'], limits['position_high_rad'], strict=True)
-    return tuple(joint for joint, *both in ends if any(end is not None for end in both))
+        raise _no_box(robot)
+    tightened = tightened_of(arm, data['limits'])
+    return Draft(robot, found, tuple(tools), pairs, tuple(touching), tightened, way_s(robot, found))
 
 
 def _unchecked(data: dict[str, Any], arm: ArmModel) -> Robot:
@@ -197,13 +153,13 @@ def _poses(robot: Robot) -> Float64:
 
 
 def _touching(robot: Robot) -> tuple[list[tuple[str, str]], int]:
-    """Return pairs of links that are too near in nearly all poses, and how many pairs are left."""
+    """Return pairs of links that are too near in most poses, and how many pairs are left."""
     clearance = robot.clearance
     if not clearance.pairs:
         return [], 0
     poses = _poses(robot)[: _SAMPLES // 10]
     asked = np.ones((len(poses), len(clearance.pairs)), np.bool_)
-    near = (clearance.distances(poses, asked) < _CLEARANCE_M).mean(axis=0) > _ALWAYS
+    near = (clearance.distances(poses, asked) < _CLEARANCE_M).mean(axis=0) > _MOSTLY
     links = clearance.links
     touching = list(dict.fromkeys(links[at] for at in np.flatnonzero(near)))
     return touching, sum(pair not in touching for pair in links)
@@ -241,11 +197,12 @@ def _walls(robot: Robot) -> dict[str, Point]:
     poses = _poses(robot)
     points = robot.chain.points(poses)
     low, high = points.min(axis=(0, 1)), points.max(axis=(0, 1))
-    stands = (points[:, :, 2].min(axis=1) > _FLOOR_M).mean() > _STANDS
+    floor = floor_of(robot.model) + _ABOVE_M
+    stands = (points[:, :, 2].min(axis=1) > floor).mean() > _STANDS
     margin = robot.description.workspace.margin_m
     low, high = np.floor(20.0 * (low - margin)) / 20.0, np.ceil(20.0 * (high + margin)) / 20.0
-    if stands and low[2] < _FLOOR_M:
-        low[2] = _FLOOR_M
+    if stands and low[2] < floor:
+        low[2] = floor
     return {'low_m': _rounded(low), 'high_m': _rounded(high)}
 
 
@@ -258,7 +215,7 @@ def _front_box(robot: Robot) -> Box:
     solver = InverseKinematics(robot)
     tools = solver.starts[1][1:]
     if not len(tools):
-        raise _no_box(robot.description.name)
+        raise _no_box(robot)
     low, high = tools.min(axis=0), tools.max(axis=0)
     reach = float(np.abs(tools[:, :2]).max())
     counts = {}
@@ -283,7 +240,7 @@ def _front_box(robot: Robot) -> Box:
         box = proposed_box(robot, near, far, towards=np.median(inside, axis=0), solver=solver)
         if box is not None:
             return _narrowed(box, reach, axis)
-    raise _no_box(robot.description.name)
+    raise _no_box(robot)
 
 
 def _narrowed(box: Box, reach: float, front: int) -> Box:
@@ -299,8 +256,10 @@ def _rounded(values: Array) -> Point:
     return x, y, z
 
 
-def _no_box(name: str) -> ConfigError:
+def _no_box(robot: Robot) -> ConfigError:
+    name, arm = robot.description.name, robot.model
     return ConfigError(
-        f'robot {name!r}: no box of targets was found that it reaches; is the tool the right '
-        'place, and do the limits of its joints leave it room? Name another one with --tool'
+        f'robot {name!r}: no box of targets was found that it reaches with {arm.tool!r}, moved by '
+        f'{", ".join(arm.joints)}; is that the right place, and do the limits of its joints leave '
+        'it room? Name another one with --tool'
     )

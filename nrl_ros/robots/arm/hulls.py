@@ -20,6 +20,9 @@ MESH_ENDINGS = ('.stl', '.obj', '.dae')
 _MOST_MESH_BYTES = 64 * 2**20
 # Hulls that were computed in another way are computed anew: change this with the arithmetic.
 _VERSION = b'nrl_ros hull 1'
+# A mesh thinner than the first, such as a sticker, has no hull: it counts as a plate of the second
+# thickness [m].
+_FLAT_M, _PLATE_M = 1e-5, 1e-3
 # A link of an arm is smaller than this. Meshes in millimetres without a scale are larger.
 _MOST_SIZE_M = 20.0
 # A triangle of a binary STL: its normal, its three corners, and two bytes without meaning.
@@ -37,7 +40,7 @@ def read_hull(path: Path, scale: tuple[float, float, float]) -> bytes:
         scale: factor of each coordinate; a negative one mirrors the mesh.
 
     Raises:
-        ConfigError: the file cannot be read, or its points have no volume.
+        ConfigError: the file cannot be read, or its points are those of no link.
     """
     ending = path.suffix.lower()
     if ending not in MESH_ENDINGS:
@@ -181,7 +184,7 @@ def _hull(points: Float64) -> tuple[Float64, Any]:
     """Return vertices [V, 3] and triangles [F, 3] of the convex hull of points [N, 3].
 
     Raises:
-        ConfigError: the points have no volume, or are too far apart for a link.
+        ConfigError: there are hardly any points, or they are too far apart for a link.
     """
     if len(points) < 4:
         raise ConfigError(f'not readable: {len(points)} points, and a shape needs at least 4')
@@ -191,6 +194,9 @@ def _hull(points: Float64) -> tuple[Float64, Any]:
             f'{size.max():.4g} m across, as no link is: millimetres? Set scale="0.001 0.001 0.001" '
             'in the model'
         )
+    if size.max() < _FLAT_M:
+        raise ConfigError(f'not readable: {size.max():.4g} m across, too small for a shape')
+    points = _thickened(points)
     spec = load_mujoco().MjSpec()
     mesh = spec.add_mesh(name='mesh', uservert=(points - points.mean(axis=0)).ravel())
     compiled = _compiled(spec, mesh)
@@ -199,6 +205,18 @@ def _hull(points: Float64) -> tuple[Float64, Any]:
     load_mujoco().mju_quat2Mat(turn, compiled.mesh_quat[0])
     placed = corners @ turn.reshape(3, 3).T + compiled.mesh_pos[0]
     return placed + points.mean(axis=0), triangles
+
+
+def _thickened(points: Float64) -> Float64:
+    """Return points [N, 3] of a flat mesh on both sides of it, and those of any other unchanged."""
+    centred = points - points.mean(axis=0)
+    # The principal axes, of which a flat mesh has no extent along one, and a line along two.
+    axes = np.linalg.eigh(centred.T @ centred)[1].T
+    for axis in axes:
+        if np.ptp(centred @ axis) < _FLAT_M:
+            half = 0.5 * _PLATE_M * axis
+            points = np.concatenate([points - half, points + half])
+    return points
 
 
 def convex_hull(mj: Any, mesh: int) -> tuple[Float64, Any]:

@@ -117,6 +117,26 @@ def home_within(
     raise ConfigError(f'robot {description.name!r}: {"; ".join(told)}')
 
 
+def soft_notes(model: ArmModel, hard: JointLimits) -> list[str]:
+    """Return notes on joints that their safety_controller keeps within less than is allowed here.
+
+    Args:
+        model: of the arm.
+        hard: its limits without the margin.
+    """
+    notes = []
+    for name, low, high in zip(hard.joints, hard.position_low, hard.position_high, strict=True):
+        limits = model.source.joints[name].limits if name in model.source.joints else None
+        if limits is not None and (low < limits.soft[0] or high > limits.soft[1]):
+            ends = (max(limits.soft[0], limits.low), min(limits.soft[1], limits.high))
+            notes.append(
+                f'joint {name}: its safety_controller keeps it within {ends[0]:g} to {ends[1]:g}, '
+                f'and may go from {low:g} to {high:g} here: write the former into '
+                'limits.position_low_rad and limits.position_high_rad'
+            )
+    return notes
+
+
 def largest_jerk(limits: JointLimits, period_s: float) -> Float64:
     """Return by how much commands may change their acceleration, by the time of a period [J].
 

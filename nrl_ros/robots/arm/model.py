@@ -335,8 +335,9 @@ def _rigid_above(source: Source, mj: Any, body: int) -> dict[str, str]:
 
 
 def _not_commanded(name: str, kind: str) -> ConfigError:
+    what = 'a ball' if kind == 'ball' else kind
     return ConfigError(
-        f'joint {name!r} is {kind} and cannot be commanded: leave it out of joints, and hold it '
+        f'joint {name!r} is {what} and cannot be commanded: leave it out of joints, and hold it '
         f'where it is (held: {{{name}: 0.0}})'
     )
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree
 
 from nrl_ros.base.config_files import is_package, package_folders
-from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.errors import ConfigError, nearest
 
 MODELS_FOLDER = Path(__file__).parent / 'models'
 # Vendors' largest descriptions have a few megabytes without their meshes.
@@ -69,9 +69,9 @@ def locate(name: str, near: Path | None, packages: Sequence[Path] = ()) -> Path 
 def why_not_located(name: str, near: Path | None, packages: Sequence[Path] = ()) -> str:
     """Return why ``locate`` finds nothing, and how to mend it; its arguments are the same."""
     if name.startswith('package://'):
-        package = _uri_path(name).partition('/')[0]
+        package, _, rest = _uri_path(name).partition('/')
         if folders := _packages(package, near, packages):
-            return f'not found in {folders[0]}'
+            return f'not found in {folders[0]}{_namesake(folders[0], rest)}'
         return (
             f'not found: package {package!r} is in no folder of package_paths, AMENT_PREFIX_PATH '
             'or ROS_PACKAGE_PATH'
@@ -82,6 +82,13 @@ def why_not_located(name: str, near: Path | None, packages: Sequence[Path] = ())
     if path is None:
         return 'not found: its path is relative, and the model is no file'
     return f'not found: {path} does not exist'
+
+
+def _namesake(folder: Path, name: str) -> str:
+    """Return a question if a file of the same name is elsewhere in a folder, or in another case."""
+    wanted = Path(name).name.lower()
+    same = [file for file in folder.rglob('*') if file.name.lower() == wanted]
+    return nearest(name, [file.relative_to(folder).as_posix() for file in same])
 
 
 def _uri_path(name: str) -> str:

@@ -21,7 +21,13 @@ from nrl_ros.robots.arm.couplings import chain_of, joints_of, unit_of
 from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_robot
 from nrl_ros.robots.arm.held_joints import HeldJoints
 from nrl_ros.robots.arm.kinematics import Chain
-from nrl_ros.robots.arm.limits_in_force import hard_limits, home_within, jerk_note, with_margin
+from nrl_ros.robots.arm.limits_in_force import (
+    hard_limits,
+    home_within,
+    jerk_note,
+    soft_notes,
+    with_margin,
+)
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.obstacles import Obstacles
 from nrl_ros.robots.arm.robot_checks import (
@@ -89,7 +95,8 @@ class Robot:
     def notes(self) -> tuple[str, ...]:
         """What a person should know of model and description before the arm moves."""
         own = notes_of(self.description, self.model, self.clearance)
-        return (*own, *jerk_note(self.model, self.limits, self.period_s))
+        jerk = jerk_note(self.model, self.limits, self.period_s)
+        return (*own, *soft_notes(self.model, self.hard), *jerk)
 
     @cached_property
     def obstacles(self) -> Obstacles | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 from xml.etree import ElementTree
@@ -17,6 +17,7 @@ from nrl_ros.robots.arm.capsules import Capsule, add_capsules
 from nrl_ros.robots.arm.collision_shapes import CollisionShapes
 from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model_files import root_of
+from nrl_ros.robots.arm.several_axes import hold, rigid_joints
 
 # Links without inertia get a little, since they could not be simulated; kinematics does not need
 # it.
@@ -74,7 +75,7 @@ class Source:
         name: the model's own name.
         is_urdf: whether it is a URDF.
         root: of a URDF, the link that hangs on no joint.
-        joints: of a URDF, by name.
+        joints: of a URDF all, of an MJCF those with several axes, by name.
         shaped: of a URDF, links that have a shape in it, seen or to collide with.
         lost: meshes of links that are left out, and why.
         visual: of a URDF, links whose visual shapes are compared, since they have no other.
@@ -104,23 +105,38 @@ class Source:
         Raises:
             ConfigError: MuJoCo refuses it.
         """
-        make = load_mujoco().MjSpec
+        spec = self.parsed()
         try:
-            if self.is_urdf:
-                spec = make.from_string(self.xml, assets=self.assets)
-            else:
-                # MuJoCo needs the path of an MJCF file to find the files that it names.
-                spec = make.from_file(self.path) if self.path else make.from_string(self.xml)
+            if not self.is_urdf:
+                hold(spec)
             add_capsules(spec, self.capsules)
             if self.site is not None:
                 self.site.add_to(spec)
             spec.compile()
         except ValueError as error:
-            raise ConfigError(
-                f'MuJoCo refuses the model{f" {self.path}" * bool(self.path)}: '
-                f'{" ".join(str(error).split())}'
-            ) from None
+            raise self._refused(error) from None
         return spec
+
+    def parsed(self) -> Any:
+        """Return a ``mujoco.MjSpec`` of the file as it is, which may not compile.
+
+        Raises:
+            ConfigError: MuJoCo refuses it.
+        """
+        make = load_mujoco().MjSpec
+        try:
+            if self.is_urdf:
+                return make.from_string(self.xml, assets=self.assets)
+            # MuJoCo needs the path of an MJCF file to find the files that it names.
+            return make.from_file(self.path) if self.path else make.from_string(self.xml)
+        except ValueError as error:
+            raise self._refused(error) from None
+
+    def _refused(self, error: ValueError) -> ConfigError:
+        return ConfigError(
+            f'MuJoCo refuses the model{f" {self.path}" * bool(self.path)}: '
+            f'{" ".join(str(error).split())}'
+        )
 
 
 def read_source(text: str, path: str, packages: Sequence[Path] = ()) -> Source:
@@ -137,7 +153,8 @@ def read_source(text: str, path: str, packages: Sequence[Path] = ()) -> Source:
     root = root_of(text, path or 'the model')
     if root.tag == 'mujoco':
         _check_numbers(root)
-        return Source(text, path, text, root.get('model', 'arm'), is_urdf=False)
+        source = Source(text, path, text, root.get('model', 'arm'), is_urdf=False)
+        return replace(source, joints=rigid_joints(source.parsed()))
     joints = urdf.joints_of(root)
     shaped = frozenset(
         link.get('name', '')

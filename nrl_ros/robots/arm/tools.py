@@ -11,7 +11,7 @@ from nrl_ros.robots.arm.couplings import chain_of, joints_of
 PARTS = (
     'finger', 'knuckle', 'pad', 'jaw', 'cover', 'cap', 'camera', 'sensor', 'cable', 'head', 'prop',
     'tip_link', 'thumb', 'optical', 'ft_frame', 'base', 'mount', 'bar_link', 'visual', 'd435',
-    'l515', 'realsense',
+    'l515', 'realsense', 'accelerometer', 'imu', 'gyro', 'laser', 'range', 'aruco', 'marker',
 )  # fmt: skip
 # Names of centre points, the best first; all other names come after them.
 _KNOWN = (

@@ -10,8 +10,9 @@ from nrl_ros.base.errors import ConfigError, closest
 
 Element = ElementTree.Element
 _KINDS = ('revolute', 'continuous', 'prismatic', 'fixed', 'planar', 'floating')
-# Joints with several axes cannot be commanded here; they may be held in place.
-RIGID = ('planar', 'floating')
+# Joints with several axes cannot be commanded here; they may be held in place. An MJCF may have
+# balls.
+RIGID = ('planar', 'floating', 'ball')
 # Two turns to either side: more than almost any arm turns, and less than any limit in degrees.
 MOST_RAD = 4.0 * math.pi + 0.1
 WHOLE_RAD = 2.0 * math.pi + 0.1
@@ -32,6 +33,8 @@ class Limits(NamedTuple):
             given, as of the two that follow.
         deceleration: largest decrease of speed; that of ``acceleration`` if only that is given.
         jerk: largest change of acceleration [rad/s^3, m/s^3].
+        soft: lowest and highest position of its safety_controller, where these lie within the
+            others; infinite ones without it.
         faults: what is wrong with them, '' if nothing.
         notes: what a person should know of them.
     """
@@ -43,6 +46,7 @@ class Limits(NamedTuple):
     acceleration: float = math.inf
     deceleration: float = math.inf
     jerk: float = math.inf
+    soft: tuple[float, float] = (-math.inf, math.inf)
     faults: str = ''
     notes: tuple[str, ...] = ()
 
@@ -234,32 +238,30 @@ def _limits(element: Element, kind: str) -> Limits:
     low, high = _ends(values, kind, name, faults, notes)
     if most['velocity'] > _MOST_RAD_S and math.isfinite(most['velocity']) and kind != 'prismatic':
         notes.append(f'velocity limit {most["velocity"]:g} rad/s of its model: degrees?')
-    notes += _soft(element, low, high)
     most['deceleration'] = min(most['deceleration'], most['acceleration'])
     return Limits(
         low,
         high,
         **most,
+        soft=_soft(element, low, high),
         faults=f'joint {name!r}: {", ".join(faults)}' if faults else '',
         notes=tuple(f'joint {name}: {note}' for note in notes),
     )
 
 
-def _soft(element: Element, low: float, high: float) -> list[str]:
-    """Return a note if a joint's safety_controller keeps it within less than its limits."""
+def _soft(element: Element, low: float, high: float) -> tuple[float, float]:
+    """Return the limits of a joint's safety_controller; infinite ones where they tighten none."""
+    nothing = (-math.inf, math.inf)
     found = element.find('safety_controller')
     values = {} if found is None else found.attrib
     try:
-        ends = [float(values[f'soft_{end}_limit']) for end in ('lower', 'upper')]
+        first, last = (float(values[f'soft_{end}_limit']) for end in ('lower', 'upper'))
     except (KeyError, ValueError):
-        return []
+        return nothing
     # Both are 0 where exporters had none.
-    if not ends[0] < ends[1] or (ends[0] <= low and ends[1] >= high):
-        return []
-    return [
-        f'its safety_controller keeps it within {ends[0]:g} to {ends[1]:g}, which is not looked '
-        'at here: limits.position_low_rad and limits.position_high_rad are'
-    ]
+    if not first < last or not max(first, low) < min(last, high):
+        return nothing
+    return (first if first > low else -math.inf, last if last < high else math.inf)
 
 
 def _ends(
