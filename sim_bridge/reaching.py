@@ -14,10 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.records import ActionSpace, EnvSpec, Float32, Float64, Int32, StepResult
+from nrl_ros.base.records import ActionSpace, Bool, EnvSpec, Float32, Float64, Int32, StepResult
 from nrl_ros.base.settings import Settings
 from nrl_ros.base.state import Stateful
 from nrl_ros.environments.interfaces import Array, Environment
@@ -52,15 +53,15 @@ class ReachingState:
     Attributes:
         target: [B, rad].
         position: [B, rad].
-        at: step of the trials; all start together and have one length.
-        over: whether the trials have ended.
+        at: step of each trial; all have one length, and a person may end one sooner [B].
+        over: instances whose trial has ended; their next step begins another one [B].
         random: draws targets.
     """
 
     target: Float64
     position: Float64
-    at: int
-    over: bool
+    at: NDArray[np.int64]
+    over: Bool
     random: np.random.Generator
 
 
@@ -98,51 +99,57 @@ class ReachingBridge(Stateful):
         self.state: ReachingState = ReachingState(
             target=np.zeros(instances),
             position=np.full(instances, np.pi),
-            at=0,
-            over=False,
+            at=np.zeros(instances, np.int64),
+            over=np.zeros(instances, np.bool_),
             random=np.random.default_rng(0),
         )
 
     def reset(self, seed: int) -> Float32:
         """Start all instances anew; return their first observations [B, O]."""
         self.state.random = np.random.default_rng(seed)
-        return self._start()
+        self._start(np.ones(self.spec.instances, np.bool_))
+        return self._observe()
 
-    def _start(self) -> Float32:
+    def _start(self, which: Bool) -> None:
+        """Begin a trial with another target in some instances [B]."""
         state = self.state
-        state.target = state.random.uniform(0.0, _CIRCLE, self.spec.instances)
-        state.position = np.full(self.spec.instances, np.pi)
-        state.at = 0
-        state.over = False
-        return self._observe(0)
+        state.target = state.target.copy()
+        state.target[which] = state.random.uniform(0.0, _CIRCLE, np.count_nonzero(which))
+        state.position = np.where(which, np.pi, state.position)
+        state.at = np.where(which, 0, state.at)
+        state.over = state.over & ~which
 
     def set_trial(self, target: Float64) -> Float32:
         """Start a trial with given targets [B, rad], for comparison and for demonstrations."""
-        self._start()
+        self._start(np.ones(self.spec.instances, np.bool_))
         self.state.target = np.array(target, np.float64)
-        return self._observe(0)
+        return self._observe()
 
-    def _observe(self, at: int) -> Float32:
-        size = len(self._ring)
+    def _observe(self) -> Float32:
+        size, state = len(self._ring), self.state
         observation = np.zeros((self.spec.instances, 2 * size), np.float32)
-        if at >= self._fixation:
-            observation[:, :size] = np.cos(self._ring - self.state.target[:, None])
-        observation[:, size:] = np.cos(self._ring - self.state.position[:, None])
+        shown = state.at >= self._fixation
+        if shown.all():
+            observation[:, :size] = np.cos(self._ring - state.target[:, None])
+        elif shown.any():
+            observation[shown, :size] = np.cos(self._ring - state.target[shown, None])
+        observation[:, size:] = np.cos(self._ring - state.position[:, None])
         return observation
 
     def step(self, action: Int32 | Float32) -> StepResult:
         """Move each position; the target is shown before the first action that it judges."""
         count, state = self.spec.instances, self.state
         never = np.zeros(count, np.bool_)
-        if state.over:
-            return StepResult(self._start(), np.zeros(count), never, never, never)
-        moves = _MOVES[action[:, 0]] * self._options.step_rad
+        starting = state.over
+        if starting.any():
+            self._start(starting)
+        moves = np.where(starting, 0.0, _MOVES[action[:, 0]] * self._options.step_rad)
         state.position = np.mod(state.position + moves, _CIRCLE)
-        reward = self._reward() if state.at >= self._fixation else np.zeros(count)
-        state.at += 1
-        observation = self._observe(state.at)
+        judged = (state.at >= self._fixation) & ~starting
+        reward = np.where(judged, self._reward(), 0.0)
+        state.at = state.at + ~starting
         state.over = state.at >= self._steps
-        return StepResult(observation, reward, never, np.full(count, state.over), never)
+        return StepResult(self._observe(), reward, never, state.over.copy(), never)
 
     def _reward(self) -> Float64:
         target, position = self.state.target, self.state.position
@@ -158,12 +165,16 @@ class ReachingBridge(Stateful):
         middle = (0.0, 0.0)
         lines = [Line(middle, middle, 2.03, GREY), Line(middle, middle, 1.97, WHITE)]
         shown = [(self.state.position, 0.18, BLUE)]
-        if self.state.at >= self._fixation:
+        if self.state.at[0] >= self._fixation:
             shown.insert(0, (self.state.target, 0.28, RED))
         for angle, width, colour in shown:
             point = (float(np.cos(angle[0])), float(np.sin(angle[0])))
             lines.append(Line(point, point, width, colour))
         return frame_of(lines, middle, 1.3)
+
+    def end(self, which: Array) -> None:
+        """End trials with the newest step: those instances start anew with the next one."""
+        self.state.over = self.state.over | which
 
     def close(self) -> None:
         """Do nothing: no resources are held."""

@@ -142,7 +142,8 @@ def _environment(waiting: Waiting, options: PeopleOptions) -> tuple[str, str]:
             )
         raise NrlError(
             f'no environment that hears people is in ROS domain {domain}: name the domain that '
-            '`nrl train` or `nrl arm` shows by --domain-id'
+            '`nrl train` or `nrl arm` shows by --domain-id; a run with --device has no nodes, and '
+            'hears nobody'
         )
     ((topic, one),) = there.items()
     place = one.node_namespace.rstrip('/')

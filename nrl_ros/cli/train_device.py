@@ -59,6 +59,11 @@ def device_maker(options: TrainOptions, say: Say) -> Callable[[RunSettings], Tra
             '--device cannot be given with --record: nobody sees each message there, leave one of '
             'them away'
         )
+    if options.shows_page:
+        raise ConfigError(
+            '--device cannot be given with --page or --listen: there are no nodes to be shown, '
+            'leave one of them away'
+        )
     try:
         on_device: Any = import_module(_ON_DEVICE)
     except ModuleNotFoundError as error:

@@ -69,6 +69,11 @@ class DeviceRun:
         self, settings: RunSettings, options: DeviceOptions, say: Callable[[str], None]
     ) -> None:
         check_on_device(settings.learner, settings.neuromodulator.rpe)
+        if settings.environment.human_reward.replace:
+            raise ConfigError(
+                'environment.human_reward.replace True does not run on a device, expected False: '
+                'no person is heard there, who could reward; set it so, or leave --device away'
+            )
         device = find_device(options.device)
         compiled = device.type == 'cuda' if options.compiled is None else options.compiled
         if compiled and device.type == 'cpu' and not _has_compiler():

@@ -301,6 +301,7 @@ def test_what_a_device_has_learned_goes_on_without_it_and_back(tmp_path: Path) -
         ({'learner.network.weight_bits': 8}, 'learner.network.weight_bits 8 does not run'),
         ({'learner.guard.enabled': True}, 'learner.guard.enabled True does not run'),
         ({'environment.bridge.options.id': 'Acrobot-v1'}, 'CartPole-v1'),
+        ({'environment.human_reward.replace': True}, 'no person is heard there'),
     ],
 )
 def test_what_does_not_run_on_a_device_is_refused_before_anything_starts(

@@ -233,6 +233,7 @@ BOTH, FIRST = np.array([True, True]), np.array([True, False])
         ('scripted', {'lengths': [100]}),
         ('cartpole', {}),
         ('acrobot', {}),
+        ('reaching', {}),
         ('gymnasium', {'id': 'CartPole-v1'}),
         ('gymnasium', {'id': 'CartPole-v1', 'vectorize': False}),
         ('gymnasium', {'id': 'MountainCar-v0'}),
@@ -271,8 +272,18 @@ def test_an_abort_teaches_nothing() -> None:
     assert episodes.state.aborted == 2
 
 
+class Unendable:
+    """An environment with nothing but what each one has."""
+
+    def __init__(self) -> None:
+        bridge = make_bridge('scripted', 2, {'lengths': [100]})
+        self.spec, self.reset, self.step = bridge.spec, bridge.reset, bridge.step
+        self.close = bridge.close
+
+
 def test_an_environment_that_cannot_end_says_so() -> None:
-    episodes = episodes_of('reaching')
+    episodes = Episodes(Unendable(), agent='a', session=7, lockstep=True, delivery=Delivery.EPISODE)
+    episodes.begin(0)
     with pytest.raises(ConfigError, match='cannot end an episode from outside'):
         episodes.end(BOTH, aborted=True)
 
