@@ -170,6 +170,11 @@ class Progress:
     _recent: deque[tuple[float, int]] = field(default_factory=lambda: deque(maxlen=_RECENT))
 
     @property
+    def is_full(self) -> bool:
+        """True if figures of the last episodes are over as many as they say."""
+        return len(self._recent) == _RECENT
+
+    @property
     def mean_return(self) -> float:
         """Mean return of the last 100 episodes; NaN before the first."""
         returns = [value for value, _ in self._recent]

@@ -36,16 +36,24 @@ class Series:
         self.generation = 0
         self._stride, self._offered = 1, 0
 
-    def add(self, row: Row) -> None:
-        """Take a row, unless so many are thinned out that this one is not kept."""
+    def add(self, row: Row) -> bool:
+        """Take a row, unless so many are thinned out that it is not kept; return if it is."""
         offered, self._offered = self._offered, self._offered + 1
         if offered % self._stride:
-            return
+            return False
         self.rows.append(row)
         if len(self.rows) >= self.most:
             self.rows = self.rows[::2]
             self._stride *= 2
             self.generation += 1
+        return True
+
+    def follow(self, rows: Sequence[Row]) -> None:
+        """Take over all rows as they are kept elsewhere; a row is known by its first number."""
+        before = [row[0] for row in self.rows]
+        if [row[0] for row in rows[: len(before)]] != before:
+            self.generation += 1
+        self.rows = list(rows)
 
     def clear(self) -> None:
         """Begin anew."""

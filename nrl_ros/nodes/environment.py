@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from std_msgs.msg import Float64MultiArray
 from std_srvs.srv import SetBool
 
 from nrl_ros.base.errors import BridgeError, ConfigError, NrlError, ProtocolError
@@ -31,7 +32,7 @@ from nrl_ros.environments.registry import make_bridge
 from nrl_ros.environments.session import LAST_ANSWER_S, Answer, EnvironmentSession, Stage
 from nrl_ros.nodes.environment_people import EnvironmentPeople
 from nrl_ros.nodes.environment_presence import EnvironmentPresence
-from nrl_ros.nodes.environment_status import EnvironmentReports
+from nrl_ros.nodes.environment_status import EnvironmentReports, ReportPublishers
 from nrl_ros.nodes.saving import open_series, prune
 from nrl_ros.nodes.state_sender import StateSender
 from nrl_ros.robots.arm.description import keep_robot, read_robot, robot_on_topic
@@ -110,6 +111,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._reward = self.publisher(Reward, names.REWARD, qos.event())
         self._report = self.publisher(EpisodeReport, names.EPISODES, qos.event())
         self._status = self.publisher(EnvStatus, names.ENV_STATUS, qos.latched())
+        curve = f'{names.LEARNING_CURVE}/{settings.agent}'
+        self._curve = self.publisher(Float64MultiArray, curve, qos.latched())
         self.subscription(Action, names.ACTION, qos.step(), self._on_action, raw=True)
         self.subscription(
             EnvInfo, names.ENV_INFO, qos.latched(64), self._presence.hear, inactive=True
@@ -181,7 +184,8 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
             self._timer.reset()
             self._control_rate = ControlRate(self._period_s, time.monotonic())
         self._held = safe_action(self._episodes.info)
-        self._reports = EnvironmentReports(self._episodes, self._report, self._status)
+        told = ReportPublishers(self._report, self._status, self._curve)
+        self._reports = EnvironmentReports(self._episodes, told)
         session = self._session
         self._presence.begin(self._episodes, lambda: session.is_answered)
         if state is not None:

@@ -41,18 +41,20 @@ class Robots:
             found = self._found.get(wanted)
             if found is None:
                 share = float(arm.facts.get('speed_share', 1.0))
-                self._begin(wanted, share if 0.0 < share <= 1.0 else 1.0)
+                self._begin(wanted, share if 0.0 < share <= 1.0 else 1.0, namespace)
                 continue
             self._drawn[namespace] = wanted
             arm.draw_with(*((found, '') if isinstance(found, Robot) else (None, found)))
 
-    def _begin(self, wanted: tuple[str, str], share: float) -> None:
+    def _begin(self, wanted: tuple[str, str], share: float, namespace: str) -> None:
         if len(self._found) >= _MOST or (self._thread is not None and self._thread.is_alive()):
             return
-        self._thread = threading.Thread(target=self._load, args=(wanted, share), daemon=True)
+        self._thread = threading.Thread(
+            target=self._load, args=(wanted, share, namespace), daemon=True
+        )
         self._thread.start()
 
-    def _load(self, wanted: tuple[str, str], share: float) -> None:
+    def _load(self, wanted: tuple[str, str], share: float, namespace: str) -> None:
         """Load the description with a name and hash; a failure is told instead."""
         name, digest = wanted
         why = f'no description of {name[:80]!r} with hash {digest[:80]} is known here'
@@ -60,7 +62,13 @@ class Robots:
         shipped = [name] if _NAME.fullmatch(name) else []
         for path in (*self._paths, *shipped):
             try:
-                robot = _loaded(path, share)
+                description: Any = read_robot(path)
+                if description.name != name:
+                    # Its model may be large, or one that is waited for on a topic.
+                    continue
+                # Such a topic is that of the arm's own nodes, wherever this process was started.
+                xml = model_of(description, namespace)
+                robot = make_robot(description, xml=xml, share=share)
             except (NrlError, ImportError) as error:
                 why = str(error)
                 continue
@@ -68,8 +76,3 @@ class Robots:
                 self._found[wanted] = robot
                 return
         self._found[wanted] = f'not drawn: {why}; name its description as robots of the page node'
-
-
-def _loaded(path: str, share: float) -> Robot:
-    description: Any = read_robot(path)
-    return make_robot(description, xml=model_of(description), share=share)

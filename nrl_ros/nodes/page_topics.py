@@ -17,6 +17,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PointStamped
 from rclpy.qos import QoSProfile, ReliabilityPolicy
+from std_msgs.msg import Float64MultiArray
 
 from nrl_ros.page.action_figures import ActionFigures
 from nrl_ros.page.run_view import Condition, RunName, RunView
@@ -38,6 +39,7 @@ from nrl_ros.ros.interfaces import (
     SafetyState,
     SafetyStatus,
 )
+from nrl_ros.ros.learning_curve import curve_from_msg
 from nrl_ros.ros.reports import (
     MOVES,
     facts_of,
@@ -59,6 +61,7 @@ _LONGEST_MS = 60_000.0
 # Topics that are subscribed to at most: as many as 48 arms with their learners have.
 _MOST_TOPICS = 600
 _NANOSECONDS_PER_MS = 1e6
+_CURVE = f'/{names.LEARNING_CURVE}/'
 
 
 class PageTopics:
@@ -123,6 +126,9 @@ class PageTopics:
                     wanted[name] = (kind, profile, partial(take, name.rpartition('/')[0]))
         for name in self._mine(topics_of(graph, PointStamped, names.AIM.removeprefix('~/'))):
             wanted[name] = (PointStamped, qos.latched(), partial(self._on_aim, name))
+        for name in self._mine(topics_of(graph, Float64MultiArray)):
+            if _CURVE in name:
+                wanted[name] = (Float64MultiArray, qos.latched(), partial(self._on_curve, name))
         for name in self._actions(self._mine(topics_of(graph, Action)), watched=watched):
             wanted[name] = (Action, _SOME, partial(self._on_action, name.rpartition('/')[0]))
         for name in self._heard.keys() - wanted.keys():
@@ -226,6 +232,13 @@ class PageTopics:
         for arm in self._runs.arms.values():
             if self._runs.run_of(arm) == run.name:
                 take_aborted(arm.figures, ends)
+
+    def _on_curve(self, topic: str, message: Float64MultiArray) -> None:
+        curve, now = curve_from_msg(message), time.monotonic()
+        namespace, _, agent = topic.partition(_CURVE)
+        run = self._run(namespace, agent, now)
+        self._begin_session(run, curve.session, now)
+        run.hear_curve(curve.columns, curve.rows)
 
     def _on_action(self, namespace: str, data: bytes, sender: Sender) -> None:
         agent, _ = conversion.session_of_action(data)

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 
 from nrl_ros.environments.figures import shares
 from nrl_ros.monitor.counters import counted
+from nrl_ros.monitor.learning_curve import COLUMNS, curve_row
 from nrl_ros.monitor.progress import Progress
-from nrl_ros.monitor.series import Series
+from nrl_ros.monitor.series import Row, Series
 from nrl_ros.page.action_figures import ActionFigures
 
 # Rows of a curve: as many as a wide screen has places for.
@@ -27,7 +28,6 @@ _MOST_COUNTERS, _MOST_CONDITIONS, _MOST_VALUES, _LONGEST = 40, 32, 24, 2000
 _MOST_SHARES = 4
 _SMOOTH = 0.1
 
-LEARNING = ('steps', 'return', 'low', 'high', 'length')
 SIGNALS = (
     'seconds', 'absolute_rpe', 'rpe', 'baseline', 'steps_per_second', 'weight_norm', 'busy_share',
     'latency_ms',
@@ -120,7 +120,11 @@ class RunView:
         self.facts: dict[str, dict[str, Any]] = {}
         self.latency_ms = math.nan
         self.conditions = Conditions()
-        self.learning = Series((*LEARNING, *(f'share {at}' for at in range(_MOST_SHARES))), _ROWS)
+        self.learning = Series((*COLUMNS, *(f'share {at}' for at in range(_MOST_SHARES))), _ROWS)
+        # True if the environment itself tells the curve, from its first episode on; the newest row
+        # of it by name.
+        self._is_told = False
+        self._told: dict[str, float] = {}
         self.signals = Series(SIGNALS, _ROWS)
         self._sent: dict[str, tuple[int, int]] = {}
         self.touch(*_PARTS)
@@ -175,10 +179,24 @@ class RunView:
         progress = self.progress
         if math.isnan(progress.mean_return):
             return
-        found = list(shares(progress.figures.means()).values())[:_MOST_SHARES]
-        found += [math.nan] * (_MOST_SHARES - len(found))
-        row = (progress.steps, progress.mean_return, *progress.spread, progress.mean_length)
-        self.learning.add((*row, *found))
+        if not self._is_told:
+            self.learning.add(_widened(curve_row(progress)[1]))
+        self.touch('facts')
+
+    def hear_curve(self, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        """Take the learning curve that the environment itself has kept since its first episode.
+
+        It then counts alone: a page that came later knows less.
+
+        Args:
+            columns: names, beginning with COLUMNS; shares of success follow.
+            rows: of the whole curve so far, thinned out.
+        """
+        if not rows:
+            return
+        self._is_told = True
+        self._told = dict(zip(columns, rows[-1], strict=True))
+        self.learning.follow([_widened(row) for row in rows])
         self.touch('facts')
 
     def introduce(self, facts: Mapping[str, Any], actions: ActionFigures) -> None:
@@ -258,16 +276,11 @@ class RunView:
     def _part(self, name: str) -> Any:
         progress = self.progress
         if name == 'facts':
-            low, high = progress.spread
             own = {
-                'mean_return': progress.mean_return,
-                'low': low,
-                'high': high,
+                **self._recent(),
                 'mean_reward': progress.mean_reward,
-                'mean_length': progress.mean_length,
                 'absolute_rpe': progress.mean_absolute_rpe,
                 'latency_ms': self.latency_ms,
-                'shares': progress.figures.shares(),
             }
             return {**self.facts, 'own': own}
         if name == 'counters':
@@ -277,6 +290,29 @@ class RunView:
             return self.conditions.data()
         assert name == 'actions'
         return None if self.actions is None else self.actions.data()
+
+    def _recent(self) -> dict[str, Any]:
+        """Return the figures of the last 100 episodes."""
+        progress, told = self.progress, self._told
+        if told and not progress.is_full:
+            # The page has not heard so many itself.
+            names = {'return': 'mean_return', 'low': 'low', 'high': 'high', 'length': 'mean_length'}
+            found = {mine: told[name] for name, mine in names.items()}
+            return {**found, 'shares': {one: told[one] for one in told if one not in COLUMNS}}
+        low, high = progress.spread
+        return {
+            'mean_return': progress.mean_return,
+            'low': low,
+            'high': high,
+            'mean_length': progress.mean_length,
+            'shares': shares(progress.figures.means()),
+        }
+
+
+def _widened(row: Row) -> Row:
+    """Return a row of a learning curve with a place for each share that is shown."""
+    known = row[: len(COLUMNS) + _MOST_SHARES]
+    return (*known, *(math.nan,) * (len(COLUMNS) + _MOST_SHARES - len(known)))
 
 
 _PARTS = ('facts', 'counters', 'conditions', 'actions')

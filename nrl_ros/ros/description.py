@@ -25,15 +25,22 @@ _WAIT_S = 10.0
 _LOOK_S = 0.2
 
 
-def model_of(description: RobotDescription) -> str:
+def model_of(description: RobotDescription, namespace: str | None = None) -> str:
     """Return the model of a description that takes it from a topic; '' if it has a file.
+
+    Args:
+        description: of the arm.
+        namespace: of the arm's nodes, '' or '/' for the root; None: that of this process.
 
     Raises:
         BridgeError: nothing came on the topic.
     """
     if description.model != FROM_TOPIC:
         return ''
-    return wait_for_description(description.control.description_topic)
+    topic = description.control.description_topic
+    if namespace is not None and not topic.startswith('/'):
+        topic = '/'.join(('', *filter(None, (namespace.strip('/'), topic))))
+    return wait_for_description(topic)
 
 
 def wait_for_description(topic: str, timeout_s: float = _WAIT_S) -> str:

@@ -6,6 +6,8 @@ ACTION = 'action'
 REWARD = 'reward'
 NEUROMODULATION = 'neuromodulation'
 EPISODES = 'episodes'
+# With the name of the environment behind a slash.
+LEARNING_CURVE = 'learning_curve'
 ENV_STATUS = 'env_status'
 LEARNER_STATUS = 'learner_status'
 NEUROMODULATOR_STATUS = 'neuromodulator_status'
@@ -50,6 +52,7 @@ MARKERS = '~/markers'
 AIM = '~/aim'
 STOP = '~/stop'
 CLEAR = '~/clear'
+FREEDRIVE = '~/freedrive'
 
 # The frames that tf gets of an arm, where tf2_msgs is installed.
 TOOL_FRAME, TARGET_FRAME = 'nrl_tool', 'nrl_target'

@@ -16,15 +16,16 @@ pytest.importorskip('mujoco')
 pytest.importorskip('aiohttp')
 
 import aiohttp
-from std_msgs.msg import Float32
+from std_msgs.msg import Float32, String
 from std_srvs.srv import Trigger
 
 from nrl_ros.cli.config import parameter_file
-from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.arm.model_files import MODELS_FOLDER
+from nrl_ros.robots.arm.robot import Robot, load_robot
 from nrl_ros.robots.safety.records import Mode
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import LearnerStatus, SafetyStatus
-from tests.ros.harness import TIMEOUT_S, Probe, Ros
+from tests.ros.harness import TIMEOUT_S, Probe, Ros, robot_file
 
 pytestmark = pytest.mark.ros
 
@@ -91,12 +92,12 @@ class Safety:
 
         return serve
 
-    def report(self, mode: Mode, why: str) -> None:
-        """Publish a status of the planar arm."""
-        robot = load_robot('planar')
+    def report(self, mode: Mode, why: str, robot: Robot | None = None) -> None:
+        """Publish a status of an arm; None: of the planar one."""
+        robot = load_robot('planar') if robot is None else robot
         self._status.publish(
             SafetyStatus(
-                robot='planar',
+                robot=robot.description.name,
                 manifest=robot.digest(),
                 mode=int(mode),
                 why=why,
@@ -145,11 +146,13 @@ def test_a_run_is_shown_and_steered_over_its_services(ros, tmp_path):
     start_run(ros)
     probe = ros.probe()
     probe.hear(names.LEARNER_STATUS)
-    reader = Reader(probe, start_page(ros))
     probe.until_heard(names.ENV_STATUS, lambda message: message.finished)
+    # It is opened when no episode ends any more, and has the curve since the first one.
+    reader = Reader(probe, start_page(ros))
     reader.talk(lambda one: one.newest('runs', 'state') == 'finished' and _offers(one, 'freeze'))
+    reader.talk(lambda one: one.newest('runs', 'series')['learning']['rows'])
     rows = reader.newest('runs', 'series')['learning']['rows']
-    assert rows and rows[-1][0] <= 3_000 + 3
+    assert rows[0][0] < rows[-1][0] and 2_900 <= rows[-1][0] <= 3_000 + 3
     node = '/learner'
     reader.talk(
         lambda one: len(one.answers()) >= 3,
@@ -185,6 +188,22 @@ def test_an_arm_is_stopped_at_once_and_cleared_by_a_second_press(ros):
     reader.talk(lambda one: (one.newest('arms', 'status') or {}).get('stopped'))
     assert reader.newest('arms', 'status')['why'] == 'emergency stop'
     assert len(reader.newest('arms', 'shape')['radius']) > 3
+
+
+def test_an_arm_whose_model_is_on_a_topic_is_drawn_in_its_namespace(ros):
+    """The page runs in the root namespace, and the arm with its description in another one."""
+    probe = ros.probe('cell/left')
+    xml = (MODELS_FOLDER / 'planar.xml').read_text()
+    latched = probe.node.create_publisher(String, 'robot_description', qos.latched())
+    latched.publish(String(data=xml))
+    file = robot_file(ros.folder, name='mine', model='robot_description')
+    # A description of the same kind under another name is no reason to wait for its model.
+    (ros.folder / 'other').mkdir()
+    other = robot_file(ros.folder / 'other', name='other', model='robot_description')
+    Safety(probe).report(Mode.HOLDING, '', load_robot(file, xml=xml))
+    reader = Reader(probe, start_page(ros, robots=f'{other},{file}'))
+    reader.talk(lambda one: 'radius' in (one.newest('arms', 'shape') or ()))
+    assert reader.newest('arms', 'namespace') == '/cell/left'
 
 
 def test_with_steering_switched_off_nothing_is_passed_on(ros):

@@ -15,6 +15,7 @@ from nrl_ros.base.records import ActionKind, ActionSpace, FinishedEpisodes
 from nrl_ros.learning.learner_state import COUNTERS
 from nrl_ros.monitor import counters
 from nrl_ros.monitor.counters import counted
+from nrl_ros.monitor.learning_curve import COLUMNS
 from nrl_ros.monitor.series import Series
 from nrl_ros.page.action_figures import ActionFigures
 from nrl_ros.page.plain import to_json
@@ -35,6 +36,12 @@ def heard(run: RunView, steps: int, returns: list[float], now: float) -> None:
     run.hear_episodes()
     run.hear_status('environment', {'steps': steps}, now)
     run.hear_status('neuromodulator', {'mean_rpe': 0.5}, now)
+
+
+def ends(steps: int, value: float) -> FinishedEpisodes:
+    """One episode that has ended after so many steps."""
+    numbers = [np.array([one]) for one in (steps, 0, 0, 5, 1)]
+    return FinishedEpisodes('cart', 1, *numbers, np.array([value]), figures={})
 
 
 # ------------------------------------------------------------------- series
@@ -64,7 +71,105 @@ def test_who_follows_a_series_has_the_same_rows_whenever_he_looks() -> None:
             assert mine == series.rows
 
 
+def test_who_takes_over_a_series_tells_only_what_is_new_in_it() -> None:
+    """Also where it was thinned out meanwhile, and where it began anew."""
+    kept, series = Series(('x', 'y'), 16), Series(('x', 'y'), 64)
+    mine: list[Any] = []
+    generation, sent = -1, 0
+    for number in range(300):
+        kept.add((float(number), math.nan))
+        series.follow(kept.rows)
+        part = series.since(generation, len(mine))
+        sent += len(part.rows)
+        mine = [*mine[: part.start], *part.rows]
+        generation = part.generation
+        assert [row[0] for row in mine] == [row[0] for row in kept.rows]
+    assert sent < 150, 'rows that were known are told again, although they are as they were'
+    kept.clear()
+    series.follow(kept.rows)
+    assert series.since(generation, len(mine)).rows == []
+
+
 # -------------------------------------------------------------------- a run
+
+
+def test_a_page_that_is_opened_late_has_the_whole_curve_and_what_it_says() -> None:
+    run = RunView(RunName('', 'arm'), 0.0)
+    columns = ('steps', 'return', 'low', 'high', 'length', 'within 5 cm')
+    rows = [(float(at), at / 10.0, 0.0, 9.0, 50.0, 0.25) for at in (10, 20, 30)]
+    run.hear_curve(columns, rows)
+    heard(run, 33, [100.0], 1.0)
+    told = run.news(1.0)
+    assert told is not None
+    seen = told['series']['learning']['rows']
+    assert [row[:2] for row in seen] == [(10.0, 1.0), (20.0, 2.0), (30.0, 3.0)]
+    assert seen[0][5] == 0.25 and math.isnan(seen[0][6])
+    own = told['facts']['own']
+    # One episode that was heard says less than a hundred that were not.
+    assert (own['mean_return'], own['high'], own['shares']) == (3.0, 9.0, {'within 5 cm': 0.25})
+    heard(run, 50, [100.0] * 99, 2.0)
+    told = run.news(2.0)
+    assert told is not None and told['facts']['own']['mean_return'] == 100.0
+    run.begin_session(1, 3.0)
+    run.begin_session(2, 3.0)
+    assert not run.learning.rows and math.isnan(run.whole(3.0)['facts']['own']['mean_return'])
+
+
+def test_a_curve_that_is_none_is_refused_in_one_line() -> None:
+    pytest.importorskip('rclpy')
+    from nrl_ros.base.errors import ConversionError
+    from nrl_ros.ros.learning_curve import CurveMessage, curve_from_msg, curve_to_msg
+
+    columns = (*COLUMNS, 'within 5 cm')
+    curve = CurveMessage(2**64 - 1, columns, [(1.0, 2.0, 3.0, 4.0, 5.0, math.inf)] * 3)
+    assert curve_from_msg(curve_to_msg(curve)) == curve
+    assert curve_from_msg(curve_to_msg(curve._replace(rows=[]))).rows == []
+    for wrong in (
+        {'columns': ('a', 'b')},
+        {'columns': columns[1:]},
+        {'columns': columns * 20},
+        {'session': -1},
+        {'rows': [(math.nan,) * 6]},
+        {'rows': [(1.0,) * 6] * 5000},
+    ):
+        with pytest.raises(ConversionError):
+            curve_from_msg(curve_to_msg(curve._replace(**wrong)))
+    message = curve_to_msg(curve)
+    del message.data[-1]
+    with pytest.raises(ConversionError, match='17 numbers in 6 columns'):
+        curve_from_msg(message)
+    message.layout.dim = []
+    with pytest.raises(ConversionError, match='expected two'):
+        curve_from_msg(message)
+
+
+def test_an_environment_tells_its_curve_the_more_seldom_the_longer_it_is() -> None:
+    pytest.importorskip('rclpy')
+    pytest.importorskip('nrl_ros.msg')
+    from nrl_ros.nodes.environment_status import CurveReports
+    from nrl_ros.ros.learning_curve import curve_from_msg
+
+    class Told:
+        def __init__(self) -> None:
+            self.messages: list[Any] = []
+
+        def publish(self, message: Any) -> None:
+            self.messages.append(message)
+
+    told = Told()
+    reports, seen = CurveReports(7, told), []
+    for at in range(4000):
+        reports.add([ends(at + 1, float(at))])
+        reports.publish(0.25 * at)
+        seen.append(len(told.messages))
+    reports.publish(1000.0, at_once=True)
+    curve = curve_from_msg(told.messages[-1])
+    assert (curve.session, curve.columns[:5]) == (7, COLUMNS) and 200 <= len(curve.rows) < 400
+    assert curve.rows[0][:2] == (1.0, 0.0) and curve.rows[-1][1] == curve.rows[-1][0] - 50.5
+    # Once a second at first, and later as often as a row is kept: one in sixteen reports.
+    assert 99 <= seen[399] <= 101 and seen[3999] - seen[3600] <= 26
+    reports.publish(2000.0, at_once=True)
+    assert len(told.messages) - seen[3999] <= 1, 'what has not changed is told again'
 
 
 def test_only_what_has_changed_is_told_and_all_of_it_to_a_new_page() -> None:

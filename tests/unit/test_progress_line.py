@@ -46,8 +46,11 @@ def test_a_session_is_silent_until_it_moves_and_tells_the_rate_since_the_last_li
     clock = SimpleNamespace(monotonic=lambda: now)
     monkeypatch.setattr(environment_status, 'time', clock)
     now = 10.0
-    session: Any = SimpleNamespace(total_steps=0, total_episodes=0, aborted=0)
-    reports = environment_status.EnvironmentReports(session, None, None)
+    session: Any = SimpleNamespace(
+        total_steps=0, total_episodes=0, aborted=0, info=SimpleNamespace(session=7)
+    )
+    nobody = environment_status.ReportPublishers(None, None, None)
+    reports = environment_status.EnvironmentReports(session, nobody)
     now = 15.0
     assert reports.progress(Counter()) == ''
     now, session.total_steps, session.total_episodes, session.aborted = 20.0, 500, 3, 1
