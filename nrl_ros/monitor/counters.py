@@ -114,6 +114,7 @@ MEANINGS: dict[str, str] = {
     'limited_position': 'arm: periods in which a limit of position changed the command',
     'limited_workspace': 'arm: periods in which the workspace or the clearance changed the command',
     'limited_nonfinite': 'arm: periods in which a command was not finite',
+    'limited_by_hand': 'arm: periods in which a person moved it by hand',
 }
 # Counters whose names begin so; the rest of the name is a kind of error, or how something ended.
 FAMILIES: dict[str, str] = {

@@ -14,6 +14,7 @@ _LEVELS = {
     Phase.WAITING: WARN,
     Phase.ASKING: WARN,
     Phase.AIMING: WARN,
+    Phase.BY_HAND: WARN,
 }
 
 

@@ -47,15 +47,21 @@ class ArmTeleoperation:
         numbers = np.array([getattr(part, axis) for part in parts for axis in 'xyz'])
         self._intervention.hear(self._teleoperation.of_twist(numbers), time.monotonic())
 
-    def look(self, position: NDArray[Any], *, running: bool) -> Float64 | None:
+    def look(
+        self, position: NDArray[Any], *, running: bool, by_hand: bool = False
+    ) -> Float64 | None:
         """Decide who drives in the period that begins; return a person's velocities [J], or None.
 
-        They are zero while a person who has taken over is silent.
+        They are zero while a person who has taken over is silent, or moves the arm by hand.
 
         Args:
             position: of all joints [J].
             running: an episode runs; between episodes nobody takes over.
+            by_hand: a person moves the arm by hand.
         """
+        if by_hand and running:
+            self.drives = True
+            return self._still
         driver, wanted = self._intervention.driver(time.monotonic()), self._intervention.action
         self.drives = running and driver is not Driver.LEARNER
         if not self.drives or wanted is None:

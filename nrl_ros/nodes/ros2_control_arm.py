@@ -37,6 +37,7 @@ from nrl_ros.robots.arm.robot import make_robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.targets import Poses
 from nrl_ros.robots.safety.announcer import Announcer
+from nrl_ros.robots.safety.braking import Limited
 from nrl_ros.robots.safety.commander import FollowedWatch
 from nrl_ros.robots.safety.measured import JUDGED_PERIODS, SpeedEstimator
 from nrl_ros.robots.safety.records import Mode, finite_row
@@ -209,7 +210,13 @@ class ArmEnvironment:
         self._followed.hear(now, message.session, message.command_age_s, commands=commands)
         if message.session == self._session and message.sequence == self._sequence:
             self._limited |= message.limited
-        self.phases.hear_safety(now, Mode(message.mode), message.cause, dry_run=message.dry_run)
+        self.phases.hear_safety(
+            now,
+            Mode(message.mode),
+            message.cause,
+            dry_run=message.dry_run,
+            by_hand=bool(message.limited & Limited.BY_HAND),
+        )
 
     def _on_status(self, message: SafetyStatus) -> None:
         # The safety node stops the arm too; one that was started later may have measured anew.
@@ -271,7 +278,10 @@ class ArmEnvironment:
 
     def _drive(self, *, running: bool) -> None:
         """Move the arm as a person wants who has taken over."""
-        velocity = self._person.look(self._position[0], running=running and not self._is_between())
+        by_hand = self._safety is not None and bool(self._safety.limited & Limited.BY_HAND)
+        velocity = self._person.look(
+            self._position[0], running=running and not self._is_between(), by_hand=by_hand
+        )
         if velocity is not None:
             self._wanted, self._sent = velocity[None], None
             self._publish(velocity, ArmCommand.PURPOSE_PERSON)

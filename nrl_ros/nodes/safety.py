@@ -22,7 +22,7 @@ from rclpy.duration import Duration
 from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, Float64, String
-from std_srvs.srv import Trigger
+from std_srvs.srv import SetBool, Trigger
 
 from nrl_ros.base.errors import BridgeError, ConfigError, NrlError
 from nrl_ros.nodes.safety_commands import CommandIntake
@@ -34,11 +34,13 @@ from nrl_ros.robots.arm.description import FROM_TOPIC, RobotDescription, read_ro
 from nrl_ros.robots.arm.held_joints import MeasuredJoints
 from nrl_ros.robots.arm.robot import Robot, make_robot
 from nrl_ros.robots.arm.supervision import (
+    ACTIVE,
     CONTROLLER,
     PROGRAM,
     SPEED_SCALING,
     supervisor_settings,
 )
+from nrl_ros.robots.safety.freedrive import BY_HAND
 from nrl_ros.robots.safety.motion import MotionFilter
 from nrl_ros.robots.safety.records import Mode, StopReason
 from nrl_ros.robots.safety.standing import PRESS
@@ -57,7 +59,6 @@ from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
 from nrl_ros.settings.safety import SafetyNodeSettings, loosened
 
 _RELEASED = 'the emergency stop topic'
-_ACTIVE = 'the controller, which is not active'
 _HELD = 'the joints that are held'
 _LOOK_S = 0.1
 # Longest wait, besides the braking time, for the arm to stand before the node stops commanding it
@@ -111,6 +112,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         self.hear_any(Bool, description.control.emergency_stop_topic, self._on_emergency)
         self.service(Trigger, names.STOP, self._on_stop)
         self.service(Trigger, names.CLEAR, self._on_clear)
+        self.service(SetBool, names.FREEDRIVE, self._on_freedrive)
         if description.model == FROM_TOPIC:
             topic = self.resolve_topic_name(description.control.description_topic)
 
@@ -197,6 +199,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self.hear_any(Bool, watchdog.running_topic, self._on_running)
         if watchdog.speed_scaling_topic:
             self.hear_any(Float64, watchdog.speed_scaling_topic, self._on_scaling)
+        self.hear_any(Bool, control.freedrive_topic, self._on_robot_free)
         self._check_controller(robot)
         self.periodic(graph.LOOK_S, self._commands.look)
         self.periodic(robot.period_s, self._tick)
@@ -255,7 +258,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self,
             topic,
             problem=lambda states: state_problem(name, states),
-            judged=lambda wrong: self._permit(_ACTIVE, granted=not wrong, why=wrong),
+            judged=lambda wrong: self._permit(ACTIVE, granted=not wrong, why=wrong),
         )
         self._made += [check.close, state.close]
         self.periodic(_LOOK_S, check.look)
@@ -433,6 +436,25 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         if not refused:
             # Bind to the next commander, since one of the two may have gone.
             self._commands.release()
+        return response
+
+    def _on_robot_free(self, message: Bool) -> None:
+        assert self._supervisor is not None
+        self._supervisor.on_freedrive(time.monotonic(), free=message.data)
+
+    def _on_freedrive(self, request: SetBool.Request, response: SetBool.Response) -> Any:
+        refused, now = 'this node is not active, or its model has not come', time.monotonic()
+        if self._supervisor is not None and self.active:
+            refused = ''
+            if request.data:
+                self._supervisor.begin_freedrive(now)
+            else:
+                refused = self._supervisor.end_freedrive(now)
+        response.success = not refused
+        done = BY_HAND if request.data else 'the arm moves with the next command'
+        response.message = refused or done
+        if not refused:
+            self.get_logger().info(f'~/freedrive {request.data}: {done}')
         return response
 
     # ------------------------------------------------------------- commanding

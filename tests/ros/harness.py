@@ -65,6 +65,7 @@ VELOCITY = 'forward_velocity_controller/commands'
 POSITION = 'forward_position_controller/commands'
 TRAJECTORY = 'joint_trajectory_controller/joint_trajectory'
 JOINT_STATES, EMERGENCY, TARGET = 'joint_states', 'emergency_stop', 'target'
+BY_HAND = 'freedrive'
 RUNNING = 'robot_program_running'
 # A test that is held up must not miss any of what comes each period.
 EACH = QoSProfile(depth=1000, reliability=ReliabilityPolicy.RELIABLE)
@@ -88,6 +89,7 @@ TOPICS = {
     TRAJECTORY: (JointTrajectory, EACH),
     JOINT_STATES: (JointState, EACH),
     EMERGENCY: (Bool, qos.event()),
+    BY_HAND: (Bool, qos.event()),
     RUNNING: (Bool, qos.latched()),
     TARGET: (PointStamped, qos.event()),
     names.HUMAN_REWARD: (Float32, qos.event()),

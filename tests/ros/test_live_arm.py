@@ -24,10 +24,12 @@ from std_srvs.srv import SetBool, Trigger
 from nrl_ros.base.records import ActionBatch, Applied, Ending
 from nrl_ros.robots.arm.phases import Phase
 from nrl_ros.robots.arm.robot import load_robot
+from nrl_ros.robots.safety.braking import Limited
 from nrl_ros.robots.safety.records import StopReason
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import ArmCommand, EndEpisode, EnvState, Reach, SafetyState
 from tests.ros.harness import (
+    BY_HAND,
     EMERGENCY,
     JOINT_STATES,
     TARGET,
@@ -695,8 +697,13 @@ def test_a_person_moves_the_arm_within_its_limits_and_gives_it_back_by_silence(c
     process, (probe, heard) = environment(episode__steps=5000), (cell.probe, cell.heard)
     cell.heard(names.STATE)
     topic = f'{names.INTERVENTION}/agent'
-    probe.say(topic, Float64MultiArray(data=[float('nan'), 0.0]))
-    process.until_logged('expected finite numbers')
+
+    # It is heard best effort, so the first message may be lost.
+    def refused():
+        probe.say(topic, Float64MultiArray(data=[float('nan'), 0.0]))
+        return process.logged('expected finite numbers')
+
+    probe.until(refused, 'a refusal')
     since = len(probe.heard[names.STATE])
 
     def driven():
@@ -728,6 +735,36 @@ def test_a_person_moves_the_arm_within_its_limits_and_gives_it_back_by_silence(c
     assert answer.success, answer.message
     ended = heard(names.STATE, lambda m: m.ending[0] == Ending.ABORTED)
     assert ended.episode[0] == first.episode[0]
+
+
+def test_an_arm_that_a_person_moves_by_hand_follows_nobody_and_its_steps_are_the_person_s(
+    cell, environment
+):
+    """The episode goes on; who lets go of a button of the robot starts nothing."""
+    environment(episode__steps=5000)
+    Player(cell, -0.2, 0.2)
+    probe, heard = cell.probe, cell.heard
+    cell.heard(names.STATE)
+    cell.until(lambda state: any(state.velocity), 'motion')
+    probe.say(BY_HAND, Bool(data=True))
+    free = cell.until(lambda s: s.limited & Limited.BY_HAND and not any(s.velocity), 'a hand')
+    assert (free.mode, free.cause) == (HOLDING, 0)
+    mine = heard(names.STATE, lambda m: list(m.applied) == [Applied.PERSON])
+    asked = SetBool.Request(data=False)
+    answer = probe.call(names.SAFETY, names.FREEDRIVE, SetBool, asked)
+    assert not answer.success and 'the robot says that it is moved by hand' in answer.message
+    probe.say(BY_HAND, Bool(data=False))
+    # The player goes on to act, and is not followed.
+    since = len(probe.heard[names.SAFETY_STATE])
+    assert cell.stays_still()
+    assert all(s.limited & Limited.BY_HAND for s in probe.heard[names.SAFETY_STATE][since:])
+    answer = probe.call(names.SAFETY, names.FREEDRIVE, SetBool, asked)
+    assert answer.success, answer.message
+    later = heard(
+        names.STATE, lambda m: m.sequence > mine.sequence and list(m.applied) != [Applied.PERSON]
+    )
+    assert later.episode[0] == mine.episode[0]
+    cell.until(lambda state: state.mode == FOLLOWING and any(state.velocity), 'motion again')
 
 
 def test_an_environment_that_is_killed_leaves_an_arm_at_rest(cell, environment):

@@ -31,6 +31,7 @@ class Cell:
         self.now = 50.0
         self.position = ROBOT.home.copy()
         self.mode, self.cause, self.dry_run = Mode.HOLDING, 0, False
+        self.by_hand = False
         # What is heard in each period; how often the safety node has ticked.
         self.hears, self.ticks, self.obeys = {'joints', 'safety', 'status'}, 0, True
         self.wrong = self.waits_for = ''
@@ -44,7 +45,9 @@ class Cell:
         if 'joints' in self.hears:
             self.phases.hear_joints(self.now, self.position.copy(), np.zeros(2))
         if 'safety' in self.hears:
-            self.phases.hear_safety(self.now, self.mode, self.cause, dry_run=self.dry_run)
+            self.phases.hear_safety(
+                self.now, self.mode, self.cause, dry_run=self.dry_run, by_hand=self.by_hand
+            )
         if 'status' in self.hears:
             self.ticks += 1
             self.phases.hear_status(self.wrong, self.ticks, self.waits_for)
@@ -410,3 +413,33 @@ def test_goals_are_refused_with_a_reason_while_the_arm_may_not_move() -> None:
     cell.phases.go()
     cell.until(Phase.RUNNING)
     assert 'homing.wait_for_go' in cell.phases.refusal()
+
+
+def test_an_episode_goes_on_while_a_person_moves_the_arm_by_hand_and_no_other_begins() -> None:
+    cell = Cell()
+    cell.until(Phase.RUNNING)
+    cell.by_hand = True
+    assert cell.run(3) == [Phase.RUNNING] * 3
+    assert cell.interrupted == 0
+    cell.until(Phase.BY_HAND)
+    assert cell.interrupted == 0, 'the episode has ended by its own length'
+    assert all(cell.period().velocity is None for _ in range(20))
+    assert cell.phases.refusal() == 'the arm is moved by hand'
+    cell.by_hand = False
+    assert Phase.HOMING in cell.until(Phase.RUNNING)
+
+
+def test_a_way_home_and_a_goal_end_when_a_person_takes_the_arm() -> None:
+    """And however long that lasts, it is no time of homing."""
+    cell = Cell(homing__timeout_s=2.0)
+    cell.position = ROBOT.home + 1.0
+    cell.until(Phase.HOMING)
+    cell.by_hand = True
+    assert set(cell.run(200)) == {Phase.BY_HAND}
+    cell.by_hand = False
+    cell.until(Phase.RUNNING)
+    cell.goal = True
+    assert cell.period().phase is Phase.SERVING
+    cell.by_hand = True
+    assert cell.period().phase is Phase.BY_HAND
+    assert cell.interrupted == 1

@@ -876,7 +876,7 @@ def test_the_page_names_every_mode_cause_setting_and_counter() -> None:
 
 def test_every_limit_of_the_supervisor_is_one_of_the_robots_description() -> None:
     """And is declared once: the description has the supervisor's own defaults and ranges."""
-    connections = {'anchor_gain', 'dry_run', 'permissions', 'state_topic', 'controller'}
+    connections = {'anchor_gain', 'dry_run', 'permissions', 'state_topic', 'controller', 'released'}
     limits_of_all = set(SupervisorSettings.model_fields) - connections
     watchdog = RobotDescription().watchdog
     for name in limits_of_all:

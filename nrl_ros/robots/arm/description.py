@@ -124,6 +124,11 @@ class ControlGroup(Settings):
     emergency_stop_topic: str = Field(
         'emergency_stop', description='std_msgs/Bool, true: stop; anybody may publish'
     )
+    freedrive_topic: str = Field(
+        'freedrive',
+        description='std_msgs/Bool, true: the arm is moved by hand, and not commanded until a '
+        'person says so by ~/freedrive of the safety node; anybody may publish',
+    )
     trajectory_time_s: float = Field(
         0.1, gt=0, description='trajectory: time_from_start of the one point that is sent'
     )

@@ -39,6 +39,7 @@ class Phase(Enum):
     AIMING = 'waits for a target'
     RUNNING = 'runs an episode'
     SERVING = 'serves a goal'
+    BY_HAND = 'is moved by hand'
     RESTING = 'holds for goals'
     STOPPED = 'was stopped'
 
@@ -128,7 +129,7 @@ class ArmPhases:
         # its count of ticks.
         self._mode: Mode | None = None
         self._cause = 0
-        self._dry_run = False
+        self._dry_run = self._by_hand = False
         self._safety_why = ''
         self._ticks = 0
         # True if the safety node has named the robot that it limits; and what is wrong with that
@@ -154,9 +155,20 @@ class ArmPhases:
         if self.phase in MOVING:
             self.way.note(position)
 
-    def hear_safety(self, now: float, mode: Mode, cause: int, *, dry_run: bool) -> None:
-        """Take the safety node's state: its mode, causes of a stop, whether nothing is sent."""
+    def hear_safety(
+        self, now: float, mode: Mode, cause: int, *, dry_run: bool, by_hand: bool = False
+    ) -> None:
+        """Take the safety node's state.
+
+        Args:
+            now: [s].
+            mode: of it.
+            cause: of a stop.
+            dry_run: nothing is sent.
+            by_hand: a person moves the arm by hand, and no command is followed.
+        """
         self._mode, self._cause, self._dry_run, self._safety_at = mode, cause, dry_run, now
+        self._by_hand = by_hand
         # Checked here too, since ``step`` is not called while the node is paused.
         if mode in STOPPED_MODES:
             self._interrupt(_CLEARED)
@@ -187,7 +199,7 @@ class ArmPhases:
         """Return why a goal cannot be served now, in words; empty: it can."""
         if self._is_stopped():
             return f'the arm was stopped {self.why}'
-        if self.phase == Phase.WAITING:
+        if self.phase in (Phase.WAITING, Phase.BY_HAND):
             return f'the arm {self.about()}'
         if self._asks and not self._go:
             return 'the arm may not move before a person calls ~/go'
@@ -259,6 +271,9 @@ class ArmPhases:
     def _work(self, now: float, task: Task) -> tuple[Phase, Array | None]:
         """Decide for an arm that may move."""
         wait_for_go = self._settings.homing.wait_for_go
+        if self._by_hand and not (self.phase == Phase.RUNNING and not task.between):
+            # An episode of the learner goes on, and nothing else begins or goes on.
+            return Phase.BY_HAND, None
         if task.goal:
             return Phase.SERVING, None
         if task.rests:

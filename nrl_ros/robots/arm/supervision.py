@@ -8,6 +8,7 @@ from nrl_ros.robots.safety.settings import SupervisorSettings, WatchdogSettings
 # Names of permissions in texts for people.
 PROGRAM, SPEED_SCALING = 'the robot program', 'full speed scaling'
 CONTROLLER = 'the controller, whose joints and interface are asked for or wrong'
+ACTIVE = 'the controller, which is not active'
 # Share of the distance between arm and reference that is removed in a period, if velocities are
 # commanded.
 ANCHOR_GAIN = 0.05
@@ -30,6 +31,8 @@ def supervisor_settings(
         anchor_gain=ANCHOR_GAIN if control.interface == 'velocity' else 0.0,
         permissions=(CONTROLLER, *(name for name, topic in topics.items() if topic)),
         controller=CONTROLLER,
+        # A robot that is moved by hand may need the place of its controller for that.
+        released=(ACTIVE,),
         dry_run=dry_run,
         state_topic=state_topic,
     )

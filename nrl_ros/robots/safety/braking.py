@@ -27,6 +27,8 @@ class Limited(IntFlag):
     WORKSPACE = 8
     # The command had a number that is not finite, so the whole arm was commanded zero.
     NONFINITE = 16
+    # A person moves the arm by hand: no command is followed.
+    BY_HAND = 32
 
 
 class Braking:

@@ -251,8 +251,13 @@ class InputMonitor:
                 return asked
         return ''
 
-    def missing(self, now: float) -> Mapping[StopReason, str]:
-        """Return which inputs that an arm needs to move are missing, as texts by stop reason."""
+    def missing(self, now: float, *, by_hand: bool = False) -> Mapping[StopReason, str]:
+        """Return which inputs that an arm needs to move are missing, as texts by stop reason.
+
+        Args:
+            now: [s].
+            by_hand: a person moves the arm, so that some permissions may be withdrawn.
+        """
         settings, found = self._settings, {}
         age = self.state_age_s(now)
         if age > settings.state_timeout_s:
@@ -272,9 +277,12 @@ class InputMonitor:
         silence = now - self._heartbeat_s
         if 0.0 < settings.heartbeat_timeout_s < silence:
             found[StopReason.HEARTBEAT_LOST] = f'no heartbeat for {silence:.3f} s'
-        if self._withheld:
-            reasons = [why for why in self._withheld.values() if why]
-            names = [name for name, why in self._withheld.items() if not why]
+        withheld = self._withheld
+        if by_hand:
+            withheld = {name: withheld[name] for name in withheld if name not in settings.released}
+        if withheld:
+            reasons = [why for why in withheld.values() if why]
+            names = [name for name, why in withheld.items() if not why]
             reasons += [f'no permission of {", ".join(names)}'] if names else []
             found[StopReason.NOT_PERMITTED] = '; '.join(reasons)
         return found

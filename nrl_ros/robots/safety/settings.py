@@ -106,6 +106,11 @@ class SupervisorSettings(WatchdogSettings):
         description='Names of permissions that must have been granted before the arm moves; any '
         'other permission stops the arm too if it is withdrawn',
     )
+    released: tuple[str, ...] = Field(
+        (),
+        description='Names of permissions that may be withdrawn while a person moves the arm by '
+        'hand, and are needed to end that',
+    )
     state_topic: str = Field(
         '', description='Topic of the joint states, for texts; empty: not known'
     )

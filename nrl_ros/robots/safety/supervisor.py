@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.robots.safety.braking import Limited
 from nrl_ros.robots.safety.command_checker import CommandChecker
+from nrl_ros.robots.safety.freedrive import Freedrive
 from nrl_ros.robots.safety.input_monitor import Command, InputMonitor
 from nrl_ros.robots.safety.limits import JointLimits
 from nrl_ros.robots.safety.motion import MotionFilter
@@ -30,6 +31,10 @@ _COUNTERS = (
 _RUNNING = (Mode.FOLLOWING, Mode.HOLDING)
 # A joint state of the last two periods is new, whatever was before it.
 _NEW_PERIODS = 2.0
+# How far a commanded position stays behind a hand that moves the arm, as a share of the allowed
+# tracking error. It follows at all so that the arm is not called back when its servos are on again;
+# and at a distance, since the weight of an arm that its servos hold must not lead it away.
+_LEASH = 0.5
 
 
 class Supervisor:
@@ -79,6 +84,7 @@ class Supervisor:
         self._commands = CommandChecker(limits, period, anchored=settings.anchor_gain > 0.0)
         self._response = Response(settings, limits, period)
         self._standing = Standing(settings, self._inputs, self._commands)
+        self._freedrive = Freedrive()
         self._mode, self._cause, self._text = Mode.WAITING, StopReason(0), ''
         # Whether the arm was commanded anything but to stand since the supervisor began.
         self._moved = False
@@ -111,13 +117,15 @@ class Supervisor:
         """
         if not self._clock(now):
             return
-        moving = self._mode in _RUNNING
+        moving = self._mode in _RUNNING and not self._is_free()
         problem = self._inputs.put_state(now, position, velocity, age_s, moving=moving)
         # Before the first command to the arm, bad joint states are no reason for a stop.
         if self._mode in _RUNNING:
+            # How fast a hand moves the arm is not up to the limits.
+            beyond = self._inputs.outside() if moving else self._inputs.beyond()
             if problem:
                 self._latch(StopReason.BAD_STATE, problem)
-            elif beyond := self._inputs.outside():
+            elif beyond:
                 self._latch(StopReason.OUT_OF_LIMITS, beyond)
 
     def on_unusable_state(self, now: float, problem: str) -> None:
@@ -149,7 +157,8 @@ class Supervisor:
         if not self._clock(now):
             return False
         kept = self._inputs.put_command(now, wanted_velocity, sequence)
-        self.counters['commands_ignored'] += kept and self._mode not in _RUNNING
+        follows = self._mode in _RUNNING and not self._freedrive.active
+        self.counters['commands_ignored'] += kept and not follows
         return kept
 
     def on_commander(self, now: float) -> None:
@@ -176,7 +185,10 @@ class Supervisor:
         # A stated reason may explain a stop whose effect was noticed first, such as a tracking
         # error that another publisher of commands has caused.
         explains = bool(why) and self._mode in (Mode.STOPPING, Mode.STOPPED)
-        if not granted and (explains or self._mode in _RUNNING):
+        runs = self._mode in _RUNNING
+        if runs and self._freedrive.active and name in self._settings.released:
+            return
+        if not granted and (explains or runs):
             self._latch(StopReason.NOT_PERMITTED, why or f'no permission of {name}')
 
     def stop(self, now: float, cause: StopReason, text: str) -> None:
@@ -196,6 +208,37 @@ class Supervisor:
         """Return why a stopped arm may not be left without commands, '' if it may."""
         return self._standing.restless(now)
 
+    def begin_freedrive(self, now: float) -> None:
+        """Leave the arm to a person's hand: it brakes if it moves, and no command is followed.
+
+        All that watches over joint states, limits of position and permissions goes on.
+        """
+        if self._clock(now):
+            self._freedrive.begin()
+
+    def on_freedrive(self, now: float, *, free: bool) -> None:
+        """Take from the robot whether it lets itself be moved by hand, which begins freedrive."""
+        if self._clock(now):
+            self._freedrive.hear_robot(free=free)
+
+    def end_freedrive(self, now: float) -> str:
+        """Take the arm back from a person: hold where it stands, until a new command comes.
+
+        Returns:
+            '' if that was done, or nobody moves the arm by hand; else why not.
+        """
+        if not self._freedrive.active:
+            return ''
+        if not self._clock(now):
+            return self._text
+        if self._mode not in _RUNNING:
+            # Nothing is commanded before the arm begins anew, which asks for a standing arm.
+            return self._freedrive.end('')
+        rests = self._inputs.at_rest(now)
+        stands = '' if rests else f'the arm has not stood for {self._settings.still_time_s} s yet'
+        why = self._freedrive.end('; '.join(self._obstacles(now)) or stands)
+        return why or self._begin(now)
+
     def clear(self, now: float) -> str:
         """End a stop: begin softly at the measured position, and hold until a new command.
 
@@ -206,6 +249,8 @@ class Supervisor:
             return 'the arm is not stopped'
         if not self._clock(now):
             return self._text
+        if self._freedrive.active:
+            return self._freedrive.text
         if self._mode == Mode.STOPPED:
             return self._begin(now)
         if self._commands.velocity.any():
@@ -226,7 +271,7 @@ class Supervisor:
             self._commands.resume(self._measured_since(now, gap))
         if self._mode == Mode.WAITING:
             # The first command is the arm's own position: a tick that moves nothing.
-            self._text = self._settle(now, gap) or self._begin(now)
+            self._text = self._freedrive.text or self._settle(now, gap) or self._begin(now)
         elif self._mode in _RUNNING:
             self._watch(now, gap)
             if self._mode in _RUNNING:
@@ -245,13 +290,16 @@ class Supervisor:
         runs, alarm = self._mode in _RUNNING, ''
         if not runs:
             alarm = standing.alarm(now, self._mode)
+        elif self._freedrive.active:
+            limited |= Limited.BY_HAND
+            self.counters['limited_by_hand'] += 1
         if standing.without_controller() or (not runs and standing.is_moved()):
             position = None
         commanded = position is not None or standing.is_blind(now, self._mode)
         return SupervisorOutput(
             self._mode,
             self._cause,
-            '; '.join(filter(None, (self._text, alarm))),
+            '; '.join(filter(None, (self._text, alarm, self._freedrive.text if runs else ''))),
             position,
             velocity if commanded else None,
             limited,
@@ -348,9 +396,13 @@ class Supervisor:
         self._inputs.command = None
         return ''
 
+    def _is_free(self) -> bool:
+        """Return whether a person moves the arm by hand, which was braked before."""
+        return self._freedrive.active and not self._commands.velocity.any()
+
     def _watch(self, now: float, gap: float) -> None:
         """Check everything that must hold while the arm may move."""
-        missing, text = self._inputs.missing(now), ''
+        missing, text = self._inputs.missing(now, by_hand=self._freedrive.active), ''
         if gap > self._settings.max_tick_gap_s:
             text = f'{gap:.3f} s between two ticks'
         if not self._moved and missing.keys() <= {StopReason.STALE_STATE} and (missing or text):
@@ -367,7 +419,7 @@ class Supervisor:
         for cause, said in missing.items():
             self._latch(cause, said)
         state, commanded = self._inputs.state, self._commands.position
-        if state is None or commanded is None:
+        if state is None or commanded is None or self._is_free():
             return
         # This text replaces that of the tracking error, which an arm that does not move makes as
         # well.
@@ -400,11 +452,26 @@ class Supervisor:
             return None
         return inputs.state.velocity
 
+    def _give_way(self) -> None:
+        """Command an arm to stand where a person's hand has moved it."""
+        state, commanded = self._inputs.state, self._commands.position
+        if state is None or commanded is None:
+            return
+        leash = 0.0
+        if not self._settings.anchor_gain:
+            leash = _LEASH * self._settings.tracking_error_rad
+        behind = np.clip(commanded - state.position, -leash, leash)
+        self._commands.begin(state.position + behind)
+
     def _run(self, now: float) -> tuple[int, Command | None]:
         """Follow the newest command, or hold; return what limited it, and what was followed."""
+        if self._is_free():
+            self._mode = Mode.HOLDING
+            self._give_way()
+            return 0, None
         command, state = self._inputs.command, self._inputs.state
-        if self._inputs.command_age_s(now) > self._settings.command_timeout_s:
-            command = None
+        stale = self._inputs.command_age_s(now) > self._settings.command_timeout_s
+        command = None if stale or self._freedrive.active else command
         self.counters['commands_stale'] += command is None and self._mode == Mode.FOLLOWING
         self._mode = Mode.HOLDING if command is None else Mode.FOLLOWING
         wanted = np.zeros(len(self._commands.velocity)) if command is None else command.velocity
