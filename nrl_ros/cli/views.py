@@ -24,6 +24,17 @@ _COLOURS = ('#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#17becf', '#
 # So many observations and actions of the first instance have a line.
 _LINES = 4
 _MARKERS = f'{names.ENVIRONMENT}/{names.MARKERS.removeprefix("~/")}'
+# The title of a panel: to Foxglove, and to Lichtblick, which is its free successor.
+_TITLES = ('foxglovePanelTitle', 'lichtblickPanelTitle')
+# What PlotJuggler subscribes with, and how: of a large array the first numbers are kept.
+_STREAMER = 'ROS2 Topic Subscriber'
+_SUBSCRIBED = {
+    'use_header_stamp': 'false',
+    'discard_large_arrays': 'false',
+    'max_array_size': '100',
+    'boolean_strings_to_number': 'true',
+    'remove_suffix_from_strings': 'false',
+}
 # How far the camera is from an arm [m].
 _DISTANCE_M = 2.5
 
@@ -149,7 +160,7 @@ def _foxglove(place: _Place, charts: Sequence[Chart], arm: Arm | None) -> str:
     """Return a layout for Foxglove, as its menu imports it."""
     panels: dict[str, Any] = {
         f'Plot!chart{at}': {
-            'title': chart.title,
+            **{name: chart.title for name in _TITLES},
             'paths': [
                 {
                     'value': f'{place.topic(topic)}.{field}',
@@ -260,6 +271,12 @@ def _plotjuggler(place: _Place, charts: Sequence[Chart]) -> str:
                 _add(plot, 'curve', name=f'{place.topic(topic)}/{field}', color=colour)
     _add(window, 'currentTabIndex', index='0')
     _add(root, 'use_relative_time_offset', enabled='1')
+    # Without a streamer PlotJuggler drops all lines whose data it does not have yet.
+    plugin = _add(_add(root, 'Plugins'), 'plugin', ID=_STREAMER)
+    topics = dict.fromkeys(place.topic(topic) for chart in charts for topic, _ in chart.lines)
+    for name, value in {**_SUBSCRIBED, 'selected_topics': ';'.join(topics)}.items():
+        _add(plugin, name, value=value)
+    _add(root, 'previouslyLoaded_Streamer', name=_STREAMER)
     ElementTree.indent(root)
     text = ElementTree.tostring(root, encoding='unicode')
     return f"<?xml version='1.0' encoding='UTF-8'?>\n{text}\n"

@@ -68,6 +68,9 @@ def test_a_foxglove_layout_places_each_panel_once(tmp_path: Path) -> None:
         layout = json.loads((tmp_path / f'foxglove_{kind}.json').read_text())
         placed = panels_in(layout['layout'])
         assert sorted(placed) == sorted(layout['configById'])
+    # Panels have their titles by these names; Foxglove knows no other (as ``title``).
+    plots = [one for name, one in layout['configById'].items() if name.startswith('Plot!')]
+    assert all(one['foxglovePanelTitle'] == one['lichtblickPanelTitle'] for one in plots)
     scene = layout['configById']['3D!arm']
     assert scene['followTf'] == 'fr3_link0'
     assert list(scene['topics']) == ['/lab/environment/markers']
@@ -84,6 +87,14 @@ def test_a_plotjuggler_layout_counts_what_it_splits(tmp_path: Path) -> None:
         assert len(split) == int(split.get('count', 0)) == len(split.get('sizes', '').split(';'))
     curves = {curve.get('name') for curve in root.iter('curve')}
     assert curves == {f'/lab/{topic}/{field}' for chart in RUN for topic, field in chart.lines}
+    # It makes places for lines without data only where it is to stream, and drops them elsewhere.
+    streamer, plugin = root.find('previouslyLoaded_Streamer'), root.find('Plugins/plugin')
+    assert streamer is not None and plugin is not None
+    assert streamer.get('name') == plugin.get('ID') == 'ROS2 Topic Subscriber'
+    selected = plugin.find('selected_topics')
+    assert selected is not None
+    topics = selected.get('value', '').split(';')
+    assert {name.rpartition('/')[0] for name in curves if name} == set(topics)
 
 
 def test_rviz_shows_the_markers_and_frames_of_an_arm() -> None:
