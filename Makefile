@@ -1,5 +1,6 @@
 # make demo   sets everything up and trains a policy over ROS 2
 # make test   sets everything up and passes the tests
+# make coverage  tells which share of the lines the fast tests run
 # make sanitize  runs the tests of what is compiled under address and undefined-behaviour sanitizers
 # make bench  measures the loop over ROS 2, the core in one process, and traces; writes the page
 # They do only what has not been done yet. `make setup ROS=kilted` takes the wheels of ROS 2 Kilted, and
@@ -12,7 +13,7 @@ RUN := env OPENBLAS_NUM_THREADS=1 $(BIN)/python
 COVERED := $(BIN)/coverage report --format=total
 PURE := nrl_ros/base/*,nrl_ros/environments/*,nrl_ros/learning/*,nrl_ros/robots/*,nrl_ros/settings/*,nrl_ros/storage/*
 
-.PHONY: help setup setup-test demo test lint sanitize bench clean
+.PHONY: help setup setup-test demo test lint coverage sanitize bench clean
 
 help:
 	@sed -n 's/^# make/make/p' Makefile
@@ -30,11 +31,15 @@ lint: setup-test
 	$(BIN)/ruff check .
 	$(BIN)/mypy --strict nrl_ros sim_bridge launch scripts benchmarks
 
-# Fast tests first, with the share of lines that they run; then those with real nodes, then long ones.
-# Lines that a node runs in a process of its own are not seen.
+# First what needs no quiet machine, on all cores; then tests with real nodes, some of them in real time,
+# one after the other.
 test: lint
+	$(RUN) -m pytest -n auto --dist worksteal tests/unit tests/launch tests/slow
+	$(RUN) -m pytest -rs tests/ros
+
+# The share of lines that the fast tests run. Lines that a node runs in a process of its own are not seen.
+coverage: setup-test
 	$(RUN) -m coverage run -m pytest tests/unit tests/launch
-	$(RUN) -m pytest -rs tests/ros tests/slow
 	@echo "coverage: tests/unit and tests/launch run $$($(COVERED))% of all lines," \
 	  "$$($(COVERED) --include='$(PURE)')% where there is no ROS"
 

@@ -240,7 +240,7 @@ class ArmOptions(RunOptions):
         bool,
         typer.Option(
             '--from-nothing',
-            help='Learn alone, from nothing, in minutes; end when 27 of 30 episodes ended within '
+            help='Learn alone, from nothing, in minutes; end when 36 of 40 episodes ended within '
             '2 cm (environment.stop.learned; docs/from_nothing.md)',
         ),
     ] = False
