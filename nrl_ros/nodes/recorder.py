@@ -72,6 +72,11 @@ class RecorderNode(NrlNode[RecorderNodeSettings]):
         self._look()
         self._report()
 
+    def idle(self) -> None:
+        """Pass on what was taken."""
+        if self._thread is not None:
+            self._topics.hand_over()
+
     def deactivate(self) -> None:
         """Take what has come, and end the recording."""
         if self._thread is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -41,6 +42,7 @@ _TELLS = {
     names.LEARNER_STATUS: names.LEARNER,
     names.NEUROMODULATOR_STATUS: names.NEUROMODULATOR,
 }
+_RECEIVED_NS = itemgetter(2)
 # Of all nodes, in every namespace.
 _GLOBAL = ('/parameter_events', '/rosout')
 
@@ -66,6 +68,8 @@ class RecordedTopics:
         self._own = node.resolve_topic_name(names.RECORDER_STATUS)
         self._below = f'{node.get_namespace().rstrip("/")}/'
         self._made: dict[str, Any] = {}
+        # Topic, message, and when it was received and sent.
+        self._came: list[tuple[str, bytes, int, int]] = []
         self._refused: set[str] = set()
         self.heard: set[str] = set()
         node.at_take_down(self.close)
@@ -91,6 +95,14 @@ class RecordedTopics:
         for subscription in self._made.values():
             while take(subscription):
                 pass
+        self.hand_over()
+
+    def hand_over(self) -> None:
+        """Give what was taken to the thread that writes it, in the order in which it came."""
+        came, self._came = self._came, []
+        came.sort(key=_RECEIVED_NS)
+        for one in came:
+            self._thread.write(*one)
 
     def close(self) -> None:
         """Destroy the subscriptions."""
@@ -107,7 +119,7 @@ class RecordedTopics:
         reliable = profile.reliability == ReliabilityPolicy.RELIABLE
         latched = profile.durability == DurabilityPolicy.TRANSIENT_LOCAL
         described = Topic(topic, kind, schema, reliable, latched, profile.depth)
-        write, note = self._thread.write, self._checkpoints.note_of(kind)
+        note = self._checkpoints.note_of(kind)
         known = False
 
         def on_message(data: bytes, info: Any) -> None:
@@ -117,7 +129,7 @@ class RecordedTopics:
                 self._thread.add_topic(self._with_hash(described))
                 if tells:
                     self.heard.add(tells)
-            write(topic, data, info['received_timestamp'], info['source_timestamp'])
+            self._came.append((topic, data, info['received_timestamp'], info['source_timestamp']))
             if note is not None:
                 note(data)
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import time
 
-from nrl_ros.ros.executor import StepExecutor
+from nrl_ros.ros.executor import StepExecutor, take_waiting
 
 # Queues of the subscriptions hold what comes in this time many times over.
-_SLEEP_S = 0.01
-_REST_S = 0.05
+_SLEEP_S = 0.02
+_REST_S = 0.1
+# Of one subscription in a row, so that none keeps all others waiting.
+_MOST = 1000
 
 
 class DrainingExecutor(StepExecutor):
-    """Spins one node whose subscriptions may wait for a hundredth of a second."""
+    """Spins one node whose subscriptions may wait for some hundredths of a second."""
 
     _rest_at_s = 0.0
 
@@ -29,9 +31,12 @@ class DrainingExecutor(StepExecutor):
         if self._stale:
             self._collect()
         time.sleep(_SLEEP_S)
-        while self._polled():
-            if self.stop_requested:
-                return
+        for subscription in self._hot:
+            if self._stale or self.stop_requested:
+                break
+            take_waiting(subscription, _MOST)
+        if self._idle is not None:
+            self._idle()
         now_s = time.monotonic()
         if now_s >= self._rest_at_s and not self._stale:
             self._rest_at_s = now_s + _REST_S

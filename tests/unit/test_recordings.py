@@ -14,6 +14,7 @@ from nrl_ros.storage import recording_writer
 from nrl_ros.storage.bag_metadata import METADATA, Topic
 from nrl_ros.storage.recording_writer import (
     ABOUT,
+    LOST,
     Attachment,
     RecordingError,
     RecordingWriter,
@@ -73,6 +74,30 @@ def test_files_are_split_by_size_and_by_time_and_read_as_one(tmp_path: Path) -> 
         recording = Recording(tmp_path / name)
         assert len(recording.files) > 2, name
         assert [one.received_ns for one in recording.messages()] == list(range(60))
+
+
+def test_a_reader_that_seeks_finds_each_message_by_the_index(tmp_path: Path) -> None:
+    """The package's own reader goes by the summary to the chunks that it needs."""
+    from mcap.reader import SeekingReader
+
+    writer = written(tmp_path / 'rec', 300, chunk_bytes=2000)
+    writer.keep_file(Attachment('checkpoints/x.nrl', b'weights'), 5)
+    writer.close({TOPIC.name: 2})
+    with (tmp_path / 'rec' / 'rec_0.mcap').open('rb') as stream:
+        reader = SeekingReader(stream, validate_crcs=True)
+        summary = reader.get_summary()
+        assert summary is not None and summary.statistics is not None
+        counts = summary.statistics
+        assert (counts.message_count, counts.attachment_count, counts.metadata_count) == (300, 1, 2)
+        assert (counts.message_start_time, counts.message_end_time) == (1000, 1299)
+        assert counts.chunk_count == len(summary.chunk_indexes) > 20
+        found = list(reader.iter_messages([TOPIC.name], reverse=True))
+        assert [one.log_time for _, _, one in found] == list(range(1299, 1000, -2))
+        assert [one.data for _, _, one in found[:2]] == [text(299), text(297)]
+        assert [one.sequence for _, _, one in found] == list(range(149, -1, -1))
+        (attachment,) = reader.iter_attachments()
+        assert attachment.data == b'weights'
+        assert {one.name for one in reader.iter_metadata()} == {ABOUT, LOST}
 
 
 def test_metadata_has_what_rosbag2_reads(tmp_path: Path) -> None:
