@@ -21,8 +21,10 @@ from nrl_ros.nodes.learner_order import pieces_of
 from nrl_ros.ros import conversion, names
 from nrl_ros.ros.interfaces import LearnerStart
 from nrl_ros.ros.schemas import schema_of
+from nrl_ros.settings.environment import EnvironmentNodeSettings
 from nrl_ros.settings.learner import LearnerNodeSettings
 from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
+from nrl_ros.settings.run import RunSettings
 from nrl_ros.storage.bag_metadata import Topic
 from nrl_ros.storage.checkpoint import write_checkpoint
 from nrl_ros.storage.recording_writer import RecordingWriter
@@ -49,6 +51,7 @@ class RecordedRun:
         late: in states.
         settings: of the learner.
         start: checkpoint that the learner goes on from; None: none.
+        nodes: settings of all three nodes, in place of a scripted environment; None: that one.
     """
 
     def __init__(
@@ -59,11 +62,16 @@ class RecordedRun:
         late: int = 0,
         settings: dict[str, Any] | None = None,
         start: dict[str, Any] | None = None,
+        nodes: RunSettings | None = None,
     ) -> None:
         self.folder = folder
         # Of a run that goes on the environment starts anew.
         self.session = 5 if start is None else 6
-        self.settings = load(LearnerNodeSettings, SETTINGS | (settings or {}), source='test')
+        self.settings = (
+            load(LearnerNodeSettings, SETTINGS | (settings or {}), source='test')
+            if nodes is None
+            else nodes.learner
+        )
         self.core = Learner(self.settings, self.settings.limits)
         self.core.identity = IDENTITY
         self.messages: list[tuple[str, int, bytes]] = []
@@ -73,23 +81,40 @@ class RecordedRun:
             self.core.restore(start)
             self.start_file = str(folder / 'checkpoints' / 'learner_00000009.nrl')
             write_checkpoint(Path(self.start_file), 'learner', start)
-        rpe = load(NeuromodulatorNodeSettings, {'rpe.rate': 0.5}, source='test').rpe
-        self.neuromodulator = Neuromodulator(rpe)
-        self.neuromodulator.identity = NEUROMODULATOR
-        options = {'lengths': [5, 9], 'endings': ['terminated', 'truncated']}
-        self.episodes = Episodes(
-            make_bridge('scripted', 2, options),
-            agent=AGENT,
-            session=self.session,
-            lockstep=lockstep,
-            delivery=Delivery.EPISODE,
+        neuromodulator = (
+            load(NeuromodulatorNodeSettings, {'rpe.rate': 0.5}, source='test')
+            if nodes is None
+            else nodes.neuromodulator
         )
+        self.neuromodulator = Neuromodulator(neuromodulator.rpe, critic=neuromodulator.critic)
+        self.neuromodulator.identity = NEUROMODULATOR
+        self.bridge: Any = None
+        self.episodes = self._episodes(lockstep, None if nodes is None else nodes.environment)
         self.late, self.due = late, list[tuple[int, RpeBatch]]()
         self.count = 0
         self.note(Did.INTRODUCED, session=self.session)
         self.keep(names.ENV_INFO, serialize_message(conversion.info_to_msg(self.episodes.info, 0)))
         self.core.roster.introduce(self.episodes.info)
         self.next = self.episodes.begin(0), None
+
+    def _episodes(self, lockstep: bool, settings: EnvironmentNodeSettings | None) -> Episodes:
+        """Make the environment: a scripted one, or that of some settings."""
+        if settings is None:
+            options = {'lengths': [5, 9], 'endings': ['terminated', 'truncated']}
+            bridge, delivery, steps = make_bridge('scripted', 2, options), Delivery.EPISODE, 0
+        else:
+            given, reward = settings.bridge, settings.reward
+            bridge = make_bridge(given.name, given.instances, dict(given.options))
+            delivery, steps = reward.core(), reward.steps
+        self.bridge = bridge
+        return Episodes(
+            bridge,
+            agent=AGENT,
+            session=self.session,
+            lockstep=lockstep,
+            delivery=delivery,
+            delivery_steps=steps,
+        )
 
     def note(self, kind: Did, sequence: int = 0, **more: Any) -> None:
         """Note an entry as ``OrderNotes`` does."""
@@ -108,8 +133,11 @@ class RecordedRun:
         """Do what learner and environment do upon one state."""
         state, reward = self.next
         number = state.sequence
-        if reward is not None:
+        if reward is None:
+            self.neuromodulator.observe(state)
+        else:
             self.keep(names.REWARD, conversion.reward_to_wire(reward), number)
+            self.neuromodulator.observe(state)
             rpe = self.neuromodulator.evaluate(reward)
             assert rpe is not None
             # The recorder has it before the state, the learner after it.
