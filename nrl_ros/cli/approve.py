@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-import os
-
 from rich.console import Console
 from std_srvs.srv import SetBool
 
-from nrl_ros.base.errors import NrlError
-from nrl_ros.cli.waiting import Waiting, node_of_command
+from nrl_ros.cli.waiting import OnlyOne, Waiting, node_of_command
 from nrl_ros.ros import names
 
 _SERVICE = names.APPROVE.replace('~', names.LEARNER)
 _KIND = 'std_srvs/srv/SetBool'
 # Longest wait for the service to be found, and for its answer [s].
 _FIND_S, _ANSWER_S = 8.0, 5.0
+_WORDS = OnlyOne(
+    'learners serve approvals',
+    '--namespace',
+    'no learner is found',
+    'name the domain that the run shows at its start by --domain-id',
+)
 
 
 def run(namespace: str, domain: int | None, console: Console, *, yes: bool) -> int:
@@ -52,18 +55,6 @@ def _find(waiting: Waiting, namespace: str) -> str:
 
     def found() -> list[str]:
         known = waiting.node.get_service_names_and_types()
-        return sorted(n for n, kinds in known if n.endswith(f'/{_SERVICE}') and _KIND in kinds)
+        return [name for name, kinds in known if name.endswith(f'/{_SERVICE}') and _KIND in kinds]
 
-    waiting.until(found, _FIND_S)
-    services = found()
-    if len(services) == 1:
-        return services[0]
-    if services:
-        raise NrlError(
-            f'{len(services)} learners are in this ROS domain ({", ".join(services)}): name one of '
-            'their namespaces by --namespace'
-        )
-    raise NrlError(
-        f'no learner is found in ROS domain {os.environ.get("ROS_DOMAIN_ID", "") or "0"}: name '
-        'the domain that the run shows at its start by --domain-id'
-    )
+    return waiting.only(found, _FIND_S, _WORDS)

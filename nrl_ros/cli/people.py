@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +15,7 @@ from std_msgs.msg import Float32
 from nrl_ros.base.errors import NrlError
 from nrl_ros.base.records import Outcome
 from nrl_ros.cli.display import lines_to
-from nrl_ros.cli.waiting import Waiting, node_of_command
+from nrl_ros.cli.waiting import OnlyOne, Waiting, node_of_command
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.interfaces import EndEpisode
 
@@ -26,6 +25,13 @@ OUTCOMES = {outcome.name.lower(): outcome for outcome in Outcome}
 WORDS = (*KEYS, *OUTCOMES)
 # Longest wait for an environment to be found, and for its answer [s].
 _FIND_S = 8.0
+_WORDS = OnlyOne(
+    'environments hear people',
+    '--agent and --namespace',
+    'no environment that hears people is',
+    'name the domain that `nrl train` or `nrl arm` shows by --domain-id; a run with --device has '
+    'no nodes, and hears nobody',
+)
 
 
 class PeopleVoice:
@@ -115,10 +121,11 @@ def _environment(waiting: Waiting, options: PeopleOptions) -> tuple[str, str]:
     Raises:
         NrlError: there is none, or there are several.
     """
+    heard: dict[str, TopicEndpointInfo] = {}
 
-    def found() -> dict[str, TopicEndpointInfo]:
+    def found() -> Collection[str]:
+        heard.clear()
         known = waiting.node.get_topic_names_and_types()
-        heard: dict[str, TopicEndpointInfo] = {}
         for topic, kinds in known:
             place, middle, agent = topic.rpartition(f'/{names.HUMAN_REWARD}/')
             meant = middle and options.agent in ('', agent) and 'std_msgs/msg/Float32' in kinds
@@ -131,20 +138,7 @@ def _environment(waiting: Waiting, options: PeopleOptions) -> tuple[str, str]:
                 heard[topic] = hearers[0]
         return heard
 
-    waiting.until(found, _FIND_S)
-    there = found()
-    if len(there) != 1:
-        domain = os.environ.get('ROS_DOMAIN_ID', '') or '0'
-        if there:
-            raise NrlError(
-                f'{len(there)} environments hear people ({", ".join(sorted(there))}): name one of '
-                'them by --agent and --namespace'
-            )
-        raise NrlError(
-            f'no environment that hears people is in ROS domain {domain}: name the domain that '
-            '`nrl train` or `nrl arm` shows by --domain-id; a run with --device has no nodes, and '
-            'hears nobody'
-        )
-    ((topic, one),) = there.items()
+    topic = waiting.only(found, _FIND_S, _WORDS)
+    one = heard[topic]
     place = one.node_namespace.rstrip('/')
     return topic, names.END_EPISODE.replace('~', f'{place}/{one.node_name}')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from rclpy.node import Node
 from rich.console import Console
 
 from nrl_ros.base.errors import NrlError
-from nrl_ros.cli.waiting import Waiting, node_of_command
+from nrl_ros.cli.waiting import OnlyOne, Waiting, node_of_command
 from nrl_ros.ros import names
 from nrl_ros.ros.interfaces import Reach
 from nrl_ros.ros.signals import Signals
@@ -24,6 +23,10 @@ _KIND = 'nrl_ros/action/Reach'
 # Longest wait for the action to be found, and for a cancelled goal to end [s].
 _FIND_S, _CANCEL_S = 8.0, 5.0
 _LINE_S = 0.5
+_MEND = (
+    'start one, as with `nrl arm --load RUN --serve`, and name the domain that it shows by '
+    '--domain-id'
+)
 _NAMES = (
     'OUTCOME_REACHED',
     'OUTCOME_TIME_LIMIT',
@@ -121,21 +124,10 @@ class Caller(Waiting):
                 return actions
             return [name for name in actions if name == f'/{namespace.strip("/")}/{names.REACH}']
 
-        self.until(found, _FIND_S)
-        actions = found()
-        if len(actions) == 1:
-            return actions[0]
-        if actions:
-            raise NrlError(
-                f'{len(actions)} arms serve goals ({", ".join(sorted(actions))}): name one of '
-                'them by --namespace'
-            )
-        domain = os.environ.get('ROS_DOMAIN_ID', '') or '0'
         where = f' in the namespace {namespace}' if namespace else ''
-        raise NrlError(
-            f'no arm serves the action {names.REACH}{where} in ROS domain {domain}: start one, as '
-            'with `nrl arm --load RUN --serve`, and name the domain that it shows by --domain-id'
-        )
+        missing = f'no arm serves the action {names.REACH}{where}'
+        words = OnlyOne('arms serve goals', '--namespace', missing, _MEND)
+        return self.only(found, _FIND_S, words)
 
     def send(self, action: str, goal: Any) -> int:
         """Send a goal and wait for its end; return the exit code of the command.

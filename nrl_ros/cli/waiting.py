@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
@@ -18,6 +18,22 @@ from nrl_ros.ros.security import initialise, refused_in_one_line
 from nrl_ros.ros.signals import Signals
 
 _SPIN_S = 0.05
+
+
+class OnlyOne(NamedTuple):
+    """What a command says when it looks for the only one of something, and there is another number.
+
+    Attributes:
+        several: what they are and do, as in "arms serve goals".
+        chosen_by: the option that names one of them.
+        missing: that there is none, as in "no arm serves goals".
+        mend: what to do if there is none.
+    """
+
+    several: str
+    chosen_by: str
+    missing: str
+    mend: str
 
 
 class Waiting:
@@ -52,6 +68,30 @@ class Waiting:
                 return False
             self._executor.spin_once(timeout_sec=_SPIN_S)
         return True
+
+    def only(self, found: Callable[[], Collection[str]], limit_s: float, words: OnlyOne) -> str:
+        """Wait until something is found, and return it if it is the only one.
+
+        Args:
+            found: looks for names in the ROS graph.
+            limit_s: longest wait [s].
+            words: what is said if it is not.
+
+        Raises:
+            NrlError: there is none, or there are several.
+            KeyboardInterrupt: a signal has come.
+        """
+        self.until(found, limit_s)
+        there = sorted(found())
+        if len(there) == 1:
+            return there[0]
+        if there:
+            raise NrlError(
+                f'{len(there)} {words.several} ({", ".join(there)}): name one of them by '
+                f'{words.chosen_by}'
+            )
+        domain = os.environ.get('ROS_DOMAIN_ID', '') or '0'
+        raise NrlError(f'{words.missing} in ROS domain {domain}: {words.mend}')
 
     def call(self, client: Any, request: Any, *, find_s: float, answer_s: float, of: str) -> Any:
         """Call a service and return its answer.
