@@ -9,16 +9,13 @@ once. Both rules have the same network, step size and reward-prediction errors.
 
 from __future__ import annotations
 
-import argparse
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from scripts.kept_trials import KeptTrials, spread
+from scripts.kept_trials import Condition, KeptTrials, arguments, make_results, spread
 
-ROOT = Path(__file__).resolve().parent.parent
 RULES: dict[str, dict[str, Any]] = {
     'NRL, 8 samples': {},
     'backpropagation': {
@@ -74,22 +71,14 @@ def draw(kept: KeptTrials, path: Path) -> None:
 
 def main() -> None:
     """Train what is missing while there is time, then write page and picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4])
+    parser = arguments(__doc__ or '', minutes=60.0)
     parser.add_argument('--steps', type=int, default=2_000_000)
-    parser.add_argument('--minutes', type=float, default=60.0, help='begin no run after that')
-    parser.add_argument('--draw', action='store_true', help='train nothing')
-    parser.add_argument('--out', type=Path, default=ROOT / 'docs' / 'results')
     options = parser.parse_args()
-    kept, end = KeptTrials(options.out / 'camera.json'), time.monotonic()
-    end += 0.0 if options.draw else 60.0 * options.minutes
-    for seed in options.seeds:
-        for rule, overrides in RULES.items():
-            if time.monotonic() < end:
-                given = {**overrides, 'environment.stop.steps': options.steps}
-                kept.run(rule, 'camera', given, seed)
-    (options.out / 'camera.md').write_text(page(kept), encoding='utf-8')
-    draw(kept, options.out / 'camera.png')
+    conditions = [
+        Condition(rule, 'camera', {**overrides, 'environment.stop.steps': options.steps})
+        for rule, overrides in RULES.items()
+    ]
+    make_results(options, 'camera', conditions, page, draw)
 
 
 if __name__ == '__main__':

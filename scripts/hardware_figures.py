@@ -10,16 +10,13 @@ where it left off. ``--draw`` only writes table and picture of what is there.
 
 from __future__ import annotations
 
-import argparse
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from scripts.kept_trials import KeptTrials, spread
+from scripts.kept_trials import Condition, KeptTrials, arguments, make_results, spread
 
-ROOT = Path(__file__).resolve().parent.parent
 STEPS = {'cartpole': 600_000, 'reaching': 400_000}
 BITS = (32, 16, 8, 6, 4)
 NETWORK, SIGMA = 'learner.network.', 'learner.noise.sigma'
@@ -67,9 +64,9 @@ def name_of(task: str, sweep: Sweep, value: float) -> str:
     return f'{task}, sigma {sweep.sigma:g}, {what}' if sweep.sigma else f'{task}, {what}'
 
 
-def conditions() -> list[tuple[str, str, dict[str, Any]]]:
-    """Return name, task and settings of each condition, each once."""
-    found: dict[str, tuple[str, dict[str, Any]]] = {}
+def conditions() -> list[Condition]:
+    """Return all conditions, each once."""
+    found: dict[str, Condition] = {}
     for task, steps in STEPS.items():
         for sweep in SWEEPS:
             for value in sweep.values:
@@ -79,8 +76,9 @@ def conditions() -> list[tuple[str, str, dict[str, Any]]]:
                 }
                 if sweep.sigma:
                     settings[SIGMA] = sweep.sigma
-                found.setdefault(name_of(task, sweep, value), (task, settings))
-    return [(name, *rest) for name, rest in found.items()]
+                name = name_of(task, sweep, value)
+                found.setdefault(name, Condition(name, task, settings))
+    return list(found.values())
 
 
 def page(kept: KeptTrials) -> str:
@@ -130,20 +128,8 @@ def draw(kept: KeptTrials, path: Path) -> None:
 
 def main() -> None:
     """Train what is missing while there is time, then write table and picture."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').splitlines()[0])
-    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4])
-    parser.add_argument('--minutes', type=float, default=30.0, help='begin no run after that')
-    parser.add_argument('--draw', action='store_true', help='train nothing')
-    parser.add_argument('--out', type=Path, default=ROOT / 'docs' / 'results')
-    options = parser.parse_args()
-    kept, end = KeptTrials(options.out / 'hardware_noise.json'), time.monotonic()
-    end += 0.0 if options.draw else 60.0 * options.minutes
-    for seed in options.seeds:
-        for name, task, overrides in conditions():
-            if time.monotonic() < end:
-                kept.run(name, task, overrides, seed)
-    (options.out / 'hardware_noise.md').write_text(page(kept), encoding='utf-8')
-    draw(kept, options.out / 'hardware_noise.png')
+    options = arguments(__doc__ or '', minutes=30.0).parse_args()
+    make_results(options, 'hardware_noise', conditions(), page, draw)
 
 
 if __name__ == '__main__':

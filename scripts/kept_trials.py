@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,6 +16,24 @@ from nrl_ros.base.config_files import find_config
 from nrl_ros.base.threads import THREAD_VARIABLES
 from nrl_ros.experiments.run import binned, train
 from nrl_ros.settings.run import check, read_config
+
+ROOT = Path(__file__).resolve().parent.parent
+# Page or picture of the results, written to a path.
+Draw = Callable[['KeptTrials', Path], None]
+
+
+class Condition(NamedTuple):
+    """What a script trains with several seeds.
+
+    Attributes:
+        name: of the condition.
+        task: file of ``config``.
+        overrides: settings by ``NODE.NAME``.
+    """
+
+    name: str
+    task: str
+    overrides: Mapping[str, Any]
 
 
 class KeptTrials:
@@ -33,15 +53,9 @@ class KeptTrials:
         if path.exists():
             self.results = json.loads(path.read_text(encoding='utf-8'))
 
-    def run(self, name: str, task: str, overrides: Mapping[str, Any], seed: int) -> None:
-        """Train one seed, unless its result is there.
-
-        Args:
-            name: of the condition.
-            task: file of ``config``.
-            overrides: settings by ``NODE.NAME``.
-            seed: of learner and environment.
-        """
+    def run(self, condition: Condition, seed: int) -> None:
+        """Train one seed of learner and environment, unless its result is there."""
+        name, task, overrides = condition
         mine = self.results.setdefault(name, {})
         if str(seed) in mine:
             return
@@ -72,6 +86,47 @@ class KeptTrials:
             bins = binned(np.array(one['bins']), points)
             found.append((one['steps'] * (np.arange(len(bins)) + 0.5) / len(bins), bins))
         return found
+
+
+def arguments(about: str, *, minutes: float) -> argparse.ArgumentParser:
+    """Return the options of a script, to which it may add its own.
+
+    Args:
+        about: its docstring.
+        minutes: after which it begins no run, if nothing else is given.
+    """
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    parser.add_argument('--seeds', nargs='+', type=int, default=[0, 1, 2, 3, 4])
+    parser.add_argument('--minutes', type=float, default=minutes, help='begin no run after that')
+    parser.add_argument('--draw', action='store_true', help='train nothing')
+    parser.add_argument('--out', type=Path, default=ROOT / 'docs' / 'results')
+    return parser
+
+
+def make_results(
+    options: argparse.Namespace,
+    name: str,
+    conditions: Sequence[Condition],
+    page: Callable[[KeptTrials], str],
+    draw: Draw,
+) -> None:
+    """Train what is missing while there is time, then write page and picture.
+
+    Args:
+        options: of ``arguments``.
+        name: of the files.
+        conditions: in the order in which each seed trains them.
+        page: the page as Markdown.
+        draw: writes the picture.
+    """
+    kept, end = KeptTrials(options.out / f'{name}.json'), time.monotonic()
+    end += 0.0 if options.draw else 60.0 * options.minutes
+    for seed in options.seeds:
+        for condition in conditions:
+            if time.monotonic() < end:
+                kept.run(condition, seed)
+    (options.out / f'{name}.md').write_text(page(kept), encoding='utf-8')
+    draw(kept, options.out / f'{name}.png')
 
 
 def spread(values: Sequence[float]) -> str:
