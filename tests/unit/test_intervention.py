@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from nrl_ros.base.errors import ConfigError, InvalidValueError, ShapeError
-from nrl_ros.base.records import ActionSpace, Applied, Delivery, Outcome, Phase, StateBatch
+from nrl_ros.base.records import Applied, Delivery, Outcome, Phase, StateBatch
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.human_reward import HumanRewards, HumanRewardSettings
 from nrl_ros.environments.intervention import (
@@ -21,8 +21,8 @@ from nrl_ros.environments.intervention import (
 from nrl_ros.environments.people import Person, end_episodes
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.learning.learner import Learner
-from nrl_ros.learning.rules import make_rule
 from tests.unit.fakes import info_of, learner_settings, receive, reinforce, rpe_of, state_of
+from tests.unit.one_weight import Learned, OneWeight, expected
 
 SETTINGS = InterventionSettings(timeout_s=0.3, resume_s=1.0)
 LEARNER, PERSON, NOBODY = Driver.LEARNER, Driver.PERSON, Driver.NOBODY
@@ -97,9 +97,7 @@ def test_settings_that_do_not_fit_are_refused() -> None:
 
 # ------------------------------------------------------------------ gradient
 
-ROBOTS, STD, RATE, THEIRS = 60_000, 0.5, 1e-4, -0.5
-SPACE = ActionSpace.continuous((-1.0,), (1.0,))
-ONE = np.ones((ROBOTS, 1), np.float32)
+ROBOTS, THEIRS = 60_000, -0.5
 
 
 def worth(action: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
@@ -113,79 +111,47 @@ def takes_over(first: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
 
 
 def exact(mean: float) -> tuple[float, float]:
-    """Expected return of both steps, and its derivative by the policy's mean, by quadrature."""
-
-    def value(about: float) -> float:
-        u = np.linspace(about - 8.0 * STD, about + 8.0 * STD, 200_001)
-        density = np.exp(-0.5 * np.square((u - about) / STD)) / (STD * np.sqrt(2.0 * np.pi))
-        own = float(np.trapezoid(worth(u) * density, u))
-        after = np.where(takes_over(np.clip(u, -1.0, 1.0)), worth(np.array(THEIRS)), own)
-        return float(np.trapezoid((worth(u) + after) * density, u))
-
-    step = 1e-4
-    return value(mean), (value(mean + step) - value(mean - step)) / (2.0 * step)
+    """Expected return of both steps, and its derivative by the policy's mean."""
+    own, own_slope = expected(worth, mean)
+    theirs = worth(np.array(THEIRS))
+    value, slope = expected(lambda u: worth(u) + np.where(takes_over(u), theirs, own), mean)
+    alone = expected(lambda u: np.where(takes_over(u), 0.0, 1.0), mean)[0]
+    return value, slope + alone * own_slope
 
 
-def learned(rule: str, mark: Applied) -> tuple[float, float, float, int]:
-    """Slope that one update amounts to, its standard error, the exact slope, and marked steps."""
-    learner = Learner(
-        learner_settings(
-            hidden_sizes=(),
-            precision='float64',
-            action_std=STD,
-            learning_rate=RATE,
-            rule=make_rule(rule, {'sigma': 1e-6}),
-            seed=3,
-        )
-    )
-    info = info_of(ROBOTS, action=SPACE, observations=1, lockstep=True, delivery=Delivery.EPISODE)
-    learner.join(info)
-    before = float(learner.weights[0][0, 0])
-    first = receive(learner, state_of(info, 0, phase=Phase.FIRST, observation=ONE))
-    assert first is not None
-    second = receive(learner, state_of(info, 1, step=1, observation=ONE))
-    assert second is not None
-    u, v = (one.action[:, 0].astype(np.float64) for one in (first, second))
-    theirs = takes_over(np.clip(u, -1.0, 1.0))
+def learned(rule: str, mark: Applied) -> Learned:
+    """What one update amounts to where the steps of a person are marked like this."""
+    robots = OneWeight(rule, ROBOTS, Delivery.EPISODE)
+    first, second = robots.asked(), robots.asked()
+    theirs = takes_over(first)
+    done = np.where(theirs, THEIRS, second)
     applied = np.where(theirs, mark, Applied.AS_SENT)
-    done = np.where(theirs, THEIRS, v)
-    receive(
-        learner,
-        state_of(
-            info, 2, step=2, window=1, phase=Phase.LAST, ending=1, applied=applied, observation=ONE
-        ),
+    return robots.learned(
+        worth(first) + worth(done),
+        exact(robots.mean),
+        phase=Phase.LAST,
+        ending=1,
+        applied=applied,
     )
-    value, slope = exact(before)
-    rpe = worth(u) + worth(done) - value
-    reinforce(learner, rpe_of(info, 2, np.arange(ROBOTS), 0, rpe))
-    change = (float(learner.weights[0][0, 0]) - before) / RATE / ROBOTS
-    error = 2.0 * float(np.std(rpe) / STD / np.sqrt(ROBOTS))
-    return change, error, slope, learner.counters['intervened_steps']
 
 
 @pytest.mark.parametrize('rule', ['nrl', 'backpropagation'])
 def test_a_person_is_a_part_of_the_environment_to_the_gradient(rule: str) -> None:
     """The learner's own steps get the gradient of what it and the person come to together."""
-    change, error, slope, count = learned(rule, Applied.PERSON)
-    assert 0.1 * ROBOTS < count < 0.6 * ROBOTS
-    assert abs(change - slope) < 4.0 * error
+    found = learned(rule, Applied.PERSON)
+    assert 0.1 * ROBOTS < found.counters['intervened_steps'] < 0.6 * ROBOTS
+    # Both steps have an error of their own.
+    assert abs(found.slope - found.exact) < 8.0 * found.error
 
 
 @pytest.mark.parametrize('rule', ['nrl', 'backpropagation'])
 def test_a_person_who_is_not_marked_would_only_add_noise_here_or_bias(rule: str) -> None:
     """Credit for an action that was drawn and not applied is no estimate of the same step."""
-    change, error, slope, count = learned(rule, Applied.AS_SENT)
-    assert count == 0
-    marked = learned(rule, Applied.PERSON)[0]
-    assert change != marked and abs(change - slope) < 40.0 * error
-
-
-def traces_of(learner: Learner, agent: str) -> list[np.ndarray[Any, Any]]:
-    served = learner.served(agent)
-    assert served is not None
-    store, spec = served.credit.store, learner.settings.network
-    del spec
-    return [np.array(part) for part in store.dense] if hasattr(store, 'dense') else []
+    found = learned(rule, Applied.AS_SENT)
+    assert found.counters['intervened_steps'] == 0
+    marked = learned(rule, Applied.PERSON)
+    assert found.slope != marked.slope
+    assert abs(found.slope - found.exact) < 80.0 * found.error
 
 
 def test_the_rows_of_a_persons_step_are_zero() -> None:
