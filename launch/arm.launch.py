@@ -14,7 +14,7 @@ from nrl_ros.launch import (
     both_false,
     common_arguments,
     file_if,
-    if_true,
+    if_is,
     learning_topics,
     node,
     page,
@@ -38,7 +38,7 @@ ARGUMENTS = {
     'agent': (Use('robot'), 'Name of this arm for its learner; no two arms of a learner share one'),
     'realtime': ('true', 'Real-time priority for processes that command the arm, if permitted'),
 }
-SWITCHES = ('realtime', 'from_nothing', 'compose')
+SWITCHES = ('sim', 'realtime', 'from_nothing', 'compose')
 # Priorities under SCHED_FIFO; a higher one runs first.
 ORDER = {'arm_driver': 50, 'watchdog': 49, 'safety': 48, 'environment': 46, 'learner': 44}
 WANTED = ["'", Use('realtime'), "' == 'true' and "]
@@ -61,8 +61,9 @@ def generate_launch_description() -> LaunchDescription:
         )
         for name, (default, meaning) in ARGUMENTS.items()
     ]
+    real = file_if('sim', 'arm', 'real.yaml', value='false')
     alone = file_if('from_nothing', 'arm', 'from_nothing.yaml')
-    files, robot = parameter_files(alone), {'robot': text('robot_file')}
+    files, robot = parameter_files(real, alone), {'robot': text('robot_file')}
     share = ParameterValue(Use('speed_share'), value_type=float)
     rated = robot | FIFO['safety'] | {'speed_share': share, 'dry_run': Use('dry_run')}
     apart, together = UnlessCondition(Use('compose')), IfCondition(Use('compose'))
@@ -103,7 +104,7 @@ def generate_launch_description() -> LaunchDescription:
         for targets, actions in (((safety, composed), bring_to_rest), ((rest, watchdog), ended))
         for target in targets
     ]
-    shared = common_arguments('robot', Use('checkpoint_folder'), if_true('from_nothing', '_alone'))
+    shared = common_arguments('robot', Use('checkpoint_folder'), if_is('from_nothing', '_alone'))
     nodes = [*recorder(files, **UDP_ONLY), safety, driver, watchdog, composed, *learning]
     nodes.append(page(files, robot['robot']))
     return LaunchDescription([*arguments, *shared, PAGE, *ends, *nodes])

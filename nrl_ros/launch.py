@@ -106,15 +106,23 @@ def parameter_files(*between: Any) -> list[ParameterFile]:
     return [ParameterFile(file, allow_substs=True) for file in files]
 
 
-def file_if(argument: str, *path: str) -> PythonExpression:
-    """Return a file below config if an argument is 'true', else params_file, which comes first."""
+def file_if(argument: str, *path: str, value: str = 'true') -> PythonExpression:
+    """Return a file below config if an argument has a value, else params_file, which comes first.
+
+    Args:
+        argument: its name.
+        path: of the file.
+        value: of the argument.
+    """
     file = PathJoinSubstitution([FindPackageShare('nrl_ros'), 'config', *path])
-    return if_true(argument, file, Use('params_file'))
+    return if_is(argument, file, Use('params_file'), value=value)
 
 
-def if_true(argument: str, then: Any, otherwise: Any = '') -> PythonExpression:
-    """Return one of two texts: the first if an argument is 'true'."""
-    chosen = ["'", then, "' if '", Use(argument), "' == 'true' else '", otherwise, "'"]
+def if_is(
+    argument: str, then: Any, otherwise: Any = '', *, value: str = 'true'
+) -> PythonExpression:
+    """Return one of two texts: the first if an argument has a value."""
+    chosen = ["'", then, "' if '", Use(argument), f"' == '{value}' else '", otherwise, "'"]
     return PythonExpression(chosen)
 
 

@@ -28,8 +28,6 @@ from nrl_ros.storage.checkpoint import read_checkpoint
 # Priorities under SCHED_FIFO, below those of the safety node (48) and of the arm's driver (50, as
 # ros2_control's own loop; docs/real_arm.md).
 PRIORITIES = {'environment': 46, 'learner': 44}
-# Episodes that a real arm's guard compares: as many as choose its best checkpoint [1].
-GUARD_EPISODES = 20
 
 
 @dataclass(frozen=True)
@@ -122,6 +120,11 @@ def essential(robot: str) -> dict[str, config.Flat]:
     }
 
 
+def of_hardware() -> dict[str, config.Flat]:
+    """Return the settings by node of an arm of hardware, which one in simulation does not have."""
+    return config.read_config(config.find_config('real', 'arm'))
+
+
 def live(options: ArmOptions) -> dict[str, config.Flat]:
     """Return the settings of one arm in real time; what ``--set`` names comes before them."""
     return {
@@ -129,8 +132,7 @@ def live(options: ArmOptions) -> dict[str, config.Flat]:
             'autostart': True,
             'evaluate': options.evaluate,
             'realtime_priority': PRIORITIES['learner'] if options.realtime else 0,
-            # Whatever harms a real arm's policy costs a person's time.
-            **({'guard.enabled': True, 'guard.episodes': GUARD_EPISODES} if options.real else {}),
+            **(of_hardware()['learner'] if options.real else {}),
         },
         'neuromodulator': {'autostart': True},
         'environment': {

@@ -191,7 +191,7 @@ def test_nodes_that_share_a_process_are_told_what_each_is_told_by_itself() -> No
     own = {node.given['executable']: told(node) for node in of_kind(ARM, 'Node')}
     shared = read_yaml(ROOT / 'launch' / 'composed_arm.yaml')
     (composed,) = (one for one in nodes(ARM) if one['executable'] == 'composed_arm')
-    assert composed['name'] is None and len(composed['parameters']) == 5
+    assert composed['name'] is None and len(composed['parameters']) == 6
     for name in ('learner', 'neuromodulator', 'safety', 'environment'):
         together = dotted(shared[f'/**/{name}']['ros__parameters'])
         alone = own[name]
@@ -215,21 +215,47 @@ def test_in_the_arm_file_files_come_before_what_launch_sets_itself() -> None:
     for node in nodes(ARM):
         *files, own = node['parameters']
         assert {file.kind for file in files} == {'ParameterFile'}
-        assert len(files) == (4 if node['executable'] == 'composed_arm' else 3)
+        assert len(files) == (5 if node['executable'] == 'composed_arm' else 4)
         assert isinstance(own, dict)
 
 
 def test_an_arm_that_learns_from_nothing_has_files_of_its_own() -> None:
     """Read between the task's and one's own, so that both replace what they name."""
-    first, alone, last = nodes(ARM)[0]['parameters'][:3]
+    first, _, alone, last = nodes(ARM)[0]['parameters'][:4]
     assert (texts(first), texts(last)) != (texts(alone), texts(alone))
-    assert 'from_nothing.yaml' in str(texts(alone)) and 'params_file' in str(texts(alone))
     assert 'params_file' in str(texts(first)) and 'overrides_file' in str(texts(last))
+    for value, file in {'true': '/config/arm/from_nothing.yaml', 'false': 'PARAMS'}.items():
+        assert read_by(alone, {'from_nothing': value}) == file
     folder = next(a for a in of_kind(ARM, 'DeclareLaunchArgument') if 'checkpoint' in a.args[0])
     assert "'_alone'" in str(texts(folder)).replace('\\', '')
     environment = next(n for n in of_kind(ARM, 'Node') if n.given['executable'] == 'environment')
     # A node that ended would be started again, and an arm that has learned begin once more.
     assert told(environment)['stop.exit'] is False
+
+
+def test_the_learning_of_a_real_arm_is_guarded_as_that_of_the_command() -> None:
+    """Its file is read after the task's, and before one's own, which may switch the guard off."""
+    for node in nodes(ARM):
+        real = node['parameters'][1]
+        assert read_by(real, {'sim': 'false'}) == '/config/arm/real.yaml'
+        assert read_by(real, {'sim': 'true'}) == 'PARAMS'
+    found = check(read_config(ROOT / 'config/arm/real.yaml'), source='real.yaml')
+    assert found.learner.guard.enabled
+
+
+def read_by(file: Made, values: dict[str, str]) -> str:
+    """Path of the file that a launch expression chooses, of this package without its folder."""
+    (expression,) = file.args
+    (parts,) = expression.args
+    said = ''
+    for part in parts:
+        if isinstance(part, str):
+            said += part
+        elif part.kind == 'PathJoinSubstitution':
+            said += ''.join(f'/{one}' for one in part.args[0] if isinstance(one, str))
+        else:
+            said += {'params_file': 'PARAMS', **values}[part.args[0]]
+    return str(eval(said))  # noqa: S307 - as launch does
 
 
 def test_when_a_safety_node_ends_the_arm_is_brought_to_rest() -> None:
