@@ -254,11 +254,26 @@ def round_trips(
 
 
 def steps_per_second(
-    folder: Path, domain: int, instances: int, seconds: float, executor: str
+    folder: Path,
+    domain: int,
+    instances: int,
+    seconds: float,
+    executor: str,
+    *,
+    more: dict[str, Any] | None = None,
 ) -> float:
-    """Environment steps per second of three processes in lockstep, learning."""
+    """Environment steps per second of three processes in lockstep, learning.
+
+    Args:
+        folder: of parameter files and logs.
+        domain: ROS domain.
+        instances: of the environment.
+        seconds: to measure, by its clock [s].
+        executor: of the nodes.
+        more: settings of other nodes.
+    """
     status_period = 0.5
-    settings = {
+    settings = (more or {}) | {
         'environment': {
             'bridge': {'instances': instances},
             'stop': {'steps': 0},

@@ -57,7 +57,7 @@ class BestWindow:
     Attributes:
         size: episodes of a window.
         first: the first window.
-        last: the newest window, which slides from episode to episode.
+        mean: of the newest window, which slides from episode to episode; None: it is not full yet.
         best: the episodes that followed the best weights, with the steps when those were a
             candidate.
         candidate: the window for which the present candidate was chosen; None: there is none.
@@ -68,13 +68,27 @@ class BestWindow:
     def __init__(self, size: int, best: Window | None = None) -> None:
         self.size = size
         self.first: Window | None = None
-        self.last: Window | None = None
+        self.mean: float | None = None
         self.best = best
         self.candidate: Window | None = None
         self.chosen: Window | None = None
         self.older: Window | None = None
         self._returns: deque[float] = deque(maxlen=size)
-        self._since = 0
+        self._since = self._steps = 0
+        self._last: Window | None = None
+
+    @property
+    def last(self) -> Window | None:
+        """The newest window."""
+        # It moves with nearly each step of many instances, and its deviation, which takes most of
+        # the time, is asked for only now and then.
+        if self._last is None and self.mean is not None:
+            self._last = window_of(self._steps, self._returns)
+        return self._last
+
+    def measure(self, window: Window) -> None:
+        """Take a window that was measured elsewhere as the newest one."""
+        self.mean, self._last = window.mean, window
 
     def add(self, steps: int, returns: Sequence[float]) -> None:
         """Note the returns of finished episodes.
@@ -87,13 +101,14 @@ class BestWindow:
         self._since += len(returns)
         if len(self._returns) < self.size:
             return
-        self.last = window_of(steps, self._returns)
+        self._steps, self._last = steps, None
+        self.mean = math.fsum(self._returns) / len(self._returns)
         if self.first is None:
             self.first = self.last
 
     def has_better(self) -> bool:
         """Return True if the present weights are to be a candidate: the newest window is best."""
-        return self.candidate is None and self._is_best(self.last)
+        return self.candidate is None and self._is_best()
 
     def propose(self) -> None:
         """Note that the present weights are the candidate."""
@@ -105,10 +120,10 @@ class BestWindow:
 
     def take(self) -> bool:
         """Return whether the candidate is the best from now on; once for each candidate."""
-        if self.candidate is None or self.last is None or self._since < self.size:
+        if self.candidate is None or self.mean is None or self._since < self.size:
             return False
         candidate, self.candidate = self.candidate, None
-        if not self._is_best(self.last):
+        if not self._is_best() or self.last is None:
             return False
         self.older, self.chosen = self.best, candidate
         self.best = replace(self.last, steps=candidate.steps)
@@ -121,7 +136,7 @@ class BestWindow:
             forget: the first and the best window too, since the task is another one.
         """
         self._returns.clear()
-        self.last = None
+        self.mean = self._last = None
         self.drop()
         if forget:
             self.first = self.best = self.chosen = self.older = None
@@ -141,7 +156,13 @@ class BestWindow:
         self._since = int(snapshot['since'])
         for name in _WINDOWS:
             saved = snapshot[name]
-            setattr(self, name, None if saved is None else Window(**saved))
+            window = None if saved is None else Window(**saved)
+            if name != 'last':
+                setattr(self, name, window)
+            elif window is None:
+                self.mean = self._last = None
+            else:
+                self.measure(window)
 
-    def _is_best(self, window: Window | None) -> bool:
-        return window is not None and (self.best is None or window.mean > self.best.mean)
+    def _is_best(self) -> bool:
+        return self.mean is not None and (self.best is None or self.mean > self.best.mean)

@@ -91,10 +91,10 @@ def check_rpe(rpe: RpeBatch, info: AgentInfo) -> None:
         InvalidValueError: not finite, or an instance that does not exist or is named twice.
     """
     count = len(rpe.instance)
-    if not count == len(rpe.window) == len(rpe.reward) == len(rpe.baseline) == len(rpe.rpe):
-        lengths = {
-            name: len(getattr(rpe, name)) for name in ('window', 'reward', 'baseline', 'rpe')
-        }
+    alike = count == len(rpe.episode) == len(rpe.window) == len(rpe.reward)
+    if not (alike and count == len(rpe.baseline) == len(rpe.rpe)):
+        names = ('episode', 'window', 'reward', 'baseline', 'rpe')
+        lengths = {name: len(getattr(rpe, name)) for name in names}
         name = next(name for name, length in lengths.items() if length != count)
         raise ShapeError(
             f'RPE {rpe.sequence} of {rpe.agent!r}: expected {count} values of {name}, '

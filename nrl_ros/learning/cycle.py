@@ -2,8 +2,8 @@
 
 It works on the arrays that the learner, the neuromodulator and the episode tracker keep anyway, so
 it can start and stop at any step. An unusual step (an aborted episode, a number that is not finite,
-a frozen learner) is taken in the ordinary way. The weights are the same to the last bit; a test
-compares both.
+a frozen learner, one that its guard measures) is taken in the ordinary way. The weights are the
+same to the last bit; a test compares both.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ def suits(episodes: Episodes, learner: Learner, neuromodulator: Neuromodulator) 
     return (
         agent is not None
         and episodes.info.lockstep
-        and learner.guarded is None
         and episodes.info.spec.observation_format == ObservationFormat.FLOAT32
         and neuromodulator.averaging
         and isinstance(agent.explorer, NodeExplorer)
@@ -71,6 +70,13 @@ class Cycle:
         self._windows.watch(outcome, (*rewarded, averages.rpe))
         known = agent.state.baseline_known.view(np.uint8)
         averages.watch((*rewarded, closed['value']), (agent.state.baseline, known))
+        # The guard sums the returns of episodes, and decides when some have ended.
+        guarded = learner.guarded
+        self._returns = None if guarded is None else guarded.returns_of(agent)
+        if self._returns is not None:
+            heard = (state['episode'], *outcome)
+            paid = (closed['instance'], closed['episode'], closed['window'], closed['value'])
+            self._returns.watch(heard, paid)
         self._fresh = self._windows.state['fresh'].view(np.uint8)
         self._instances = episodes.info.spec.instances
         # The noise is drawn into the memory of its rows.
@@ -119,12 +125,22 @@ class Cycle:
         credit.look()
         # In lockstep no RPE is held, since those of the windows that close come now.
         credit.close()
+        returns, ended = self._returns, False
+        if returns is not None and returns.look():
+            learner.ended(agent, returns.hand_over())
+            ended = True
         if count:
             self._neuromodulator.compare(averages)
             self._neuromodulator.counters['rewards'] += count
             self._learn(agent)
-        if self._windows.waiting:
-            credit.release_waiting()
+            if returns is not None and returns.count(count):
+                learner.ended(agent, returns.hand_over())
+                ended = True
+        if self._windows.waiting or (returns is not None and returns.awaits):
+            learner.release(agent)
+        if ended and not learner.learning:
+            # The guard measures the policy from here on.
+            return learner.act_upon(agent, self._episodes.newest()[0])
         learner.acted(agent, self._episodes.sequence, self._tracker.observation)
         return self._act(agent)
 
@@ -145,10 +161,11 @@ class Cycle:
         learner, averages, update = self._learner, self._averages, self._update
         windows, count = self._windows, averages.count
         matched = windows.match_watched(count)
-        if matched and update is not None:
+        if matched and update is not None and not learner.holds:
             averages.tell()
-            done = update.learn(windows.ready, windows.ready_rpe, windows.ready_count)
-            learner.learned(windows.ready_rpe, count, rejected=not done)
+            ready, rpe, rate = windows.ready, windows.ready_rpe, learner.learning_rate
+            done = update.learn(ready, rpe, windows.ready_count, rate)
+            learner.learned(rpe, count, rejected=not done)
             return
         instance, window = (array[:count].astype(np.int64) for array in self._rewarded)
         rpe = averages.rpe[:count].copy()

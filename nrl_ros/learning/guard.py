@@ -69,7 +69,7 @@ class GuardSettings(Settings):
 
 
 class Mode(IntEnum):
-    """What a guarded learner does."""
+    """What a guarded learner does; from ``CHECKING`` on it changes no weights."""
 
     LEARNING = 0
     EVALUATING = 1
@@ -96,13 +96,13 @@ class GuardState:
     """What decides the future of a guard, besides its windows.
 
     Attributes:
-        mode: of Mode.
+        mode: what the learner does.
         rate_factor: of the learning rate.
         since: exploring episodes since the newest greedy evaluation.
         measured: returns of the present check or evaluation.
     """
 
-    mode: int = Mode.LEARNING
+    mode: Mode = Mode.LEARNING
     rate_factor: float = 1.0
     since: int = 0
     measured: list[float] = field(default_factory=list)
@@ -123,6 +123,8 @@ class Guard:
 
     def __init__(self, settings: GuardSettings) -> None:
         self._settings = settings
+        # Asked for at every step.
+        self._greedily = settings.measure == 'greedy'
         self.state = GuardState(since=settings.every)
         self.windows = BestWindow(settings.episodes)
         self.fallen: tuple[Window, Window] | None = None
@@ -130,18 +132,17 @@ class Guard:
     @property
     def mode(self) -> Mode:
         """What the learner does."""
-        return Mode(self.state.mode)
+        return self.state.mode
 
     @property
     def greedy(self) -> bool:
         """True if the learner is to act greedily now, to be measured."""
-        measured = self.mode in (Mode.EVALUATING, Mode.CHECKING)
-        return measured and self._settings.measure == 'greedy'
+        return self._greedily and self.state.mode in (Mode.EVALUATING, Mode.CHECKING)
 
     @property
     def holds(self) -> bool:
         """True if the learner is not to change its weights now."""
-        return self.mode in (Mode.CHECKING, Mode.WAITING)
+        return self.state.mode >= Mode.CHECKING
 
     @property
     def tolerated(self) -> float:
@@ -156,9 +157,11 @@ class Guard:
 
     def _is_below(self, level: Window | None) -> bool:
         """Return whether the newest window is too far below another one."""
-        last = self.windows.last
-        if level is None or last is None or last.mean >= self._tolerated(level):
+        mean = self.windows.mean
+        if level is None or mean is None or mean >= self._tolerated(level):
             return False
+        last = self.windows.last
+        assert last is not None
         chance = _ERRORS * math.hypot(level.standard_error, last.standard_error)
         return level.mean - last.mean > chance
 
@@ -172,7 +175,7 @@ class Guard:
         """
         if not ended or self.mode is Mode.WAITING:
             return Move.NONE
-        if self._settings.measure == 'greedy' and self.mode is Mode.LEARNING:
+        if self._greedily and self.mode is Mode.LEARNING:
             return self._count(len(ended))
         if complete.instances > self.windows.size:
             # The instances end their episodes together at worst, so that each counts once.
@@ -217,7 +220,7 @@ class Guard:
             return Move.NONE
         measured = window_of(steps, self.state.measured)
         self.state.measured = []
-        self.windows.last = measured
+        self.windows.measure(measured)
         return self._judge(measured)
 
     def _judge(self, measured: Window) -> Move:
@@ -273,13 +276,14 @@ class Guard:
         self.windows.begin_anew(forget=forget)
 
     def _enter(self, mode: Mode) -> None:
-        self.state.mode, self.state.measured = int(mode), []
+        self.state.mode, self.state.measured = mode, []
         self.windows.begin_anew()
 
     def snapshot(self) -> dict[str, Any]:
         """Return everything that decides the future, as plain data."""
         return {
-            'state': {**vars(self.state), 'measured': list(self.state.measured)},
+            'state': vars(self.state)
+            | {'mode': int(self.mode), 'measured': list(self.state.measured)},
             'size': self.windows.size,
             'windows': self.windows.snapshot(),
         }
@@ -288,7 +292,7 @@ class Guard:
         """Continue from a snapshot."""
         saved = snapshot['state']
         self.state = GuardState(
-            int(saved['mode']),
+            Mode(int(saved['mode'])),
             float(saved['rate_factor']),
             int(saved['since']),
             list(map(float, saved['measured'])),

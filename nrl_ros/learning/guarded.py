@@ -7,7 +7,6 @@ in one process and over ROS 2, and continues from a checkpoint bit for bit.
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nrl_ros.base.errors import ProtocolError
-from nrl_ros.base.records import RpeBatch, StateBatch
+from nrl_ros.base.records import AgentInfo, RpeBatch, StateBatch
 from nrl_ros.base.state import restore_snapshot, take_snapshot
 from nrl_ros.environments.best_window import Window
 from nrl_ros.learning.agent import ServedAgent
@@ -26,11 +25,14 @@ from nrl_ros.learning.kept_policy import approved, keep, put_back, relative_chan
 from nrl_ros.learning.policy import Policy
 from nrl_ros.learning.roster import Roster
 from nrl_ros.learning.update import LearningStep
+from nrl_ros.learning.usable_weights import are_usable
 
 RESTORED, DROPPED, HELD = 'guard_restores', 'guard_dropped_windows', 'guard_held_windows'
 CHANGED, DISCARDED = 'guard_task_changes', 'guard_discarded_updates'
 # Copies of weights, as snapshots name them.
 _KEPT = ('good', 'older', 'proposed', 'approved')
+# Looks at the returns within as many episodes as are compared.
+_LOOKS = 10
 # By whose episodes the guard compares.
 _Listeners = tuple[str, ...]
 
@@ -41,6 +43,10 @@ class _Heard:
 
     session: int
     returns: EpisodeReturns
+
+    def is_of(self, info: AgentInfo) -> bool:
+        """Return True if they are of this session of the agent."""
+        return self.session == info.session and self.returns.instances == info.spec.instances
 
 
 class GuardedLearning:
@@ -120,6 +126,19 @@ class GuardedLearning:
 
     # ------------------------------------------------------------------ hearing
 
+    def returns_of(self, agent: ServedAgent) -> EpisodeReturns:
+        """Return what sums the rewards of an agent's episodes in its present session."""
+        info = agent.info
+        heard = self._heard.get(info.agent)
+        if heard is None or not heard.is_of(info):
+            heard = self._heard[info.agent] = self._new(info.session, info.spec.instances)
+        return heard.returns
+
+    def _new(self, session: int, instances: int) -> _Heard:
+        # Means of so many episodes hardly move with one of them.
+        together = max(max(self._settings.episodes, instances) // _LOOKS, 1)
+        return _Heard(session, EpisodeReturns(instances, together))
+
     def hear_state(self, agent: ServedAgent, state: StateBatch, steps: int) -> bool:
         """Note the episodes that begin and end with a state.
 
@@ -129,18 +148,13 @@ class GuardedLearning:
         if self._good is None:
             # Weights that are not finite are put back before any return is known.
             self._begin()
-        heard = self._heard.get(agent.info.agent)
-        if heard is None or heard.session != state.session:
-            heard = _Heard(state.session, EpisodeReturns(agent.info.spec.instances))
-            self._heard[agent.info.agent] = heard
-        return self._note(agent, heard.returns.hear_state(state), steps)
+        ended = self.returns_of(agent).hear_state(state)
+        return bool(ended) and self.note(agent, ended, steps)
 
     def hear_rewards(self, agent: ServedAgent, rpe: RpeBatch, steps: int) -> bool:
         """Note rewards; result as of ``hear_state``."""
-        heard = self._heard.get(agent.info.agent)
-        if heard is None or heard.session != rpe.session:
-            return False
-        return self._note(agent, heard.returns.hear_rewards(rpe), steps)
+        ended = self.returns_of(agent).hear_rewards(rpe)
+        return bool(ended) and self.note(agent, ended, steps)
 
     def awaits(self, name: str) -> bool:
         """Return True if an agent's episode has ended whose rewards have not all come.
@@ -166,18 +180,34 @@ class GuardedLearning:
         if self._settings.approve and self._approved is None:
             self._approved = self._good['update']
 
-    def _note(self, agent: ServedAgent, ended: Ended, steps: int) -> bool:
-        if not (ended and self._settings.enabled):
+    def note(self, agent: ServedAgent, ended: Ended, steps: int) -> bool:
+        """Look at episodes that an agent has completed.
+
+        Args:
+            agent: whose they are.
+            ended: at least one, as ``EpisodeReturns`` gives them.
+            steps: of all instances so far.
+
+        Returns:
+            True if the weights were put back.
+        """
+        if not self._settings.enabled:
             return False
         self._admit(agent.info.agent)
-        present = [self._heard[one] for one in self._members if one in self._heard]
-        counts = np.concatenate([one.returns.state.complete for one in present])
-        complete = Complete(len(counts), int(counts.min()), int(counts.sum()))
+        heard = [self._heard[one] for one in self._members if one in self._heard]
+        counts = [one.returns.completed() for one in heard]
+        complete = Complete(
+            sum(one.instances for one in counts),
+            min(one.least for one in counts),
+            sum(one.total for one in counts),
+        )
         greedy = self.greedy
         return self._do(self._guard.hear(steps, ended, complete), greedy=greedy)
 
     def _admit(self, name: str) -> None:
         """Compare anew when other agents are at work: their tasks may pay more or less."""
+        if self._members == (name,):
+            return
         present = {agent.info.agent for agent in self._roster.agents}
         members = tuple(sorted({one for one in self._members if one in present} | {name}))
         if members != self._members:
@@ -195,6 +225,8 @@ class GuardedLearning:
             move: what is to be done.
             greedy: whether the learner has acted greedily until now.
         """
+        if move is Move.NONE:
+            return False
         if move is Move.PROPOSE:
             self._proposed = self._copy()
         elif move is Move.ACCEPT:
@@ -276,9 +308,7 @@ class GuardedLearning:
         """Look at the weights after an update; return True if they were put back."""
         if self._settings.approve:
             self.gathered += 1
-        # A square that is not finite is of a weight that is far beyond use at least.
-        weights = self._policy.learning.weights
-        if all(math.isfinite(float(np.vdot(weight, weight))) for weight in weights):
+        if are_usable(self._policy.learning.weights):
             return False
         if self._settings.enabled:
             return self._do(self._guard.break_off(), greedy=False)
@@ -368,9 +398,9 @@ class GuardedLearning:
         if not self._settings.approve:
             self._approved, self.gathered = None, 0
         for name, saved in snapshot['heard'].items():
-            returns = EpisodeReturns(len(saved['returns']['newest']))
-            restore_snapshot(returns, saved['returns'], f'guard.heard.{name}')
-            self._heard[name] = _Heard(int(saved['session']), returns)
+            heard = self._new(int(saved['session']), len(saved['returns']['newest']))
+            restore_snapshot(heard.returns, saved['returns'], f'guard.heard.{name}')
+            self._heard[name] = heard
 
 
 _DOING = {

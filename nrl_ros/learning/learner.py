@@ -12,6 +12,7 @@ from nrl_ros.base.limits import LearnerLimits
 from nrl_ros.base.records import ActionBatch, AgentInfo, RpeBatch, StateBatch
 from nrl_ros.learning.agent import ServedAgent
 from nrl_ros.learning.credit import Creditable
+from nrl_ros.learning.episode_returns import Ended
 from nrl_ros.learning.guarded import GuardedLearning
 from nrl_ros.learning.learner_state import LearnerState
 from nrl_ros.learning.roster import Roster
@@ -151,6 +152,11 @@ class Learner:
         self._state.spread_sigma()
         return said
 
+    def _note_restored(self, restored: bool) -> None:
+        """Let agents have the noise that belongs to weights which the guard has put back."""
+        if restored:
+            self._state.spread_sigma()
+
     def _watches(self) -> bool:
         """Return True if the guard hears what happens now."""
         return self._state.guarded is not None and not (self._frozen or self._evaluating)
@@ -235,8 +241,8 @@ class Learner:
         if creditable is not None:
             self.learn_from(agent, creditable)
         guarded = self._state.guarded
-        if guarded is not None and self._watches() and guarded.hear_state(agent, state, self.steps):
-            self._state.spread_sigma()
+        if guarded is not None and self._watches():
+            self._note_restored(guarded.hear_state(agent, state, self.steps))
         return None
 
     def may_act(self, name: str) -> bool:
@@ -258,12 +264,15 @@ class Learner:
 
     def release_waiting(self, name: str) -> None:
         """Release windows whose RPEs do not come, so that the agent ``may_act``."""
-        agent, guarded = self._state.roster.served(name), self._state.guarded
-        if agent is None or agent.pending is None or self.may_act(name):
-            return
+        agent = self._state.roster.served(name)
+        if agent is not None and agent.pending is not None and not self.may_act(name):
+            self.release(agent)
+
+    def release(self, agent: ServedAgent) -> None:
+        """Release an agent's windows and episodes that wait for RPEs."""
         agent.credit.release_waiting()
-        if guarded is not None:
-            guarded.release(name)
+        if self._state.guarded is not None:
+            self._state.guarded.release(agent.info.agent)
 
     def act(self, name: str, checkpoint: int = 0) -> ActionBatch:
         """Act upon the state of an agent that ``may_act``.
@@ -319,8 +328,8 @@ class Learner:
         if creditable is not None:
             self.learn_from(agent, creditable)
         guarded = self._state.guarded
-        if guarded is not None and self._watches() and guarded.hear_rewards(agent, rpe, self.steps):
-            self._state.spread_sigma()
+        if guarded is not None and self._watches():
+            self._note_restored(guarded.hear_rewards(agent, rpe, self.steps))
         return counted
 
     def learn_from(self, agent: ServedAgent, creditable: Creditable) -> None:
@@ -339,7 +348,9 @@ class Learner:
         if not learn(network, credit.store, creditable, self.learning_rate, head=policy.head):
             state.counters['rejected_updates'] += 1
             credit.clear_overflown(network.spec)
-        elif (guarded is not None and guarded.updated()) or state.update.changes_sigma:
+            return
+        self._note_restored(guarded is not None and guarded.updated())
+        if state.update.changes_sigma:
             state.spread_sigma()
 
     # ------------------------------------------------------------- fused cycle
@@ -357,13 +368,30 @@ class Learner:
             and not agent.credit.has_late
         )
 
-    def plain_ascent(self) -> tuple[list[Array], list[float], float] | None:
-        """Return weights, scales and rate if an update is just ``W += rate scale total``."""
+    def plain_ascent(self) -> tuple[list[Array], list[float]] | None:
+        """Return weights and scales if an update is just ``W += learning_rate scale total``."""
         policy = self._state.roster.policy
-        scales = None if policy is None else self._state.update.plain_scales(policy.network)
+        scales = None if policy is None else self._state.update.plain_scales(policy.learning)
         if policy is None or scales is None:
             return None
-        return policy.network.weights, scales, self.settings.plasticity.learning_rate
+        return policy.learning.weights, scales
+
+    @property
+    def holds(self) -> bool:
+        """True if traces must not change weights now, since the guard checks those."""
+        guarded = self._state.guarded
+        return guarded is not None and guarded.holds
+
+    def ended(self, agent: ServedAgent, episodes: Ended) -> None:
+        """Note complete episodes, which the guard sums itself otherwise."""
+        guarded = self._state.guarded
+        if guarded is not None:
+            self._note_restored(guarded.note(agent, episodes, self.steps))
+
+    def act_upon(self, agent: ServedAgent, state: StateBatch) -> Array:
+        """Act upon a state that the agent's windows have received; returns [B, A]."""
+        agent.pending = state
+        return self.act(state.agent).action
 
     def acted(self, agent: ServedAgent, sequence: int, observation: Array) -> None:
         """Note that an agent acts upon a state whose rows are in its traces already."""
@@ -381,8 +409,10 @@ class Learner:
         """
         if rejected:
             self._state.counters['rejected_updates'] += 1
-        else:
-            self._state.update.note(rpe, windows)
+            return
+        self._state.update.note(rpe, windows)
+        guarded = self._state.guarded
+        self._note_restored(guarded is not None and guarded.updated())
 
     # -------------------------------------------------------------- checkpoint
 

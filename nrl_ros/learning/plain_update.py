@@ -32,43 +32,42 @@ class PlainUpdate:
         traces: whose credit changes the weights.
         weights: one matrix [out, in] a layer, changed in place.
         scales: c of each layer.
-        rate: eta.
     """
 
     _traces: Any
     _kept: Any
     _width: cython.Py_ssize_t
-    _rate: cython.double
     _size: cython.Py_ssize_t
     _total: cython.p_void
     _scales: cython.double[::1]
     _layout: int64_t[:, ::1]
     _weights: int64_t[::1]
 
-    def __init__(
-        self, traces: DenseTraces, weights: list[Array], scales: list[float], rate: float
-    ) -> None:
+    def __init__(self, traces: DenseTraces, weights: list[Array], scales: list[float]) -> None:
         self._traces, self._kept = traces, weights
-        self._layout, self._scales, self._rate = traces.layout, np.array(scales), rate
+        self._layout, self._scales = traces.layout, np.array(scales)
         self._width, self._size = traces.total.itemsize, traces.total.size
         self._total = address_of(traces.total, self._size, self._width)
         self._weights = np.array([weight.ctypes.data for weight in weights], np.int64)
 
-    def learn(self, instances: Array, rpe: Array, count: cython.Py_ssize_t) -> bool:
+    def learn(
+        self, instances: Array, rpe: Array, count: cython.Py_ssize_t, rate: cython.double
+    ) -> bool:
         """Learn from the traces of the first ``count`` instances, and clear them.
 
         Args:
             instances: int64 [B], indices; the first ``count`` entries count.
             rpe: float64 [B], their reward-prediction errors.
             count: how many they are.
+            rate: eta.
 
         Returns:
             False if the sum is not finite: nothing was changed, and those traces are gone.
         """
         self._traces.credit(instances, rpe, count)
         if self._width == 8:
-            return bool(_ascend(self, cython.cast(cython.double, self._rate)))
-        return bool(_ascend(self, cython.cast(cython.float, self._rate)))
+            return bool(_ascend(self, rate))
+        return bool(_ascend(self, cython.cast(cython.float, rate)))
 
 
 @cython.cfunc

@@ -102,7 +102,10 @@ def nothing(it: Run, step: int) -> None:
 
 
 def compare(
-    monkeypatch: pytest.MonkeyPatch, make: Callable[[], Run], change: Change = nothing
+    monkeypatch: pytest.MonkeyPatch,
+    make: Callable[[], Run],
+    change: Change = nothing,
+    updates: int = 6,
 ) -> int:
     """Both give the same at every step; returns how many of them were taken fused."""
     quick = []
@@ -121,7 +124,7 @@ def compare(
     for step, (left, right) in enumerate(zip(expected, received, strict=True)):
         assert same(left, right), step
     assert same(one.everything(), other.everything())
-    assert one.learner.updates > 5 or one.learner.counters['rejected_updates'] > 0
+    assert one.learner.updates >= updates or one.learner.counters['rejected_updates'] > 0
     return sum(quick)
 
 
@@ -149,6 +152,29 @@ def test_the_fused_cycle_is_the_plain_one(
     monkeypatch: pytest.MonkeyPatch, delivery: Delivery, settings: dict[str, Any]
 ) -> None:
     assert compare(monkeypatch, lambda: Run(delivery, **settings)) > STEPS // 2
+
+
+@pytest.mark.parametrize('delivery', list(Delivery))
+@pytest.mark.parametrize(
+    'guard',
+    [
+        {},
+        {'tolerated_fall': 1e-6, 'learning_rate': 30.0},
+        {'measure': 'greedy', 'every': 12},
+        {'then': 'wait', 'learning_rate': 30.0},
+        {'learning_rate': 1e30},
+        {'approve': True},
+    ],
+    ids=str,
+)
+def test_a_guard_decides_the_same_in_it(
+    monkeypatch: pytest.MonkeyPatch, delivery: Delivery, guard: dict[str, Any]
+) -> None:
+    given = {'guard.enabled': True, 'guard.episodes': 5} | {
+        name if name == 'learning_rate' else f'guard.{name}': value for name, value in guard.items()
+    }
+    # A guard that measures or checks learns nothing meanwhile.
+    assert compare(monkeypatch, lambda: Run(delivery, **given), updates=1) > 10
 
 
 @pytest.mark.parametrize(
