@@ -45,6 +45,7 @@ class RecorderNode(NrlNode[RecorderNodeSettings]):
         super().__init__(names.RECORDER, RecorderNodeSettings, **options)
         self._thread: WriterThread | None = None
         self._said_lost: Counter[str] = Counter()
+        self._said_heard: set[str] = set()
 
     def configure(self) -> None:
         """Open the recording, and subscribe."""
@@ -103,10 +104,9 @@ class RecorderNode(NrlNode[RecorderNodeSettings]):
         self._thread.keep_file(attachment)
 
     def _look(self) -> None:
-        before = set(self._topics.heard)
         self._topics.look()
         self._checkpoints.look()
-        if self._topics.heard != before:
+        if self._topics.heard != self._said_heard:
             self._report()
         assert self._thread is not None
         if self._thread.fault and not self.exit_requested:
@@ -124,6 +124,7 @@ class RecorderNode(NrlNode[RecorderNodeSettings]):
     def _report(self, *, recording: bool = True) -> None:
         thread, writer = self._thread, self._writer
         assert thread is not None
+        self._said_heard = set(self._topics.heard)
         counts = dict(writer.facts.counts)
         message = RecorderStatus(
             folder=str(writer.folder),

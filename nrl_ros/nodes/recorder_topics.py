@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any
 
+from lifecycle_msgs.srv import GetState
 from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
@@ -22,7 +23,8 @@ from nrl_ros.storage.recording_writer import WriterThread
 _DEPTH = 4000
 _STEP, _EVENT, _LATCHED = qos.step(), qos.event(), qos.latched()
 # Topics of every run, subscribed at once so that none of their messages is missed. The last ones
-# are latched: a node whose status has come has been told of all subscriptions before it.
+# are latched: a node whose status has come has been told of all subscriptions before it. So has an
+# environment that answers: the middleware tells it of the client after the subscriptions.
 _OF_A_RUN: tuple[tuple[str, str, QoSProfile], ...] = (
     (names.STATE, 'EnvState', _STEP),
     (names.ACTION, 'Action', _STEP),
@@ -76,12 +78,12 @@ class RecordedTopics:
         for name, kind, profile in _OF_A_RUN:
             topic = node.resolve_topic_name(name)
             self._subscribe(topic, f'nrl_ros/msg/{kind}', profile, _TELLS.get(name, ''))
+        self._environment = node.create_client(GetState, f'{names.ENVIRONMENT}/get_state')
+        node.at_take_down(lambda: node.destroy_client(self._environment))
 
     def look(self) -> None:
         """Subscribe to topics that have appeared."""
-        if all(self._node.count_publishers(name) for name in _OF_AN_ENVIRONMENT):
-            # It says nothing of itself before it is active, and then it must be heard already.
-            self.heard.add(names.ENVIRONMENT)
+        self._ask_environment()
         for name, types in self._node.get_topic_names_and_types():
             mine = name in self._wanted or name.startswith(self._below)
             if not mine or name in self._made or name in self._refused or name == self._own:
@@ -89,6 +91,20 @@ class RecordedTopics:
             infos = self._node.get_publishers_info_by_topic(name)
             if infos:
                 self._subscribe(name, types[0], _profile_of(infos), '')
+
+    def _ask_environment(self) -> None:
+        """Find out whether a configured environment knows of the subscriptions.
+
+        It says nothing of itself before it is active, and then its first state must be heard
+        already. That its publishers are known here does not yet mean that it knows who listens: on
+        a busy machine the first states were lost between the two.
+        """
+        if names.ENVIRONMENT in self.heard or not self._environment.service_is_ready():
+            return
+        if all(self._node.count_publishers(name) for name in _OF_AN_ENVIRONMENT):
+            # An answer may be lost, as long as it does not know of the client; then ask again.
+            asked = self._environment.call_async(GetState.Request())
+            asked.add_done_callback(lambda _: self.heard.add(names.ENVIRONMENT))
 
     def drain(self) -> None:
         """Take all that has come."""

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 import rclpy
 from rclpy.clock import Clock, ClockType
+from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
 from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -26,7 +27,7 @@ from nrl_ros.ros.executor import StepExecutor
 from nrl_ros.ros.hearing import Refusals, Topic, hear, hear_any
 from nrl_ros.ros.middleware import prepare_middleware
 from nrl_ros.ros.parameters import NodeParameters
-from nrl_ros.ros.qos import for_recorder
+from nrl_ros.ros.qos import for_recorder, is_recorded
 from nrl_ros.ros.rclpy_types import AnyPublisher, AnySubscription
 from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.ros.security import initialise, refused_in_one_line
@@ -35,6 +36,8 @@ from nrl_ros.ros.signals import Signals, told_to_end
 Model = TypeVar('Model', bound=Settings)
 
 _SAY_AGAIN_S = 10.0
+# Longest wait for a recorder at the end [s].
+_RECORDER_S = 1.0
 # How often the name of an unknown node is asked for again, and how long to wait each time.
 _NAME_TRIES = 20
 _NAME_WAIT_S = 0.1
@@ -69,6 +72,8 @@ class NrlNode(LifecycleNode, Generic[Model]):
         self.steady_clock = Clock(clock_type=ClockType.STEADY_TIME)
         self._node_settings = NodeParameters(self, model, self.settings_changed)
         self._said_at: dict[str, float] = {}
+        # Publishers of what is learned from, where the run is recorded.
+        self._recorded: list[Any] = []
         # Functions that undo what configuring has made.
         self._made: list[Callable[[], Any]] = []
         self._guard_transitions()
@@ -183,6 +188,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
         if result == TransitionCallbackReturn.FAILURE:
             # The subclass refused, so the node stays active.
             return result
+        self._wait_for_recorder()
         super().on_deactivate(state)
         self.active = False
         return result
@@ -193,6 +199,16 @@ class NrlNode(LifecycleNode, Generic[Model]):
         self._take_down()
         self._node_settings.fixed = False
         return result
+
+    def _wait_for_recorder(self) -> None:
+        """Wait a moment until a recorder has all that it must not lack.
+
+        What it asks for again after a loss is gone when the process ends. On a busy machine these
+        were the last states of a run.
+        """
+        end = time.monotonic() + _RECORDER_S
+        for publisher in self._recorded:
+            publisher.wait_for_all_acked(Duration(seconds=max(end - time.monotonic(), 0.0)))
 
     def at_take_down(self, action: Callable[[], Any]) -> None:
         """Register an action for the time when the node's configuration is taken down."""
@@ -208,6 +224,7 @@ class NrlNode(LifecycleNode, Generic[Model]):
         """Deactivate if needed, and release everything."""
         if self.active:
             self._transition('deactivate', self.deactivate, state)
+            self._wait_for_recorder()
             self.active = False
         result = self._transition('shut down', self.cleanup, state)
         self._take_down()
@@ -269,6 +286,9 @@ class NrlNode(LifecycleNode, Generic[Model]):
             event_callbacks=PublisherEventCallbacks(incompatible_qos=incompatible),
         )
         self._made.append(lambda: self.destroy_publisher(made))
+        if topic in names.LEARNED_FROM and is_recorded():
+            self._recorded.append(made)
+            self._made.append(lambda: self._recorded.remove(made))
         publisher: AnyPublisher = made
         return publisher
 

@@ -38,6 +38,11 @@ def latched(depth: int = 1) -> QoSProfile:
     )
 
 
+def is_recorded() -> bool:
+    """Return whether the run of this process is recorded from its begin."""
+    return os.environ.get(RECORDED, '') == '1'
+
+
 def for_recorder(profile: QoSProfile) -> QoSProfile:
     """Return the profile of a publisher on the step path, which keeps more where it is recorded.
 
@@ -45,7 +50,7 @@ def for_recorder(profile: QoSProfile) -> QoSProfile:
     a second: where a busy machine holds a recorder up for longer, it asks for what it has missed.
     What every listener has is not kept, so that this takes no memory otherwise.
     """
-    if os.environ.get(RECORDED, '') != '1':
+    if not is_recorded():
         return profile
     deep: QoSProfile = copy(profile)
     deep.depth = max(profile.depth, _KEPT)

@@ -30,11 +30,11 @@ class Channel(NamedTuple):
 
     Attributes:
         number: in the file, from 1.
-        index: time and place of each of its messages in the open chunk, one behind the other.
+        places: time and place of each of its messages in the open chunk, one behind the other.
     """
 
     number: int
-    index: list[int]
+    places: list[int]
 
 
 class McapFile:
@@ -128,8 +128,8 @@ class McapFile:
             count: of messages of the topic before it.
         """
         size = _MESSAGE.size + len(data)
-        channel.index.append(received_ns)
-        channel.index.append(self._part_bytes)
+        channel.places.append(received_ns)
+        channel.places.append(self._part_bytes)
         self._parts.append(
             _MESSAGE.pack(
                 _IS_MESSAGE,
@@ -152,14 +152,14 @@ class McapFile:
 
     def end_chunk(self) -> None:
         """Close the open chunk, if it holds a message."""
-        filled = [one for one in self._channels if one.index]
+        filled = [one for one in self._channels if one.places]
         if not filled:
             return
         whole = b''.join(self._parts)
         self._parts.clear()
         self._part_bytes = 0
-        start_ns = min(min(one.index[::2]) for one in filled)
-        end_ns = max(max(one.index[::2]) for one in filled)
+        start_ns = min(min(one.places[::2]) for one in filled)
+        end_ns = max(max(one.places[::2]) for one in filled)
         first = not any(self._counts)
         self._start_ns = start_ns if first else min(self._start_ns, start_ns)
         self._end_ns = max(self._end_ns, end_ns)
@@ -175,7 +175,7 @@ class McapFile:
             )
         )
         behind = self.size
-        places = self._put_indexes(filled, behind)
+        found = self._put_indexes(filled, behind)
         self._chunk_indexes.append(
             self._records.ChunkIndex(
                 chunk_length=behind - at,
@@ -184,7 +184,7 @@ class McapFile:
                 compressed_size=len(data),
                 message_end_time=end_ns,
                 message_index_length=self.size - behind,
-                message_index_offsets=places,
+                message_index_offsets=found,
                 message_start_time=start_ns,
                 uncompressed_size=len(whole),
             )
@@ -192,19 +192,19 @@ class McapFile:
 
     def _put_indexes(self, filled: list[Channel], at: int) -> dict[int, int]:
         """Write where the messages of a chunk are, and return where that is written."""
-        places = {}
+        found = {}
         for channel in filled:
-            entries = struct.pack(f'<{len(channel.index)}Q', *channel.index)
-            self._counts[channel.number - 1] += len(channel.index) // 2
-            channel.index.clear()
-            places[channel.number] = at
+            entries = struct.pack(f'<{len(channel.places)}Q', *channel.places)
+            self._counts[channel.number - 1] += len(channel.places) // 2
+            channel.places.clear()
+            found[channel.number] = at
             head = _INDEX.pack(
                 self._opcode.MESSAGE_INDEX, 6 + len(entries), channel.number, len(entries)
             )
             at += len(head) + len(entries)
             self._put(head)
             self._put(entries)
-        return places
+        return found
 
     def _describe(self, record: Any, kept: list[Any]) -> None:
         """Write a schema or channel into the open chunk, before the messages that need it."""
