@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.torch_arrays import TorchArrays
+from nrl_ros.base.errors import CheckpointError, ConfigError
+from nrl_ros.base.torch_arrays import TorchArrays, put_tensors, tensors_data
 from nrl_ros.environments.device import DeviceEnvironment, DeviceStep
 from nrl_ros.robots.arm.device_motion import DeviceMotionFilter
 from nrl_ros.robots.arm.enclosing import EnclosingGuard
@@ -102,6 +102,20 @@ class HostArms:
             torch.from_numpy(np.asarray(result.truncated)),
             figures,
         )
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the state of the bridge, and the counts."""
+        return {'bridge': self._bridge.snapshot(), 'counts': tensors_data(self.counts)}
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue from a snapshot."""
+        if saved.keys() != {'bridge', 'counts'}:
+            raise CheckpointError(
+                f'environment: expected bridge, counts, received {", ".join(saved)}; it was saved '
+                'with other settings, or with --compile'
+            )
+        self._bridge.restore(saved['bridge'])
+        put_tensors(self.counts, saved['counts'], 'environment')
 
 
 class DeviceArms:
@@ -194,6 +208,28 @@ class DeviceArms:
         tool: Any = self._chain.tool(state['position'])  # type: ignore[arg-type]
         self._aim(over, tool)
         return self._finish(wanted, over, tool)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {**self.state, **self.counts, **self._filter.tensors()}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return motion, tasks and counts of the arms, and the pools of their episodes."""
+        starts, targets = self.pools
+        return tensors_data({'starts': starts, 'targets': targets, **self._tensors()})
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue from a snapshot."""
+        kept = dict(saved)
+        pools = [kept.pop(name, None) for name in ('starts', 'targets')]
+        sizes = (self._task.joints, 3)
+        for name, pool, size in zip(('starts', 'targets'), pools, sizes, strict=True):
+            if pool is None or pool.ndim != 2 or pool.shape[1] != size:
+                raise CheckpointError(
+                    f'environment.{name}: expected rows of {size} numbers; it was saved with other '
+                    'settings, or without --compile'
+                )
+        put_tensors(self._tensors(), kept, 'environment')
+        self.pools = self._arrays.array(pools[0]), self._arrays.array(pools[1])
 
     def _place(self, which: Tensor) -> None:
         """Put arms to starts of the pool, at rest."""

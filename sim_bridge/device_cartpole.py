@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.torch_arrays import TorchArrays
+from nrl_ros.base.torch_arrays import TorchArrays, put_tensors, tensors_data
 from nrl_ros.environments.device import DeviceEnvironment, DeviceStep
 from sim_bridge.cartpole import CartMotion, CartPoleOptions, spec_of
 
@@ -59,6 +59,17 @@ class DeviceCartPole:
         late = self._steps >= self._limit
         motion.copy_(torch.where(over, self._fresh, motion))
         return DeviceStep(self._observe(), (~over).to(motion.dtype), fallen, late)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        return {'motion': self.carts.motion, 'steps': self._steps}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return the motion of the carts and the steps of their episodes."""
+        return tensors_data(self._tensors())
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue from a snapshot."""
+        put_tensors(self._tensors(), saved, 'environment')
 
     def _observe(self) -> Tensor:
         observation: Tensor = self.carts.motion.T.to(torch.float32)

@@ -7,12 +7,46 @@ nothing for it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 
+from nrl_ros.base.errors import CheckpointError
+
 Tensor = torch.Tensor
+
+
+def tensors_data(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Return copies of tensors as arrays of numpy, as a checkpoint holds them."""
+    return {name: np.array(tensor.cpu().numpy()) for name, tensor in tensors.items()}
+
+
+def put_tensors(tensors: Mapping[str, Tensor], saved: Mapping[str, Any], part: str) -> None:
+    """Write what ``tensors_data`` has returned into tensors of the same names and shapes.
+
+    Args:
+        tensors: stay the same ones.
+        saved: by name.
+        part: whose they are, for errors.
+
+    Raises:
+        CheckpointError: one is missing, unknown, or of another shape; nothing was changed.
+    """
+
+    def kinds(arrays: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
+        return {name: (*array.shape, str(array.dtype)) for name, array in arrays.items()}
+
+    expected, received = kinds(tensors_data(tensors)), kinds(saved)
+    for name in sorted(expected.keys() | received.keys()):
+        if expected.get(name) != received.get(name):
+            raise CheckpointError(
+                f'{part}.{name}: expected {expected.get(name, "nothing")}, received '
+                f'{received.get(name, "nothing")}; it was saved with other settings'
+            )
+    for name, tensor in tensors.items():
+        tensor.copy_(torch.from_numpy(np.array(saved[name])))
 
 
 class _Reduced:
@@ -112,6 +146,7 @@ class TorchArrays:
     logical_or = _Reduced(torch.logical_or, torch.any)
     bitwise_or = _Reduced(torch.bitwise_or, _any_bit)
     where, clip = staticmethod(torch.where), staticmethod(torch.clip)
+
     @staticmethod
     def argmax(values: Tensor, axis: int) -> Tensor:
         """Return where the largest number along an axis is."""

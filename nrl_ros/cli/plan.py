@@ -27,6 +27,8 @@ from nrl_ros.cli.one_instance import one_instance
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.run_parts import changed_parts, keep_parts
 from nrl_ros.cli.runs import (
+    OF_DEVICE,
+    OF_NODE,
     Run,
     RunError,
     Saved,
@@ -97,6 +99,7 @@ class Plan:
         load: checkpoint that the learner starts from.
         sessions: of the environment of this start.
         resumed: the checkpoint of this run that is continued.
+        keep_settings: settings that a checkpoint holds too are those given now.
     """
 
     run: Run
@@ -108,6 +111,7 @@ class Plan:
     earlier_steps: int = 0
     load: Path | None = None
     resumed: Saved | None = None
+    keep_settings: bool = False
     sessions: Sessions = field(default_factory=Sessions)
 
 
@@ -232,6 +236,7 @@ def _new(options: TrainOptions, warn: Warn, say: Say) -> Plan:
         params,
         start,
         load=Path(load) if load else None,
+        keep_settings=settings.learner.checkpoint.keep_settings,
         sessions=sessions,
     )
 
@@ -345,8 +350,11 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn, say: Say) -> Plan:
     for text in changed_parts(run, settings):
         warn(text)
     agent = settings.environment.agent
-    saved = newest(run, agent, exact=options.exact, skipped=lambda error: warn(str(error)))
-    earlier, counted = _steps_done(run, saved)
+    kind = OF_DEVICE if options.device else OF_NODE
+    saved = newest(
+        run, agent, exact=options.exact, kind=kind, skipped=lambda error: warn(str(error))
+    )
+    earlier, counted = _steps_done(run, saved, kind)
     target = settings.environment.stop.steps
     if target and earlier >= target:
         raise RunError(
@@ -360,12 +368,14 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn, say: Say) -> Plan:
         )
     _try_checkpoint(settings, saved, _try_environment(settings, warn, say))
     remaining = target if counted or not target else target - earlier
-    sessions = _sessions(saved.environment)
-    nodes = _from_checkpoint(saved, remaining)
+    of_node = saved if kind == OF_NODE else saved._replace(environment=None)
+    sessions = _sessions(of_node.environment)
+    nodes = _from_checkpoint(of_node, remaining)
     nodes['environment']['session'] = sessions.first
-    if any(item.partition('=')[0].strip() in _LIVE for item in options.overrides):
+    live = any(item.partition('=')[0].strip() in _LIVE for item in options.overrides)
+    if live:
         nodes['learner']['checkpoint']['keep_settings'] = True
-    newer = [state for state in saved_states(run, agent) if state.number > saved.number]
+    newer = _newer(run, agent, saved.number)
     trimmed = _trimmed_metrics(run, earlier)
 
     def make_room() -> None:
@@ -385,6 +395,7 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn, say: Say) -> Plan:
         earlier_steps=0 if counted else earlier,
         load=saved.learner,
         resumed=saved,
+        keep_settings=live or settings.learner.checkpoint.keep_settings,
         sessions=sessions,
     )
 
@@ -401,23 +412,32 @@ def _try_checkpoint(settings: RunSettings, saved: Saved, info: AgentInfo | None)
         learner.join(info)
 
 
-def _steps_done(run: Run, saved: Saved) -> tuple[int, bool]:
+def _steps_done(run: Run, saved: Saved, kind: str) -> tuple[int, bool]:
     """Return the steps done up to a checkpoint, and whether the environment counts on from it."""
     if saved.environment is not None:
-        return int(read_checkpoint(saved.environment, 'environment')['steps']), True
+        return int(read_checkpoint(saved.environment, kind)['steps']), True
     # The learner also counts the steps that only reset an instance, so this is an upper bound.
     bound = int(read_checkpoint(saved.learner, 'learner')['steps'])
     return min(bound, last_steps(run)), False
 
 
-def _leave_behind(run: Run, newer: Iterable[Saved]) -> None:
+def _newer(run: Run, agent: str, number: int) -> set[Path]:
+    """Return the files of all checkpoints that are newer than one of them."""
+    return {
+        path
+        for kind in (OF_NODE, OF_DEVICE)
+        for state in saved_states(run, agent, kind)
+        for path in (state.learner, state.environment)
+        if path is not None and state.number > number
+    }
+
+
+def _leave_behind(run: Run, newer: Iterable[Path]) -> None:
     """Move checkpoints that are newer than the resumed one, which no later start is to take."""
-    for state in newer:
-        for path in (state.learner, state.environment):
-            if path is not None:
-                folder = run.checkpoints / _LEFT_BEHIND
-                folder.mkdir(exist_ok=True)
-                path.replace(folder / path.name)
+    for path in newer:
+        folder = run.checkpoints / _LEFT_BEHIND
+        folder.mkdir(exist_ok=True)
+        path.replace(folder / path.name)
 
 
 def _trimmed_metrics(run: Run, steps: int) -> list[EpisodeRow] | None:

@@ -219,10 +219,20 @@ class Saved(NamedTuple):
     environment: Path | None
 
 
-def saved_states(run: Run, agent: str) -> list[Saved]:
-    """Return the learner's checkpoints, oldest first, each with its environment's if it exists."""
+# Kinds of files with the state of an environment: of its node, and of the whole loop on a device.
+OF_NODE, OF_DEVICE = 'environment', 'device'
+
+
+def saved_states(run: Run, agent: str, kind: str = OF_NODE) -> list[Saved]:
+    """Return the learner's checkpoints, oldest first, each with its environment's if it exists.
+
+    Args:
+        run: the run.
+        agent: name of its agent.
+        kind: of the environment's files.
+    """
     learners = _numbered(run.checkpoints, 'learner')
-    environments = _numbered(run.checkpoints, f'environment_{agent}')
+    environments = _numbered(run.checkpoints, f'{kind}_{agent}')
     return [Saved(n, path, environments.get(n)) for n, path in sorted(learners.items())]
 
 
@@ -231,6 +241,7 @@ def newest(
     agent: str,
     *,
     exact: bool = False,
+    kind: str = OF_NODE,
     skipped: Callable[[CheckpointError], None] | None = None,
 ) -> Saved:
     """Return the newest checkpoint that can be read.
@@ -239,16 +250,17 @@ def newest(
         run: the run.
         agent: name of its agent.
         exact: only those that hold the state of the environment too.
+        kind: of the environment's files.
         skipped: told of each newer one that is damaged.
 
     Raises:
         RunError: there is none.
     """
-    for state in reversed(saved_states(run, agent)):
+    for state in reversed(saved_states(run, agent, kind)):
         try:
             read_checkpoint(state.learner, 'learner')
             if state.environment is not None:
-                read_checkpoint(state.environment, 'environment')
+                read_checkpoint(state.environment, kind)
         except CheckpointError as error:
             if skipped is not None:
                 skipped(error)

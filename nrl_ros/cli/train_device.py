@@ -46,12 +46,6 @@ def device_maker(options: TrainOptions, say: Say) -> Callable[[RunSettings], Tra
     Raises:
         ConfigError: torch is not installed, the device is not there, or an option does not fit it.
     """
-    if options.resume is not None:
-        raise ConfigError(
-            '--device cannot be given with --resume: a run that a device has made goes on over '
-            f'ROS 2 by `nrl train --resume {options.resume}`, or as a new run on a device by --set '
-            f'learner.checkpoint.load={options.resume}/checkpoints'
-        )
     if options.compose:
         raise ConfigError('--device cannot be given with --compose: there are no nodes, leave it')
     if options.record:
@@ -131,7 +125,7 @@ def _score(policy: str, plan: Plan, options: TrainOptions, say: Say) -> list[Sco
 
 
 def _scored(policy: str, plan: Plan, options: TrainOptions, say: Say) -> Scores:
-    checkpoint = plan.load
+    checkpoint = None if plan.resumed else plan.load
     if policy == TRAINED:
         checkpoint = newest(plan.run, plan.settings.environment.agent).learner
     return score_both(policy, plan.settings, checkpoint, episodes=options.episodes, say=say)
@@ -141,11 +135,12 @@ def _report(plan: Plan, progress: Progress, console: Console) -> None:
     summary = plan.run.read_summary()
     told, seconds = summary.get('device', {}), float(summary.get('training_seconds', 0.0))
     learned_s = max(seconds - float(told.get('built_seconds', 0.0)), 1e-9)
+    done = progress.steps - progress.first_steps
     counts = ', '.join(f'{name} {value:,}' for name, value in told.get('counts', {}).items())
     console.print(
         f'{summary.get("ended", "")}: {progress.steps:,} steps, {progress.episodes:,} episodes in '
-        f'{learned_s:.1f} s ({progress.steps / learned_s:,.0f} steps/s), return of the last 100 '
-        f'episodes {number(progress.mean_return)}',
+        f'{learned_s:.1f} s ({done / learned_s:,.0f} steps/s), return of the last 100 episodes '
+        f'{number(progress.mean_return)}',
         highlight=False,
         soft_wrap=True,
     )

@@ -7,13 +7,14 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from nrl_ros.base.records import Ending, FinishedEpisodes
 from nrl_ros.cli.best import keep_best
 from nrl_ros.cli.display import Say, line_of
 from nrl_ros.cli.metrics import EpisodeTable, Table, episode_rows
 from nrl_ros.cli.plan import Plan
+from nrl_ros.cli.runs import OF_DEVICE, Saved
 from nrl_ros.cli.tensorboard import progress_table
 from nrl_ros.environments.people import Person
 from nrl_ros.experiments.in_process import InProcessRun
@@ -77,6 +78,19 @@ class TrainingRun(Protocol):
         ...
 
 
+@runtime_checkable
+class Resumable(Protocol):
+    """A run in this process that can be stopped and continued as if it had not been stopped."""
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all beside the learner that decides the future, with the ``steps`` so far."""
+        ...
+
+    def resume(self, saved: dict[str, Any] | None, steps: int) -> None:
+        """Continue after so many steps; ``saved`` is a snapshot, None: episodes begin anew."""
+        ...
+
+
 def train_here(
     plan: Plan,
     say: Say,
@@ -114,8 +128,7 @@ def _train(
     tensorboard: bool,
     person: Person | None,
 ) -> Progress:
-    checkpoint = plan.settings.learner.checkpoint
-    series = CheckpointSeries(plan.run.checkpoints, 'learner', 'learner', checkpoint.keep)
+    series = _series(plan, 'learner', 'learner')
     series.hold()
     try:
         with (
@@ -123,11 +136,19 @@ def _train(
             closing(EpisodeTable(plan.run, held=True)) as episodes,
             closing(progress_table(plan.run, tensorboard)) as rows,
         ):
-            if checkpoint.load:
-                _load(run, Path(checkpoint.load), keep_settings=checkpoint.keep_settings)
-            return _Training(plan, run, series, episodes, rows, say, clock, person).run()
+            if plan.load is not None:
+                _load(run, plan.load, keep_settings=plan.keep_settings)
+            training = _Training(plan, run, series, episodes, rows, say, clock, person)
+            if plan.resumed is not None:
+                training.resume(plan.resumed)
+            return training.run()
     finally:
         series.release()
+
+
+def _series(plan: Plan, name: str, kind: str) -> CheckpointSeries:
+    """Return the series of a kind of checkpoints, which goes on where a run is resumed."""
+    return CheckpointSeries(plan.run.checkpoints, name, kind, plan.settings.learner.checkpoint.keep)
 
 
 def _load(run: TrainingRun, path: Path, *, keep_settings: bool) -> None:
@@ -158,6 +179,7 @@ class _Training:
         self._progress = Progress(
             target_steps=stop.steps,
             target_episodes=stop.episodes,
+            first_steps=plan.steps,
             best=BestWatch(plan.settings.environment.bridge.instances),
         )
         self._period_s = plan.settings.learner.checkpoint.period_s
@@ -165,6 +187,21 @@ class _Training:
         self._health, self._hint = HealthMonitor(run.learner), ''
         self._ended = 'failed'
         self._reason = ''
+        self._beside: CheckpointSeries | None = None
+        if isinstance(run, Resumable):
+            self._beside = _series(
+                plan, f'{OF_DEVICE}_{plan.settings.environment.agent}', OF_DEVICE
+            )
+
+    def resume(self, saved: Saved) -> None:
+        """Continue a checkpoint of this run, whose learner is restored already."""
+        self._series.continue_from(saved.learner)
+        state = None
+        if self._beside is not None and saved.environment is not None:
+            self._beside.continue_from(saved.environment)
+            state = read_checkpoint(saved.environment, OF_DEVICE)
+        assert isinstance(self._run, Resumable)
+        self._run.resume(state, self._plan.steps)
 
     def run(self) -> Progress:
         """Step until the end, and return the figures."""
@@ -238,7 +275,8 @@ class _Training:
         progress.weight_norm = learner.weight_norm
         progress.learning_rate = learner.learning_rate
         progress.guard = '' if learner.guarded is None else learner.guarded.text
-        progress.steps_per_second = progress.steps / now if now > 0.0 else 0.0
+        done = progress.steps - progress.first_steps
+        progress.steps_per_second = done / now if now > 0.0 else 0.0
         if learner.windows_learned:
             progress.mean_absolute_rpe = learner.rpes.absolute / learner.windows_learned
         self._row_at = now
@@ -252,6 +290,10 @@ class _Training:
 
     def _save(self) -> None:
         number = self._series.next_number()
+        if self._beside is not None and isinstance(self._run, Resumable):
+            # First, so that there is no learner without what it needs to go on exactly.
+            self._beside.write(number, self._run.snapshot())
+            self._beside.prune()
         self._series.write(number, self._run.learner.snapshot() | {'number': number})
         self._series.prune()
         critic = self._run.critic
@@ -283,6 +325,7 @@ class _Training:
             'seed': settings.learner.seed,
             'instances': settings.environment.bridge.instances,
             'steps': progress.steps,
+            'resumed_from': None if self._plan.resumed is None else self._plan.resumed.number,
             'episodes': progress.episodes,
             'seconds': round(seconds, 2),
             'training_seconds': round(seconds, 2),

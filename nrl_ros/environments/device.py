@@ -23,7 +23,7 @@ DEVICE_FORMS: Registry[DeviceEnvironment] = Registry(
         'gymnasium': 'sim_bridge.device_cartpole:make_of_gymnasium',
     },
     arguments=2,
-    parts=('spec', 'begin', 'draw', 'step'),
+    parts=('spec', 'begin', 'draw', 'step', 'snapshot', 'restore'),
 )
 
 
@@ -74,6 +74,18 @@ class DeviceEnvironment(Protocol):
         Args:
             action: as the policy gives it.
             over: bool [B].
+        """
+        ...
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all that decides the future, as plain data and arrays of numpy."""
+        ...
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue from a snapshot, in place of ``begin``.
+
+        Raises:
+            CheckpointError: it does not fit; nothing was changed.
         """
         ...
 

@@ -87,6 +87,7 @@ class DeviceRun:
             torch.set_num_threads(1)
         bridge, reward = settings.environment.bridge, settings.environment.reward
         self.settings, self._options, self._compiled = settings, options, compiled
+        self._say = say
         arrays = TorchArrays(
             device,
             getattr(torch, settings.learner.network.precision),
@@ -117,7 +118,7 @@ class DeviceRun:
         )
         self.built_s = 0.0
         self.total_steps = self.total_episodes = 0
-        self._synchronous = True
+        self._synchronous, self._resumed = True, False
 
     @property
     def learner(self) -> Learner:
@@ -136,6 +137,48 @@ class DeviceRun:
         """Sums over all steps so far, by name, those of the environment among them."""
         counts = {**self.learning.counts, **self._environment.counts}
         return {name: int(value) for name, value in counts.items()}
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all beside the learner that decides the future, open windows included."""
+        # What the learner is told is not told again.
+        assert self.learner is self._learner
+        return {
+            'steps': self.total_steps,
+            'form': self._form,
+            'learning': self.learning.snapshot(),
+            'environment': self._environment.snapshot(),
+        }
+
+    @property
+    def _form(self) -> str:
+        """What a snapshot fits: generators and arms differ between these."""
+        kind = self.learning.generator.device.type
+        return f'{kind}, compiled' if self._compiled else kind
+
+    def resume(self, saved: dict[str, Any] | None, steps: int) -> None:
+        """Continue after so many steps of a run; to be called before ``steps``.
+
+        Args:
+            saved: a snapshot of the same form; None, or of another one: all instances begin new
+                episodes.
+            steps: of all instances so far.
+
+        Raises:
+            CheckpointError: the snapshot is of other settings.
+        """
+        if saved is not None and saved['form'] == self._form:
+            self._environment.restore(saved['environment'])
+            self.learning.restore(saved['learning'])
+            self._resumed = True
+        else:
+            if saved is not None:
+                self._say(
+                    f'the run was saved on {saved["form"]} and goes on on {self._form}: its '
+                    'episodes start anew, learning goes on'
+                )
+            self.learning.count_from(steps)
+        self.total_steps = int(self.learning.counts['steps'])
+        self.total_episodes = int(self.learning.counts['episodes'])
 
     # The host visits the device seldom enough.
     looks_every = 1
@@ -165,7 +208,8 @@ class DeviceRun:
         learning, unit = self.learning, self._stepper.unit
         to_device(self._learner, self._info.agent, learning)
         with torch.no_grad():
-            learning.begin()
+            if not self._resumed:
+                learning.begin()
             started = time.perf_counter()
             done = self._stepper.build()
             self._synchronise()

@@ -326,7 +326,7 @@ def test_options_that_do_not_go_together_are_one_line(tmp_path: Path) -> None:
     out = tmp_path / 'a'
     with pytest.raises(ConfigError, match='expected --device'):
         nrl_ros.train('cartpole', update_every=2, steps=100, say=None, out=out)
-    for given in ({'resume': tmp_path}, {'compose': True}, {'record': True}):
+    for given in ({'compose': True}, {'record': True}):
         options: Any = {'task': 'cartpole', 'device': 'cpu', **given}
         with pytest.raises(ConfigError, match='--device cannot be given with') as caught:
             device_maker(TrainOptions(**options), print)

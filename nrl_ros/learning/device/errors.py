@@ -43,6 +43,10 @@ class RewardErrors:
         self.baseline = torch.zeros(instances, dtype=torch.float64, device=device)
         self.known = torch.zeros(instances, dtype=torch.bool, device=device)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what is remembered, by name."""
+        return {'baseline': self.baseline, 'known': self.known}
+
     def compare(self, mask: Tensor, value: Tensor) -> Closed:
         """Compare the rewards of some instances, and move their averages.
 
@@ -77,6 +81,10 @@ class Tally:
     def __init__(self, device: torch.device) -> None:
         self.sums = torch.zeros(4, dtype=torch.float64, device=device)
         self._largest = torch.zeros((), dtype=torch.float64, device=device)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what is remembered, by name."""
+        return {'sums': self.sums, 'largest': self._largest}
 
     def add(self, closed: Closed) -> None:
         """Add the errors of the windows that a step closed."""
@@ -113,6 +121,17 @@ class Windows:
         self.episode_return = torch.zeros(instances, dtype=torch.float64, device=device)
         self._window_steps = torch.zeros_like(self.length)
         self._window_reward = torch.zeros_like(self.episode_return)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return what is remembered, by name."""
+        return {
+            'over': self.over,
+            'length': self.length,
+            'episode_return': self.episode_return,
+            'number': self.number,
+            'window_steps': self._window_steps,
+            'window_reward': self._window_reward,
+        }
 
     def move(self, reward: Tensor, ended: Tensor) -> tuple[Tensor, Tensor]:
         """Note a step; instances that were over have begun an episode in it.

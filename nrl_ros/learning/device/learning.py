@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from nrl_ros.base.records import AgentInfo, Delivery
-from nrl_ros.base.torch_arrays import TorchArrays
+from nrl_ros.base.torch_arrays import TorchArrays, put_tensors, tensors_data
 from nrl_ros.environments.device import DeviceEnvironment, DeviceStep
 from nrl_ros.learning.device.errors import Closed, RewardErrors, Tally, Windows
 from nrl_ros.learning.device.policy import (
@@ -156,6 +156,39 @@ class DeviceLearning:
             torch.zeros((*shape, figures), device=device),
             torch.zeros(rows, dtype=torch.int64, device=device),
         )
+
+    # ------------------------------------------------------------------- state
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Return what decides the future beside what a learner has; ``exchange`` has the rest."""
+        parts = {'windows': self.windows, 'errors': self.errors, 'tally': self.tally}
+        found = {'observation': self.observation, 'total': self._total, 'pending': self._pending}
+        found |= {f'trace_{layer}': trace for layer, trace in enumerate(self._traces)}
+        found |= {f'counts.{name}': count for name, count in self.counts.items()}
+        for name, part in parts.items():
+            found |= {f'{name}.{key}': value for key, value in part.tensors().items()}
+        return found
+
+    def snapshot(self) -> dict[str, Any]:
+        """Return all beside the learner that decides the future, open windows included."""
+        generator = self.generator.get_state()
+        return tensors_data({**self._tensors(), 'generator': generator})
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        """Continue from a snapshot, in place of ``begin``.
+
+        Raises:
+            CheckpointError: it does not fit; nothing was changed.
+        """
+        generator = self.generator.get_state()
+        put_tensors({**self._tensors(), 'generator': generator}, saved, 'learning')
+        self.generator.set_state(generator)
+        self.told = {name: int(count) for name, count in self.counts.items()}
+
+    def count_from(self, steps: int) -> None:
+        """Count on from the steps of a run whose episodes begin anew."""
+        self.counts['steps'].fill_(steps)
+        self.told['steps'] = steps
 
     # ------------------------------------------------------------------- steps
 

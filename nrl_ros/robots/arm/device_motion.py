@@ -40,6 +40,10 @@ class DeviceMotionFilter(MotionFilter):
         chosen = do.where(which[:, None], position, self._position)
         self._keep(chosen, do.where(which[:, None], 0.0, self._velocity))
 
+    def tensors(self) -> dict[str, Any]:
+        """Return what decides the future motion, by name; they stay the same ones."""
+        return {'reference': self._position, 'speed': self._velocity, 'level': self._level}
+
     def _mended(self, candidate: Any, wanted: Any, wrong: Any, allowed: Any) -> Any:
         instead = self._instead(wanted, candidate, allowed, self._all)
         return self._arrays.where(wrong[:, None], instead, candidate)
