@@ -80,13 +80,12 @@ class CartMotion:
     def __init__(self, instances: int, arrays: Any = np) -> None:
         self._arrays = arrays
         self.motion, self._slope = arrays.zeros((4, instances)), arrays.zeros((4, instances))
-        self._room = tuple(arrays.zeros((5, instances)))
+        self._room = tuple(arrays.zeros(instances) for _ in range(5))
         self._ways = arrays.zeros((2, instances))
         self._out = arrays.zeros((2, instances), bool)
-        # At these sizes the overhead of calls dominates, so views are made only once.
-        self._rows = (*self.motion, *self._slope)
-        self._rates, self._change = self.motion[1::2], self._slope[0::2]
-        self._judged = self.motion[0::2]
+        # At these sizes the overhead of calls dominates, so views are made only once. A compiler of
+        # tensors fuses less around views that it is given beside what they are views of.
+        self._kept = None if getattr(arrays, 'traced', False) else self._views()
         # An episode ends at these values of position and angle, rows 0 and 2 of the state.
         self._ends = arrays.array([[_TRACK], [_LEAN]])
         # Arrays without dimensions, which numpy takes in half the time of numbers.
@@ -96,6 +95,11 @@ class CartMotion:
         self._pole_length, self._shape = arrays.array(0.1 * 0.5), arrays.array(4.0 / 3.0)
         self._tau = arrays.array(_PERIOD)
 
+    def _views(self) -> tuple[tuple[Any, ...], Any, Any, Any]:
+        """Return rows of motion and slope, the rates, the changes that they are, and what ends."""
+        motion, slope = self.motion, self._slope
+        return (*motion, *slope), motion[1::2], slope[0::2], motion[0::2]
+
     def advance(self, action: Any) -> None:
         """Make one step of Euler's method; all four rates come from the same state.
 
@@ -103,7 +107,8 @@ class CartMotion:
             action: 0 to push to the left, 1 to the right [B].
         """
         do = self._arrays
-        _, _, theta, theta_dot, _, xacc, _, thetaacc = self._rows
+        rows, rates, change, _ = self._kept or self._views()
+        _, _, theta, theta_dot, _, xacc, _, thetaacc = rows
         cosine, sine, push, below, room = self._room
         do.cos(theta, cosine)
         do.sin(theta, sine)
@@ -127,14 +132,15 @@ class CartMotion:
         do.multiply(room, cosine, room)
         do.divide(room, self._total, room)
         do.subtract(push, room, xacc)
-        do.copyto(self._change, self._rates)
+        do.copyto(change, rates)
         do.multiply(self._slope, self._tau, self._slope)
         do.add(self.motion, self._slope, self.motion)
 
     def fallen(self) -> Any:
         """Return whether the pole leans too far or the cart has left its track [B]."""
         do = self._arrays
-        do.greater(do.abs(self._judged, self._ways), self._ends, self._out)
+        *_, judged = self._kept or self._views()
+        do.greater(do.abs(judged, self._ways), self._ends, self._out)
         return do.logical_or(self._out[0], self._out[1])
 
 

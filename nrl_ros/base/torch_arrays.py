@@ -159,7 +159,7 @@ class TorchArrays:
 
     einsum, isfinite = staticmethod(torch.einsum), staticmethod(torch.isfinite)
     copysign, fmin = staticmethod(torch.copysign), staticmethod(torch.fmin)
-    exp = staticmethod(torch.exp)
+    exp, log = staticmethod(torch.exp), staticmethod(torch.log)
 
     @staticmethod
     def copyto(target: Tensor, source: Tensor) -> None:

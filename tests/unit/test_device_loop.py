@@ -186,7 +186,7 @@ def test_weights_are_those_of_the_learner_from_the_same_noise(case: str) -> None
         for _ in range(STEPS):
             loop.draw()
             chance = loop.drawn
-            plain.step(lambda z, u=chance: loop._head.choose(torch.from_numpy(z), u).numpy())
+            plain.step(lambda z, u=chance: loop._head.draw(torch.from_numpy(z), u).numpy())
             loop.step()
             loop.update()
             plain.learn(*told.pop())
@@ -295,9 +295,16 @@ def test_what_a_device_has_learned_goes_on_without_it_and_back(tmp_path: Path) -
 @pytest.mark.parametrize(
     ('settings', 'expected'),
     [
-        ({'learner.plasticity.rule': 'antithetic'}, "rule 'antithetic' does not run on a device"),
+        ({'learner.plasticity.rule': 'random'}, "rule 'random' does not run on a device"),
+        (
+            {
+                'learner.plasticity.rule': 'rmhl',
+                'learner.plasticity.noise_estimate': 'running_mean',
+            },
+            "noise_estimate 'running_mean' does not run",
+        ),
         ({'neuromodulator.rpe.baseline': 'critic'}, 'baseline'),
-        ({'learner.plasticity.optimiser': 'amsgrad'}, 'optimiser'),
+        ({'learner.plasticity.optimiser': 'layer_normalised'}, 'optimiser'),
         ({'learner.network.weight_bits': 8}, 'learner.network.weight_bits 8 does not run'),
         ({'learner.guard.enabled': True}, 'learner.guard.enabled True does not run'),
         ({'environment.bridge.options.id': 'Acrobot-v1'}, 'CartPole-v1'),

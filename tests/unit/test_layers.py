@@ -110,8 +110,8 @@ EXCEPTIONS: dict[str, set[str]] = {
             'base/torch_arrays',
             'base/torch_device',
             'experiments/on_device',
-            *(f'learning/device/{part}' for part in ('errors', 'exchange', 'learning', 'policy')),
-            'learning/device/stepper',
+            *(f'learning/device/{part}' for part in ('errors', 'exchange', 'heads', 'learning')),
+            *(f'learning/device/{part}' for part in ('network', 'stepper')),
         )
     },
     **{f'sim_bridge/device_{name}.py': {'torch'} for name in ('arm', 'cartpole')},

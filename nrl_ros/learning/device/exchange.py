@@ -30,10 +30,9 @@ def to_device(learner: Learner, agent: str, device: DeviceLearning) -> None:
     device.counts['updates'].fill_(state.updates)
     optimiser = state.optimiser
     if isinstance(optimiser, Adam) and optimiser.state.first:
-        own: Any = device.optimiser.state
-        own.first[0].copy_(_flat(optimiser.state.first))
-        own.second[0].copy_(_flat(optimiser.state.second))
-        own.count.fill_(optimiser.state.count)
+        for name, own in device.moments.items():
+            saved = getattr(optimiser.state, name)
+            own.copy_(_flat(saved) if isinstance(saved, list) else torch.tensor(saved))
     device.errors.baseline.copy_(torch.from_numpy(served.state.baseline))
     device.errors.known.copy_(torch.from_numpy(served.state.baseline_known))
 
@@ -58,10 +57,8 @@ def to_learner(device: DeviceLearning, learner: Learner, agent: str) -> None:
             weight[...] = new
     optimiser = state.optimiser
     if isinstance(optimiser, Adam):
-        own: Any = device.optimiser.state
-        optimiser.state.first = _parts(own.first[0], shapes)
-        optimiser.state.second = _parts(own.second[0], shapes)
-        optimiser.state.count = int(own.count)
+        for name, own in device.moments.items():
+            setattr(optimiser.state, name, _parts(own, shapes) if own.dim() else int(own))
     served.state.baseline[:] = device.errors.baseline.cpu().numpy()
     served.state.baseline_known[:] = device.errors.known.cpu().numpy()
     _count(device, parts)

@@ -6,7 +6,7 @@ on the host, so that a step can be compiled, or recorded as a CUDA graph and rep
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,19 +16,13 @@ from nrl_ros.base.records import AgentInfo, Delivery
 from nrl_ros.base.torch_arrays import TorchArrays, put_tensors, tensors_data
 from nrl_ros.environments.device import DeviceEnvironment, DeviceStep
 from nrl_ros.learning.device.errors import Closed, RewardErrors, Tally, Windows
-from nrl_ros.learning.device.policy import (
-    Passes,
-    eligibility_factor,
-    head_on_device,
-    layers_of,
-    run_passes,
-)
+from nrl_ros.learning.device.heads import head_on_device
+from nrl_ros.learning.device.network import DeviceNetwork, layers_of
 from nrl_ros.learning.interfaces import Array
 from nrl_ros.learning.neuromodulator import RpeSettings
 from nrl_ros.learning.optimisers import OPTIMISERS
 from nrl_ros.learning.optimisers.adam import Adam
 from nrl_ros.learning.policy import Policy
-from nrl_ros.learning.rules import NodePerturbation
 from nrl_ros.learning.settings import LearnerSettings
 
 Tensor = torch.Tensor
@@ -81,6 +75,7 @@ class DeviceLearning:
         windows: where each instance is in its episode.
         errors: the averages that rewards are compared with.
         optimiser: its state is one tensor for all weights.
+        moments: that state by name, its count among it; empty if it remembers nothing.
     """
 
     def __init__(
@@ -95,25 +90,35 @@ class DeviceLearning:
         seed: int,
         arrays: TorchArrays,
     ) -> None:
-        rule = settings.make_rule()
-        assert isinstance(rule, NodePerturbation)
+        # The noise is scaled before the rule takes it, by what may change on the device.
+        rule = settings.make_rule().with_sigma(1.0)
         self._settings, self._rule, self._environment = settings, rule, environment
         self._spec, self._delivery = policy.network.spec, info.delivery
-        self._source = int(settings.policy.action_from == 'noisy')
         self._head = head_on_device(policy.head, arrays)
         self._arrays, device = arrays, arrays.device
+        # The host may decide what is rare, where steps are neither compiled nor recorded.
+        self._decides = not arrays.traced
         self.generator = torch.Generator(device).manual_seed(seed)
         self._make_weights(policy.network.weights)
         instances, spec = info.spec.instances, self._spec
-        noise = (rule.samples, instances, spec.noise_components)
-        self.noise = self._zeros(*noise)
+        self.noise = self._zeros(*rule.noise_size(spec, instances))
+        network, source = DeviceNetwork(spec, self.weights, arrays), settings.policy.action_from
+        # A rule takes tensors as it takes arrays of numpy, and a head with numbers drawn before.
+        head: Any = self._head
+        self._explorer: Any = rule.explorer(
+            network, head, batch=instances, source=int(source == 'noisy')
+        )
         self.drawn = self._zeros(instances, self._head.draws)
         self.observation = self._zeros(instances, spec.inputs)
         self.windows = Windows(info.delivery, info.delivery_steps, instances, device)
         self.errors = RewardErrors(rpe, instances, device)
+        # Windows that closed with the step before, with which their traces have ended.
+        self._closed = torch.zeros(instances, dtype=torch.bool, device=device)
         self._traces: list[Tensor] = []
         if info.delivery != Delivery.EVERY_STEP:
-            self._traces = [self._zeros(instances, *shape) for shape in spec.shapes]
+            outer = rule.trace_form == 'outer'
+            shapes: Sequence[Any] = spec.shapes if outer else [(spec.weight_count,)]
+            self._traces = [self._zeros(instances, *shape) for shape in shapes]
         self.counts = {name: torch.zeros((), dtype=torch.int64, device=device) for name in COUNTS}
         self.tally = Tally(device)
         self.told: dict[str, int] = {}
@@ -125,24 +130,24 @@ class DeviceLearning:
     def _make_weights(self, given: Sequence[Array]) -> None:
         flat = torch.cat([torch.from_numpy(weight).flatten() for weight in given])
         self.weights = flat.to(self._arrays.device)
-        self._layers = layers_of(self.weights, self._spec)
         self._total = torch.zeros_like(self.weights)
+        self._kept_totals = self._parts_of_total()
         self._pending = torch.zeros((), dtype=torch.int64, device=self._arrays.device)
         scales = self._rule.scales(self._spec)
         parts = zip(scales, self._spec.weight_slices, strict=True)
         self._scale = torch.ones_like(self.weights)
         for scale, where in parts:
             self._scale[where] = scale
-        self._ends = self._rule.norm_ends(self._spec)
         plasticity = self._settings.plasticity
         self.averaged = self.weights.clone() if plasticity.averaging else None
         options = plasticity.optimiser_options
         self.optimiser: Any = OPTIMISERS.make(plasticity.optimiser, options=options)
+        self.moments: dict[str, Tensor] = {}
         if isinstance(self.optimiser, Adam):
-            state = self.optimiser.state
-            state.first = [torch.zeros_like(self.weights)]  # type: ignore[list-item]
-            state.second = [torch.zeros_like(self.weights)]  # type: ignore[list-item]
-            state.count = torch.zeros((), dtype=torch.float64, device=self._arrays.device)  # type: ignore[assignment]
+            begun = self.optimiser.begin_on(self._arrays, [self.weights])
+            self.moments = {name: tensors[0] for name, tensors in begun.items()}
+            count: Any = self.optimiser.state.count
+            self.moments['count'] = count
 
     def _make_rows(self, rows: int, instances: int, figures: int) -> None:
         device = self._arrays.device
@@ -157,17 +162,27 @@ class DeviceLearning:
             torch.zeros(rows, dtype=torch.int64, device=device),
         )
 
+    def _parts_of_total(self) -> list[Tensor]:
+        """Return what is summed up of each layer, views; or of all weights, by the rule's form."""
+        outer = self._rule.trace_form == 'outer'
+        return layers_of(self._total, self._spec) if outer else [self._total]
+
+    @property
+    def _totals(self) -> list[Tensor]:
+        """The parts of the total, made anew where steps are compiled (see DeviceNetwork.read)."""
+        return self._kept_totals if self._decides else self._parts_of_total()
+
     # ------------------------------------------------------------------- state
 
     def _tensors(self) -> dict[str, Tensor]:
         """Return what decides the future beside what a learner has; ``exchange`` has the rest."""
-        parts = {'windows': self.windows, 'errors': self.errors, 'tally': self.tally}
         found = {'observation': self.observation, 'total': self._total, 'pending': self._pending}
+        found['closed'] = self._closed
         found |= {f'trace_{layer}': trace for layer, trace in enumerate(self._traces)}
         found |= {f'counts.{name}': count for name, count in self.counts.items()}
-        for name, part in parts.items():
-            found |= {f'{name}.{key}': value for key, value in part.tensors().items()}
-        return found
+        found |= {f'windows.{name}': part for name, part in self.windows.tensors().items()}
+        found |= {f'errors.{name}': part for name, part in self.errors.tensors().items()}
+        return found | {f'tally.{name}': part for name, part in self.tally.tensors().items()}
 
     def snapshot(self) -> dict[str, Any]:
         """Return all beside the learner that decides the future, open windows included."""
@@ -214,16 +229,13 @@ class DeviceLearning:
         sigma = self._settings.noise.sigma * self._decay(self._settings.noise.sigma_decay)
         noise = self.noise * sigma
         live = ~self.windows.over
-        passes = run_passes(self._layers, self._spec, self.observation, noise)
-        choice = self._head.choose(passes.outputs[self._source], self.drawn)
-        logs = self._head.log_probability(passes.outputs, choice)
-        impact = (logs[1:] - logs[0]) * live / self._rule.samples
-        post = noise * eligibility_factor(noise, impact.to(noise.dtype), self._ends)
+        choice, rows = self._explorer.explore(self.observation, noise, self.drawn)
+        post, pre = rows()
         outcome = self._environment.step(self._head.to_action(choice), self.windows.over)
         self._count(live, self._head.clipped(choice))
         ended = outcome.terminated | outcome.truncated
         closed = self.errors.compare(*self.windows.move(outcome.reward, ended))
-        self._credit(post, passes, closed)
+        self._credit(post, pre, closed, live)
         self._note(outcome, closed)
         self.observation.copy_(outcome.observation)
 
@@ -231,27 +243,63 @@ class DeviceLearning:
         """Return the factor of something that has halved after so many updates; 0: 1."""
         return half / (half + self.counts['updates'].double()) if half > 0.0 else 1.0
 
-    def _credit(self, post: Tensor, passes: Passes, closed: Closed) -> None:
-        """Add what the closed windows have earned; the rows of this step belong to them."""
+    def _credit(self, post: Tensor, pre: Tensor, closed: Closed, live: Tensor) -> None:
+        """Add what the closed windows have earned; the rows of this step belong to them.
+
+        Args:
+            post: [K, B, N].
+            pre: [K, B, M].
+            closed: windows that close with the step.
+            live: instances whose episode does not begin with the step, bool [B].
+        """
         limit = self._settings.plasticity.rpe_clip
         rpe = closed.rpe.clamp(-limit, limit) if limit else closed.rpe
         delta = rpe.to(post.dtype)
-        slices, totals = self._spec.noise_slices, layers_of(self._total, self._spec)
         if self._delivery == Delivery.EVERY_STEP:
             earned = post * delta[:, None]
-            totals[0].add_(earned[..., slices[0]].sum(0).T @ passes.first)
-            for total, where, pre in zip(totals[1:], slices[1:], passes.others, strict=True):
-                total.add_(earned[..., where].flatten(0, 1).T @ pre.flatten(0, 1))
+            for total, (out, given) in zip(self._totals, self._rows_of(earned, pre), strict=True):
+                if given is None:
+                    total.add_(out.sum((0, 1)))
+                else:
+                    total.add_(out.flatten(0, 1).T @ given.flatten(0, 1))
             return
+        self._credit_traces(post * live[:, None], pre, delta, closed.mask)
+
+    def _credit_traces(self, post: Tensor, pre: Tensor, delta: Tensor, closed: Tensor) -> None:
+        """Note the rows of a step in the traces, and add what those of closed windows earn."""
         decay = self._settings.plasticity.trace_decay
-        firsts = [post[..., slices[0]].sum(0)[:, :, None] * passes.first[:, None, :]]
-        for where, pre in zip(slices[1:], passes.others, strict=True):
-            firsts.append((post[..., where][..., None] * pre[:, :, None, :]).sum(0))
-        keep = (~closed.mask).to(post.dtype)[:, None, None]
-        for trace, added, total in zip(self._traces, firsts, totals, strict=True):
-            summed = trace * decay + added if decay != 1.0 else trace + added
-            total.add_((delta @ summed.flatten(1)).view_as(total))
-            trace.copy_(summed * keep)
+        if self._decides:
+            # Few windows close in a step, so that few traces are read and forgotten.
+            some = closed.nonzero()[:, 0]
+            earned = delta[some]
+        else:
+            keep = (~self._closed).to(post.dtype) * decay
+        parts = zip(self._traces, self._totals, self._rows_of(post, pre), strict=True)
+        for trace, total, (out, given) in parts:
+            if not self._decides:
+                # Windows that closed with the step before are forgotten with this one.
+                grown = trace * keep.view(-1, *[1] * (trace.dim() - 1)) + _products(out, given)
+                total.add_((delta @ grown.flatten(1)).view_as(total))
+                trace.copy_(grown)
+                continue
+            if decay != 1.0:
+                trace.mul_(decay)
+            if given is not None and len(out) == 1:
+                trace.addcmul_(out[0, :, :, None], given[0, :, None, :])
+            else:
+                trace.add_(_products(out, given))
+            if len(some):
+                total.add_((earned @ trace[some].flatten(1)).view_as(total))
+                trace[some] = 0.0
+        self._closed.copy_(closed)
+
+    def _rows_of(self, post: Tensor, pre: Tensor) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Yield the rows of each layer; of a rule whose rows are whole weights, those alone."""
+        if self._rule.trace_form != 'outer':
+            yield post, None
+            return
+        for out, given in zip(self._spec.noise_slices, self._spec.input_slices, strict=True):
+            yield post[..., out], pre[..., given]
 
     def _count(self, live: Tensor, clipped: Tensor) -> None:
         self.counts['steps'].add_(live.sum())
@@ -265,7 +313,8 @@ class DeviceLearning:
         count = closed.mask.sum()
         self.counts['windows'].add_(count)
         self._pending.add_(count)
-        self.tally.add(closed)
+        if not self._decides or bool(count):
+            self.tally.add(closed)
         # As in Ending: 1 terminated, 2 truncated.
         ending = (ended.to(torch.uint8) * 2 - outcome.terminated.to(torch.uint8))[None]
         finished.ending.index_copy_(0, self._row, ending)
@@ -282,15 +331,18 @@ class DeviceLearning:
 
     def update(self) -> None:
         """Change the weights by what was summed up, unless no window closed or it is not finite."""
+        if self._decides and not bool(self._pending):
+            return
         total, weights = self._total, self.weights
         finite = torch.isfinite(total).all()
         learns = finite & (self._pending > 0)
-        before = [weights.clone(), *(moment.clone() for moment in self._moments())]
+        changed = [weights, *self.moments.values()]
+        before = [tensor.clone() for tensor in changed]
         plasticity = self._settings.plasticity
         gradient = torch.where(finite, total, 0.0) * self._scale
         rate = plasticity.learning_rate * self._decay(plasticity.learning_rate_decay)
         self.optimiser.step([weights], [gradient], rate)
-        for now, kept in zip([weights, *self._moments()], before, strict=True):
+        for now, kept in zip(changed, before, strict=True):
             now.copy_(torch.where(learns, now, kept))
         if self.averaged is not None:
             most = (self.counts['updates'] + 1).clamp(max=plasticity.averaging)
@@ -300,9 +352,19 @@ class DeviceLearning:
         self._total.zero_()
         self._pending.zero_()
 
-    def _moments(self) -> list[Tensor]:
-        """Return the tensors that the optimiser remembers."""
-        state: Any = self.optimiser.state
-        if not isinstance(self.optimiser, Adam):
-            return []
-        return [*state.first, *state.second, state.count]
+
+def _products(out: Tensor, given: Tensor | None) -> Tensor:
+    """Return what K rows add to a trace: outer products, or rows of whole weights themselves.
+
+    Args:
+        out: [K, B, n], or [K, B, W].
+        given: [K, B, m]; None: the rows are whole weights.
+
+    Returns:
+        [B, n, m], or [B, W].
+    """
+    if given is None:
+        return out.sum(0)
+    if len(out) == 1:
+        return out[0, :, :, None] * given[0, :, None, :]
+    return torch.einsum('kbo,kbi->boi', out, given)

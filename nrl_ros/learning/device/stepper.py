@@ -3,16 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-
-from nrl_ros.learning.device.learning import DeviceLearning
 
 # Steps in one recorded graph, at least: so many calls become one.
 _RECORDED = 8
 # Steps before a graph is recorded, in which torch makes what it needs.
 _WARM_UP = 3
+
+
+class Loop(Protocol):
+    """What is stepped; ``learning.DeviceLearning`` is one.
+
+    Attributes:
+        generator: of everything random, on the device.
+    """
+
+    generator: torch.Generator
+
+    def draw(self) -> None:
+        """Draw all that the next step takes; no part of what is compiled."""
+        ...
+
+    def step(self) -> None:
+        """Do one step, and sum up what it would change."""
+        ...
+
+    def update(self) -> None:
+        """Change the weights by what was summed up."""
+        ...
 
 
 class Stepper:
@@ -30,7 +50,7 @@ class Stepper:
 
     def __init__(
         self,
-        learning: DeviceLearning,
+        learning: Loop,
         *,
         update_every: int,
         compiled: bool,

@@ -9,7 +9,16 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.learning.neuromodulator import RpeSettings
 from nrl_ros.learning.settings import LearnerSettings
 
-OPTIMISERS_ON_DEVICE = ('sgd', 'adam')
+OPTIMISERS_ON_DEVICE = ('sgd', 'adam', 'amsgrad')
+# Rules that remember nothing from step to step.
+RULES_ON_DEVICE = (
+    'nrl',
+    'antithetic',
+    'noisy_nrl',
+    'rmhl',
+    'weight_perturbation',
+    'backpropagation',
+)
 BASELINES_ON_DEVICE = ('running_average', 'none')
 
 
@@ -39,7 +48,9 @@ def _asked(
         yield f'learner.network.{name}', getattr(network, name), (0,)
     yield 'learner.policy.head', settings.policy.head, ('auto', 'softmax', 'gaussian')
     yield 'learner.policy.std_of_state', settings.policy.std_of_state, (True,)
-    yield 'learner.plasticity.rule', plasticity.rule, ('nrl',)
+    yield 'learner.plasticity.rule', plasticity.rule, RULES_ON_DEVICE
+    estimate = getattr(settings.make_rule(), 'noise_estimate', 'explicit')
+    yield 'learner.plasticity.noise_estimate', estimate, ('explicit',)
     yield 'learner.plasticity.optimiser', plasticity.optimiser, OPTIMISERS_ON_DEVICE
     yield 'learner.plasticity.trace_reset', plasticity.trace_reset, (True,)
     yield 'learner.noise.shape', noise.shape, ('gaussian',)

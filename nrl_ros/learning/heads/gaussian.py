@@ -185,14 +185,15 @@ class GaussianHead(PolicyHead):
         It is ``(u - m) / std^2`` for the mean m, and ``((u - m) / std)^2 - 1`` for the logarithm of
         the standard deviation.
         """
-        size, log_std = self._size, self._log_std_of(z)
-        standardised = (choice - z[:, :size]) * np.exp(-log_std)
-        gradient = np.empty_like(z)
-        gradient[:, :size] = standardised * np.exp(-log_std)
+        do, size = self._arrays, self._size
+        narrowing = do.exp(-self._log_std_of(z))
+        standardised = (choice - z[:, :size]) * narrowing
+        gradient: Array = standardised * narrowing
         if self._learn_std:
             inside = _inside(z[:, size:])
-            gradient[:, size:] = np.where(inside, standardised * standardised - 1.0, 0.0)
-        return gradient
+            of_std = do.where(inside, standardised * standardised - 1.0, 0.0)
+            gradient = do.concatenate([gradient, of_std], axis=1)
+        return do.asarray(gradient, z.dtype)  # type: ignore[no-any-return]
 
     def to_action(self, choice: Array) -> Float32:
         """Convert to the action's own units, clipped to its bounds."""
@@ -206,5 +207,5 @@ class GaussianHead(PolicyHead):
 
 def _inside(log_ratio: Array) -> Array:
     """Return where ``log(std / action_std)`` is within its limits, so that it has a gradient."""
-    inside: Array = np.abs(log_ratio + 1.0) < 2.0
+    inside: Array = abs(log_ratio + 1.0) < 2.0
     return inside

@@ -164,6 +164,7 @@ class Network:
         observation_format: of the observations that it was made for.
         hardware: keeps the weights imperfectly; None: they are kept exactly.
         reads_bytes: its passes take bytes as they come, and scale them themselves.
+        arrays: functions for its arrays: the module ``numpy``, or a ``TorchArrays``.
 
     Raises:
         ShapeError: the weights do not fit the spec.
@@ -175,6 +176,7 @@ class Network:
     observation_format: ObservationFormat = ObservationFormat.FLOAT32
     hardware: Hardware | None = None
     reads_bytes: ClassVar[bool] = False
+    arrays: Any = np
 
     def __init__(self, spec: NetworkSpec, weights: list[Array]) -> None:
         received = [tuple(weight.shape) for weight in weights]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Annotated, Any
 
 import numpy as np
@@ -39,16 +39,32 @@ class Adam(Stateful):
         epsilon: Annotated[float, Field(gt=0)] = 1e-8,
     ) -> None:
         self._beta1, self._beta2, self._epsilon = beta1, beta2, epsilon
+        self._arrays: Any = np
         self.state: AdamState = self._new_state()
 
     def _new_state(self) -> AdamState:
         return AdamState()
 
-    def step(self, weights: list[Array], totals: list[Array], rate: float) -> None:
-        """Add a step to the weights, scaled by both moments.
+    def begin_on(self, arrays: Any, weights: list[Any]) -> dict[str, list[Any]]:
+        """Begin anew for tensors, whose moments stay the same ones.
 
-        Tensors of torch are taken too, if the state was made of such.
+        Args:
+            arrays: a ``TorchArrays``.
+            weights: one tensor for each layer.
+
+        Returns:
+            The moments by name, one tensor for each layer.
         """
+        self._arrays = arrays
+        self.state.count = arrays.full((), 0.0, arrays.float64)
+        names = [field.name for field in fields(self.state) if field.name != 'count']
+        found = {name: [arrays.zeros(one.shape) for one in weights] for name in names}
+        for name, tensors in found.items():
+            setattr(self.state, name, tensors)
+        return found
+
+    def step(self, weights: list[Array], totals: list[Array], rate: float) -> None:
+        """Add a step to the weights, scaled by both moments."""
         state = self.state
         if not state.first:
             state.first = [np.zeros_like(weight) for weight in weights]

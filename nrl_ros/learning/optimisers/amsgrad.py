@@ -39,5 +39,6 @@ class AmsGrad(Adam):
         assert isinstance(state, AmsGradState)
         if len(state.largest) <= layer:
             state.largest.append(np.zeros_like(state.second[layer]))
-        np.maximum(state.largest[layer], state.second[layer], out=state.largest[layer])
-        return state.largest[layer]
+        largest = state.largest[layer]
+        largest[...] = self._arrays.maximum(largest, state.second[layer])
+        return largest

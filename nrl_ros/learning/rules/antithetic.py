@@ -45,7 +45,8 @@ class _Explorer(NoisyExplorer[AntitheticPairs]):
         self._shape = (rule.samples, batch, -1)
         self._pairs = (2, *self._shape)
         self._passes = make_passes(network, batch, 2 * rule.samples, self._memory)
-        self._noise = np.empty(
+        self._arrays = network.arrays
+        self._noise = self._arrays.zeros(
             (2, rule.samples * batch, network.spec.noise_components), network.dtype
         )
 
@@ -55,10 +56,11 @@ class _Explorer(NoisyExplorer[AntitheticPairs]):
         """Act with pairs of opposite noise; return the choice and a function for the rows."""
         rule = self._rule
         self._noise[0] = noise
-        np.negative(noise, out=self._noise[1])
+        self._arrays.multiply(noise, -1.0, self._noise[1])
         z = self._passes.run(observation, self._noise.reshape(-1, noise.shape[1]), rule.sigma)[1:]
         choice = self._head.draw(z[0], generator)
-        plus, minus = np.split(self._head.log_probability(z, choice), 2)
+        log_probability = self._head.log_probability(z, choice)
+        plus, minus = log_probability[: rule.samples], log_probability[rule.samples :]
         impact = 0.5 * (plus - minus)
 
         def rows() -> tuple[Array, Array]:

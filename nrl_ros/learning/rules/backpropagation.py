@@ -66,8 +66,9 @@ def backpropagate(network: Network, presynaptic: Array, gradient: Array, out: Ar
     Returns:
         ``out``.
     """
-    spec = network.spec
+    spec, do = network.spec, network.arrays
     out[:, spec.noise_slices[-1]] = gradient
+    above, below_zero = (do.full((), slope, do.float64) for slope in (1.0, spec.leak))
     for layer in range(len(network.weights) - 1, 0, -1):
         weight = network.weights[layer]
         back = out[:, spec.noise_slices[layer]] @ weight
@@ -77,7 +78,7 @@ def backpropagate(network: Network, presynaptic: Array, gradient: Array, out: Ar
         # LeakyReLU keeps the sign, so the activity shows which slope applies. The bias has no
         # neuron below.
         active = presynaptic[:, start : start + width] > 0.0
-        np.multiply(back[:, :width], np.where(active, 1.0, spec.leak), out=out[:, below])
+        out[:, below] = back[:, :width] * do.where(active, above, below_zero)
     return out
 
 
@@ -115,7 +116,7 @@ class ExactGradient:
             return self._own.backpropagate(gradient)
         shape = len(gradient), self._network.spec.noise_components
         if self._post.shape != shape:
-            self._post = np.zeros(shape, self._network.dtype)
+            self._post = self._network.arrays.zeros(shape, self._network.dtype)
         return backpropagate(self._network, self._passes.presynaptic(), gradient, self._post)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 import numpy as np
@@ -78,7 +80,7 @@ class PerturbationRule(Settings):
         return 1.0 / (self.sigma * self.samples)
 
     def postsynaptic_(self, unit_noise: Array, impact: Array, spec: NetworkSpec) -> Array:
-        """Compute the rows ``rho xi / |xi|^2 / K`` of the trace, overwriting the noise.
+        """Compute the rows ``rho xi / |xi|^2 / K`` of the trace, overwriting the noise of numpy.
 
         Args:
             unit_noise: z = xi / sigma, [K, B, N]; overwritten.
@@ -86,11 +88,37 @@ class PerturbationRule(Settings):
             spec: sizes of the network.
 
         Returns:
-            The same array [K, B, N].
+            The same array [K, B, N]; of tensors another one.
         """
-        rows = EligibilityRows(self.norm_ends(spec))
-        post: Array = rows.write_over(unit_noise, impact, self.row_scale)
+        ends = self.norm_ends(spec)
+        if not isinstance(unit_noise, np.ndarray):
+            return unit_noise * (eligibility_factor(unit_noise, impact, ends) * self.row_scale)
+        post: Array = EligibilityRows(ends).write_over(unit_noise, impact, self.row_scale)
         return post
+
+
+def eligibility_factor(noise: Any, impact: Any, ends: Sequence[int]) -> Any:
+    """Return ``rho / |z|^2`` of each group of components, for tensors of torch.
+
+    ``EligibilityRows`` has it compiled for arrays of numpy.
+
+    Args:
+        noise: z, [K, B, N].
+        impact: rho, [K, B].
+        ends: where each group of components ends; the norm runs over one group.
+
+    Returns:
+        For each component [K, B, N], or for all alike [K, B, 1].
+    """
+    impact = impact.to(noise.dtype)
+    groups = [noise[..., start:end] for start, end in pairwise([0, *ends])]
+    factors = [(impact / (part * part).sum(-1))[..., None] for part in groups]
+    if len(factors) == 1:
+        return factors[0]
+    whole = noise.new_empty(noise.shape)
+    for factor, start, end in zip(factors, [0, *ends], ends, strict=False):
+        whole[..., start:end] = factor
+    return whole
 
 
 class NoiseRule(PerturbationRule):

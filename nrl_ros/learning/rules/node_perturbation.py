@@ -37,7 +37,36 @@ class NodePerturbation(SampledRule):
 
     def explorer(self, network: Network, head: PolicyHead, *, batch: int, source: int) -> Explorer:
         """Put the rule to work for one agent."""
-        return NodeExplorer(self, network, head, batch, source)
+        if network.arrays is np:
+            return NodeExplorer(self, network, head, batch, source)
+        return TensorExplorer(self, network, head, batch, source)
+
+
+class TensorExplorer(NoisyExplorer[NodePerturbation]):
+    """``NodeExplorer`` without its compiled parts, which take arrays of numpy alone."""
+
+    def __init__(
+        self, rule: NodePerturbation, network: Network, head: PolicyHead, batch: int, source: int
+    ) -> None:
+        super().__init__(rule, network, head, batch)
+        self._source, self._shape = source, (rule.samples, batch, -1)
+        self._passes = make_passes(network, batch, rule.samples, self._memory)
+
+    def explore(
+        self, observation: Array, noise: Array, generator: np.random.Generator
+    ) -> tuple[Array, Rows]:
+        """Act with noise; return the choice [B, A] and a function for the rows."""
+        rule = self._rule
+        z = self._passes.run(observation, noise, rule.sigma)
+        choice = self._head.draw(z[self._source], generator)
+        log_probability = self._head.log_probability(z, choice)
+        impact = log_probability[1:] - log_probability[0]
+
+        def rows() -> tuple[Array, Array]:
+            post = rule.postsynaptic_(noise.reshape(self._shape), impact, self._spec)
+            return post, self._passes.presynaptic().reshape(self._shape)
+
+        return choice, rows
 
 
 class NodeExplorer(NoisyExplorer[NodePerturbation]):

@@ -54,7 +54,7 @@ class _Explorer(NoisyExplorer[NoisyReference]):
         self, rule: NoisyReference, network: Network, head: PolicyHead, batch: int
     ) -> None:
         super().__init__(rule, network, head, batch)
-        self._batch = batch
+        self._batch, self._arrays = batch, network.arrays
         self._passes = make_passes(network, batch, 1 + rule.reference_passes, self._memory)
 
     def explore(
@@ -65,7 +65,7 @@ class _Explorer(NoisyExplorer[NoisyReference]):
         z = self._passes.run(observation, noise, rule.sigma)[1:]
         choice = self._head.draw(z[0], generator)
         log_probability = self._head.log_probability(z, choice)
-        impact = log_probability[:1] - log_mean_exp(log_probability[1:])
+        impact = log_probability[:1] - log_mean_exp(log_probability[1:], self._arrays)
 
         def rows() -> tuple[Array, Array]:
             post = rule.postsynaptic_(noise[None, :batch], impact, self._spec)
@@ -74,7 +74,13 @@ class _Explorer(NoisyExplorer[NoisyReference]):
         return choice, rows
 
 
-def log_mean_exp(value: Array) -> Array:
-    """Return ``log(mean(exp(v)))`` over the first axis, computed without overflow."""
-    largest = value.max(axis=0)
-    return np.asarray(largest + np.log(np.exp(value - largest).mean(axis=0)))
+def log_mean_exp(value: Array, arrays: Any = np) -> Array:
+    """Return ``log(mean(exp(v)))`` over the first axis, computed without overflow.
+
+    Args:
+        value: v.
+        arrays: functions for it: the module ``numpy``, or a ``TorchArrays``.
+    """
+    largest = arrays.maximum.reduce(value, axis=0)
+    mean = arrays.exp(value - largest).mean(axis=0)
+    return arrays.asarray(largest + arrays.log(mean))  # type: ignore[no-any-return]

@@ -81,19 +81,19 @@ class _Explorer(NoisyExplorer[WeightPerturbation]):
         """Return outputs [B, n] with weights ``W + sigma z``, where each instance has its own z."""
         if self.disturbable is not None:
             return self.disturbable.disturbed(observation, noise, self._rule.sigma)
-        spec, at = self._spec, 0
-        activity = np.asarray(observation, self._network.dtype)
-        one = np.ones((self._batch, 1), self._network.dtype)
-        for layer, weight in enumerate(self._network.weights):
+        spec, do = self._spec, self._network.arrays
+        activity = do.asarray(observation, self._network.dtype)
+        one = do.full((self._batch, 1), 1.0, self._network.dtype)
+        layers = zip(self._network.weights, spec.weight_slices, strict=True)
+        for layer, (weight, where) in enumerate(layers):
             if layer:
-                activity = np.maximum(activity, spec.leak * activity)
+                activity = do.maximum(activity, spec.leak * activity)
             if spec.bias:
-                activity = np.concatenate([activity, one], axis=1)
-            part = noise[:, at : at + weight.size].reshape(self._batch, *weight.shape)
-            change = np.einsum('boi,bi->bo', part, activity)
+                activity = do.concatenate([activity, one], axis=1)
+            part = noise[:, where].reshape(self._batch, *weight.shape)
+            change = do.einsum('boi,bi->bo', part, activity)
             activity = activity @ weight.T + self._rule.sigma * change
-            at += weight.size
-        return activity
+        return activity  # type: ignore[no-any-return]
 
     def explore(
         self, observation: Array, noise: Array, generator: np.random.Generator
@@ -102,7 +102,8 @@ class _Explorer(NoisyExplorer[WeightPerturbation]):
         rule = self._rule
         # What a network remembers is read by both and written by the clean one.
         disturbed = self._disturbed(observation, noise)
-        z = np.stack([self._quiet.run(observation, None, 0.0)[0], disturbed])
+        clean = self._quiet.run(observation, None, 0.0)
+        z = self._network.arrays.concatenate([clean, disturbed[None]])
         choice = self._head.draw(z[self._source], generator)
         log_probability = self._head.log_probability(z, choice)
         impact = log_probability[1:] - log_probability[0]

@@ -1,89 +1,16 @@
-"""A dense policy on a device: passes, draws, log-probabilities, and rows of the trace."""
+"""Policy heads on a device, as the rules take them; numbers that were drawn before are chance."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import pairwise
-from typing import NamedTuple, Protocol
+from itertools import accumulate, pairwise
+from typing import Protocol
 
 import torch
 
 from nrl_ros.base.torch_arrays import TorchArrays
 from nrl_ros.learning.heads import GaussianHead, PolicyHead, SoftmaxHead
-from nrl_ros.learning.networks.feed_forward import NetworkSpec
 
 Tensor = torch.Tensor
-
-
-class Passes(NamedTuple):
-    """What the clean and the noisy passes of a step give.
-
-    Attributes:
-        outputs: [1 + K, B, n]; entry 0 is the clean pass.
-        first: input of the first layer, the same in all passes [B, M_1].
-        others: inputs of the other layers in the noisy passes [K, B, M_l].
-    """
-
-    outputs: Tensor
-    first: Tensor
-    others: list[Tensor]
-
-
-def layers_of(flat: Tensor, spec: NetworkSpec) -> list[Tensor]:
-    """Return views [out, in] of all weights, which lie side by side [W]."""
-    parts = zip(spec.weight_slices, spec.shapes, strict=True)
-    return [flat[where].view(shape) for where, shape in parts]
-
-
-def run_passes(
-    weights: Sequence[Tensor], spec: NetworkSpec, observation: Tensor, noise: Tensor | None
-) -> Passes:
-    """Run a dense network without and with noise.
-
-    ``a_l = W_l x_{l-1}`` in the clean pass, ``a_l = W_l x_{l-1} + xi_l`` in the noisy ones, and
-    ``x_l = LeakyReLU(a_l)`` below the output layer.
-
-    Args:
-        weights: [out, in] of each layer.
-        spec: sizes of the network.
-        observation: [B, O].
-        noise: xi, [K, B, N]; None: no noisy pass.
-    """
-    first = _with_one(observation, spec)
-    # The observation carries no noise, so that its product is the same in every pass.
-    clean = (first @ weights[0].T)[None]
-    others: list[Tensor] = []
-    active = clean
-    for layer, where in enumerate(spec.noise_slices):
-        if layer:
-            active = _with_one(torch.nn.functional.leaky_relu(active, spec.leak), spec)
-            if noise is not None:
-                others.append(active[1:])
-            active = active @ weights[layer].T
-        if noise is not None:
-            part = noise[..., where]
-            noisy = part + (active if layer == 0 else active[1:])
-            active = torch.cat([active[:1], noisy])
-    return Passes(active, first, others)
-
-
-def _with_one(rows: Tensor, spec: NetworkSpec) -> Tensor:
-    return torch.cat([rows, torch.ones_like(rows[..., :1])], -1) if spec.bias else rows
-
-
-def eligibility_factor(noise: Tensor, impact: Tensor, ends: Sequence[int]) -> Tensor:
-    """Return ``rho / |xi|^2`` of each group of components, for each of them [K, B, N] or [K, B, 1].
-
-    Args:
-        noise: xi, [K, B, N].
-        impact: rho, [K, B].
-        ends: where each group of components ends; the norm runs over one group.
-    """
-    groups = [noise[..., start:end] for start, end in pairwise([0, *ends])]
-    factors = [(impact / (part * part).sum(-1))[..., None] for part in groups]
-    if len(factors) == 1:
-        return factors[0]
-    return torch.cat([f.expand_as(part) for f, part in zip(factors, groups, strict=True)], -1)
 
 
 class DeviceHead(Protocol):
@@ -97,12 +24,16 @@ class DeviceHead(Protocol):
     normal: bool
     draws: int
 
-    def choose(self, z: Tensor, drawn: Tensor) -> Tensor:
-        """Return the choice [B, A] of outputs [B, n] and drawn numbers [B, draws]."""
+    def draw(self, z: Tensor, generator: Tensor) -> Tensor:
+        """Return the choice [B, A] of outputs [B, n]; ``generator``: drawn numbers [B, draws]."""
         ...
 
     def log_probability(self, z: Tensor, choice: Tensor) -> Tensor:
         """Return log pi(choice) [..., B] under outputs z [..., B, n]."""
+        ...
+
+    def gradient(self, z: Tensor, choice: Tensor) -> Tensor:
+        """Return the gradient of log pi(choice) with respect to the outputs z [B, n]."""
         ...
 
     def to_action(self, choice: Tensor) -> Tensor:
@@ -123,14 +54,19 @@ class DeviceGaussian:
         self._head = head.on(arrays)
         self.draws = head.size
 
-    def choose(self, z: Tensor, drawn: Tensor) -> Tensor:
+    def draw(self, z: Tensor, generator: Tensor) -> Tensor:
         """Return the mean plus standard deviation times normal numbers [B, A]."""
-        chosen: Tensor = self._head.choice_of(z, drawn)  # type: ignore[arg-type, assignment]
+        chosen: Tensor = self._head.choice_of(z, generator)  # type: ignore[arg-type, assignment]
         return chosen
 
     def log_probability(self, z: Tensor, choice: Tensor) -> Tensor:
         """Return the log density of the choice [..., B]."""
         found: Tensor = self._head.log_probability(z, choice)  # type: ignore[arg-type, assignment]
+        return found
+
+    def gradient(self, z: Tensor, choice: Tensor) -> Tensor:
+        """Return the gradient of the log density with respect to the outputs z [B, n]."""
+        found: Tensor = self._head.gradient(z, choice)  # type: ignore[arg-type, assignment]
         return found
 
     def to_action(self, choice: Tensor) -> Tensor:
@@ -155,12 +91,14 @@ class DeviceSoftmax:
         self._slices = [slice(start, end) for start, end in pairwise(ends)]
         self.draws = len(head.sizes)
 
-    def choose(self, z: Tensor, drawn: Tensor) -> Tensor:
+    def draw(self, z: Tensor, generator: Tensor) -> Tensor:
         """Return the first choice whose cumulated probability is above a drawn number [B, A]."""
         chosen = []
         for at, where in enumerate(self._slices):
-            reached = torch.softmax(z[..., where], -1).cumsum(-1)[..., :-1]
-            chosen.append((reached <= drawn[..., at : at + 1]).sum(-1))
+            chance, number = torch.softmax(z[..., where], -1), generator[..., at]
+            # There are few choices, and sums of their own are fused with all around them.
+            below = (each <= number for each in accumulate(chance.unbind(-1)[:-1]))
+            chosen.append(sum(below, start=torch.zeros_like(number, dtype=torch.int64)))
         return torch.stack(chosen, -1)
 
     def log_probability(self, z: Tensor, choice: Tensor) -> Tensor:
@@ -171,6 +109,15 @@ class DeviceSoftmax:
             index = choice[..., at : at + 1].expand(*part.shape[:-1], 1)
             total = total + torch.log_softmax(part, -1).gather(-1, index)[..., 0]
         return total
+
+    def gradient(self, z: Tensor, choice: Tensor) -> Tensor:
+        """Return ``1[j = a] - pi_j`` of each component [B, n]."""
+        parts = []
+        for at, where in enumerate(self._slices):
+            part = z[..., where]
+            chosen = torch.arange(part.shape[-1], device=z.device) == choice[..., at : at + 1]
+            parts.append(chosen.to(z.dtype) - torch.softmax(part, -1))
+        return torch.cat(parts, -1)
 
     def to_action(self, choice: Tensor) -> Tensor:
         """Return the choice itself [B, A]."""
