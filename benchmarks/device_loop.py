@@ -7,6 +7,9 @@ CartPole: learning steps a second at several numbers of instances, and the time 
 99 % and 100 % of 500 greedy episodes with other targets, by the ordinary simulation with the exact
 guard, end within 2 cm. Times are of learning: what is built once (compiling, recording) is told
 apart, and scoring does not count.
+
+Beside CartPole, in the same run, stands the same work in plain torch (``plain_torch.py``), compiled
+and recorded alike: what the machine allows. ``ratio_to_plain`` is ours by that.
 """
 
 from __future__ import annotations
@@ -23,10 +26,12 @@ from typing import Any
 import torch
 
 from benchmarks.machine import in_words, machine
+from benchmarks.plain_torch import PlainCartPole
 from nrl_ros.base.settings import dotted
 from nrl_ros.cli.config import RunSettings, find_config, resolve
 from nrl_ros.cli.evaluate import SEED_OFFSET, evaluate
 from nrl_ros.experiments.on_device import DeviceOptions, DeviceRun
+from nrl_ros.learning.device.stepper import Stepper
 from nrl_ros.storage.checkpoint import write_checkpoint
 
 # Instances, and the step size: an update is the sum over all windows that closed, so that more
@@ -93,14 +98,44 @@ def cartpole(options: DeviceOptions, instances: int, rate: float, seconds: float
         full = len(newest) == newest.maxlen
         if solved is None and full and sum(newest) / len(newest) >= SOLVED:
             solved = watch.learned_s
+    beside = plain_cartpole(options, instances, rate, seconds / 4)
     return {
         'instances': instances,
         'learning_rate': rate,
         'steps_per_second': watch.speed,
+        'ratio_to_plain': watch.speed / beside['steps_per_second'],
+        'plain': beside,
         'seconds_to_475': solved,
         'built_seconds': watch.run.built_s,
         'counts': watch.run.counts,
     }
+
+
+@torch.no_grad()
+def plain_cartpole(
+    options: DeviceOptions, instances: int, rate: float, seconds: float
+) -> dict[str, Any]:
+    """Return the figures of plain torch at so many instances, compiled or recorded as ours."""
+    kind = torch.device(options.device).type
+    compiled = kind == 'cuda' if options.compiled is None else options.compiled
+    loop = PlainCartPole(instances, rate, options.device)
+    stepper = Stepper(loop, update_every=1, compiled=compiled, say=lambda _: None)
+    stepper.build()
+
+    def visit() -> float:
+        """Do some steps; the mean return waits until they are done."""
+        stepper.run(max(64 // stepper.unit, 1))
+        return float(loop.length.mean())
+
+    visit()
+    steps, solved, begin, passed = 0, None, time.perf_counter(), 0.0
+    while passed < seconds:
+        mean = visit()
+        steps += instances * max(64 // stepper.unit, 1) * stepper.unit
+        passed = time.perf_counter() - begin
+        if solved is None and mean >= SOLVED:
+            solved = passed
+    return {'steps_per_second': steps / passed, 'seconds_to_475': solved}
 
 
 def share_within(watch: Watch, folder: Path) -> float:
@@ -155,22 +190,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--quick', action='store_true', help='few seconds of each')
     parser.add_argument('--compile', action='store_true', help='on the processor too')
-    parser.add_argument('--only', choices=('cartpole', 'ur5e'), help='one task alone')
+    parser.add_argument(
+        '--only',
+        choices=('cartpole', 'ur5e'),
+        help='one task alone; what FILE says of the other one stays there',
+    )
     parser.add_argument('--json', type=Path)
     given = parser.parse_args(arguments)
     kind = 'cuda' if given.device.startswith('cuda') else 'cpu'
     options = DeviceOptions(given.device, compiled=True if given.compile else None)
-    result: dict[str, Any] = {'machine': machine(), 'device': given.device, 'cartpole': []}
+    result: dict[str, Any] = {}
+    if given.only and given.json and given.json.exists():
+        result = json.loads(given.json.read_text(encoding='utf-8'))
+    result |= {'machine': machine(), 'device': given.device}
     result['torch'] = torch.__version__
     if kind == 'cuda':
         result['gpu'] = torch.cuda.get_device_name(given.device)
     print(in_words(), result.get('gpu', ''), flush=True)
     seconds = 3.0 if given.quick else 20.0
+    if given.only != 'ur5e':
+        result['cartpole'] = []
     for instances, rate in CARTPOLE[kind] if given.only != 'ur5e' else ():
         one = cartpole(options, instances, rate, seconds)
         result['cartpole'].append(one)
         print(
             f'CartPole, {instances:,} instances: {one["steps_per_second"]:,.0f} learning steps/s, '
+            f'{one["ratio_to_plain"]:.2f} of plain torch, '
             f'mean return {SOLVED:.0f} after {one["seconds_to_475"]} s',
             flush=True,
         )

@@ -5,7 +5,8 @@
 A learning step: passes, drawn actions, rows of the trace, one product for each layer, plain ascent.
 The same module, batch and machine for all, one after the other, several rounds; the figures are
 medians, and the ratios are taken within a round. Two passes and one product cost three times
-inference, which bounds the share of NRL with one sample at a third.
+inference, which bounds the share of NRL with one sample at a third. Beside dense networks stands
+the same step in plain torch (``plain_torch.py``): what the machine allows (``ratio_to_plain``).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import numpy as np
 import torch
 
 from benchmarks.machine import in_words, machine
+from benchmarks.plain_torch import plain_learning
 from nrl_ros.base.records import ActionSpace
 from nrl_ros.learning.credit import Creditable
 from nrl_ros.learning.heads import PolicySettings, make_head
@@ -104,6 +106,18 @@ class Case:
         return step
 
 
+def synchronous(step: Callable[[], None], device: str) -> Callable[[], None]:
+    """Return a step that waits for its device, as ours do for what they give to the host."""
+    if device == 'cpu':
+        return step
+
+    def waiting() -> None:
+        step()
+        torch.cuda.synchronize(device)
+
+    return waiting
+
+
 def steps_per_second(step: Callable[[], None], seconds: float) -> float:
     """Return calls a second, after one that is not counted."""
     step()
@@ -125,6 +139,10 @@ def measure(case: tuple[str, int, int, str], seconds: float, device: str = 'cpu'
         'nrl': made.learning(NodePerturbation(samples=samples)),
         'backpropagation': made.learning(Backpropagation()),
     }
+    inputs, chosen = NETWORKS[name]
+    if chosen['factory'] == 'dense':
+        sizes = (inputs, *chosen['hidden_sizes'], OUTPUTS)
+        steps['plain'] = synchronous(plain_learning(sizes, instances, samples, device), device)
     rounds = [
         {kind: steps_per_second(step, seconds / 3) for kind, step in steps.items()}
         for _ in range(3)
@@ -145,6 +163,11 @@ def measure(case: tuple[str, int, int, str], seconds: float, device: str = 'cpu'
         },
         'share_of_inference': round(median(lambda r: r['nrl'] / r['inference']), 3),
         'ratio_to_backpropagation': round(median(lambda r: r['nrl'] / r['backpropagation']), 3),
+        **(
+            {'ratio_to_plain': round(median(lambda r: r['nrl'] / r['plain']), 3)}
+            if 'plain' in steps
+            else {}
+        ),
     }
 
 
@@ -173,7 +196,8 @@ def main() -> None:
         print(
             f'{name:15} B {instances:5} K {samples} {noise:8}: NRL '
             f'{row["nrl_steps_per_second"]:>11,.0f} steps/s, {row["share_of_inference"]:.3f} of '
-            f'inference, {row["ratio_to_backpropagation"]:.2f} of backpropagation',
+            f'inference, {row["ratio_to_backpropagation"]:.2f} of backpropagation'
+            + (f', {row["ratio_to_plain"]:.2f} of plain torch' if 'ratio_to_plain' in row else ''),
             flush=True,
         )
     headline = {key: found[0][key] for key in ('share_of_inference', 'ratio_to_backpropagation')}
