@@ -105,7 +105,7 @@ def arm(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         f'{result.different_actions:,} otherwise; latency {latency}'
     )
     exact = not result.left and all(one.equal for one in result.compared)
-    exact     exact &= not result.different_actions and not done.gaps= not result.different_actions
+    exact &= not result.different_actions
     if not exact:
         console.print(f'the replay is not exact: {result.lines()}, {done.gaps[:5]}')
     del os.environ[RECORDED]
