@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from nrl_ros.nodes.safety_commands import CommandIntake
 from nrl_ros.robots.arm.clearance import without_shape
 from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.arm.robot_checks import nearest_limit
 from nrl_ros.robots.safety.announcer import Announcer
+from nrl_ros.robots.safety.braking import Limited
 from nrl_ros.robots.safety.records import Mode, StopReason, SupervisorOutput
 from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.robots.safety.supervisor import Supervisor
@@ -26,6 +28,8 @@ from nrl_ros.settings.safety import SafetyNodeSettings
 
 # What the node waits for is logged after it has been the same for this time [s].
 _WAITS_S = 2.0
+# The same limit is told again after this time at the earliest, if another one was in between [s].
+_LIMITS_S = 60.0
 # Time between two reports of an arm that is commanded to stand and does not stand [s].
 _ALARM_S = 1.0
 
@@ -73,6 +77,10 @@ class SafetyReports:
         self._periods: list[float] = []
         self._ticked_at = self._jitter_s = math.nan
         self._waits = Announcer(hold_s=_WAITS_S)
+        # Where the guard changed a command last since the report before, and what it kept from.
+        self._limited_at: NDArray[Any] | None = None
+        self._limits = Announcer(again_s=_LIMITS_S)
+        self._guard = robot.guard()
 
     def tell(
         self, now: float, output: SupervisorOutput, measured: NDArray[Any], *, leaving: bool
@@ -89,6 +97,8 @@ class SafetyReports:
             self._periods.append(now - self._ticked_at)
         self._ticked_at = now
         before, self.output = self.output, output
+        if output.limited & Limited.WORKSPACE:
+            self._limited_at = measured if output.position is None else output.position
         self._say(before, output, leaving=leaving)
         self._publishers.state.publish(self._state_message(output, measured))
 
@@ -134,6 +144,20 @@ class SafetyReports:
         conversion.set_stamp(message.header.stamp, self._node.now_ns())
         return message
 
+    def _limited_by(self) -> str:
+        """Return what the guard kept the arm from since the last report; '' if from nothing.
+
+        It is computed here, so that a period costs no more for it.
+        """
+        at, self._limited_at = self._limited_at, None
+        if at is None:
+            return ''
+        robot = self._robot
+        text = nearest_limit(robot.description, self._guard, at, robot.obstacles)
+        if self._limits.due(self._ticked_at, text):
+            self._node.get_logger().info(f'the motion is limited: {text}')
+        return text
+
     def publish_status(self) -> None:
         """Publish the status and the diagnostics."""
         node, robot, output = self._node, self._robot, self.output
@@ -158,7 +182,8 @@ class SafetyReports:
         conversion.set_stamp(message.header.stamp, node.now_ns())
         self._publishers.status.publish(message)
         name = node.get_fully_qualified_name().lstrip('/')
-        self._publishers.diagnostics.publish(safety_diagnostics(name, message, output, robot.notes))
+        told = safety_diagnostics(name, message, output, robot.notes, self._limited_by())
+        self._publishers.diagnostics.publish(told)
 
 
 def watched_fields(robot: Robot) -> dict[str, Any]:
@@ -174,7 +199,11 @@ def watched_fields(robot: Robot) -> dict[str, Any]:
 
 
 def safety_diagnostics(
-    node: str, status: SafetyStatus, output: SupervisorOutput, notes: Sequence[str]
+    node: str,
+    status: SafetyStatus,
+    output: SupervisorOutput,
+    notes: Sequence[str],
+    limited_by: str = '',
 ) -> DiagnosticArray:
     """Return the status as diagnostics: an error if the arm is stopped, or moves when it must not.
 
@@ -183,6 +212,7 @@ def safety_diagnostics(
         status: the present one.
         output: from which the status was made.
         notes: on the robot's description.
+        limited_by: what the guard kept the arm from; '': it changed no command.
     """
     mode, cause = output.mode, output.cause
     level, text = OK, mode.name.lower()
@@ -201,6 +231,7 @@ def safety_diagnostics(
         'clearance [m]': f'{status.clearance_m:g}',
         'pairs of links watched': len(status.watched_pair),
         'links without a shape': ', '.join(status.unwatched_link),
+        'limited by': limited_by,
         'cause': ', '.join(kind.name or '' for kind in StopReason if kind & cause),
         **dict(zip(status.counter_name, status.counter_value, strict=True)),
     }

@@ -14,7 +14,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.robots.arm.obstacles import FAR_M, Obstacles
 from nrl_ros.robots.arm.preflight import preflight
 from nrl_ros.robots.arm.robot import Robot, load_robot
-from nrl_ros.robots.arm.robot_checks import refused_because
+from nrl_ros.robots.arm.robot_checks import nearest_limit, refused_because
 from nrl_ros.robots.safety.motion import MotionFilter
 from tests.unit.test_arm_descriptions import RAISED, UNWATCHED, described
 from tests.unit.test_safety_guard_cache import check_equal
@@ -144,6 +144,32 @@ def test_a_pose_at_an_obstacle_says_why_it_is_refused(tmp_path: Path) -> None:
     why = refused_because(robot.description, robot.guard(), position, robot.obstacles)
     assert why.startswith('link1 and ball (') or 'link2 and ball (-' in why
     assert refused_because(robot.description, robot.guard(), robot.home, robot.obstacles) == ''
+
+
+@pytest.mark.parametrize(
+    ('position', 'more', 'told'),
+    [
+        # 0.3 cos 0.24 - 0.6 sin 0.24 from its axis to the ball's middle; then a wall is nearer.
+        ([0.24, 0.0], '', 'link2 is 0.024 m from ball (0.02 m are kept)'),
+        ([0.0, 0.0], ', high_m: [0.73, 1, 1]', 'the tool is 0.030 m from workspace.high_m in x'),
+    ],
+)
+def test_what_limits_a_motion_is_named_with_its_distance(
+    tmp_path: Path, position: list[float], more: str, told: str
+) -> None:
+    robot = planar(tmp_path, BALL, more=more)
+    said = nearest_limit(robot.description, robot.guard(), np.array(position), robot.obstacles)
+    assert told in said
+
+
+def test_links_that_limit_a_motion_are_named_without_obstacles() -> None:
+    robot = load_robot('ur5e')
+    position = robot.home.copy()
+    position[2] = 2.7
+    guard = robot.guard()
+    assert guard.violation(position[None])[0] > -0.05
+    said = nearest_limit(robot.description, guard, position)
+    assert ' m from ' in said
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,53 @@ def refused_because(
     return some([*beyond_walls(description, guard, position), *near], '; ')
 
 
+def nearest_limit(
+    description: RobotDescription,
+    guard: WorkspaceGuard,
+    position: Float64,
+    obstacles: Obstacles | None = None,
+) -> str:
+    """Return what an arm is nearest to of all that its guard keeps it from, and how near.
+
+    Args:
+        description: of the robot.
+        guard: of its workspace and clearance.
+        position: of the joints [J], rad or m.
+        obstacles: what stands around it.
+
+    Returns:
+        Such as ``forearm_link is 0.021 m from post (0.02 m are kept)``.
+    """
+    box, least = description.workspace, guard.least_clearance_m
+    found = [_nearest_wall(description, guard, position)]
+    clearance = guard.clearance
+    if isinstance(clearance, Clearance):
+        asked = np.ones((1, len(clearance.pairs)), np.bool_)
+        distances = clearance.distances(position[None], asked)[0]
+        pair = int(distances.argmin())
+        one, other = clearance.links[pair]
+        found.append((distances[pair] - least, f'{one} is {{:.3f}} m from {other}', least))
+    if obstacles is not None:
+        (link, name), distance = obstacles.nearest(position)
+        kept = box.obstacle_distance_m
+        found.append((distance - kept, f'{link} is {{:.3f}} m from {name}', kept))
+    by, text, kept = min(found)
+    return f'{text.format(by + kept)} ({kept:g} m are kept)'
+
+
+def _nearest_wall(
+    description: RobotDescription, guard: WorkspaceGuard, position: Float64
+) -> tuple[float, str, float]:
+    """Return by how much the nearest wall is further than it must be, in words too."""
+    walls, margin = guard.workspace, description.workspace.margin_m
+    points = guard.points(position[None])[0]
+    away = np.stack([points - np.array(walls.low_m), np.array(walls.high_m) - points])
+    side, point, axis = np.unravel_index(int(away.argmin()), away.shape)
+    name = (description.tool or 'the tool', *description.workspace.watched)[point]
+    wall = f'workspace.{("low_m", "high_m")[side]} in {"xyz"[axis]}'
+    return float(away.min()), f'{name} is {{:.3f}} m from {wall}', margin
+
+
 def beyond_walls(
     description: RobotDescription, guard: WorkspaceGuard, position: Float64
 ) -> list[str]:
