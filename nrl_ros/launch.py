@@ -40,7 +40,18 @@ RECORD = DeclareLaunchArgument(
 TASK = DeclareLaunchArgument(
     'task',
     default_value='reaching',
-    choices=['cartpole', 'acrobot', 'reaching', 'planar', 'ur5e', 'fr3', 'ur5e_pose', 'fr3_pose'],
+    choices=[
+        'cartpole',
+        'acrobot',
+        'reaching',
+        'camera',
+        'planar',
+        'ur5e',
+        'fr3',
+        'ur5e_pose',
+        'fr3_pose',
+        'ur5e_obstacles',
+    ],
     description='Task whose configuration is taken',
 )
 

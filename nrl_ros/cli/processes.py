@@ -91,7 +91,7 @@ class Processes:
         arguments = ['--ros-args']
         for file in params:
             arguments += ['--params-file', str(file)]
-        if namespace:
+        if absolute_namespace(namespace):
             arguments += ['-r', f'__ns:={absolute_namespace(namespace)}']
         self._arguments = arguments
         self._log = log

@@ -31,6 +31,13 @@ def test_each_signal_is_noted_and_given_back(number: signal.Signals) -> None:
         signal.signal(number, outside)
 
 
+def test_a_slash_stands_for_no_namespace(tmp_path: Path) -> None:
+    """ROS takes no empty name of one."""
+    for namespace, arguments in (('/', []), ('', []), ('/a/', ['-r', '__ns:=/a'])):
+        made = Processes([], tmp_path, namespace=namespace, environment={})
+        assert made._arguments[1:] == arguments
+
+
 def test_a_hangup_that_nohup_has_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
