@@ -27,9 +27,7 @@ _HEAD = """\
 class ObservationManifest(Settings):
     """What the policy takes."""
 
-    size: PositiveInt = Field(
-        description='Numbers of an observation, in the units of the task'
-    )
+    size: PositiveInt = Field(description='Numbers of an observation, in the units of the task')
     format: Literal['float32', 'uint8'] = Field(
         'float32',
         description='Number format in which the environment sends them; bytes come to the graph as '
@@ -120,11 +118,17 @@ class PolicyManifest(Settings):
         Raises:
             ShapeError: naming both sides.
         """
-        space = self.action.space
+        space, different = self.action.space, ''
+        if lines := first_difference(self.meaning, spec.manifest):
+            different = (
+                f'learned with "{lines[0]}", received "{lines[1]}"'
+                f'{sides(self.meaning, spec.manifest)}'
+            )
         if spec.observation_size != self.observation.size or not spec.action.equals(space):
             raise ShapeError(
                 f'agent {agent!r} has {spec.observation_size} observations and {spec.action}, the '
                 f'policy expects {self.observation.size} and {space}'
+                f'{f" ({different})" * bool(different)}'
             )
         if str(spec.observation_format.dtype) != self.observation.format:
             raise ShapeError(
@@ -132,12 +136,10 @@ class PolicyManifest(Settings):
                 f'policy expects {self.observation.format}, as observation.format of its manifest '
                 'says'
             )
-        lines = first_difference(self.meaning, spec.manifest)
-        if lines is not None:
+        if different:
             raise ShapeError(
-                f'agent {agent!r} means other things by the same numbers than the policy: learned '
-                f'with "{lines[0]}", received "{lines[1]}"{sides(self.meaning, spec.manifest)}; '
-                'export a policy that was learned with this robot and task'
+                f'agent {agent!r} means other things by the same numbers than the policy: '
+                f'{different}; export a policy that was learned with this robot and task'
             )
         mine, other = self.control_period_s, spec.control_period_s
         if mine and other and abs(other - mine) > 0.01 * mine:

@@ -76,10 +76,12 @@ class Policy:
             ShapeError: naming both.
         """
         inputs, spec = self.network.spec.inputs, info.spec
+        different = _difference(self.manifest, spec.manifest)
         if spec.observation_size != inputs or not self.space.equals(spec.action):
             raise ShapeError(
                 f'agent {info.agent!r} has {spec.observation_size} observations and '
-                f'{spec.action}, the network expects {inputs} and {self.space}; '
+                f'{spec.action}, the network expects {inputs} and {self.space}'
+                f'{f" ({different})" * bool(different)}; '
                 'start another learner, in another namespace, for it'
             )
         seen = info.spec.observation_shape, info.spec.observation_format
@@ -90,7 +92,6 @@ class Policy:
                 f'made for {_observed(*learned)}; start another learner, in another namespace, '
                 'for it'
             )
-        different = _difference(self.manifest, info.spec.manifest)
         if different:
             raise ShapeError(
                 f'agent {info.agent!r} means other things by the same numbers than what was '
