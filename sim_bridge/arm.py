@@ -14,20 +14,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.errors import CheckpointError
+from nrl_ros.base.errors import CheckpointError, ConfigError
 from nrl_ros.base.records import Float32, Float64, Int32, Observation, StepResult
 from nrl_ros.base.state import Stateful
 from nrl_ros.environments.interfaces import Drawn, Environment, Rollout
 from nrl_ros.robots.arm.enclosing import EnclosingGuard
 from nrl_ros.robots.arm.episode import ReachEpisodes
+from nrl_ros.robots.arm.observed_obstacles import ObservedObstacles
 from nrl_ros.robots.arm.picture import Camera, draw_reaches, reaches_of
 from nrl_ros.robots.arm.plant import MujocoPlant, ServoPlant
+from nrl_ros.robots.arm.random_obstacles import RandomObstacles
 from nrl_ros.robots.arm.reach import remarks_of
 from nrl_ros.robots.arm.robot import Robot, load_robot
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.supervision import ANCHOR_GAIN
 from nrl_ros.robots.arm.variation import VariedPlant, is_varied
-from nrl_ros.robots.safety.limits import Guard
+from nrl_ros.robots.safety.limits import Guard, WorkspaceGuard
 from nrl_ros.robots.safety.motion import MotionFilter
 
 Array = NDArray[Any]
@@ -56,8 +58,28 @@ class ArmState:
     episode: NDArray[np.int64]
 
 
+@dataclass
+class SurroundedState(ArmState):
+    """What decides the future of B arms with random obstacles.
+
+    Attributes:
+        around: their obstacles.
+    """
+
+    around: RandomObstacles
+
+
 class ArmBridge(Stateful):
     """B simulated arms with the limits and the task of a real one.
+
+    Attributes:
+        robot: the arm.
+        episodes: of all arms.
+        spec: of the environment.
+        plant: the motors.
+        motion_filter: keeps the limits.
+        around: random obstacles; None: there are none.
+        limited: which limits changed the newest step, of Limited [B].
 
     Args:
         instances: B.
@@ -72,8 +94,14 @@ class ArmBridge(Stateful):
         self.robot = robot = load_robot(options.robot)
         self.episodes = ReachEpisodes(robot, options, instances)
         self.spec = self.episodes.spec
+        # What holds for all arms alike; the filter knows each one's random obstacles too.
         self._guard = guard_of(robot, options)
-        self._filter = MotionFilter(robot.limits, robot.period_s, arms=instances, guard=self._guard)
+        self.around = random_obstacles(robot, options, self.episodes.around, instances)
+        guard = self._guard
+        if self.around is not None:
+            assert isinstance(guard, WorkspaceGuard)
+            guard = self.around.added_to(guard)
+        self.motion_filter = MotionFilter(robot.limits, robot.period_s, arms=instances, guard=guard)
         self.plant: Any
         if options.simulation.physics == 'servo':
             self.plant = ServoPlant(
@@ -81,20 +109,24 @@ class ArmBridge(Stateful):
             )
         else:
             self.plant = MujocoPlant(robot.model, instances, robot.period_s)
-        # Which limits changed the newest step, of Limited [B].
         self.limited = np.zeros(instances, np.uint8)
         randomise = options.simulation.randomise
         # The plant, if its arms differ.
         self.varied: VariedPlant | None = None
         if is_varied(randomise):
             self.plant = self.varied = VariedPlant(self.plant, randomise, robot.period_s)
-        self.state: ArmState = ArmState(
+        kind: type[ArmState] = ArmState
+        more: dict[str, Any] = {}
+        if self.around is not None:
+            kind, more = SurroundedState, {'around': self.around}
+        self.state: ArmState = kind(
             self.episodes,
             self.plant,
             position=np.zeros_like(self.plant.position),
             velocity=np.zeros_like(self.plant.velocity),
             random=np.random.default_rng(0),
             episode=np.zeros(instances, np.int64),
+            **more,
         )
         self._camera: Camera | None = None
         self._place(np.ones(instances, np.bool_))
@@ -105,10 +137,13 @@ class ArmBridge(Stateful):
         self.episodes.seed(seed)
         if self.varied is not None:
             self.varied.seed([seed, 2])
+        if self.around is not None:
+            self.around.seed([seed, 3])
         self.state.episode[:] = 0
         everyone = np.ones(self.spec.instances, np.bool_)
+        self._leave_obstacles(everyone)
         self._place(everyone)
-        self.episodes.begin(everyone, self._actual())
+        self._begin(everyone)
         return self.episodes.observe(self.plant.position, self.plant.velocity)
 
     def _place(self, which: Array) -> None:
@@ -117,7 +152,7 @@ class ArmBridge(Stateful):
         if self._guard is not None:
             start[which] = _within(self.robot, start[which], self._guard)
         self.plant.reset(start, which)
-        self._filter.start(start, which)
+        self.motion_filter.start(start, which)
 
     def step(self, action: Int32 | Float32) -> StepResult:
         """Apply one action per arm; an arm whose episode ended begins another one instead."""
@@ -126,20 +161,21 @@ class ArmBridge(Stateful):
         wanted[started] = 0.0
         self.limited[:] = 0
         for _ in range(self._options.action_every):
-            motion = self._filter.follow(wanted)
+            motion = self.motion_filter.follow(wanted)
             self.limited |= motion.limited
             self.plant.step(motion.velocity)
             if self.varied is not None:
                 # As the safety node does, since the limits are meant for the arm.
-                self._filter.anchor(self.varied.position, ANCHOR_GAIN)
+                self.motion_filter.anchor(self.varied.position, ANCHOR_GAIN)
         if started.any():
+            self._leave_obstacles(started)
             episode = self.state.episode
             episode[started] += 1
             every = self._options.episode.home_every
             home = started & (episode % every == 0) if every else self._nobody(started)
             if home.any():
                 self._place(home)
-        self.episodes.begin(started, self._actual())
+        self._begin(started)
         return self.episodes.finish(
             self.plant.position,
             self.plant.velocity,
@@ -147,6 +183,25 @@ class ArmBridge(Stateful):
             started,
             actual=None if self.varied is None else self.varied.actual,
         )
+
+    def _leave_obstacles(self, which: Array) -> None:
+        """Take the random obstacles of the episodes before away."""
+        if self.around is not None:
+            self.around.clear(which)
+            self.motion_filter.forget(which)
+
+    def _begin(self, which: Array) -> None:
+        """Begin episodes of arms where they are, and draw their obstacles."""
+        self.episodes.begin(which, self._actual())
+        if self.around is not None and which.any():
+            target = self.episodes.state.target
+            self.around.draw(which, self.motion_filter.brake_positions(), target)
+            self.motion_filter.forget(which)
+            self._show_obstacles(which)
+
+    def _show_obstacles(self, which: Array) -> None:
+        if self.around is not None and self.episodes.around is not None:
+            self.episodes.around.put(which, self.around.state.box[which])
 
     def _actual(self) -> Float64:
         """Return where the joints are [B, J], which is not where they are measured if varied."""
@@ -212,8 +267,8 @@ class ArmBridge(Stateful):
 
     def before_snapshot(self) -> None:
         """Copy the reference of the motion limits."""
-        self.state.position[...] = self._filter.position
-        self.state.velocity[...] = self._filter.velocity
+        self.state.position[...] = self.motion_filter.position
+        self.state.velocity[...] = self.motion_filter.velocity
 
     def check_snapshot(self, snapshot: dict[str, Any]) -> None:
         """Refuse a reference that is not finite.
@@ -226,7 +281,10 @@ class ArmBridge(Stateful):
 
     def after_restore(self) -> None:
         """Let the motion go on from the reference that was put back."""
-        self._filter.resume(self.state.position, self.state.velocity)
+        everyone = np.ones(self.spec.instances, np.bool_)
+        self._show_obstacles(everyone)
+        self.motion_filter.forget(everyone)
+        self.motion_filter.resume(self.state.position, self.state.velocity)
 
 
 def draw_starts(
@@ -263,6 +321,43 @@ def _within(robot: Robot, start: Float64, guard: Guard) -> Float64:
         start[outside] = 0.5 * (start[outside] + robot.home)
     start[outside] = robot.home
     return start
+
+
+def random_obstacles(
+    robot: Robot, options: ReachSettings, seen: ObservedObstacles | None, arms: int
+) -> RandomObstacles | None:
+    """Return what draws the obstacles of simulated arms; None if they have none.
+
+    Args:
+        robot: the arm.
+        options: of the bridge.
+        seen: what is observed of obstacles; None: nothing.
+        arms: B.
+
+    Raises:
+        ConfigError: the other options do not go with them.
+    """
+    group, target = options.obstacles.random, options.target
+    if not group.most:
+        return None
+    if not options.simulation.guard or options.simulation.shapes != 'exact':
+        raise ConfigError(
+            f'obstacles.random.most {group.most}: only simulation.guard: true with '
+            'simulation.shapes: exact keeps arms from random obstacles'
+        )
+    if target.every_steps or target.speed_m_s:
+        raise ConfigError(
+            f'obstacles.random.most {group.most}: an obstacle leaves the target of its episode '
+            'free, expected target.every_steps and target.speed_m_s of 0'
+        )
+    if seen is not None and seen.free < group.most:
+        raise ConfigError(
+            f'observation.obstacles {options.observation.obstacles}: {seen.free} places are left '
+            f"beside the obstacles of the robot's file, expected obstacles.random.most "
+            f'{group.most}: give more places'
+        )
+    region = np.array([target.low_m, target.high_m])
+    return RandomObstacles(robot.model, robot.description, group, region, arms)
 
 
 def guard_of(robot: Robot, options: ReachSettings) -> Guard | None:

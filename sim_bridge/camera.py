@@ -109,8 +109,8 @@ class CameraBridge(ArmBridge):
         options: see CameraSettings.
 
     Raises:
-        ConfigError: as of ArmBridge, or targets have orientations, which a picture from above does
-            not show.
+        ConfigError: as of ArmBridge, or targets have orientations, or obstacles are asked for,
+            which a picture from above does not show.
     """
 
     def __init__(self, instances: int, options: CameraSettings) -> None:
@@ -118,6 +118,11 @@ class CameraBridge(ArmBridge):
             raise ConfigError(
                 'bridge camera: target.orientation.axes is given, expected none: the picture '
                 'shows where a target is and not how it is turned; use the bridge arm'
+            )
+        if options.observation.obstacles or options.obstacles.random.most:
+            raise ConfigError(
+                'bridge camera: observation.obstacles and obstacles.random.most are to be 0: the '
+                'picture does not show obstacles; use the bridge arm'
             )
         super().__init__(instances, options)
         model = self.robot.model

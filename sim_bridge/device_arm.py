@@ -15,6 +15,7 @@ import torch
 from nrl_ros.base.errors import CheckpointError, ConfigError
 from nrl_ros.base.torch_arrays import TorchArrays, put_tensors, tensors_data
 from nrl_ros.environments.device import DeviceEnvironment, DeviceStep
+from nrl_ros.robots.arm.description import read_robot
 from nrl_ros.robots.arm.device_motion import DeviceMotionFilter
 from nrl_ros.robots.arm.enclosing import EnclosingGuard
 from nrl_ros.robots.arm.episode import RADII, ReachEpisodes
@@ -290,6 +291,8 @@ def _check(options: ReachSettings) -> None:
         ('target.orientation.axes', options.target.orientation.axes, ()),
         ('target.every_steps', options.target.every_steps, 0),
         ('target.speed_m_s', options.target.speed_m_s, 0.0),
+        ('obstacles.random.most', options.obstacles.random.most, 0),
+        ('observation.obstacles', options.observation.obstacles, 0),
     )
     for name, received, expected in asked:
         if received != expected:
@@ -316,8 +319,12 @@ def _pools(
 
 def make(instances: int, arrays: TorchArrays, options: ReachSettings) -> DeviceEnvironment:
     """Make simulated arms on a device, as the registry calls it."""
-    simulation = options.simulation.model_copy(update={'shapes': 'enclosing'})
+    on_host = arrays.device.type == 'cpu' and not arrays.traced
+    # Obstacles are compared with exact shapes alone.
+    around = options.obstacles.random.most or read_robot(options.robot).obstacles
+    shapes = 'exact' if on_host and around else 'enclosing'
+    simulation = options.simulation.model_copy(update={'shapes': shapes})
     options = options.model_copy(update={'simulation': simulation})
-    if arrays.device.type == 'cpu' and not arrays.traced:
+    if on_host:
         return HostArms(instances, options)
     return DeviceArms(instances, arrays, options)

@@ -450,8 +450,27 @@ def test_arms_learn_on_the_processor_and_another_run_takes_it_over(tmp_path: Pat
     assert on.summary['mean_return_first_100'] > summary['mean_return_first_100'] + 5.0
 
 
-def test_arms_in_tensors_refuse_what_they_do_not_have() -> None:
-    options = {**UR5E, 'target': {'every_steps': 5}}
-    with pytest.raises(ConfigError, match='target.every_steps 5 does not run on a GPU') as caught:
+@pytest.mark.parametrize(
+    ('asked', 'told'),
+    [
+        ({'target': {'every_steps': 5}}, 'target.every_steps 5'),
+        ({'obstacles': {'random': {'most': 2}}}, 'obstacles.random.most 2'),
+        ({'observation': {'obstacles': 3}}, 'observation.obstacles 3'),
+    ],
+)
+def test_arms_in_tensors_refuse_what_they_do_not_have(asked: dict[str, Any], told: str) -> None:
+    options = {**UR5E, **asked}
+    with pytest.raises(ConfigError, match=f'{told} does not run on a GPU') as caught:
         make_on_device('arm', 4, TorchArrays('cpu', torch.float32, traced=True), options)
     assert '\n' not in str(caught.value)
+
+
+def test_arms_among_obstacles_step_on_the_processor_without_compilation() -> None:
+    options = {**UR5E, 'obstacles': {'random': {'most': 2, 'fewest': 2}}}
+    options['observation'] = {'obstacles': 2}
+    arms = make_on_device('arm', 4, TorchArrays('cpu', torch.float32), options)
+    seen = arms.begin(torch.Generator().manual_seed(0))
+    again = arms.step(torch.zeros(4, 6), torch.zeros(4, dtype=torch.bool)).observation
+    assert seen.shape == again.shape == (4, arms.spec.observation_size)
+    # Half lengths of the two boxes.
+    assert (seen[:, [-15, -14, -13, -6, -5, -4]] > 0.0).all()

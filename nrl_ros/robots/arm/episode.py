@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.records import Bool, EnvSpec, Float32, Float64, StepResult
 from nrl_ros.base.state import Stateful
+from nrl_ros.robots.arm.observed_obstacles import ObservedObstacles
 from nrl_ros.robots.arm.reachable import targets_of
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.arm.rotations import RotationError
@@ -69,11 +70,16 @@ class ReachEpisodes(Stateful):
         spec: of the environment.
         target: target of each arm [B, 3, m].
         ended: arms whose episode is over; their next step begins another one [B, bool].
+        around: what is seen of obstacles; None: they are not observed.
 
     Args:
         robot: the arm.
         settings: of the task.
         arms: B.
+
+    Raises:
+        ConfigError: targets lie outside of the workspace, or more obstacles are described than are
+            observed.
     """
 
     def __init__(self, robot: Robot, settings: ReachSettings, arms: int) -> None:
@@ -81,6 +87,16 @@ class ReachEpisodes(Stateful):
         self._robot, self._settings = robot, settings
         axes = settings.target.orientation.axes
         self._turn = RotationError(axes) if axes else None
+        self.around: ObservedObstacles | None = None
+        if settings.observation.obstacles:
+            self.around = ObservedObstacles(
+                robot.model,
+                robot.description.obstacles,
+                robot.description.workspace,
+                arms=arms,
+                places=settings.observation.obstacles,
+                scale_m=settings.observation.error_scale_m,
+            )
         self.state: ReachState = ReachState(
             target=np.zeros((arms, 3)),
             rotation=np.tile(np.eye(3), (arms, 1, 1)),
@@ -223,8 +239,15 @@ class ReachEpisodes(Stateful):
     def observe(self, position: Array, velocity: Array) -> Float32:
         """Return the observations [B, O] for joints [B, J]."""
         tool = self._robot.chain.tool(position)
-        turned = self._turned(position)
-        return self.task.observe(position, velocity, tool, self.state.target, *turned)
+        return self._seen(position, velocity, tool, self._turned(position))
+
+    def _seen(
+        self, position: Array, velocity: Array, tool: Array, turned: tuple[Array, ...]
+    ) -> Float32:
+        around = None if self.around is None else self.around.observe(tool)
+        return self.task.observe(
+            position, velocity, tool, self.state.target, *turned, around=around
+        )
 
     def finish(
         self,
@@ -274,7 +297,7 @@ class ReachEpisodes(Stateful):
             self._advance(position if actual is None else actual)
             turned = self._turned(position)
         return StepResult(
-            self.task.observe(position, velocity, tool, state.target, *turned),
+            self._seen(position, velocity, tool, turned),
             np.where(went, reward, 0.0),
             there,
             late & ~there,

@@ -6,7 +6,7 @@ measures them; the arm's model, from which its other distances come, stays as it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from nrl_ros.base.errors import ConfigError, closest
 from nrl_ros.base.records import Float64
 from nrl_ros.base.settings import Settings
-from nrl_ros.robots.arm.chain_parts import Pose, frame_pose, matrix_of
+from nrl_ros.robots.arm.chain_parts import Pose, frame_pose, inverse, matrix_of
 from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
 from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
@@ -58,6 +58,9 @@ class Obstacle(Settings):
         '', description="Link or site that no joint moves, in whose frame it is; empty: workspace's"
     )
     touching: tuple[str, ...] = Field((), description='Links that may touch it: not compared')
+    observed: bool = Field(
+        True, description='Whether it takes one of the places of observation.obstacles'
+    )
 
     @model_validator(mode='after')
     def _fits(self) -> Obstacle:
@@ -75,27 +78,39 @@ class Obstacles:
 
     Each obstacle is compared with each shape of each link that commanded joints move.
 
+    Attributes:
+        mj: the compiled model of both.
+        data: of ``mj``, posed as it was measured last.
+
     Args:
         model: the arm; its shapes that collide with nothing do not count.
         obstacles: what stands around it.
         frame: of the workspace.
         least_m: least allowed distance, above 0.
+        still: compare with links that no commanded joint moves too.
 
     Raises:
         ConfigError: two of one name, an unknown link or frame, or an arm without shapes.
     """
 
     def __init__(
-        self, model: ArmModel, obstacles: Sequence[Obstacle], frame: str, least_m: float
+        self,
+        model: ArmModel,
+        obstacles: Sequence[Obstacle],
+        frame: str,
+        least_m: float,
+        *,
+        still: bool = False,
     ) -> None:
         self._mujoco = load_mujoco()
-        self._model, self._least = model, least_m
+        self._model, self._least, self._still = model, least_m, still
         names = [obstacle.name for obstacle in obstacles]
         for name in names:
             if names.count(name) > 1:
                 raise ConfigError(f'obstacles: {name!r} is there twice; give each a name')
-        self._mj = surrounded(model, obstacles, frame).compile()
+        self.mj = self._mj = surrounded(model, obstacles, frame).compile()
         self._pose = Posing(self._mj, model.couplings)
+        self.data = self._pose.data
         self._pairs = self._compared(obstacles)
 
     @property
@@ -103,12 +118,18 @@ class Obstacles:
         """Link and obstacle of each of the P pairs that are compared."""
         return [(self._link(geom), obstacle) for geom, _, obstacle in self._pairs]
 
-    def violation(self, position: NDArray[Any], asked: NDArray[np.bool_] | None = None) -> Float64:
+    def violation(
+        self,
+        position: NDArray[Any],
+        asked: NDArray[np.bool_] | None = None,
+        posed: Callable[[int], None] | None = None,
+    ) -> Float64:
         """Return by how much each pair is too near, <= 0: far enough.
 
         Args:
             position: joint positions [N, J].
             asked: which pairs to measure at each pose [N, P]; None: all.
+            posed: called with the number of each pose that is measured, when ``data`` has it.
 
         Returns:
             [N, P], m; any number for pairs that are not asked for.
@@ -116,12 +137,14 @@ class Obstacles:
         values = np.asarray(position, np.float64)
         which = np.ones((len(values), len(self._pairs)), np.bool_) if asked is None else asked
         out = np.full(which.shape, -np.inf)
-        distance, mj, data = self._mujoco.mj_geomDistance, self._mj, self._pose.data
-        posed = -1
+        distance, mj, data = self._mujoco.mj_geomDistance, self._mj, self.data
+        newest = -1
         for number, pair in np.argwhere(which).tolist():
-            if number != posed:
+            if number != newest:
                 self._pose(values[number])
-                posed = number
+                newest = number
+                if posed is not None:
+                    posed(number)
             geom, other, _ = self._pairs[pair]
             out[number, pair] = self._least - distance(mj, data, geom, other, FAR_M, None)
         return out
@@ -166,7 +189,8 @@ class Obstacles:
             for geom in range(mj.ngeom)
             if (mj.geom_contype[geom] or mj.geom_conaffinity[geom])
             and int(mj.geom_type[geom]) not in flat
-            and self._is_moved(int(mj.geom_bodyid[geom]))
+            and not str(mj.geom(geom).name).startswith(PREFIX)
+            and (self._still or self._is_moved(int(mj.geom_bodyid[geom])))
         ]
         if not moving:
             raise ConfigError(
@@ -180,7 +204,7 @@ class Obstacles:
                     f'obstacle {obstacle.name!r}: touching: the model has no link {name!r}'
                     f'{closest(name, links)}'
                 )
-            other = mj.geom(_geom(obstacle)).id
+            other = mj.geom(geom_name(obstacle)).id
             pairs += [
                 (geom, other, obstacle.name)
                 for geom in moving
@@ -216,13 +240,39 @@ def surrounded(model: ArmModel, obstacles: Sequence[Obstacle], frame: str) -> An
     return spec
 
 
-def _geom(obstacle: Obstacle) -> str:
+def geom_name(obstacle: Obstacle) -> str:
     """Return the name of an obstacle's shape; the prefix keeps it apart from the arm's own."""
     return f'{PREFIX}{obstacle.name}'
 
 
-def _add(spec: Any, obstacle: Obstacle, frame: Pose) -> None:
-    """Add an obstacle to the world of a model."""
+def box_around(model: ArmModel, obstacle: Obstacle, frame: str) -> Float64:
+    """Return the box around an obstacle along the axes of the workspace.
+
+    Args:
+        model: the arm.
+        obstacle: what stands beside it.
+        frame: of the workspace.
+
+    Returns:
+        Its middle and its half lengths [2, 3, m].
+
+    Raises:
+        ConfigError: the obstacle is in an unknown frame.
+    """
+    shape, sizes, pose = _placed(obstacle, frame_pose(model, obstacle.frame or frame))
+    pose = inverse(frame_pose(model, frame)) @ pose
+    along = np.abs(pose.rotation[:, 2])
+    if shape == 'box':
+        half = np.abs(pose.rotation) @ sizes
+    elif shape == 'cylinder':
+        half = sizes[1] * along + sizes[0] * np.sqrt(np.maximum(1.0 - along**2, 0.0))
+    else:
+        half = sizes[0] + (sizes[1] if shape == 'capsule' else 0.0) * along
+    return np.stack([pose.translation, half])
+
+
+def _placed(obstacle: Obstacle, frame: Pose) -> tuple[str, list[float], Pose]:
+    """Return an obstacle's shape as MuJoCo has it, with half lengths and radii, and its pose."""
     mujoco, shape, size = load_mujoco(), obstacle.shape, list(obstacle.size_m)
     turn = np.zeros(4)
     mujoco.mju_euler2Quat(turn, np.array(obstacle.rpy_rad), 'XYZ')
@@ -233,11 +283,16 @@ def _add(spec: Any, obstacle: Obstacle, frame: Pose) -> None:
     # MuJoCo takes half lengths, and radii as they are.
     lengths = {'box': 0, 'table': 0, 'sphere': 1, 'capsule': 1, 'cylinder': 1}[shape]
     halves = [*size[:lengths], *(0.5 * length for length in size[lengths:])]
-    kind = 'BOX' if shape == 'table' else shape.upper()
+    return 'box' if shape == 'table' else shape, halves, pose
+
+
+def _add(spec: Any, obstacle: Obstacle, frame: Pose) -> None:
+    """Add an obstacle to the world of a model."""
+    shape, halves, pose = _placed(obstacle, frame)
     x, y, z, w = quaternions_of(pose.rotation[None])[0]
     spec.worldbody.add_geom(
-        name=_geom(obstacle),
-        type=getattr(mujoco.mjtGeom, f'mjGEOM_{kind}'),
+        name=geom_name(obstacle),
+        type=getattr(load_mujoco().mjtGeom, f'mjGEOM_{shape.upper()}'),
         size=[*halves, *[0.0] * (3 - len(halves))],
         pos=pose.translation,
         quat=[w, x, y, z],

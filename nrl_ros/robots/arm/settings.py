@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from nrl_ros.base.settings import Settings
+from nrl_ros.robots.arm.random_obstacles import ObstaclesGroup
 from nrl_ros.robots.arm.variation import RandomiseGroup
 
 Point = tuple[float, float, float]
@@ -52,6 +53,13 @@ class ObservationGroup(Settings):
     )
     error_scale_rad: float = Field(
         0.3, gt=0, description='The same of the rotation to the target, where orientation matters'
+    )
+    obstacles: int = Field(
+        0,
+        ge=0,
+        le=16,
+        description="Places for obstacles: those of the robot's file, then random ones; 0: none is "
+        'observed [1]',
     )
 
 
@@ -313,4 +321,5 @@ class ReachSettings(Settings):
     episode: EpisodeGroup = EpisodeGroup()
     homing: HomingGroup = HomingGroup()
     goals: GoalGroup = GoalGroup()
+    obstacles: ObstaclesGroup = ObstaclesGroup()
     simulation: SimulationGroup = SimulationGroup()

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.manifest import within
 from nrl_ros.base.records import ActionSpace, Float32, Float64
+from nrl_ros.robots.arm.observed_obstacles import NUMBERS
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.arm.screws import turned_line
 from nrl_ros.robots.arm.settings import ReachSettings
@@ -51,6 +52,7 @@ class ReachTask:
         self._full = self._speed * settings.action.speed_share
         each = 2 if settings.observation.joints == 'sine' else 1
         self.observation_size = (each + 1) * self.joints + 9
+        self.observation_size += NUMBERS * settings.observation.obstacles
         self._oriented = bool(settings.target.orientation.axes)
         if self._oriented:
             self.observation_size += 9
@@ -89,7 +91,13 @@ class ReachTask:
     # ---------------------------------------------------------- observations
 
     def observe(
-        self, position: Array, velocity: Array, tool: Array, target: Array, *turned: Array
+        self,
+        position: Array,
+        velocity: Array,
+        tool: Array,
+        target: Array,
+        *turned: Array,
+        around: Array | None = None,
     ) -> Float32:
         """Return the observations [B, O].
 
@@ -97,7 +105,8 @@ class ReachTask:
         limits, or J sines and J cosines), joint velocities divided by their limits (J), positions
         of tool and target scaled to -1 .. 1 within the workspace (3 and 3), and error / (s +
         |error|) (3). Where orientation matters there follow the rotation vector from tool to
-        target, scaled likewise (3), and the tool's x and z axis (6).
+        target, scaled likewise (3), and the tool's x and z axis (6); where obstacles are observed,
+        the numbers of their places (``ObservedObstacles``).
 
         Args:
             position: of the joints [B, J].
@@ -106,6 +115,7 @@ class ReachTask:
             target: [B, 3].
             turned: where orientation matters, the rotation vectors from tool to target [B, 3, rad]
                 and the orientation of the tool [B, 3, 3].
+            around: what is seen of obstacles [B, ...]; None: they are not observed.
         """
         settings, do = self._settings.observation, self._arrays
         if settings.joints == 'sine':
@@ -126,12 +136,14 @@ class ReachTask:
                 rotation[:, :, 0],
                 rotation[:, :, 2],
             ]
+        if around is not None:
+            parts.append(around)
         seen: Float32 = do.concatenate(parts, axis=1, dtype=do.float32, casting='same_kind')
         return seen
 
     def manifest(self) -> str:
         """Return the meaning of each number of observation and action, with units and scales."""
-        settings, turned = self._settings, ''
+        settings, turned, around = self._settings, '', ''
         robot = [self._robot.manifest()]
         if self._oriented:
             robot.append(turned_line(self._robot.chain.screws()[1]))
@@ -140,13 +152,20 @@ class ReachTask:
                 f'({settings.observation.error_scale_rad} rad + |rotation|), x and z axis of the '
                 'tool'
             )
+        if settings.observation.obstacles:
+            around = (
+                f', {settings.observation.obstacles} obstacles: middle and half lengths of the box '
+                f'around each in the workspace, direction from the tool times '
+                f'{settings.observation.error_scale_m} m / ({settings.observation.error_scale_m} m '
+                '+ distance)'
+            )
         return '\n'.join(
             [
                 *robot,
                 f'observation: joints {settings.observation.joints}, velocities over their '
                 f'limits, tool and target in {self._middle - self._half} to '
                 f'{self._middle + self._half} m, error / ({settings.observation.error_scale_m} m '
-                f'+ |error|){turned}',
+                f'+ |error|){turned}{around}',
                 f'action: joint {settings.action.kind}, choices {settings.action.choices}, '
                 f'at most {settings.action.speed_share} of the velocity limits',
                 self._period_line(),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from nrl_ros.base.errors import ShapeError
+from nrl_ros.base.errors import ConfigError, ShapeError
 from nrl_ros.robots.safety.limits import Guard, Part, PartedGuard
 
 Array = NDArray[Any]
@@ -42,13 +42,18 @@ class GuardCache:
     def __init__(self, guard: Guard, arms: int, joints: int, arrays: Any = np) -> None:
         self._guard, self._arrays = guard, arrays
         parts = guard.parts if isinstance(guard, PartedGuard) else ()
+        self._of_arms = [part for part in parts if part.of_arms]
         self._parts: list[_CachedPart | _AskedPart] = [
             _CachedPart(part, arms, joints) if arrays is np else _AskedPart(part, arrays)
             for part in parts
         ]
 
-    def ask(self, position: Array) -> Array:
+    def ask(self, position: Array, arms: Array | None = None) -> Array:
         """Ask the guard about any positions [N, J]; return how far outside they are [N] [m].
+
+        Args:
+            position: [N, J] [rad].
+            arms: their numbers [N]; None: constraints of single arms do not count.
 
         Raises:
             ShapeError: the guard gives another shape.
@@ -59,7 +64,18 @@ class GuardCache:
                 f'guard: expected a violation for each of {len(position)} positions, '
                 f'received {violation.shape}'
             )
+        if arms is not None:
+            for part in self._of_arms:
+                asked = np.ones((len(position), len(part.rates)), np.bool_)
+                worst = part.violation(position, asked, arms).max(axis=1)
+                violation = np.maximum(violation, worst)
         return violation
+
+    def forget(self, arms: Array) -> None:
+        """Ask anew about the constraints of these arms [n], which have others from now on."""
+        for part in self._parts:
+            if part.of_arms:
+                part.forget(arms)
 
     def violation(self, position: Array, arms: Array) -> Array:
         """Return how far outside arms are at positions near to where they are.
@@ -103,8 +119,15 @@ class GuardCache:
 class _AskedPart:
     """Answers of a guard for the constraints of one part, all of them asked for every time."""
 
+    of_arms = False
+
     def __init__(self, part: Part, arrays: Any) -> None:
+        if part.of_arms:
+            raise ConfigError('constraints of single arms are checked with numpy alone')
         self._part, self._arrays = part, arrays
+
+    def forget(self, arms: Array) -> None:
+        """Do nothing, since nothing is kept."""
 
     def violation(self, position: Array, arms: Any) -> Array:
         there = self._ask(position.reshape(-1, position.shape[-1]))
@@ -132,10 +155,13 @@ class _CachedPart:
     """Answers of a guard for the C constraints of one part, and how far they hold."""
 
     def __init__(self, part: Part, arms: int, joints: int) -> None:
-        self._part, self._rates = part, part.rates.T.copy()
+        self._part, self._rates, self.of_arms = part, part.rates.T.copy(), part.of_arms
         # The known distances are counted from these positions.
         self._at = np.full((arms, joints), np.nan)
         self._room = np.full((arms, len(part.rates)), -np.inf)
+
+    def forget(self, arms: Array) -> None:
+        self._at[arms], self._room[arms] = np.nan, -np.inf
 
     def violation(self, position: Array, arms: Array) -> Array:
         found = np.zeros(position.shape[:2])
@@ -152,13 +178,13 @@ class _CachedPart:
         ahead = self._used(theirs[1:], theirs[0])
         # A guard that gave no answer is asked again, since it may have one by now.
         asked = (moved | np.isnan(room)) & ~(room >= ahead.max(axis=0, initial=0.0))
-        room = np.where(asked, -self._ask(theirs[0], asked), room)
+        room = np.where(asked, -self._ask(theirs[0], asked, numbers), room)
         self._at[numbers], self._room[numbers] = theirs[0], room
         found[0, some] = -room.min(axis=1)
         unknown = ~(ahead <= room)
         place, which = np.nonzero(unknown.any(axis=2))
         if len(place):
-            there = self._ask(theirs[1:][place, which], unknown[place, which])
+            there = self._ask(theirs[1:][place, which], unknown[place, which], numbers[which])
             found[1 + place, some[which]] = there.max(axis=1)
         return np.maximum(found, 0.0)
 
@@ -166,7 +192,7 @@ class _CachedPart:
         """Return the slope of the worst violation at positions [n, J]; ``moved``: one step each."""
         count, joints = position.shape
         unknown = ~(self._used(position, self._at[arms]) <= self._room[arms])
-        there = self._ask(position, unknown)
+        there = self._ask(position, unknown, arms)
         worst, most = there.max(axis=1), there.argmax(axis=1)
         slope = np.zeros((count, joints))
         out = np.flatnonzero(worst > 0.0)
@@ -174,7 +200,7 @@ class _CachedPart:
             only = np.zeros_like(unknown)
             only[np.arange(count), most] = True
             flat = moved[:, out].reshape(-1, joints)
-            changed = self._ask(flat, np.tile(only[out], (joints, 1)))
+            changed = self._ask(flat, np.tile(only[out], (joints, 1)), np.tile(arms[out], joints))
             changed = changed.max(axis=1).reshape(joints, len(out))
             slope[out] = (changed - worst[out]).T / _STEP_RAD
         return Slope(worst, slope)
@@ -185,8 +211,9 @@ class _CachedPart:
             used: Array = np.abs(position - at) @ self._rates
         return used
 
-    def _ask(self, position: Array, asked: Array) -> Array:
+    def _ask(self, position: Array, asked: Array, arms: Array) -> Array:
         """Return how far the asked constraints are broken [N, C]; 0 for those not asked for."""
         if not asked.any():
             return np.zeros(asked.shape)
-        return np.where(asked, self._part.violation(position, asked), 0.0)
+        of_arms = (arms,) * self.of_arms
+        return np.where(asked, self._part.violation(position, asked, *of_arms), 0.0)

@@ -202,10 +202,14 @@ class Part:
             [N, C]; gives how far those are broken [N, C] [m], <= 0: kept; any number for the
             others.
         rates: the most by which each violation can grow while a joint turns [C, J] [m/rad].
+        of_arms: each arm has constraints of its own, as what stands around it, so that
+            ``violation`` takes the numbers of the arms [N] as a third argument; the guard's own
+            violation leaves them out.
     """
 
-    violation: Callable[[Array, Array], Array]
+    violation: Callable[..., Array]
     rates: Array
+    of_arms: bool = False
 
 
 @runtime_checkable
@@ -229,7 +233,7 @@ class WorkspaceGuard:
         clearance: function from positions [N, J] to the least distance [N] between the arm's parts,
             and between them and what stands around [m]; None: not watched.
         least_clearance_m: lowest allowed value of that distance [m], not negative.
-        parts: the same constraints in parts, if their rates are known.
+        parts: the same constraints in parts, if their rates are known, and those of single arms.
         others: functions from positions [N, J] to how far they break further constraints [N] [m],
             as a distance from obstacles; <= 0: kept.
 

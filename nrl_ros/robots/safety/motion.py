@@ -82,8 +82,8 @@ class MotionFilter:
         limits: of each arm.
         period_s: dt, of the ticks [s].
         arms: B.
-        guard: says where positions are allowed beyond the joints' limits, always the same; None:
-            everywhere.
+        guard: says where positions are allowed beyond the joints' limits, the same until
+            ``forget``; None: everywhere.
         guard_tolerance_m: see above [m].
         arrays: the module ``numpy``, or functions of the same names for other arrays
             (``robots.arm.device_motion``).
@@ -160,7 +160,8 @@ class MotionFilter:
         if not np.isfinite(position[which]).all():
             raise InvalidValueError(f'expected finite positions, received {position.tolist()}')
         if self._guard is not None:
-            level = np.nan_to_num(self._guard.ask(position[which]), posinf=0.0)
+            asked = self._guard.ask(position[which], np.flatnonzero(which))
+            level = np.nan_to_num(asked, posinf=0.0)
             self._level[which] = np.maximum(level, 0.0)
         chosen = np.where(which[:, None], position, self._position)
         self._keep(chosen, np.where(which[:, None], 0.0, self._velocity))
@@ -260,12 +261,30 @@ class MotionFilter:
         good = self._inside(self._position + way, lows, highs)
         good &= (np.abs(velocity) <= self._braking.top * (1.0 + _SLACK)).all(axis=-1)
         if self._guard is not None:
-            seen = self._position + np.array([0.0, 0.5, 1.0])[:, None, None] * way
-            violation = self._guard.violation(seen, self._all)
+            violation = self._guard.violation(self._along_brake(way), self._all)
             # An arm that brakes already is within the tolerance of its verified line.
             fits = violation[1:] <= self._allowed(violation[0], self._all) + self._tolerance
             good &= np.logical_and.reduce(fits, axis=0)
         self._keep(self._position, np.where(good[:, None], velocity, 0.0))
+
+    def brake_positions(self) -> Array:
+        """Return where arms are, and the middle and the end of their brake [3, B, J] [rad]."""
+        return self._along_brake(self._braking.way(self._velocity))
+
+    def forget(self, which: Array) -> None:
+        """Ask the guard anew about arms for which it has other constraints from now on.
+
+        Those must allow the arms' ``brake_positions``: else there is no verified stop.
+
+        Args:
+            which: the arms, bool [B].
+        """
+        if self._guard is not None:
+            self._guard.forget(np.flatnonzero(which))
+
+    def _along_brake(self, way: Array) -> Array:
+        seen: Array = self._position + np.array([0.0, 0.5, 1.0])[:, None, None] * way
+        return seen
 
     def _bounds(self) -> tuple[Array, Array]:
         """Return the range of allowed positions [B, J]; an arm that is outside may stay there."""
