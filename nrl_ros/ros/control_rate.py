@@ -85,3 +85,15 @@ def cycle_of(periods_ns: Sequence[int]) -> tuple[int, list[int]]:
         fits = period <= _COUNTED_NS and abs(period - count * cycle) <= _UNEQUAL * cycle
         counts.append(count if fits else 0)
     return round(cycle), counts
+
+
+def turns_of(counts: Sequence[int]) -> list[int]:
+    """Return in which of its cycles each of several periods has its turn, from 0 on.
+
+    Long periods begin in different cycles, so that their work does not come all at once. The first
+    period, and each that begins in every cycle, begins in cycle 0.
+
+    Args:
+        counts: of cycles of each period, as of ``cycle_of``; 0: it has none.
+    """
+    return [number % count if count else 0 for number, count in enumerate(counts)]

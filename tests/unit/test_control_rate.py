@@ -7,7 +7,13 @@ import math
 import pytest
 
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.ros.control_rate import LATE_SHARE, LONGEST_CYCLE_NS, ControlRate, cycle_of
+from nrl_ros.ros.control_rate import (
+    LATE_SHARE,
+    LONGEST_CYCLE_NS,
+    ControlRate,
+    cycle_of,
+    turns_of,
+)
 
 PERIOD_S = 0.008
 
@@ -77,3 +83,9 @@ def test_a_period_that_is_no_multiple_is_left_to_its_own_timer() -> None:
     assert cycle_of([]) == (LONGEST_CYCLE_NS, [])
     # 120 Hz is not a whole number of nanoseconds.
     assert cycle_of([8_333_333, 41_666_667])[1] == [2, 10]
+
+
+def test_long_periods_begin_in_different_cycles_and_those_of_each_cycle_in_all() -> None:
+    assert turns_of([1, 1, 100, 50, 50, 0, 100]) == [0, 0, 2, 3, 4, 0, 6]
+    # The environment's period begins with the safety node's.
+    assert turns_of([20, 1]) == [0, 0]
