@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -432,6 +433,12 @@ def _cleaned(result: StepResult) -> tuple[StepResult, Array]:
     ), invalid
 
 
+@lru_cache(256)
+def _bounds(low: tuple[float, ...], high: tuple[float, ...]) -> tuple[Float32, Float32]:
+    """Return the bounds of actions as arrays, which are looked up for each action."""
+    return np.asarray(low, np.float32), np.asarray(high, np.float32)
+
+
 def check_action(action: Array, info: AgentInfo) -> None:
     """Refuse an action that does not fit the spaces.
 
@@ -447,7 +454,7 @@ def check_action(action: Array, info: AgentInfo) -> None:
             f'shape {expected}, received {action.dtype} of shape {action.shape}'
         )
     if space.low:
-        low, high = np.asarray(space.low, np.float32), np.asarray(space.high, np.float32)
+        low, high = _bounds(space.low, space.high)
         inside = (action >= low) & (action <= high)
         limits = f'{space.low} to {space.high}'
     else:

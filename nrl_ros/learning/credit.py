@@ -211,10 +211,13 @@ class CreditWindows:
         )
 
     def _take_back(self, which: Array, counter: str) -> None:
-        kept = self.windows.state
-        index = np.flatnonzero(which & kept['fresh'] & kept['has_rows'] & ~kept['closed'])
-        self.store.retract(index)
-        self._counters[counter] += len(index)
+        count = 0
+        if which.any():
+            kept = self.windows.state
+            index = np.flatnonzero(which & kept['fresh'] & kept['has_rows'] & ~kept['closed'])
+            self.store.retract(index)
+            count = len(index)
+        self._counters[counter] += count
 
     def reinforce(
         self, instance: Array, window: Array, rpe: Array, *, is_early: bool = False

@@ -52,6 +52,8 @@ class LearningStep(Stateful):
         self._scales_of = settings.make_rule().scales
         self._network: Network | None = None
         self._scales: list[float] = []
+        self._head: PolicyHead | None = None
+        self._amends: AmendsUpdates | None = None
         # One array for all layers, and views of it by layer.
         self._flat: Array = np.zeros(0)
         self._total: list[Array] = []
@@ -133,8 +135,11 @@ class LearningStep(Stateful):
             return False
         self._scale()
         windows = len(creditable.instances) + len(creditable.late)
-        if isinstance(head, AmendsUpdates):
-            head.amend(network.weights[-1], self._total[-1], windows)
+        if head is not self._head:
+            # A check against a protocol takes longer than the step of a small network.
+            self._head, self._amends = head, head if isinstance(head, AmendsUpdates) else None
+        if self._amends is not None:
+            self._amends.amend(network.weights[-1], self._total[-1], windows)
         rate = learning_rate * schedule.rate_factor(self.updates)
         self._write(network, rate)
         self._average(network)

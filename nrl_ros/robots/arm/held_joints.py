@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from nrl_ros.base.errors import ConfigError
 
@@ -26,7 +26,7 @@ class MeasuredJoints:
         """Joints that no message has named yet."""
         return tuple(name for name in self._names if name not in self.positions)
 
-    def hear(self, names: Sequence[str], positions: Sequence[float]) -> bool:
+    def hear(self, names: Sequence[str], positions: Iterable[float]) -> bool:
         """Take a message; return whether all joints are known. What is not finite is not taken."""
         for name, position in zip(names, positions, strict=False):
             if name in self._names and position - position == 0.0:
@@ -61,7 +61,7 @@ class HeldJoints:
         """The watched joints."""
         return tuple(self._held)
 
-    def hear(self, names: Sequence[str], positions: Sequence[float]) -> str | None:
+    def hear(self, names: Sequence[str], positions: Iterable[float]) -> str | None:
         """Take a message of joint states, of whatever joints.
 
         Returns:

@@ -25,7 +25,7 @@ class Announcer:
     def __init__(self, hold_s: float = 0.0, again_s: float = 10.0) -> None:
         self._hold_s, self._again_s = hold_s, again_s
         self._pending, self._since_s = '', -math.inf
-        self._said = ''
+        self._text = self._cause = self._said = ''
         self._said_at: dict[str, float] = {}
 
     def due(self, now: float, text: str) -> bool:
@@ -35,7 +35,9 @@ class Announcer:
             now: time of a steady clock [s].
             text: the present state in words; empty: nothing has to be logged.
         """
-        cause = without_numbers(text)
+        if text != self._text:
+            self._text, self._cause = text, without_numbers(text)
+        cause = self._cause
         if cause != self._pending:
             self._pending, self._since_s = cause, now
         if cause == self._said or now - self._since_s < self._hold_s:

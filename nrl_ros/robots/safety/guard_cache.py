@@ -166,9 +166,10 @@ class _CachedPart:
     def violation(self, position: Array, arms: Array) -> Array:
         found = np.zeros(position.shape[:2])
         used = self._used(position, self._at[arms])
-        held = (used <= self._room[arms]).all(axis=(0, 2))
-        if held.all():
+        fits = used <= self._room[arms]
+        if fits.all():
             return found
+        held = fits.all(axis=(0, 2))
         # The guard is asked where the other arms are, but only about constraints that may have
         # changed; then about the positions ahead.
         some = np.flatnonzero(~held)

@@ -112,7 +112,7 @@ class SpeedEstimator:
         """Note the position, unless it only repeats the last one."""
         samples = self._samples
         since_s = stamp_s - self._changed_s
-        if samples and np.array_equal(samples[-1][1], position):
+        if samples and (samples[-1][1] == position).all():
             if since_s <= _PATIENCE * self._usual_s():
                 return
         elif samples:
@@ -149,7 +149,7 @@ class SpeedEstimator:
         return since_s > 2.0 * self._window_s or not goes_on.any()
 
     def _judge(self, stamp_s: float, reported: Array) -> None:
-        self._reports.append((stamp_s, np.nan_to_num(reported)))
+        self._reports.append((stamp_s, np.where(np.isnan(reported), 0.0, reported)))
         _keep(self._reports, stamp_s - self._window_s)
         if not self.known:
             self.velocity = np.where(np.isnan(reported), self._slope, reported)
@@ -158,7 +158,7 @@ class SpeedEstimator:
         newest = self._reports[-1][1]
         more = np.abs(newest) > np.abs(self._slope)
         if more.any() and stamp_s - self._reports[0][0] >= self._window_s:
-            least = np.min([np.abs(one) for _, one in self._reports], axis=0)
+            least = np.minimum.reduce(np.abs([one for _, one in self._reports]))
             more = least > np.abs(self._slope)
             self.velocity = np.where(more, np.copysign(least, newest), self._slope)
 

@@ -115,6 +115,7 @@ class MotionFilter:
         # The arms as an index.
         self._all: Any = np.arange(arms)
         self._shares = arrays.array(_SHARES)
+        self._known_bounds: tuple[Array, Array] | None = None
         self._keep(arrays.zeros(shape) + math.nan, arrays.zeros(shape))
         # The least distance by which each arm has been outside of the guard's limits since its
         # start [m].
@@ -224,7 +225,8 @@ class MotionFilter:
         """
         self._check_started()
         most = PULL * self.period_s * self._braking.top
-        pull = np.clip(gain * (self._shaped(measured) - self._position), -most, most)
+        pull = gain * (self._shaped(measured) - self._position)
+        pull = np.minimum(np.maximum(pull, -most), most)
         way = self._braking.way(self._velocity)
         lows, highs = self._bounds()
         pulled = self._position + np.where(np.isfinite(pull), pull, 0.0)
@@ -288,8 +290,14 @@ class MotionFilter:
 
     def _bounds(self) -> tuple[Array, Array]:
         """Return the range of allowed positions [B, J]; an arm that is outside may stay there."""
-        do, braking = self._arrays, self._braking
-        return do.minimum(braking.low, self._position), do.maximum(braking.high, self._position)
+        if self._known_bounds is not None:
+            return self._known_bounds
+        do, braking, here = self._arrays, self._braking, self._position
+        bounds = do.minimum(braking.low, here), do.maximum(braking.high, here)
+        if do is np:
+            # Every tick asks several times before the arm is moved.
+            self._known_bounds = bounds
+        return bounds
 
     def _admissible(self, wanted: Array) -> tuple[Array, Array]:
         """Return the admissible velocity nearest to the wanted one, of those tried [B, J]."""
@@ -411,6 +419,7 @@ class MotionFilter:
         # would move an arm.
         position.flags.writeable = velocity.flags.writeable = False
         self._position, self._velocity = position, velocity
+        self._known_bounds = None
 
     def _shaped(self, values: Array) -> Array:
         array = np.asarray(values, np.float64)

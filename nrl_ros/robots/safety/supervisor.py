@@ -28,6 +28,8 @@ _COUNTERS = (
     'commands', 'commands_refused', 'commands_reordered', 'commands_ignored', 'commands_stale',
     'begun_anew',
 )  # fmt: skip
+# Bits of what limits a command, with their counters.
+_LIMITED = tuple((int(kind), f'limited_{kind.name}'.lower()) for kind in Limited)
 _RUNNING = (Mode.FOLLOWING, Mode.HOLDING)
 # A joint state of the last two periods is new, whatever was before it.
 _NEW_PERIODS = 2.0
@@ -78,7 +80,7 @@ class Supervisor:
                 )
         self._settings, self._filter, self._limits = settings, motion_filter, hard
         self.counters: dict[str, int] = dict.fromkeys(_COUNTERS, 0)
-        self.counters |= {f'limited_{kind.name}'.lower(): 0 for kind in Limited}
+        self.counters |= dict.fromkeys((counter for _, counter in _LIMITED), 0)
         self.counters |= {f'stop_{kind.name}'.lower(): 0 for kind in StopReason}
         self._inputs = InputMonitor(settings, hard, self.counters, period)
         self._commands = CommandChecker(limits, period, anchored=settings.anchor_gain > 0.0)
@@ -494,6 +496,6 @@ class Supervisor:
             self._latch(StopReason.CONTRACT, f'motion filter: {problem}')
             return 0, None
         limited = int(motion.limited[0])
-        for kind in Limited:
-            self.counters[f'limited_{kind.name}'.lower()] += bool(limited & kind)
+        for bit, counter in _LIMITED if limited else ():
+            self.counters[counter] += bool(limited & bit)
         return limited, command
