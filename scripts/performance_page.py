@@ -50,7 +50,7 @@ which wakes three processes one after the other, and all instances share it. For
 delays and loses packets, see [several_machines.md](several_machines.md#what-a-lossy-network-costs).
 
 Profiles (in the commit messages) led to three changes. rclpy's message objects took 50 us where the
-middleware needs 8, so the four messages of the step path are read and written as bytes
+middleware needs 8, so the messages of the step path are read and written as bytes
 (`nrl_ros/ros/wire.py`). The tasks of its executor took another 50 us for each message
 (`nrl_ros/ros/executor.py`). The step is added to the trace, and the next noise is drawn, after the
 action was sent. Spinning before waiting, UDP instead of shared memory, and asynchronous publishing

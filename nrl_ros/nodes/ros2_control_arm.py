@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from sensor_msgs.msg import JointState
 from std_srvs.srv import Trigger
 
+from nrl_ros.base.arm_records import ArmCommandRecord, JointStateRecord, SafetyStateRecord
 from nrl_ros.base.errors import BridgeError, ConfigError, InvalidValueError
 from nrl_ros.base.records import Applied, Float32, Int32, StepResult
 from nrl_ros.environments.interfaces import Environment
@@ -45,9 +46,9 @@ from nrl_ros.ros import conversion, graph, names, qos
 from nrl_ros.ros.description import model_of
 from nrl_ros.ros.hearing import counters_of
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
-from nrl_ros.ros.joints import JointReader, measured_joints
+from nrl_ros.ros.joints import JointReader, joint_state_from_wire, measured_joints
 from nrl_ros.ros.signals import told_to_end
-from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
+from nrl_ros.ros.wire import NANOSECONDS
 
 Array = NDArray[Any]
 
@@ -112,7 +113,7 @@ class ArmEnvironment:
         )
         self._position: Array = np.zeros((1, len(self.robot.joints)))
         self._velocity = np.zeros_like(self._position)
-        self._safety: SafetyState | None = None
+        self._safety: SafetyStateRecord | None = None
         self._limited = 0
         self._sequence = 0
         self._sent: Array | None = None
@@ -131,8 +132,20 @@ class ArmEnvironment:
         self._session = time.time_ns()
         self._followed = FollowedWatch(self._session)
         self._command = node.publisher(ArmCommand, names.ARM_COMMAND, qos.step())
-        node.subscription(JointState, control.state_topic, qos.sensor(), self._on_joints)
-        node.subscription(SafetyState, names.SAFETY_STATE, qos.step(), self._on_safety)
+        node.subscription(
+            JointState,
+            control.state_topic,
+            qos.sensor(),
+            self._on_joints,
+            read=joint_state_from_wire,
+        )
+        node.subscription(
+            SafetyState,
+            names.SAFETY_STATE,
+            qos.step(),
+            self._on_safety,
+            read=conversion.safety_state_from_wire,
+        )
         node.subscription(
             SafetyStatus, names.SAFETY_STATUS, qos.latched(), self._on_status, inactive=True
         )
@@ -171,7 +184,7 @@ class ArmEnvironment:
 
     # ------------------------------------------------------------- hearing
 
-    def _on_joints(self, message: JointState) -> None:
+    def _on_joints(self, message: JointStateRecord) -> None:
         changed = self._held.hear(message.name, message.position)
         if changed is not None:
             self._held_problem = changed
@@ -185,7 +198,7 @@ class ArmEnvironment:
                 f'joint state with positions {position.tolist()} and velocities '
                 f'{velocity.tolist()}, expected finite numbers'
             )
-        stamp, now = nanoseconds(message.header.stamp) or self._node.now_ns(), time.monotonic()
+        stamp, now = message.stamp_ns or self._node.now_ns(), time.monotonic()
         self._speed.put(stamp / NANOSECONDS, place, speed)
         # Velocities that were not measured are taken from the positions.
         speed = np.where(np.isnan(speed), self._speed.velocity, speed)
@@ -200,7 +213,7 @@ class ArmEnvironment:
             return np.array(state.measured, np.float64)
         return self._position[0] if self._heard else None
 
-    def _on_safety(self, message: SafetyState) -> None:
+    def _on_safety(self, message: SafetyStateRecord) -> None:
         if message.mode not in _MODES:
             raise InvalidValueError(
                 f'mode {message.mode} of the safety node, expected one of {sorted(_MODES)}'
@@ -376,18 +389,18 @@ class ArmEnvironment:
     def _publish(self, velocity: Array, purpose: int) -> None:
         self._sequence += 1
         self.phases.commanded(velocity)
-        message = ArmCommand(
+        command = ArmCommandRecord(
             agent=self._node.settings.agent,
             session=self._session,
             sequence=self._sequence,
             episode=self._episode,
             step=int(self.episodes.state.steps[0]),
             purpose=purpose,
-            joint=list(self.robot.joints),
-            velocity=velocity.tolist(),
+            joint=self.robot.joints,
+            velocity=velocity,
+            stamp_ns=self._node.now_ns(),
         )
-        conversion.set_stamp(message.header.stamp, self._node.now_ns())
-        self._command.publish(message)
+        self._command.publish(conversion.arm_command_to_wire(command))
 
     def applied(self) -> NDArray[np.uint8]:
         """Return how the safety node applied the action sent since the last step [1]."""

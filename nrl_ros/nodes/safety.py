@@ -24,6 +24,7 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Bool, Empty, Float64, String
 from std_srvs.srv import SetBool, Trigger
 
+from nrl_ros.base.arm_records import JointStateRecord
 from nrl_ros.base.errors import BridgeError, ConfigError, NrlError
 from nrl_ros.nodes.safety_commands import CommandIntake
 from nrl_ros.nodes.safety_publishers import PublisherCheck
@@ -46,16 +47,16 @@ from nrl_ros.robots.safety.records import Mode, StopReason
 from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.robots.safety.supervisor import Supervisor
 from nrl_ros.robots.safety.takeover import SHUT_DOWN
-from nrl_ros.ros import graph, names, qos
+from nrl_ros.ros import conversion, graph, names, qos
 from nrl_ros.ros.controller import ControllerCheck, ControllerState
 from nrl_ros.ros.executor import take
 from nrl_ros.ros.hearing import Sender
 from nrl_ros.ros.interfaces import ArmCommand, SafetyState, SafetyStatus
-from nrl_ros.ros.joints import JointReader, command_form
+from nrl_ros.ros.joints import JointReader, command_form, joint_state_from_wire
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.rclpy_types import AnySubscription
-from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
+from nrl_ros.ros.wire import NANOSECONDS
 from nrl_ros.settings.safety import SafetyNodeSettings, loosened
 
 _RELEASED = 'the emergency stop topic'
@@ -137,7 +138,7 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             return
         joints = MeasuredJoints(description.measured)
 
-        def heard(message: JointState, sender: Sender) -> None:
+        def heard(message: JointStateRecord, sender: Sender) -> None:
             if self._robot is not None:
                 self._on_joints(message, sender)
             elif joints.hear(message.name, message.position):
@@ -150,7 +151,12 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
             self._take(description, xml, {})
         topic = description.control.state_topic
         self._joint_states = self.subscription(
-            JointState, topic, qos.sensor(), heard, with_sender=True
+            JointState,
+            topic,
+            qos.sensor(),
+            heard,
+            with_sender=True,
+            read=joint_state_from_wire,
         )
         if description.measured:
             where = self.resolve_topic_name(topic)
@@ -192,7 +198,12 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
         else:
             self._command = self._publisher_check.publisher(self._form.kind, control.command_topic)
         self.subscription(
-            ArmCommand, names.ARM_COMMAND, qos.step(), self._commands.on_command, with_sender=True
+            ArmCommand,
+            names.ARM_COMMAND,
+            qos.step(),
+            self._commands.on_command,
+            with_sender=True,
+            read=conversion.arm_command_from_wire,
         )
         self.subscription(Empty, names.HEARTBEAT, qos.event(), self._on_heartbeat)
         if watchdog.running_topic:
@@ -353,14 +364,14 @@ class SafetyNode(NrlNode[SafetyNodeSettings]):
 
     # ------------------------------------------------------------- hearing
 
-    def _on_joints(self, message: JointState, sender: Sender) -> None:
+    def _on_joints(self, message: JointStateRecord, sender: Sender) -> None:
         assert self._supervisor is not None
         why = self._held.hear(message.name, message.position)
         if why is not None:
             self._permit(_HELD, granted=not why, why=why)
         now, now_ns = time.monotonic(), self.now_ns()
         # Delayed states come all at once; their stamps still tell how fast the arm moved.
-        stamp = nanoseconds(message.header.stamp) or now_ns
+        stamp = message.stamp_ns or now_ns
         if not self._reader.concerns(message):
             self.counters['states_passed_over'] += 1
             self._supervisor.on_foreign_state(now, message.name)

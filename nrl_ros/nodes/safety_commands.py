@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from nrl_ros.base.arm_records import ArmCommandRecord
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.safety.commander import CommanderBinding, CommandOrigin, Judgement
 from nrl_ros.robots.safety.records import StopReason
 from nrl_ros.robots.safety.supervisor import Supervisor
 from nrl_ros.ros import graph, names
 from nrl_ros.ros.hearing import Sender
-from nrl_ros.ros.interfaces import ArmCommand
 from nrl_ros.ros.joints import JointReader
-from nrl_ros.ros.wire import NANOSECONDS, nanoseconds
+from nrl_ros.ros.wire import NANOSECONDS
 
 _ONE_COMMANDER = 'a single commander'
 # A stop cannot be cleared within this time after commands of two commanders were mixed [s].
@@ -62,19 +62,19 @@ class CommandIntake:
             self._was_mixed = False
             self._binding.release()
 
-    def on_command(self, message: ArmCommand, sender: Sender) -> None:
+    def on_command(self, message: ArmCommandRecord, sender: Sender) -> None:
         """Judge a command, and pass it to the supervisor if it may be followed.
 
         Raises:
             ConversionError: it lacks a joint, or its arrays do not fit.
         """
         now = time.monotonic()
-        wanted = self._names.take(list(message.joint), message.velocity, 'the arm command')
+        wanted = self._names.take(message.joint, message.velocity, 'the arm command')
         origin = CommandOrigin(
             message.agent,
             message.session,
-            int(message.sequence),
-            nanoseconds(message.header.stamp),
+            message.sequence,
+            message.stamp_ns,
             message.velocity,
             sender.gid,
         )
@@ -91,8 +91,8 @@ class CommandIntake:
             self._supervisor.on_commander(now)
         if self._is_skewed(message):
             return
-        if self._supervisor.on_command(now, wanted, int(message.sequence)):
-            self.wanted, self.sequence = wanted, int(message.sequence)
+        if self._supervisor.on_command(now, wanted, message.sequence):
+            self.wanted, self.sequence = wanted, message.sequence
 
     def look(self) -> None:
         """Log who publishes commands besides the followed one; call it a few times a second."""
@@ -134,9 +134,9 @@ class CommandIntake:
             error=True,
         )
 
-    def _is_skewed(self, message: ArmCommand) -> bool:
+    def _is_skewed(self, message: ArmCommandRecord) -> bool:
         """Return whether a command was delayed on its way, or has a stamp of another clock."""
-        stamp = nanoseconds(message.header.stamp)
+        stamp = message.stamp_ns
         age_s = (self._node.now_ns() - stamp) / NANOSECONDS if stamp else 0.0
         if abs(age_s) <= self._most_s:
             return False

@@ -10,6 +10,7 @@ import numpy as np
 from diagnostic_msgs.msg import DiagnosticArray
 from numpy.typing import NDArray
 
+from nrl_ros.base.arm_records import SafetyStateRecord
 from nrl_ros.nodes.safety_commands import CommandIntake
 from nrl_ros.robots.arm.clearance import without_shape
 from nrl_ros.robots.arm.robot import Robot
@@ -21,11 +22,12 @@ from nrl_ros.robots.safety.standing import PRESS
 from nrl_ros.robots.safety.supervisor import Supervisor
 from nrl_ros.ros import conversion
 from nrl_ros.ros.diagnostics import ERROR, OK, WARN, diagnostics
-from nrl_ros.ros.interfaces import SafetyState, SafetyStatus
+from nrl_ros.ros.interfaces import SafetyStatus
 from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.wire import nanoseconds
 from nrl_ros.settings.safety import SafetyNodeSettings
 
+_NOTHING = np.zeros(0)
 # What the node waits for is logged after it has been the same for this time [s].
 _WAITS_S = 2.0
 # The same limit is told again after this time at the earliest, if another one was in between [s].
@@ -100,7 +102,8 @@ class SafetyReports:
         if output.limited & Limited.WORKSPACE:
             self._limited_at = measured if output.position is None else output.position
         self._say(before, output, leaving=leaving)
-        self._publishers.state.publish(self._state_message(output, measured))
+        record = self._state_record(output, measured)
+        self._publishers.state.publish(conversion.safety_state_to_wire(record))
 
     def _say(self, before: SupervisorOutput, output: SupervisorOutput, *, leaving: bool) -> None:
         node = self._node
@@ -125,24 +128,23 @@ class SafetyReports:
             node.get_logger().info(f'{output.mode.name}{": " if output.text else ""}{output.text}')
         self.publish_status()
 
-    def _state_message(self, output: SupervisorOutput, measured: NDArray[Any]) -> SafetyState:
-        message = SafetyState(
+    def _state_record(self, output: SupervisorOutput, measured: NDArray[Any]) -> SafetyStateRecord:
+        return SafetyStateRecord(
             session=self._commands.session,
             sequence=self._commands.sequence,
             mode=int(output.mode),
             cause=int(output.cause),
-            limited=int(output.limited),
+            limited=output.limited,
             dry_run=self._node.settings.dry_run,
-            command_age_s=float(output.command_age_s),
-            state_age_s=float(output.state_age_s),
-            joint=list(self._robot.joints),
-            wanted=self._commands.wanted.tolist(),
-            velocity=[] if output.velocity is None else output.velocity.tolist(),
-            position=[] if output.position is None else output.position.tolist(),
-            measured=measured.tolist(),
+            command_age_s=output.command_age_s,
+            state_age_s=output.state_age_s,
+            joint=self._robot.joints,
+            wanted=self._commands.wanted,
+            velocity=_NOTHING if output.velocity is None else output.velocity,
+            position=_NOTHING if output.position is None else output.position,
+            measured=measured,
+            stamp_ns=self._node.now_ns(),
         )
-        conversion.set_stamp(message.header.stamp, self._node.now_ns())
-        return message
 
     def _limited_by(self) -> str:
         """Return what the guard kept the arm from since the last report; '' if from nothing.

@@ -1,8 +1,8 @@
 """Messages to records and back, field by field by name; arrays travel as whole buffers.
 
-The four messages of the step path go straight to and from their bytes (``wire``); the others, which
-are rare, are ordinary message objects. What a message and its record do not share is declared here
-once; any other field that only one of them has is an error at import.
+The messages of each step and each control period go straight to and from their bytes (``wire``);
+the others, which are rare, are ordinary message objects. What a message and its record do not share
+is declared here once; any other field that only one of them has is an error at import.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from builtin_interfaces.msg import Time
 from numpy.typing import NDArray
 
+from nrl_ros.base.arm_records import ArmCommandRecord, SafetyStateRecord
 from nrl_ros.base.errors import ConfigError, ConversionError
 from nrl_ros.base.records import (
     ActionBatch,
@@ -34,12 +35,14 @@ from nrl_ros.base.records import (
 )
 from nrl_ros.ros.interfaces import (
     Action,
+    ArmCommand,
     EnvInfo,
     EnvState,
     EpisodeReport,
     HumanReward,
     Neuromodulation,
     Reward,
+    SafetyState,
 )
 from nrl_ros.ros.wire import NANOSECONDS, TYPES, WireCodec
 
@@ -279,12 +282,16 @@ _ACTION = RecordCodec(
 _REWARD = RecordCodec(Reward, RewardBatch, {})
 _RPE = RecordCodec(Neuromodulation, RpeBatch, {})
 _HUMAN_REWARD = RecordCodec(HumanReward, HumanRewardBatch, {})
+_ARM_COMMAND = RecordCodec(ArmCommand, ArmCommandRecord, {})
+_SAFETY_STATE = RecordCodec(SafetyState, SafetyStateRecord, {})
 
 state_to_wire = _STATE.encode
 action_to_wire = _ACTION.encode
 reward_to_wire = _REWARD.encode
 rpe_to_wire = _RPE.encode
 human_reward_to_wire = _HUMAN_REWARD.encode
+arm_command_to_wire = _ARM_COMMAND.encode
+safety_state_to_wire = _SAFETY_STATE.encode
 
 
 def state_from_wire(data: bytes) -> StateBatch:
@@ -361,6 +368,24 @@ def human_reward_from_wire(data: bytes) -> HumanRewardBatch:
         ConversionError: not such a message.
     """
     return _HUMAN_REWARD.record(_HUMAN_REWARD.fields(data))
+
+
+def arm_command_from_wire(data: bytes) -> ArmCommandRecord:
+    """Return the command of an ArmCommand as received; arrays are views of ``data``.
+
+    Raises:
+        ConversionError: not such a message.
+    """
+    return _ARM_COMMAND.record(_ARM_COMMAND.fields(data))
+
+
+def safety_state_from_wire(data: bytes) -> SafetyStateRecord:
+    """Return the state of a SafetyState as received; arrays are views of ``data``.
+
+    Raises:
+        ConversionError: not such a message.
+    """
+    return _SAFETY_STATE.record(_SAFETY_STATE.fields(data))
 
 
 # Figures of episodes travel as names and one array.

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from rclpy.event_handler import SubscriptionEventCallbacks
@@ -194,6 +195,7 @@ def hear(
     *,
     raw: bool = False,
     with_sender: bool = False,
+    read: Callable[[bytes], Any] | None = None,
     listens: Callable[[], bool] = lambda: True,
     events: SubscriptionEventCallbacks | None = None,
 ) -> AnySubscription:
@@ -209,16 +211,19 @@ def hear(
         raw: the callback gets the bytes and reads them itself, since it is in the path of a step.
             The executor handles these subscriptions first.
         with_sender: the callback gets the Sender too.
+        read: makes of the bytes what the callback gets, in place of a message.
         listens: whether messages are wanted now; others are dropped without a word.
         events: as of ``create_subscription``.
     """
     kind, name, profile = topic
+    if read is None:
+        read = (lambda data: data) if raw else partial(read_message, kind=kind)
 
     def take(data: bytes, info: Any = None) -> None:
         if not listens():
             return
         try:
-            message = data if raw else read_message(data, kind)
+            message = read(data)
             if with_sender:
                 callback(message, _sender(info))
             else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from array import array
+import struct
 from typing import Any
 
 import numpy as np
@@ -12,16 +12,31 @@ from sensor_msgs.msg import JointState
 from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory, JointTrajectoryPoint
 
+from nrl_ros.base.arm_records import JointStateRecord
 from nrl_ros.base.errors import BridgeError, ConversionError, nearest
 from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.arm.held_joints import MeasuredJoints
 from nrl_ros.robots.arm.robot import Robot
 from nrl_ros.robots.safety.measured import unwrap
 from nrl_ros.robots.safety.records import SupervisorOutput
+from nrl_ros.ros.conversion import RecordCodec
 from nrl_ros.ros.description import wait_for
 from nrl_ros.ros.wire import NANOSECONDS
 
 Array = NDArray[Any]
+
+_JOINT_STATE = RecordCodec(JointState, JointStateRecord, {})
+# Encapsulation; of the layout no dimensions and no offset; the number of values.
+_FORWARD = struct.Struct('<2s2xIII4x')
+
+
+def joint_state_from_wire(data: bytes) -> JointStateRecord:
+    """Return the joints of a JointState as received; arrays are views of ``data``.
+
+    Raises:
+        ConversionError: not such a message.
+    """
+    return _JOINT_STATE.record(_JOINT_STATE.fields(data))
 
 
 def measured_joints(description: RobotDescription) -> dict[str, float]:
@@ -53,10 +68,10 @@ class JointReader:
         self._joints = joints
         self._continuous = continuous if continuous is not None and continuous.any() else None
         # The names hardly ever change from one message to the next, so the last index is kept.
-        self._names: list[str] | None = None
+        self._names: tuple[str, ...] | None = None
         self._index: Array = np.zeros(0, np.int64)
 
-    def index(self, names: list[str], what: str) -> Array:
+    def index(self, names: tuple[str, ...], what: str) -> Array:
         """Return where each joint stands among ``names`` [J].
 
         Raises:
@@ -67,25 +82,27 @@ class JointReader:
         missing = [joint for joint in self._joints if joint not in names]
         if missing:
             raise ConversionError(
-                f'{what} lacks joint {missing[0]!r}{nearest(missing[0], names)}: received {names}, '
-                f'expected all of {list(self._joints)} in any order and in one message: set '
-                'joints in the robot description, or merge messages of several publishers '
-                '(joint_state_publisher with source_list)'
+                f'{what} lacks joint {missing[0]!r}{nearest(missing[0], names)}: received '
+                f'{list(names)}, expected all of {list(self._joints)} in any order and in one '
+                'message: set joints in the robot description, or merge messages of several '
+                'publishers (joint_state_publisher with source_list)'
             )
         twice = [joint for joint in self._joints if names.count(joint) > 1]
         if twice:
             raise ConversionError(f'{what} names joint {twice[0]!r} more than once')
-        self._names = list(names)
+        self._names = names
         self._index = np.array([names.index(joint) for joint in self._joints])
         return self._index
 
-    def concerns(self, message: JointState) -> bool:
+    def concerns(self, message: JointState | JointStateRecord) -> bool:
         """Return whether a message names any of the joints; a gripper's message does not."""
-        names = list(message.name)
+        names = tuple(message.name)
         # A message without names concerns no arm; ``read`` refuses it.
         return names == self._names or not names or not set(names).isdisjoint(self._joints)
 
-    def read(self, message: JointState, near: Array | None = None) -> tuple[Array, Array]:
+    def read(
+        self, message: JointState | JointStateRecord, near: Array | None = None
+    ) -> tuple[Array, Array]:
         """Return positions [J, rad] and velocities [J, rad/s] of a joint state.
 
         Velocities are NaN if the message has none.
@@ -98,7 +115,7 @@ class JointReader:
         Raises:
             ConversionError: joints are missing, or arrays do not fit the names.
         """
-        index = self.index(list(message.name), 'the joint state')
+        index = self.index(tuple(message.name), 'the joint state')
         position = _taken(message.position, index, len(message.name), 'position')
         if self._continuous is not None and near is not None:
             position = unwrap(position, near, self._continuous)
@@ -106,7 +123,7 @@ class JointReader:
             return position, np.full(len(index), np.nan)
         return position, _taken(message.velocity, index, len(message.name), 'velocity')
 
-    def take(self, names: list[str], values: Any, what: str) -> Array:
+    def take(self, names: tuple[str, ...], values: Any, what: str) -> Array:
         """Return the values [J] of a message that names its joints.
 
         Raises:
@@ -124,9 +141,13 @@ def _taken(values: Any, index: Array, count: int, what: str) -> Array:
     return np.asarray(numbers[index])
 
 
-def forward_command(values: Array) -> Float64MultiArray:
-    """Return a command for a forward controller, in the controller's order of joints."""
-    return Float64MultiArray(data=array('d', np.ascontiguousarray(values, np.float64).tobytes()))
+def forward_command(values: Array) -> bytes:
+    """Return a command for a forward controller, in the controller's order of joints.
+
+    It is a Float64MultiArray as the middleware sends it, with an empty layout: to make the message
+    and take it apart again takes as long as to send it.
+    """
+    return _FORWARD.pack(b'\x00\x01', 0, 0, len(values)) + values.astype('<f8').tobytes()
 
 
 def trajectory(joints: tuple[str, ...], position: Array, velocity: Array, seconds: float) -> Any:

@@ -1,10 +1,10 @@
-"""Encodes and decodes the messages of the step path without rclpy's message objects.
+"""Encodes and decodes the messages of each step and control period without rclpy's objects.
 
 rclpy makes a Python object with a dozen fields out of every message and takes it apart again: 50 us
 where the middleware itself needs 8 (benchmarks/ros_loop.py). ROS 2 sends CDR, in which the place of
 every field follows from the lengths of its strings and arrays. Those hardly ever change within a
-run, so a layout is computed once and kept. Messages that come in another encoding (big endian, a
-frame_id) are read by rclpy and give the same fields.
+run, nor do the names of an arm's joints, so a layout is computed once and kept with the names.
+Messages that come in another encoding (big endian) are read by rclpy and give the same fields.
 
 References:
     OMG DDS-XTypes 1.3, section 7.4 (plain CDR, version 1).
@@ -14,16 +14,16 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache, partial
-from operator import itemgetter
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nrl_ros.base.errors import ConversionError
 from nrl_ros.ros.hearing import read_message
+from nrl_ros.ros.wire_layout import FRAME, LENGTH, PREAMBLE, Count, Layout, make_head, picker
 
 Array = NDArray[Any]
 
@@ -31,6 +31,7 @@ _FLAG = 'boolean'  # There are no arrays of it.
 # Codes of the struct and array modules, and types of numpy.
 TYPES: dict[str, tuple[str, type[np.generic]]] = {
     'uint8': ('B', np.uint8),
+    'uint16': ('H', np.uint16),
     'uint32': ('I', np.uint32),
     'int32': ('i', np.int32),
     'uint64': ('Q', np.uint64),
@@ -39,13 +40,13 @@ TYPES: dict[str, tuple[str, type[np.generic]]] = {
     _FLAG: ('?', np.bool_),
 }
 _LITTLE_ENDIAN = b'\x00\x01\x00\x00'
-_PREAMBLE = 4  # Encapsulation header; positions for alignment count from its end.
-_AGENT = 16  # Position of the agent's length after a header with an empty frame_id.
-_NO_FRAME = struct.pack('<I', 1) + b'\x00'
+_NO_FRAME = 1  # Length of an empty one, its 0 included.
 NANOSECONDS = 1_000_000_000  # In a second.
-# Layouts of 2 KiB, the last ones used; they hold no values. States and actions have one length each
-# throughout a run, rewards as many as windows can close in one step.
+# Layouts of 2 KiB, the last ones used; they hold no values but names. States and actions have one
+# length each throughout a run, rewards as many as windows can close in one step.
 _KEPT_LAYOUTS = 256
+# Names that take more bytes, and longer frame_ids, are read by rclpy, so that layouts stay small.
+_LONGEST_NAMES, _LONGEST_FRAME = 2048, 256
 
 
 def nanoseconds(stamp: Any) -> int:
@@ -53,80 +54,11 @@ def nanoseconds(stamp: Any) -> int:
     return int(stamp.sec * NANOSECONDS + stamp.nanosec)
 
 
-def _picker(keys: Sequence[Any]) -> Callable[[Any], tuple[Any, ...]]:
-    """Return a function that takes the values of some keys out of a mapping."""
-    if len(keys) > 1:
-        return itemgetter(*keys)
-    return lambda values: tuple(values[key] for key in keys)
-
-
-class _Head(NamedTuple):
-    """The part of a message before its arrays, for one length of the agent's name.
-
-    Attributes:
-        format: encapsulation, stamp, empty frame_id, agent and numbers.
-        end: position after it.
-    """
-
-    format: struct.Struct
-    end: int
-
-
-class _Layout:
-    """The places of all fields for one agent name and one set of array lengths.
-
-    Attributes:
-        head: the part before the arrays.
-        filled: numbers of the arrays that are not empty, each with the bytes before it.
-        tail: bytes after the last of them.
-        arrays: type, length and begin of each array.
-    """
-
-    def __init__(self, head: _Head, arrays: list[np.dtype[Any]], counts: tuple[int, ...]) -> None:
-        self.head = head.format
-        # Most messages have arrays that are always empty, such as one for each number format.
-        self.filled: list[tuple[int, bytes]] = []
-        self.tail = b''
-        self.arrays: list[tuple[np.dtype[Any], int, int]] = []
-        count_at: list[slice] = []
-        count_bytes: list[bytes] = []
-        position = head.end
-        for number, (kind, count) in enumerate(zip(arrays, counts, strict=True)):
-            before = -position % 4
-            position += before + 4
-            count_at.append(slice(_PREAMBLE + position - 4, _PREAMBLE + position))
-            count_bytes.append(struct.pack('<I', count))
-            after = -position % kind.itemsize if count else 0
-            self.tail += bytes(before) + count_bytes[-1] + bytes(after)
-            if count:
-                self.filled.append((number, self.tail))
-                self.tail = b''
-            position += after
-            self.arrays.append((kind, count, _PREAMBLE + position))
-            position += count * kind.itemsize
-        self._counts_of = _picker(count_at)
-        self._counts = tuple(count_bytes)
-
-    def fits(self, data: bytes) -> bool:
-        """Return whether the array lengths in a message are those of this layout."""
-        return self._counts_of(data) == self._counts
-
-
-def _make_head(codes: str, name_bytes: int) -> _Head:
-    """Return the head of a message with such numbers and so long an agent name, its 0 included."""
-    text, position = f'<4siII4xI{name_bytes}s', _AGENT + 4 + name_bytes
-    for code in codes:
-        size = struct.calcsize('<' + code)
-        padding = -position % size
-        text += f'{padding}x{code}' if padding else code
-        position += padding + size
-    return _Head(struct.Struct(text), position)
-
-
 class WireCodec:
-    """Encodes and decodes messages made of a header, an agent name, plain numbers, and arrays.
+    """Encodes and decodes messages made of a header, plain numbers, and arrays of numbers or names.
 
-    Fields have the names of the message's declaration; its header is ``stamp_ns`` [ns].
+    An agent's name may stand after the header. Fields have the names of the message's declaration;
+    its header is ``stamp_ns`` [ns].
 
     Args:
         message: generated message class.
@@ -139,17 +71,20 @@ class WireCodec:
         self.message = message
         self._number_names: list[str] = []
         self._array_names: list[str] = []
-        self._arrays: list[np.dtype[Any]] = []
+        # Types; None: names.
+        self._arrays: list[np.dtype[Any] | None] = []
+        self._longest_name = 0
         self._numbers = ''
         self._kinds = dict(message.get_fields_and_field_types())
         self._sort_fields()
-        self._names = ('stamp_ns', 'agent', *self._number_names, *self._array_names)
-        self._pick_numbers = _picker(self._number_names)
-        self._pick_arrays = _picker(self._array_names)
+        agent = ('agent',) * bool(self._longest_agent)
+        self._names = ('stamp_ns', *agent, *self._number_names, *self._array_names)
+        self._pick_numbers = picker(self._number_names)
+        self._pick_arrays = picker(self._array_names)
         self._agent_bytes = lru_cache(_KEPT_LAYOUTS)(self._encode_agent)
-        self._head = lru_cache(_KEPT_LAYOUTS)(partial(_make_head, self._numbers))
+        self._head = lru_cache(_KEPT_LAYOUTS)(partial(make_head, self._numbers))
         self._layout = lru_cache(_KEPT_LAYOUTS)(self._make_layout)
-        self._recent: dict[tuple[int, int], _Layout] = {}
+        self._recent: dict[tuple[int, int, int], Layout] = {}
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -158,18 +93,27 @@ class WireCodec:
 
     def _sort_fields(self) -> None:
         """Sort the message's fields into numbers and arrays."""
-        (_, header), (_, agent), *others = self._kinds.items()
-        bound = re.fullmatch(r'string<(\d+)>', agent)
-        if header != 'std_msgs/Header' or bound is None:
+        (_, header), *others = self._kinds.items()
+        if header != 'std_msgs/Header':
             raise ConversionError(
-                f'{self.message.__name__} begins with {header} and {agent}, expected '
-                'std_msgs/Header and string<=N'
+                f'{self.message.__name__} begins with {header}, expected std_msgs/Header'
             )
-        self._longest_agent = int(bound[1])
-        for name, kind in others:
+        bound = re.fullmatch(r'string<(\d+)>', others[0][1]) if others[0][0] == 'agent' else None
+        self._longest_agent = int(bound[1]) if bound else 0
+        for name, kind in others[bool(bound) :]:
             element = kind.removeprefix('sequence<').removesuffix('>')
+            names = re.fullmatch(r'sequence<string(?:<(\d+)>)?>', kind)
+            if names:
+                self._array_names.append(name)
+                self._arrays.append(None)
+                self._longest_name = int(names[1] or _LONGEST_NAMES)
+                continue
             if element not in TYPES or (element == _FLAG != kind):
-                self._refuse(name, kind, f'one of {", ".join(TYPES)}, or an unbounded array of it')
+                self._refuse(
+                    name,
+                    kind,
+                    f'one of {", ".join(TYPES)}, or an unbounded array of it or of strings',
+                )
             code, dtype = TYPES[element]
             if kind != element:
                 self._array_names.append(name)
@@ -187,8 +131,8 @@ class WireCodec:
             f'{self.message.__name__}.{name}: received {received}, expected {expected}'
         )
 
-    def _make_layout(self, name_bytes: int, counts: tuple[int, ...]) -> _Layout:
-        return _Layout(self._head(name_bytes), self._arrays, counts)
+    def _make_layout(self, frame_bytes: int, name_bytes: int, counts: tuple[Count, ...]) -> Layout:
+        return Layout(self._head(frame_bytes, name_bytes), self._arrays, counts)
 
     # --------------------------------------------------------------- encoding
 
@@ -197,22 +141,26 @@ class WireCodec:
 
         Args:
             fields: stamp_ns, agent, and numbers and arrays by name; others are ignored. The
-                frame_id is empty. Arrays have any shape and are cast to the declared types.
+                frame_id is empty. Arrays have any shape and are cast to the declared types; names
+                are tuples.
 
         Raises:
             ConversionError: a field is missing, or its value does not fit the declared type.
         """
         try:
-            name = self._agent_bytes(fields['agent'])
             arrays = self._pick_arrays(fields)
-            counts = tuple([values.size for values in arrays])
-            layout = self._layout(len(name) + 1, counts)
+            counts = tuple([one if type(one) is tuple else one.size for one in arrays])
             seconds, fraction = divmod(fields['stamp_ns'], NANOSECONDS)
+            before = (_LITTLE_ENDIAN, seconds, fraction, _NO_FRAME, b'')
             numbers = self._pick_numbers(fields)
-            head = layout.head.pack(
-                _LITTLE_ENDIAN, seconds, fraction, 1, len(name) + 1, name, *numbers
-            )
-        except (KeyError, TypeError, AttributeError, struct.error):
+            if self._longest_agent:
+                name = self._agent_bytes(fields['agent'])
+                layout = self._layout(_NO_FRAME, len(name) + 1, counts)
+                head = layout.head.pack(*before, len(name) + 1, name, *numbers)
+            else:
+                layout = self._layout(_NO_FRAME, 0, counts)
+                head = layout.head.pack(*before, *numbers)
+        except (KeyError, TypeError, AttributeError, ValueError, struct.error):
             self._refuse_first(fields)
             raise
         parts = [head]
@@ -244,7 +192,7 @@ class WireCodec:
         for name in self._names:
             if name not in fields:
                 self._refuse(name, 'nothing', 'a value')
-        if not isinstance(fields['agent'], str):
+        if self._longest_agent and not isinstance(fields['agent'], str):
             self._refuse('agent', type(fields['agent']).__name__, 'str')
         if not -(2**31) <= fields['stamp_ns'] // NANOSECONDS < 2**31:
             self._refuse('stamp_ns', str(fields['stamp_ns']), 'seconds of 32 bits, as [ns]')
@@ -253,13 +201,17 @@ class WireCodec:
                 struct.pack(f'<{code}', fields[name])
             except (struct.error, OverflowError):
                 self._refuse(name, repr(fields[name]), _range_of(self._kinds[name]))
-        for name in self._array_names:
-            if not isinstance(fields[name], np.ndarray):
-                self._refuse(name, type(fields[name]).__name__, 'an array of numpy')
+        for name, kind in zip(self._array_names, self._arrays, strict=True):
+            value = fields[name]
+            if kind is None and not _are_names(value):
+                self._refuse(name, repr(value)[:80], 'a tuple of strings that UTF-8 can encode')
+            if kind is not None and not isinstance(value, np.ndarray):
+                self._refuse(name, type(value).__name__, 'an array of numpy')
 
     def _converted(self, number: int, values: Array) -> Array:
         """Return an array in the declared type, or refuse a value that the type cannot hold."""
         name, dtype = self._array_names[number], self._arrays[number]
+        assert dtype is not None
         if values.size == 0:
             return values.astype(dtype)
         allowed = 'biuf' if dtype.kind == 'f' else 'biu'
@@ -287,50 +239,104 @@ class WireCodec:
         Raises:
             ConversionError: the bytes are not such a message.
         """
-        at = _PREAMBLE + _AGENT
-        regular = data[:2] == _LITTLE_ENDIAN[:2] and data[12:17] == _NO_FRAME and len(data) > at + 4
-        if not regular:
+        lengths = self._lengths(data)
+        if lengths is None:
             return self._decode_slowly(data)
-        (name_bytes,) = struct.unpack_from('<I', data, at)
-        layout = self._recent.get((name_bytes, len(data)))
+        key = (*lengths, len(data))
+        layout = self._recent.get(key)
         if layout is None or not layout.fits(data):
-            counts = self._walk(data, name_bytes)
+            counts = self._walk(data, *lengths)
             if counts is None:
                 return self._decode_slowly(data)
             if len(self._recent) >= _KEPT_LAYOUTS:
                 self._recent.clear()
-            layout = self._layout(name_bytes, counts)
-            self._recent[name_bytes, len(data)] = layout
-        _, seconds, fraction, _, _, name, *numbers = layout.head.unpack_from(data)
+            layout = self._layout(*lengths, counts)
+            self._recent[key] = layout
+        _, seconds, fraction, _, frame, *values = layout.head.unpack_from(data)
         if fraction >= NANOSECONDS:
             return self._decode_slowly(data)
+        if self._longest_agent:
+            # The agent takes the place of its length.
+            values[:2] = [self._text('agent', values[1], len(data))]
+        if len(frame) > _NO_FRAME:
+            self._text('frame_id', frame, len(data))
+        arrays = [
+            count if kind is None else np.frombuffer(data, kind, count, begin)
+            for kind, count, begin in layout.arrays
+        ]
+        stamp_ns = seconds * NANOSECONDS + fraction
+        return dict(zip(self._names, (stamp_ns, *values, *arrays)))  # noqa: B905 - 0.3 us
+
+    def _lengths(self, data: bytes) -> tuple[int, int] | None:
+        """Return the lengths of frame_id and agent; None where rclpy has to read the message."""
+        if data[:2] != _LITTLE_ENDIAN[:2] or len(data) < PREAMBLE + FRAME + 1:
+            return None
+        (frame_bytes,) = LENGTH.unpack_from(data, PREAMBLE + FRAME - 4)
+        if not _NO_FRAME <= frame_bytes <= _LONGEST_FRAME:
+            return None
+        if not self._longest_agent:
+            return frame_bytes, 0
+        at = PREAMBLE + FRAME + frame_bytes
+        at += -at % 4
+        if len(data) < at + 4:
+            return None
+        (name_bytes,) = LENGTH.unpack_from(data, at)
+        return (frame_bytes, name_bytes) if name_bytes else None
+
+    def _text(self, field: str, data: bytes, size: int) -> str:
         try:
-            agent = name[:-1].decode()
+            return data[:-1].decode()
         except UnicodeDecodeError as error:
             raise ConversionError(
-                f'{len(data)} bytes are not a {self.message.__name__}: agent is no text: {error}'
+                f'{size} bytes are not a {self.message.__name__}: {field} is no text: {error}'
             ) from error
-        arrays = [np.frombuffer(data, *where) for where in layout.arrays]
-        stamp_ns = seconds * NANOSECONDS + fraction
-        return dict(zip(self._names, (stamp_ns, agent, *numbers, *arrays)))  # noqa: B905 - 0.3 us
 
-    def _walk(self, data: bytes, name_bytes: int) -> tuple[int, ...] | None:
-        """Return the array lengths of a message; None where they lead outside of it."""
+    def _walk(self, data: bytes, frame_bytes: int, name_bytes: int) -> tuple[Count, ...] | None:
+        """Return lengths of arrays, and names; None where they lead outside of the message."""
         if name_bytes > len(data):
             return None
-        position = self._head(name_bytes).end
-        counts = []
+        position = self._head(frame_bytes, name_bytes).end
+        counts: list[Count] = []
         for kind in self._arrays:
             position += -position % 4
-            if _PREAMBLE + position + 4 > len(data):
+            if PREAMBLE + position + 4 > len(data):
                 return None
-            (count,) = struct.unpack_from('<I', data, _PREAMBLE + position)
+            (count,) = LENGTH.unpack_from(data, PREAMBLE + position)
             position += 4
+            if kind is None:
+                found = self._walk_names(data, position, count)
+                if found is None:
+                    return None
+                names, position = found
+                counts.append(names)
+                continue
             if count:
                 position += -position % kind.itemsize
             position += count * kind.itemsize
             counts.append(count)
-        return tuple(counts) if _PREAMBLE + position <= len(data) else None
+        return tuple(counts) if PREAMBLE + position <= len(data) else None
+
+    def _walk_names(
+        self, data: bytes, position: int, count: int
+    ) -> tuple[tuple[str, ...], int] | None:
+        """Return names and the position after them; None where rclpy has to judge."""
+        names, most = [], position + _LONGEST_NAMES
+        for _ in range(count):
+            position += -position % 4
+            if position > most or PREAMBLE + position + 4 > len(data):
+                return None
+            (length,) = LENGTH.unpack_from(data, PREAMBLE + position)
+            begin = PREAMBLE + position + 4
+            text = data[begin : begin + length]
+            fits = 0 < length <= self._longest_name + 1 and len(text) == length
+            if not fits or text.find(b'\0') != length - 1:
+                return None
+            try:
+                names.append(text[:-1].decode())
+            except UnicodeDecodeError:
+                return None
+            position += 4 + length
+        return tuple(names), position
 
     def _decode_slowly(self, data: bytes) -> dict[str, Any]:
         return self.fields(read_message(data, self.message))
@@ -346,12 +352,25 @@ class WireCodec:
                 f'{self.message.__name__} with {message.header.stamp.nanosec} nanoseconds in its '
                 'stamp, expected less than a second'
             )
-        result = {'stamp_ns': nanoseconds(message.header.stamp), 'agent': message.agent}
+        result: dict[str, Any] = {'stamp_ns': nanoseconds(message.header.stamp)}
+        if self._longest_agent:
+            result['agent'] = message.agent
         result |= {name: getattr(message, name) for name in self._number_names}
         for name, kind in zip(self._array_names, self._arrays, strict=True):
             value = getattr(message, name)
-            result[name] = np.frombuffer(value, kind) if len(value) else np.zeros(0, kind)
+            if kind is None:
+                result[name] = tuple(value)
+            else:
+                result[name] = np.frombuffer(value, kind) if len(value) else np.zeros(0, kind)
         return result
+
+
+def _are_names(value: Any) -> bool:
+    """Return whether a value is a tuple of strings that can be sent."""
+    try:
+        return isinstance(value, tuple) and all(b'\0' not in name.encode() for name in value)
+    except (AttributeError, UnicodeEncodeError):
+        return False
 
 
 def _range_of(kind: str) -> str:

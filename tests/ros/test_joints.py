@@ -8,7 +8,9 @@ import pytest
 pytest.importorskip('rclpy')
 pytest.importorskip('sensor_msgs')
 
+from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
+from std_msgs.msg import Float64MultiArray
 
 from nrl_ros.base.errors import ConversionError
 from nrl_ros.ros.joints import JointReader, forward_command, trajectory
@@ -99,16 +101,17 @@ def test_arrays_that_do_not_fit_the_names_are_refused(position, velocity, what):
 
 
 def test_values_of_a_command_are_taken_by_name():
-    taken = JointReader(ARM).take(['wrist', 'elbow', 'shoulder'], [3.0, 2.0, 1.0], 'the command')
+    taken = JointReader(ARM).take(('wrist', 'elbow', 'shoulder'), [3.0, 2.0, 1.0], 'the command')
     assert taken.tolist() == [1.0, 2.0, 3.0]
     with pytest.raises(ConversionError, match="the command lacks joint 'shoulder'"):
-        JointReader(ARM).take(['a', 'b', 'c'], [3.0, 2.0, 1.0], 'the command')
+        JointReader(ARM).take(('a', 'b', 'c'), [3.0, 2.0, 1.0], 'the command')
 
 
 def test_a_forward_command_keeps_every_bit():
     values = np.random.default_rng(0).normal(size=(6, 2))[:, 1]
-    assert list(forward_command(values).data) == values.tolist()
-    assert list(forward_command(np.float32([0.5, -0.25])).data) == [0.5, -0.25]
+    for sent in (values, np.float32([0.5, -0.25])):
+        message = deserialize_message(forward_command(sent), Float64MultiArray)
+        assert list(message.data) == sent.tolist()
 
 
 @pytest.mark.parametrize(('seconds', 'parts'), [(0.1, (0, 100_000_000)), (2.5, (2, 500_000_000))])

@@ -12,7 +12,9 @@ pytest.importorskip('rclpy')
 pytest.importorskip('nrl_ros.msg')
 
 from rclpy.serialization import deserialize_message, serialize_message
+from sensor_msgs.msg import JointState
 
+from nrl_ros.base.arm_records import ArmCommandRecord, JointStateRecord, SafetyStateRecord
 from nrl_ros.base.errors import ConversionError
 from nrl_ros.base.records import (
     ActionBatch,
@@ -28,13 +30,15 @@ from nrl_ros.robots.safety.records import Mode
 from nrl_ros.ros import conversion
 from nrl_ros.ros.interfaces import (
     Action,
+    ArmCommand,
     EnvInfo,
     EnvState,
     Neuromodulation,
     Reward,
     SafetyState,
 )
-from nrl_ros.ros.wire import WireCodec
+from nrl_ros.ros.joints import joint_state_from_wire
+from nrl_ros.ros.wire import WireCodec, nanoseconds
 from tests.unit.fakes import info_of, reward_of, rpe_of, same, state_of
 
 pytestmark = pytest.mark.ros
@@ -209,7 +213,7 @@ def test_arrays_of_other_types_whose_values_fit_are_cast():
     np.testing.assert_array_equal(read['observation'], [0.5, np.nan, np.inf])
 
 
-@pytest.mark.parametrize('declared', ['bool', 'string', 'sequence<string>', 'float[3]'])
+@pytest.mark.parametrize('declared', ['bool', 'string', 'sequence<wstring>', 'float[3]'])
 def test_a_message_that_the_codec_cannot_encode_is_refused_by_name(declared):
     kind = message_with(Reward, gain=declared)
     with pytest.raises(ConversionError, match=r'^Reward\.gain: received .*, expected one of uint8'):
@@ -238,6 +242,141 @@ def test_the_codec_keeps_no_message_whatever_lengths_come():
     finally:
         tracemalloc.stop()
     assert kept < 2e6
+
+
+# ------------------------------------------------------- names in messages
+
+
+STAMP_NS = 1_700_000_000_123_456_789
+
+
+def arm_messages(joints, agent='arm'):
+    """The messages of a control period: kind, bytes, what reads them, and what they say."""
+    random = np.random.default_rng(0)
+    first, second, third = random.normal(size=(3, len(joints)))
+    command = ArmCommandRecord(agent, 2**63 + 1, 7, 8, 9, 3, joints, first, STAMP_NS)
+    state = SafetyStateRecord(
+        5, 6, 1, 1 << 31, 65_535, True, np.inf, 0.25, joints, first, np.zeros(0), second, third,
+        STAMP_NS,
+    )  # fmt: skip
+    measured = JointStateRecord(joints, first, second, np.zeros(0), STAMP_NS)
+    joint_state = WireCodec(JointState)
+    return [
+        (
+            ArmCommand,
+            conversion.arm_command_to_wire(command),
+            conversion.arm_command_from_wire,
+            command,
+        ),
+        (
+            SafetyState,
+            conversion.safety_state_to_wire(state),
+            conversion.safety_state_from_wire,
+            state,
+        ),
+        (
+            JointState,
+            joint_state.encode(vars(measured)),
+            joint_state_from_wire,
+            measured,
+        ),
+    ]
+
+
+def joints_of(message):
+    return getattr(message, 'name' if isinstance(message, JointState) else 'joint')
+
+
+@pytest.mark.parametrize('frame', ['', 'base', 'base_link', 'größe'])
+@pytest.mark.parametrize(
+    'joints', [(), ('a',), ('shoulder_pan', 'elbow', 'é'), tuple(f'joint{n}' for n in range(17))]
+)
+def test_names_of_any_length_are_read_and_written_as_rclpy_does(joints, frame):
+    for kind, data, read, record in arm_messages(joints):
+        message = deserialize_message(data, kind)
+        assert tuple(joints_of(message)) == joints
+        assert same_batch(read(data), record)
+        message.header.frame_id = frame
+        theirs = bytes(serialize_message(message))
+        assert same_batch(read(theirs), record)
+        # The middleware reserves some bytes more at the end.
+        assert frame or 0 <= len(theirs) - len(data) <= 16
+
+
+def test_names_that_change_are_read_although_all_lengths_stay():
+    for one, two in zip(arm_messages(('ab', 'cd')), arm_messages(('cd', 'ab')), strict=True):
+        for _, data, read, record in (one, two, one):
+            assert same_batch(read(data), record)
+
+
+def test_what_stands_between_names_as_padding_does_not_matter():
+    """The middleware does not write there, and so leaves what was in its memory."""
+    for kind, data, read, record in arm_messages(('a', 'bcd')):
+        codec = WireCodec(kind)
+        calls = []
+        codec._walk = lambda *given, walk=codec._walk, calls=calls: calls.append(1) or walk(*given)
+        for filled in (0, 0xA5, 0x5A):
+            # Length 2, 'a', its 0, and two bytes up to the next length.
+            begin = data.index(b'\x02\0\0\0a\0') + 6
+            other = data[:begin] + bytes([filled] * 2) + data[begin + 2 :]
+            assert same_batch(read(other), record)
+            codec.decode(other)
+        assert len(calls) == 1
+
+
+def test_messages_with_names_are_read_whole_or_refused():
+    random = np.random.default_rng(1)
+    for kind, data, read, _record in arm_messages(('shoulder', 'elbow')):
+        for length in range(len(data) - 4):
+            with pytest.raises(ConversionError):
+                read(data[:length])
+        refused = 0
+        for _ in range(500):
+            broken = bytearray(data)
+            for place in random.integers(0, len(data), 4):
+                broken[place] = random.integers(0, 256)
+            try:
+                mine = read(bytes(broken))
+            except ConversionError:
+                refused += 1
+                continue
+            theirs = deserialize_message(bytes(broken), kind)
+            assert mine.stamp_ns == nanoseconds(theirs.header.stamp)
+            key = 'name' if kind is JointState else 'joint'
+            assert getattr(mine, key) == tuple(joints_of(theirs))
+        assert refused > 0
+
+
+@pytest.mark.parametrize(
+    ('names', 'received'),
+    [
+        (['a', 'b'], r"\['a', 'b'\]"),
+        (('a', 3), r"\('a', 3\)"),
+        (('a\0b',), r"\('a\\x00b',\)"),
+        (('\ud800',), 'ud800'),
+        (np.zeros(2), 'array'),
+    ],
+)
+def test_names_that_cannot_be_sent_are_refused(names, received):
+    record = arm_messages(('a', 'b'))[0][3]
+    with pytest.raises(ConversionError, match=rf'^ArmCommand\.joint: received .*{received}'):
+        conversion.arm_command_to_wire(replace(record, joint=names))
+
+
+def test_layouts_keep_no_names_without_end():
+    """Whoever sends other names in each message would otherwise fill the memory."""
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        for number in range(100):
+            joints = tuple(f'{number}_{joint}' * 20 for joint in range(200))
+            data = bytes(serialize_message(JointState(name=joints)))
+            assert joint_state_from_wire(data).name == joints
+        del joints, data
+        kept = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert kept < 1e6
 
 
 # ------------------------------------------------- one declaration of each
