@@ -7,6 +7,8 @@ keeps the messages meanwhile, and says when each was received.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
+from typing import Any
 
 from nrl_ros.ros.executor import StepExecutor, take_waiting
 
@@ -21,17 +23,18 @@ class DrainingExecutor(StepExecutor):
     """Spins one node whose subscriptions may wait for some hundredths of a second."""
 
     _rest_at_s = 0.0
+    _heard: Sequence[Any] = ()
 
     def _collect(self) -> None:
         super()._collect()
-        self._hot = list(self._subscriptions.values())
+        self._heard = list(self._subscriptions.values())
 
     def run_once(self) -> None:
         """Sleep, then take what has come; look for timers, services and events now and then."""
         if self._stale:
             self._collect()
         time.sleep(_SLEEP_S)
-        for subscription in self._hot:
+        for subscription in self._heard:
             if self._stale or self.stop_requested:
                 break
             take_waiting(subscription, _MOST)

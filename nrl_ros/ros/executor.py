@@ -298,8 +298,9 @@ def take(subscription: Any) -> bool:
 
 def take_waiting(subscription: Any, most: int) -> None:
     """Take the messages that wait in a subscription and handle them, at most so many."""
+    take_one = taker(subscription)
     for _ in range(most):
-        if not take(subscription):
+        if not take_one():
             return
 
 
