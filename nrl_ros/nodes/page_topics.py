@@ -27,7 +27,7 @@ from nrl_ros.page.steering import offered
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.executor import take_waiting
 from nrl_ros.ros.graph import topics_of
-from nrl_ros.ros.hearing import Refusals, Sender, Topic, counters_of, hear
+from nrl_ros.ros.hearing import Refusals, Sender, Topic, counters_of, health_of, hear
 from nrl_ros.ros.interfaces import (
     Action,
     ArmCommand,
@@ -96,7 +96,8 @@ class PageTopics:
         # Makes what hears each kind of topic; a fast one is heard while a page is open.
         self._kinds: tuple[tuple[Any, QoSProfile, Callable[..., None], bool], ...] = (
             (EnvInfo, qos.latched(64), self._on_info, False),
-            (EnvStatus, qos.latched(8), self._on_environment, False),
+            # All environments of a learner share the topic, and all may report between two looks.
+            (EnvStatus, qos.latched(64), self._on_environment, False),
             (LearnerStatus, qos.latched(2), self._on_learner, False),
             (NeuromodulatorStatus, qos.latched(2), self._on_neuromodulator, False),
             (EpisodeReport, _deep(), self._on_episodes, False),
@@ -212,11 +213,14 @@ class PageTopics:
         run.hear_status('environment', facts_of(message), now)
 
     def _on_learner(self, namespace: str, message: LearnerStatus) -> None:
+        # A wrong one is refused here, since runs that come later are told of the one that is kept.
+        counters_of(message), health_of(message)
         self._learners[namespace] = message
         for run in self._runs.learned_in(namespace):
             self._take_learner(run, message)
 
     def _on_neuromodulator(self, namespace: str, message: NeuromodulatorStatus) -> None:
+        counters_of(message)
         self._neuromodulators[namespace] = message
         for run in self._runs.learned_in(namespace):
             self._take_neuromodulator(run, message)

@@ -105,11 +105,13 @@ class RunView:
         actions: chosen lately; None: the action space is not known yet.
         session: of the environment; 0: none yet.
         heard_at: when the environment reported last [s].
+        learner_at: when its learner did; None: no learner was heard yet [s].
     """
 
     def __init__(self, name: RunName, now: float) -> None:
         self.name = name
         self.heard_at = self._begun = now
+        self.learner_at: float | None = None
         self.session = 0
         self.actions: ActionFigures | None = None
         self._changed: set[str] = set()
@@ -156,6 +158,8 @@ class RunView:
         """
         if node == 'environment':
             self.heard_at = now
+        elif node == 'learner':
+            self.learner_at = now
         self.facts[node] = dict(facts)
         self.touch('facts', 'counters')
         if node == 'neuromodulator' or (node == 'learner' and 'neuromodulator' not in self.facts):
@@ -242,6 +246,9 @@ class RunView:
             return 'has left'
         if now - self.heard_at > SILENT_S:
             return 'silent'
+        if self.learner_at is not None and now - self.learner_at > SILENT_S:
+            # The environment waits for it, or goes on without it.
+            return 'silent learner'
         return 'running' if progress.steps else 'starting'
 
     def whole(self, now: float) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from nrl_ros.robots.arm.model_files import MODELS_FOLDER
 from nrl_ros.robots.arm.robot import Robot, load_robot
 from nrl_ros.robots.safety.records import Mode
 from nrl_ros.ros import names, qos
-from nrl_ros.ros.interfaces import LearnerStatus, SafetyStatus
+from nrl_ros.ros.interfaces import EnvStatus, LearnerStatus, SafetyStatus
 from tests.ros.harness import TIMEOUT_S, Probe, Ros, robot_file
 
 pytestmark = pytest.mark.ros
@@ -206,6 +206,25 @@ def test_an_arm_whose_model_is_on_a_topic_is_drawn_in_its_namespace(ros):
     assert reader.newest('arms', 'namespace') == '/cell/left'
 
 
+def test_all_environments_of_one_learner_are_shown(ros):
+    """Their reports are on one topic, and come all at once to a page that is opened later."""
+    probe = ros.probe('fleet/one')
+    agents = [f'cart_{number}' for number in range(24)]
+    for agent in agents:
+        latched = probe.node.create_publisher(EnvStatus, names.ENV_STATUS, qos.latched())
+        latched.publish(EnvStatus(agent=agent, session=1, steps=5, active=True))
+    # What a stranger says in the name of the learner keeps nobody from being shown.
+    wrong = probe.node.create_publisher(LearnerStatus, names.LEARNER_STATUS, qos.latched())
+    wrong.publish(LearnerStatus(health_name=['snr'], health_value=[]))
+    reader = Reader(probe, start_page(ros))
+    reader.talk(lambda one: {run['agent'] for run in _runs(one)} == set(agents))
+    assert all(run['namespace'] == '/fleet/one' for run in _runs(reader))
+
+
+def _runs(reader: Reader) -> list[Any]:
+    return [run for one in reader.told for run in one.get('runs', ()) if 'facts' in run]
+
+
 def test_with_steering_switched_off_nothing_is_passed_on(ros):
     probe = ros.probe()
     safety = Safety(probe)
@@ -279,6 +298,13 @@ def test_a_browser_shows_what_the_topics_say_of_runs_side_by_side(ros, browser):
         one.getContext('2d').getImageData(0, 0, one.width, one.height).data.some(x => x)).length"""
     )
     assert drawn >= 5
+    # A third card makes the others narrower: their charts are drawn anew, and not squeezed.
+    Safety(ros.probe('third'))
+    page.wait_for_selector('[data-run="arm:/third"]')
+    page.wait_for_function(
+        """() => [...document.querySelectorAll('.card canvas')].every(one =>
+        Math.abs(one.width - one.clientWidth) <= 1)"""
+    )
     assert not wrong
 
 

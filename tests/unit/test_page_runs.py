@@ -211,6 +211,12 @@ def test_the_state_of_a_run_says_what_it_does() -> None:
     heard(run, 100, [1.0], 1.0)
     assert run.state(6.0) == 'running'
     assert run.state(6.1) == 'silent'
+    run.hear_status('learner', {}, 7.0)
+    run.hear_status('environment', {}, 12.5)
+    assert run.state(12.0) == 'running'
+    assert run.state(12.6) == 'silent learner', 'as one that was killed'
+    run.hear_status('learner', {}, 13.0)
+    assert run.state(13.0) == 'running'
     run.progress.left = True
     assert run.state(1.0) == 'has left'
     run.progress.finished = True

@@ -7,7 +7,8 @@ export function shown(value, digits = 3) {
   if (value === null || value === undefined || Number.isNaN(value)) return '–';
   if (typeof value !== 'number') return String(value);
   const size = Math.abs(value);
-  if (Number.isInteger(value) && size < 1e15) return value.toLocaleString('en-US');
+  if (size >= 1e15) return value.toExponential(2);
+  if (Number.isInteger(value)) return value.toLocaleString('en-US');
   if (size >= 1000) return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
   if (size >= 100) return value.toFixed(1);
   if (size !== 0 && size < 1e-4) return value.toExponential(1);

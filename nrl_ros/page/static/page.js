@@ -96,10 +96,13 @@ function hear(told) {
   for (const [name, there] of Object.entries(told.there ?? {})) if (known.arms.has(name)) known.arms.get(name).there = there;
   for (const name of ['controls', 'said', 'you']) if (told[name] !== undefined) known[name] = told[name];
   link('live', 'live');
-  if (!due) {
-    due = true;
-    requestAnimationFrame(() => { due = false; show(); });
-  }
+  showSoon();
+}
+
+function showSoon() {
+  if (due) return;
+  due = true;
+  requestAnimationFrame(() => { due = false; show(); });
 }
 
 function takeRun(one) {
@@ -180,6 +183,14 @@ class Card {
       this.health, this.trouble, this.more, this.steer.root);
     $('runs').append(this.root);
     $('chips').append(this.chip);
+    // A card becomes narrower or wider with the number of them, and a chart would only be stretched.
+    this.width = 0;
+    new ResizeObserver(() => {
+      if (this.width === this.root.clientWidth) return;
+      this.width = this.root.clientWidth;
+      const run = known.runs.get(key);
+      if (run) { run.fresh = true; showSoon(); }
+    }).observe(this.root);
   }
 
   /** Return the canvas of a chart, made at its first use. */
@@ -236,7 +247,7 @@ class Card {
     );
     const learning = run.series.learning?.rows ?? [], signals = run.series.signals?.rows ?? [];
     const of = LEARNING, at = SIGNALS;
-    curves(this.chart('return', 'Return', [['one', 'mean of 100 episodes, middle 80 % of them']], this.body), learning,
+    curves(this.chart('return', 'Return', [['one', 'mean of 100 episodes, middle 80 %']], this.body), learning,
       { x: of.steps, lines: [{ column: of.return, colour: '--one' }], band: [of.low, of.high, '--band'], unit: 'steps' });
     const labels = Object.keys(own.shares ?? {});
     if (labels.length) {
