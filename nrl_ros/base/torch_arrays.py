@@ -148,6 +148,15 @@ class TorchArrays:
     where, clip = staticmethod(torch.where), staticmethod(torch.clip)
 
     @staticmethod
+    def einsum(text: str, *parts: Tensor) -> Tensor:
+        """Return what numpy's function of this name does."""
+        if text == 'ij,ij->i':
+            # torch makes products of matrices of this one, with which a compiler fuses nothing.
+            one, other = parts
+            return (one * other).sum(1)
+        return torch.einsum(text, *parts)
+
+    @staticmethod
     def argmax(values: Tensor, axis: int) -> Tensor:
         """Return where the largest number along an axis is."""
         return torch.argmax(values, axis)
@@ -157,7 +166,7 @@ class TorchArrays:
         """Return the numbers at indices along an axis."""
         return torch.take_along_dim(values, index, axis)
 
-    einsum, isfinite = staticmethod(torch.einsum), staticmethod(torch.isfinite)
+    isfinite = staticmethod(torch.isfinite)
     copysign, fmin = staticmethod(torch.copysign), staticmethod(torch.fmin)
     exp, log = staticmethod(torch.exp), staticmethod(torch.log)
 

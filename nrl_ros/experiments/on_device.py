@@ -25,8 +25,10 @@ from nrl_ros.learning.device.supported import check_on_device
 from nrl_ros.learning.learner import Learner
 from nrl_ros.settings.run import RunSettings
 
-# Steps between two visits of the host, at most; and how long they are to take [s].
-_ROWS, _VISIT_S = 128, 0.1
+# Steps between two visits of the host, at most; and how long they are to take [s]. While the host
+# notes episodes the device waits, so that a GPU, whose step is a tenth of a millisecond, is given
+# many.
+_ROWS, _VISIT_S = 512, 0.1
 # Episodes that are told of one visit, at most: a table of all would be the slowest part.
 _MOST_TOLD = 1000
 
