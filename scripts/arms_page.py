@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
-import sys
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import nrl_ros
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli import config
 from nrl_ros.cli.new_robot import NewRobot, write_robot
@@ -82,16 +82,16 @@ def look_at(model: Path, work: Path) -> dict[str, Any]:
 
 
 def train(name: str, work: Path, steps: int) -> None:
-    """Train a drafted task, unless it was trained; its output goes into a file beside it."""
-    if (work / f'run_{name}/summary.json').exists():
+    """Train a drafted task in this process, unless it was trained, and score what was learned."""
+    scored = work / f'{name}.json'
+    if scored.exists():
         return
-    command = [
-        str(Path(sys.executable).parent / 'nrl'), 'train', str(work / f'{name}.yaml'),
-        '--steps', str(steps), '--episodes', str(_EPISODES), '--quiet',
-        '--out', str(work / f'run_{name}'),
-    ]  # fmt: skip
-    with (work / f'{name}.train').open('w') as log:
-        subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False)
+    # A training that was stopped begins anew.
+    shutil.rmtree(work / f'run_{name}', ignore_errors=True)
+    run = nrl_ros.train(work / f'{name}.yaml', steps=steps, out=work / f'run_{name}', say=None)
+    figures = run.evaluate(_EPISODES).figures
+    found = {'steps': run.summary['steps'], **{name: figures[name] for name in _FIGURES}}
+    scored.write_text(f'{json.dumps(found)}\n', 'utf-8')
 
 
 def known(before: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
@@ -106,16 +106,9 @@ def known(before: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def learned(name: str, work: Path) -> dict[str, Any]:
-    """Return the figures of a training; none where there was no whole one."""
-    try:
-        summary = json.loads((work / f'run_{name}/summary.json').read_text('utf-8'))
-    except OSError:
-        return {}
-    trained = summary.get('trained') or {}
-    figures = trained.get('figures') or {}
-    if summary.get('ended') != 'finished' or not figures:
-        return {}
-    return {'steps': summary['steps'], **{name: figures[name] for name in _FIGURES}}
+    """Return the figures of a training; none where there was none."""
+    scored = work / f'{name}.json'
+    return dict(json.loads(scored.read_text('utf-8'))) if scored.exists() else {}
 
 
 def page(arms: Mapping[str, Mapping[str, Any]]) -> str:

@@ -166,6 +166,19 @@ def test_few_reachable_targets_are_told_in_one_line() -> None:
     assert remarks_of(named, ReachSettings.model_validate({'target': near})) == ()
 
 
+def test_a_home_whose_elbow_has_to_turn_round_for_the_targets_is_told() -> None:
+    """Its elbow's wall leaves the targets near to it to an elbow that is bent downwards."""
+    robot = planar(low_m=(-2.0, -0.25, -1.0), watched=('link2',))
+    below = {'low_m': (0.4, -0.2, 0.0), 'high_m': (0.5, -0.1, 0.0001), 'far_m': 9.0}
+    target = TargetGroup.model_validate(below)
+    wrong, right = (dataclasses.replace(robot, home=np.array([0.4, at])) for at in (1.2, -1.2))
+    (said,) = reach_lines(wrong, target)[1:]
+    assert 'from home the tool goes straight to' in said and 'mend home_rad' in said
+    assert reached_targets(wrong, target).straight < 0.2
+    assert reached_targets(right, target).straight == 1.0
+    assert len(reach_lines(right, target)) == 1
+
+
 def test_starting_poses_are_made_once_for_all_that_is_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -20,7 +20,8 @@ from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import make_plan
 from nrl_ros.robots.arm.description import read_robot
 from nrl_ros.robots.arm.drafting import draft
-from nrl_ros.robots.arm.reach import reached_targets
+from nrl_ros.robots.arm.inverse import Goals, InverseKinematics
+from nrl_ros.robots.arm.reach import evenly, reached_targets
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import TargetGroup
 from tests.unit.test_arm_descriptions import LIMIT, URDF, joint, link
@@ -226,3 +227,37 @@ def test_what_is_no_arm_is_told_with_tool_and_joints(tmp_path: Path) -> None:
     (tmp_path / 'own.urdf').write_text(f'<robot name="cart">{wheel}</robot>')
     with pytest.raises(ConfigError, match=r"reaches with 'wheel', moved by drive; is that the"):
         write_robot(NewRobot(tmp_path / 'own.urdf', out=tmp_path), print)
+
+
+BASE = """
+<mujoco><worldbody><geom type="plane" size="5 5 0.1"/><body name="cart" pos="0 0 0.2">
+<joint name="drive_x" type="slide" axis="1 0 0"/><joint name="drive_y" type="slide" axis="0 1 0"/>
+<joint name="drive_yaw" axis="0 0 1"/><geom type="box" size="0.2 0.2 0.05" mass="9"/>
+<body name="l1" pos="0.8 0.5 0.1"><joint name="j1" axis="0 0 1" range="-170 170"/>
+<geom type="capsule" size="0.03" fromto="0 0 0 0 0 0.1"/>
+<body name="l2" pos="0 0 0.15"><joint name="j2" axis="0 1 0" range="-120 120"/>
+<geom type="capsule" size="0.03" fromto="0 0 0 0 0 0.3"/>
+<body name="l3" pos="0 0 0.3"><joint name="j3" axis="0 1 0" range="-140 140"/>
+<geom type="capsule" size="0.03" fromto="0 0 0.05 0 0 0.25"/><site name="tcp" pos="0 0 0.28"/>
+</body></body></body></body></worldbody></mujoco>
+"""
+
+
+def test_a_base_that_drives_is_held_and_targets_are_before_the_arm(tmp_path: Path) -> None:
+    """Slides without limits belong to no arm; in front is what is before its own first hinge."""
+    (tmp_path / 'cart.xml').write_text(BASE)
+    made = NewRobot(tmp_path / 'cart.xml', out=tmp_path / 'files')
+    robot_file, task_file = write_robot(made, print)
+    robot = load_robot(str(robot_file))
+    assert robot.joints == ('j1', 'j2', 'j3')
+    assert robot.description.held == {'drive_x': 0.0, 'drive_y': 0.0, 'drive_yaw': 0.0}
+    low = config.read_config(task_file)['environment']['bridge.options.target.low_m']
+    assert low[0] > 0.8 and robot.description.workspace.low_m[2] == 0.02
+
+
+def test_a_home_has_a_straight_way_to_nearly_all_targets(tmp_path: Path) -> None:
+    """Most plain poses of this arm have their elbow on the wrong side of the floor."""
+    found = draft('ur5e', 'ur5e')
+    robot, box = found.robot, found.box
+    points = evenly(np.array(box.low_m), np.array(box.high_m), 200)
+    assert InverseKinematics(robot).straight(Goals(points), robot.home).mean() > 0.9

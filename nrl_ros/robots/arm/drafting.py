@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.chain_parts import parts_of, place_of
-from nrl_ros.robots.arm.couplings import chain_of, joints_of
+from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
 from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.arm.floor import floor_of
 from nrl_ros.robots.arm.home_draft import drafted_home, way_s
 from nrl_ros.robots.arm.inverse import InverseKinematics
 from nrl_ros.robots.arm.kinematics import Chain
-from nrl_ros.robots.arm.limits_draft import drafted_limits, tightened_of
+from nrl_ros.robots.arm.limits_draft import base_joints, drafted_limits, tightened_of
 from nrl_ros.robots.arm.limits_in_force import hard_limits, with_margin
 from nrl_ros.robots.arm.model import ArmModel, source_of
 from nrl_ros.robots.arm.reach import Box, kept_box, proposed_box
@@ -47,6 +47,8 @@ _SAMPLES = 2000
 _MOSTLY = 0.5
 # Watched places are so far from one another and from where nothing moves them [m].
 _APART_M, _MOST_WATCHED = 0.08, 3
+# An arm whose first hinge is nearer to the root than this stands at it [m].
+_AT_ROOT_M = 0.15
 # Targets lie in front: this share of the reach away from the root at least.
 _FRONT = 0.12
 # A direction without this share of the poses of the best one is not in front.
@@ -105,7 +107,12 @@ def draft(
             f'{model}: no link or site has a name that a tool could have; give --tool'
         )
     arm = ArmModel.from_file(model, tool=tool or tools[0], packages=folders, arguments=arguments)
-    held = dict.fromkeys(arm.left_out, 0.0)
+    held = base_joints(arm)
+    if held:
+        arm = ArmModel.from_file(
+            model, tool=arm.tool, held=held, packages=folders, arguments=arguments
+        )
+    held |= dict.fromkeys(arm.left_out, 0.0)
     data: dict[str, Any] = {
         'name': name,
         'model': model,
@@ -217,10 +224,12 @@ def _front_box(robot: Robot) -> Box:
     if not len(tools):
         raise _no_box(robot)
     low, high = tools.min(axis=0), tools.max(axis=0)
-    reach = float(np.abs(tools[:, :2]).max())
+    stands = _stands_at(robot)
+    reach = float(np.abs(tools[:, :2] - stands).max())
     counts = {}
     for axis, sign in ((0, 1.0), (1, 1.0), (1, -1.0), (0, -1.0)):
-        counts[axis, sign] = int((sign * tools[:, axis] > _FRONT * reach).sum())
+        ahead = sign * (tools[:, axis] - stands[axis])
+        counts[axis, sign] = int((ahead > _FRONT * reach).sum())
     best = max(counts.values())
     order = sorted(counts, key=lambda side: -counts[side])
     first = (0, 1.0) if counts[0, 1.0] >= _AS_GOOD * best else order[0]
@@ -228,9 +237,9 @@ def _front_box(robot: Robot) -> Box:
         axis, sign = side
         near, far = low.copy(), high.copy()
         if sign > 0.0:
-            near[axis] = _FRONT * reach
+            near[axis] = stands[axis] + _FRONT * reach
         else:
-            far[axis] = -_FRONT * reach
+            far[axis] = stands[axis] - _FRONT * reach
         if near[axis] >= far[axis]:
             continue
         # Of boxes of one size the one in the middle of where the tool often is.
@@ -241,6 +250,21 @@ def _front_box(robot: Robot) -> Box:
         if box is not None:
             return _narrowed(box, reach, axis)
     raise _no_box(robot)
+
+
+def _stands_at(robot: Robot) -> Float64:
+    """Return where the first commanded hinge is [2], x and y in the frame of the workspace [m].
+
+    Within some cm of the root an arm counts as standing there.
+    """
+    arm = robot.model
+    hinges = [joint for joint, linear in zip(arm.joints, arm.linear, strict=True) if not linear]
+    if not hinges:
+        return np.zeros(2)
+    pose = Posing(arm.mj, arm.couplings)
+    pose((np.array(robot.limits.position_low) + np.array(robot.limits.position_high)) / 2.0)
+    place = pose.data.xanchor[arm.mj.joint(hinges[0]).id, :2]
+    return np.where(np.abs(place) > _AT_ROOT_M, place, 0.0)
 
 
 def _narrowed(box: Box, reach: float, front: int) -> Box:

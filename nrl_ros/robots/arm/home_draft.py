@@ -13,6 +13,9 @@ from nrl_ros.robots.arm.robot import Robot
 
 # Candidates for home, and those of them whose reach is compared.
 _CANDIDATES, _BEST, _TARGETS = 400, 8, 120
+# Where the best ones go straight to less than this share of the targets, all are compared, first by
+# some of the targets.
+_REACHED, _FEW = 0.9, 40
 # The share of its speeds that a task allows; the time from home is for this share of targets.
 _SPEED_SHARE, _NEARLY_ALL = 0.5, 0.95
 # Poses with whole multiples of an angle, among which home is looked for too.
@@ -51,13 +54,20 @@ def drafted_home(robot: Robot, box: Box) -> list[float]:
     worth = _worth(robot, rounded, room) - 0.2 * away.max(axis=1)
     best = np.argsort(-worth, kind='stable')[:_BEST]
     targets = Goals(evenly(low, high, _TARGETS))
-    every = np.arange(_TARGETS)
-    shares = [
-        float(solver.descend(targets, every, np.tile(rounded[at], (_TARGETS, 1))).reached.mean())
-        for at in best
-    ]
-    chosen = best[int(np.argmax(np.array(shares) + 0.2 * worth[best]))]
+    shares = _straight_shares(solver, rounded[best], targets)
+    if shares.max() < _REACHED:
+        # The likeliest ones have an elbow or a wrist that has to turn round for many targets.
+        few = Goals(targets.point[:_FEW])
+        of_all = _straight_shares(solver, rounded, few) + 0.2 * worth
+        best = np.argsort(-of_all, kind='stable')[:_BEST]
+        shares = _straight_shares(solver, rounded[best], targets)
+    chosen = best[int(np.argmax(shares + 0.2 * worth[best]))]
     return [float(value) for value in rounded[chosen]]
+
+
+def _straight_shares(solver: InverseKinematics, homes: Float64, targets: Goals) -> Float64:
+    """Return which share of targets an arm reaches straight from each home [N, J]."""
+    return np.array([solver.straight(targets, home).mean() for home in homes])
 
 
 def way_s(robot: Robot, box: Box) -> float:

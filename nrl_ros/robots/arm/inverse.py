@@ -25,6 +25,9 @@ NEAR_M, NEAR_RAD = 0.001, 0.01
 # Poses, at random within the limits, from which a search begins; those nearest to its point first.
 _SAMPLES = 4096
 _STARTS = 8
+# An arm that is allowed in less than the first share of so many starting poses is in its own way:
+# from most starts the search ends where it may not be, so that so many times as many are tried.
+_CROWDED, _CROWDED_SAMPLES, _MORE = 0.4, 200, 6
 # Steps of one search; without a gain of _GAIN in _PATIENCE steps it is given up.
 _STEPS, _PATIENCE, _GAIN = 40, 8, 0.05
 # Least damping [m^2], and the longest step of a joint [rad, m].
@@ -119,17 +122,25 @@ class InverseKinematics:
         inside[0] = True
         return poses[inside], points[inside, 0]
 
+    @cached_property
+    def _tries(self) -> int:
+        """By how much the starting poses of a search are multiplied."""
+        poses = self.starts[0][1 : _CROWDED_SAMPLES + 1]
+        allowed = float((self._guard.violation(poses) <= 0.0).mean()) if len(poses) else 1.0
+        return _MORE if allowed < _CROWDED else 1
+
     def solve(self, goals: Goals, *, starts: int = _STARTS) -> Solutions:
         """Look for an allowed pose for each goal.
 
         Args:
             goals: N of them.
-            starts: starting poses that are tried one after the other, nearest first.
+            starts: starting poses that are tried one after the other, nearest first; more of an
+                arm that is in its own way in most poses.
         """
         count = len(goals.point)
         position = np.tile(self._robot.home, (count, 1))
         reached = np.zeros(count, np.bool_)
-        nearest = self._nearest(goals.point, starts)
+        nearest = self._nearest(goals.point, starts * self._tries)
         for number in range(nearest.shape[1]):
             left = np.flatnonzero(~reached)
             if not len(left):
@@ -172,6 +183,15 @@ class InverseKinematics:
             # A NaN is no permission.
             there[allowed] = self._guard.violation(position[allowed]) <= 0.0
         return Solutions(position, there)
+
+    def straight(self, goals: Goals, start: Float64) -> Bool:
+        """Return which goals [N] are reached straight from one pose [J].
+
+        Straight is a way on which each step brings the tool nearer: a policy learns such ways
+        first. There is none where an elbow or a wrist would have to turn round on the way.
+        """
+        count = len(goals.point)
+        return self.descend(goals, np.arange(count), np.tile(start, (count, 1))).reached
 
     def _stepped(self, position: Float64, rows: Float64, error: Float64) -> Float64:
         """Return poses [n, J] one step nearer, within the limits."""

@@ -59,6 +59,24 @@ def drafted_limits(arm: ArmModel) -> dict[str, Any]:
     }
 
 
+def base_joints(arm: ArmModel) -> dict[str, float]:
+    """Return joints of a base that drives, which are held where the model has them.
+
+    They slide without limits, as those of a mobile base in many MJCF; a hinge without limits on the
+    same body turns it. What is further outwards belongs to the arm.
+    """
+    mj = arm.mj
+    endless = [
+        joint
+        for joint, low, high in zip(arm.joints, arm.position_low, arm.position_high, strict=True)
+        if not (np.isfinite(low) and np.isfinite(high))
+    ]
+    slides = [joint for joint in endless if arm.linear[arm.joints.index(joint)]]
+    bodies = {int(mj.jnt_bodyid[mj.joint(joint).id]) for joint in slides}
+    driving = [joint for joint in endless if int(mj.jnt_bodyid[mj.joint(joint).id]) in bodies]
+    return {joint: float(mj.qpos0[mj.jnt_qposadr[mj.joint(joint).id]]) for joint in driving}
+
+
 def _soft(arm: ArmModel, at: int) -> tuple[float | None, float | None]:
     """Return the ends to which a joint's safety_controller tightens its limits, rounded inwards."""
     joint = arm.source.joints.get(arm.joints[at])

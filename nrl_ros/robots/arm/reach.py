@@ -29,6 +29,9 @@ Point = tuple[float, float, float]
 _UNASKED = ('topic', 'joints')
 # Below this share a person is told before the arm learns.
 ENOUGH = 0.95
+# Below this share of straight ways from home a person is told too: with 67 % of them a UR10e
+# learned 73 % of its targets, with 87 % and more all arms that were tried learned nearly all.
+_STRAIGHT = 0.8
 _SAMPLES = 400
 # The most points among which those within the distances from a centre are looked for.
 _MOST_SAMPLES = 64 * _SAMPLES
@@ -75,11 +78,13 @@ class Reached:
         share: of them [1].
         low_m: lowest x, y, z of those that it reaches; NaN if there are none.
         high_m: highest x, y, z.
+        straight: share of those that it reaches straight from home [1].
     """
 
     share: float
     low_m: Point
     high_m: Point
+    straight: float = 1.0
 
 
 def evenly(low: Array, high: Array, count: int, first: int = 0) -> Float64:
@@ -144,7 +149,8 @@ def reached_targets(
     if not len(there):
         nowhere = (float('nan'),) * 3
         return Reached(found.share, nowhere, nowhere)
-    return Reached(found.share, _point(there.min(axis=0)), _point(there.max(axis=0)))
+    straight = float(solver.straight(Goals(points, turned), robot.home)[found.reached].mean())
+    return Reached(found.share, _point(there.min(axis=0)), _point(there.max(axis=0)), straight)
 
 
 def proposed_box(
@@ -325,6 +331,7 @@ def remarks_of(robot: Robot, settings: ReachSettings) -> tuple[str, ...]:
         if reached.share < ENOUGH:
             better = _better(robot, settings.target, solver)
             remarks.append(f'{_said(reached, settings.target)}; {better}')
+        remarks += _turned_round(reached)
     return tuple(remarks)
 
 
@@ -342,7 +349,18 @@ def reach_lines(robot: Robot, settings: TargetGroup | None) -> list[str]:
     lines = [_said(reached, settings)]
     if reached.share < ENOUGH:
         lines.append(f'reach: {_better(robot, settings, solver)}')
-    return lines
+    return lines + _turned_round(reached)
+
+
+def _turned_round(reached: Reached) -> list[str]:
+    """Return a line if home is of another elbow or wrist than many of the targets."""
+    if reached.straight >= _STRAIGHT:
+        return []
+    return [
+        f'reach: from home the tool goes straight to {100.0 * reached.straight:.0f} % of those; '
+        'for the others an elbow or a wrist has to turn round, which is seldom learned: mend '
+        'home_rad (`nrl robot new` looks for a home with a straight way to nearly all)'
+    ]
 
 
 def _said(reached: Reached, settings: TargetGroup) -> str:

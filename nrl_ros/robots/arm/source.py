@@ -112,7 +112,10 @@ class Source:
             add_capsules(spec, self.capsules)
             if self.site is not None:
                 self.site.add_to(spec)
-            spec.compile()
+            if not _compiles(spec):
+                for mesh in spec.meshes:
+                    mesh.inertia = load_mujoco().mjtMeshInertia.mjMESH_INERTIA_SHELL
+                spec.compile()
         except ValueError as error:
             raise self._refused(error) from None
         return spec
@@ -137,6 +140,23 @@ class Source:
             f'MuJoCo refuses the model{f" {self.path}" * bool(self.path)}: '
             f'{" ".join(str(error).split())}'
         )
+
+
+def _compiles(spec: Any) -> bool:
+    """Return whether a ``mujoco.MjSpec`` compiles; not if a mesh of it has next to no volume.
+
+    Older releases of MuJoCo took such a mesh, as of a sticker: as a shell it has an inertia.
+
+    Raises:
+        ValueError: MuJoCo refuses it for another reason.
+    """
+    try:
+        spec.compile()
+    except ValueError as error:
+        if 'volume is too small' in str(error):
+            return False
+        raise
+    return True
 
 
 def read_source(text: str, path: str, packages: Sequence[Path] = ()) -> Source:

@@ -5,6 +5,7 @@ Only files are expanded: a xacro file is a program, and one that comes on a topi
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -50,30 +51,49 @@ def model_text(
         raise unexpanded(str(path), arguments) from None
     values = {name: argument_text(value) for name, value in (arguments or {}).items()}
     try:
-        with _packages_found(path, packages):
+        with _packages_found(path, packages) as missing:
             return str(xacro.process_file(str(path), mappings=values).toxml())
     # It evaluates expressions of Python, so that an error may be of any kind.
     except Exception as error:  # noqa: BLE001
-        raise unexpanded(str(path), arguments, why=describe(error)) from None
+        why = missing[0] if missing else _of_arguments(describe(error))
+        raise unexpanded(str(path), arguments, why=why) from None
+
+
+def _of_arguments(why: str) -> str:
+    """Return how an argument without a value is given, or the reason as it is."""
+    found = re.search(r'Undefined substitution argument (\w+)', why)
+    if found is None:
+        return why
+    name = found[1]
+    return (
+        f'its argument {name} has no value: {name}: VALUE in xacro_arguments, --xacro '
+        f'{name}:=VALUE with `nrl robot new`'
+    )
 
 
 @contextmanager
-def _packages_found(path: Path, packages: Sequence[Path]) -> Iterator[None]:
-    """Let ``$(find PACKAGE)`` find what ``package://`` finds, not only installed packages."""
+def _packages_found(path: Path, packages: Sequence[Path]) -> Iterator[list[str]]:
+    """Let ``$(find PACKAGE)`` find what ``package://`` finds, not only installed packages.
+
+    Yields:
+        What is said of packages that are not found: xacro tells an error again in each file.
+    """
     from xacro import substitution_args
 
     functions: dict[str, Any] = vars(substitution_args)
     usual = functions.get('_eval_find')
+    missing: list[str] = []
 
     def found(package: str) -> str:
         name = f'package://{package}'
         folder = locate(name, path.parent, packages)
         if folder is None:
-            raise ConfigError(f'$(find {package}): {why_not_located(name, path.parent, packages)}')
+            missing.append(f'$(find {package}): {why_not_located(name, path.parent, packages)}')
+            raise ConfigError(missing[-1])
         return str(folder)
 
     functions['_eval_find'] = found
     try:
-        yield
+        yield missing
     finally:
         functions['_eval_find'] = usual
