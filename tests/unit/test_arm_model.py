@@ -184,9 +184,9 @@ def test_a_free_base_and_a_ball_of_an_mjcf_are_held_where_they_are() -> None:
 
 def test_a_mesh_without_volume_is_taken_as_older_releases_of_mujoco_did(tmp_path) -> None:
     """Menagerie-like files of stickers and covers are refused by newer ones for their inertia."""
-    points = '0 0 0 0.1 0 0 0 0.1 0 0.1 0.1 0 0.05 0.05 1e-7'
+    sheet = 'vertex="0 0 0 0.1 0 0 0 0.1 0 0 0 0.1" face="0 1 2 0 2 1"'
     (tmp_path / 'arm.xml').write_text(
-        f'<mujoco><asset><mesh name="label" vertex="{points}"/></asset><worldbody><body name="a">'
+        f'<mujoco><asset><mesh name="label" {sheet}/></asset><worldbody><body name="a">'
         '<joint name="j" axis="0 1 0" range="-90 90"/><geom size="0.1"/>'
         '<geom type="mesh" mesh="label"/></body></worldbody></mujoco>'
     )
