@@ -173,7 +173,8 @@ class RunView:
             float(self.facts.get('neuromodulator', {}).get('mean_rpe', math.nan)),
             progress.baseline,
             progress.steps_per_second,
-            progress.weight_norm,
+            # It is 0 before there is a network, which would be the lowest point of the curve.
+            progress.weight_norm or math.nan,
             progress.busy_share,
             self.latency_ms,
         )

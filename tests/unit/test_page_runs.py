@@ -31,7 +31,7 @@ DOCS = (ROOT / 'docs/messages.md').read_text(encoding='utf-8')
 
 def heard(run: RunView, steps: int, returns: list[float], now: float) -> None:
     """An environment and its nodes have reported."""
-    run.progress.steps = steps
+    run.progress.steps, run.progress.weight_norm = steps, 0.0
     run.progress.add_episodes(steps, returns, [10] * len(returns))
     run.hear_episodes()
     run.hear_status('environment', {'steps': steps}, now)
@@ -184,6 +184,7 @@ def test_only_what_has_changed_is_told_and_all_of_it_to_a_new_page() -> None:
     assert 'conditions' not in told
     assert told['series']['learning']['rows'][0][:5] == (100, 2.0, 1.0, 3.0, 10.0)
     assert told['series']['signals']['rows'][0][0] == 1.0
+    assert math.isnan(told['series']['signals']['rows'][0][5]), 'no network was heard of'
     assert run.news(1.0) is None
     run.hear_condition(Condition('a/learner: plasticity', 1, 'raise noise.sigma', {'snr': '0.1'}))
     told = run.news(1.5)

@@ -2,9 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+# How far a commanded position stays behind a hand that moves the arm, as a share of the allowed
+# tracking error. It follows at all so that the arm is not called back when its servos are on again;
+# and at a distance, since the weight of an arm that its servos hold must not lead it away.
+_LEASH = 0.5
 BY_HAND = 'a person moves the arm by hand'
 # Text that tells what ends it.
 _END = '~/freedrive with false ends it, once the arm stands'
+
+
+def behind_hand(commanded: Array, measured: Array, tracking_error: float) -> Array:
+    """Return the position to command to an arm that a hand moves [J] [rad].
+
+    Args:
+        commanded: before [J] [rad].
+        measured: where the hand has moved it to [J] [rad].
+        tracking_error: that is allowed [rad]; 0: the measured position is commanded.
+    """
+    leash = _LEASH * tracking_error
+    return np.asarray(measured + np.clip(commanded - measured, -leash, leash))
 
 
 class Freedrive:

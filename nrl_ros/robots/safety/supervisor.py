@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.robots.safety.braking import Limited
 from nrl_ros.robots.safety.command_checker import CommandChecker
-from nrl_ros.robots.safety.freedrive import Freedrive
+from nrl_ros.robots.safety.freedrive import Freedrive, behind_hand
 from nrl_ros.robots.safety.input_monitor import Command, InputMonitor
 from nrl_ros.robots.safety.limits import JointLimits
 from nrl_ros.robots.safety.motion import MotionFilter
@@ -33,10 +33,6 @@ _LIMITED = tuple((int(kind), f'limited_{kind.name}'.lower()) for kind in Limited
 _RUNNING = (Mode.FOLLOWING, Mode.HOLDING)
 # A joint state of the last two periods is new, whatever was before it.
 _NEW_PERIODS = 2.0
-# How far a commanded position stays behind a hand that moves the arm, as a share of the allowed
-# tracking error. It follows at all so that the arm is not called back when its servos are on again;
-# and at a distance, since the weight of an arm that its servos hold must not lead it away.
-_LEASH = 0.5
 
 
 class Supervisor:
@@ -459,11 +455,8 @@ class Supervisor:
         state, commanded = self._inputs.state, self._commands.position
         if state is None or commanded is None:
             return
-        leash = 0.0
-        if not self._settings.anchor_gain:
-            leash = _LEASH * self._settings.tracking_error_rad
-        behind = np.clip(commanded - state.position, -leash, leash)
-        self._commands.begin(state.position + behind)
+        most = 0.0 if self._settings.anchor_gain else self._settings.tracking_error_rad
+        self._commands.begin(behind_hand(commanded, state.position, most))
 
     def _run(self, now: float) -> tuple[int, Command | None]:
         """Follow the newest command, or hold; return what limited it, and what was followed."""
