@@ -12,6 +12,7 @@ pytest.importorskip('rclpy')
 pytest.importorskip('mujoco')
 
 from geometry_msgs.msg import PointStamped, PoseStamped
+from rclpy.serialization import deserialize_message, serialize_message
 
 from nrl_ros.base.errors import ConfigError, InvalidValueError
 from nrl_ros.nodes.ros2_control_arm import ArmEnvironment
@@ -152,6 +153,24 @@ def test_a_frame_of_tf_is_brought_into_the_workspace(
     with pytest.raises(InvalidValueError, match='is not finite'):
         node.heard['/tf_static'](Said(broken, other))
     targets.on_point(at('table', 0.2, -0.2, 0.5))
+
+
+def test_the_messages_of_tf_themselves_are_taken(tmp_path: Path) -> None:
+    """Where they are installed: from the frame of a camera on a mast, through their wire form."""
+    kind = pytest.importorskip('tf2_msgs.msg').TFMessage
+    node, targets = Listening(), environment(tmp_path).targets
+    targets.on_configure(node, by_topic=True)
+    turn = matrices_of_vectors(np.array([[0.0, 0.0, np.pi / 2.0]]))[0]
+    mast = transforms.transform_of('base_link', 'mast', np.array([0.0, 0.0, 0.6]), turn)
+    lens = transforms.transform_of('mast', 'camera', np.array([0.0, 0.1, 0.0]), np.eye(3))
+    for topic, one in (('/tf_static', mast), ('/tf', lens)):
+        wire = serialize_message(kind(transforms=[one]))
+        node.heard[topic](deserialize_message(wire, kind))
+    targets.on_point(at('camera', 0.2, 0.1, 0.1))
+    base = environment(tmp_path).targets
+    base.on_point(at('base_link', -0.2, 0.2, 0.7))
+    assert targets.newest is not None and base.newest is not None
+    np.testing.assert_allclose(targets.newest.point, base.newest.point, atol=1e-12)
 
 
 def test_without_tf_only_the_frames_of_the_model_are_known(
