@@ -81,8 +81,9 @@ def arm(options: argparse.Namespace, console: Console) -> dict[str, Any]:
         folder = Path(name)
         with arm_stack.Stack(folder, RATE_HZ) as stack:
             stack.start(_RECORDER, {'folder': str(folder / 'recording')})
-            stack.start_learning()
             listener = stack.listener()
+            listener.until((folder / 'recording').is_dir, 'a recorder', 60.0)
+            stack.start_learning()
             listener.until(lambda: listener.actions > 20, 'actions', 60.0)
             listener.spin(3.0)
             for recorded in (True, False):
