@@ -12,7 +12,8 @@ import pytest
 import nrl_ros
 from nrl_ros.base.health import MEASURES, NAMES, UNKNOWN, Health, markdown_table
 from nrl_ros.cli import train_here
-from nrl_ros.cli.config import find_config, resolve
+from nrl_ros.cli.arm_task import from_nothing
+from nrl_ros.cli.config import find_config, read_config, resolve, resolve_nodes
 from nrl_ros.cli.doctor_run import run_lines
 from nrl_ros.cli.runs import open_run
 from nrl_ros.experiments.in_process import InProcessRun
@@ -181,6 +182,34 @@ def test_what_is_wrong_is_said_first(case: str) -> None:
 def test_a_healthy_run_raises_no_alarm(task: str, seed: int) -> None:
     seeds = (f'learner.seed={seed}', f'environment.seed={seed}')
     assert not any(said(task, *seeds, ticks=500 if task == 'planar' else 2500))
+
+
+@pytest.mark.parametrize(
+    'given',
+    [
+        ('learner.plasticity.rule=antithetic',),
+        ('learner.plasticity.rule=noisy_nrl',),
+        ('learner.plasticity.rule=weight_perturbation',),
+        ('learner.network.neuron=spiking', 'learner.noise.sigma=0.3'),
+    ],
+    ids=str,
+)
+def test_other_rules_and_neurons_raise_no_alarm_either(given: tuple[str, ...]) -> None:
+    assert not any(said('cartpole', *given, ticks=1200))
+
+
+def test_an_arm_that_learns_from_nothing_raises_no_alarm() -> None:
+    """One instance, 64 samples, and averaged weights."""
+    nodes = from_nothing(read_config(find_config('planar')))
+    run = InProcessRun(resolve_nodes(nodes, ('environment.bridge.instances=1',), source='planar'))
+    monitor, steps = HealthMonitor(run.learner), run.steps()
+    found = []
+    for _ in range(25):
+        for _ in range(13):
+            next(steps)
+        found.append(monitor.look().first_hint)
+    run.close()
+    assert not any(found) and monitor.fault == ''
 
 
 def test_weights_that_are_no_numbers_end_nothing() -> None:
