@@ -37,7 +37,8 @@ from nrl_ros.ros.scheduling import set_realtime_priority
 from nrl_ros.ros.wire import WireCodec
 from nrl_ros.settings.run import read_config
 
-DOMAIN = 102
+# Two of them in one domain stop each other's arm: choose another one by ROS_DOMAIN_ID.
+DOMAIN = int(os.environ.get('ROS_DOMAIN_ID', '') or 102)
 # Who listens comes after all that is measured.
 LISTENER_PRIORITY = 42
 ROBOT = 'ur5e'
