@@ -64,8 +64,10 @@ def lengthen(bridge: ArmBridge) -> None:
     believed = Chain(bridge.robot.model)
     see = bridge.episodes.task.observe
 
-    def observe(position: Any, velocity: Any, tool: Any, target: Any, *turned: Any) -> Any:
-        return see(position, velocity, believed.tool(position), target, *turned)
+    def observe(
+        position: Any, velocity: Any, tool: Any, target: Any, *turned: Any, around: Any = None
+    ) -> Any:
+        return see(position, velocity, believed.tool(position), target, *turned, around=around)
 
     bridge.episodes.task.observe = observe  # type: ignore[method-assign]
     bridge.robot.chain.tool_offset = [0.0, 0.0, 0.1]

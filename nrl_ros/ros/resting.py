@@ -18,6 +18,7 @@ import cython
 from rclpy.utilities import get_rmw_implementation_identifier
 
 from nrl_ros.base.compiled import require_compiled
+from nrl_ros.ros.wire import NANOSECONDS
 
 require_compiled(__name__, cython.compiled)
 
@@ -33,6 +34,7 @@ _AT_ONCE_NS = cython.declare(cython.longlong, 50_000)
 # It rests only where so many messages come in this time: slow loops are heard as they happen.
 _MANY = cython.declare(cython.longlong, 32)
 _MANY_NS = cython.declare(cython.longlong, 15_000_000)
+_SECOND_NS = cython.declare(cython.longlong, NANOSECONDS)
 # RUSAGE_THREAD of Linux, which Cython does not declare.
 _THREAD = cython.declare(cython.int, 1)
 
@@ -63,7 +65,8 @@ def rest_between_messages(subscription: Any, rest_s: float = REST_S) -> bool:
     set_callback = ctypes.CDLL('librcl.so').rcl_subscription_set_on_new_message_callback
     set_callback.argtypes = [ctypes.c_void_p] * 3
     with subscription.handle:
-        refused: int = set_callback(subscription.handle.pointer, callback(), int(rest_s * 1e9))
+        rest_ns = int(rest_s * NANOSECONDS)
+        refused: int = set_callback(subscription.handle.pointer, callback(), rest_ns)
     return refused == 0
 
 
@@ -109,7 +112,7 @@ def _on_message(rest_ns: cython.p_void, count: cython.size_t) -> cython.void:
 def _now_ns() -> cython.longlong:
     now = cython.declare(timespec)
     clock_gettime(CLOCK_MONOTONIC, cython.address(now))
-    return now.tv_sec * cython.cast(cython.longlong, 1_000_000_000) + now.tv_nsec
+    return now.tv_sec * _SECOND_NS + now.tv_nsec
 
 
 @cython.cfunc

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,8 @@ from nrl_ros.robots.safety.limits import Part, WorkspaceGuard
 Array = NDArray[Any]
 
 # The kinds of obstacles, by number; -1: there is none.
-_KINDS = ('box', 'sphere', 'capsule')
+Kind = Literal['box', 'sphere', 'capsule']
+_KINDS: tuple[Kind, ...] = get_args(Kind)
 _BOX, _SPHERE, _CAPSULE = range(3)
 # Draws of one obstacle until it counts as impossible: of a first episode, which finds settings that
 # hardly ever fit, and of later ones, which must not end a run by bad luck.
@@ -44,7 +45,7 @@ class RandomObstaclesGroup(Settings):
     fewest: int = Field(
         0, ge=0, le=16, description='and at least; each episode draws how many it has [1]'
     )
-    kinds: tuple[Literal['box', 'sphere', 'capsule'], ...] = Field(
+    kinds: tuple[Kind, ...] = Field(
         _KINDS,
         min_length=1,
         description='What is drawn: boxes along the axes of the workspace, spheres, upright '
