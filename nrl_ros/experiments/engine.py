@@ -73,12 +73,14 @@ def _die_with_parent() -> None:
 def _serve(connection: Connection, work: Work) -> None:
     """Take jobs and send back records until the parent ends."""
     threading.Thread(target=_die_with_parent, daemon=True).start()
-    while True:
-        job = connection.recv()
-        try:
-            connection.send((work(job), ''))
-        except Exception as error:  # the other trials go on
-            connection.send((None, f'{type(error).__name__}: {error}'))
+    # That the parent has ended is seen here at times before that thread sees it.
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        while True:
+            job = connection.recv()
+            try:
+                connection.send((work(job), ''))
+            except Exception as error:  # the other trials go on
+                connection.send((None, f'{type(error).__name__}: {error}'))
 
 
 @dataclass
