@@ -135,6 +135,8 @@ class EnvironmentReports:
         """Publish totals, rate and counters."""
         episodes = self._episodes
         now = time.monotonic()
+        # Who hears that it is finished, and opens a page then, finds the whole curve.
+        self._curve.publish(now, at_once=finished)
         then, steps = self._rate
         self._rate = (now, episodes.total_steps)
         others = {name: value for name, value in counters.items() if name not in _SHOWN}

@@ -742,7 +742,7 @@ def test_an_arm_that_a_person_moves_by_hand_follows_nobody_and_its_steps_are_the
 ):
     """The episode goes on; who lets go of a button of the robot starts nothing."""
     environment(episode__steps=5000)
-    Player(cell, -0.2, 0.2)
+    player = Player(cell, -0.2, 0.2)
     probe, heard = cell.probe, cell.heard
     cell.heard(names.STATE)
     cell.until(lambda state: any(state.velocity), 'motion')
@@ -765,6 +765,7 @@ def test_an_arm_that_a_person_moves_by_hand_follows_nobody_and_its_steps_are_the
     )
     assert later.episode[0] == mine.episode[0]
     cell.until(lambda state: state.mode == FOLLOWING and any(state.velocity), 'motion again')
+    player.close()
 
 
 def test_an_environment_that_is_killed_leaves_an_arm_at_rest(cell, environment):
