@@ -82,8 +82,6 @@ their own ([safety.md](safety.md#one-process-and-a-watchdog-beside-it)), a liste
 states and actions besides.
 
 {arm_share}
-They are of a machine with 15 to 20 other busy processes in the idle scheduling class, which yield
-the processor but share its caches.
 
 What a period of {arm_period} us goes into, on the wall clock:
 
