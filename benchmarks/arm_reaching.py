@@ -52,6 +52,7 @@ from benchmarks.arm_runs import (
     success,
     write_section,
 )
+from benchmarks.report import spread
 from nrl_ros.base.installed import versions_of
 from nrl_ros.base.records import StateBatch
 from nrl_ros.cli.runs import Run, newest
@@ -215,14 +216,14 @@ def row(name: str, runs: list[dict[str, Any]], *, how: str) -> str:
     cells = [TITLES[name].format(how=how), str(len(runs))]
     for share in shares_of(runs):
         shares = [100.0 * run[share] for run in runs]
-        cells.append(f'{np.mean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f})')
+        cells.append(spread(shares))
     for middle in [name for name in ('median_mm', 'median_deg') if name in runs[0]]:
         medians = [run[middle] for run in runs]
-        cells.append(f'{np.mean(medians):.1f} ({min(medians):.1f} to {max(medians):.1f})')
+        cells.append(spread(medians))
     cells.append(f'{np.mean([run["steps"] for run in runs]) / 1e6:.2f}')
     for time_ in times_of(runs):
         seconds = [run[time_] for run in runs]
-        cells.append(f'{np.mean(seconds):.0f} ({min(seconds):.0f} to {max(seconds):.0f})')
+        cells.append(spread(seconds, 0))
     return f'| {" | ".join(cells)} |'
 
 

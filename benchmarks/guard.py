@@ -14,7 +14,6 @@ sides learn the same, since the guard does not intervene at this rate.
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -24,9 +23,7 @@ from typing import Any
 import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 
 # isort: split
-from rich.console import Console
-
-from benchmarks import machine
+from benchmarks.report import show
 from benchmarks.ros_loop import steps_per_second
 from nrl_ros.cli.config import find_config, resolve
 from nrl_ros.cli.processes import choose_domain
@@ -95,12 +92,7 @@ def main() -> None:
     figures: dict[str, Any] = in_process(15 if options.quick else 60)
     if options.ros:
         figures |= over_ros(3 if options.quick else 7, 6.0)
-    console = Console()
-    for name, value in figures.items():
-        console.print(f'{name:24} {value}', highlight=False)
-    if options.json:
-        found = {'machine': machine.machine('numpy'), **figures}
-        options.json.write_text(json.dumps(found, indent=2) + '\n', encoding='utf-8')
+    show(figures, options.json)
 
 
 if __name__ == '__main__':

@@ -13,7 +13,6 @@ Whatever is compared takes turns within this run, so that the machine's moods hi
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import time
 from pathlib import Path
@@ -22,10 +21,8 @@ from typing import Any
 import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 
 # isort: split
-from rich.console import Console
-
-from benchmarks import machine
 from benchmarks.core import Ours
+from benchmarks.report import show
 from nrl_ros.cli.config import find_config, resolve
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.health.monitor import HealthMonitor
@@ -114,12 +111,7 @@ def main() -> None:
     options = parser.parse_args()
     seconds, turns = (1.5, 3) if options.quick else (3.0, 7)
     figures = {**loop(seconds, turns), **looks()}
-    console = Console()
-    for name, value in figures.items():
-        console.print(f'{name:28} {value}', highlight=False)
-    if options.json:
-        found = {'machine': machine.machine('numpy'), **figures}
-        options.json.write_text(json.dumps(found, indent=2) + '\n', encoding='utf-8')
+    show(figures, options.json)
 
 
 if __name__ == '__main__':

@@ -25,6 +25,7 @@ import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 import numpy as np
 
 from benchmarks.arm_runs import STUDIED, Training, score, settings_of, write_section
+from benchmarks.report import spread
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.inverse import Goals, InverseKinematics
 from nrl_ros.robots.arm.robot import load_robot
@@ -154,7 +155,7 @@ def row(name: str, runs: list[dict[str, Any]]) -> str:
     reached = f'{max(first)}/{SCORES}' if all(first) else 'not'
     seconds = np.mean([run['seconds_per_million'] for run in runs])
     return (
-        f'| {name} | {np.mean(last):.1f} ({min(last):.1f} to {max(last):.1f}) | {worst:.1f} | '
+        f'| {name} | {spread(last)} | {worst:.1f} | '
         f'{median:.1f} | {reached} | {seconds:.1f} |'
     )
 
@@ -178,7 +179,7 @@ def pose_row(name: str, runs: list[dict[str, Any]]) -> str:
     )
     seconds = np.mean([run['seconds_per_million'] for run in runs])
     return (
-        f'| {name} | {np.mean(there):.1f} ({min(there):.1f} to {max(there):.1f}) | {worst:.1f} | '
+        f'| {name} | {spread(there)} | {worst:.1f} | '
         f'{np.mean(near):.1f} | {middle} | {seconds:.1f} |'
     )
 

@@ -21,6 +21,7 @@ import nrl_ros.nodes  # noqa: F401 - first, since it keeps BLAS on one thread
 import numpy as np
 
 from benchmarks.arm_runs import Training, arms, final_figures, greedy, settings_of, write_section
+from benchmarks.report import spread
 from nrl_ros.base.records import StateBatch
 from nrl_ros.robots.safety.braking import Limited
 from sim_bridge.arm import ArmBridge
@@ -75,7 +76,7 @@ def table(found: list[dict[str, Any]]) -> str:
         cells = [trained]
         for key in ('success_2cm', 'success_5cm', 'limited_share'):
             shares = [100.0 * run[key] for run in runs]
-            cells.append(f'{np.mean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f})')
+            cells.append(spread(shares))
         lines.append(f'| {" | ".join(cells)} |')
     rows = '\n'.join(lines)
     return (

@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.arm_runs import Training, score, settings_of, write_section
+from benchmarks.report import spread
 from nrl_ros.robots.arm.variation import RandomiseGroup, VariedPlant
 from sim_bridge.arm import ArmBridge
 
@@ -113,7 +114,7 @@ def table(found: list[dict[str, Any]], seeds: int, steps: int) -> str:
         for trained in TRAINED:
             runs = [run for run in found if (run['trained'], run['arm']) == (trained, name)]
             shares = [100.0 * run['success_2cm'] for run in runs]
-            cells.append(f'{np.mean(shares):.1f} ({min(shares):.1f} to {max(shares):.1f})')
+            cells.append(spread(shares))
             cells.append(f'{np.mean([run["median_mm"] for run in runs]):.1f}')
         lines.append(f'| {" | ".join(cells)} |')
     rows = '\n'.join(lines)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks import report
 from nrl_ros.base.config_files import find_config
 from nrl_ros.base.threads import THREAD_VARIABLES
 from nrl_ros.experiments.run import binned, train
@@ -133,7 +134,7 @@ def spread(values: Sequence[float]) -> str:
     """Return mean, worst and best of some seeds in words."""
     if not values:
         return 'not run'
-    return f'{np.mean(values):.1f} ({min(values):.1f} to {max(values):.1f})'
+    return report.spread(values)
 
 
 def _as_text(results: Mapping[str, Mapping[str, Any]]) -> str:

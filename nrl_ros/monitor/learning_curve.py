@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from nrl_ros.environments.figures import shares
 from nrl_ros.monitor.progress import Progress
 from nrl_ros.monitor.series import Row
 
@@ -17,6 +16,6 @@ def curve_row(progress: Progress) -> tuple[tuple[str, ...], Row]:
     Args:
         progress: has taken at least one episode.
     """
-    found = shares(progress.figures.means())
+    found = progress.figures.shares()
     numbers = (progress.steps, progress.mean_return, *progress.spread, progress.mean_length)
     return (*COLUMNS, *found), (*map(float, numbers), *found.values())

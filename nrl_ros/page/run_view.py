@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
 
-from nrl_ros.environments.figures import shares
 from nrl_ros.monitor.counters import counted
 from nrl_ros.monitor.learning_curve import COLUMNS, curve_row
 from nrl_ros.monitor.progress import Progress
@@ -123,9 +122,8 @@ class RunView:
         self.latency_ms = math.nan
         self.conditions = Conditions()
         self.learning = Series((*COLUMNS, *(f'share {at}' for at in range(_MOST_SHARES))), _ROWS)
-        # True if the environment itself tells the curve, from its first episode on; the newest row
-        # of it by name.
-        self._is_told = False
+        # The newest row by name of the curve that the environment itself tells, from its first
+        # episode on; empty: it tells none.
         self._told: dict[str, float] = {}
         self.signals = Series(SIGNALS, _ROWS)
         self._sent: dict[str, tuple[int, int]] = {}
@@ -184,7 +182,7 @@ class RunView:
         progress = self.progress
         if math.isnan(progress.mean_return):
             return
-        if not self._is_told:
+        if not self._told:
             self.learning.add(_widened(curve_row(progress)[1]))
         self.touch('facts')
 
@@ -199,7 +197,6 @@ class RunView:
         """
         if not rows:
             return
-        self._is_told = True
         self._told = dict(zip(columns, rows[-1], strict=True))
         self.learning.follow([_widened(row) for row in rows])
         self.touch('facts')
@@ -313,7 +310,7 @@ class RunView:
             'low': low,
             'high': high,
             'mean_length': progress.mean_length,
-            'shares': shares(progress.figures.means()),
+            'shares': progress.figures.shares(),
         }
 
 

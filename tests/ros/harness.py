@@ -14,7 +14,8 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +204,25 @@ class Process:
         sys.stdout.write(said)
         self._selector.close()
         self.process.stdout.close()
+
+
+@contextmanager
+def lone_node(domain: int) -> Iterator[Any]:
+    """A node with a context of its own, for an executor that is tested."""
+    context = rclpy.Context()
+    context.init(domain_id=domain)
+    made = rclpy.create_node('one', context=context)
+    yield made
+    made.destroy_node()
+    context.try_shutdown()
+
+
+def run_until(executor: Any, holds: Callable[[], Any]) -> None:
+    """Run cycles of an executor of this project until something holds."""
+    end = time.monotonic() + TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < end, f'not within {TIMEOUT_S} s'
+        executor.run_once()
 
 
 class Probe:

@@ -9,13 +9,12 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-import rclpy
 from rcl_interfaces.srv import GetParameters
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from nrl_ros.nodes.cyclic_executor import CyclicExecutor
-from tests.ros.harness import TIMEOUT_S
+from tests.ros.harness import lone_node, run_until
 
 pytestmark = pytest.mark.ros
 
@@ -24,12 +23,8 @@ CYCLE_S, SELDOM_S = 0.002, 0.25
 
 @pytest.fixture
 def node(ros):
-    context = rclpy.Context()
-    context.init(domain_id=ros.domain)
-    made = rclpy.create_node('one', context=context)
-    yield made
-    made.destroy_node()
-    context.try_shutdown()
+    with lone_node(ros.domain) as made:
+        yield made
 
 
 @pytest.fixture
@@ -45,13 +40,6 @@ def executor(node, cycles):
     made = CyclicExecutor([node], lambda: None)
     yield made
     made.shutdown()
-
-
-def run_until(executor, holds):
-    end = time.monotonic() + TIMEOUT_S
-    while not holds():
-        assert time.monotonic() < end, f'not within {TIMEOUT_S} s'
-        executor.run_once()
 
 
 def test_reports_that_are_due_at_once_come_in_different_cycles(node, cycles, executor):

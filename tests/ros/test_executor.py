@@ -12,14 +12,13 @@ import pytest
 
 pytest.importorskip('rclpy')
 
-import rclpy
 from rclpy.experimental.events_executor import EventsExecutor
 from std_msgs.msg import Bool
 from std_srvs.srv import Trigger
 
 from nrl_ros.ros import executor as module
 from nrl_ros.ros.executor import StepExecutor
-from tests.ros.harness import TIMEOUT_S
+from tests.ros.harness import TIMEOUT_S, lone_node, run_until
 
 pytestmark = pytest.mark.ros
 
@@ -28,19 +27,8 @@ pytestmark = pytest.mark.ros
 def node(ros, monkeypatch):
     """A node whose events are looked for once, and then not again."""
     monkeypatch.setattr(module, '_EVENTS_NS', 3_600_000_000_000)
-    context = rclpy.Context()
-    context.init(domain_id=ros.domain)
-    made = rclpy.create_node('one', context=context)
-    yield made
-    made.destroy_node()
-    context.try_shutdown()
-
-
-def run_until(executor, holds):
-    end = time.monotonic() + TIMEOUT_S
-    while not holds():
-        assert time.monotonic() < end, f'not within {TIMEOUT_S} s'
-        executor.run_once()
+    with lone_node(ros.domain) as made:
+        yield made
 
 
 def test_a_service_is_called_and_answers_whoever_called_it(node):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -174,25 +175,40 @@ CASES: dict[str, tuple[Any, dict[str, Any], RpeSettings, Delivery, int]] = {
 }
 
 
-@pytest.mark.parametrize('case', CASES)
-def test_weights_are_those_of_the_learner_from_the_same_noise(case: str) -> None:
-    space, more, rpe, delivery, steps = CASES[case]
-    settings = settings_of(**more)
-    loop, learner, _ = loop_of(settings, rpe, Drift(space), delivery, steps)
-    plain, compared = Plain(learner, rpe, loop), loop.errors.compare
+def learn_beside(loop: DeviceLearning, plain: Plain, step: Callable[[torch.Tensor], None]) -> None:
+    """Let both learn from the same noise and errors, and compare their weights.
+
+    Args:
+        loop: on a device.
+        plain: as elsewhere.
+        step: lets it do a step, of the numbers that the loop has drawn.
+    """
+    compared: Any = loop.errors.compare
     told: list[Any] = []
     loop.errors.compare = lambda *given: told.append(given) or compared(*given)  # type: ignore[method-assign, func-returns-value]
     with torch.no_grad():
         for _ in range(STEPS):
             loop.draw()
-            chance = loop.drawn
-            plain.step(lambda z, u=chance: loop._head.draw(torch.from_numpy(z), u).numpy())
+            step(loop.drawn)
             loop.step()
             loop.update()
             plain.learn(*told.pop())
     assert int(loop.counts['updates']) == plain._update.updates > STEPS / 10
     expected = np.concatenate([weight.ravel() for weight in plain.network.weights])
     np.testing.assert_allclose(loop.weights.numpy(), expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize('case', CASES)
+def test_weights_are_those_of_the_learner_from_the_same_noise(case: str) -> None:
+    space, more, rpe, delivery, steps = CASES[case]
+    settings = settings_of(**more)
+    loop, learner, _ = loop_of(settings, rpe, Drift(space), delivery, steps)
+    plain = Plain(learner, rpe, loop)
+    learn_beside(
+        loop,
+        plain,
+        lambda chance: plain.step(lambda z: loop._head.draw(torch.from_numpy(z), chance).numpy()),
+    )
     if loop.averaged is not None:
         assert plain.network.averaged is not None
         mean = np.concatenate([weight.ravel() for weight in plain.network.averaged.weights])

@@ -18,7 +18,16 @@ from nrl_ros.learning.heads.base import PolicyHead
 from nrl_ros.learning.learner import Learner
 from nrl_ros.learning.neuromodulator import RpeSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
-from tests.unit.test_device_loop import SMALL, STEPS, B, Drift, Plain, loop_of, settings_of
+from tests.unit.test_device_loop import (
+    SMALL,
+    STEPS,
+    B,
+    Drift,
+    Plain,
+    learn_beside,
+    loop_of,
+    settings_of,
+)
 
 SPACES = {
     'choices': ActionSpace.multi_discrete((3, 2)),
@@ -94,19 +103,8 @@ def test_an_optimiser_steps_as_elsewhere(optimiser: str) -> None:
 
 
 def compare(loop: DeviceLearning, plain: Ruled) -> None:
-    compared, told = loop.errors.compare, []
-    loop.errors.compare = lambda *given: told.append(given) or compared(*given)  # type: ignore[method-assign, func-returns-value]
     before = loop.weights.clone()
-    with torch.no_grad():
-        for _ in range(STEPS):
-            loop.draw()
-            plain.step(loop.drawn.clone())
-            loop.step()
-            loop.update()
-            plain.learn(*told.pop())
-    assert int(loop.counts['updates']) == plain._update.updates > STEPS / 10
-    expected = np.concatenate([weight.ravel() for weight in plain.network.weights])
-    np.testing.assert_allclose(loop.weights.numpy(), expected, rtol=0, atol=1e-11)
+    learn_beside(loop, plain, lambda drawn: plain.step(drawn.clone()))
     assert (loop.weights - before).abs().max() > 1e-6
 
 

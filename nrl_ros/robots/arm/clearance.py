@@ -108,12 +108,14 @@ class Clearance:
             out[number] = least
         return out
 
-    def distances(self, position: NDArray[Any], asked: NDArray[np.bool_]) -> Float64:
+    def distances(
+        self, position: NDArray[Any], asked: NDArray[np.bool_] | None = None
+    ) -> Float64:
         """Return the distance of each of P ``pairs`` at each pose.
 
         Args:
             position: joint positions [N, J].
-            asked: which pairs to measure at each pose [N, P].
+            asked: which pairs to measure at each pose [N, P]; None: all.
 
         Returns:
             [N, P], m, at most ``far_m``; NaN for pairs that are not asked for.
@@ -122,10 +124,11 @@ class Clearance:
             ShapeError: not an array [N, J].
         """
         values = self._checked(position)
-        out = np.full(asked.shape, np.nan)
+        which = np.ones((len(values), len(self._pairs)), np.bool_) if asked is None else asked
+        out = np.full(which.shape, np.nan)
         distance, mj, data = self._mujoco.mj_geomDistance, self._mj, self._data
         posed = -1
-        for number, pair in np.argwhere(asked).tolist():
+        for number, pair in np.argwhere(which).tolist():
             if number != posed:
                 self._pose(values[number])
                 posed = number

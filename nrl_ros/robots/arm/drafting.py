@@ -165,8 +165,7 @@ def _touching(robot: Robot) -> tuple[list[tuple[str, str]], int]:
     if not clearance.pairs:
         return [], 0
     poses = _poses(robot)[: _SAMPLES // 10]
-    asked = np.ones((len(poses), len(clearance.pairs)), np.bool_)
-    near = (clearance.distances(poses, asked) < _CLEARANCE_M).mean(axis=0) > _MOSTLY
+    near = (clearance.distances(poses) < _CLEARANCE_M).mean(axis=0) > _MOSTLY
     links = clearance.links
     touching = list(dict.fromkeys(links[at] for at in np.flatnonzero(near)))
     return touching, sum(pair not in touching for pair in links)

@@ -22,7 +22,7 @@ def floor_of(model: ArmModel) -> float:
     mj, kinds = model.mj, load_mujoco().mjtGeom
     posing = Posing(mj, model.couplings)
     posing(np.clip(0.0, model.position_low, model.position_high))
-    low, planes = 0.0, []
+    solid, low, planes = collides(mj), 0.0, []
     for geom in range(mj.ngeom):
         if moves(model, mj, geom).any():
             continue
@@ -31,7 +31,7 @@ def floor_of(model: ArmModel) -> float:
         if int(mj.geom_type[geom]) == int(kinds.mjGEOM_PLANE):
             if turn[2, 2] > 1.0 - 1e-6:
                 planes.append(float(place[2]))
-        elif collides(mj)[geom]:
+        elif solid[geom]:
             centre, half = mj.geom_aabb[geom, :3], mj.geom_aabb[geom, 3:]
             low = min(low, float(place[2] + turn[2] @ centre - np.abs(turn[2]) @ half))
     if planes:

@@ -146,8 +146,7 @@ def nearest_limit(
     found = [_nearest_wall(description, guard, position)]
     clearance = guard.clearance
     if isinstance(clearance, Clearance):
-        asked = np.ones((1, len(clearance.pairs)), np.bool_)
-        distances = clearance.distances(position[None], asked)[0]
+        distances = clearance.distances(position[None])[0]
         pair = int(distances.argmin())
         one, other = clearance.links[pair]
         found.append((distances[pair] - least, f'{one} is {{:.3f}} m from {other}', least))
@@ -208,8 +207,7 @@ def too_near(guard: WorkspaceGuard, position: Float64) -> dict[tuple[str, str], 
     near: dict[tuple[str, str], float] = {}
     if not isinstance(clearance, Clearance):
         return near
-    asked = np.ones((1, len(clearance.pairs)), np.bool_)
-    distances = clearance.distances(position[None], asked)[0].tolist()
+    distances = clearance.distances(position[None])[0].tolist()
     for links, distance in zip(clearance.links, distances, strict=True):
         if distance < guard.least_clearance_m:
             near[links] = min(distance, near.get(links, np.inf))
