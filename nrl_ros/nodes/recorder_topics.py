@@ -14,7 +14,6 @@ from nrl_ros.base.errors import NrlError
 from nrl_ros.nodes.recorder_checkpoints import RecordedCheckpoints
 from nrl_ros.ros import names, qos
 from nrl_ros.ros.executor import take
-from nrl_ros.ros.resting import rest_between_messages
 from nrl_ros.ros.schemas import message_class, schema_of
 from nrl_ros.storage.bag_metadata import Topic
 from nrl_ros.storage.recording_writer import WriterThread
@@ -156,7 +155,7 @@ class RecordedTopics:
             reliability=profile.reliability,
             durability=profile.durability,
         )
-        made = self._made[topic] = self._node.create_subscription(
+        self._made[topic] = self._node.create_subscription(
             message,
             topic,
             on_message,
@@ -164,7 +163,6 @@ class RecordedTopics:
             event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
             raw=True,
         )
-        rest_between_messages(made)
 
     def _with_hash(self, topic: Topic) -> Topic:
         infos = self._node.get_publishers_info_by_topic(topic.name)

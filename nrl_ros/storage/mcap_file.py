@@ -1,7 +1,9 @@
 """Writes one MCAP file at the rate of a fast loop: a message costs a header and two appends.
 
 The writer of the package mcap builds each message and each entry of the index by a dozen calls,
-which takes longer than to compress them. Its records are used for all that is rare.
+which takes longer than to compress them. With it a recorder beside CartPole with 256 instances left
+0.89 of its steps per second, with this one 0.94 (six and nine pairs of runs, two cores). Its
+records are used for all that is rare.
 
 References:
     https://mcap.dev/spec

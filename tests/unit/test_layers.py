@@ -89,8 +89,6 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/experiments/ray_engine.py': {'ray'},
     'nrl_ros/cli/tensorboard.py': {'tensorboardX'},
     'nrl_ros/storage/tables.py': {'pyarrow'},
-    # It is compiled.
-    'nrl_ros/ros/resting.py': {'cython'},
     # Recordings; imported only where one is written or read.
     'nrl_ros/storage/recording_writer.py': {'mcap', 'zstandard'},
     'nrl_ros/storage/bag_metadata.py': {'yaml'},

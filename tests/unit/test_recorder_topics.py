@@ -11,13 +11,7 @@ pytest.importorskip('nrl_ros.msg')
 
 from rclpy.task import Future
 
-from nrl_ros.nodes import recorder_topics
 from nrl_ros.nodes.recorder_topics import RecordedTopics
-
-
-@pytest.fixture(autouse=True)
-def without_middleware(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder_topics, 'rest_between_messages', lambda _: False)
 
 
 class Node:
