@@ -19,15 +19,13 @@ from nrl_ros.learning.replay import Did, Entry, Replayer
 from nrl_ros.learning.snapshots import weights_digest
 from nrl_ros.learning.what_if import Soundness, WhatIf
 from nrl_ros.ros import names
-from nrl_ros.ros.recorded import LearnerLife, OrderedRun, Step, place_of
+from nrl_ros.ros.recorded import PATIENCE_NS, LearnerLife, OrderedRun, Step, place_of
 from nrl_ros.settings.learner import LearnerNodeSettings
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.codec import decode
 from nrl_ros.storage.recording_writer import RecordingError
 from nrl_ros.storage.recordings import Recording
 
-# So many recorded actions may come later than the entry of the learner that they belong to.
-_LATE_ACTIONS = 200
 _FORCED = {'plasticity.learning_rate': Did.LEARNING_RATE, 'noise.sigma': Did.NOISE_SIGMA}
 
 
@@ -179,8 +177,9 @@ class LifeReplay:
         self._newest: dict[str, Any] = {}
         self._modes: dict[Did, bool] = {}
         self._begun = False
-        # Actions that are not compared yet: the recorder may have received them later.
-        self._given: deque[ActionBatch] = deque()
+        # Answers whose recorded action has not come yet, and since when they wait [ns]: a recorder
+        # that was held up receives the actions of its pause after all states of it.
+        self._given: deque[tuple[ActionBatch, int]] = deque()
 
     def step(self, step: Step) -> None:
         """Repeat one entry of the learner's order.
@@ -228,7 +227,7 @@ class LifeReplay:
     def end(self) -> None:
         """Note what it came to."""
         while self._given:
-            self._compare_action(self._given.popleft())
+            self._compare_action(self._given.popleft()[0])
         replayer = self.replayer
         if replayer is not None:
             self.result.states, self.result.updates = (
@@ -345,12 +344,20 @@ class LifeReplay:
     # --------------------------------------------------------------- comparing
 
     def _compare_actions(self, given: list[ActionBatch]) -> None:
-        self._given.extend(given)
-        while len(self._given) > _LATE_ACTIONS:
-            self._compare_action(self._given.popleft())
+        now_ns = self._run.last_ns
+        self._given.extend((action, now_ns) for action in given)
+        while self._given:
+            action, since_ns = self._given[0]
+            if self._recorded(action) is None and now_ns - since_ns < PATIENCE_NS:
+                break
+            self._given.popleft()
+            self._compare_action(action)
+
+    def _recorded(self, action: ActionBatch) -> ActionBatch | None:
+        return self._run.actions.get((action.agent, action.session, action.sequence))
 
     def _compare_action(self, action: ActionBatch) -> None:
-        recorded = self._run.actions.get((action.agent, action.session, action.sequence))
+        recorded = self._recorded(action)
         if recorded is None:
             self.result.missing_actions += 1
             return

@@ -18,9 +18,9 @@ from nrl_ros.ros.schemas import UnknownTypeError, message_class, schema_of
 from nrl_ros.storage.recording_writer import RecordingError
 from nrl_ros.storage.recordings import Recorded, Recording
 
-# An entry of the learner's order waits so long for its message, which another queue may bring
-# later; messages are kept so long for entries that come later [ns].
-_PATIENCE_NS = 5_000_000_000
+# An entry of the learner's order, and the learner's answer to it, wait so long for their message,
+# which another queue may bring later; messages are kept so long for entries that come later [ns].
+PATIENCE_NS = 5_000_000_000
 _KEPT_NS = 30_000_000_000
 _OWN = 'nrl_ros/msg/'
 _Key = tuple[str, str, int, int]
@@ -277,7 +277,7 @@ class OrderedRun:
             else:
                 self._keep(one)
             yield from self._ready(waiting, one.received_ns)
-        yield from self._ready(waiting, self.last_ns + 2 * _PATIENCE_NS)
+        yield from self._ready(waiting, self.last_ns + 2 * PATIENCE_NS)
         if not heard:
             raise RecordingError(
                 f'{self.records.recording.path} lacks the order in which the learner heard what it '
@@ -318,7 +318,7 @@ class OrderedRun:
             step = one.step
             found, needed = self._find(step)
             if needed and found is None:
-                if now_ns - one.received_ns < _PATIENCE_NS:
+                if now_ns - one.received_ns < PATIENCE_NS:
                     return
                 step.missing = self._gap(step)
                 self.gaps.append(step.missing)

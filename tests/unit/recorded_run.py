@@ -186,6 +186,7 @@ class RecordedRun:
         order: bool = True,
         first_entry: int = 0,
         schemas: dict[str, str] | None = None,
+        actions_last: bool = False,
     ) -> Path:
         """Write the recording and return its folder.
 
@@ -194,6 +195,7 @@ class RecordedRun:
             order: write what the learner says of its order.
             first_entry: the recording begins with this entry.
             schemas: other definitions of types, by name.
+            actions_last: the recorder was held up and received all actions after all else.
         """
         folder = self.folder / 'recording'
         writer = RecordingWriter(folder, {'namespace': '/a'})
@@ -208,13 +210,17 @@ class RecordedRun:
         at = 1_000_000
         writer.write(f'/a/{names.LEARNER_START}', serialize_message(start), at, at)
         missing = set(without)
-        for topic, number, data in self.messages:
+        here = [one for one in self.messages if one[:2] not in missing]
+        late = [one for one in here if actions_last and one[0] == names.ACTION]
+        for topic, _, data in (one for one in here if one not in late):
             at += 1_000_000
-            if (topic, number) not in missing:
-                writer.write(f'/a/{topic}', data, at, at)
+            writer.write(f'/a/{topic}', data, at, at)
         for piece in pieces_of(self.entries, IDENTITY, 50) if order else ():
             if piece.first >= first_entry:
                 at += 1_000_000
                 writer.write(f'/a/{names.LEARNER_ORDER}', serialize_message(piece), at, at)
+        for topic, _, data in late:
+            at += 1_000_000
+            writer.write(f'/a/{topic}', data, at, at)
         writer.close()
         return folder

@@ -53,6 +53,14 @@ def test_a_replay_has_the_weights_of_the_run(tmp_path: Path, lockstep: bool, lat
         assert life.replayer.learner.counters['late_rpes'] > 0
 
 
+def test_actions_that_the_recorder_received_late_are_not_missing(tmp_path: Path) -> None:
+    """A recorder that was held up asks for what it has missed, and gets it topic by topic."""
+    run = RecordedRun(tmp_path).steps(1000, save=1)
+    lost = [(names.ACTION, 300), (names.ACTION, 301)]
+    result = replay(run.write(actions_last=True, without=lost)).lives[0].result
+    assert (result.missing_actions, result.actions, result.different_actions) == (2, 998, 0)
+
+
 def test_the_order_counts(tmp_path: Path) -> None:
     """With the entries of two RPEs exchanged with what came before them, the weights are others."""
     run = RecordedRun(tmp_path, lockstep=False, late=2).steps(60, save=1)
