@@ -29,6 +29,7 @@ demo: setup
 
 lint: setup-test
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy --strict nrl_ros sim_bridge launch scripts benchmarks
 
 # First what needs no quiet machine, on all cores; then tests with real nodes, some of them in real time,

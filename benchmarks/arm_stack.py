@@ -245,9 +245,7 @@ class Listener:
         self._env = message
         counted = dict(zip(message.counter_name, message.counter_value, strict=True))
         lost = int(counted.get('overrun_periods', 0))
-        self.history.append(
-            (int(message.steps), int(message.missing_actions), lost, stolen_s())
-        )
+        self.history.append((int(message.steps), int(message.missing_actions), lost, stolen_s()))
 
     def _on_command(self, data: bytes) -> None:
         seconds, nanoseconds = struct.unpack_from('<iI', data, 4)

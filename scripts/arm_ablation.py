@@ -154,10 +154,7 @@ def row(name: str, runs: list[dict[str, Any]]) -> str:
     ]
     reached = f'{max(first)}/{SCORES}' if all(first) else 'not'
     seconds = np.mean([run['seconds_per_million'] for run in runs])
-    return (
-        f'| {name} | {spread(last)} | {worst:.1f} | '
-        f'{median:.1f} | {reached} | {seconds:.1f} |'
-    )
+    return f'| {name} | {spread(last)} | {worst:.1f} | {median:.1f} | {reached} | {seconds:.1f} |'
 
 
 HEAD = """| | Within 2 cm [%] | Worst of the last three | Median [mm] | 99 % within 5 cm | Processor s / 10^6 steps |

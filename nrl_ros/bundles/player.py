@@ -125,5 +125,3 @@ class Player:
         served.answer = state.answered(action, self._identity)
         self.actions += len(action)
         return served.answer
-
-

@@ -224,7 +224,6 @@ class AtWork(NamedTuple):
         return self.learner.act(state.agent)
 
 
-
 @contextmanager
 def at_work(
     settings: RunSettings,

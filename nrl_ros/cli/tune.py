@@ -155,5 +155,3 @@ def _report(tuning: Tuning, result: TuneResult, console: Console, seconds: float
     line(result.verdict())
     for fault in tuning.failed.values():
         line(f'failed: {fault}')
-
-

@@ -73,9 +73,7 @@ def relative_change(policy: Policy) -> float:
 
 def _update_data(update: LearningStep) -> dict[str, Any]:
     state = update.state
-    data: dict[str, Any] = take_snapshot(
-        {'optimiser': state.optimiser, 'schedule': state.schedule}
-    )
+    data: dict[str, Any] = take_snapshot({'optimiser': state.optimiser, 'schedule': state.schedule})
     return data
 
 

@@ -56,8 +56,7 @@ MEANINGS: dict[str, str] = {
         'falls that were of the task: the last good weights did not reach their return any more'
     ),
     'guard_dropped_windows': (
-        'windows that were open when other weights or another mode began, released without '
-        'learning'
+        'windows that were open when other weights or another mode began, released without learning'
     ),
     'guard_held_windows': (
         'windows that changed nothing, since the last good weights were checked or waited for a '

@@ -56,9 +56,7 @@ class PolicyNode(NrlNode[PolicyNodeSettings]):
     def _on_info(self, message: EnvInfo) -> None:
         info = conversion.info_from_msg(message)
         if self._player.introduce(info):
-            self.get_logger().info(
-                f'agent {info.agent!r} joined: {info.spec.instances} instances'
-            )
+            self.get_logger().info(f'agent {info.agent!r} joined: {info.spec.instances} instances')
 
     def _on_state(self, data: bytes) -> None:
         state = conversion.state_from_wire(data)

@@ -76,9 +76,7 @@ def test_passes(
         np.testing.assert_allclose(received, expected, **CLOSE[kind])
         np.testing.assert_allclose(passes.presynaptic(), plain.presynaptic(), **CLOSE[kind])
         if samples:
-            np.testing.assert_allclose(
-                passes.preactivation(), plain.preactivation(), **CLOSE[kind]
-            )
+            np.testing.assert_allclose(passes.preactivation(), plain.preactivation(), **CLOSE[kind])
         network.weights[0] += kind(0.1)  # in place, as plasticity does
 
 

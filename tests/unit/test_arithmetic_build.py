@@ -88,9 +88,7 @@ def test_the_least_processor_passes_the_same_bits(
     call.same('add_noise', rows, n_out, call.real(0.3), noise, n_out, a, n_out)
     for given in (noise, ctypes.c_void_p(None)):
         slope, sigma = call.real(0.1), call.real(0.3)
-        call.same(
-            'activate', rows, n_out, slope, sigma, a, given, n_out, out, n_out + 1, 1
-        )
+        call.same('activate', rows, n_out, slope, sigma, a, given, n_out, out, n_out + 1, 1)
 
 
 @pytest.mark.parametrize('kind', list(KINDS))
@@ -111,9 +109,7 @@ def test_the_least_processor_chooses_by_the_same_bits(
 
 
 @pytest.mark.parametrize('kind', list(KINDS))
-def test_the_least_processor_credits_the_same_bits(
-    libraries: list[ctypes.CDLL], kind: str
-) -> None:
+def test_the_least_processor_credits_the_same_bits(libraries: list[ctypes.CDLL], kind: str) -> None:
     call = Call(libraries, kind)
     layout = np.array([[64, 5, 1], [2, 65, 0]], np.int64)
     post, pre, out = call.normal(66), call.normal(70), call.normal(64 * 5 + 2 * 65)

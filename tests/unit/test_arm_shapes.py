@@ -92,9 +92,7 @@ def in_order(points: np.ndarray) -> np.ndarray:
     ('name', 'data'),
     [('a.stl', stl()), ('a.STL', ascii_stl()), ('a.stl', b'solid x' + stl()[7:]), ('a.obj', obj())],
 )
-def test_a_cube_has_eight_corners_whatever_its_file(
-    tmp_path: Path, name: str, data: bytes
-) -> None:
+def test_a_cube_has_eight_corners_whatever_its_file(tmp_path: Path, name: str, data: bytes) -> None:
     np.testing.assert_allclose(corners(tmp_path / name, data), in_order(CUBE), atol=1e-6)
 
 
@@ -212,8 +210,10 @@ def two_hulls(folder: Path, first: np.ndarray, second: np.ndarray) -> ArmModel:
         text = ''.join(f'v {x!r} {y!r} {z!r}\n' for x, y, z in points.tolist())
         (folder / f'{name}.obj').write_text(text)
     links = ['a', 'x', 'y', 'z', 't', 'b']
-    shapes = {name: f'<collision><geometry><mesh filename="{name}.obj"/></geometry></collision>'
-              for name in 'ab'}
+    shapes = {
+        name: f'<collision><geometry><mesh filename="{name}.obj"/></geometry></collision>'
+        for name in 'ab'
+    }
     axes = ['1 0 0', '0 1 0', '0 0 1', '0 0 1', '1 0 0']
     joints = ''.join(
         f'<joint name="j{at}" type="{"prismatic" if at < 3 else "revolute"}">'
@@ -636,9 +636,7 @@ def test_a_mesh_is_replaced_by_the_capsule_that_is_fitted_to_it(tmp_path: Path) 
 )
 def test_a_wrong_capsule_is_told_in_one_line(tmp_path: Path, capsule: str, said: str) -> None:
     with pytest.raises(ConfigError) as error:
-        load_robot(
-            described(tmp_path, chain([0.1] * 4), f'clearance: {{capsules: [{capsule}]}}\n')
-        )
+        load_robot(described(tmp_path, chain([0.1] * 4), f'clearance: {{capsules: [{capsule}]}}\n'))
     assert said in str(error.value)
     assert '\n' not in str(error.value)
 

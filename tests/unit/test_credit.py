@@ -48,9 +48,7 @@ class Bench:
             window_steps=3,
             dtype=np.float64,
         )
-        self.credit = CreditWindows(
-            store, instances, self.counters, max_late=max_late, reset=reset
-        )
+        self.credit = CreditWindows(store, instances, self.counters, max_late=max_late, reset=reset)
         # (instance, RPE) -> trace
         self.learned: list[tuple[int, float, float]] = []
         self._sequence = 0

@@ -177,9 +177,13 @@ def test_the_learner_hears_the_returns_that_the_environment_reports(delivery: st
     heard: list[float] = []
     guarded = run.learner.guarded
     assert guarded is not None
-    tell, guarded.note = guarded.note, lambda agent, ended, steps: (  # type: ignore[method-assign]
-        heard.extend(value for _, value in ended) or tell(agent, ended, steps)
-    )
+    tell = guarded.note
+
+    def note(agent: str, ended: Any, steps: int) -> Any:
+        heard.extend(value for _, value in ended)
+        return tell(agent, ended, steps)
+
+    guarded.note = note  # type: ignore[method-assign]
     run.until(20_000)
     assert len(run.returns) > 300
     # The rewards of the newest step are heard with the next one, and the guard looks at the returns

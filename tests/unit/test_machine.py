@@ -130,11 +130,12 @@ def test_a_terminal_gets_what_it_has_signs_for(
     machine.print_what_fits()
     print('untrained 8 ± 2 → 9 –▁█ 語 \udcff', flush=True)  # noqa: T201
     said = output.getvalue().decode(encoding)
-    assert said == {
+    expected = {
         'ascii': 'untrained 8 +- 2 -> 9 -_# ? ?\n',
         'latin-1': 'untrained 8 ± 2 -> 9 -_# ? ?\n',
         'utf-8': 'untrained 8 ± 2 → 9 –▁█ 語 ?\n',
-    }[encoding]
+    }
+    assert said == expected[encoding]
 
 
 # ------------------------------------------------------------------ two processes

@@ -205,7 +205,10 @@ def test_learners_with_every_helper_continue_bit_for_bit(optimiser: str) -> None
     info, flow = info_of(3), message_flow(info_of(3), steps=80, seed=6)
     settings = {
         'optimiser': optimiser,
-        'rpe_clip': 0.8, 'learning_rate_decay': 9.0, 'sigma_decay': 7.0, 'silent_growth': 1.5,
+        'rpe_clip': 0.8,
+        'learning_rate_decay': 9.0,
+        'sigma_decay': 7.0,
+        'silent_growth': 1.5,
     }
     original = learner_of(info, **settings)
     feed(original, flow[:60])

@@ -58,8 +58,7 @@ def _modules() -> Any:
         if error.name != 'torch':
             raise
         raise ConfigError(
-            "network.kind 'torch': torch is not installed, expected it: "
-            'python -m pip install torch'
+            "network.kind 'torch': torch is not installed, expected it: python -m pip install torch"
         ) from error
 
 

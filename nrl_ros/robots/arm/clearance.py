@@ -108,9 +108,7 @@ class Clearance:
             out[number] = least
         return out
 
-    def distances(
-        self, position: NDArray[Any], asked: NDArray[np.bool_] | None = None
-    ) -> Float64:
+    def distances(self, position: NDArray[Any], asked: NDArray[np.bool_] | None = None) -> Float64:
         """Return the distance of each of P ``pairs`` at each pose.
 
         Args:

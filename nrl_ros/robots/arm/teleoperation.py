@@ -91,9 +91,7 @@ class Teleoperation:
 def _checked(numbers: Array, expected: int, what: str) -> Float64:
     values = np.asarray(numbers, np.float64)
     if values.shape != (expected,):
-        raise ShapeError(
-            f'{what} of a person: expected {expected} numbers, received {values.size}'
-        )
+        raise ShapeError(f'{what} of a person: expected {expected} numbers, received {values.size}')
     if not np.isfinite(values).all():
         raise InvalidValueError(
             f'{what} of a person: received {values.tolist()}, expected finite numbers'
