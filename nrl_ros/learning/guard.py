@@ -233,13 +233,16 @@ class Guard:
                 windows.best, windows.older, windows.chosen = windows.older, None, None
                 self._enter(Mode.CHECKING)
                 return Move.OLDER
+            # A best window that the weights of the check do not reach would be a fall at once.
+            unreached = self._is_below(windows.best)
             self._enter(Mode.LEARNING)
             if fallen:
                 # Good weights are not good any more, so it was not learning that did harm.
                 self.state.rate_factor /= _LESS
                 windows.begin_anew(forget=True)
                 return Move.FORGET
-            windows.best, windows.chosen = measured, None
+            if unreached or windows.best is None or measured.mean > windows.best.mean:
+                windows.best, windows.chosen = measured, None
             return Move.LEARN
         if self._is_below(windows.best):
             return self._fall()

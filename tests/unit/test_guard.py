@@ -19,6 +19,7 @@ from nrl_ros.base.records import (
     RpeBatch,
     StateBatch,
 )
+from nrl_ros.environments.best_window import Window
 from nrl_ros.environments.listening import Listener
 from nrl_ros.experiments.in_process import InProcessRun
 from nrl_ros.learning.episode_returns import MOST, Complete, EpisodeReturns
@@ -67,6 +68,37 @@ def test_a_fall_is_told_and_the_rate_is_halved_and_the_good_weights_are_checked_
     assert course.play(100.0, 20) == [Move.LEARN]
     assert course.guard.mode is Mode.LEARNING
     assert course.guard.state.rate_factor == 0.5
+
+
+@pytest.mark.parametrize('checked', [93.0, 104.0])
+def test_a_check_keeps_the_better_of_its_own_window_and_the_best_one(checked: float) -> None:
+    """Else each fall lowers what counts as good, and worse weights are kept in its place."""
+    course = Course()
+    course.play(20.0, 60)
+    course.play(100.0, 60, spread=0.1)
+    best = course.guard.windows.best
+    assert best is not None
+    assert best.mean == pytest.approx(100.0, abs=0.5)
+    course.play(10.0, 12)
+    assert course.guard.mode is Mode.CHECKING
+    assert course.play(checked, 20, spread=0.1) == [Move.LEARN]
+    kept = course.guard.windows.best
+    assert kept is not None
+    assert kept.mean == pytest.approx(max(checked, best.mean), abs=0.5)
+    # Weights that are as good as at the check are neither called better nor a fall.
+    assert course.play(checked, 200, spread=0.1).count(Move.RESTORE) == 0
+
+
+def test_a_best_window_that_its_own_weights_do_not_reach_is_given_up() -> None:
+    """It came while they learned on, and they would fall below it again and again."""
+    course = Course()
+    windows = course.guard.windows
+    windows.first = Window(1, 0.0, 1.0, 20)
+    windows.best, windows.chosen = Window(2, 100.0, 1.0, 20), Window(2, 40.0, 1.0, 20)
+    assert course.play(10.0, 21) == [Move.RESTORE]
+    assert course.play(40.0, 20) == [Move.LEARN]
+    assert windows.best.mean == pytest.approx(40.0, abs=3.0)
+    assert course.play(40.0, 200).count(Move.RESTORE) == 0
 
 
 @pytest.mark.parametrize('sign', [1.0, -1.0])
