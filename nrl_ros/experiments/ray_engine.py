@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from typing import Any
 
 from nrl_ros.experiments.engine import ONE_THREAD, RETRIES, Outcome, StudyError, Work, cores
 
 _STORE_BYTES = 200 * 1024**2
+# A cluster that is there accepts a connection within this time [s].
+_ANSWER_S = 5.0
 
 
 class RayEngine:
@@ -31,6 +34,8 @@ class RayEngine:
                 f"--engine ray needs Ray ({error}): pip install 'nrl_ros[ray]', or leave it out "
                 'to use processes'
             ) from error
+        if address:
+            _check_answers(address)
         self._ray: Any = ray
         options: dict[str, Any] = {'log_to_driver': False, 'logging_level': 'ERROR'}
         if address:
@@ -44,8 +49,9 @@ class RayEngine:
             }
         try:
             ray.init(**options)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise StudyError(f'Ray cannot be started or joined: {error}') from error
+        except Exception as error:  # a node that is late to start is told by a bare Exception
+            ray.shutdown()
+            raise StudyError(_refusal(address, error)) from error
         self.workers = workers or int(self._ray.cluster_resources().get('CPU', 1))
         self._task = ray.remote(num_cpus=1, max_retries=RETRIES)(work)
         self._keys: dict[Any, str] = {}
@@ -71,6 +77,33 @@ class RayEngine:
     def close(self) -> None:
         """Shut Ray down."""
         self._ray.shutdown()
+
+
+def _check_answers(address: str) -> None:
+    """Refuse a cluster that does not answer at once; Ray itself would wait for over a minute."""
+    host, found, port = address.removeprefix('ray://').rpartition(':')
+    if not found:
+        if address == 'auto':
+            return
+        raise StudyError(f'--address: expected HOST:PORT or auto, received {address!r}')
+    try:
+        socket.create_connection((host, int(port)), _ANSWER_S).close()
+    except (OSError, ValueError, OverflowError) as error:
+        raise StudyError(_refusal(address, error)) from error
+
+
+def _refusal(address: str, error: Exception) -> str:
+    """Return in one line why Ray is not there, and what to do."""
+    said = ' '.join(str(error).split())
+    if address:
+        return (
+            f'Ray cannot join the cluster at {address!r}: {said}; expected HOST:PORT as "ray start '
+            '--head" has said it there, or auto on a machine of the cluster'
+        )
+    return (
+        f'Ray cannot start on this machine: {said}; it gives itself half a minute, which a machine '
+        'that is busy may exceed: try again when it is idle, or use --engine processes'
+    )
 
 
 def own(record: Any) -> Any:
