@@ -26,7 +26,7 @@ from visualization_msgs.msg import MarkerArray
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.ros import qos
 from sim_bridge.arm_driver import ArmDriver
-from tests.ros.harness import EXIT_S
+from tests.ros.harness import EACH, EXIT_S
 
 pytestmark = pytest.mark.ros
 
@@ -48,7 +48,8 @@ class Arm:
 
     def hear(self, kind, topic, profile=None):
         kept = []
-        self.probe.node.create_subscription(kind, topic, kept.append, profile or qos.step())
+        # After a pause many states come at once.
+        self.probe.node.create_subscription(kind, topic, kept.append, profile or EACH)
         return kept
 
     def say(self, kind, topic, message):

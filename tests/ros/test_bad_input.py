@@ -50,6 +50,8 @@ def test_states_that_must_not_teach(ros):
     learner = ros.start('learner', {'status_period_s': 0.1})
     probe = ros.probe()
     probe.hear(names.ACTION, names.LEARNER_STATUS)
+    # Who hears its status hears its answers: the middleware tells it of subscriptions in order.
+    probe.until_heard(names.LEARNER_STATUS)
     probe.say(names.ENV_INFO, conversion.info_to_msg(info, 0))
     learner.until_logged('joined')
 
@@ -78,9 +80,8 @@ def test_a_reward_that_is_not_a_number(ros):
     node = ros.start('neuromodulator', {'status_period_s': 0.1})
     probe = ros.probe()
     probe.hear(names.NEUROMODULATION, names.NEUROMODULATOR_STATUS)
-    probe.until(
-        lambda: probe.node.count_publishers(names.NEUROMODULATION) == 1, 'the neuromodulator'
-    )
+    # That it is found here does not mean that it has found this one, and what it says comes once.
+    probe.until_heard(names.NEUROMODULATOR_STATUS)
     reward = reward_of(1, [0, 1], 0, [np.nan, 2.0])
     probe.say(names.REWARD, conversion.reward_to_wire(reward))
     heard = probe.until_heard(names.NEUROMODULATION)

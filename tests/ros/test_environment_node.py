@@ -117,10 +117,14 @@ def test_in_real_time_a_bad_action_is_never_held(ros):
     player = Player(ros, {'mode': 'realtime', 'control_period_s': 0.3})
     states = player.probe.heard[names.STATE]
     player.probe.until(lambda: states, 'a state')
-    player.answer(states[-1], (0, 7))
-    player.process.until_logged('instance 1 received [7]')
-    player.answer(states[-1], (0, 0, 0))
-    player.process.until_logged('shape')
+
+    def refused(values, why):
+        # One that comes after its period is not looked at.
+        player.answer(states[-1], values)
+        return player.process.logged(why)
+
+    player.probe.until(lambda: refused((0, 7), 'instance 1 received [7]'), 'a refused number')
+    player.probe.until(lambda: refused((0, 0, 0), 'shape'), 'a refused shape')
     count = len(states)
     player.probe.until(lambda: len(states) >= count + 3, 'further states')
     assert list(states[-1].applied) == [0, 0]
@@ -221,7 +225,7 @@ def test_incompatible_qos_is_an_error_that_names_both_sides(ros):
 def test_a_restored_session_waits_for_a_learner_that_is_still_starting(ros, tmp_path):
     """A learner may take its time to start; one that hears and does not answer has not loaded it.
 
-    The 3 s that it is given are made 0.5 s here, the only change to the node.
+    The 3 s that it is given are made 1 s here, the only change to the node.
     """
     episodes = Episodes(
         make_bridge('cartpole', 2, {}),
@@ -236,7 +240,7 @@ def test_a_restored_session_waits_for_a_learner_that_is_still_starting(ros, tmp_
     hurried = (
         'from nrl_ros.environments import session\n'
         'from nrl_ros.nodes import environment\n'
-        'session.RESTORED_S = 0.5\n'
+        'session.RESTORED_S = 1.0\n'
         'raise SystemExit(environment.main())'
     )
     settings = {
@@ -252,14 +256,14 @@ def test_a_restored_session_waits_for_a_learner_that_is_still_starting(ros, tmp_
     probe.hear(names.ENV_INFO)
     told = probe.heard[names.ENV_INFO]
     # It introduces itself each 0.1 s while nobody answers.
-    probe.until(lambda: len(told) > 12, 'more than 0.5 s without anybody who hears its states')
+    probe.until(lambda: len(told) > 20, 'more than 1 s without anybody who hears its states')
+    unheard = len(told)
     probe.hear(names.STATE)
-    heard_from = len(told)
     probe.until(lambda: probe.heard[names.STATE], 'a state')
-    probe.until(lambda: len(told) > heard_from + 2, 'the environment knows that it is heard')
-    assert {info.session for info in told} == {7}
     probe.until(lambda: told[-1].session != 7, 'a new session')
     process.until_logged('a new session begins')
+    # Some come in the second that a learner has to answer; a busy machine may take most of it.
+    assert [info.session for info in told[: unheard + 3]] == [7] * (unheard + 3)
 
 
 LISTENER = """
@@ -276,7 +280,7 @@ rclpy.spin(node)
 
 
 def test_the_last_episode_is_told_to_a_listener_that_is_held_up(ros):
-    """Reports come once: who gets no time on a busy machine for a second misses none of them."""
+    """Reports come once: who gets no time on a busy machine for a while misses none of them."""
     episodes = 40
     settings = {'bridge.options.lengths': [1], 'stop.episodes': episodes, 'stop.exit': True}
     player = Player(ros, {**settings, 'report_period_s': 0.05})
@@ -297,8 +301,9 @@ def test_the_last_episode_is_told_to_a_listener_that_is_held_up(ros):
     while sequence < episodes:
         go_on()
     player.probe.until_heard(names.ENV_STATUS, lambda m: m.finished and not m.active)
+    # It waits for 2 s; the listener needs some of them, on a busy machine more.
     with pytest.raises(subprocess.TimeoutExpired):
-        player.process.process.wait(1.0)
+        player.process.process.wait(0.5)
     listener.send(signal.SIGCONT)
     # Both instances end an episode in each step.
     heard = listener.until_logged(f' {episodes}\n').replace('heard', '').split()

@@ -36,7 +36,8 @@ pytestmark = pytest.mark.ros
 TWICE = (signal.SIGINT, signal.SIGINT)
 IMPATIENT = (signal.SIGINT, signal.SIGTERM, signal.SIGINT)
 CLOSED = (signal.SIGHUP, signal.SIGHUP)
-GONE_S = 1.0
+# Who is seen for as long as its lease lasts is seen for 20 s.
+GONE_S = 5.0
 
 
 def segments(pid: int | str) -> set[str]:

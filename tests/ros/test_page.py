@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import shutil
+import threading
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ pytest.importorskip('mujoco')
 pytest.importorskip('aiohttp')
 
 import aiohttp
+from rclpy.impl.implementation_singleton import rclpy_implementation
 from std_msgs.msg import Float32, String
 from std_srvs.srv import Trigger
 
@@ -73,7 +76,10 @@ def start_run(ros: Ros, namespace: str = '') -> None:
 
 
 class Safety:
-    """Stands where the safety node of an arm stands: what it is asked, and what it reports."""
+    """Stands where the safety node of an arm stands: what it is asked, and what it reports.
+
+    It reports again and again, as that does: one that is silent for 5 s has left, for the page.
+    """
 
     def __init__(self, probe: Probe) -> None:
         self.asked: list[str] = []
@@ -82,7 +88,16 @@ class Safety:
         for word in ('stop', 'clear'):
             probe.node.create_service(Trigger, f'{name}{word}', self._served(word))
         self._status = probe.node.create_publisher(SafetyStatus, names.SAFETY_STATUS, qos.latched())
+        self._ended = threading.Event()
+        probe.context.on_shutdown(self._ended.set)
         self.report(Mode.HOLDING, '')
+        threading.Thread(target=self._go_on, daemon=True).start()
+
+    def _go_on(self) -> None:
+        while not self._ended.wait(0.5):
+            # It is gone before the context is, where a test ends.
+            with contextlib.suppress(rclpy_implementation.InvalidHandle):
+                self._status.publish(self._newest)
 
     def _served(self, word: str) -> Any:
         def serve(_request: Any, response: Any) -> Any:
@@ -95,15 +110,14 @@ class Safety:
     def report(self, mode: Mode, why: str, robot: Robot | None = None) -> None:
         """Publish a status of an arm; None: of the planar one."""
         robot = load_robot('planar') if robot is None else robot
-        self._status.publish(
-            SafetyStatus(
-                robot=robot.description.name,
-                manifest=robot.digest(),
-                mode=int(mode),
-                why=why,
-                speed_share=0.5,
-            )
+        self._newest = SafetyStatus(
+            robot=robot.description.name,
+            manifest=robot.digest(),
+            mode=int(mode),
+            why=why,
+            speed_share=0.5,
         )
+        self._status.publish(self._newest)
 
 
 class Reader:

@@ -64,7 +64,9 @@ def test_people_reward_take_over_and_end_an_episode(ros):
 
     probe.until(refused, 'a refusal')
     # The answer must not overtake the person.
-    probe.until(lambda: taken(player), 'steps of a person')
+    [answered] = probe.until(lambda: taken(player), 'steps of a person')
+    # That answer must not come after the request below, and end the episode by itself.
+    player.state(lambda m: m.sequence == answered + 1)
 
     request = EndEpisode.Request(outcome=EndEpisode.Request.OUTCOME_SUCCESS, instance=[1])
     answer = probe.call('environment', names.END_EPISODE, EndEpisode, request)
@@ -120,8 +122,8 @@ def test_a_person_who_watches_a_run_is_all_that_teaches_it(ros):
 
 
 def taken(player):
-    """Take over and answer the newest state; return whether the one before was a person's step."""
+    """Take over and answer the newest state; return its number if it is after a person's step."""
     player.probe.say(TAKE_OVER, Float64MultiArray(data=[1.0]))
     newest = player.probe.heard[names.STATE][-1]
     player.answer(newest, (0, 0))
-    return list(newest.applied) == [int(Applied.PERSON)] * 2
+    return [newest.sequence] if list(newest.applied) == [int(Applied.PERSON)] * 2 else None

@@ -33,7 +33,8 @@ pytestmark = pytest.mark.slow
 TIMEOUT_S = 60.0
 TINY = {
     'name': 'tiny',
-    'tasks': [{'name': 'reaching', 'instances': 8, 'width': 16, 'budget': {'episodes': 24}}],
+    # So long that a test that is held up for a second or two finds it still at work.
+    'tasks': [{'name': 'reaching', 'instances': 8, 'width': 16, 'budget': {'episodes': 96}}],
     'rules': [
         {'name': 'nrl'},
         {'name': 'bp', 'learner': {'plasticity.rule': 'backpropagation'}},
@@ -142,7 +143,7 @@ def test_a_stopped_study_goes_on_where_it_was(study_file, uninterrupted, tmp_pat
         (os.killpg if to_all else os.kill)(process.pid, number)
         rest = process.stdout.read()
         code = process.wait(TIMEOUT_S)
-        assert time.monotonic() - begun < 5.0
+        assert time.monotonic() - begun < 10.0
         assert code == (-9 if number == signal.SIGKILL else 128 + number), rest
         assert 'Traceback' not in rest
         assert ('trials are kept' in rest) == (number != signal.SIGKILL)
@@ -166,7 +167,7 @@ def test_a_killed_worker_costs_a_cell_its_first_try_only(study_file, uninterrupt
         done = False
 
         def update(self, state: State) -> None:
-            if not self.done and state.done == 2 and state.running:
+            if not self.done and state.done >= 2 and state.running:
                 self.done = True
                 os.kill(next(w for w in engine._pool if w.key).process.pid, signal.SIGKILL)
 
