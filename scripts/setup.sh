@@ -35,7 +35,8 @@ fi
 
 # ------------------------------------------------------------------ packages
 [ -x "$VENV/bin/python" ] || "$PYTHON" -m venv "$VENV"
-pip="$VENV/bin/python -m pip --disable-pip-version-check --quiet"
+# A busy network answers late: that is no reason to begin anew.
+pip="$VENV/bin/python -m pip --disable-pip-version-check --quiet --retries 10 --timeout 60"
 distribution=$("$VENV/bin/python" scripts/ros_wheels.py)
 wanted="$distribution $(cat setup.py requirements/*.txt scripts/setup.sh | cksum)"
 stamp="$VENV/.packages"
@@ -47,7 +48,8 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
   # successor of the same name.
   rm -f "$stamp" "$VENV/.test-packages"
   if [ "$("$VENV/bin/python" scripts/ros_wheels.py --present)" != "$distribution" ]; then
-    $pip list --format=freeze | sed -n 's/^\(ros-[^=]*\)==.*/\1/p' >"$VENV/.leaving"
+    # With --quiet pip lists nothing.
+    "$VENV/bin/python" -m pip --disable-pip-version-check list --format=freeze | sed -n 's/^\(ros-[^=]*\)==.*/\1/p' >"$VENV/.leaving"
     [ ! -s "$VENV/.leaving" ] || $pip uninstall --yes -r "$VENV/.leaving"
     rm "$VENV/.leaving"
   fi
@@ -57,7 +59,7 @@ if [ "$(cat "$stamp" 2>/dev/null || true)" != "$wanted" ]; then
   cpu=https://download.pytorch.org/whl/cpu
   if "$VENV/bin/python" -c 'import torch' 2>/dev/null; then
     :
-  elif "$VENV/bin/python" -c "import urllib.request as u; u.urlopen('$cpu/torch/', timeout=5)" \
+  elif "$VENV/bin/python" -c "import urllib.request as u; u.urlopen('$cpu/torch/', timeout=15)" \
     2>/dev/null; then
     $pip install torch==2.13.0 --index-url "$cpu" ||
       $pip install torch==2.13.0
