@@ -9,6 +9,16 @@ os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
 
 @pytest.fixture
+def domain(monkeypatch):
+    """A domain of its own for commands, which read it from the environment."""
+    from tests.ros.harness import own_domain
+
+    with own_domain() as number:
+        monkeypatch.setenv('ROS_DOMAIN_ID', str(number))
+        yield number
+
+
+@pytest.fixture
 def ros(tmp_path):
     """Processes and probes in a domain of their own, gone at the end."""
     from tests.ros.harness import Ros

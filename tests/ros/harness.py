@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +106,7 @@ SERVICES = {
     names.GET_STATE: GetLearnerState,
 }
 _MODULES = {'app': 'nrl_ros.nodes.composed', 'arm_driver': 'sim_bridge.arm_driver'}
-# Domains of these tests: 40 to 100, other ones than those of the launch and command line tests.
+# Domains of these tests: 40 to 100, other ones than those that are written in a test.
 _DOMAINS = itertools.cycle([40 + (os.getpid() + number) % 61 for number in range(61)])
 # Shared memory that killed processes leave, by port; a domain has 250 ports from here on (RTPS).
 _SHARED = Path('/dev/shm')
@@ -353,7 +353,8 @@ class Ros:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.domain, self._claim = _free_domain()
+        self._own = ExitStack()
+        self.domain = self._own.enter_context(own_domain())
         self._parts: list[Any] = []
 
     def start(
@@ -397,8 +398,18 @@ class Ros:
         """Leave nothing behind."""
         for part in reversed(self._parts):
             part.close() if isinstance(part, Probe) else part.kill()
-        _free_ports(self.domain)
-        self._claim.close()
+        self._own.close()
+
+
+@contextmanager
+def own_domain() -> Iterator[int]:
+    """A ROS domain in which nobody else is, nor will be what is left of this one."""
+    domain, claim = _free_domain()
+    try:
+        yield domain
+    finally:
+        _free_ports(domain)
+        claim.close()
 
 
 def _free_ports(domain: int) -> None:

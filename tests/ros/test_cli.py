@@ -27,16 +27,14 @@ from nrl_ros.ros import conversion
 from nrl_ros.ros.interfaces import EnvStatus
 from nrl_ros.storage.checkpoint import read_checkpoint
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures('domain')]
 
-DOMAIN = '31'
 TIMEOUT_S = 90
 
 
 def environment():
     return {
         **os.environ,
-        'ROS_DOMAIN_ID': DOMAIN,
         'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         'PYTHONSAFEPATH': '1',
     }
@@ -140,10 +138,10 @@ def test_run_leaves_everything_and_is_the_same_composed(tmp_path):
     assert f'{results["three"]["trained"]["mean"]:,.1f}' in evaluated.stdout
 
 
-def test_reports_of_another_session_are_not_recorded():
+def test_reports_of_another_session_are_not_recorded(domain):
     """Another environment of the same name, in a namespace that is shared."""
     context, rows, progress = Context(), [], Progress()
-    context.init(domain_id=int(DOMAIN))
+    context.init(domain_id=domain)
     monitor = Monitor('agent', progress, rows.extend, sessions={7}, context=context)
     try:
         for session in (8, 7):

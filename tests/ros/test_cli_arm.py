@@ -27,7 +27,7 @@ from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.storage.checkpoint import write_checkpoint
 from tests.ros.test_cli import TIMEOUT_S, children, environment, nrl, summary, wait_until
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures('domain')]
 
 # A busy machine must not be what stops the arm.
 PATIENT = dict.fromkeys(

@@ -56,10 +56,12 @@ def test_a_process_that_hangs_is_noticed_by_the_watchdog_which_stops_the_arm_alo
     joints.clear()
     probe.until(lambda: joints and speed(joints[-1]) < 0.05, 'an arm at rest')
     # When the process goes on, it finds its periods too far apart and does not move the arm.
+    fastest = speed(said[-1])
     said.clear()
     arm.send(signal.SIGCONT)
     probe.until(lambda: said and said[-1].mode == SafetyState.MODE_STOPPED, 'a stopped arm')
     # Or first that the arm, which went on meanwhile, has left its limits.
     assert said[-1].cause & (StopReason.OVERRUN | StopReason.OUT_OF_LIMITS)
-    assert all(max(map(abs, one.velocity), default=0.0) < 0.5 for one in said)
+    # At most it ends the period in which it was stopped, with 8 rad/s^2; then it brakes.
+    assert all(max(map(abs, one.velocity), default=0.0) < fastest + 0.2 for one in said)
     assert arm.interrupt() >= 0.0 and arm.wait() == 0

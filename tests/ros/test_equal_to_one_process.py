@@ -192,13 +192,20 @@ def distributed(ros, learner, neuromodulator, environment, folder, timeout_s=60.
     saving = {'checkpoint.folder': str(folder), 'checkpoint.period_s': 0.0}
     learning = ros.start('learner', {**learner, **saving})
     broadcasting = ros.start('neuromodulator', neuromodulator)
-    acting = ros.start('environment', {**environment, 'autostart': False})
-    # As nrl train does: what is said before somebody is found is lost to him, and a critic that has
-    # missed the first state cannot value it.
+    # As nrl train does: what is said before somebody is found is lost to him.
     probe = ros.probe()
     critic = neuromodulator.get('rpe.baseline') == 'critic'
     hearers, speakers = probe.node.count_subscribers, probe.node.count_publishers
-    probe.until(lambda: hearers(names.STATE) >= 1 + critic and hearers(names.REWARD), 'hearers')
+
+    def found():
+        return hearers(names.STATE) >= 1 + critic and hearers(names.REWARD)
+
+    if critic:
+        # Without the first state, which is not sent again once the learner has answered, it values
+        # others. Who comes later is found at once; who comes at the same time, seconds later.
+        probe.until(found, 'learner and neuromodulator')
+    acting = ros.start('environment', {**environment, 'autostart': False})
+    probe.until(found, 'learner and neuromodulator')
     for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
         request = ChangeState.Request(transition=Transition(id=transition))
         answer = probe.call('environment', '~/change_state', ChangeState, request)

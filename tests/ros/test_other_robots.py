@@ -16,7 +16,7 @@ pytest.importorskip('nrl_ros.msg')
 
 from tests.unit.mobile_base import installed
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures('domain')]
 
 TIMEOUT_S = 60
 TASK = """
@@ -48,7 +48,6 @@ def train(folder: Path, mode: str, bridge: str, *arguments: str) -> tuple[Path, 
         env={
             **os.environ,
             'PYTHONPATH': os.pathsep.join([str(folder), str(Path(__file__).parents[2])]),
-            'ROS_DOMAIN_ID': '32',
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
         },
     )  # fmt: skip

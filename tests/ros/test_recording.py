@@ -24,9 +24,8 @@ from nrl_ros.ros.recorded import RunRecords
 from nrl_ros.storage.checkpoint import read_checkpoint
 from nrl_ros.storage.recordings import Recording
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures('domain')]
 
-DOMAIN = '32'
 TIMEOUT_S = 90
 # Checkpoints every half second, so that a recording that begins or ends anywhere has some.
 SAVES = ('--set', 'learner.checkpoint.period_s=0.5', '--set', 'learner.checkpoint.keep=1000')
@@ -40,7 +39,6 @@ def nrl(*arguments: object) -> subprocess.Popen[str]:
         text=True,
         env={
             **os.environ,
-            'ROS_DOMAIN_ID': DOMAIN,
             'ROS_AUTOMATIC_DISCOVERY_RANGE': 'LOCALHOST',
             'PYTHONSAFEPATH': '1',
         },
