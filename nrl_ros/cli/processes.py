@@ -25,6 +25,9 @@ from nrl_ros.base.threads import THREAD_VARIABLES
 from nrl_ros.ros.middleware import PROFILE_VARIABLES, fast_dds_version, middleware_variables
 
 _GRACE_S = 5.0
+# An environment waits at its end until its listeners have the last messages: 3.5 s where one of
+# them was killed and is not yet known to be gone [s].
+_HEARD_S = 10.0
 # The learner may write a large checkpoint to a slow disk at its end [s].
 _SAVING_S = 30.0
 _LAST_LINES = 15
@@ -128,7 +131,9 @@ class Processes:
         return '\n'.join(lines[-_LAST_LINES:])
 
     def stop(self, names: Sequence[str] | None = None) -> None:
-        """Ask processes to end, and kill those that do not: after 5 s, nodes that save after 30 s.
+        """Ask processes to end, and kill those that do not.
+
+        They have 5 s, an environment 10 s, and nodes that save 30 s.
 
         Args:
             names: which; None: all.
@@ -140,7 +145,7 @@ class Processes:
                 one.process.send_signal(signal.SIGINT)
         start = time.monotonic()
         for one in chosen:
-            grace_s = _SAVING_S if one.name in _SAVING else _GRACE_S
+            grace_s = _longest_s(one.name)
             try:
                 one.process.wait(max(start + grace_s - time.monotonic(), 0.0))
             except subprocess.TimeoutExpired:
@@ -192,6 +197,13 @@ def _start(name: str, command: Sequence[str], log: Path, environment: Mapping[st
             preexec_fn=_end_with_parent if sys.platform == 'linux' else None,  # noqa: PLW1509
         )
     return Started(name, process, log)
+
+
+def _longest_s(name: str) -> float:
+    """Return how long a node may take to end after it was told to [s]."""
+    if name in _SAVING:
+        return _SAVING_S
+    return _HEARD_S if name == 'environment' else _GRACE_S
 
 
 def _end_with_parent() -> None:
