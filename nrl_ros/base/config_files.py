@@ -122,12 +122,18 @@ def find_config(task: str, group: str = '') -> Path:
     Raises:
         ConfigError: there is no such file; the error names those that exist.
     """
-    known = config_files(group)
+    known, kind = config_files(group), group.removesuffix('s') or 'task'
     if task in known:
         return known[task]
+    if task and os.path.exists(task):  # False for what can be no path, as a name that is too long
+        found = 'folder' if os.path.isdir(task) else 'file'
+        raise ConfigError(
+            f'unknown {kind} {task!r}{closest(task, known)}; the {found} of this name is none of '
+            'settings, whose names end with .yaml'
+        )
     if not known:
         raise ConfigError('no task files found, the installation is not complete; see nrl doctor')
-    raise ConfigError(f'unknown {group or "task"} {task!r}{closest(task, known)}')
+    raise ConfigError(f'unknown {kind} {task!r}{closest(task, known)}')
 
 
 def config_files(group: str = '') -> dict[str, Path]:
@@ -165,7 +171,20 @@ def read_yaml(path: Path) -> Any:
     except RecursionError:
         raise ConfigError(f'{path} is not valid YAML: it is nested too deeply') from None
     except (yaml.YAMLError, ValueError) as error:
-        raise ConfigError(f'{path} is not valid YAML: {" ".join(str(error).split())}') from error
+        raise ConfigError(f'{path} is not valid YAML: {_yaml_fault(error)}') from error
+
+
+def _yaml_fault(error: Exception) -> str:
+    """Return in one line what the parser found, where, and what helps against the usual ones."""
+    if isinstance(error, yaml.reader.ReaderError):
+        return f'byte {error.position} is none of a text: expected a file of settings'
+    mark = getattr(error, 'problem_mark', None)
+    if not isinstance(error, yaml.MarkedYAMLError) or mark is None:
+        return ' '.join(str(error).split())
+    context = f'{error.context}, ' if error.context else ''
+    tab = ': indent with spaces, not with tabs' if "'\\t'" in str(error.problem) else ''
+    found = f'line {mark.line + 1}, column {mark.column + 1}: {context}{error.problem}{tab}'
+    return ' '.join(found.split())
 
 
 def package_folders(name: str, paths: Sequence[Path] = ()) -> list[Path]:

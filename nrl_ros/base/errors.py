@@ -10,6 +10,9 @@ from pathlib import Path
 
 # An error's text is cut after so many characters.
 _LONGEST = 500
+# Likeness of names from which on one is suggested for the other; and of a name to one that has all
+# of its words.
+_NEAR, _WORDS_OF_IT = 0.5, 0.8
 
 
 class NrlError(Exception):
@@ -89,5 +92,19 @@ def closest(name: str, known: Iterable[str]) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return the question whether the nearest of the known names was meant; '' if none is near."""
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-    return f', did you mean {close[0]!r}?' if close else ''
+    best = max(known, key=lambda each: _likeness(name, each), default='')
+    return f', did you mean {best!r}?' if best and _likeness(name, best) >= _NEAR else ''
+
+
+def _likeness(name: str, known: str) -> float:
+    """Return how much two names are alike, from 0 to 1; of dotted names the last part counts most.
+
+    People leave words out (``plasticity.rate``) as well as mistyping them.
+    """
+    group, _, last = name.lower().rpartition('.')
+    known_group, _, known_last = known.lower().rpartition('.')
+    pair = (last, known_last) if group == known_group else (name.lower(), known.lower())
+    ratio = difflib.SequenceMatcher(None, *pair).ratio()
+    if set(last.split('_')) <= set(known_last.split('_')):
+        return max(ratio, _WORDS_OF_IT + ratio / 10)
+    return ratio

@@ -91,10 +91,23 @@ def resolve_nodes(
     Raises:
         ConfigError: of parse_override or check.
     """
-    nodes = apply_overrides(given, overrides)
-    for name, flat in (forced or {}).items():
-        nodes[name] = overlay(nodes[name], flat)
-    return check(nodes, source=source)
+    overrides = tuple(overrides)
+
+    def checked(overrides: Iterable[str], source: str) -> RunSettings:
+        nodes = apply_overrides(given, overrides)
+        for name, flat in (forced or {}).items():
+            nodes[name] = overlay(nodes[name], flat)
+        return check(nodes, source=source)
+
+    try:
+        return checked(overrides, source)
+    except ConfigError as error:
+        try:
+            checked((), source)
+        except ConfigError:
+            raise error from None
+    # Nothing is wrong with the settings themselves, so those of the command line are at fault.
+    return checked(overrides, f'{source} with {" ".join(f"--set {text}" for text in overrides)}')
 
 
 def to_yaml(settings: RunSettings, *, comment: str) -> str:

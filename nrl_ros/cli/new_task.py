@@ -168,7 +168,8 @@ def _unknown(task: str, bridge: str) -> str:
             f'{task!r}: the bridge {bridge!r} needs a file of settings, as config/{bridge}.yaml; '
             f'only {GYMNASIUM}:ID and FILE.py:NAME need none'
         )
+    like = '' if bridge == GYMNASIUM else nearest(bridge, [GYMNASIUM])
     return (
-        f'unknown task {task!r}{nearest(bridge, [GYMNASIUM])}; expected {GYMNASIUM}:ID, '
+        f'unknown task {task!r}{like}; expected {GYMNASIUM}:ID, '
         f'{GYMNASIUM}:MODULE:ID, FILE.py:NAME, or one of `nrl list tasks`'
     )

@@ -232,7 +232,7 @@ def test_listed_targets_come_in_turn() -> None:
         ({'action': {'choices': 4}}, 'odd number from 3'),
         ({'reward': {'kind': 'sucess'}}, 'reward.kind'),
         ({'robott': 'x'}, "unknown option 'robott', did you mean 'robot'?"),
-        ({'robot': 'ur5'}, "unknown robots 'ur5', did you mean 'ur5e'"),
+        ({'robot': 'ur5'}, "unknown robot 'ur5', did you mean 'ur5e'"),
     ],
 )
 def test_a_wrong_task_says_what_is_wrong(changes: dict[str, Any], said: str) -> None:

@@ -59,6 +59,8 @@ def test_what_the_program_decides_wins_over_overrides():
     ('override', 'expected'),
     [
         ('learner.plasticity.learnin_rate=1', "did you mean 'plasticity.learning_rate'?"),
+        ('learner.plasticity.rate=1', "did you mean 'plasticity.learning_rate'?"),
+        ('learner.rate=1', "did you mean 'plasticity.learning_rate'?"),
         ('learner.plasticity.learning_rate=-1', 'received -1'),
         ('learnr.seed=1', "unknown node 'learnr', did you mean 'learner'?"),
         ('learner.seed', '--set expects NODE.NAME=VALUE'),
@@ -70,6 +72,16 @@ def test_faulty_override_is_named(override, expected):
     with pytest.raises(ConfigError) as caught:
         config.resolve(config.find_config('cartpole'), [override])
     assert expected in str(caught.value)
+
+
+def test_a_fault_of_an_override_is_not_told_as_one_of_the_file(tmp_path):
+    """Else people look for it in the file."""
+    good = write(tmp_path / 'good.yaml', '/**/learner: {ros__parameters: {seed: 1}}')
+    with pytest.raises(ConfigError, match=r'good.yaml with --set learner.sed=1: learner: unknown'):
+        config.resolve(good, ['learner.sed=1'])
+    bad = write(tmp_path / 'bad.yaml', '/**/learner: {ros__parameters: {seeed: 1}}')
+    with pytest.raises(ConfigError, match=r"bad.yaml: learner: .*'seeed'"):
+        config.resolve(bad, ['learner.noise.sigma=-1'])
 
 
 def test_faults_of_all_nodes_are_told_at_once():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from nrl_ros.base.config_files import read_yaml
+from nrl_ros.base.config_files import find_config, read_yaml
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.base.settings import Settings, load
 from nrl_ros.cli.config import parse_override
@@ -68,7 +68,9 @@ ALIASES = 'a: &a {x: 1, y: 2}\n' + ''.join(
         (ALIASES, 'more than 20000 keys'),
         ('a: &a\n  b: *a\n', 'not valid YAML'),
         ('[' * 5000, 'nested too deeply'),
-        (b'a: \xff\xfe', 'not valid YAML'),
+        (b'a: \xff\xfe', 'not valid YAML: byte 3 is none of a text'),
+        ('a:\n\tb: 1\n', "line 2, column 1: .*'\\\\t'.* indent with spaces, not with tabs$"),
+        ('a: [1,\nb: 2', "line 2, column 5: .* expected ',' or '\\]'"),
         ('a: 2024-13-45', 'not valid YAML'),
         (b'# ' + b'x' * (5 * 2**20), 'is larger than'),
     ],
@@ -77,6 +79,19 @@ def test_what_is_no_file_of_settings_is_told_in_one_line(tmp_path, data, said) -
     with pytest.raises(ConfigError, match=said) as error:
         read_yaml(write(tmp_path, data))
     assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('kind', ['file', 'folder'])
+def test_a_name_that_is_no_task_but_stands_in_the_folder_is_told_so(
+    tmp_path, monkeypatch, kind
+) -> None:
+    """People give a run folder, or a file without its ending."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'mine').mkdir() if kind == 'folder' else (tmp_path / 'mine').touch()
+    with pytest.raises(ConfigError, match=f"unknown task 'mine'.* the {kind} .*\\.yaml"):
+        find_config('mine')
+    with pytest.raises(ConfigError, match="unknown task ''.* known are"):
+        find_config('')
 
 
 def test_a_folder_in_place_of_a_file_is_refused(tmp_path) -> None:
