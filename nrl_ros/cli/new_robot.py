@@ -127,12 +127,12 @@ def robot_text(found: Draft, model: str, packages: Sequence[str] = ()) -> str:
         _line('joints:', 'in the order of the controller: compare it'),
         *(f'  - {one_line(joint)}' for joint in robot.joints),
         _line(f'tool: {one_line(description.tool)}', _others(others)),
-        '# tool_offset: {xyz_m: [0.0, 0.0, 0.1]}       # of a tool that the model has not',
+        _offset(found),
     ]
     if description.held:
         lines.append(_line(f'held: {one_line(dict(description.held))}', 'nothing measures them'))
     lines += [
-        _line(f'home_rad: {_numbers(description.home_rad)}', 'allowed, with room around it'),
+        _line(f'home_rad: {_numbers(description.home_rad)}', _home(found)),
         '',
         'limits:',
         *_ends(found),
@@ -237,6 +237,20 @@ def _rates(found: Draft) -> list[str]:
     ]
 
 
+def _offset(found: Draft) -> str:
+    """Return the line of the tool's offset: the end of the arm, where its model has no place."""
+    xyz = found.robot.description.tool_offset.xyz_m
+    if not any(xyz):
+        return '# tool_offset: {xyz_m: [0.0, 0.0, 0.1]}       # of a tool that the model has not'
+    text = f'tool_offset: {{xyz_m: {_numbers(xyz)}}}'
+    return _line(text, 'the end of its shape: the model has no place there')
+
+
+def _home(found: Draft) -> str:
+    own = found.key is not None and not found.key.refused
+    return 'keyframe home of the model' if own else 'allowed, with room around it'
+
+
 def _clearance(found: Draft) -> list[str]:
     box = found.robot.description.workspace
     if not found.watched_pairs:
@@ -265,6 +279,18 @@ def _told(found: Draft, model: str) -> list[str]:
         f'home {_numbers(description.home_rad)}, targets {_numbers(box.low_m)} to '
         f'{_numbers(box.high_m)} m, {100.0 * box.share:.0f} % of which it reaches',
     ]
+    if any(description.tool_offset.xyz_m):
+        lines.append(
+            f'{description.tool} lies where no box of targets is reached: tool_offset is the end '
+            f'of its shape, {_numbers(description.tool_offset.xyz_m)} m; measure it'
+        )
+    if found.key is not None:
+        refused = found.key.refused
+        lines.append(
+            f'the keyframe home of the model is not home: {refused}'
+            if refused
+            else 'home is the keyframe home of the model'
+        )
     if found.watched_pairs:
         lines.append(f'{_pairs(found)} a clearance')
     lines += [f'note: {note}' for note in found.robot.notes]

@@ -21,9 +21,11 @@ from nrl_ros.cli.plan import make_plan
 from nrl_ros.robots.arm.description import read_robot
 from nrl_ros.robots.arm.drafting import draft
 from nrl_ros.robots.arm.inverse import Goals, InverseKinematics
+from nrl_ros.robots.arm.model import source_of
 from nrl_ros.robots.arm.reach import evenly, reached_targets
 from nrl_ros.robots.arm.robot import load_robot
 from nrl_ros.robots.arm.settings import TargetGroup
+from nrl_ros.robots.arm.tools import tool_candidates
 from tests.unit.test_arm_descriptions import LIMIT, URDF, joint, link
 
 # Two fingers on the last link, one of which follows the other, as many grippers have.
@@ -97,6 +99,38 @@ def test_a_gripper_is_not_the_tool_and_stands_in_no_list(tmp_path: Path) -> None
     )
     robot = load_robot(str(new(tmp_path, urdf)[0]))
     assert robot.model.tool == 'link4' and robot.joints == ('j1', 'j2', 'j3', 'j4')
+
+
+def four_joints(extra: str) -> str:
+    urdf = re.sub(r'<joint name="flange".*?</joint>', '', URDF).replace('<link name="tool0"/>', '')
+    hand = joint('j4', 'link3', 'link4', '0.25 0 0', '1 0 0') + link('link4', 0.05)
+    return urdf.replace('</robot>', f'{hand}{extra}</robot>')
+
+
+@pytest.mark.parametrize(
+    ('name', 'tool'), [('jointGripper', 'link4'), ('gripper_roll', 'mover'), ('j5', 'mover')]
+)
+def test_a_single_jaw_is_not_the_tool(tmp_path: Path, name: str, tool: str) -> None:
+    """A joint that opens a gripper has no other beside it where one jaw is fixed."""
+    jaw = joint(name, 'link4', 'mover', '0.05 0 0').replace('-2.5" upper="2.5', '-1.57" upper="0')
+    (tmp_path / 'own.urdf').write_text(four_joints(f'{jaw}<link name="mover"/>'))
+    assert tool_candidates(source_of(tmp_path / 'own.urdf').spec().compile())[0] == tool
+
+
+def test_an_arm_beside_a_head_is_no_finger(tmp_path: Path) -> None:
+    """A body that drives and lifts itself has joints enough that its arm looked like one."""
+    drive = ''.join(
+        joint(f'base{at}', f'b{at}', f'b{at + 1}', '0 0 0') + f'<link name="b{at}"/>'
+        for at in range(3)
+    )
+    head = '<link name="head"/>' + joint('pan', 'b3', 'head', '0 0 1', '0 0 1')
+    long = ''.join(
+        joint(f'j{at}', f'link{at - 1}', f'link{at}', '0 0 0.1') + f'<link name="link{at}"/>'
+        for at in (5, 6)
+    )
+    text = four_joints(drive + head + long).replace('base_link', 'b3')
+    (tmp_path / 'own.urdf').write_text(text)
+    assert tool_candidates(source_of(tmp_path / 'own.urdf').spec().compile())[0] == 'link6'
 
 
 def test_limits_of_the_model_are_kept_where_they_are_odd(tmp_path: Path) -> None:
@@ -261,3 +295,16 @@ def test_a_home_has_a_straight_way_to_nearly_all_targets(tmp_path: Path) -> None
     robot, box = found.robot, found.box
     points = evenly(np.array(box.low_m), np.array(box.high_m), 200)
     assert InverseKinematics(robot).straight(Goals(points), robot.home).mean() > 0.9
+
+
+def test_an_arm_that_ends_at_its_last_joint_gets_the_end_of_its_shape(tmp_path: Path) -> None:
+    """Its last place is moved by two joints only, so that no box of targets was ever found."""
+    urdf = re.sub(r'<joint name="flange".*?</joint>', '', URDF).replace('<link name="tool0"/>', '')
+    made = NewRobot(tmp_path / 'own.urdf', out=tmp_path)
+    (tmp_path / 'own.urdf').write_text(urdf)
+    told: list[str] = []
+    robot = load_robot(str(write_robot(made, told.append)[0]))
+    assert robot.joints == ('j1', 'j2', 'j3') and robot.description.tool == 'link3'
+    assert np.allclose(robot.description.tool_offset.xyz_m, [0.25, 0.0, 0.0], atol=0.001)
+    assert any('tool_offset is the end of its shape' in line for line in told)
+    assert 'measure it' in (tmp_path / 'own_robot.yaml').read_text() + ''.join(told)

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.robots.arm.hulls import read_hull
 from nrl_ros.robots.arm.model_files import locate, why_not_located
-from nrl_ros.robots.arm.urdf import check_shape
+from nrl_ros.robots.arm.urdf import check_shape, kind_of
 
 Element = ElementTree.Element
 
@@ -70,13 +70,17 @@ class CollisionShapes:
         """Return whether a shape can be used; if not, it is removed and counts as lost."""
         mesh = element.find('geometry/mesh')
         name = link.get('name', '')
+        if kind_of(element) is None:
+            # Nothing is lost with a shape that is none.
+            link.remove(element)
+            return False
         try:
             if visual:
                 check_shape(name, element)
             if mesh is not None:
                 mesh.set('filename', self._asset(mesh))
                 mesh.attrib.pop('scale', None)
-            return element.find('geometry') is not None
+            return True
         except ConfigError as error:
             link.remove(element)
             named = 'a visual shape' if mesh is None else mesh.get('filename', '')

@@ -21,6 +21,7 @@ from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
 from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.arm.floor import floor_of
 from nrl_ros.robots.arm.home_draft import drafted_home, way_s
+from nrl_ros.robots.arm.home_key import HomeKey, home_key, with_targets
 from nrl_ros.robots.arm.inverse import InverseKinematics
 from nrl_ros.robots.arm.kinematics import Chain
 from nrl_ros.robots.arm.limits_draft import base_joints, drafted_limits, tightened_of
@@ -28,6 +29,7 @@ from nrl_ros.robots.arm.limits_in_force import hard_limits, with_margin
 from nrl_ros.robots.arm.model import ArmModel, source_of
 from nrl_ros.robots.arm.reach import Box, kept_box, proposed_box
 from nrl_ros.robots.arm.robot import Robot, make_robot
+from nrl_ros.robots.arm.tip_draft import tip_of
 from nrl_ros.robots.arm.tools import tool_candidates
 
 Array = NDArray[Any]
@@ -69,6 +71,7 @@ class Draft:
         touching: pairs of links that are left out, since they are always too near.
         tightened: joints that go further in the model than in the description.
         way_s: time from home to nearly all targets, joints at half their speeds [s].
+        key: the keyframe home of the model, None without one.
     """
 
     robot: Robot
@@ -78,6 +81,11 @@ class Draft:
     touching: tuple[tuple[str, str], ...] = ()
     tightened: tuple[str, ...] = field(default=())
     way_s: float = 0.0
+    key: HomeKey | None = None
+
+
+class _NoBoxError(ConfigError):
+    """No box of targets is reached."""
 
 
 def draft(
@@ -106,12 +114,11 @@ def draft(
         raise ConfigError(
             f'{model}: no link or site has a name that a tool could have; give --tool'
         )
-    arm = ArmModel.from_file(model, tool=tool or tools[0], packages=folders, arguments=arguments)
+    read: dict[str, Any] = {'packages': folders, 'arguments': arguments}
+    arm = ArmModel.from_file(model, tool=tool or tools[0], **read)
     held = base_joints(arm)
     if held:
-        arm = ArmModel.from_file(
-            model, tool=arm.tool, held=held, packages=folders, arguments=arguments
-        )
+        arm = ArmModel.from_file(model, tool=arm.tool, held=held, **read)
     held |= dict.fromkeys(arm.left_out, 0.0)
     data: dict[str, Any] = {
         'name': name,
@@ -124,6 +131,30 @@ def draft(
         'limits': drafted_limits(arm),
         'control': {'rate_hz': RATE_HZ},
     }
+    try:
+        return _drafted(data, arm, tuple(tools))
+    except _NoBoxError:
+        tip = tip_of(arm)
+        if tip is None:
+            raise
+        # The last place of many a model is where its last joint is, which moves it nowhere.
+        data['tool_offset'] = {'xyz_m': tip}
+        moved = ArmModel.from_file(
+            model, arm.joints, arm.tool, held, offset=(tip, (0.0, 0.0, 0.0)), **read
+        )
+        try:
+            return _drafted(data, moved, tuple(tools))
+        except _NoBoxError:
+            pass
+        raise
+
+
+def _drafted(data: dict[str, Any], arm: ArmModel, tools: tuple[str, ...]) -> Draft:
+    """Return the draft of an arm whose tool, joints and limits are chosen.
+
+    Raises:
+        ConfigError: no home or box of targets was found.
+    """
     rough = _unchecked(data, arm)
     touching, pairs = _touching(rough)
     data['clearance'] = {'exclude': touching}
@@ -133,14 +164,20 @@ def draft(
     }
     data['workspace'] |= _walls(_unchecked(data, arm))
     rough = _unchecked(data, arm)
-    box = _front_box(rough)
-    data['home_rad'] = drafted_home(rough, box)
+    key = home_key(rough)
+    towards = None if key is None or key.refused else rough.chain.tool(key.pose[None])[0]
+    box = _front_box(rough, towards)
+    key = None if key is None else with_targets(key, rough, box)
+    if key is None or key.refused:
+        data['home_rad'] = drafted_home(rough, box)
+    else:
+        data['home_rad'] = key.pose.tolist()
     robot = make_robot(RobotDescription.model_validate(data))
     found = kept_box(robot, np.array(box.low_m), np.array(box.high_m))
     if found is None:
         raise _no_box(robot)
     tightened = tightened_of(arm, data['limits'])
-    return Draft(robot, found, tuple(tools), pairs, tuple(touching), tightened, way_s(robot, found))
+    return Draft(robot, found, tools, pairs, tuple(touching), tightened, way_s(robot, found), key)
 
 
 def _unchecked(data: dict[str, Any], arm: ArmModel) -> Robot:
@@ -212,8 +249,12 @@ def _walls(robot: Robot) -> dict[str, Point]:
     return {'low_m': _rounded(low), 'high_m': _rounded(high)}
 
 
-def _front_box(robot: Robot) -> Box:
+def _front_box(robot: Robot, home: Float64 | None = None) -> Box:
     """Return a box of targets in front of the arm, where it can go best.
+
+    Args:
+        robot: the arm.
+        home: where its tool is at home [3, m], towards which is in front; None: not known.
 
     Raises:
         ConfigError: there is none.
@@ -232,6 +273,8 @@ def _front_box(robot: Robot) -> Box:
     best = max(counts.values())
     order = sorted(counts, key=lambda side: -counts[side])
     first = (0, 1.0) if counts[0, 1.0] >= _AS_GOOD * best else order[0]
+    if home is not None:
+        first = max(counts, key=lambda side: side[1] * (home[side[0]] - stands[side[0]]))
     for side in dict.fromkeys((first, *order)):
         axis, sign = side
         near, far = low.copy(), high.copy()
@@ -279,9 +322,9 @@ def _rounded(values: Array) -> Point:
     return x, y, z
 
 
-def _no_box(robot: Robot) -> ConfigError:
+def _no_box(robot: Robot) -> _NoBoxError:
     name, arm = robot.description.name, robot.model
-    return ConfigError(
+    return _NoBoxError(
         f'robot {name!r}: no box of targets was found that it reaches with {arm.tool!r}, moved by '
         f'{", ".join(arm.joints)}; is that the right place, and do the limits of its joints leave '
         'it room? Name another one with --tool'

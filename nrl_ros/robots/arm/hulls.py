@@ -27,6 +27,8 @@ _FLAT_M, _PLATE_M = 1e-5, 1e-3
 _MOST_SIZE_M = 20.0
 # A triangle of a binary STL: its normal, its three corners, and two bytes without meaning.
 _STL_HEADER, _STL_TRIANGLE = 84, np.dtype('(3,)<f4, (3,3)<f4, <u2')
+# What a file holds whose content was left on a server.
+_LFS = b'version https://git-lfs'
 _STL_VERTEX = re.compile(rb'^\s*vertex\s+(\S+)\s+(\S+)\s+(\S+)\s*$', re.MULTILINE | re.IGNORECASE)
 
 
@@ -51,6 +53,10 @@ def read_hull(path: Path, scale: tuple[float, float, float]) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError(f'not readable: {error.strerror}') from None
+    if data.startswith(_LFS):
+        raise ConfigError(
+            'a pointer of Git LFS, not the mesh: fetch it with `git lfs pull` in its repository'
+        )
     named = b'|'.join((_VERSION, ending.encode(), repr(scale).encode(), data))
     kept = _Kept(hashlib.sha256(named).hexdigest())
     hull = kept.read()
@@ -120,7 +126,10 @@ def _stl(data: bytes) -> Float64:
     """Return the points of a binary or ASCII STL file."""
     if len(data) >= _STL_HEADER:
         count = int.from_bytes(data[80:84], 'little')
-        if len(data) == _STL_HEADER + count * _STL_TRIANGLE.itemsize:
+        # Some exporters append a few bytes of their own. Read as a number, the letters of an ASCII
+        # file are more triangles than any file has.
+        whole = _STL_HEADER + count * _STL_TRIANGLE.itemsize
+        if len(data) == whole or (count and len(data) > whole):
             triangles = np.frombuffer(data, _STL_TRIANGLE, count, _STL_HEADER)
             return triangles['f1'].reshape(-1, 3).astype(np.float64)
     if data[:5].lower() != b'solid':

@@ -25,9 +25,15 @@ from nrl_ros.robots.arm.couplings import (
 )
 from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.joint_limits import ModelLimits, servo_gain
-from nrl_ros.robots.arm.model_files import MODELS_FOLDER, known_models, locate
+from nrl_ros.robots.arm.model_files import (
+    MODELS_FOLDER,
+    in_another_case,
+    known_models,
+    locate,
+)
 from nrl_ros.robots.arm.source import Site, Source, read_source
 from nrl_ros.robots.arm.tools import is_part, tool_candidates
+from nrl_ros.robots.arm.visual_shapes import only_visual
 from nrl_ros.robots.arm.xacro_files import Argument, model_text
 
 DEFAULT_TOOL = 'tool'
@@ -153,6 +159,9 @@ class ArmModel:
         mj = source.spec().compile()
         asked = tool
         tool, is_site, body, notes = _find_tool(mj, tool)
+        if not source.is_urdf and (visual := only_visual(mj, body)):
+            source = replace(source, visual=visual)
+            mj = source.spec().compile()
         if offset is not None and tool:
             source = replace(source, site=Site(f'{tool}{OFFSET}', tool, *offset))
             mj, tool, is_site = source.spec().compile(), f'{tool}{OFFSET}', True
@@ -266,20 +275,10 @@ def source_of(
         path = MODELS_FOLDER / f'{name}.xml'
     if path is None:
         raise ConfigError(
-            f'no arm model {str(name)!r}{_like(Path(name))}: expected the path of an MJCF '
-            f'or URDF file, or one of {", ".join(known_models())}'
+            f'no arm model {str(name)!r}{in_another_case(Path(name)).rstrip("?")}: expected the '
+            f'path of an MJCF or URDF file, or one of {", ".join(known_models())}'
         )
     return read_source(model_text(path, arguments, packages), str(path), packages)
-
-
-def _like(path: Path) -> str:
-    """Return a hint if a missing file exists with other upper and lower case."""
-    try:
-        names = [each.name for each in path.parent.iterdir()] if str(path.parent) else []
-    except OSError:
-        return ''
-    close = [name for name in names if name.lower() == path.name.lower()]
-    return f', did you mean {close[0]!r}' if close else ''
 
 
 def _names(mj: Any, kind: str) -> list[str]:

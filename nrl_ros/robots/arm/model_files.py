@@ -31,6 +31,10 @@ _MARKS = (
 _DECLARED = re.compile(rb'^\s*<\?xml[^>]*encoding\s*=\s*["\']([A-Za-z0-9._:-]+)["\']')
 # The package and the file in it, of a path into an installation.
 _INSTALLED = re.compile(r'.*/share/([^/]+)/(.+)$')
+_SCHEME = re.compile(r'([A-Za-z][A-Za-z0-9+.-]+)://')
+# Gazebo's name of a package is model://, as conversions of a URDF leave it.
+_OF_PACKAGES = ('package', 'model')
+_SCHEMES = ('', 'file', *_OF_PACKAGES)
 _COMMENT = re.compile(r'<!--.*?-->', re.DOTALL)
 
 
@@ -43,15 +47,18 @@ def locate(name: str, near: Path | None, packages: Sequence[Path] = ()) -> Path 
     """Return the file that a name stands for.
 
     Args:
-        name: a path, absolute, with ``~`` or relative to ``near``; or ``file://`` or ``package://``.
-            A ``file://`` below ``share`` that is not here is looked for in its package.
+        name: a path, absolute, with ``~`` or relative to ``near``; or ``file://`` or ``package://``,
+            of which ``model://`` is Gazebo's name. A ``file://`` below ``share`` that is not here
+            is looked for in its package.
         near: folder of the file in which the name stands; None for a text from a topic.
         packages: folders in which packages are looked for first.
 
     Returns:
         None where there is no such file or folder.
     """
-    if name.startswith('package://'):
+    if not name or _scheme(name) not in _SCHEMES:
+        return None
+    if _scheme(name) in _OF_PACKAGES:
         package, _, rest = _uri_path(name).partition('/')
         # A package may be there twice, as sources and installed without its meshes.
         places = (folder / rest for folder in _packages(package, near, packages))
@@ -68,7 +75,11 @@ def locate(name: str, near: Path | None, packages: Sequence[Path] = ()) -> Path 
 
 def why_not_located(name: str, near: Path | None, packages: Sequence[Path] = ()) -> str:
     """Return why ``locate`` finds nothing, and how to mend it; its arguments are the same."""
-    if name.startswith('package://'):
+    if not name:
+        return 'not found: it has no file name'
+    if (scheme := _scheme(name)) not in _SCHEMES:
+        return f'not found: {scheme}:// is not followed, expected a path, package:// or file://'
+    if scheme in _OF_PACKAGES:
         package, _, rest = _uri_path(name).partition('/')
         if folders := _packages(package, near, packages):
             return f'not found in {folders[0]}{_namesake(folders[0], rest)}'
@@ -76,12 +87,10 @@ def why_not_located(name: str, near: Path | None, packages: Sequence[Path] = ())
             f'not found: package {package!r} is in no folder of package_paths, AMENT_PREFIX_PATH '
             'or ROS_PACKAGE_PATH'
         )
-    if not name:
-        return 'not found: it has no file name'
     path = _beside(Path(_uri_path(name)), near)
     if path is None:
         return 'not found: its path is relative, and the model is no file'
-    return f'not found: {path} does not exist'
+    return f'not found: {path} does not exist{in_another_case(path)}'
 
 
 def _namesake(folder: Path, name: str) -> str:
@@ -91,10 +100,26 @@ def _namesake(folder: Path, name: str) -> str:
     return nearest(name, [file.relative_to(folder).as_posix() for file in same])
 
 
+def in_another_case(path: Path) -> str:
+    """Return a question if a missing file exists with other upper and lower case, '' if not."""
+    try:
+        names = [each.name for each in path.parent.iterdir()] if str(path.parent) else []
+    except OSError:
+        return ''
+    close = [name for name in names if name.lower() == path.name.lower()]
+    return f', did you mean {close[0]!r}?' if close else ''
+
+
+def _scheme(name: str) -> str:
+    """Return what stands before ``://`` in a name; '' for a path."""
+    found = _SCHEME.match(name)
+    return found[1].lower() if found else ''
+
+
 def _uri_path(name: str) -> str:
     """Return the path within a name; that of ``package://`` begins with the package."""
-    if name.startswith('package://'):
-        return unquote(name.removeprefix('package://'))
+    if _scheme(name) in _OF_PACKAGES:
+        return unquote(name.partition('://')[2])
     if name.startswith('file:'):
         return unquote(re.sub(r'^file:(//(localhost)?)?', '', name))
     return name
@@ -169,13 +194,13 @@ def root_of(text: str, name: str = 'the model') -> ElementTree.Element:
     Raises:
         ConfigError: the text is no model, or a xacro file that was not expanded.
     """
-    text = text.lstrip('\ufeff')
-    if not text.strip():
+    text = _bare(text)
+    if not text:
         raise ConfigError(f'{name} is empty, expected URDF or MJCF')
     if '<!ENTITY' in _COMMENT.sub('', text):
         raise ConfigError(f'{name} declares entities, which are not read: expand them before')
     try:
-        root = _parsed(text, name)
+        root = _read(text, name)
     except ElementTree.ParseError as error:
         if '<xacro:' in text:
             raise unexpanded(name) from None
@@ -195,6 +220,26 @@ def root_of(text: str, name: str = 'the model') -> ElementTree.Element:
             '<robot> or <mujoco>'
         )
     return root
+
+
+def _bare(text: str) -> str:
+    """Return a model without what stands around it, which other readers of URDFs pass over."""
+    return text.strip('\ufeff\0 \t\r\n')
+
+
+def _read(text: str, name: str) -> ElementTree.Element:
+    """Return the root of a text, also of one whose comments hold what XML forbids in them (--)."""
+    try:
+        return _parsed(text, name)
+    except ElementTree.ParseError:
+        lines = _COMMENT.sub(lambda found: '\n' * found[0].count('\n'), text)
+        if lines == text:
+            raise
+        try:
+            return _parsed(lines, name)
+        except ElementTree.ParseError:
+            pass
+        raise
 
 
 def _parsed(text: str, name: str) -> ElementTree.Element:
@@ -230,7 +275,7 @@ def holds_xacro(text: str) -> bool:
     if not any(sign in text for sign in ('xacro', '${', '$(')):
         return False
     try:
-        return _is_xacro(_parsed(text.lstrip('\ufeff'), 'the model'))
+        return _is_xacro(_read(_bare(text), 'the model'))
     except ElementTree.ParseError:
         return '<xacro:' in text
 

@@ -32,7 +32,7 @@ ENOUGH = 0.95
 # Below this share of straight ways from home a person is told too. Few arms were compared, one seed
 # each: with 67 % a UR10e learned 73 % of its targets; with 99 % it, and with all a Gen3 and a Lite
 # 6, learned 97 % and more. Where between them the share begins to matter is not known.
-_STRAIGHT = 0.8
+STRAIGHT = 0.8
 _SAMPLES = 400
 # The most points among which those within the distances from a centre are looked for.
 _MOST_SAMPLES = 64 * _SAMPLES
@@ -355,7 +355,7 @@ def reach_lines(robot: Robot, settings: TargetGroup | None) -> list[str]:
 
 def _turned_round(reached: Reached) -> list[str]:
     """Return a line if home is of another elbow or wrist than many of the targets."""
-    if reached.straight >= _STRAIGHT:
+    if reached.straight >= STRAIGHT:
         return []
     return [
         f'reach: from home the tool goes straight to {100.0 * reached.straight:.0f} % of those; '

@@ -45,6 +45,24 @@ def hold(spec: Any) -> None:
         spec.delete(joint)
 
 
+def key_of(spec: Any, name: str) -> dict[str, float]:
+    """Return a keyframe of a ``mujoco.MjSpec``: positions of joints with one axis, by name.
+
+    Args:
+        spec: of the file as it is, with its joints of several axes.
+        name: of the keyframe, in any case; none of that name, or one without positions, is empty.
+    """
+    kinds = load_mujoco().mjtJoint
+    width = {kinds.mjJNT_FREE: 7, kinds.mjJNT_BALL: 4}
+    values = next((list(key.qpos) for key in spec.keys if key.name.lower() == name), [])
+    found, at = {}, 0
+    for joint in spec.joints if values else ():
+        if joint.type not in width:
+            found[joint.name] = float(values[at])
+        at += width.get(joint.type, 1)
+    return found
+
+
 def _found(spec: Any) -> list[tuple[str, str, Any]]:
     """Return name, kind and element of each joint with several axes."""
     kinds = load_mujoco().mjtJoint

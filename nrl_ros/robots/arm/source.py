@@ -18,6 +18,7 @@ from nrl_ros.robots.arm.collision_shapes import CollisionShapes
 from nrl_ros.robots.arm.engine import load_mujoco
 from nrl_ros.robots.arm.model_files import root_of
 from nrl_ros.robots.arm.several_axes import hold, rigid_joints
+from nrl_ros.robots.arm.visual_shapes import show
 
 # Links without inertia get a little, since they could not be simulated; kinematics does not need
 # it.
@@ -78,7 +79,7 @@ class Source:
         joints: of a URDF all, of an MJCF those with several axes, by name.
         shaped: of a URDF, links that have a shape in it, seen or to collide with.
         lost: meshes of links that are left out, and why.
-        visual: of a URDF, links whose visual shapes are compared, since they have no other.
+        visual: links whose visual shapes are compared, since they have no other.
         notes: what a person should know.
         capsules: shapes that replace those of their links.
         site: a place of one's own that is added, None without one.
@@ -109,6 +110,7 @@ class Source:
         try:
             if not self.is_urdf:
                 hold(spec)
+                show(spec, self.visual)
             add_capsules(spec, self.capsules)
             if self.site is not None:
                 self.site.add_to(spec)
@@ -184,7 +186,7 @@ def read_source(text: str, path: str, packages: Sequence[Path] = ()) -> Source:
     shapes = CollisionShapes(Path(path).parent if path else None, packages)
     for link in root.findall('link'):
         shapes.take(link)
-    notes = [*_mend_inertia(root), *_without_mass(root, joints)]
+    notes = [*urdf.odd_places(root), *_mend_inertia(root), *_without_mass(root, joints)]
     _write_joints(root, joints)
     for element in root.findall('mujoco'):
         root.remove(element)

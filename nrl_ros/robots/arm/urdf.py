@@ -9,6 +9,8 @@ from xml.etree import ElementTree
 from nrl_ros.base.errors import ConfigError, closest
 
 Element = ElementTree.Element
+# MuJoCo's name of the root, whatever a URDF calls it.
+_WORLD = 'world'
 _KINDS = ('revolute', 'continuous', 'prismatic', 'fixed', 'planar', 'floating')
 # Joints with several axes cannot be commanded here; they may be held in place. An MJCF may have
 # balls.
@@ -17,6 +19,20 @@ RIGID = ('planar', 'floating', 'ball')
 MOST_RAD = 4.0 * math.pi + 0.1
 WHOLE_RAD = 2.0 * math.pi + 0.1
 _MOST_RAD_S = 50.0
+# What a joint and a link have once at most: MuJoCo refuses a second one without naming them.
+_ONCE = ('parent', 'child', 'origin', 'axis', 'limit', 'mimic')
+# No part of an arm is further from the next one.
+_MOST_M = 20.0
+# Lengths of an axis beyond these are no directions but slips of a CAD program or of a person.
+_AXIS = (1e-6, 1e6)
+# The numbers of a shape, with how many there are of each; MuJoCo reads capsules too.
+_SIZES = {
+    'box': {'size': 3},
+    'sphere': {'radius': 1},
+    'cylinder': {'radius': 1, 'length': 1},
+    'capsule': {'radius': 1, 'length': 1},
+    'mesh': {},
+}
 # Limits upwards; the last three came with URDF 1.2.
 _MOST = ('velocity', 'effort', 'acceleration', 'deceleration', 'jerk')
 
@@ -71,6 +87,7 @@ def joints_of(root: Element) -> dict[str, Joint]:
     """
     links = _names(root.findall('link'), 'link')
     for link in root.findall('link'):
+        _check_once(link, f'link {link.get("name")!r}', ('inertial',))
         for shape in link.findall('collision'):
             check_shape(link.get('name', ''), shape)
     elements = root.findall('joint')
@@ -83,6 +100,7 @@ def joints_of(root: Element) -> dict[str, Joint]:
             raise ConfigError(
                 f'joint {name!r} of the URDF has the type {kind!r}, expected {", ".join(_KINDS)}'
             )
+        _check_once(element, f'joint {name!r}', _ONCE)
         parent, child = (_end(element, name, end, links) for end in ('parent', 'child'))
         if child in above:
             raise ConfigError(
@@ -93,6 +111,7 @@ def joints_of(root: Element) -> dict[str, Joint]:
         _check_mimic(element, name, names)
         joints[name] = Joint(name, kind, parent, child, _limits(element, kind))
     _check_tree(links, joints)
+    _check_world(root, joints)
     for element in elements:
         mimic = element.find('mimic')
         leader = None if mimic is None else joints[mimic.get('joint', '')]
@@ -132,8 +151,20 @@ def _end(element: Element, name: str, end: str, links: list[str]) -> str:
     return link
 
 
+def _check_once(element: Element, owner: str, names: tuple[str, ...]) -> None:
+    twice = [name for name in names if len(element.findall(name)) > 1]
+    if twice:
+        raise ConfigError(
+            f'{owner} of the URDF has several {twice[0]} elements: which one holds is not said; '
+            'leave one'
+        )
+
+
 def _finite(text: str) -> list[float]:
     """Return the numbers of a text; none unless all of them are finite numbers."""
+    # Python reads 1_0 as 10, and no other reader of a URDF does.
+    if '_' in text:
+        return []
     try:
         values = [float(part) for part in text.split()]
     except ValueError:
@@ -148,51 +179,83 @@ def _check_numbers(element: Element, name: str) -> None:
         ('mimic', 'offset', 1),
     ):  # fmt: skip
         found = element.find(path)
-        text = None if found is None else found.get(attribute)
+        text = None if found is None else found.get(attribute, '' if path == 'axis' else None)
         # Exporters write an axis of 0 for joints that have no axis.
         if text is None or (path == 'axis' and element.get('type') in ('fixed', 'floating')):
             continue
         values = _finite(text)
         good = len(values) == length
         if good and path == 'axis':
-            good = any(values)
+            good = _AXIS[0] < math.hypot(*values) < _AXIS[1]
         if not good:
             raise ConfigError(
                 f'joint {name!r} of the URDF: {path} {attribute} is {text!r}, expected {length} '
-                f'finite number{"s" if length > 1 else ""}{", not all 0" * (path == "axis")}'
+                f'finite number{"s" if length > 1 else ""}{", a direction" * (path == "axis")}'
             )
 
 
 def check_shape(link: str, shape: Element) -> None:
-    """Check size and place of a shape: MuJoCo refuses them without naming the link.
+    """Check kind, size and place of a shape: MuJoCo refuses them without naming the link.
 
     Args:
         link: its name.
-        shape: a collision or visual element of it.
+        shape: a collision or visual element of it. One without any geometry is no shape.
 
     Raises:
-        ConfigError: a number is missing or not finite, or a size is not above 0.
+        ConfigError: the kind is unknown, a number is missing or not finite, or a size is not above
+            0.
     """
-    for element in shape.iter():
-        for attribute in ('xyz', 'rpy', 'radius', 'length', 'size'):
-            text = element.get(attribute)
-            if text is None:
-                continue
-            values = _finite(text)
-            good = bool(values)
-            if attribute in ('radius', 'length', 'size'):
-                good = good and min(values) > 0.0
-            if not good:
-                raise ConfigError(
-                    f'link {link!r} of the URDF: {attribute} of a collision shape is {text!r}, '
-                    'expected finite numbers, of a size above 0'
-                )
+    _check_once(shape, f'a shape of link {link!r}', ('origin', 'geometry'))
+    origin, kind = shape.find('origin'), kind_of(shape)
+    wanted: dict[tuple[Element, str], int] = {
+        (origin, name): 3 for name in ('xyz', 'rpy') if origin is not None and name in origin.attrib
+    }
+    if kind is not None:
+        if kind.tag not in _SIZES:
+            raise ConfigError(
+                f'link {link!r} of the URDF has the shape {kind.tag!r}, expected '
+                f'{", ".join(_SIZES)}'
+            )
+        wanted |= {(kind, name): count for name, count in _SIZES[kind.tag].items()}
+    for (element, name), count in wanted.items():
+        text = element.get(name, '')
+        values = _finite(text)
+        is_size = element is kind
+        if len(values) != count or (is_size and min(values) <= 0.0):
+            raise ConfigError(
+                f'link {link!r} of the URDF: {name} of a shape is {text!r}, expected {count} '
+                f'finite number{"s" if count > 1 else ""}{" above 0" * is_size}'
+            )
+
+
+def kind_of(shape: Element) -> Element | None:
+    """Return the element that says what a collision or visual element is; None if there is none."""
+    geometry = shape.find('geometry')
+    return None if geometry is None else next(iter(geometry), None)
+
+
+def odd_places(root: Element) -> list[str]:
+    """Return notes on places that are too far away or turned too far for metres and radians."""
+    notes = []
+    for owner in (*root.findall('joint'), *root.findall('link')):
+        called = f'{owner.tag} {owner.get("name", "")}'
+        for origin in owner.iter('origin'):
+            for attribute, most, unit in (
+                ('xyz', _MOST_M, 'm: millimetres?'),
+                ('rpy', WHOLE_RAD, 'rad: degrees?'),
+            ):
+                text = origin.get(attribute, '')
+                if any(abs(value) > most for value in _finite(text)):
+                    notes.append(f'{called}: {attribute} of its origin is {text} {unit}')
+    return list(dict.fromkeys(notes))
 
 
 def _check_mimic(element: Element, name: str, names: list[str]) -> None:
     mimic = element.find('mimic')
-    if mimic is not None and mimic.get('joint') not in names:
-        leader = mimic.get('joint', '')
+    leader = name if mimic is None else mimic.get('joint', '')
+    if mimic is not None and leader == name:
+        raise ConfigError(f'joint {name!r} of the URDF mimics itself: name the one that leads it')
+    if mimic is not None and leader not in names:
         raise ConfigError(
             f'joint {name!r} of the URDF mimics {leader!r}, which is no joint of it'
             f'{closest(leader, names)}'
@@ -222,6 +285,24 @@ def _check_tree(links: list[str], joints: dict[str, Joint]) -> None:
         raise ConfigError(f'links of the URDF hang on one another in a circle: {", ".join(lost)}')
 
 
+def _check_world(root: Element, joints: dict[str, Joint]) -> None:
+    """Refuse a link that MuJoCo would take for the root by its name, and put where the root is."""
+    above = next((joint for joint in joints.values() if joint.child == _WORLD), None)
+    if above is None:
+        return
+    link = next(link for link in root.findall('link') if link.get('name') == _WORLD)
+    carries = any(joint.parent == _WORLD for joint in joints.values())
+    # A frame at the end, with nothing on it, is nowhere used.
+    if above.kind == 'fixed' and not (
+        carries or link.findall('collision') or link.findall('visual')
+    ):
+        return
+    raise ConfigError(
+        f'link {_WORLD!r} of the URDF hangs on joint {above.name!r}: MuJoCo keeps that name '
+        'for the root; give the link another one'
+    )
+
+
 def _limits(element: Element, kind: str) -> Limits:
     limit = element.find('limit')
     values = {} if limit is None else limit.attrib
@@ -236,6 +317,8 @@ def _limits(element: Element, kind: str) -> Limits:
         # Many exporters write 0 where there is no limit.
         most[what] = value or math.inf
     low, high = _ends(values, kind, name, faults, notes)
+    if kind == 'prismatic' and max(abs(low), abs(high)) > _MOST_M and math.isfinite(high - low):
+        notes.append(f'slides from {low:g} to {high:g} m by its model: millimetres?')
     if most['velocity'] > _MOST_RAD_S and math.isfinite(most['velocity']) and kind != 'prismatic':
         notes.append(f'velocity limit {most["velocity"]:g} rad/s of its model: degrees?')
     most['deceleration'] = min(most['deceleration'], most['acceleration'])
