@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import replace
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,6 +41,8 @@ ENVIRONMENT = {
     'stop.steps': STEPS,
 }
 TOPICS = (names.STATE, names.REWARD, names.ACTION, names.NEUROMODULATION)
+# One for each message.
+RECORDS = ('info', 'state', 'reward', 'action', 'rpe')
 # Drawn anew for each run, or of a clock.
 OWN = ('session', 'learner', 'neuromodulator', 'stamp_ns')
 
@@ -85,8 +86,20 @@ class Kept(Listener):
         return [{name: np.concatenate([one[name] for one in found]) for name in columns}]
 
 
-def _told(kept: Kept, node: str, figure: str) -> bool:
-    return bool(kept.figures[node].get(figure))
+def _all_told(kept: Kept, expected: Kept) -> bool:
+    """Whether all has come; a status may have been said, and be heard, before that."""
+    figures = kept.figures
+    return bool(
+        figures.get('environment', {}).get('finished')
+        and figures.get('learner', {}).get('updates')
+        and figures.get('neuromodulator', {}).get('rewards', 0) >= _count(expected, 'reward')
+        and all(len(kept.records[kind]) >= len(expected.records[kind]) for kind in RECORDS)
+        and _count(kept, 'episodes') >= _count(expected, 'episodes')
+    )
+
+
+def _count(kept: Kept, kind: str) -> int:
+    return sum(len(record.instance) for record in kept.records[kind])
 
 
 def in_one_process() -> Kept:
@@ -101,7 +114,7 @@ def in_one_process() -> Kept:
     return kept
 
 
-def over_ros(ros: Any, folder: Any) -> tuple[Kept, Listening]:
+def over_ros(ros: Any, folder: Any, expected: Kept) -> tuple[Kept, Listening]:
     path = folder / 'all.yaml'
     parts = {
         'learner': LEARNER,
@@ -116,27 +129,20 @@ def over_ros(ros: Any, folder: Any) -> tuple[Kept, Listening]:
         request = ChangeState.Request(transition=Transition(id=transition))
         assert probe.call('environment', '~/change_state', ChangeState, request).success
         probe.until(lambda: all(map(probe.node.count_publishers, TOPICS)), 'publishers')
-    for node, figure in {
-        'environment': 'finished',
-        'learner': 'updates',
-        'neuromodulator': 'rewards',
-    }.items():
-        kept.figures.setdefault(node, {})
-        probe.until(partial(_told, kept, node, figure), f'{figure} of the {node}')
+    probe.until(lambda: _all_told(kept, expected), 'all of the run')
     return kept, listening
 
 
 def test_the_same_records_in_one_process_and_over_ros(ros, tmp_path):
-    expected, (heard, listening) = in_one_process(), over_ros(ros, tmp_path)
+    expected = in_one_process()
+    heard, listening = over_ros(ros, tmp_path, expected)
     assert len(expected.records['state']) > STEPS // 3
     for kind, records in expected.records.items():
         if kind != 'episodes':
             assert len(heard.records[kind]) == len(records), kind
         assert same(heard.compared(kind), expected.compared(kind)), kind
     assert heard.figures['learner']['updates'] > 0
-    assert heard.figures['neuromodulator']['rewards'] == sum(
-        len(reward.instance) for reward in expected.records['reward']
-    )
+    assert heard.figures['neuromodulator']['rewards'] == _count(expected, 'reward')
     assert not listening.counters['missed_state']
 
 

@@ -115,10 +115,18 @@ def test_a_person_who_watches_a_run_is_all_that_teaches_it(ros):
     probe.hear(names.HUMAN_REWARD_GIVEN, names.NEUROMODULATION)
     probe.until_heard(names.NEUROMODULATION)
     ros.start_command([sys.executable, 'examples/human_teacher.py', '--ros'])
-    given = probe.until_heard(names.HUMAN_REWARD_GIVEN)
     taught = probe.until_heard(names.NEUROMODULATION, lambda m: any(m.rpe))
-    assert (taught.episode[0], taught.window[0]) == (given.episode[0], given.window[0])
-    assert list(taught.reward) == list(given.value) and abs(given.value[0]) == 1.0
+
+    def place(message):
+        return message.episode[0], message.window[0]
+
+    def given():
+        # Two presses may fall into one window, or on one moment.
+        said = probe.heard[names.HUMAN_REWARD_GIVEN]
+        return sum(one.value[0] for one in said if place(one) == place(taught))
+
+    assert probe.until(lambda: given() == taught.reward[0] and given(), 'what was given') % 1.0 == 0
+    assert place(probe.heard[names.HUMAN_REWARD_GIVEN][0]) == place(taught)
 
 
 def taken(player):
