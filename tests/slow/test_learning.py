@@ -51,8 +51,10 @@ def test_a_policy_learns(tmp_path, task, steps, untrained_below, exploring_above
     assert summary['untrained']['mean'] < untrained_below
     assert summary['mean_return_last_100'] > exploring_above
     assert summary['trained']['mean'] > greedy_above
-    counts = summary['counters']
-    assert not any(counts['learner'].get(name) for name in ('lost_states', 'duplicate_rpes'))
+    # What is late on a busy machine is sent again, and counts once.
+    counts = summary['counters']['learner']
+    wrong = ('lost_states', 'out_of_order_states', 'late_rpes', 'unknown_window_rpes')
+    assert not any(counts.get(name) for name in wrong), counts
     assert summary['health']['sentences'] == []
 
 
