@@ -9,6 +9,7 @@ import pytest
 
 pytest.importorskip('mujoco')
 
+from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli.new_robot import NewRobot, write_robot
 from nrl_ros.robots.arm.clearance import Clearance, without_shape
 from nrl_ros.robots.arm.drafting import draft
@@ -93,4 +94,17 @@ def test_targets_are_where_the_keyframe_home_has_the_tool(tmp_path: Path) -> Non
 def test_a_keyframe_has_each_joint_behind_those_of_several_axes() -> None:
     source = read_source(model('1 2 3'), '')
     assert key_of(source.parsed(), 'home') == {'j1': 1.0, 'j2': 2.0, 'j3': 3.0}
-    assert key_of(source.parsed(), 'other') == {} == key_of(source.parsed(), 'none')
+    assert key_of(source.parsed(), 'other') is None is key_of(source.parsed(), 'none')
+
+
+def test_a_keyframe_of_another_size_is_no_home(tmp_path: Path) -> None:
+    """MuJoCo checks the size too, but keyframes are removed with joints of several axes."""
+    (tmp_path / 'own.xml').write_text(model('0.1 0.2 0.3 0.4'))
+    found = draft(str(tmp_path / 'own.xml'), 'own')
+    assert found.key is not None and found.key.refused == 'it has not one number for each joint'
+
+
+def test_an_arm_that_reaches_nothing_is_asked_for_its_units(tmp_path: Path) -> None:
+    (tmp_path / 'own.xml').write_text(model('0 0 0').replace(' angle="radian"', ''))
+    with pytest.raises(ConfigError, match='joint j1: .* radians, read as degrees'):
+        draft(str(tmp_path / 'own.xml'), 'own')

@@ -144,9 +144,12 @@ def test_limits_of_the_model_are_kept_where_they_are_odd(tmp_path: Path) -> None
     assert load_robot(str(robot_file)).hard.position_high == (2.5, 2.5, 2.5)
 
 
-def test_limits_that_may_be_degrees_are_not_guessed(tmp_path: Path) -> None:
+def test_limits_that_may_be_degrees_or_millimetres_are_not_guessed(tmp_path: Path) -> None:
     urdf = URDF.replace('lower="-2.5" upper="2.5"', 'lower="-120" upper="120"', 1)
     with pytest.raises(ConfigError, match='j1 turns from -120 to 120 rad by its model: degrees'):
+        new(tmp_path, urdf)
+    urdf = URDF.replace('type="revolute"', 'type="prismatic"', 1).replace('"2.5"', '"500"', 1)
+    with pytest.raises(ConfigError, match='j1 slides from -2.5 to 500 m by its model: millimetr'):
         new(tmp_path, urdf)
     assert not (tmp_path / 'files').exists()
 

@@ -324,8 +324,10 @@ def _rounded(values: Array) -> Point:
 
 def _no_box(robot: Robot) -> _NoBoxError:
     name, arm = robot.description.name, robot.model
+    # A unit that was taken for another one is the likeliest reason.
+    units = [note for note in arm.notes if 'degrees' in note or 'millimetres' in note]
     return _NoBoxError(
         f'robot {name!r}: no box of targets was found that it reaches with {arm.tool!r}, moved by '
         f'{", ".join(arm.joints)}; is that the right place, and do the limits of its joints leave '
-        'it room? Name another one with --tool'
+        f'it room? Name another one with --tool{"".join(f"; {note}" for note in units[:3])}'
     )

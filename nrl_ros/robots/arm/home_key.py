@@ -38,9 +38,11 @@ def home_key(robot: Robot) -> HomeKey | None:
         robot: the arm; its own home does not count.
     """
     model = robot.model
-    key = {} if model.source.is_urdf else key_of(model.source.parsed(), HOME)
-    if not key:
+    key = None if model.source.is_urdf else key_of(model.source.parsed(), HOME)
+    if key is None:
         return None
+    if not key:
+        return HomeKey(np.empty(0), 'it has not one number for each joint')
     own = np.array([key[joint] for joint in model.joints])
     low, high = np.array(robot.limits.position_low), np.array(robot.limits.position_high)
     margin = robot.description.limits.margin_rad

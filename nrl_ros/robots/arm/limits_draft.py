@@ -10,7 +10,7 @@ import numpy as np
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.robots.arm.model import ArmModel
-from nrl_ros.robots.arm.urdf import MOST_RAD
+from nrl_ros.robots.arm.urdf import MOST_M, MOST_RAD
 
 # Speeds to begin with [rad/s, m/s], and accelerations [rad/s^2, m/s^2].
 SPEED, SLIDE_SPEED, ACCELERATION, SLIDE_ACCELERATION = 0.8, 0.2, 4.0, 1.0
@@ -23,7 +23,7 @@ def drafted_limits(arm: ArmModel) -> dict[str, Any]:
     """Return limits to begin with, as a description has them; None leaves a joint to its model.
 
     Raises:
-        ConfigError: a joint's limits may be degrees, or one slides without limits.
+        ConfigError: a joint's limits may be degrees or millimetres, or one slides without limits.
     """
     low: list[float | None] = []
     high: list[float | None] = []
@@ -40,6 +40,11 @@ def drafted_limits(arm: ArmModel) -> dict[str, Any]:
             )
         if linear and not np.isfinite(ends).all():
             raise ConfigError(f'joint {arm.joints[at]} slides without limits: give it some')
+        if linear and max(abs(ends[0]), abs(ends[1])) > MOST_M:
+            raise ConfigError(
+                f'joint {arm.joints[at]} slides from {ends[0]:g} to {ends[1]:g} m by its model: '
+                'millimetres? Write metres in the model'
+            )
         low.append(_tightest(max, soft[0], -_HALF_TURN_RAD if tighter[0] else None))
         high.append(_tightest(min, soft[1], _HALF_TURN_RAD if tighter[1] else None))
     # Rounded downwards, since a description may not widen a limit.

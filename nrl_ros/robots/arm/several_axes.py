@@ -45,18 +45,27 @@ def hold(spec: Any) -> None:
         spec.delete(joint)
 
 
-def key_of(spec: Any, name: str) -> dict[str, float]:
+def key_of(spec: Any, name: str) -> dict[str, float] | None:
     """Return a keyframe of a ``mujoco.MjSpec``: positions of joints with one axis, by name.
 
     Args:
         spec: of the file as it is, with its joints of several axes.
-        name: of the keyframe, in any case; none of that name, or one without positions, is empty.
+        name: of the keyframe, in any case.
+
+    Returns:
+        None without one of that name, or without positions in it; nothing where these are more or
+        fewer than the model has.
     """
     kinds = load_mujoco().mjtJoint
     width = {kinds.mjJNT_FREE: 7, kinds.mjJNT_BALL: 4}
     values = next((list(key.qpos) for key in spec.keys if key.name.lower() == name), [])
-    found, at = {}, 0
-    for joint in spec.joints if values else ():
+    if not values:
+        return None
+    found: dict[str, float] = {}
+    if len(values) != sum(width.get(joint.type, 1) for joint in spec.joints):
+        return found
+    at = 0
+    for joint in spec.joints:
         if joint.type not in width:
             found[joint.name] = float(values[at])
         at += width.get(joint.type, 1)

@@ -22,7 +22,7 @@ _MOST_RAD_S = 50.0
 # What a joint and a link have once at most: MuJoCo refuses a second one without naming them.
 _ONCE = ('parent', 'child', 'origin', 'axis', 'limit', 'mimic')
 # No part of an arm is further from the next one.
-_MOST_M = 20.0
+MOST_M = 20.0
 # Lengths of an axis beyond these are no directions but slips of a CAD program or of a person.
 _AXIS = (1e-6, 1e6)
 # The numbers of a shape, with how many there are of each; MuJoCo reads capsules too.
@@ -241,7 +241,7 @@ def odd_places(root: Element) -> list[str]:
         called = f'{owner.tag} {owner.get("name", "")}'
         for origin in owner.iter('origin'):
             for attribute, most, unit in (
-                ('xyz', _MOST_M, 'm: millimetres?'),
+                ('xyz', MOST_M, 'm: millimetres?'),
                 ('rpy', WHOLE_RAD, 'rad: degrees?'),
             ):
                 text = origin.get(attribute, '')
@@ -317,7 +317,7 @@ def _limits(element: Element, kind: str) -> Limits:
         # Many exporters write 0 where there is no limit.
         most[what] = value or math.inf
     low, high = _ends(values, kind, name, faults, notes)
-    if kind == 'prismatic' and max(abs(low), abs(high)) > _MOST_M and math.isfinite(high - low):
+    if kind == 'prismatic' and max(abs(low), abs(high)) > MOST_M and math.isfinite(high - low):
         notes.append(f'slides from {low:g} to {high:g} m by its model: millimetres?')
     if most['velocity'] > _MOST_RAD_S and math.isfinite(most['velocity']) and kind != 'prismatic':
         notes.append(f'velocity limit {most["velocity"]:g} rad/s of its model: degrees?')
