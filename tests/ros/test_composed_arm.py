@@ -39,8 +39,8 @@ def speed(state):
 
 
 def test_a_process_that_hangs_is_noticed_by_the_watchdog_which_stops_the_arm_alone(ros: Ros):
-    # Some starts have one pause of 0.35 s after two seconds, whose cause is not known yet.
-    robot = robot_file(ros.folder, watchdog={'max_tick_gap_s': 0.45})
+    # Shorter than the sleep of 0.33 s that shared memory would bring when the probe is discovered.
+    robot = robot_file(ros.folder, watchdog={'max_tick_gap_s': 0.3})
     # A controller that keeps its last command for as long as nobody sends another one.
     ros.start('arm_driver', {'robot': robot, 'command_timeout_s': 0.0})
     watchdog = ros.start('watchdog', {'robot': robot})

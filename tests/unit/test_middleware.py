@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 
 from nrl_ros.ros import middleware
-from nrl_ros.ros.middleware import PROFILE_VARIABLES, fast_dds_version, middleware_variables
+from nrl_ros.ros.middleware import (
+    PROFILE_VARIABLES,
+    fast_dds_version,
+    here_without_shared_memory,
+    middleware_variables,
+)
+
+FAST_DDS = 'rmw_fastrtps_cpp'
+RANGE = 'ROS_AUTOMATIC_DISCOVERY_RANGE'
+HERE = {RANGE: 'LOCALHOST'}
 
 
 def profile(version: int, *, udp_only: bool) -> Path:
@@ -80,3 +89,67 @@ def test_sharing_no_memory_changes_nothing_else() -> None:
     """The profile of an arm is that of a training and a list of what is listened to."""
     shared, apart = (meaning(profile(3, udp_only=udp_only)) for udp_only in (False, True))
     assert re.sub('<participant.*</participant>', '', apart) == shared
+
+
+def changed(
+    environment: dict[str, str], implementation: str = FAST_DDS, version: int = 3
+) -> dict[str, str]:
+    """What a process of an arm changes with these variables."""
+    whole = environment | middleware_variables(environment, udp_only=True, version=version)
+    return here_without_shared_memory(whole, implementation=implementation, version=version)
+
+
+@pytest.mark.parametrize('version', PROFILE_VARIABLES)
+def test_on_this_machine_alone_an_arm_shares_no_memory(version: int) -> None:
+    """Of LOCALHOST rmw_fastrtps makes shared memory; so the profile says what LOCALHOST means."""
+    found = changed(HERE, version=version)
+    assert found.keys() == {RANGE, PROFILE_VARIABLES[version]}
+    assert found[RANGE] == 'SYSTEM_DEFAULT'
+    text = meaning(Path(found[PROFILE_VARIABLES[version]]))
+    assert '<use_builtin_transports>false</use_builtin_transports>' in text
+    assert '<type>_u_d_pv4</type>' in text and 's_h_m' not in text
+    # Found on this machine alone, and not by multicast.
+    peers = '<initial_peers_list><locator><udpv4><address>127.0.0.1</address></udpv4></locator>'
+    assert peers in text and '<metatraffic_unicast_locator_list>' in text
+
+
+def test_the_older_variable_for_this_machine_alone_means_the_same() -> None:
+    found = changed({'ROS_LOCALHOST_ONLY': '1'})
+    assert found == {**changed(HERE), 'ROS_LOCALHOST_ONLY': '0'}
+
+
+@pytest.mark.parametrize(
+    'environment',
+    [
+        {},
+        {RANGE: 'SUBNET'},
+        {RANGE: 'OFF'},
+        {**HERE, 'ROS_STATIC_PEERS': '10.0.0.2'},
+        {**HERE, 'ROS_DISCOVERY_SERVER': '10.0.0.2:11811'},
+        {**HERE, 'FASTDDS_DEFAULT_PROFILES_FILE': 'mine.xml'},
+        {**HERE, 'FASTRTPS_DEFAULT_PROFILES_FILE': 'mine.xml'},
+    ],
+)
+def test_a_range_that_the_profile_would_not_keep_stays(environment: dict[str, str]) -> None:
+    assert changed(environment) == {}
+
+
+def test_other_middlewares_keep_their_range() -> None:
+    """They would be found by the whole network: the profile is one of Fast DDS."""
+    assert changed(HERE, 'rmw_cyclonedds_cpp') == {}
+
+
+def test_a_process_that_shares_memory_keeps_its_range() -> None:
+    shared = HERE | middleware_variables(HERE, udp_only=False, version=3)
+    assert here_without_shared_memory(shared, implementation=FAST_DDS, version=3) == {}
+
+
+def test_the_profiles_of_this_machine_alone_say_the_same_in_both_versions() -> None:
+    older, newer = (
+        meaning(Path(changed(HERE, version=version)[PROFILE_VARIABLES[version]]))
+        for version in (2, 3)
+    )
+    assert older == newer
+    apart = meaning(profile(3, udp_only=True))
+    without = re.sub('<transport_descriptors>.*</transport_descriptors>', '', newer)
+    assert re.sub('<rtps>.*</rtps>', '', without) == re.sub('<rtps>.*</rtps>', '', apart)
