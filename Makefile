@@ -32,11 +32,11 @@ lint: setup-test
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy --strict nrl_ros sim_bridge launch scripts benchmarks
 
-# First what needs no quiet machine, on all cores; then tests with real nodes, some of them in real time,
-# one after the other.
+# First what needs no quiet machine, on all cores; then, one after the other, tests with real nodes, some of
+# them in real time, and what has to be alone, such as Ray, which gives itself half a minute to start.
 test: lint
-	$(RUN) -m pytest -n auto --dist worksteal tests/unit tests/launch tests/slow
-	$(RUN) -m pytest -rs tests/ros
+	$(RUN) -m pytest -n auto --dist worksteal -m 'not alone' tests/unit tests/launch tests/slow
+	$(RUN) -m pytest -rs -m 'alone or not slow' tests/ros tests/slow/test_study.py
 
 # The share of lines that the fast tests run. Lines that a node runs in a process of its own are not seen.
 coverage: setup-test

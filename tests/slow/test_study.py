@@ -180,6 +180,7 @@ def test_a_killed_worker_costs_a_cell_its_first_try_only(study_file, uninterrupt
     assert_same(records(tmp_path), uninterrupted)
 
 
+@pytest.mark.alone
 def test_over_ray_a_killed_worker_loses_no_cell(study_file, uninterrupted, tmp_path):
     from nrl_ros.experiments.ray_engine import RayEngine
 
