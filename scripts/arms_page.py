@@ -44,18 +44,15 @@ links, and a box of targets. *Pairs* are those of shapes whose clearance is kept
 hardware; *unwatched* are links without any shape. *Reached* is the share of the target box at which
 the arm can put its tool. The last columns are shares of {episodes} greedy episodes that end that
 near to their target, after so many steps of training with the settings of `config/generic.yaml`
-(half a minute of one core); – where nothing was trained. One seed: look at the kind of number, not
-at its last digit.
+(a quarter of a minute of one core). One seed: look at the kind of number, not at its last digit.
 
-Only the rows of gen3, lite6 and ur10e were made or checked since `nrl robot new` chooses pairs,
-floor and home in another way. The others are of what it wrote before, and may be otherwise now:
-the script trains them anew. gen3 and lite6 were trained by `nrl train`, ur10e by the script in one
-process. In the row of gen3_2f85, an older one too, no mesh was found; since then those of the arm
-are, and those of its gripper belong to a package that was not there.
+All rows are of one state of `nrl robot new`. gen3 and lite6 were trained by `nrl train`, all others
+by this script in one process. The links of gen3_2f85 that are unwatched are its gripper's, whose
+meshes belong to a package that was not there.
 
-ur10e was trained twice, one seed each. From an earlier home 67 % of its targets had a straight way,
-and 73 % of episodes ended within 2 cm (`nrl train`); from the home of now nearly all have one, and
-99 % did. `nrl doctor` says which share has a straight way where it is below 80 %.
+What home is worth: ur10e was trained once more from a home from which 67 % of its targets had a
+straight way; 73 % of episodes ended within 2 cm. From the home of the table nearly all have one.
+`nrl doctor` says which share has a straight way where it is below 80 %.
 
 | Arm | Joints | Tool | Pairs | Unwatched | Target box [m] | Reached | Steps | 5 cm | 2 cm | 1 cm |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |

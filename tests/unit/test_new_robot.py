@@ -292,6 +292,13 @@ def test_a_base_that_drives_is_held_and_targets_are_before_the_arm(tmp_path: Pat
     assert low[0] > 0.8 and robot.description.workspace.low_m[2] == 0.02
 
 
+def test_in_front_of_an_arm_beside_the_root_is_where_its_own_base_looks(tmp_path: Path) -> None:
+    """Of two arms that face each other the targets of one were behind it, out of a straight way."""
+    turned = BASE.replace('pos="0 0 0.2">', 'pos="0 0 0.2" euler="0 0 180">')
+    (tmp_path / 'cart.xml').write_text(turned)
+    assert draft(str(tmp_path / 'cart.xml'), 'cart').box.high_m[0] < -0.8
+
+
 def test_a_home_has_a_straight_way_to_nearly_all_targets(tmp_path: Path) -> None:
     """Most plain poses of this arm have their elbow on the wrong side of the floor."""
     found = draft('ur5e', 'ur5e')

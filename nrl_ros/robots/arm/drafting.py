@@ -53,6 +53,8 @@ _APART_M, _MOST_WATCHED = 0.08, 3
 _AT_ROOT_M = 0.15
 # Targets lie in front: this share of the reach away from the root at least.
 _FRONT = 0.12
+# The x axis of a link says where is in front if at least this share of it is level.
+_LEVEL = 0.75
 # A direction without this share of the poses of the best one is not in front.
 _AS_GOOD = 0.6
 # A box of targets is at most so wide, as a share of the reach.
@@ -272,7 +274,8 @@ def _front_box(robot: Robot, home: Float64 | None = None) -> Box:
         counts[axis, sign] = int((ahead > _FRONT * reach).sum())
     best = max(counts.values())
     order = sorted(counts, key=lambda side: -counts[side])
-    first = (0, 1.0) if counts[0, 1.0] >= _AS_GOOD * best else order[0]
+    ahead_side = _ahead(robot)
+    first = ahead_side if counts[ahead_side] >= _AS_GOOD * best else order[0]
     if home is not None:
         first = max(counts, key=lambda side: side[1] * (home[side[0]] - stands[side[0]]))
     for side in dict.fromkeys((first, *order)):
@@ -300,13 +303,42 @@ def _stands_at(robot: Robot) -> Float64:
     Within some cm of the root an arm counts as standing there.
     """
     arm = robot.model
-    hinges = [joint for joint, linear in zip(arm.joints, arm.linear, strict=True) if not linear]
-    if not hinges:
+    hinge = _first_hinge(arm)
+    if hinge is None:
         return np.zeros(2)
-    pose = Posing(arm.mj, arm.couplings)
-    pose((np.array(robot.limits.position_low) + np.array(robot.limits.position_high)) / 2.0)
-    place = pose.data.xanchor[arm.mj.joint(hinges[0]).id, :2]
+    place = _in_the_middle(robot).xanchor[hinge, :2]
     return np.where(np.abs(place) > _AT_ROOT_M, place, 0.0)
+
+
+def _ahead(robot: Robot) -> tuple[int, float]:
+    """Return the axis, 0 or 1, and the direction along it that is in front of an arm.
+
+    It is the root's x. An arm beside the root, as one of two on a table, has it in the frame of the
+    link that it hangs on.
+    """
+    arm = robot.model
+    hinge = _first_hinge(arm)
+    if hinge is None or not _stands_at(robot).any():
+        return 0, 1.0
+    carrier = int(arm.mj.body_parentid[arm.mj.jnt_bodyid[hinge]])
+    forwards = _in_the_middle(robot).xmat[carrier].reshape(3, 3)[:2, 0]
+    axis = int(np.abs(forwards).argmax())
+    if np.abs(forwards[axis]) < _LEVEL:
+        return 0, 1.0
+    return axis, float(np.sign(forwards[axis]))
+
+
+def _first_hinge(arm: ArmModel) -> int | None:
+    """Return the number of the first commanded joint that turns, None if all slide."""
+    hinges = [joint for joint, linear in zip(arm.joints, arm.linear, strict=True) if not linear]
+    return int(arm.mj.joint(hinges[0]).id) if hinges else None
+
+
+def _in_the_middle(robot: Robot) -> Any:
+    """Return MuJoCo's data of an arm in the middle of its limits."""
+    pose = Posing(robot.model.mj, robot.model.couplings)
+    pose((np.array(robot.limits.position_low) + np.array(robot.limits.position_high)) / 2.0)
+    return pose.data
 
 
 def _narrowed(box: Box, reach: float, front: int) -> Box:
