@@ -104,6 +104,11 @@ def _file(options: ArmOptions) -> tuple[Path, str]:
     run = loaded_run(options)
     if run is not None:
         return run.config, run.task.removeprefix('arm-')
+    if config_file(options.robot):
+        raise ConfigError(
+            f'--robot takes the name of a robot, as ur5e, received {options.robot!r}: --robot-file '
+            'takes a description, --config the file of a task'
+        )
     name = options.robot or ('ur5e' if options.robot_file is None else 'generic')
     return config.find_config(name), name
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -77,15 +79,25 @@ def convert(
         raise ConfigError(f'--to: expected one of {", ".join(FORMS)}, received {form!r}')
     recording = Recording(recording_of(path))
     folder = out or recording.folder / 'tables'
+    scratch = folder / f'.writing.{os.getpid()}'
     # A missing package is told before anything is made.
-    files = FORMS[form](folder)
+    files = FORMS[form](scratch)
+    fresh = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
+    scratch.mkdir()
     try:
-        said = _convert(recording, files)
-        if traces is not None:
-            said += _convert_traces(path, files, folder, traces)
+        try:
+            said = _convert(recording, files)
+            if traces is not None:
+                said += _convert_traces(path, files, scratch, traces)
+        finally:
+            files.close()
+        for file in scratch.iterdir():
+            file.replace(folder / file.name)
     finally:
-        files.close()
+        shutil.rmtree(scratch, ignore_errors=True)
+        if fresh and not any(folder.iterdir()):
+            folder.rmdir()
     for table, rows in files.rows.items():
         say(f'{folder / table}.{form}: {rows:,} rows')
     for line in said:
@@ -166,7 +178,7 @@ def _convert_traces(path: Path, files: Tables, folder: Path, options: TraceOptio
     said = [] if done.exact else ['the traces are not those of the run everywhere: nrl replay']
     if weights.updates:
         weights.write(folder / 'weights.npz')
-        said.append(f'{folder / "weights.npz"}: {len(weights.updates):,} copies of the weights')
+        said.append(f'weights.npz, beside the tables: {len(weights.updates):,} copies of weights')
     return said
 
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from nrl_ros.base.health import MEASURES
 from nrl_ros.cli.display import number
-from nrl_ros.cli.runs import Run, open_run, recording_of
+from nrl_ros.cli.runs import Run, RunError, open_run, recording_of
 from nrl_ros.monitor.progress import group_counters
 from nrl_ros.storage.recordings import Recording
 
@@ -23,6 +23,8 @@ def path_lines(path: Path) -> list[str]:
     Raises:
         NrlError: it is neither, or it is damaged.
     """
+    if not path.exists():
+        raise RunError(f'there is no run folder and no recording {path}')
     if not (path / 'config.yaml').is_file():
         return recording_lines(path)
     lines = run_lines(open_run(path))

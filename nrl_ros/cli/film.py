@@ -11,6 +11,7 @@ import numpy as np
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.evaluate import Acting, AtWork, at_work
+from nrl_ros.cli.runs import written_whole
 from nrl_ros.environments.interfaces import Depictable, Rendering
 from nrl_ros.environments.registry import ENVIRONMENTS
 
@@ -115,13 +116,15 @@ def film(
         pictures = made.pictures()
         first = next(pictures)
         path.parent.mkdir(parents=True, exist_ok=True)
-        first.save(
-            path,
-            save_all=True,
-            append_images=pictures,
-            duration=round(1000 * made.period_s),
-            loop=0,
-        )
+        with written_whole(path) as temporary:
+            first.save(
+                temporary,
+                format='GIF',
+                save_all=True,
+                append_images=pictures,
+                duration=round(1000 * made.period_s),
+                loop=0,
+            )
     return made
 
 

@@ -12,6 +12,7 @@ from textwrap import wrap
 
 from nrl_ros.base.config_files import find_config, one_line
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.cli.runs import write_whole
 from nrl_ros.robots.arm.chain_parts import root_name
 from nrl_ros.robots.arm.drafting import Draft, draft
 from nrl_ros.robots.arm.limits_draft import ACCELERATION, SPEED
@@ -82,10 +83,10 @@ def write_robot(new: NewRobot, say: Say) -> tuple[Path, Path]:
     )
     where = str(new.model) if shipped else _relative(model, new.out)
     new.out.mkdir(parents=True, exist_ok=True)
-    robot.write_text(
-        robot_text(found, where, [_relative(Path(each), new.out) for each in packages])
+    write_whole(
+        robot, robot_text(found, where, [_relative(Path(each), new.out) for each in packages])
     )
-    task.write_text(task_text(found, robot.name))
+    write_whole(task, task_text(found, robot.name))
     try:
         load_robot(str(robot))
     except ConfigError:

@@ -15,6 +15,7 @@ from nrl_ros.base.settings import Flat
 from nrl_ros.cli import config
 from nrl_ros.cli.display import Say
 from nrl_ros.cli.one_instance import one_instance
+from nrl_ros.cli.runs import check_can_write, write_whole
 from nrl_ros.environments.random_steps import Facts, take_random_steps
 from nrl_ros.environments.registry import bridge_names
 from nrl_ros.experiments.proposal import ALL, GYMNASIUM, Proposal, propose
@@ -100,10 +101,11 @@ def write_file(task: str, out: Path | None, say: Say) -> Path:
     path = out or Path(f'{short_name(task)}.yaml')
     if path.exists():
         raise ConfigError(f'{path} is there already: name another file with --out, or remove it')
+    check_can_write(path)
     proposal = propose_settings(task, resolved(task, ()), say)
     for line in proposal.lines:
         say(line)
-    path.write_text(file_of_proposal(task, proposal), encoding='utf-8')
+    write_whole(path, file_of_proposal(task, proposal))
     return path
 
 

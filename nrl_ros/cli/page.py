@@ -24,6 +24,7 @@ from nrl_ros.cli.processes import (
 from nrl_ros.cli.runs import where_nodes_are
 from nrl_ros.page.access import TOKEN_VARIABLE, address_of, check_token, is_loopback, make_token
 from nrl_ros.page.ready import require_server
+from nrl_ros.robots.arm.description import read_robot
 from nrl_ros.ros import names
 
 FIRST_PORT = 8642
@@ -128,6 +129,8 @@ def show(options: PageOptions) -> NoReturn:
         NrlError: it cannot be started.
     """
     place = choose_place(options.listen or '127.0.0.1')
+    for path in options.robot_file or ():
+        read_robot(str(path))
     domain, namespace = where(options)
     environment = node_environment(choose_domain(domain), udp_only=True)
     check_machine(environment)

@@ -133,7 +133,9 @@ def check_options(options: TrainOptions) -> None:
 
 def _source(options: TrainOptions) -> Path:
     if options.task is None and options.config is None:
-        raise ConfigError('name a task, as in `nrl train cartpole`, or a file, as in my_task.yaml')
+        raise ConfigError(
+            'name a task, as cartpole, or a file, as my_task.yaml; `nrl list tasks` has their names'
+        )
     if options.task is None or not _is_file(options.task):
         return options.config or config.find_config(str(options.task))
     if options.config is not None:

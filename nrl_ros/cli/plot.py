@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.cli.grouping import Group, group_runs
 from nrl_ros.cli.metrics import EpisodeRow, read_metrics
-from nrl_ros.cli.runs import Run, RunError
+from nrl_ros.cli.runs import Run, RunError, written_whole
 from nrl_ros.environments.figures import is_share, label
 
 if TYPE_CHECKING:
@@ -135,9 +135,12 @@ def plot_runs(runs: Sequence[Run], out: Path) -> None:
             if rows == 2:
                 _draw_success(axes[1][column], members, colours)
         out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out, dpi=150)
+        with written_whole(out) as temporary:
+            figure.savefig(temporary, dpi=150, format=out.suffix.lstrip('.') or 'png')
     except (OSError, ValueError) as error:
-        raise RunError(f'cannot write {out}: {error}') from error
+        raise RunError(
+            f'cannot write {out}: {getattr(error, "strerror", None) or error}'
+        ) from error
     finally:
         pyplot.close(figure)
 

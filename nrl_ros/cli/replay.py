@@ -11,7 +11,7 @@ from typing import Any
 
 from nrl_ros.cli.config import parse_override
 from nrl_ros.cli.replay_life import LifeReplay, Replayed, Snapshots
-from nrl_ros.cli.runs import recording_of, write_json
+from nrl_ros.cli.runs import check_can_write, recording_of, write_json
 from nrl_ros.learning.what_if import Soundness
 from nrl_ros.ros import names
 from nrl_ros.ros.recorded import Gap, OrderedRun, RunRecords, Step
@@ -129,6 +129,8 @@ def run_replay(
     Raises:
         NrlError: of ``replay``, or the checkpoint cannot be written.
     """
+    for file in filter(None, (json, out)):
+        check_can_write(file)
     done = replay(path, overrides=overrides)
     if out is not None:
         _write(done, out)

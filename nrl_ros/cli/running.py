@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from enum import Enum
 from typing import Annotated
 
@@ -14,6 +15,17 @@ from nrl_ros.cli.options import Domain
 
 Agent = Annotated[str, typer.Option(help='Name of the environment; default: of the only one')]
 Namespace = Annotated[str, typer.Option(help='Of its run; default: of the only one')]
+
+
+def _check_finite(*values: float) -> None:
+    """Refuse what no node takes before one is looked for.
+
+    Raises:
+        ConfigError: a value is infinite or not a number.
+    """
+    for value in values:
+        if not math.isfinite(value):
+            raise ConfigError(f'expected finite numbers, received {value}')
 
 
 def reach(
@@ -42,6 +54,7 @@ def reach(
     """Bring the tool of a running arm to a target with what was learned; Ctrl-C cancels."""
     with _errors():
         given = [angle for angle in (roll, pitch, yaw) if angle is not None]
+        _check_finite(x, y, z, *given, tolerance, limit)
         if len(given) not in (0, 3):
             raise ConfigError(
                 f'expected X Y Z, or X Y Z ROLL PITCH YAW, received {3 + len(given)} numbers'
@@ -70,6 +83,7 @@ def reward(
 ) -> None:
     """Give an environment of a running training a reward, as a person who watches it."""
     with _errors():
+        _check_finite(value)
         from nrl_ros.cli import people
 
         options = people.PeopleOptions(agent, namespace, domain)

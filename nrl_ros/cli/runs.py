@@ -9,7 +9,8 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -193,12 +194,33 @@ def open_run(folder: Path) -> Run:
     Raises:
         RunError: it does not exist or is not a run folder.
     """
-    if not folder.is_dir():
-        raise RunError(f'there is no run folder {folder}')
+    _check_is_folder(folder)
     run = Run(folder.resolve())
     if not run.config.is_file():
         raise RunError(f'{folder} is not a run folder: it has no config.yaml')
     return run
+
+
+def _check_is_folder(folder: Path) -> None:
+    if folder.is_file():
+        raise RunError(f'{folder} is a file, expected the folder of a run')
+    if not folder.is_dir():
+        raise RunError(f'there is no run folder {folder}')
+
+
+def check_can_write(path: Path) -> None:
+    """Refuse a file that could not be written, before the work whose result it is to hold.
+
+    Raises:
+        RunError: its folder is missing or not writable, or a folder stands in its place.
+    """
+    folder = path.parent
+    if path.is_dir():
+        raise RunError(f'{path} is a folder, expected a file to write')
+    if not folder.is_dir():
+        raise RunError(f'{path} cannot be written: there is no folder {folder}')
+    if not os.access(path if path.exists() else folder, os.W_OK):
+        raise RunError(f'{path} cannot be written: permission denied')
 
 
 def recording_of(path: Path) -> Path:
@@ -288,10 +310,26 @@ def _numbered(folder: Path, name: str) -> dict[int, Path]:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text so that a reader sees the old file or the new one, never half of it."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    with temporary.open('w', newline='', encoding='utf-8') as file:
+    with (
+        written_whole(path) as temporary,
+        temporary.open('w', newline='', encoding='utf-8') as file,
+    ):
         file.write(text)
-    temporary.replace(path)
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Make a temporary path for a ``with`` block to write, and then give the file its own name.
+
+    A block that fails or is interrupted leaves what was there before.
+    """
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def json_text(data: Mapping[str, Any]) -> str:
@@ -339,14 +377,17 @@ def where_nodes_are(folder: Path, domain: int | None, namespace: str | None) -> 
         namespace: None: what the folder says.
 
     Raises:
-        RunError: the folder does not say it.
+        RunError: the folder does not say it, or there is none.
     """
+    _check_is_folder(folder)
     path = folder / 'ros.json'
     try:
         found = json.loads(path.read_text(encoding='utf-8'))
         own = int(found['ROS_DOMAIN_ID']), str(found['namespace'])
     except (OSError, ValueError, LookupError, TypeError) as error:
+        why = 'is not there' if isinstance(error, FileNotFoundError) else f'is damaged: {error}'
         raise RunError(
-            f'{path} does not say where the run is ({error}): give --domain-id and --namespace'
+            f'{path}, which says where the nodes of a run are, {why}: name a folder of nrl train '
+            'or nrl arm, or --domain-id and --namespace without a folder'
         ) from error
     return own[0] if domain is None else domain, own[1] if namespace is None else namespace

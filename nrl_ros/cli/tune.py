@@ -15,7 +15,7 @@ from nrl_ros.base.settings import Flat, flatten
 from nrl_ros.cli import config
 from nrl_ros.cli.options import TrainOptions, TuneOptions
 from nrl_ros.cli.plan import task_settings
-from nrl_ros.cli.runs import write_json
+from nrl_ros.cli.runs import check_can_write, write_json, write_whole
 from nrl_ros.cli.trials import make_engine, run_trials
 from nrl_ros.experiments.engine import Engine
 from nrl_ros.experiments.store import Store
@@ -77,12 +77,14 @@ def run(options: TuneOptions, console: Console, say: Callable[[str], None]) -> i
     )
     tuning = Tuning(name, flat, bounds, store)
     store.prepare()
+    out = options.out or store.folder / 'tuned.yaml'
+    out.parent.mkdir(parents=True, exist_ok=True)
+    check_can_write(out)
     begun = time.monotonic()
     stopped = _run(tuning, options, console, f'tune {name}')
     if stopped:
         return 128 + stopped
     result = tuning.result()
-    out = options.out or store.folder / 'tuned.yaml'
     _write(out, tuning, result, options, flat)
     write_json(store.folder / 'tune.json', {'task': name, 'steps': steps, **result.data()})
     _report(tuning, result, console, time.monotonic() - begun)
@@ -129,8 +131,7 @@ def _write(
         f'winner of the search: {result.winner}: {_seeds(result.winner_seeds)}',
         f'Here: {"the winner" if result.is_better else "the default"}.',
     ]
-    out.parent.mkdir(parents=True, exist_ok=True)
-    out.write_text(config.to_yaml(settings, comment='\n'.join(lines)), encoding='utf-8')
+    write_whole(out, config.to_yaml(settings, comment='\n'.join(lines)))
 
 
 def _seeds(returns: tuple[float, ...]) -> str:

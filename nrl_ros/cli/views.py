@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 import yaml
 
 from nrl_ros.cli.config import resolve
-from nrl_ros.cli.runs import Run
+from nrl_ros.cli.runs import Run, write_whole
 from nrl_ros.ros import names
 
 _COLOURS = ('#1f77b4', '#d62728', '#2ca02c', '#9467bd', '#ff7f0e', '#17becf', '#8c564b', '#7f7f7f')
@@ -142,7 +142,7 @@ def write_views(folder: Path, namespace: str = '', arm: Arm | None = None) -> li
         texts['arm.rviz'] = _rviz(place, arm)
     folder.mkdir(parents=True, exist_ok=True)
     for name, text in texts.items():
-        (folder / name).write_text(text, encoding='utf-8')
+        write_whole(folder / name, text)
     return [folder / name for name in texts]
 
 

@@ -71,7 +71,9 @@ def _as_number(field: Any, pa: Any) -> Any:
     return pa.field(field.name, pa.float64()) if wide and not keeps else field
 
 
-_WHOLE = ('session', 'sequence', 'instance', 'episode', 'length', 'total_steps', 'step', 'window')
+# As the messages name them, a column of whatever message it is.
+_IDENTITIES = ('learner', 'neuromodulator', 'session', 'sequence')
+_WHOLE = (*_IDENTITIES, 'instance', 'episode', 'length', 'total_steps', 'step', 'window')
 
 
 class CsvTables:

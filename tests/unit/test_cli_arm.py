@@ -46,6 +46,7 @@ def described(folder: Path, text: str) -> Path:
             {'robot': 'cartpole'},
             "cartpole.yaml: the task's bridge is 'gymnasium', expected one of an arm",
         ),
+        ({'robot': 'own.yaml'}, "--robot takes the name .* 'own.yaml': --robot-file takes"),
         ({'config': 'ur6'}, "unknown task 'ur6', did you mean 'ur5e'"),
         ({'config': 'nowhere.yaml'}, 'cannot read .*nowhere.yaml'),
         ({'overrides': ('safety.dry=true',)}, "--set safety: unknown parameter 'dry'"),

@@ -101,8 +101,25 @@ def test_the_folder_of_a_run_says_where_its_nodes_are(
     assert page.where(PageOptions(domain=3, namespace='/a')) == (3, '/a')
     monkeypatch.setenv('ROS_DOMAIN_ID', '5')
     assert page.where(PageOptions()) == (5, '')
-    with pytest.raises(NrlError, match='give --domain-id and --namespace'):
+    with pytest.raises(NrlError, match='there is no run folder'):
         page.where(PageOptions(folder=tmp_path / 'none'))
+    (tmp_path / 'other').mkdir()
+    with pytest.raises(
+        NrlError, match=r'other/ros.json, which says .* is not there: .*--domain-id'
+    ):
+        page.where(PageOptions(folder=tmp_path / 'other'))
+    (tmp_path / 'ros.json').write_text('{"ROS_DOMAIN_ID": "x"}')
+    with pytest.raises(NrlError, match='is damaged'):
+        page.where(PageOptions(folder=tmp_path))
+
+
+def test_a_description_that_cannot_be_read_is_told_before_the_page_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else an arm is not drawn, and nobody knows why."""
+    monkeypatch.setattr(os, 'execve', lambda *_: pytest.fail('the page has begun'))
+    with pytest.raises(ConfigError, match='cannot read .*none.yaml'):
+        page.show(PageOptions(robot_file=[tmp_path / 'none.yaml']))
 
 
 class FakeProcesses:

@@ -36,6 +36,15 @@ def test_roll_pitch_and_yaw_turn_about_fixed_axes_in_this_order(
     np.testing.assert_allclose(matrices_of(np.array([[one.x, one.y, one.z, one.w]]))[0], expected)
 
 
+@pytest.mark.parametrize(
+    'command', [['reach', 'nan', '0', '0'], ['reach', '0', '0', '-inf'], ['reward', 'inf']]
+)
+def test_what_is_no_number_is_refused_before_anybody_is_looked_for(command: list[str]) -> None:
+    told = CliRunner().invoke(app, command)
+    assert told.exit_code == 2
+    assert 'expected finite numbers' in told.output
+
+
 def test_a_goal_says_what_was_asked_for() -> None:
     goal = reach.ReachOptions((0.1, -0.2, 0.3), frame='table', tolerance_m=0.005).goal()
     place = goal.target.pose.position

@@ -163,6 +163,31 @@ def test_missing_and_foreign_folders_are_named(tmp_path):
         runs.open_run(tmp_path / 'none')
     with pytest.raises(RunError, match='not a run folder'):
         runs.open_run(tmp_path)
+    (tmp_path / 'best.nrl').touch()
+    with pytest.raises(RunError, match='is a file, expected the folder of a run'):
+        runs.open_run(tmp_path / 'best.nrl')
+
+
+@pytest.mark.parametrize('kind', [KeyboardInterrupt, OSError])
+def test_a_file_whose_writing_was_interrupted_is_as_it_was(tmp_path, kind):
+    path = tmp_path / 'film.gif'
+    for before in ([], ['film.gif']):
+        with pytest.raises(kind), runs.written_whole(path) as temporary:
+            temporary.write_text('half')
+            raise kind
+        assert [one.name for one in tmp_path.iterdir()] == before
+        path.write_text('whole')
+    with runs.written_whole(path) as temporary:
+        temporary.write_text('new')
+    assert path.read_text() == 'new'
+
+
+def test_a_file_that_could_not_be_written_is_refused_beforehand(tmp_path):
+    runs.check_can_write(tmp_path / 'new.json')
+    with pytest.raises(RunError, match='is a folder'):
+        runs.check_can_write(tmp_path)
+    with pytest.raises(RunError, match='there is no folder'):
+        runs.check_can_write(tmp_path / 'none/new.json')
 
 
 def test_damaged_checkpoint_is_skipped_and_told(tmp_path):

@@ -9,9 +9,11 @@ import pytest
 
 from nrl_ros.base.config_files import find_config
 from nrl_ros.base.errors import ConfigError, NrlError
+from nrl_ros.cli import new_task
 from nrl_ros.cli.new_task import given_nodes, is_new_task, short_name, write_file
 from nrl_ros.cli.options import TrainOptions
 from nrl_ros.cli.plan import check_options, make_plan
+from nrl_ros.cli.runs import RunError
 
 TASK = """
     import gymnasium
@@ -136,6 +138,14 @@ def test_a_plan_is_made_with_one_copy_of_the_environment_and_says_what_was_chose
     assert environment.reward.delivery == 'episode' and environment.stop.steps == 70
     for what in ('seen in', 'rule:', 'head: softmax', 'observations:', 'rewards:', 'size:'):
         assert any(line.startswith(what) for line in said), what
+
+
+def test_a_file_that_cannot_be_written_is_told_before_the_environment_is_tried(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(new_task, 'propose_settings', lambda *_: pytest.fail('it was tried'))
+    with pytest.raises(RunError, match='there is no folder missing'):
+        write_file('gymnasium:my_tasks:Only-v0', Path('missing/mine.yaml'), lambda _: None)
 
 
 def test_a_file_is_written_once_and_trains_the_same(folder: Path) -> None:

@@ -38,6 +38,7 @@ from nrl_ros.ros.schemas import UnknownTypeError, schema_of
 from nrl_ros.storage.bag_metadata import Topic
 from nrl_ros.storage.recording_writer import RecordingWriter
 from nrl_ros.storage.recordings import Recording
+from nrl_ros.storage.tables import CsvTables, ParquetTables
 
 MS = 1_000_000
 TYPES = {
@@ -217,6 +218,45 @@ def test_the_command_writes_parquet_and_csv(tmp_path: Path) -> None:
     assert [float(row['observation_2']) for row in rows] == table['observation_2']
     told = CliRunner().invoke(app, ['convert', str(tmp_path / 'rec'), '--to', 'xls'])
     assert told.exit_code == 2 and 'expected one of parquet, csv' in told.output
+
+
+@pytest.mark.parametrize('name', ['learner', 'neuromodulator', 'session', 'sequence'])
+def test_an_identity_keeps_its_64_bits(tmp_path: Path, name: str) -> None:
+    """A float holds 53 of them, and pyarrow refuses to lose the others."""
+    pq = pytest.importorskip('pyarrow.parquet')
+    tables = ParquetTables(tmp_path)
+    tables.add('status', {name: np.array([0, 0]), 'steps': np.array([1, 2])})
+    tables.add('status', {name: np.array([638267635869917906]), 'steps': np.array([2.5])})
+    tables.close()
+    found = pq.read_table(tmp_path / 'status.parquet').to_pydict()
+    assert found == {name: [0, 0, 638267635869917906], 'steps': [1.0, 2.0, 2.5]}
+
+
+@pytest.mark.parametrize('kind', [KeyboardInterrupt, OSError])
+def test_tables_that_were_not_finished_have_not_begun(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: type[BaseException]
+) -> None:
+    """Ctrl-C or a full disk leave the tables of before, or none, and never half a table."""
+    recorded(tmp_path / 'rec')
+    command = ['convert', str(tmp_path / 'rec'), '--to', 'csv', '--out', str(tmp_path / 'csv')]
+
+    add, code = CsvTables.add, 1 if kind is OSError else 130
+
+    def interrupted(self: CsvTables, table: str, columns: Any) -> None:
+        add(self, table, columns)
+        raise kind
+
+    def interrupt() -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(CsvTables, 'add', interrupted)
+            assert CliRunner().invoke(app, command).exit_code == code
+
+    interrupt()
+    assert not (tmp_path / 'csv').exists()
+    assert CliRunner().invoke(app, command).exit_code == 0
+    before = {one.name: one.read_bytes() for one in (tmp_path / 'csv').iterdir()}
+    interrupt()
+    assert {one.name: one.read_bytes() for one in (tmp_path / 'csv').iterdir()} == before
 
 
 @pytest.mark.parametrize(

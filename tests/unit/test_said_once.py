@@ -14,7 +14,7 @@ ROOMS = ('nrl_ros', 'sim_bridge', 'launch', 'scripts', 'benchmarks', 'examples')
 @pytest.mark.parametrize(
     ('pattern', 'places'),
     [
-        ('get_close_matches', {'nrl_ros/base/errors.py'}),
+        ('get_close_matches|SequenceMatcher', {'nrl_ros/base/errors.py'}),
         (r'entry_points\(group', {'nrl_ros/base/registry.py'}),
         (r'\b1_?000_?000_?000\b|\b1e9\b', {'nrl_ros/ros/wire.py'}),
         (r'DiagnosticArray\(', {'nrl_ros/ros/diagnostics.py'}),

@@ -15,6 +15,7 @@ from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli import tune
 from nrl_ros.cli.options import TrainOptions, TuneOptions
 from nrl_ros.cli.plan import check_options
+from nrl_ros.cli.runs import RunError
 from nrl_ros.experiments.candidates import BASELINES, OWN, PASSES, Candidate
 from nrl_ros.experiments.driver import State, drive
 from nrl_ros.experiments.engine import Outcome
@@ -194,6 +195,21 @@ def test_a_file_of_another_environment_is_refused(tmp_path: Path) -> None:
     check_options(TrainOptions(task='gymnasium:CartPole-v1', config=file))
     with pytest.raises(ConfigError, match='expected one environment'):
         check_options(TrainOptions(task='gymnasium:Acrobot-v1', config=file))
+
+
+@pytest.mark.parametrize(
+    ('out', 'said'), [('folder', 'is a folder'), ('taken/tuned.yaml', 'taken')]
+)
+def test_a_file_that_cannot_be_written_is_told_before_any_trial(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, out: str, said: str
+) -> None:
+    """A search may take hours."""
+    (tmp_path / 'folder').mkdir()
+    (tmp_path / 'taken').touch()
+    monkeypatch.setattr(tune, '_run', lambda *_: pytest.fail('a trial has begun'))
+    options = TuneOptions(task='cartpole', root=tmp_path / 'root', out=tmp_path / out)
+    with pytest.raises((OSError, RunError), match=said):
+        tune.run(options, Console(), lambda _: None)
 
 
 def test_a_task_without_an_end_needs_steps(tmp_path: Path) -> None:
