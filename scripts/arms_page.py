@@ -46,9 +46,8 @@ the arm can put its tool. The last columns are shares of {episodes} greedy episo
 near to their target, after so many steps of training with the settings of `config/generic.yaml`
 (a quarter of a minute of one core). One seed: look at the kind of number, not at its last digit.
 
-All rows are of one state of `nrl robot new`. gen3 and lite6 were trained by `nrl train`, all others
-by this script in one process. The links of gen3_2f85 that are unwatched are its gripper's, whose
-meshes belong to a package that was not there.
+All rows are of one state of the code. The links of gen3_2f85 that are unwatched are its gripper's,
+whose meshes belong to a package that was not there.
 
 What home is worth: ur10e was trained once more from a home from which 67 % of its targets had a
 straight way; 73 % of episodes ended within 2 cm. From the home of the table nearly all have one.
