@@ -81,7 +81,7 @@ setup(
         'yardstick': ['stable-baselines3>=2.9,<3'],
         'test': (ROOT / 'requirements/test.txt').read_text().splitlines(),
     },
-    entry_points={'console_scripts': ['nrl = nrl_ros.cli.main:main']},
+    entry_points={'console_scripts': ['nrl = nrl_ros.cli.__main__:main']},
     cmdclass={'build_py': BuildWithInterfaces},
     distclass=BinaryDistribution,
 )

@@ -5,6 +5,7 @@ import io
 import re
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ from nrl_ros.cli import (
     reference,
     runs,
 )
+from nrl_ros.cli.__main__ import main as command_main
 from nrl_ros.cli.display import line_of, number, sparkline
 from nrl_ros.cli.evaluate import score_of
 from nrl_ros.cli.main import app
@@ -408,3 +410,16 @@ def test_a_namespace_may_be_given_and_is_checked():
     for wrong in ('my-run', '1a', 'a//b', 'a b', 'ü'):
         with pytest.raises(ConfigError, match='--namespace'):
             namespace(wrong)
+
+
+def test_ctrl_c_while_the_command_still_imports_is_no_traceback(monkeypatch):
+    """Its imports take a second on a slow machine, in which people change their minds."""
+
+    class Importing(types.ModuleType):
+        def __getattr__(self, name):
+            raise KeyboardInterrupt
+
+    monkeypatch.setitem(sys.modules, 'nrl_ros.cli.main', Importing('main'))
+    with pytest.raises(SystemExit) as ended:
+        command_main()
+    assert ended.value.code == 130
