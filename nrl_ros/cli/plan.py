@@ -74,7 +74,7 @@ class Sessions:
         restored: the one of its checkpoint; 0: none.
     """
 
-    first: int = field(default_factory=lambda: secrets.randbelow(2**61) + 1)
+    first: int = field(default_factory=lambda: secrets.randbelow(2**52) + 1)
     restored: int = 0
 
     def __contains__(self, session: object) -> bool:

@@ -35,6 +35,8 @@ _SUBSCRIBED = {
     'boolean_strings_to_number': 'true',
     'remove_suffix_from_strings': 'false',
 }
+# How wide the legend of a chart is in Foxglove [px].
+_LEGEND_PX = 180
 # How far the camera is from an arm [m].
 _DISTANCE_M = 2.5
 
@@ -164,6 +166,7 @@ def _foxglove(place: _Place, charts: Sequence[Chart], arm: Arm | None) -> str:
             'paths': [
                 {
                     'value': f'{place.topic(topic)}.{field}',
+                    'label': field,
                     'enabled': True,
                     'timestampMethod': 'receiveTime',
                     'color': _COLOURS[line % len(_COLOURS)],
@@ -171,7 +174,9 @@ def _foxglove(place: _Place, charts: Sequence[Chart], arm: Arm | None) -> str:
                 for line, (topic, field) in enumerate(chart.lines)
             ],
             'showLegend': True,
-            'legendDisplay': 'floating',
+            # Beside the lines: a floating legend covers them.
+            'legendDisplay': 'left',
+            'sidebarDimension': _LEGEND_PX,
             'showXAxisLabels': True,
             'showYAxisLabels': True,
             'isSynced': True,
@@ -229,7 +234,7 @@ def _scene(place: _Place, arm: Arm) -> dict[str, Any]:
         },
         'followMode': 'follow-none',
         'followTf': arm.root,
-        'scene': {},
+        'scene': {'transforms': {'labelSize': 0.05}},
         'transforms': {f'frame:{frame}': {'visible': True} for frame in shown},
         'topics': {place.topic(_MARKERS): {'visible': True}},
         'layers': {

@@ -438,8 +438,11 @@ class NrlNode(LifecycleNode, Generic[Model]):
 
 
 def draw_identity() -> int:
-    """Draw a number that no other session or learner has; never 0, which means none."""
-    return secrets.randbelow(2**64 - 1) + 1
+    """Draw a number that no other session or learner has; never 0, which means none.
+
+    A double holds it: PlotJuggler refuses messages with larger ones, and JavaScript rounds them.
+    """
+    return secrets.randbelow(2**53) + 1
 
 
 def main(

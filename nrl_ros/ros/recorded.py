@@ -14,7 +14,12 @@ from nrl_ros.base.records import ActionBatch, AgentInfo, RewardBatch, RpeBatch, 
 from nrl_ros.ros import conversion, names
 from nrl_ros.ros.hearing import read_message
 from nrl_ros.ros.interfaces import EnvInfo, LearnerOrder
-from nrl_ros.ros.schemas import UnknownTypeError, message_class, schema_of
+from nrl_ros.ros.schemas import (
+    UnknownTypeError,
+    message_class,
+    schema_of,
+    without_string_bounds,
+)
 from nrl_ros.storage.recording_writer import RecordingError
 from nrl_ros.storage.recordings import Recorded, Recording
 
@@ -140,7 +145,8 @@ class RunRecords:
         self._checked.add(kind)
         if not kind.startswith(_OWN):
             return
-        recorded, mine = self.recording.schemas.get(kind, ''), schema_of(kind)
+        recorded = without_string_bounds(self.recording.schemas.get(kind, ''))
+        mine = schema_of(kind)
         if recorded and recorded != mine:
             then, now = set(recorded.splitlines()), set(mine.splitlines())
             raise RecordingError(

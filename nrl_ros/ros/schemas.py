@@ -10,6 +10,7 @@ from typing import Any
 from nrl_ros.base.errors import NrlError
 
 _ARRAY = re.compile(r'sequence<(.+?)(?:, (\d+))?>|(.+)\[(\d+)\]')
+_BOUND = re.compile(r'^(w?string)<=\d+', re.MULTILINE)
 _STRING = re.compile(r'(w?string)<(\d+)>')
 _PLAIN = {'float': 'float32', 'double': 'float64', 'boolean': 'bool', 'octet': 'byte'}
 _SEPARATOR = '=' * 80
@@ -48,6 +49,8 @@ def _class_of_action(package: str, kind: str) -> Any:
 def schema_of(name: str) -> str:
     """Return the definition of a type and of all types in it, in the format ``ros2msg``.
 
+    The bounds of strings are left out: bytes are the same, and PlotJuggler reads none with them.
+
     Args:
         name: such as std_msgs/msg/Bool.
 
@@ -66,6 +69,11 @@ def schema_of(name: str) -> str:
         parts.append(text if not parts else f'{_SEPARATOR}\nMSG: {short}\n{text}')
         waiting += inner
     return '\n'.join(parts)
+
+
+def without_string_bounds(schema: str) -> str:
+    """Return a definition without the bounds of its strings, which earlier recordings have."""
+    return _BOUND.sub(r'\1', schema)
 
 
 def _short(name: str) -> str:
@@ -108,4 +116,4 @@ def _declaration(declared: str) -> tuple[str, str]:
 
 def _element(name: str) -> str:
     bound = _STRING.fullmatch(name)
-    return f'{bound[1]}<={bound[2]}' if bound else _PLAIN.get(name, name)
+    return bound[1] if bound else _PLAIN.get(name, name)

@@ -19,6 +19,7 @@ from rclpy.serialization import serialize_message
 from nrl_ros.base.records import ActionSpace, AgentInfo, Applied, Delivery, EnvSpec, RpeBatch
 from nrl_ros.cli.doctor_run import recording_lines
 from nrl_ros.cli.main import app
+from nrl_ros.cli.plan import Sessions
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.robots.arm.robot import load_robot
@@ -33,8 +34,9 @@ from nrl_ros.ros.interfaces import (
     SafetyState,
     SafetyStatus,
 )
+from nrl_ros.ros.lifecycle import draw_identity
 from nrl_ros.ros.recorded_tables import RunTables, flattened, names_of
-from nrl_ros.ros.schemas import UnknownTypeError, schema_of
+from nrl_ros.ros.schemas import UnknownTypeError, schema_of, without_string_bounds
 from nrl_ros.storage.bag_metadata import Topic
 from nrl_ros.storage.recording_writer import RecordingWriter
 from nrl_ros.storage.recordings import Recording
@@ -376,3 +378,18 @@ def test_what_an_action_sends_has_a_definition_too() -> None:
     assert 'MSG: nrl_ros/Reach_Feedback\n' in text
     with pytest.raises(UnknownTypeError, match='nrl_ros/Nothing_Feedback is not installed'):
         schema_of('nrl_ros/action/Nothing_Feedback')
+
+
+def test_definitions_are_those_that_plotjuggler_reads() -> None:
+    """It takes a string with a bound for one without, and an array of them for one string."""
+    text = schema_of('nrl_ros/msg/SafetyState')
+    assert 'string[] joint\n' in text and 'string<=' not in text
+    assert without_string_bounds('string<=9[] a\nwstring<=9 b\nint8[<=3] c\n') == (
+        'string[] a\nwstring b\nint8[<=3] c\n'
+    )
+
+
+def test_identities_are_numbers_that_a_double_holds() -> None:
+    """PlotJuggler refuses a recording with others, since it draws doubles."""
+    drawn = [draw_identity() for _ in range(100)] + [Sessions().first for _ in range(100)]
+    assert all(0 < one <= 2**53 for one in drawn)

@@ -190,6 +190,13 @@ def test_other_messages_are_refused(tmp_path: Path) -> None:
         replay(folder)
 
 
+def test_a_recording_whose_definitions_bound_their_strings_is_read(tmp_path: Path) -> None:
+    """Recorders wrote them so at first."""
+    bounded = schema_of('nrl_ros/msg/EnvState').replace('string agent', 'string<=256 agent')
+    folder = RecordedRun(tmp_path).steps(10).write(schemas={'EnvState': bounded})
+    assert 'string<=256 agent' in bounded and len(replay(folder).lives) == 1
+
+
 def test_other_settings_that_are_the_same_learn_the_same(tmp_path: Path) -> None:
     """The second learner is given the choices of the first one, and draws none."""
     folder = RecordedRun(tmp_path).steps(250, save=1).write()

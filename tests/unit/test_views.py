@@ -71,6 +71,7 @@ def test_a_foxglove_layout_places_each_panel_once(tmp_path: Path) -> None:
     # Panels have their titles by these names; Foxglove knows no other (as ``title``).
     plots = [one for name, one in layout['configById'].items() if name.startswith('Plot!')]
     assert all(one['foxglovePanelTitle'] == one['lichtblickPanelTitle'] for one in plots)
+    assert {one['legendDisplay'] for one in plots} == {'left'}, 'a legend covers the lines'
     scene = layout['configById']['3D!arm']
     assert scene['followTf'] == 'fr3_link0'
     assert list(scene['topics']) == ['/lab/environment/markers']
