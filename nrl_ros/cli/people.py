@@ -8,7 +8,6 @@ from typing import Any
 
 from rclpy.duration import Duration
 from rclpy.node import Node
-from rclpy.topic_endpoint_info import TopicEndpointInfo
 from rich.console import Console
 from std_msgs.msg import Float32
 
@@ -17,6 +16,7 @@ from nrl_ros.base.records import Outcome
 from nrl_ros.cli.display import lines_to
 from nrl_ros.cli.waiting import OnlyOne, Waiting, node_of_command
 from nrl_ros.ros import names, qos
+from nrl_ros.ros.graph import subscribers
 from nrl_ros.ros.interfaces import EndEpisode
 
 # Keys that need no Enter, and the reward of each.
@@ -121,7 +121,7 @@ def _environment(waiting: Waiting, options: PeopleOptions) -> tuple[str, str]:
     Raises:
         NrlError: there is none, or there are several.
     """
-    heard: dict[str, TopicEndpointInfo] = {}
+    heard: dict[str, str] = {}
 
     def found() -> Collection[str]:
         heard.clear()
@@ -133,12 +133,11 @@ def _environment(waiting: Waiting, options: PeopleOptions) -> tuple[str, str]:
                 options.namespace and place.strip('/') != options.namespace.strip('/')
             ):
                 continue
-            hearers = waiting.node.get_subscriptions_info_by_topic(topic)
-            if hearers:
-                heard[topic] = hearers[0]
+            # The middleware may know of a subscription before it knows whose it is.
+            nodes = [one.node for one in subscribers(waiting.node, topic) if one.node]
+            if nodes:
+                heard[topic] = nodes[0]
         return heard
 
     topic = waiting.only(found, _FIND_S, _WORDS)
-    one = heard[topic]
-    place = one.node_namespace.rstrip('/')
-    return topic, names.END_EPISODE.replace('~', f'{place}/{one.node_name}')
+    return topic, names.END_EPISODE.replace('~', heard[topic])
