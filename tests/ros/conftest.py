@@ -8,6 +8,21 @@ import pytest
 os.environ['ROS_AUTOMATIC_DISCOVERY_RANGE'] = 'LOCALHOST'
 
 
+@pytest.fixture(autouse=True, scope='module')
+def priority_of_the_tests():
+    """Take back the real-time priority that a node in the process of the tests has given it.
+
+    All processes that later modules start would inherit it, and two busy ones leave no processor to
+    others.
+    """
+    from nrl_ros.ros.scheduling import set_realtime_priority
+
+    before = os.sched_getscheduler(0)
+    yield
+    if os.sched_getscheduler(0) != before:
+        set_realtime_priority(0)
+
+
 @pytest.fixture
 def domain(monkeypatch):
     """A domain of its own for commands, which read it from the environment."""
