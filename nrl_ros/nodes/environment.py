@@ -188,7 +188,10 @@ class EnvironmentNode(NrlNode[EnvironmentNodeSettings]):
         self._reports = EnvironmentReports(self._episodes, told)
         session = self._session
         self._presence.begin(self._episodes, lambda: session.is_answered)
-        if state is not None:
+        if state is not None and self._lockstep:
+            self._session.sent(state.sequence)
+            self._sender.begin(state, time.monotonic())
+        elif state is not None:
             self._send(state)
 
     def deactivate(self) -> None:

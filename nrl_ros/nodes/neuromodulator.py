@@ -58,6 +58,9 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
         self._status = self.publisher(
             NeuromodulatorStatus, names.NEUROMODULATOR_STATUS, qos.latched()
         )
+        if self._core.baseline.sees_states:
+            self.subscription(EnvState, names.STATE, qos.step(), self._on_state, raw=True)
+        # An environment begins when it knows of this subscription, and knows of earlier ones then.
         self.subscription(Reward, names.REWARD, qos.event(), self._on_reward, raw=True)
         if self._core.critic is not None:
             folder = self.settings.critic.folder
@@ -66,8 +69,6 @@ class NeuromodulatorNode(NrlNode[NeuromodulatorNodeSettings]):
                 hold(self, FolderLock(Path(folder), _CRITIC))
             self._load_critic(self._core.critic)
             self.periodic(_SAVE_PERIOD_S, self._save_critic)
-        if self._core.baseline.sees_states:
-            self.subscription(EnvState, names.STATE, qos.step(), self._on_state, raw=True)
         self.periodic(self.settings.status_period_s, self._publish_status)
 
     def _load(self, path: Path) -> None:

@@ -13,6 +13,9 @@ from nrl_ros.ros.round_trip import RoundTrip
 # Repetitions stretch the time up to this multiple of resend_period_s.
 _LEAST_RESEND_S = 0.1
 _MOST_RESEND_PERIODS = 4.0
+# So long the first state waits for somebody who hears rewards; a policy that does not learn needs
+# nobody [s].
+_FIRST_S = 1.0
 
 
 class StateSender:
@@ -29,6 +32,7 @@ class StateSender:
         self._newest: StateBatch | None = None
         self._state_message: Any = None
         self._reward_message: Any = None
+        self._held_until_s: float | None = None
         self._round_trip = RoundTrip(
             resend_period_s,
             least_s=min(_LEAST_RESEND_S, resend_period_s),
@@ -53,12 +57,32 @@ class StateSender:
         self._round_trip.ask(now_s)
         self._state.publish(self._state_message)
 
+    def begin(self, state: StateBatch, now_s: float) -> None:
+        """Publish the first state of a session, once somebody hears the rewards.
+
+        A learner that is found first answers it, and then it is never sent again: a neuromodulator
+        that is found later, and whose critic hears states, would value the first rewards otherwise.
+        """
+        self._newest, self._state_message = state, conversion.state_to_wire(state)
+        self._held_until_s = now_s + _FIRST_S
+        self._send_held(now_s)
+
+    def _send_held(self, now_s: float) -> None:
+        assert self._held_until_s is not None
+        if self._reward.get_subscription_count() > 0 or now_s >= self._held_until_s:
+            self._held_until_s = None
+            self._round_trip.ask(now_s)
+            self._state.publish(self._state_message)
+
     def answered(self, now_s: float) -> None:
         """Note that the newest state was answered."""
         self._round_trip.answered(now_s)
 
     def send_again_if_late(self, now_s: float) -> bool:
         """Publish both again if the answer is late; return True if that was done."""
+        if self._held_until_s is not None:
+            self._send_held(now_s)
+            return False
         if self._newest is None or not self._round_trip.late(now_s):
             return False
         if self.is_heard:
