@@ -337,6 +337,11 @@ def _resumed(options: TrainOptions, folder: Path, warn: Warn, say: Say) -> Plan:
         if getattr(options, name) is not None:
             raise ConfigError(f'--{name} cannot be given with --resume: the run has its own')
     run = open_run(folder)
+    if not run.checkpoints.is_dir():
+        raise RunError(
+            f'{folder} has no folder {run.checkpoints.name}, from which a run goes on: copy it '
+            f'there, or begin anew with `nrl train {run.task} --out NEW_FOLDER`'
+        )
     # The run may still be going on.
     lock = FolderLock(run.checkpoints, 'learner')
     lock.hold()

@@ -246,6 +246,13 @@ def test_resume_of_a_finished_run_says_what_to_do(tmp_path):
     assert plan.settings.environment.stop.steps == 2000
 
 
+def test_resume_without_checkpoints_says_what_is_missing(tmp_path):
+    run = begun_run(tmp_path, steps=1000)
+    run.checkpoints.rmdir()
+    with pytest.raises(RunError, match='has no folder checkpoints, .*nrl train cartpole --out'):
+        make_plan(TrainOptions(resume=run.folder), fail)
+
+
 def test_resume_keeps_its_seed(tmp_path):
     run = begun_run(tmp_path)
     with pytest.raises(ConfigError, match='--seed'):
