@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 from nrl_ros import __version__
 from nrl_ros.base.errors import CheckpointError, NrlError
 from nrl_ros.base.installed import versions_of
+from nrl_ros.storage.bag_metadata import is_empty
 from nrl_ros.storage.checkpoint import SUFFIX, read_checkpoint
 
 # Files of a start wait here until the run has begun.
@@ -224,12 +225,12 @@ def check_can_write(path: Path) -> None:
 
 
 def recording_of(path: Path) -> Path:
-    """Return the newest recording of a run's folder, or the path itself."""
+    """Return the newest recording with messages of a run's folder, or the path itself."""
     if (path / 'config.yaml').is_file():
         found = sorted(path.glob('recording*'), key=lambda one: (len(one.name), one.name))
         if not found:
             raise RunError(f'{path} holds no recording: run it with --record')
-        return found[-1]
+        return next((one for one in reversed(found) if not is_empty(one)), found[-1])
     return path
 
 

@@ -160,3 +160,12 @@ def listed_files(folder: Path) -> Sequence[str]:
         return [str(name) for name in data['rosbag2_bagfile_information']['relative_file_paths']]
     except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
         return []
+
+
+def is_empty(folder: Path) -> bool:
+    """Return whether a recording has no messages, by what its ``metadata.yaml`` says."""
+    try:
+        data = yaml.safe_load((folder / METADATA).read_text(encoding='utf-8'))
+        return data['rosbag2_bagfile_information']['message_count'] == 0
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
+        return False

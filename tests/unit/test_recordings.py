@@ -10,6 +10,7 @@ import yaml
 
 pytest.importorskip('mcap')
 
+from nrl_ros.cli.runs import recording_of
 from nrl_ros.storage import recording_writer
 from nrl_ros.storage.bag_metadata import METADATA, Topic
 from nrl_ros.storage.recording_writer import (
@@ -239,3 +240,12 @@ def test_without_mcap_the_error_says_how_to_install_it(monkeypatch: pytest.Monke
     monkeypatch.setitem(__import__('sys').modules, 'mcap.reader', None)
     with pytest.raises(RecordingError, match=r'pip install "nrl_ros\[record\]"'):
         recording_writer.mcap()
+
+
+def test_the_newest_recording_of_a_run_is_one_with_messages(tmp_path: Path) -> None:
+    (tmp_path / 'config.yaml').touch()
+    for name, count in (('recording', 3), ('recording-2', 0)):
+        written(tmp_path / name, count).close()
+    assert recording_of(tmp_path) == tmp_path / 'recording'
+    written(tmp_path / 'recording-3', 1).close()
+    assert recording_of(tmp_path) == tmp_path / 'recording-3'
