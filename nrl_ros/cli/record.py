@@ -61,12 +61,41 @@ def record(
     found = (
         _the_run() if namespace is None else choose_namespace(namespace, Path(), '', secured=False)
     )
+    if run is not None:
+        _await_publishers(found.rstrip('/'))
     arguments = ['--ros-args', '-r', f'__ns:={found or "/"}', '-p', f'checkpoint:={checkpoint}']
     if out is not None:
         arguments += ['-p', f'folder:={out}']
     if topics:
         arguments += ['-p', f'topics:={json.dumps(list(topics))}']
     return main(arguments)
+
+
+def _await_publishers(namespace: str) -> None:
+    """Wait until somebody publishes in a run's namespace.
+
+    Raises:
+        ConfigError: nobody does within the time in which runs are looked for.
+    """
+    initialise([])
+    node = rclpy.create_node('recorder_looks', start_parameter_services=False)
+    end = time.monotonic() + _LOOK_S
+    try:
+        while not any(
+            name.startswith(f'{namespace}/') and node.count_publishers(name)
+            for name, _ in node.get_topic_names_and_types()
+            if name not in ('/rosout', '/parameter_events')
+        ):
+            if time.monotonic() > end:
+                raise ConfigError(
+                    f'nobody publishes in {namespace or "/"} of ROS domain '
+                    f'{os.environ["ROS_DOMAIN_ID"]} within {_LOOK_S:.0f} s: the run has ended or '
+                    'has not begun; record while it goes on, or start it with --record'
+                )
+            time.sleep(_AGAIN_S)
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
 
 
 def _the_run() -> str:
