@@ -116,21 +116,9 @@ class EndedEarly(Exception):  # noqa: N818 - not an error
         self.outcome = outcome
 
 
-def not_in_time(limit_s: float, *, starting: bool, silent: bool) -> str:
-    """Return why a start has taken too long.
-
-    Args:
-        limit_s: how long it may take [s].
-        starting: the environment makes or resets its instances.
-        silent: no node has written anything yet.
-    """
+def _not_in_time(limit_s: float, starting: bool) -> str:
     if starting:
         return f'the environment has not started within {limit_s:.0f} s'
-    if silent:
-        return (
-            f'the nodes have not started within {limit_s:.0f} s, none has written to its log yet: '
-            'this machine is too busy; try again when it has less to do'
-        )
     return (
         f'the nodes run, but were not heard within {limit_s:.0f} s: the middleware does not find '
         'them; `nrl doctor` looks into it'
@@ -318,8 +306,7 @@ class Orchestrator:
             self.spin()
             outcome, now = self.ended(), time.monotonic()
             if outcome is None and now > begin + longest_s:
-                reason = not_in_time(longest_s, starting=starting, silent=self.processes.silent())
-                outcome = Outcome('failed', code=1, reason=reason)
+                outcome = Outcome('failed', code=1, reason=_not_in_time(longest_s, starting))
             if outcome is not None:
                 raise EndedEarly(outcome)
             if starting and now > say_at:

@@ -118,10 +118,6 @@ class Processes:
         codes = {one.name: one.process.poll() for one in self._started}
         return {name: code for name, code in codes.items() if code is not None}
 
-    def silent(self) -> bool:
-        """Return whether no process has written anything yet, as before its node has started."""
-        return not any(one.log.exists() and one.log.stat().st_size for one in self._started)
-
     def last_lines(self, name: str) -> str:
         """Return the last lines of a node's output, or of the one process that runs all nodes."""
         logs = {one.name: one.log for one in self._started}

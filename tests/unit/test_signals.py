@@ -12,8 +12,7 @@ import pytest
 
 from nrl_ros.cli import processes
 from nrl_ros.cli.display import LastingStream
-from nrl_ros.cli.orchestrator import not_in_time
-from nrl_ros.cli.processes import Processes, Started
+from nrl_ros.cli.processes import Processes
 from nrl_ros.ros.signals import ENDING, Signals
 
 
@@ -168,15 +167,3 @@ def test_ctrl_c_just_ends_a_node_from_its_first_import_on() -> None:
     )
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True)
     assert done.stdout == 'True\n'
-
-
-def test_nodes_that_have_written_nothing_are_told_as_not_started(tmp_path: Path) -> None:
-    started = Processes([], tmp_path, namespace='', environment={})
-    process = subprocess.Popen(['true'])
-    log = tmp_path / 'learner.log'
-    log.touch()
-    started._started.append(Started('learner', process, log))
-    assert 'have not started' in not_in_time(30.0, starting=False, silent=started.silent())
-    log.write_text('[INFO] configured')
-    assert 'the nodes run' in not_in_time(30.0, starting=False, silent=started.silent())
-    process.wait()
