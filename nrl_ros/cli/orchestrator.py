@@ -121,7 +121,7 @@ def _not_in_time(limit_s: float, starting: bool) -> str:
         return f'the environment has not started within {limit_s:.0f} s'
     return (
         f'the nodes run, but were not heard within {limit_s:.0f} s: the middleware does not find '
-        'them; `nrl doctor` looks into it'
+        'them, or this machine is too busy for them to start; `nrl doctor` looks into it'
     )
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import yaml
 
+# By which a file in MCAP ends that was closed.
+_MCAP_END = b'\x89MCAP0\r\n'
 METADATA = 'metadata.yaml'
 _VERSION = 9
 _INFINITE = {'sec': 9223372036, 'nsec': 854775807}
@@ -163,9 +165,16 @@ def listed_files(folder: Path) -> Sequence[str]:
 
 
 def is_empty(folder: Path) -> bool:
-    """Return whether a recording has no messages, by what its ``metadata.yaml`` says."""
+    """Return whether a recording was ended without any message.
+
+    One that was killed in its first seconds has messages of which ``metadata.yaml`` does not know
+    yet; its last file lacks the end of an MCAP file.
+    """
     try:
         data = yaml.safe_load((folder / METADATA).read_text(encoding='utf-8'))
-        return data['rosbag2_bagfile_information']['message_count'] == 0
+        if data['rosbag2_bagfile_information']['message_count'] != 0:
+            return False
+        files = [(folder / name).read_bytes() for name in listed_files(folder)]
     except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
         return False
+    return all(file.endswith(_MCAP_END) for file in files)

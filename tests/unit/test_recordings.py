@@ -249,3 +249,12 @@ def test_the_newest_recording_of_a_run_is_one_with_messages(tmp_path: Path) -> N
     assert recording_of(tmp_path) == tmp_path / 'recording'
     written(tmp_path / 'recording-3', 1).close()
     assert recording_of(tmp_path) == tmp_path / 'recording-3'
+
+
+def test_a_recording_that_was_killed_at_once_is_not_taken_for_an_empty_one(tmp_path: Path) -> None:
+    """Its ``metadata.yaml`` does not know of its messages yet."""
+    (tmp_path / 'config.yaml').touch()
+    written(tmp_path / 'recording', 3).close()
+    written(tmp_path / 'recording-2', 5)
+    assert 'message_count: 0' in (tmp_path / 'recording-2' / METADATA).read_text()
+    assert recording_of(tmp_path) == tmp_path / 'recording-2'
