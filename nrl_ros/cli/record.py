@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import rclpy
+from rclpy.node import Node
 
 from nrl_ros.base.errors import ConfigError
 from nrl_ros.cli.processes import check_machine, choose_domain, choose_namespace, node_environment
@@ -71,16 +73,26 @@ def record(
     return main(arguments)
 
 
+@contextmanager
+def _looking() -> Iterator[Node]:
+    """Make a node that looks at the graph, before the recorder's own is made."""
+    initialise([])
+    node = rclpy.create_node('recorder_looks', start_parameter_services=False)
+    try:
+        yield node
+    finally:
+        node.destroy_node()
+        rclpy.try_shutdown()
+
+
 def _await_publishers(namespace: str) -> None:
     """Wait until somebody publishes in a run's namespace.
 
     Raises:
         ConfigError: nobody does within the time in which runs are looked for.
     """
-    initialise([])
-    node = rclpy.create_node('recorder_looks', start_parameter_services=False)
-    end = time.monotonic() + _LOOK_S
-    try:
+    with _looking() as node:
+        end = time.monotonic() + _LOOK_S
         while not any(
             name.startswith(f'{namespace}/') and node.count_publishers(name)
             for name, _ in node.get_topic_names_and_types()
@@ -93,9 +105,6 @@ def _await_publishers(namespace: str) -> None:
                     'has not begun; record while it goes on, or start it with --record'
                 )
             time.sleep(_AGAIN_S)
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
 
 
 def _the_run() -> str:
@@ -104,11 +113,9 @@ def _the_run() -> str:
     Raises:
         ConfigError: there is none, or there are several.
     """
-    initialise([])
-    node = rclpy.create_node('recorder_looks', start_parameter_services=False)
-    begin = found_at = time.monotonic()
     found: set[str] = set()
-    try:
+    with _looking() as node:
+        begin = found_at = time.monotonic()
         while time.monotonic() < begin + _LOOK_S:
             before = len(found)
             found |= {
@@ -120,9 +127,6 @@ def _the_run() -> str:
             if found and time.monotonic() > found_at + _MORE_S:
                 break
             time.sleep(_AGAIN_S)
-    finally:
-        node.destroy_node()
-        rclpy.try_shutdown()
     if len(found) == 1:
         return found.pop()
     what = f'several do: {", ".join(sorted(one or "/" for one in found))}' if found else 'none does'

@@ -157,11 +157,7 @@ def listed_files(folder: Path) -> Sequence[str]:
 
     A recorder that was killed may have begun a file after it wrote the list.
     """
-    try:
-        data = yaml.safe_load((folder / METADATA).read_text(encoding='utf-8'))
-        return [str(name) for name in data['rosbag2_bagfile_information']['relative_file_paths']]
-    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
-        return []
+    return _listed(folder)[0]
 
 
 def is_empty(folder: Path) -> bool:
@@ -170,11 +166,20 @@ def is_empty(folder: Path) -> bool:
     One that was killed in its first seconds has messages of which ``metadata.yaml`` does not know
     yet; its last file lacks the end of an MCAP file.
     """
+    names, count = _listed(folder)
+    try:
+        return count == 0 and all(
+            (folder / name).read_bytes().endswith(_MCAP_END) for name in names
+        )
+    except OSError:
+        return False
+
+
+def _listed(folder: Path) -> tuple[list[str], int | None]:
+    """Return names of files and the number of messages of ``metadata.yaml``; None: not known."""
     try:
         data = yaml.safe_load((folder / METADATA).read_text(encoding='utf-8'))
-        if data['rosbag2_bagfile_information']['message_count'] != 0:
-            return False
-        files = [(folder / name).read_bytes() for name in listed_files(folder)]
-    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError):
-        return False
-    return all(file.endswith(_MCAP_END) for file in files)
+        about = data['rosbag2_bagfile_information']
+        return [str(name) for name in about['relative_file_paths']], about.get('message_count')
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+        return [], None

@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from nrl_ros.base.errors import ShapeError
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.couplings import Posing
-from nrl_ros.robots.arm.engine import load_mujoco
+from nrl_ros.robots.arm.engine import collides, load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.motion_bounds import by_command, motion_bound_of_each
-from nrl_ros.robots.arm.shape_pairs import choose_pairs, collides, link_name, moves
+from nrl_ros.robots.arm.shape_pairs import choose_pairs, link_name, moves
 from nrl_ros.robots.arm.slices import in_slices
 
 # Largest distance of interest [m].

@@ -274,7 +274,7 @@ def _front_box(robot: Robot, home: Float64 | None = None) -> Box:
         counts[axis, sign] = int((ahead > _FRONT * reach).sum())
     best = max(counts.values())
     order = sorted(counts, key=lambda side: -counts[side])
-    ahead_side = _ahead(robot)
+    ahead_side = _ahead(robot, stands)
     first = ahead_side if counts[ahead_side] >= _AS_GOOD * best else order[0]
     if home is not None:
         first = max(counts, key=lambda side: side[1] * (home[side[0]] - stands[side[0]]))
@@ -310,15 +310,19 @@ def _stands_at(robot: Robot) -> Float64:
     return np.where(np.abs(place) > _AT_ROOT_M, place, 0.0)
 
 
-def _ahead(robot: Robot) -> tuple[int, float]:
+def _ahead(robot: Robot, stands: Float64) -> tuple[int, float]:
     """Return the axis, 0 or 1, and the direction along it that is in front of an arm.
 
     It is the root's x. An arm beside the root, as one of two on a table, has it in the frame of the
     link that it hangs on.
+
+    Args:
+        robot: the arm.
+        stands: where it stands, as ``_stands_at`` says [2, m].
     """
     arm = robot.model
     hinge = _first_hinge(arm)
-    if hinge is None or not _stands_at(robot).any():
+    if hinge is None or not stands.any():
         return 0, 1.0
     carrier = int(arm.mj.body_parentid[arm.mj.jnt_bodyid[hinge]])
     forwards = _in_the_middle(robot).xmat[carrier].reshape(3, 3)[:2, 0]

@@ -18,6 +18,7 @@ from nrl_ros.robots.arm.capsules import fitted
 from nrl_ros.robots.arm.chain_parts import frame_of, matrix_of, parts_of, place_of_body
 from nrl_ros.robots.arm.clearance import Clearance
 from nrl_ros.robots.arm.engine import load_mujoco
+from nrl_ros.robots.arm.hulls import box_corners
 from nrl_ros.robots.arm.kinematics import Chain, Places
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.motion_bounds import by_command, motion_bound_of_each
@@ -150,8 +151,7 @@ def _points(mj: Any, geom: int, kind: int, size: Float64) -> Float64 | None:
         first, count = int(mj.mesh_vertadr[mesh]), int(mj.mesh_vertnum[mesh])
         return np.asarray(mj.mesh_vert[first : first + count], np.float64)
     if kind == int(kinds.mjGEOM_BOX):
-        signs = np.array(np.meshgrid(*[(-1.0, 1.0)] * 3)).reshape(3, -1).T
-        return np.asarray(signs * size[:3])
+        return box_corners(size[:3])
     if kind != int(kinds.mjGEOM_CYLINDER):
         return None
     angle = 2.0 * np.pi * np.arange(_RIM) / _RIM

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from nrl_ros.robots.arm.couplings import Posing
-from nrl_ros.robots.arm.engine import load_mujoco
+from nrl_ros.robots.arm.engine import collides, load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
-from nrl_ros.robots.arm.shape_pairs import collides, moves
+from nrl_ros.robots.arm.shape_pairs import moves
 
 # A base that goes less deep than this stands on the floor at 0: feet, cables, a flange [m].
 _DEEP_M = 0.1

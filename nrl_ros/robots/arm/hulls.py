@@ -228,6 +228,12 @@ def _thickened(points: Float64) -> Float64:
     return points
 
 
+def box_corners(half: Float64) -> Float64:
+    """Return the corners of a box with these half lengths [3], about its middle [8, 3]."""
+    signs = np.array(np.meshgrid(*[(-1.0, 1.0)] * 3)).reshape(3, -1).T
+    return np.asarray(signs * half)
+
+
 def convex_hull(mj: Any, mesh: int) -> tuple[Float64, Any]:
     """Return corners [V, 3] and triangles [F, 3] of the hull that MuJoCo has of a mesh.
 

@@ -18,7 +18,7 @@ from nrl_ros.base.records import Float64
 from nrl_ros.base.settings import Settings
 from nrl_ros.robots.arm.chain_parts import Pose, frame_pose, inverse, matrix_of
 from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
-from nrl_ros.robots.arm.engine import load_mujoco
+from nrl_ros.robots.arm.engine import collides, flat_kinds, load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.motion_bounds import by_command, motion_bound_of_each
 from nrl_ros.robots.arm.rotations import quaternions_of
@@ -181,13 +181,12 @@ class Obstacles:
 
     def _compared(self, obstacles: Sequence[Obstacle]) -> list[tuple[int, int, str]]:
         """Return shape of the arm, shape of the obstacle, and its name, of each pair."""
-        mj, kinds = self._mj, self._mujoco.mjtGeom
+        mj, solid, flat = self._mj, collides(self._mj), flat_kinds()
         links = [str(mj.body(number).name) for number in range(mj.nbody)]
-        flat = (int(kinds.mjGEOM_PLANE), int(kinds.mjGEOM_HFIELD))
         moving = [
             geom
             for geom in range(mj.ngeom)
-            if (mj.geom_contype[geom] or mj.geom_conaffinity[geom])
+            if solid[geom]
             and int(mj.geom_type[geom]) not in flat
             and not str(mj.geom(geom).name).startswith(PREFIX)
             and (self._still or self._is_moved(int(mj.geom_bodyid[geom])))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.couplings import Posing, chain_of, joints_of
-from nrl_ros.robots.arm.engine import load_mujoco
+from nrl_ros.robots.arm.engine import flat_kinds, load_mujoco
 from nrl_ros.robots.arm.model import ArmModel
 
 Links = tuple[str, str]
@@ -144,20 +144,13 @@ def moves(model: ArmModel, mj: Any, geom: int) -> NDArray[np.bool_]:
     return np.asarray(found & model.couplings.moving)
 
 
-def collides(mj: Any) -> NDArray[np.bool_]:
-    """Return which shapes of a compiled model collide with anything [G], as a mask."""
-    return np.asarray((mj.geom_contype != 0) | (mj.geom_conaffinity != 0))
-
-
 def _each_once(pairs: list[Links]) -> tuple[Links, ...]:
     return tuple(dict.fromkeys(pairs))
 
 
 def _collidable(model: ArmModel) -> list[_Candidate]:
     """Return pairs of shapes that collide by the model, and are not those of neighbours."""
-    mj = model.mj
-    kinds = load_mujoco().mjtGeom
-    without = {int(kinds.mjGEOM_PLANE), int(kinds.mjGEOM_HFIELD)}
+    mj, without = model.mj, flat_kinds()
     excluded = {int(signature) for signature in mj.exclude_signature}
     usable = [geom for geom in range(mj.ngeom) if int(mj.geom_type[geom]) not in without]
     found = []

@@ -10,7 +10,7 @@ from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.chain_parts import frame_of
 from nrl_ros.robots.arm.couplings import Posing, joints_of
 from nrl_ros.robots.arm.engine import load_mujoco
-from nrl_ros.robots.arm.hulls import convex_hull
+from nrl_ros.robots.arm.hulls import box_corners, convex_hull
 from nrl_ros.robots.arm.model import ArmModel
 
 # The end is the middle of what lies within this share of the length.
@@ -59,5 +59,4 @@ def _corners(mj: Any, geom: int) -> Float64:
     if int(mj.geom_type[geom]) == int(kinds.mjGEOM_MESH) and mj.geom_contype[geom]:
         return convex_hull(mj, int(mj.geom_dataid[geom]))[0]
     centre, half = mj.geom_aabb[geom, :3], mj.geom_aabb[geom, 3:]
-    signs = np.array(np.meshgrid(*[(-1.0, 1.0)] * 3)).reshape(3, -1).T
-    return np.asarray(centre + signs * half)
+    return np.asarray(centre + box_corners(half))

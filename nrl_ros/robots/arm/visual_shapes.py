@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 from nrl_ros.robots.arm.couplings import chain_of
-from nrl_ros.robots.arm.engine import load_mujoco
+from nrl_ros.robots.arm.engine import collides, flat_kinds
 
 
 def only_visual(mj: Any, body: int) -> tuple[str, ...]:
@@ -28,12 +28,8 @@ def only_visual(mj: Any, body: int) -> tuple[str, ...]:
         return ()
     first, last = chain[0], mj.nbody
     arm = [each for each in range(first, last) if first in chain_of(mj, each)]
-    shapes = {each: _shapes(mj, each) for each in arm}
-    solid = {
-        int(mj.body_weldid[each])
-        for each, geoms in shapes.items()
-        if any(mj.geom_contype[geom] or mj.geom_conaffinity[geom] for geom in geoms)
-    }
+    shapes, collide = {each: _shapes(mj, each) for each in arm}, collides(mj)
+    solid = {int(mj.body_weldid[each]) for each, geoms in shapes.items() if collide[geoms].any()}
     return tuple(
         name
         for each, geoms in shapes.items()
@@ -43,20 +39,15 @@ def only_visual(mj: Any, body: int) -> tuple[str, ...]:
 
 def show(spec: Any, links: Collection[str]) -> None:
     """Let the shapes of some links of a ``mujoco.MjSpec`` collide, so that they are compared."""
-    flat = _flat()
+    flat = flat_kinds()
     for body in spec.bodies:
         if body.name in links:
             for geom in body.geoms:
-                if geom.type not in flat:
+                if int(geom.type) not in flat:
                     geom.contype = geom.conaffinity = 1
 
 
 def _shapes(mj: Any, body: int) -> list[int]:
     first, count = int(mj.body_geomadr[body]), int(mj.body_geomnum[body])
-    flat = {int(kind) for kind in _flat()}
+    flat = flat_kinds()
     return [geom for geom in range(first, first + count) if int(mj.geom_type[geom]) not in flat]
-
-
-def _flat() -> tuple[Any, Any]:
-    kinds = load_mujoco().mjtGeom
-    return kinds.mjGEOM_PLANE, kinds.mjGEOM_HFIELD
