@@ -51,6 +51,7 @@ TASK = DeclareLaunchArgument(
         'ur5e_pose',
         'fr3_pose',
         'ur5e_obstacles',
+        'ur5e_cell',
     ],
     description='Task whose configuration is taken',
 )

@@ -161,10 +161,10 @@ def demo(
     out: Annotated[Path | None, typer.Option(help='Folder of the run')] = None,
     plain: Annotated[bool, typer.Option('--plain', help='One line per second, no panel')] = False,
 ) -> None:
-    """Train a six-joint arm to reach, over ROS 2, and show it reaching unseen targets."""
+    """Train a six-joint arm to reach poses beside an obstacle, over ROS 2, and show it doing so."""
     with _errors():
         options = TrainOptions(
-            task='ur5e', seed=seed, out=out, plain=plain, episodes=500, untrained=True
+            task='ur5e_cell', seed=seed, out=out, plain=plain, episodes=500, untrained=True
         )
         raise typer.Exit(_train(options))
 

@@ -286,9 +286,9 @@ def test_the_error_of_a_known_pose_is_seen_and_counted(ur5e: Robot) -> None:
         {
             'final_distance_m': 0.03,
             'nearest_m': 0.03,
-            'is_within_5_cm_12.5_deg': 1.0,
-            'is_within_2_cm_5_deg': 0.0,
-            'is_within_1_cm_2.5_deg': 0.0,
+            'is_within_5_cm_and_12.5_deg': 1.0,
+            'is_within_2_cm_and_5_deg': 0.0,
+            'is_within_1_cm_and_2.5_deg': 0.0,
         }
     )
 

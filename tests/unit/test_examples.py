@@ -21,7 +21,7 @@ EXAMPLES = sorted(p for p in (ROOT / 'examples').glob('*.py') if p.stem not in O
 def test_there_is_one_for_every_task() -> None:
     arms = {path.stem for path in (ROOT / 'config/robots').glob('*.yaml')}
     tasks = {path.stem for path in (ROOT / 'config').glob('*.yaml')}
-    tasks = {name for name in tasks if re.sub('_(pose|obstacles)$', '', name) not in arms}
+    tasks = {name for name in tasks if re.sub('_(pose|obstacles|cell)$', '', name) not in arms}
     assert tasks | {'compare_rules'} == {path.stem for path in EXAMPLES}
 
 

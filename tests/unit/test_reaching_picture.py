@@ -54,7 +54,7 @@ def test_a_score_shows_the_shares_that_there_are() -> None:
 
 
 def test_a_score_says_the_errors_with_their_units() -> None:
-    figures = {'final_distance_m': 0.0123, 'final_angle_rad': 0.04, 'is_within_2_cm_5_deg': 0.9}
+    figures = {'final_distance_m': 0.0123, 'final_angle_rad': 0.04, 'is_within_2_cm_and_5_deg': 0.9}
     assert score_of(np.ones(5), figures).errors == 'final_distance_m 0.0123, final_angle_rad 0.04'
 
 

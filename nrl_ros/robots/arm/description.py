@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 
 from nrl_ros.base.config_files import find_config, read_yaml
 from nrl_ros.base.errors import ConfigError
-from nrl_ros.base.settings import Settings, dotted, load
+from nrl_ros.base.settings import Settings, dotted, load, nest, overlay
 from nrl_ros.robots.arm.capsules import CapsuleSettings
 from nrl_ros.robots.arm.model_files import known_models, locate, why_not_located
 from nrl_ros.robots.arm.obstacles import Obstacle
@@ -172,6 +172,11 @@ class RobotDescription(Settings):
     """A robot arm."""
 
     name: str = Field('arm', pattern=r'^[A-Za-z][A-Za-z0-9_]{0,63}$', description='Its name')
+    based_on: str = Field(
+        '',
+        description='Another description, whose entries hold where this one has none: a name in '
+        'config/robots, or a path from the folder of this file',
+    )
     model: str = Field(
         'planar',
         description='Model of this package, a URDF or MJCF file, or robot_description: the topic',
@@ -240,11 +245,12 @@ def read_robot(name: str) -> RobotDescription:
     Raises:
         ConfigError: there is no such file, or it is wrong; names every faulty key.
     """
-    path, data = _read(name)
-    # Dots in the names of joints and arguments do not separate groups.
-    named = {name: data[name] for name in ('held', 'xacro_arguments') if data.get(name) is not None}
-    flat = dotted({name: value for name, value in data.items() if name not in named}) | named
-    description = load(RobotDescription, flat, source=str(path))
+    return _description(*_read(name))
+
+
+def _description(path: Path, data: Mapping[str, Any]) -> RobotDescription:
+    """Check the groups of a description, and find the files that it names."""
+    description = load(RobotDescription, _dotted(data), source=str(path))
     packages = _package_paths(description, path.parent)
     srdf = _srdf(description, path.parent, packages)
     clearance = description.clearance.model_copy(update={'srdf': srdf})
@@ -278,7 +284,8 @@ def keep_robot(name: str, model: str, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _KEPT_MODEL).write_text(model, encoding='utf-8')
     kept = folder / f'{path.stem}.yaml'
-    data = data | {'model': _KEPT_MODEL}
+    # All entries are in the copy, also those of the description that it is based on.
+    data = data | {'model': _KEPT_MODEL, 'based_on': ''}
     # The copy lies in another folder, from which relative paths would not be found.
     read = read_robot(str(path))
     if read.package_paths:
@@ -309,10 +316,21 @@ def robot_on_topic(bridge: str, options: Mapping[str, Any]) -> str:
     return robot if read_robot(robot).model == FROM_TOPIC else ''
 
 
-def _read(name: str) -> tuple[Path, dict[str, Any]]:
-    """Return the file of a description and its groups."""
+def _read(
+    name: str, folder: Path = Path(), above: tuple[Path, ...] = ()
+) -> tuple[Path, dict[str, Any]]:
+    """Return the file of a description and its groups, those of what it is based on included.
+
+    Args:
+        name: of a file in ``config/robots``, or the path of a file.
+        folder: where a relative path begins.
+        above: files that are based on this one.
+
+    Raises:
+        ConfigError: there is no such file, or it is based on itself.
+    """
     if name.lower().endswith(('.yaml', '.yml')):
-        path = locate(name, Path()) or Path(name)
+        path = locate(name, folder) or folder / name
     elif name.lower().endswith(_MODELS):
         raise ConfigError(
             f'{name} is a model by its name, expected a description of the robot (YAML): '
@@ -320,10 +338,26 @@ def _read(name: str) -> tuple[Path, dict[str, Any]]:
         )
     else:
         path = find_config(name, 'robots')
+    if path.resolve() in above:
+        files = ', '.join(str(file) for file in above)
+        raise ConfigError(f'{path}: this description is based on itself, by based_on of {files}')
     data: Any = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f'{path}: expected the groups of a robot description')
-    return path, data
+    base = data.get('based_on')
+    if not base or not isinstance(base, str):
+        return path, data
+    # The other one is checked by itself first, and its files are found from its own folder.
+    other = _description(*_read(base, path.parent, (*above, path.resolve())))
+    lower = _dotted(other.model_dump(exclude_unset=True))
+    return path, nest(overlay(lower, _dotted(data)))
+
+
+def _dotted(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the dotted names of a description's groups."""
+    # Dots in the names of joints and arguments do not separate groups.
+    named = {name: data[name] for name in ('held', 'xacro_arguments') if data.get(name) is not None}
+    return dotted({name: value for name, value in data.items() if name not in named}) | named
 
 
 def _package_paths(description: RobotDescription, folder: Path) -> tuple[Path, ...]:

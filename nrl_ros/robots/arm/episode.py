@@ -133,7 +133,7 @@ class ReachEpisodes(Stateful):
         if self._turn is None:
             return (*METRICS, *within)
         degrees = np.degrees(self._angles)
-        marks = [f'{mark}_{turn:.3g}_deg' for mark, turn in zip(within, degrees, strict=False)]
+        marks = [f'{mark}_and_{turn:.3g}_deg' for mark, turn in zip(within, degrees, strict=False)]
         return (*METRICS, 'final_angle_rad', *marks, *within[len(marks) :])
 
     def begin(self, which: Array, position: Array, target: Poses | None = None) -> None:
