@@ -32,11 +32,13 @@ lint: setup-test
 	$(BIN)/ruff format --check --quiet .
 	$(BIN)/mypy --strict nrl_ros sim_bridge launch scripts benchmarks
 
-# First what needs no quiet machine, on all cores; then, one after the other, tests with real nodes, some of
-# them in real time, and what has to be alone, such as Ray, which gives itself half a minute to start.
+# First what needs no real nodes, on all cores. Then tests with real nodes, which mostly wait, two files at a
+# time: each test has a ROS domain of its own. What has to be alone comes last, one after the other: tests in
+# real time, and Ray, which gives itself half a minute to start.
 test: lint
 	$(RUN) -m pytest -n auto --dist worksteal -m 'not alone' tests/unit tests/launch tests/slow
-	$(RUN) -m pytest -rs -m 'alone or not slow' tests/ros tests/slow/test_study.py
+	$(RUN) -m pytest -rs -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone' tests/ros
+	$(RUN) -m pytest -rs -m alone tests/ros tests/slow/test_study.py
 
 # The share of lines that the fast tests run. Lines that a node runs in a process of its own are not seen.
 coverage: setup-test

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections import Counter
+from contextlib import ExitStack
 from functools import cache
 from typing import Any
 
@@ -35,6 +36,7 @@ from nrl_ros.nodes.neuromodulator import NeuromodulatorNode
 from nrl_ros.nodes.safety import SafetyNode
 from nrl_ros.ros import conversion
 from sim_bridge.arm_driver import ArmDriver
+from tests.ros.harness import own_domain
 from tests.unit.fakes import info_of, receive, state_of
 
 pytestmark = pytest.mark.ros
@@ -62,8 +64,9 @@ def made(kind: Any, context: Any, name: str = '', **values: Any) -> Any:
 @pytest.fixture(scope='module')
 def listeners():
     """Everything of the package that subscribes; nobody is spun, so that nobody hears another."""
+    own = ExitStack()
     context = rclpy.Context()
-    context.init(domain_id=39)
+    context.init(domain_id=own.enter_context(own_domain()))
     scripted = {key.replace('.', '__'): value for key, value in SCRIPTED.items()}
     nodes = [
         made(LearnerNode, context),
@@ -97,6 +100,7 @@ def listeners():
     for node in nodes:
         node.destroy_node()
     context.try_shutdown()
+    own.close()
 
 
 @cache

@@ -28,7 +28,7 @@ from nrl_ros.ros import qos
 from sim_bridge.arm_driver import ArmDriver
 from tests.ros.harness import EACH, EXIT_S
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 
 UR_JOINTS = list(ArmModel.from_file('ur5e').joints)
 VELOCITY = 'forward_velocity_controller/commands'
@@ -313,10 +313,10 @@ def test_settings_that_do_not_fit_end_it_and_are_named(ros, settings, said):
     assert 'Traceback' not in process.output
 
 
-def test_without_messages_for_markers_all_else_works(monkeypatch, capfd):
+def test_without_messages_for_markers_all_else_works(monkeypatch, capfd, domain):
     monkeypatch.setitem(sys.modules, 'visualization_msgs.msg', None)
     context = rclpy.Context()
-    context.init(domain_id=101)
+    context.init(domain_id=domain)
     node = ArmDriver(context=context)
     assert node.trigger_configure() == TransitionCallbackReturn.SUCCESS
     topics = {publisher.topic_name for publisher in node.publishers}

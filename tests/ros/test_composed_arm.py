@@ -17,7 +17,7 @@ from nrl_ros.ros.interfaces import SafetyState
 from tests.ros.harness import JOINT_STATES, Ros, robot_file
 from tests.ros.test_live_arm import LEARNER, NEUROMODULATOR, TASK
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 
 
 def composed(ros, robot):

@@ -16,7 +16,7 @@ from std_srvs.srv import Trigger
 from nrl_ros.nodes.cyclic_executor import CyclicExecutor
 from tests.ros.harness import lone_node, run_until
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 
 CYCLE_S, SELDOM_S = 0.002, 0.25
 

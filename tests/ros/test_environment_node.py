@@ -85,6 +85,7 @@ def test_a_bad_action_moves_nothing(ros):
     assert player.probe.counter(names.ENV_STATUS, 'duplicate_actions', 1) == 1
 
 
+@pytest.mark.alone
 def test_in_real_time_it_never_waits(ros):
     """Without an answer the held action counts as not the learner's; a late one is counted."""
     player = Player(ros, {'mode': 'realtime', 'control_period_s': 0.05})
@@ -112,6 +113,7 @@ def test_in_real_time_it_never_waits(ros):
     player.probe.until(in_time, 'an applied action')
 
 
+@pytest.mark.alone
 def test_in_real_time_a_bad_action_is_never_held(ros):
     """It is refused when it comes; the environment goes on with what it held before."""
     player = Player(ros, {'mode': 'realtime', 'control_period_s': 0.3})

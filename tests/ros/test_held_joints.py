@@ -14,7 +14,7 @@ from nrl_ros.robots.safety.records import StopReason
 from tests.ros.harness import JOINT_STATES, robot_file
 from tests.ros.test_safety_node import HOLDING, Arm
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 
 
 def joint(name: str, parent: str, child: str, place: str, kind: str, axis: str = '0 0 1') -> str:

@@ -108,12 +108,12 @@ class Failing(NrlNode[NeuromodulatorNodeSettings]):
 
 @pytest.mark.parametrize('spoilt', ['configure', 'make'])
 def test_a_node_that_cannot_start_leaves_although_somebody_keeps_it(
-    monkeypatch: pytest.MonkeyPatch, spoilt: str
+    monkeypatch: pytest.MonkeyPatch, spoilt: str, domain: int
 ) -> None:
     """As an error's traceback does, or the collector that was told to leave objects alone."""
     before = segments('self')
     context = rclpy.Context()
-    context.init(domain_id=101)
+    context.init(domain_id=domain)
     kept: list[Any] = []
     if spoilt == 'make':
 

@@ -38,7 +38,7 @@ from tests.ros.harness import (
     robot_file,
 )
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 
 HOME = (0.4, 0.8)
 # Of an episode; a step is two periods of 20 ms.

@@ -70,6 +70,7 @@ def test_many_simulated_bases(tmp_path: Path) -> None:
     assert told['trained']['mean'] > told['untrained']['mean'] + 0.1
 
 
+@pytest.mark.alone
 def test_one_that_does_not_wait(tmp_path: Path) -> None:
     sizes = ('--steps', '150', '--episodes', '0')
     run, said = train(tmp_path, 'realtime', 'mobile_base_live', *sizes)

@@ -85,9 +85,17 @@ def test_people_reward_take_over_and_end_an_episode(ros):
     assert not answer.success and 'outcome 9, expected one of' in answer.message
 
 
-def nrl(ros, *words):
+COMMAND = ('scripts/nodes/nrl',)
+# The command, which looks for an environment for a shorter time.
+IMPATIENT = (
+    '-c',
+    'from nrl_ros.cli import people\nfrom nrl_ros.cli.main import app\npeople._FIND_S = 3.0\napp()',
+)
+
+
+def nrl(ros, *words, program=COMMAND):
     """Run the command; return its exit code and what it prints."""
-    command = [sys.executable, 'scripts/nodes/nrl', *words, '--domain-id', str(ros.domain)]
+    command = [sys.executable, *program, *words, '--domain-id', str(ros.domain)]
     process = ros.start_command(command)
     return process.wait(), process.output
 
@@ -102,10 +110,11 @@ def test_the_command_finds_the_only_environment(ros):
     assert given.agent == 'taught' and list(given.received) == [-0.5, -0.5]
     code, said = nrl(ros, 'end', 'abort', '--instance', '0')
     assert code == 0 and '1 of 2 episodes end with the next step: abort' in said
-    code, said = nrl(ros, 'reward', '1', '--agent', 'another')
+    code, said = nrl(ros, 'reward', '1', '--agent', 'another', program=IMPATIENT)
     assert code == 1 and 'no environment that hears people' in said
 
 
+@pytest.mark.alone
 def test_a_person_who_watches_a_run_is_all_that_teaches_it(ros):
     """The scripted one of the example, over topics, in real time."""
     more = ('environment:mode:=realtime', 'environment:bridge.instances:=1')

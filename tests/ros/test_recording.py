@@ -155,6 +155,7 @@ def test_a_run_in_lockstep_is_recorded_and_learned_again(tmp_path: Path) -> None
     assert again.lives[0].result.began.startswith('as the run did, from learner_')
 
 
+@pytest.mark.alone
 def test_a_run_in_real_time_and_a_recorder_that_is_killed(tmp_path: Path) -> None:
     """One recorder hears all of it; another one comes later, and is killed on the way."""
     folder, other = tmp_path / 'run', tmp_path / 'other'

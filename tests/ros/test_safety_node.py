@@ -42,7 +42,7 @@ from tests.ros.harness import (
     robot_file,
 )
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 
 PERIOD = 0.02
 HOME = (0.4, 0.8)

@@ -14,7 +14,7 @@ from nrl_ros.ros import names
 from tests.ros.harness import Ros, robot_file
 from tests.ros.test_live_arm import LEARNER, NEUROMODULATOR, TASK
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.alone]
 
 LEARNING_TOPICS = (
     names.ENV_INFO,

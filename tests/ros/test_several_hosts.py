@@ -65,6 +65,7 @@ def reference(tmp_path):
     return Reference(*(settings[host] for host in HOSTS)).run()
 
 
+@pytest.mark.alone
 def test_three_hosts_learn_the_same_weights_although_packets_are_lost(ros, tmp_path):
     """Nothing is given up: what is lost comes again long before the time limit of an RPE."""
     expected = reference(tmp_path)
