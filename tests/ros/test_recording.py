@@ -188,3 +188,20 @@ def test_a_run_in_real_time_and_a_recorder_that_is_killed(tmp_path: Path) -> Non
     assert life.result.began.startswith(('from learner_', 'from candidate'))
     assert life.result.compared and all(one.equal for one in life.result.compared)
     assert life.result.actions > 50 and life.result.different_actions == 0
+
+
+def test_nothing_is_recorded_where_nobody_publishes(tmp_path: Path, domain: int) -> None:
+    """Of a run that has ended its folder is left; a namespace may be a wrong one."""
+    run = tmp_path / 'run'
+    run.mkdir()
+    (run / 'config.yaml').touch()
+    where = {'ROS_DOMAIN_ID': domain, 'namespace': '/ended'}
+    (run / 'ros.json').write_text(json.dumps(where))
+    out = tmp_path / 'recording'
+    of_a_folder = nrl('record', run)
+    for command in (of_a_folder, nrl('record', '--namespace', '/ended', '--out', out)):
+        said, _ = command.communicate(timeout=TIMEOUT_S)
+        assert command.returncode == 2, said
+        assert said.startswith(f'error: nobody publishes in /ended of ROS domain {domain}'), said
+        assert said.count('\n') == 1
+    assert sorted(path.name for path in tmp_path.rglob('*')) == ['config.yaml', 'ros.json', 'run']
