@@ -100,6 +100,8 @@ def convert(
             folder.rmdir()
     for table, rows in files.rows.items():
         say(f'{folder / table}.{form}: {rows:,} rows')
+    if not files.rows:
+        say(f'no table: {recording.path} has nothing of a run with numbers')
     for line in said:
         say(line)
     return folder

@@ -80,7 +80,8 @@ class RecorderWatch:
 
     def _on_status(self, message: RecorderStatus) -> None:
         self._status = message
-        if message.dropped and not self._said_lost:
+        # After a fault the recorder ends, and says why.
+        if message.dropped and not message.fault and not self._said_lost:
             self._said_lost = True
             lost = [
                 f'{name} {count:,}'

@@ -86,10 +86,13 @@ class RecorderNode(NrlNode[RecorderNodeSettings]):
         self._checkpoints.end()
         self._thread.close()
         self._report(recording=False)
+        if self._thread.fault:
+            return
         facts = self._writer.facts
+        files = f'{len(facts.files)} file{"" if len(facts.files) == 1 else "s"}'
         self.get_logger().info(
             f'recorded {sum(facts.counts.values()):,} messages of {len(facts.counts)} topics in '
-            f'{len(facts.files)} files, {self._writer.file_bytes / _MIB:.1f} MiB: '
+            f'{files}, {self._writer.file_bytes / _MIB:.1f} MiB: '
             f'{self._writer.folder}'
         )
 
@@ -110,7 +113,13 @@ class RecorderNode(NrlNode[RecorderNodeSettings]):
             self._report()
         assert self._thread is not None
         if self._thread.fault and not self.exit_requested:
-            self.fail(f'nothing can be recorded any more: {self._thread.fault}')
+            self.fail(
+                f'nothing can be recorded any more: {self._thread.fault}; what was written until '
+                f'then stays in {self._writer.folder}'
+            )
+        # With a fault all that comes is missing, which no setting mends.
+        if self._thread.fault:
+            return
         lost = self._thread.lost - self._said_lost
         if lost:
             self._said_lost = Counter(self._thread.lost)

@@ -285,10 +285,11 @@ class OrderedRun:
             yield from self._ready(waiting, one.received_ns)
         yield from self._ready(waiting, self.last_ns + 2 * PATIENCE_NS)
         if not heard:
+            ends_early = ''.join(f'; {one}' for one in self.records.recording.cut_off.values())
             raise RecordingError(
                 f'{self.records.recording.path} lacks the order in which the learner heard what it '
                 f'learned from ({self.records.absolute(names.LEARNER_ORDER)}): it cannot be '
-                'replayed; record with `nrl train --record` or `nrl record`'
+                f'replayed; record with `nrl train --record` or `nrl record`{ends_early}'
             )
 
     # ------------------------------------------------------------------ order

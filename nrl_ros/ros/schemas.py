@@ -31,11 +31,14 @@ def message_class(name: str) -> Any:
     Raises:
         UnknownTypeError: it is not installed.
     """
-    package, *_, kind = name.split('/')
+    package, _, rest = name.partition('/')
+    kind = rest.rpartition('/')[2]
     try:
+        if not kind:
+            raise ValueError('it is none of ROS')
         found = getattr(importlib.import_module(f'{package}.msg'), kind, None)
         return _class_of_action(package, kind) if found is None else found
-    except (ImportError, AttributeError, ValueError) as error:
+    except (ImportError, AttributeError, ValueError, TypeError) as error:
         raise UnknownTypeError(f'the message type {name} is not installed: {error}') from error
 
 

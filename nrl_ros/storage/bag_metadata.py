@@ -143,8 +143,12 @@ class BagFacts:
     def write(self, folder: Path) -> None:
         """Write ``metadata.yaml``, so that a reader sees the old file or the new one."""
         unfinished = folder / f'.{METADATA}.tmp'
-        unfinished.write_text(self.text(), encoding='utf-8')
-        os.replace(unfinished, folder / METADATA)
+        try:
+            unfinished.write_text(self.text(), encoding='utf-8')
+            os.replace(unfinished, folder / METADATA)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
 
 
 def offered_text(topic: Topic) -> str:

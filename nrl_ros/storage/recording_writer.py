@@ -127,9 +127,11 @@ class RecordingWriter:
             folder.mkdir(parents=True, exist_ok=True)
             if any(folder.iterdir()):
                 raise RecordingError(f'{folder} is not empty: choose a new folder for a recording')
+            self._begin(time.monotonic())
         except OSError as error:
-            raise RecordingError(f'{folder} cannot be made: {error.strerror}') from error
-        self._begin(time.monotonic())
+            raise RecordingError(
+                f'the recording {folder} cannot be made: {error.strerror or error}'
+            ) from error
 
     @property
     def file_bytes(self) -> int:
