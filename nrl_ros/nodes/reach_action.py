@@ -14,9 +14,12 @@ import numpy as np
 from geometry_msgs.msg import PoseStamped, Quaternion
 
 from nrl_ros.base.errors import InvalidValueError, NrlError
+from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.inverse import Goals, InverseKinematics
 from nrl_ros.robots.arm.reach_goals import Goal, GoalEnd, Outcome, ReachGoals, in_words
 from nrl_ros.robots.arm.robot import Robot
+from nrl_ros.robots.arm.robot_checks import nearest_limit
+from nrl_ros.robots.arm.rotations import roll_pitch_yaw
 from nrl_ros.robots.arm.settings import ReachSettings
 from nrl_ros.robots.arm.targets import Poses
 from nrl_ros.ros import names
@@ -42,6 +45,7 @@ class ReachAction:
         goals: of the arm.
         settings: of the task, for what a goal leaves open.
         robot: the arm.
+        position: returns the joints' measured positions [1, J].
         target_of: returns the target in the workspace's frame; raises an NrlError if that is not
             known, or outside of the workspace.
         refusal: returns why nothing can be served now; empty: it can.
@@ -55,12 +59,14 @@ class ReachAction:
         settings: ReachSettings,
         *,
         robot: Robot,
+        position: Callable[[], Float64],
         target_of: Callable[[PoseStamped], Poses],
         refusal: Callable[[], str],
         brake: Callable[[], None],
     ) -> None:
         self._node, self._goals, self._settings = node, goals, settings
         self._target_of, self._refusal, self._brake = target_of, refusal, brake
+        self._robot, self._position = robot, position
         self._told_at = -math.inf
         self._axes = settings.target.orientation.axes
         # Where a turn is free, only positions are looked for.
@@ -119,7 +125,8 @@ class ReachAction:
         if self._axes and not request.use_orientation:
             raise InvalidValueError(
                 'the goal has no orientation, and the policy was trained to reach poses, axes '
-                f'{" ".join(self._axes)}: give it one (use_orientation: true)'
+                f'{" ".join(self._axes)}: give it one (use_orientation: true), such as that of the '
+                f'tool now, {self._turn()}'
             )
         if not request.use_orientation:
             request.target.pose.orientation = Quaternion()
@@ -132,6 +139,11 @@ class ReachAction:
             preempt=request.preempt,
             learn=request.learn,
         )
+
+    def _turn(self) -> str:
+        matrix = self._robot.chain.orientation(self._position())[0]
+        values = zip(('roll', 'pitch', 'yaw'), roll_pitch_yaw(matrix), strict=True)
+        return ', '.join(f'{name} {value:.2f}' for name, value in values) + ' rad'
 
     def _on_cancel(self, key: Hashable) -> bool:
         now = time.monotonic()
@@ -168,12 +180,16 @@ class ReachAction:
             )
 
     def _end(self, end: GoalEnd) -> None:
-        name = end.outcome.name.lower()
+        name, reason = end.outcome.name.lower(), end.reason
+        if end.guarded:
+            robot, at = self._robot, self._position()[0]
+            near = nearest_limit(robot.description, robot.guard(), at, robot.obstacles)
+            reason += f'; the guard limits its way: {near}'
         self._node.counters[f'goals_{name}'] += 1
-        self._node.get_logger().info(f'goal: {name.replace("_", " ")}: {end.reason}')
+        self._node.get_logger().info(f'goal: {name.replace("_", " ")}: {reason}')
         result = Reach.Result(
             outcome=int(end.outcome),
-            reason=end.reason,
+            reason=reason,
             distance_m=end.distance_m,
             angle_rad=end.angle_rad,
             duration_s=end.duration_s,
@@ -208,16 +224,21 @@ class Reachability:
         return self._thread.submit(self._answer, target)
 
     def _answer(self, target: Poses) -> str:
-        goal = Goals(target.point, target.rotation if self._turned else None)
+        otherwise = ''
         try:
-            if self._solver.result().solve(goal).reached[0]:
+            solver = self._solver.result()
+            if solver.solve(Goals(target.point, target.rotation if self._turned else None)).reached[
+                0
+            ]:
                 return ''
+            if self._turned and solver.solve(Goals(target.point)).reached[0]:
+                otherwise = '; in another orientation it can be there'
         except NrlError as error:
             return f'whether the target can be reached is not known: {error}'
         return (
             f'the arm cannot bring its tool to {target.point[0].round(4).tolist()} m in the frame '
             f'of the workspace{" in this orientation" * self._turned}: no pose was found within '
-            'its limits, workspace and clearance'
+            f'its limits, workspace and clearance{otherwise}'
         )
 
     def close(self) -> None:

@@ -158,6 +158,7 @@ class ArmEnvironment:
                 self.goals,
                 self._options,
                 robot=self.robot,
+                position=lambda: self._position,
                 target_of=self.targets.of,
                 refusal=self._refusal,
                 brake=self.hold,
@@ -305,7 +306,9 @@ class ArmEnvironment:
             distance, angle = self.episodes.away(self._position, goal.target)
             slow = self.robot.description.watchdog.still_rad_s
             still = bool(np.abs(self._velocity).max() < slow)
-            self.goals.look(now, float(distance[0]), float(angle[0]), still=still)
+            guarded = self._safety is not None and bool(self._safety.limited & Limited.WORKSPACE)
+            away = float(distance[0]), float(angle[0])
+            self.goals.look(now, *away, still=still, guarded=guarded)
 
     def _aim(self) -> Poses | None:
         """Return what the arm moves to: its goal, or the target of the present episode."""

@@ -37,7 +37,7 @@ from nrl_ros.robots.arm.reach import (
 )
 from nrl_ros.robots.arm.reachable import targets_of
 from nrl_ros.robots.arm.robot import Robot, load_robot, make_robot
-from nrl_ros.robots.arm.rotations import rotation_vectors
+from nrl_ros.robots.arm.rotations import roll_pitch_yaw, rotation_vectors
 from nrl_ros.robots.arm.settings import ReachSettings, TargetGroup
 
 Array = NDArray[Any]
@@ -273,6 +273,25 @@ def test_the_jacobian_is_the_derivative_of_the_kinematics(name: str) -> None:
         assert motion.jacobian[:, :3, joint] == pytest.approx(moved, abs=1e-8)
         turned = rotation_vectors(turn) / (2.0 * step)
         assert motion.jacobian[:, 3:, joint] == pytest.approx(turned, abs=1e-8)
+
+
+def turn_about(axis: str, angle: float) -> NDArray[Any]:
+    """The matrix of a turn, written out: x, y and z follow each other."""
+    one, two = {'x': (1, 2), 'y': (2, 0), 'z': (0, 1)}[axis]
+    matrix = np.eye(3)
+    matrix[one, one] = matrix[two, two] = math.cos(angle)
+    matrix[two, one], matrix[one, two] = math.sin(angle), -math.sin(angle)
+    return matrix
+
+
+@pytest.mark.parametrize(
+    'angles',
+    [(0.3, -0.4, 2.0), (-3.0, 1.5, -3.1), (math.pi / 2, 0.0, 0.1), (0.0, math.pi / 2, 0.7)],
+)
+def test_roll_pitch_and_yaw_are_turns_about_fixed_axes(angles: tuple[float, float, float]) -> None:
+    roll, pitch, yaw = angles
+    matrix = turn_about('z', yaw) @ turn_about('y', pitch) @ turn_about('x', roll)
+    assert roll_pitch_yaw(matrix) == pytest.approx(angles, abs=1e-9)
 
 
 def test_rotation_vectors_are_axis_times_angle_up_to_half_a_turn() -> None:

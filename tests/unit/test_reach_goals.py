@@ -20,9 +20,9 @@ NEAR, FAR = 0.01, 0.3
 
 
 def goal(**changes: Any) -> Goal:
-    fields = {'tolerance_rad': math.inf, **changes}
+    fields = {'tolerance_rad': math.inf, 'time_limit_s': LIMIT, **changes}
     target = Poses(np.zeros((1, 3)), np.eye(3)[None])
-    return Goal(target, TOLERANCE, time_limit_s=LIMIT, **fields)
+    return Goal(target, TOLERANCE, **fields)
 
 
 class Caller:
@@ -36,11 +36,17 @@ class Caller:
         return self.goals.offer(self.now, key, goal(**changes), refusal)
 
     def look(
-        self, distance: float, *, angle: float = 0.0, still: bool = False, periods: int = 1
+        self,
+        distance: float,
+        *,
+        angle: float = 0.0,
+        still: bool = False,
+        guarded: bool = False,
+        periods: int = 1,
     ) -> Stage:
         for _ in range(periods):
             self.now += PERIOD
-            self.goals.look(self.now, distance, angle, still=still)
+            self.goals.look(self.now, distance, angle, still=still, guarded=guarded)
         return self.goals.stage
 
     def end(self) -> GoalEnd:
@@ -100,6 +106,28 @@ def test_a_goal_that_is_out_of_time_ends_when_the_arm_stands() -> None:
     caller.look(2 * TOLERANCE, periods=30)
     caller.look(2 * TOLERANCE, still=True)
     assert caller.end().outcome is Outcome.TIME_LIMIT
+
+
+@pytest.mark.parametrize(('after', 'guarded'), [(0, True), (10, True), (26, False)])
+def test_a_goal_says_whether_the_guard_was_in_its_way_when_time_ran_out(
+    after: int, guarded: bool
+) -> None:
+    caller = Caller()
+    caller.offer(time_limit_s=2.0)
+    # The guard limits one period, then so many pass until the time is over, of 0.04 s each.
+    caller.look(FAR, periods=48 - after)
+    caller.look(FAR, guarded=True)
+    assert caller.look(FAR, periods=after) is Stage.MOVING
+    assert caller.look(FAR) is Stage.BRAKING
+    # What it limits while the arm brakes was in nobody's way.
+    caller.look(FAR, still=True, guarded=True)
+    end = caller.end()
+    assert (end.outcome, end.guarded) == (Outcome.TIME_LIMIT, guarded)
+    # The next goal begins without it.
+    caller.offer()
+    caller.look(FAR, periods=25)
+    caller.look(FAR, still=True)
+    assert not caller.end().guarded
 
 
 def test_without_a_learner_the_reason_asks_for_one() -> None:

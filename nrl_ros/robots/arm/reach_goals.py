@@ -16,6 +16,8 @@ from nrl_ros.robots.arm.targets import Poses
 
 # An arm that was told to stand and does not within this time is not waited for any longer [s].
 _BRAKE_S = 2.0
+# A guard that limited the motion within this time before an arm began to brake was in its way [s].
+_RECENT_S = 1.0
 
 
 class Outcome(IntEnum):
@@ -74,6 +76,7 @@ class GoalEnd:
         distance_m: between tool and target at the end; NaN: not known.
         angle_rad: the same of their orientations; 0 for points.
         duration_s: since the goal was accepted.
+        guarded: it ran out of time where the guard limited the motion.
     """
 
     key: Hashable
@@ -82,6 +85,7 @@ class GoalEnd:
     distance_m: float
     angle_rad: float
     duration_s: float
+    guarded: bool = False
 
 
 class ReachGoals:
@@ -110,7 +114,7 @@ class ReachGoals:
         self._since = self._braking_since = self._rests_until = -math.inf
         # How a goal will end as soon as the arm stands, and why.
         self._pending: tuple[Outcome, str] = (Outcome.CANCELLED, '')
-        self._acted = False
+        self._acted, self._guarded_at = False, -math.inf
         self._ended: list[GoalEnd] = []
 
     @property
@@ -166,7 +170,7 @@ class ReachGoals:
             self._finish(now, Outcome.PREEMPTED, 'another goal has taken its place')
         self.stage, self.goal, self._key = Stage.MOVING, goal, key
         self.distance_m = self.angle_rad = math.nan
-        self._since, self._acted = now, False
+        self._since, self._acted, self._guarded_at = now, False, -math.inf
         return True
 
     def withdraw(self, key: Hashable) -> None:
@@ -191,7 +195,9 @@ class ReachGoals:
 
     # -------------------------------------------------------------- periods
 
-    def look(self, now: float, distance_m: float, angle_rad: float, *, still: bool) -> None:
+    def look(
+        self, now: float, distance_m: float, angle_rad: float, *, still: bool, guarded: bool = False
+    ) -> None:
         """Decide what is next for the goal that is served, once in each period.
 
         Args:
@@ -199,6 +205,7 @@ class ReachGoals:
             distance_m: between tool and target.
             angle_rad: between their orientations; 0 for points.
             still: the arm is measured to stand.
+            guarded: the guard limits the motion.
         """
         goal = self.goal
         if not self.serving or goal is None:
@@ -207,6 +214,8 @@ class ReachGoals:
         near = distance_m <= goal.tolerance_m and angle_rad <= goal.tolerance_rad
         late = now - self._since >= goal.time_limit_s
         if self.stage is Stage.MOVING:
+            if guarded:
+                self._guarded_at = now
             if near:
                 self._brake(now, Stage.SETTLING, self._pending)
             elif late:
@@ -245,7 +254,11 @@ class ReachGoals:
 
     def _finish(self, now: float, outcome: Outcome, reason: str) -> None:
         away = self.distance_m, self.angle_rad
-        self._ended.append(GoalEnd(self._key, outcome, reason, *away, now - self._since))
+        guarded = outcome is Outcome.TIME_LIMIT and (
+            self._braking_since - self._guarded_at <= _RECENT_S
+        )
+        end = GoalEnd(self._key, outcome, reason, *away, now - self._since, guarded)
+        self._ended.append(end)
         self.stage, self.goal, self._key = Stage.RESTING, None, None
         self._rests_until = now + self._settings.hold_s
 

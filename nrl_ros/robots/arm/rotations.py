@@ -95,6 +95,19 @@ def matrices_of_vectors(vectors: NDArray[Any]) -> Float64:
     return matrices_of(np.column_stack([values * scale[:, None], np.cos(angle / 2)]))
 
 
+def roll_pitch_yaw(matrix: NDArray[Any]) -> tuple[float, float, float]:
+    """Return roll, pitch and yaw [rad] of a rotation [3, 3]: about fixed x, then y, then z.
+
+    They are those of a URDF (REP 103). Where the pitch is a right angle, roll and yaw turn about
+    the same axis, and the roll is 0.
+    """
+    pitch = float(np.arctan2(-matrix[2, 0], np.hypot(matrix[0, 0], matrix[1, 0])))
+    if np.hypot(matrix[0, 0], matrix[1, 0]) < 1e-6:
+        return 0.0, pitch, float(np.arctan2(-matrix[0, 1], matrix[1, 1]))
+    roll = np.arctan2(matrix[2, 1], matrix[2, 2])
+    return float(roll), pitch, float(np.arctan2(matrix[1, 0], matrix[0, 0]))
+
+
 def angles_between(one: NDArray[Any], other: NDArray[Any]) -> Float64:
     """Return the angles [N, rad] of the rotations from matrices [N, 3, 3] to others."""
     vectors = rotation_vectors(np.swapaxes(one, 1, 2) @ other)
