@@ -339,8 +339,7 @@ def _read(
     else:
         path = find_config(name, 'robots')
     if path.resolve() in above:
-        files = ', '.join(str(file) for file in above)
-        raise ConfigError(f'{path}: this description is based on itself, by based_on of {files}')
+        raise ConfigError(f'{path} is based on itself, expected another description')
     data: Any = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f'{path}: expected the groups of a robot description')
@@ -348,7 +347,10 @@ def _read(
     if not base or not isinstance(base, str):
         return path, data
     # The other one is checked by itself first, and its files are found from its own folder.
-    other = _description(*_read(base, path.parent, (*above, path.resolve())))
+    try:
+        other = _description(*_read(base, path.parent, (*above, path.resolve())))
+    except ConfigError as error:
+        raise ConfigError(f'{path}: based_on: {error}') from None
     lower = _dotted(other.model_dump(exclude_unset=True))
     return path, nest(overlay(lower, _dotted(data)))
 
