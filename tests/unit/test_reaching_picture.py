@@ -10,10 +10,13 @@ import pytest
 from matplotlib import pyplot
 from PIL import Image
 from rich.console import Console
+from typer.testing import CliRunner
 
 from nrl_ros.cli import config
 from nrl_ros.cli.display import line_of, panel_of
 from nrl_ros.cli.evaluate import draw, evaluate, record, score_of
+from nrl_ros.cli.main import app
+from nrl_ros.cli.options import TrainOptions
 from nrl_ros.environments.figures import RecentFigures, shares
 from nrl_ros.environments.registry import make_bridge
 from nrl_ros.monitor.progress import Progress
@@ -246,6 +249,25 @@ def test_the_rollout_of_a_pose_task_has_the_orientations_of_its_targets() -> Non
     assert moment.axes is not None and moment.path.shape == (4, 3)
     np.testing.assert_array_equal(moment.axes[1], rollout['rotation'][3, 1])
     assert 'rotation' not in record(settings(), None, instances=1, seed=5)
+
+
+def test_the_film_of_the_demo_shows_poses_and_an_obstacle(monkeypatch: pytest.MonkeyPatch) -> None:
+    trained: list[TrainOptions] = []
+
+    def train(options: TrainOptions) -> int:
+        trained.append(options)
+        return 0
+
+    monkeypatch.setattr('nrl_ros.cli.main._train', train)
+    assert CliRunner().invoke(app, ['demo', '--seed', '3']).exit_code == 0
+    (options,) = trained
+    made = settings(options.task)
+    rollout = record(made, None, instances=1, seed=options.seed)
+    robot = load_robot(made.environment.bridge.options['robot'])
+    reaches = reaches_of(robot, rollout, period_s=0.04, success_radius_m=0.02)
+    assert reaches.moment(1, 0).axes is not None
+    # A box has six faces.
+    assert len(reaches.scene(reaches.position[:, 0]).obstacles) == 6
 
 
 def test_films_are_drawn_by_matplotlib_where_nothing_else_may_draw(
