@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.identity import draw_identity
 from nrl_ros.base.records import AgentInfo
 from nrl_ros.cli import config
 from nrl_ros.cli.config import RunSettings
@@ -74,7 +74,7 @@ class Sessions:
         restored: the one of its checkpoint; 0: none.
     """
 
-    first: int = field(default_factory=lambda: secrets.randbelow(2**52) + 1)
+    first: int = field(default_factory=lambda: draw_identity(room=_MOST_SESSIONS))
     restored: int = 0
 
     def __contains__(self, session: object) -> bool:

@@ -9,10 +9,11 @@ from typing import Any
 from rclpy.duration import Duration
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.identity import draw_identity
 from nrl_ros.environments.episodes import Episodes
 from nrl_ros.ros import conversion, graph, names
 from nrl_ros.ros.interfaces import EnvInfo
-from nrl_ros.ros.lifecycle import NrlNode, draw_identity
+from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.namesakes import Namesakes
 from nrl_ros.ros.wire import nanoseconds
 from nrl_ros.settings.environment import EnvironmentNodeSettings

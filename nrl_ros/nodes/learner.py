@@ -16,6 +16,7 @@ from rclpy.parameter import Parameter
 from std_srvs.srv import SetBool
 
 from nrl_ros.base.errors import NrlError, ProtocolError
+from nrl_ros.base.identity import draw_identity
 from nrl_ros.base.records import ActionBatch, AgentInfo
 from nrl_ros.learning.attendance import AT_WORK_S, Attendance
 from nrl_ros.learning.learner import Learner
@@ -37,7 +38,7 @@ from nrl_ros.ros.interfaces import (
     Neuromodulation,
     SaveCheckpoint,
 )
-from nrl_ros.ros.lifecycle import NrlNode, draw_identity
+from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.ros.round_trip import AwaitedAnswers
 from nrl_ros.ros.sender import Sender

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from nrl_ros.base.errors import CheckpointError, NrlError
+from nrl_ros.base.identity import draw_identity
 from nrl_ros.base.records import RpeBatch
 from nrl_ros.learning.baselines.critic import Critic
 from nrl_ros.learning.baselines.running_average import LARGEST_REWARD, rewards_fit
@@ -22,7 +23,7 @@ from nrl_ros.learning.snapshots import saved_baselines
 from nrl_ros.nodes.saving import hold, not_saved
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.interfaces import EnvState, Neuromodulation, NeuromodulatorStatus, Reward
-from nrl_ros.ros.lifecycle import NrlNode, draw_identity
+from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.settings.neuromodulator import NeuromodulatorNodeSettings
 from nrl_ros.storage.checkpoint import (

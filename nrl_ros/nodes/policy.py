@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.identity import draw_identity
 from nrl_ros.bundles.onnx_policy import OnnxPolicy
 from nrl_ros.bundles.player import Player
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.executor import take_waiting
 from nrl_ros.ros.interfaces import Action, EnvInfo, EnvState
-from nrl_ros.ros.lifecycle import NrlNode, draw_identity
+from nrl_ros.ros.lifecycle import NrlNode
 from nrl_ros.ros.lifecycle import main as run_node
 from nrl_ros.settings.policy import PolicyNodeSettings
 

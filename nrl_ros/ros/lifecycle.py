@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import secrets
 import sys
 import time
 from collections import Counter
@@ -435,14 +434,6 @@ class NrlNode(LifecycleNode, Generic[Model]):
         """Return the time of the node's clock [ns]; with simulated time, that time."""
         # The clock's own ``now`` makes an object of each time, which takes longer than to ask.
         return int(self._now().nanoseconds)
-
-
-def draw_identity() -> int:
-    """Draw a number that no other session or learner has; never 0, which means none.
-
-    A double holds it: PlotJuggler refuses messages with larger ones, and JavaScript rounds them.
-    """
-    return secrets.randbelow(2**53) + 1
 
 
 def main(

@@ -85,6 +85,7 @@ EXCEPTIONS: dict[str, set[str]] = {
     'nrl_ros/base/machine.py': STANDARD,
     'nrl_ros/base/meeting.py': STANDARD,
     # Files of settings are looked for where an installation puts them.
+    'nrl_ros/base/identity.py': {'secrets'},
     'nrl_ros/base/config_files.py': {'os', 'nrl_ros'},
     'nrl_ros/experiments/ray_engine.py': {'ray'},
     'nrl_ros/cli/tensorboard.py': {'tensorboardX'},

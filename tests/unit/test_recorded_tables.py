@@ -16,6 +16,7 @@ pytest.importorskip('rclpy')
 
 from rclpy.serialization import serialize_message
 
+from nrl_ros.base.identity import draw_identity
 from nrl_ros.base.records import ActionSpace, AgentInfo, Applied, Delivery, EnvSpec, RpeBatch
 from nrl_ros.cli.doctor_run import recording_lines
 from nrl_ros.cli.main import app
@@ -34,7 +35,6 @@ from nrl_ros.ros.interfaces import (
     SafetyState,
     SafetyStatus,
 )
-from nrl_ros.ros.lifecycle import draw_identity
 from nrl_ros.ros.recorded_tables import RunTables, flattened, names_of
 from nrl_ros.ros.schemas import UnknownTypeError, schema_of, without_string_bounds
 from nrl_ros.storage.bag_metadata import Topic
