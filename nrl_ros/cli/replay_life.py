@@ -177,6 +177,8 @@ class LifeReplay:
         self._newest: dict[str, Any] = {}
         self._modes: dict[Did, bool] = {}
         self._begun = False
+        # A checkpoint was saved since entries or messages were missing last.
+        self._saved = False
         # Answers whose recorded action has not come yet, and since when they wait [ns]: a recorder
         # that was held up receives the actions of its pause after all states of it.
         self._given: deque[tuple[ActionBatch, int]] = deque()
@@ -198,13 +200,16 @@ class LifeReplay:
                     'replayed from the first checkpoint that is kept'
                 )
         elif step.skipped:
+            self._forget()
             self._leave(f'{step.skipped:,} entries of its order are missing before {entry.number}')
         if step.missing is not None:
+            self._forget()
             self._leave(f'{step.missing.line()} is missing')
         self._note(entry, step.record)
         if self.replayer is None:
             if entry.kind == Did.SAVED:
                 self._resume(entry)
+                self._saved = True
             return
         record = step.record
         if entry.kind == Did.LOADED:
@@ -304,11 +309,19 @@ class LifeReplay:
         learner.evaluating = self._modes.get(
             Did.EVALUATING, status.evaluating if status is not None else learner.evaluating
         )
-        self.replayer = Replayer(learner)
+        replayer = Replayer(learner)
         # Environments that were introduced before the recording began have a latched message.
         latched = self._run.records.infos.values()
         infos = ({one.agent: one for one in latched if one.active} | self._infos).values()
-        self.replayer.resume(infos, data)
+        replayer.resume(infos, data)
+        # A learner may take a state, save, and act upon the state afterwards. Where such a state
+        # may have come before the entries that are known, the next checkpoint is taken: by then the
+        # learner has acted upon the state. An agent that is silent until then stands idle.
+        served = {name for name in data['agents'] if learner.served(name) is not None}
+        if not self._saved and not served <= self._newest.keys():
+            self.what_if = None
+            return
+        self.replayer = replayer
         if self.what_if is not None:
             self.what_if.learner.frozen = learner.frozen
             self.what_if.learner.evaluating = learner.evaluating
@@ -322,6 +335,11 @@ class LifeReplay:
             if not known or (agent is not None and agent.sequence < state.sequence):
                 taken = Entry(entry.number, Did.STATE, name, state.session, state.sequence)
                 self._repeat(taken, state)
+
+    def _forget(self) -> None:
+        """Forget the newest states: those that follow them may be missing."""
+        self._newest.clear()
+        self._saved = False
 
     def _leave(self, why: str) -> None:
         if self.replayer is not None:

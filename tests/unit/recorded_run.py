@@ -129,8 +129,13 @@ class RecordedRun:
         """Keep a message with the sequence number of its state."""
         self.messages.append((topic, number, data))
 
-    def step(self) -> None:
-        """Do what learner and environment do upon one state."""
+    def step(self, save: int = 0) -> None:
+        """Do what learner and environment do upon one state.
+
+        Args:
+            save: number of a checkpoint that is saved when the state is taken, and before the
+                learner acts upon it; 0: none.
+        """
         state, reward = self.next
         number = state.sequence
         if reward is None:
@@ -146,6 +151,8 @@ class RecordedRun:
         self.keep(names.STATE, conversion.state_to_wire(state), number)
         self.note(Did.STATE, number, session=self.session)
         self.core.observe(state)
+        if save:
+            self.save(save)
         # In real time the learner acts at once.
         action = None if self.core.roster.infos[AGENT].lockstep else self.core.act(AGENT)
         while self.due and self.due[0][0] <= self.count:

@@ -154,6 +154,35 @@ def test_entries_that_are_missing_are_said(tmp_path: Path) -> None:
     assert [one.equal for one in result.compared] == [True]
 
 
+@pytest.mark.parametrize('lockstep', [True, False])
+def test_a_checkpoint_whose_state_was_taken_before_the_recording_is_passed_over(
+    tmp_path: Path, lockstep: bool
+) -> None:
+    run = RecordedRun(tmp_path, lockstep=lockstep)
+    # Entries are recorded in pieces of 50. The state is the last one of a piece. The checkpoint,
+    # saved before the learner acts upon that state, is the first one of the next.
+    while len(run.entries) % 50 != 49:
+        run.step()
+    saved = len(run.entries) + 1
+    run.step(save=1)
+    run.steps(30, save=2).steps(30, save=3)
+    result = replay(run.write(first_entry=saved)).lives[0].result
+    assert 'begins after' in result.left[0] and len(result.left) == 1
+    assert result.began.startswith('from learner_00000002.nrl')
+    assert [one.equal for one in result.compared] == [True]
+    assert result.actions >= 30 and result.different_actions == 0
+
+
+def test_a_checkpoint_that_was_saved_between_state_and_action_is_resumed(tmp_path: Path) -> None:
+    run = RecordedRun(tmp_path).steps(60)
+    run.step(save=1)
+    run.steps(30, save=2)
+    result = replay(run.write(first_entry=50)).lives[0].result
+    assert result.began.startswith('from learner_00000001.nrl')
+    assert [one.equal for one in result.compared] == [True]
+    assert result.actions >= 31 and result.different_actions == 0
+
+
 def test_a_run_recorded_from_its_middle_begins_with_its_modes(tmp_path: Path) -> None:
     run = RecordedRun(tmp_path).steps(40)
     run.note(Did.LEARNING_RATE, value=0.05)
