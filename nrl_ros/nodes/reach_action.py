@@ -224,14 +224,13 @@ class Reachability:
         return self._thread.submit(self._answer, target)
 
     def _answer(self, target: Poses) -> str:
-        otherwise = ''
+        place, otherwise = Goals(target.point), ''
+        goal = Goals(target.point, target.rotation) if self._turned else place
         try:
             solver = self._solver.result()
-            if solver.solve(Goals(target.point, target.rotation if self._turned else None)).reached[
-                0
-            ]:
+            if solver.solve(goal).reached[0]:
                 return ''
-            if self._turned and solver.solve(Goals(target.point)).reached[0]:
+            if self._turned and solver.solve(place).reached[0]:
                 otherwise = '; in another orientation it can be there'
         except NrlError as error:
             return f'whether the target can be reached is not known: {error}'
