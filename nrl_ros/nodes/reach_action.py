@@ -66,7 +66,8 @@ class ReachAction:
     ) -> None:
         self._node, self._goals, self._settings = node, goals, settings
         self._target_of, self._refusal, self._brake = target_of, refusal, brake
-        self._robot, self._position = robot, position
+        # A guard takes longer to make than a control period.
+        self._robot, self._position, self._guard = robot, position, robot.guard()
         self._told_at = -math.inf
         self._axes = settings.target.orientation.axes
         # Where a turn is free, only positions are looked for.
@@ -183,7 +184,7 @@ class ReachAction:
         name, reason = end.outcome.name.lower(), end.reason
         if end.guarded:
             robot, at = self._robot, self._position()[0]
-            near = nearest_limit(robot.description, robot.guard(), at, robot.obstacles)
+            near = nearest_limit(robot.description, self._guard, at, robot.obstacles)
             reason += f'; the guard limits its way: {near}'
         self._node.counters[f'goals_{name}'] += 1
         self._node.get_logger().info(f'goal: {name.replace("_", " ")}: {reason}')
