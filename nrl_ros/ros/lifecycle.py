@@ -14,7 +14,6 @@ import rclpy
 from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
-from rclpy.impl.implementation_singleton import rclpy_implementation
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.qos import QoSProfile
 from rclpy.timer import Timer
@@ -114,25 +113,27 @@ class NrlNode(LifecycleNode, Generic[Model]):
     def _guard_transitions(self) -> None:
         """Answer a request for a transition that is not possible now with a refusal.
 
-        rclpy raises an error in place of an answer, which would end the process.
+        rclpy of Jazzy raises an error in place of an answer, which would end the process; that of
+        Kilted answers, and counts nothing.
         """
         served: Any = self._service_change_state
         change = served.callback
 
         def guarded(request: Any, response: Any) -> Any:
-            state = self._state_machine.current_state[1]
-            try:
+            asked = request.transition
+            possible = self._state_machine.available_transitions
+            # By its label if it has one, else by its number.
+            at, wanted = (1, asked.label) if asked.label else (0, asked.id)
+            if any(one[at] == wanted for one in possible):
                 return change(request, response)
-            except rclpy_implementation.RCLError:
-                asked = request.transition.label or request.transition.id
-                self._refusals.refuse(
-                    ProtocolError(
-                        f'transition {asked} was asked for, which is not possible while the node '
-                        f'is {state}'
-                    )
+            self._refusals.refuse(
+                ProtocolError(
+                    f'transition {asked.label or asked.id} was asked for, which is not possible '
+                    f'while the node is {self._state_machine.current_state[1]}'
                 )
-                response.success = False
-                return response
+            )
+            response.success = False
+            return response
 
         served.callback = guarded
 

@@ -333,7 +333,9 @@ def test_a_transition_that_is_not_possible_is_refused(dialogue):
     for transition in (Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CLEANUP, 77):
         request = ChangeState.Request(transition=Transition(id=transition))
         assert not dialogue.probe.call('learner', '~/change_state', ChangeState, request).success
-    dialogue.counter('dropped_ProtocolError', 3)
+    unknown = ChangeState.Request(transition=Transition(label='fly'))
+    assert not dialogue.probe.call('learner', '~/change_state', ChangeState, unknown).success
+    dialogue.counter('dropped_ProtocolError', 4)
     dialogue.state(0)
     dialogue.action(0)
 
