@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import math
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 # An error's text is cut after so many characters.
 _LONGEST = 500
+# An error or a note names at most this many of one kind.
+_MOST_NAMES = 8
 # Likeness of names from which on one is suggested for the other; and of a name to one that has all
 # of its words.
 _NEAR, _WORDS_OF_IT = 0.5, 0.8
@@ -77,6 +79,12 @@ def describe(error: BaseException) -> str:
     frames = traceback.extract_tb(error.__traceback__)
     place = f' ({Path(frames[-1].filename).name}, line {frames[-1].lineno})' if frames else ''
     return f'{type(error).__name__}{": " if text else " without a text"}{text}{place}'
+
+
+def some(names: Sequence[str], between: str = ', ', most: int = _MOST_NAMES) -> str:
+    """Return the first names of a list, and how many more there are."""
+    rest = len(names) - most
+    return between.join(names[:most]) + (f' and {rest} more' if rest > 0 else '')
 
 
 def closest(name: str, known: Iterable[str]) -> str:

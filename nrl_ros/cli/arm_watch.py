@@ -31,6 +31,7 @@ from nrl_ros.cli.processes import (
     absolute_namespace,
     check_machine,
     choose_domain,
+    choose_known_domain,
     node_environment,
 )
 from nrl_ros.cli.recording import RecorderWatch
@@ -217,10 +218,8 @@ def _run(
 
 def _environment(options: ArmOptions) -> dict[str, str]:
     """Return the nodes' variables; a real arm is in its driver's domain, not in a free one."""
-    domain, given = options.domain, os.environ.get('ROS_DOMAIN_ID', '').strip()
-    if options.real and domain is None and not given:
-        domain = 0
-    made = node_environment(choose_domain(domain), udp_only=True)
+    choose = choose_known_domain if options.real else choose_domain
+    made = node_environment(choose(options.domain), udp_only=True)
     if options.real and 'ROS_AUTOMATIC_DISCOVERY_RANGE' not in os.environ:
         del made['ROS_AUTOMATIC_DISCOVERY_RANGE']
     return made

@@ -17,7 +17,7 @@ from rich.live import Live
 from rich.table import Table
 
 from nrl_ros.base.records import Ending
-from nrl_ros.cli.processes import choose_domain, node_environment
+from nrl_ros.cli.processes import choose_known_domain, node_environment
 from nrl_ros.monitor.arm_figures import ArmFigures
 from nrl_ros.ros import conversion, names, qos
 from nrl_ros.ros.graph import topics_of
@@ -155,9 +155,7 @@ def watch_arms(domain: int | None, console: Console, *, seconds: float = 0.0) ->
         console: to write to.
         seconds: how long; 0: until a signal.
     """
-    given = os.environ.get('ROS_DOMAIN_ID', '').strip()
-    domain = 0 if domain is None and not given else domain
-    os.environ.update(node_environment(choose_domain(domain), udp_only=True))
+    os.environ.update(node_environment(choose_known_domain(domain), udp_only=True))
     with Signals() as signals:
         initialise([])
         try:

@@ -11,9 +11,9 @@ import numpy as np
 from nrl_ros.base.errors import ConfigError, NrlError
 from nrl_ros.cli.config import RunSettings
 from nrl_ros.cli.evaluate import Acting, AtWork, at_work
-from nrl_ros.cli.runs import written_whole
 from nrl_ros.environments.interfaces import Depictable, Rendering
 from nrl_ros.environments.registry import ENVIRONMENTS
+from nrl_ros.storage.files import written_whole
 
 if TYPE_CHECKING:
     from PIL.Image import Image

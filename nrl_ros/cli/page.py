@@ -17,7 +17,7 @@ from nrl_ros.cli.processes import (
     MODULES,
     Processes,
     check_machine,
-    choose_domain,
+    choose_known_domain,
     exit_text,
     node_environment,
 )
@@ -132,7 +132,7 @@ def show(options: PageOptions) -> NoReturn:
     for path in options.robot_file or ():
         read_robot(str(path))
     domain, namespace = where(options)
-    environment = node_environment(choose_domain(domain), udp_only=True)
+    environment = node_environment(domain, udp_only=True)
     check_machine(environment)
     robots = [str(path.resolve()) for path in options.robot_file or ()]
     command = [sys.executable, '-m', MODULES[names.PAGE], '--ros-args']
@@ -151,6 +151,4 @@ def where(options: PageOptions) -> tuple[int, str]:
     domain, namespace = options.domain, options.namespace
     if options.folder is not None:
         domain, namespace = where_nodes_are(options.folder, domain, namespace)
-    if domain is None and not os.environ.get('ROS_DOMAIN_ID', '').strip():
-        domain = 0
-    return choose_domain(domain), namespace or ''
+    return choose_known_domain(domain), namespace or ''

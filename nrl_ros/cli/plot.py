@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 
 from nrl_ros.cli.grouping import Group, group_runs
 from nrl_ros.cli.metrics import EpisodeRow, read_metrics
-from nrl_ros.cli.runs import Run, RunError, written_whole
+from nrl_ros.cli.runs import Run, RunError
 from nrl_ros.environments.figures import is_share, label
+from nrl_ros.storage.files import written_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

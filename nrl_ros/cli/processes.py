@@ -286,6 +286,19 @@ def choose_domain(wanted: int | None) -> int:
     return 1 + start
 
 
+def choose_known_domain(wanted: int | None) -> int:
+    """Return the ROS domain of what others have started.
+
+    It is the one asked for, else ROS_DOMAIN_ID, else 0, in which all nodes are to which nobody has
+    given another one.
+
+    Raises:
+        ConfigError: ROS_DOMAIN_ID is no number of a domain.
+    """
+    given = os.environ.get('ROS_DOMAIN_ID', '').strip()
+    return choose_domain(0 if wanted is None and not given else wanted)
+
+
 def _udp_ports() -> set[int]:
     """Return the local UDP ports in use, as far as the system tells."""
     ports: set[int] = set()

@@ -10,7 +10,12 @@ from pathlib import Path
 
 import rclpy
 
-from nrl_ros.cli.processes import check_machine, choose_domain, choose_namespace, node_environment
+from nrl_ros.cli.processes import (
+    check_machine,
+    choose_known_domain,
+    choose_namespace,
+    node_environment,
+)
 from nrl_ros.cli.recording import free_folder
 from nrl_ros.cli.run_search import Graph, find_run
 from nrl_ros.cli.runs import open_run, where_nodes_are
@@ -48,10 +53,7 @@ def record(
         folder = open_run(run).folder
         domain, namespace = where_nodes_are(folder, domain, namespace)
         out = out or free_folder(folder)
-    if domain is None and not os.environ.get('ROS_DOMAIN_ID', '').strip():
-        # That of all nodes to which nobody has given another one.
-        domain = 0
-    domain = choose_domain(domain)
+    domain = choose_known_domain(domain)
     environment = node_environment(domain)
     check_machine(environment)
     os.environ.update(environment)

@@ -302,6 +302,14 @@ class LifeReplay:
         data = self._snapshots.find(entry.text, entry.detail)
         if data is None:
             return
+        # Environments that were introduced before the recording began have a latched message.
+        latched = self._run.records.infos.values()
+        infos = {one.agent: one for one in latched if one.active} | self._infos
+        # A learner may take a state, save, and act upon the state afterwards. Where such a state
+        # may have come before the entries that are known, the next checkpoint is taken: by then the
+        # learner has acted upon the state. An agent that is silent until then stands idle.
+        if not self._saved and not infos.keys() & data['agents'].keys() <= self._newest.keys():
+            return
         learner = self.new_learner()
         self._ask(learner)
         status = self._run.status
@@ -309,23 +317,12 @@ class LifeReplay:
         learner.evaluating = self._modes.get(
             Did.EVALUATING, status.evaluating if status is not None else learner.evaluating
         )
-        replayer = Replayer(learner)
-        # Environments that were introduced before the recording began have a latched message.
-        latched = self._run.records.infos.values()
-        infos = ({one.agent: one for one in latched if one.active} | self._infos).values()
-        replayer.resume(infos, data)
-        # A learner may take a state, save, and act upon the state afterwards. Where such a state
-        # may have come before the entries that are known, the next checkpoint is taken: by then the
-        # learner has acted upon the state. An agent that is silent until then stands idle.
-        served = {name for name in data['agents'] if learner.served(name) is not None}
-        if not self._saved and not served <= self._newest.keys():
-            self.what_if = None
-            return
-        self.replayer = replayer
+        self.replayer = Replayer(learner)
+        self.replayer.resume(infos.values(), data)
         if self.what_if is not None:
             self.what_if.learner.frozen = learner.frozen
             self.what_if.learner.evaluating = learner.evaluating
-            self.what_if.resume(infos, data)
+            self.what_if.resume(infos.values(), data)
         began = f'from {Path(entry.text).name}, at entry {entry.number:,}'
         self.result.began = f'{self.result.began}, and {began}' if self.result.began else began
         for name, state in self._newest.items():

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.errors import ConfigError, some
 from nrl_ros.ros import names
 
 # Runs that go on are looked for so long [s].
@@ -17,7 +17,6 @@ _MORE_S = 1.0
 _STATUS = f'/{names.LEARNER_STATUS}'
 # Every node of a domain publishes these.
 _GLOBAL = ('/rosout', '/parameter_events')
-_MOST_NODES = 8
 
 
 class Graph(NamedTuple):
@@ -43,12 +42,10 @@ class Graph(NamedTuple):
     def words(self) -> str:
         """Return which runs or, without one, which nodes are there."""
         if self.runs:
-            return f'runs are in {", ".join(sorted(one or "/" for one in self.runs))}'
+            return f'runs are in {_listed(self.runs)}'
         if not self.nodes:
             return 'no node is there'
-        more = len(self.nodes) - _MOST_NODES
-        others = f' and {more} more' if more > 0 else ''
-        return f'no run is there, but {", ".join(sorted(self.nodes)[:_MOST_NODES])}{others}'
+        return f'no run is there, but {some(sorted(self.nodes))}'
 
 
 def find_run(
@@ -96,11 +93,14 @@ def find_run(
         return found.pop()
     if found:
         raise ConfigError(
-            f'expected one run that goes on in {where}, {len(found)} do: '
-            f'{", ".join(sorted(one or "/" for one in found))}; name the folder of one, or '
-            '--namespace'
+            f'expected one run that goes on in {where}, {len(found)} do: {_listed(found)}; name '
+            'the folder of one, or --namespace'
         )
     raise ConfigError(
         f'expected one run that goes on in {where}, {graph.words()}; name the folder that '
         '`nrl train` or `nrl arm` has shown (nrl record RUN), or --domain-id and --namespace'
     )
+
+
+def _listed(runs: set[str]) -> str:
+    return ', '.join(sorted(one or '/' for one in runs))

@@ -9,8 +9,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from nrl_ros.base.errors import CheckpointError, NrlError
 from nrl_ros.base.installed import versions_of
 from nrl_ros.storage.bag_metadata import is_empty
 from nrl_ros.storage.checkpoint import SUFFIX, read_checkpoint
+from nrl_ros.storage.files import written_whole
 
 # Files of a start wait here until the run has begun.
 STARTING = '.starting'
@@ -316,21 +316,6 @@ def write_whole(path: Path, text: str) -> None:
         temporary.open('w', newline='', encoding='utf-8') as file,
     ):
         file.write(text)
-
-
-@contextmanager
-def written_whole(path: Path) -> Iterator[Path]:
-    """Make a temporary path for a ``with`` block to write, and then give the file its own name.
-
-    A block that fails or is interrupted leaves what was there before.
-    """
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    try:
-        yield temporary
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def json_text(data: Mapping[str, Any]) -> str:

@@ -112,13 +112,13 @@ class RecorderNode(NrlNode[RecorderNodeSettings]):
         if self._topics.heard != self._said_heard:
             self._report()
         assert self._thread is not None
-        if self._thread.fault and not self.exit_requested:
-            self.fail(
-                f'nothing can be recorded any more: {self._thread.fault}; what was written until '
-                f'then stays in {self._writer.folder}'
-            )
-        # With a fault all that comes is missing, which no setting mends.
         if self._thread.fault:
+            # All that comes is missing from now on, which no setting mends.
+            if not self.exit_requested:
+                self.fail(
+                    f'nothing can be recorded any more: {self._thread.fault}; what was written '
+                    f'until then stays in {self._writer.folder}'
+                )
             return
         lost = self._thread.lost - self._said_lost
         if lost:

@@ -292,7 +292,7 @@ class ArmEnvironment:
 
     def _drive(self, *, running: bool) -> None:
         """Move the arm as a person wants who has taken over."""
-        by_hand = self._safety is not None and bool(self._safety.limited & Limited.BY_HAND)
+        by_hand = self._is_limited(Limited.BY_HAND)
         velocity = self._person.look(
             self._position[0], running=running and not self._is_between(), by_hand=by_hand
         )
@@ -306,9 +306,14 @@ class ArmEnvironment:
             distance, angle = self.episodes.away(self._position, goal.target)
             slow = self.robot.description.watchdog.still_rad_s
             still = bool(np.abs(self._velocity).max() < slow)
-            guarded = self._safety is not None and bool(self._safety.limited & Limited.WORKSPACE)
-            away = float(distance[0]), float(angle[0])
+            away, guarded = (
+                (float(distance[0]), float(angle[0])),
+                self._is_limited(Limited.WORKSPACE),
+            )
             self.goals.look(now, *away, still=still, guarded=guarded)
+
+    def _is_limited(self, by: Limited) -> bool:
+        return self._safety is not None and bool(self._safety.limited & by)
 
     def _aim(self) -> Poses | None:
         """Return what the arm moves to: its goal, or the target of the present episode."""

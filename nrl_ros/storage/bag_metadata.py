@@ -6,13 +6,14 @@ References:
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from nrl_ros.storage.files import written_whole
 
 # By which a file in MCAP ends that was closed.
 _MCAP_END = b'\x89MCAP0\r\n'
@@ -142,13 +143,8 @@ class BagFacts:
 
     def write(self, folder: Path) -> None:
         """Write ``metadata.yaml``, so that a reader sees the old file or the new one."""
-        unfinished = folder / f'.{METADATA}.tmp'
-        try:
+        with written_whole(folder / METADATA) as unfinished:
             unfinished.write_text(self.text(), encoding='utf-8')
-            os.replace(unfinished, folder / METADATA)
-        except OSError:
-            unfinished.unlink(missing_ok=True)
-            raise
 
 
 def offered_text(topic: Topic) -> str:

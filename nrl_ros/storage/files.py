@@ -1,4 +1,4 @@
-"""Read and replace the files of checkpoints: only regular files, and each one whole."""
+"""Read and replace files, each one whole; those of checkpoints only if they are regular files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from nrl_ros.base.errors import CheckpointError
@@ -125,6 +125,21 @@ def replace_whole(path: Path, raw: bytes, check: Callable[[Path], object]) -> No
             unfinished.unlink()
         raise
     _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """Make a temporary path for a ``with`` block to write, and then give the file its own name.
+
+    A block that fails or is interrupted leaves what was there before.
+    """
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
+    try:
+        yield temporary
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def reason(error: OSError | ValueError) -> str:

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nrl_ros.base.errors import ConfigError, closest
+from nrl_ros.base.errors import ConfigError, closest, some
 from nrl_ros.robots.arm.clearance import Clearance, count_of_links, without_shape
 from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.arm.model import ArmModel
 from nrl_ros.robots.arm.shape_pairs import Links, link_name
 from nrl_ros.robots.arm.srdf import disabled_pairs
-
-# An error or a note names at most this many of one kind.
-_MOST_NAMES = 8
 
 
 def excluded_pairs(description: RobotDescription, model: ArmModel) -> list[tuple[str, str]]:
@@ -130,9 +127,3 @@ def by_link(pairs: Sequence[Links]) -> str:
     for one, other in pairs:
         others.setdefault(one, []).append(other)
     return '; '.join(f'{one} with {", ".join(names)}' for one, names in others.items())
-
-
-def some(names: Sequence[str], between: str = ', ', most: int = _MOST_NAMES) -> str:
-    """Return the first names of a list, and how many more there are."""
-    rest = len(names) - most
-    return between.join(names[:most]) + (f' and {rest} more' if rest > 0 else '')

@@ -281,13 +281,13 @@ def keep_robot(name: str, model: str, folder: Path) -> Path:
         ConfigError: there is no such description.
     """
     path, data = _read(name)
+    read = _description(path, data)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / _KEPT_MODEL).write_text(model, encoding='utf-8')
     kept = folder / f'{path.stem}.yaml'
     # All entries are in the copy, also those of the description that it is based on.
     data = data | {'model': _KEPT_MODEL, 'based_on': ''}
     # The copy lies in another folder, from which relative paths would not be found.
-    read = read_robot(str(path))
     if read.package_paths:
         data['package_paths'] = list(read.package_paths)
     if read.clearance.srdf:

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nrl_ros.base.errors import ConfigError
+from nrl_ros.base.errors import ConfigError, some
 from nrl_ros.base.records import Float64
 from nrl_ros.robots.arm.clearance import Clearance
-from nrl_ros.robots.arm.clearance_checks import shape_notes, some
+from nrl_ros.robots.arm.clearance_checks import shape_notes
 from nrl_ros.robots.arm.couplings import scalar_joints, unit_of
 from nrl_ros.robots.arm.description import RobotDescription
 from nrl_ros.robots.arm.model import ArmModel

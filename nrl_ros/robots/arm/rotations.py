@@ -101,8 +101,9 @@ def roll_pitch_yaw(matrix: NDArray[Any]) -> tuple[float, float, float]:
     They are those of a URDF (REP 103). Where the pitch is a right angle, roll and yaw turn about
     the same axis, and the roll is 0.
     """
-    pitch = float(np.arctan2(-matrix[2, 0], np.hypot(matrix[0, 0], matrix[1, 0])))
-    if np.hypot(matrix[0, 0], matrix[1, 0]) < 1e-6:
+    flat = np.hypot(matrix[0, 0], matrix[1, 0])
+    pitch = float(np.arctan2(-matrix[2, 0], flat))
+    if flat < 1e-6:
         return 0.0, pitch, float(np.arctan2(-matrix[0, 1], matrix[1, 1]))
     roll = np.arctan2(matrix[2, 1], matrix[2, 2])
     return float(roll), pitch, float(np.arctan2(matrix[1, 0], matrix[0, 0]))
